@@ -1,0 +1,248 @@
+package record
+
+import "time"
+
+// Schemas, one per kind of file. A reader refuses what it does not know.
+const (
+	RunSchema        = "memsoak/run/v1"
+	TrialSchema      = "memsoak/trial/v1"
+	VerdictSchema    = "memsoak/verdict/v1"
+	RunVerdictSchema = "memsoak/run-verdict/v1"
+)
+
+// Outcome is how a trial ended. The zero value is no outcome: the trial is not finished.
+type Outcome string
+
+// The outcomes of a trial.
+const (
+	OK         Outcome = "ok"
+	OOMKilled  Outcome = "oom-killed"
+	Crashed    Outcome = "crashed"
+	WaveFailed Outcome = "wave-failed"
+	Timeout    Outcome = "timeout"
+)
+
+// TrialKind says what a trial is for. Verdicts come from attribution and passive trials, throughput and peak RSS
+// from speed trials.
+type TrialKind string
+
+// The kinds of trial.
+const (
+	Attribution TrialKind = "attribution" // steered states, forced collections, fine sampling rate
+	Speed       TrialKind = "speed"       // default sampling rate, no forced collection, free run
+	Passive     TrialKind = "passive"     // sampled only: subjects that cannot be steered, recordings
+)
+
+// Trial is trial.json: one run of a cell.
+type Trial struct {
+	Schema   string            `json:"schema"`
+	Kind     TrialKind         `json:"kind"`
+	Cell     Cell              `json:"cell"`
+	Settings map[string]string `json:"settings"` // axes and fixed settings, resolved
+	Index    int               `json:"index"`    // 1 for trial-1
+	Seed     int64             `json:"seed"`
+
+	Subject    Subject   `json:"subject"`
+	Isolation  Isolation `json:"isolation"`
+	SampleRate int64     `json:"memprofilerate"` // heap sampling rate in bytes, 0 = the subject's own
+	GOMAXPROCS int       `json:"gomaxprocs"`
+
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended"`
+	Outcome Outcome   `json:"outcome"`
+	Reason  string    `json:"reason,omitempty"` // one line, for any outcome but ok
+	Exit    *Exit     `json:"exit,omitempty"`
+	OOM     *OOM      `json:"oom,omitempty"`
+
+	Phases    []Phase    `json:"phases"`
+	Snapshots []Snapshot `json:"snapshots"`
+	Peak      Peak       `json:"peak"`
+	Work      Work       `json:"work"`
+	Warnings  []string   `json:"warnings,omitempty"`
+}
+
+// Subject is the process under test.
+type Subject struct {
+	Name    string   `json:"name"`
+	Command []string `json:"command"`           // as started, placeholders filled in
+	Module  string   `json:"module"`            // module path whose frames may be blamed
+	Version string   `json:"version,omitempty"` // revision or module version, when known
+	BuildID string   `json:"build_id,omitempty"`
+	Go      string   `json:"go,omitempty"`
+}
+
+// Isolation is what the subject ran inside.
+type Isolation struct {
+	Kind      string `json:"kind"`                 // "cgroup-v1", "cgroup-v2" or "none"
+	Limit     int64  `json:"limit"`                // memory limit in bytes, 0 = none
+	NodeLimit int64  `json:"node_limit,omitempty"` // of the parent cgroup that stands for a node
+	Why       string `json:"why,omitempty"`        // why there is no limit
+}
+
+// Exit is how the subject's process ended.
+type Exit struct {
+	Code   int    `json:"code"` // -1 when a signal ended it
+	Signal string `json:"signal,omitempty"`
+}
+
+// OOM describes a kill by the cgroup's limit.
+type OOM struct {
+	Time  time.Time `json:"time"`
+	Limit int64     `json:"limit"`
+	Kills int64     `json:"kills"`
+	Node  bool      `json:"node,omitempty"` // it was the node's limit, not the subject's own
+	// FilesDone is how many files the sink had when it happened.
+	FilesDone int64 `json:"files_done"`
+}
+
+// Phase is a named stretch of a trial. Kinds: idle, warm-up, wave (equal waves with floors), hold, repeat, folders,
+// free, idle-again, drain, quiesce.
+type Phase struct {
+	Name  string    `json:"name"`
+	Kind  string    `json:"kind"`
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	// Work given in this phase: number of files, size of each in bytes (0: mixed), folders, and whether the tree
+	// had been served before in this trial.
+	Files    int64 `json:"files,omitempty"`
+	FileSize int64 `json:"file_size,omitempty"`
+	Folders  int64 `json:"folders,omitempty"`
+	Repeat   bool  `json:"repeat,omitempty"`
+	// Failed is why the phase's wave failed.
+	Failed string `json:"failed,omitempty"`
+}
+
+// State is what the subject was doing when a snapshot was taken.
+type State string
+
+// The states of a snapshot.
+const (
+	StateIdle   State = "idle"        // before any work
+	StateFloor  State = "floor"       // at a quiesce: no work, idle connections closed, two collections
+	StateReply  State = "hold-reply"  // transfers held at the upload's reply
+	StateHeader State = "hold-header" // transfers held at the download's header, a backlog behind them
+	StateBody   State = "hold-body"   // transfers held in mid-body
+	StateList   State = "hold-list"   // a listing held before its page
+	StateFree   State = "free"        // running freely
+	StateHigh   State = "high-water"  // running freely, at a new maximum of memory
+	StatePress  State = "pressure"    // running freely, near the limit: maybe the last before a kill
+)
+
+// Held reports whether the state is frozen by a hold.
+func (s State) Held() bool {
+	return s == StateReply || s == StateHeader || s == StateBody || s == StateList
+}
+
+// Snapshot is one heap profile, what was known of the process at that moment, and where the files are.
+type Snapshot struct {
+	Seq   int    `json:"seq"`
+	Phase string `json:"phase"` // Phase.Name
+	State State  `json:"state"`
+	// ForcedGC is how many collections were forced before the profile.
+	ForcedGC int `json:"forced_gc"`
+	// Heap and Goroutine are paths below the trial's directory; empty when not taken.
+	Heap      string `json:"heap,omitempty"`
+	Goroutine string `json:"goroutine,omitempty"`
+	Sample
+}
+
+// Sample is one reading of everything, a line of samples.jsonl. Parts that could not be read are nil.
+type Sample struct {
+	Time       time.Time          `json:"time"`
+	PhaseName  string             `json:"phase_name,omitempty"` // in samples.jsonl
+	Process    *Process           `json:"process,omitempty"`
+	Cgroup     *Cgroup            `json:"cgroup,omitempty"`
+	Runtime    *Runtime           `json:"runtime,omitempty"`
+	Covariates *Covariates        `json:"covariates,omitempty"`
+	Metrics    map[string]float64 `json:"metrics,omitempty"` // the subject's own, when there are any
+}
+
+// Process is the subject's memory and resources as the kernel sees them, /proc/PID/smaps split by mapping.
+type Process struct {
+	RSS       int64 `json:"rss"`
+	Anon      int64 `json:"anon"`
+	File      int64 `json:"file"`
+	Shmem     int64 `json:"shmem"`
+	HeapArena int64 `json:"heap_arena"` // resident anonymous pages in Go heap arenas (0xc000000000 up)
+	OtherAnon int64 `json:"other_anon"` // resident anonymous pages elsewhere: runtime metadata, thread stacks, mmap, cgo
+	Swap      int64 `json:"swap,omitempty"`
+
+	CPUSeconds float64        `json:"cpu_seconds"`
+	Threads    int            `json:"threads"`
+	FDs        int            `json:"fds"`
+	Sockets    map[string]int `json:"sockets,omitempty"` // TCP sockets of the process by state, lower case
+}
+
+// Cgroup is the subject's memory cgroup.
+type Cgroup struct {
+	Usage  int64 `json:"usage"`
+	Peak   int64 `json:"peak"`
+	Limit  int64 `json:"limit"`
+	Anon   int64 `json:"anon"`
+	File   int64 `json:"file"`
+	Shmem  int64 `json:"shmem"`
+	Kernel int64 `json:"kernel"`
+	OOMs   int64 `json:"ooms"`
+}
+
+// Runtime is the Go runtime's own account (runtime.MemStats by /debug/pprof/heap?debug=1, or go_* metrics).
+type Runtime struct {
+	HeapAlloc    int64   `json:"heap_alloc"` // live and not yet swept objects
+	HeapInuse    int64   `json:"heap_inuse"`
+	HeapIdle     int64   `json:"heap_idle"`
+	HeapReleased int64   `json:"heap_released"`
+	HeapObjects  int64   `json:"heap_objects"`
+	StackInuse   int64   `json:"stack_inuse"`
+	StackSys     int64   `json:"stack_sys"`
+	Metadata     int64   `json:"metadata"` // MSpanSys + MCacheSys + BuckHashSys + GCSys + OtherSys
+	Sys          int64   `json:"sys"`
+	NextGC       int64   `json:"next_gc"`
+	NumGC        int64   `json:"num_gc"`
+	TotalAlloc   int64   `json:"total_alloc"`
+	Mallocs      int64   `json:"mallocs"`
+	GCCPU        float64 `json:"gc_cpu"` // fraction of the CPU since the start
+	Goroutines   int     `json:"goroutines"`
+}
+
+// Covariates are what the fakes saw, from the start of the trial: the regressors of the diagnosis.
+type Covariates struct {
+	FilesListed int64 `json:"files_listed"`
+	FilesDone   int64 `json:"files_done"`
+	Distinct    int64 `json:"distinct"` // distinct files done
+	BytesDone   int64 `json:"bytes_done"`
+	Pages       int64 `json:"pages"`
+	Folders     int64 `json:"folders"`
+	Requests    int64 `json:"requests"`
+	Failed      int64 `json:"failed"`
+	Largest     int64 `json:"largest"` // largest file begun so far
+	Waves       int64 `json:"waves"`
+
+	// Gauges.
+	Backlog       int64 `json:"backlog"`         // listed and not yet downloaded, those in flight not counted
+	InFlight      int64 `json:"in_flight"`       // transfers begun and not ended, on either side
+	WithBody      int64 `json:"with_body"`       // of those: the whole body has been sent to the subject
+	AtHeader      int64 `json:"at_header"`       // of those: waiting for the response header
+	BytesInFlight int64 `json:"bytes_in_flight"` // sum of the full sizes of the transfers in flight whose body has begun
+	BytesSent     int64 `json:"bytes_sent"`      // sum of the bytes already sent of the transfers in flight
+	ConnsOpen     int64 `json:"conns_open"`
+	ConnsIdle     int64 `json:"conns_idle"`
+	ConnsTotal    int64 `json:"conns_total"`
+	// ConnsBeforeClose is ConnsOpen before idle connections were closed for a floor.
+	ConnsBeforeClose int64 `json:"conns_before_close,omitempty"`
+}
+
+// Peak is the running maximum of each quantity over a trial.
+type Peak struct {
+	RSS      int64 `json:"rss"`
+	Anon     int64 `json:"anon,omitempty"`
+	Cgroup   int64 `json:"cgroup"`
+	HeapLive int64 `json:"heap_live"` // of profiles: sum over sites without pprof's own frames
+}
+
+// Work is what a trial got done, for rates.
+type Work struct {
+	Files   int64   `json:"files"`
+	Bytes   int64   `json:"bytes"`
+	Seconds float64 `json:"seconds"` // of the waves, holds not counted
+	CPU     float64 `json:"cpu_seconds"`
+}

@@ -1,0 +1,166 @@
+package record
+
+// Class is a finding's kind. The vocabulary is a contract; see the README's table.
+type Class string
+
+// The classes of findings.
+const (
+	Leak           Class = "leak"
+	GoroutineLeak  Class = "goroutine-leak"
+	ConnectionLeak Class = "connection-leak"
+	Metadata       Class = "metadata"
+	BufferWorker   Class = "buffer-worker"
+	BufferFile     Class = "buffer-file"
+	BufferPool     Class = "buffer-pool"
+	Cache          Class = "cache"
+	GCHeadroom     Class = "gc-headroom"
+	GCThrash       Class = "gc-thrash"
+	Unreturned     Class = "unreturned"
+	Stacks         Class = "stacks"
+	OffHeap        Class = "off-heap"
+	PageCache      Class = "page-cache"
+)
+
+// Headline is a cell's verdict in one word. The zero value means inconclusive; use String.
+type Headline string
+
+// The headlines.
+const (
+	Inconclusive Headline = "inconclusive"
+	Healthy      Headline = "healthy"
+	HeadLeak     Headline = "leak"
+	HeadBuffer   Headline = "buffering"
+	HeadMetadata Headline = "metadata"
+	HeadHeadroom Headline = "headroom"
+	HeadOffHeap  Headline = "off-heap"
+)
+
+// String returns the word; the zero value is inconclusive.
+func (h Headline) String() string {
+	if h == "" {
+		return string(Inconclusive)
+	}
+	return string(h)
+}
+
+// Verdict is a trial's verdict.json.
+type Verdict struct {
+	Schema     string     `json:"schema"`
+	Cell       Cell       `json:"cell"`
+	Trial      int        `json:"trial,omitempty"`
+	Outcome    Outcome    `json:"outcome"`
+	Headline   Headline   `json:"headline"`
+	Confidence float64    `json:"confidence"`
+	Peak       Peak       `json:"peak"`
+	Waterfall  []Part     `json:"waterfall"`
+	Findings   []Finding  `json:"findings"`
+	Floors     []Floor    `json:"floors,omitempty"`
+	TopAtPeak  []SiteSize `json:"top_at_peak,omitempty"`
+	TopAtFloor []SiteSize `json:"top_at_floor,omitempty"`
+	Warnings   []string   `json:"warnings"`
+}
+
+// Part is a bar of the waterfall. Parts: live-heap, garbage, unreturned, untouched, stacks, runtime, off-heap, file,
+// and remainder, what is left to the resident size. Detail says in one line what is in it.
+type Part struct {
+	Part   string `json:"part"`
+	Bytes  int64  `json:"bytes"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Site is a place in the source.
+type Site struct {
+	Function string `json:"function"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+}
+
+// SiteSize is a site's live bytes in one snapshot.
+type SiteSize struct {
+	Site  Site  `json:"site"`
+	Bytes int64 `json:"bytes"`
+}
+
+// Floor is the live heap at a quiesce.
+type Floor struct {
+	Seq      int   `json:"seq"` // of the snapshot
+	Files    int64 `json:"files"`
+	HeapLive int64 `json:"heap_live"`
+	RSS      int64 `json:"rss"`
+	Routines int   `json:"goroutines"`
+}
+
+// Slope is bytes per unit with its 95 % interval.
+type Slope struct {
+	Bytes float64    `json:"bytes"`
+	Per   string     `json:"per"` // file, byte, request, second, listed-file, backlog-item, distinct-item, worker, byte-in-flight, connection, goroutine, page
+	CI95  [2]float64 `json:"ci95"`
+}
+
+// Finding is one thing that holds memory: class, site, slope, evidence.
+type Finding struct {
+	Class       Class    `json:"class"`
+	Site        Site     `json:"site"`
+	BytesAtPeak int64    `json:"bytes_at_peak"`
+	Slope       *Slope   `json:"slope,omitempty"`
+	R2          float64  `json:"r2,omitempty"`
+	Confidence  float64  `json:"confidence,omitempty"`
+	Stack       []string `json:"stack,omitempty"`    // leaf first, "function file:line"
+	Evidence    []string `json:"evidence,omitempty"` // the numbers, the states, the contrast that decided
+	HeldBy      []string `json:"held_by,omitempty"`  // a reference path from a root, root last
+	Summary     string   `json:"summary"`
+	// AtPlan is the predicted size at the planned work (default 1,000,000 files, largest file 5 GiB), in bytes.
+	AtPlan int64 `json:"at_plan,omitempty"`
+	// Bound is the number of distinct items at which a cache stops, when known.
+	Bound int64 `json:"bound,omitempty"`
+}
+
+// RunVerdict is the run's verdict.json: all cells, the memory model, the capacity answer.
+type RunVerdict struct {
+	Schema   string    `json:"schema"`
+	Cells    []Verdict `json:"cells"`
+	Model    *Model    `json:"model,omitempty"`
+	Capacity *Capacity `json:"capacity,omitempty"`
+	Answer   []string  `json:"answer"` // the summary, the most important line first
+	Warnings []string  `json:"warnings"`
+}
+
+// Model is the memory model over cells: peak = sum of Terms, each a coefficient times a named quantity.
+type Model struct {
+	Quantity string  `json:"quantity"` // what is predicted: "live-heap" or "peak-rss"
+	Terms    []Term  `json:"terms"`
+	Sigma    float64 `json:"sigma"` // residual standard deviation, bytes
+	R2       float64 `json:"r2"`
+	Cells    int     `json:"cells"`
+	// CrossCheck is the relative error of each cell predicted from the others.
+	CrossCheck map[string]float64 `json:"cross_check,omitempty"`
+	// RSSOverLive is peak RSS over peak live heap, by "gomemlimit=...,gogc=...".
+	RSSOverLive map[string]float64 `json:"rss_over_live,omitempty"`
+	Warnings    []string           `json:"warnings,omitempty"`
+}
+
+// Term is one term of the model. Names: constant, workers, workers*part, workers*largest, backlog, files, distinct,
+// bytes-in-flight, connections.
+type Term struct {
+	Name  string     `json:"name"`
+	Bytes float64    `json:"bytes"`
+	CI95  [2]float64 `json:"ci95"`
+}
+
+// Capacity is the answer of soak plan.
+type Capacity struct {
+	Limit      int64          `json:"limit"`
+	MaxWorkers int            `json:"max_workers"` // largest safe worker count; -1: none is safe, 0: not known
+	GOMEMLIMIT int64          `json:"gomemlimit"`
+	Binds      string         `json:"binds"` // what binds first
+	At         []CapacityStep `json:"at"`
+	Assumes    []string       `json:"assumes"` // largest file, files, ...
+	Warnings   []string       `json:"warnings,omitempty"`
+}
+
+// CapacityStep is a point of the capacity curve.
+type CapacityStep struct {
+	Workers int      `json:"workers"`
+	Peak    int64    `json:"peak"`
+	PI95    [2]int64 `json:"pi95"`
+}
