@@ -3,30 +3,60 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-GO          ?= go
-TOOLS       := $(CURDIR)/.tools
-STATICCHECK := $(TOOLS)/staticcheck
-export GOFLAGS := -buildvcs=auto $(GOFLAGS)
+GO    ?= go
+TOOLS := $(CURDIR)/.tools
 
-# Settings of `make soak`.
-WORKERS      ?=
-GOMEMLIMIT   ?=
-GOGC         ?=
-POOL         ?=
-LIMIT        ?=
-CORPUS       ?=
-SUBJECT      ?=
-DESIGN       ?=
-OUT          ?=
+STATICCHECK_VERSION := v0.8.2
+RCLONE_VERSION      := v1.76.0
+
+# Settings of `make soak`: an empty one takes the default of `soak run`.
+WORKERS       ?=
+GOMEMLIMIT    ?=
+GOGC          ?=
+POOL          ?=
+LIMIT         ?=
+CORPUS        ?=
+SUBJECT       ?=
+DESIGN        ?=
+OUT           ?=
 PYROSCOPE_URL ?=
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## build soak, migrator and fakedrive into bin/
 	$(GO) build -o bin/ ./soak/cmd/soak ./migrator/cmd/migrator ./fakedrive/cmd/fakedrive
+
+# Packages whose state is shared between goroutines run under the race detector as well.
+RACE := ./fakedrive/fault/... ./fakedrive ./fakedrive/corpus ./migrator ./migrator/internal/... ./soak/internal/fakes3/...
+
+.PHONY: test
+test: build ## run the tests, and those of concurrent code under the race detector
+	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 20m -race -short $(RACE)
+
+.PHONY: test-long
+test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase
+	MEMSOAK_LONG=1 $(GO) test -timeout 3h ./...
+
+.PHONY: lint
+lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## gofmt, go vet, staticcheck, go mod tidy
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$< ./...
+	$(GO) mod tidy -diff
+
+$(TOOLS)/staticcheck-$(STATICCHECK_VERSION):
+	GOBIN=$(TOOLS) GOFLAGS= $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	mv $(TOOLS)/staticcheck $@
+
+# rclone is the yardstick of the benches and the judge of the fakes; it is built from the module proxy, unmodified.
+.PHONY: rclone
+rclone: $(TOOLS)/rclone
+$(TOOLS)/rclone:
+	cd / && GOBIN=$(TOOLS) GOFLAGS= $(GO) install github.com/rclone/rclone@$(RCLONE_VERSION)
 
 .PHONY: clean
 clean: ## remove binaries, tools and soak results
