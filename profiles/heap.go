@@ -1,0 +1,226 @@
+package profiles
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"os"
+
+	"github.com/google/pprof/profile"
+)
+
+// Amount is what a site holds in one snapshot, in estimated bytes and objects, with the variance that sampling gives
+// the bytes. Profiles carry estimates already: the runtime divides by the probability of being sampled.
+type Amount struct {
+	Bytes    float64
+	Objects  float64
+	Variance float64
+}
+
+func (a *Amount) add(b Amount) {
+	a.Bytes += b.Bytes
+	a.Objects += b.Objects
+	a.Variance += b.Variance
+}
+
+// ErrNotHeap is returned, wrapped, for a profile that is not one of the Go heap.
+var ErrNotHeap = errors.New("not a Go heap profile")
+
+// maxProfile is the largest profile file read: a real one is below a few MiB, a bomb is not.
+const maxProfile = 64 << 20
+
+// interner gives every stack of a trial's profiles a number and a site. One binary, one process: a location's address
+// decides, so that each is looked at once and not once per profile. It is for one goroutine.
+type interner struct {
+	blamer Blamer
+	seed   maphash.Seed
+	locs   map[locKey]int32
+	frames [][]Frame // by location
+	stacks map[uint64]int32
+	blamed []int32 // stack -> site, -1: leave out
+	sites  []*Site
+	bysite map[siteKey]int32
+	top    []float64 // by site: bytes of the stack shown
+	paths  [][]int32 // by stack: its locations
+}
+
+type locKey struct {
+	addr  uint64
+	lines int
+	line  int64
+	fn    string
+}
+
+type siteKey struct {
+	fn   string
+	file string
+	line int
+	own  Owner
+}
+
+func newInterner(b Blamer) *interner {
+	return &interner{blamer: b, seed: maphash.MakeSeed(), locs: map[locKey]int32{}, stacks: map[uint64]int32{},
+		bysite: map[siteKey]int32{}}
+}
+
+// loc interns a location, whose lines run from the innermost inlined call outwards.
+func (in *interner) loc(l *profile.Location) int32 {
+	k := locKey{addr: l.Address, lines: len(l.Line)}
+	if len(l.Line) > 0 {
+		k.line = l.Line[0].Line
+		if f := l.Line[0].Function; f != nil {
+			k.fn = f.Name
+		}
+	}
+	if id, ok := in.locs[k]; ok {
+		return id
+	}
+	fs := make([]Frame, 0, len(l.Line))
+	for _, ln := range l.Line {
+		if ln.Function != nil {
+			fs = append(fs, Frame{Function: ln.Function.Name, File: ln.Function.Filename, Line: int(ln.Line)})
+		}
+	}
+	id := int32(len(in.frames))
+	in.frames = append(in.frames, fs)
+	in.locs[k] = id
+	return id
+}
+
+// stack interns a sample's stack and returns its number.
+func (in *interner) stack(locs []int32) int32 {
+	var h maphash.Hash
+	h.SetSeed(in.seed)
+	for _, l := range locs {
+		h.Write([]byte{byte(l), byte(l >> 8), byte(l >> 16), byte(l >> 24)})
+	}
+	sum := h.Sum64()
+	if id, ok := in.stacks[sum]; ok {
+		return id
+	}
+	id := int32(len(in.blamed))
+	in.stacks[sum] = id
+	in.blamed = append(in.blamed, in.blame(locs))
+	in.paths = append(in.paths, append([]int32(nil), locs...))
+	return id
+}
+
+func (in *interner) expand(locs []int32) []Frame {
+	var fs []Frame
+	for _, l := range locs {
+		fs = append(fs, in.frames[l]...)
+	}
+	return fs
+}
+
+func (in *interner) blame(locs []int32) int32 {
+	site, ok := in.blamer.Blame(in.expand(locs))
+	if !ok {
+		return -1
+	}
+	k := siteKey{fn: site.Function, file: site.File, line: site.Line, own: site.Owner}
+	id, ok := in.bysite[k]
+	if !ok {
+		id = int32(len(in.sites))
+		in.bysite[k] = id
+		in.sites = append(in.sites, &site)
+		in.top = append(in.top, 0)
+	} else if site.Container {
+		in.sites[id].Container = true
+	}
+	return id
+}
+
+// heapTotals is a heap profile reduced to sites.
+type heapTotals struct {
+	sites  map[int32]Amount
+	stacks map[int32]float64 // live bytes by stack
+	live   Amount            // without the profiler's own
+}
+
+// readHeap adds up a heap profile per site. The error names what is wrong, not the file.
+func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, error) {
+	objects, bytes := -1, -1
+	for i, t := range p.SampleType {
+		switch t.Type {
+		case "inuse_objects":
+			objects = i
+		case "inuse_space":
+			bytes = i
+		}
+	}
+	if bytes < 0 || objects < 0 {
+		return nil, fmt.Errorf("%w: it has no inuse_space and inuse_objects", ErrNotHeap)
+	}
+	if rate <= 0 {
+		rate = float64(p.Period)
+	}
+	t := &heapTotals{sites: make(map[int32]Amount), stacks: make(map[int32]float64)}
+	var locs []int32
+	for _, s := range p.Sample {
+		if len(s.Value) <= max(objects, bytes) {
+			return nil, fmt.Errorf("%w: a sample without all of its values", ErrNotHeap)
+		}
+		a := amount(float64(s.Value[objects]), float64(s.Value[bytes]), rate)
+		if a.Bytes <= 0 {
+			continue
+		}
+		locs = locs[:0]
+		for _, l := range s.Location {
+			locs = append(locs, in.loc(l))
+		}
+		st := in.stack(locs)
+		site := in.blamed[st]
+		if site < 0 {
+			continue
+		}
+		if a.Bytes > in.top[site] {
+			in.top[site] = a.Bytes
+			in.sites[site].Stack = in.expand(locs)
+		}
+		sum := t.sites[site]
+		sum.add(a)
+		t.sites[site] = sum
+		t.stacks[st] += a.Bytes
+		t.live.add(a)
+	}
+	return t, nil
+}
+
+// amount computes the sampling variance of an estimate. The runtime samples an object of s bytes with probability
+// p = 1 - exp(-s/rate), so K objects found with estimate K s have the variance K s^2 (1-p)/p: about bytes x rate for
+// small objects, and none for those far above the rate.
+func amount(objects, bytes, rate float64) Amount {
+	a := Amount{Bytes: bytes, Objects: objects}
+	if objects <= 0 || bytes <= 0 || rate <= 1 {
+		return a
+	}
+	size := bytes / objects
+	p := -math.Expm1(-size / rate)
+	a.Variance = bytes * size * (1 - p) / p
+	return a
+}
+
+// parseProfile reads a profile file of at most maxProfile bytes.
+func parseProfile(path string) (*profile.Profile, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > maxProfile {
+		return nil, fmt.Errorf("%s: %d bytes are too many for a profile", path, st.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) == 0 {
+		return nil, fmt.Errorf("%s: empty file", path)
+	}
+	p, err := profile.ParseData(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}

@@ -1,0 +1,171 @@
+package profiles
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"memsoak/profiles/record"
+)
+
+// Snapshot is one heap profile reduced to sites, with everything recorded beside it.
+type Snapshot struct {
+	record.Snapshot
+	// Profiled says that Sites and Live are there.
+	Profiled bool
+	Live     Amount // the sum over sites, the profiler's own frames left out
+	Sites    map[int]Amount
+	// Counted says that Routines is there: goroutines by index into Series.Routines.
+	Counted  bool
+	Routines map[int]int
+
+	stacks map[int32]float64
+}
+
+// Series is a trial's snapshots in order, with the sites and groups of goroutines that occur in them. It holds no
+// profiles, only their sums, so it is small.
+type Series struct {
+	Trial    *record.Trial
+	Snaps    []*Snapshot
+	Sites    []*Site
+	Routines []*RoutineGroup
+	// Samples are the readings between the snapshots, 1 Hz.
+	Samples  []record.Sample
+	Warnings []string
+
+	rate   float64
+	intern *interner
+}
+
+// ReadSeries reads a recorded trial. A file that is missing or malformed is named in Warnings and the rest is used;
+// only an unreadable trial.json is an error.
+func ReadSeries(dir string, o Options) (*Series, error) {
+	t, err := record.ReadTrial(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := newSeries(t, o)
+	for i := range t.Snapshots {
+		s.Snaps = append(s.Snaps, s.readSnapshot(dir, t.Snapshots[i]))
+	}
+	err = record.ReadSamples(dir, func(x record.Sample) bool {
+		x.Metrics = nil
+		s.Samples = append(s.Samples, x)
+		return true
+	})
+	if err != nil {
+		s.warn("%s: %v", record.SamplesFile, err)
+	}
+	s.finish()
+	return s, nil
+}
+
+func newSeries(t *record.Trial, o Options) *Series {
+	module := t.Subject.Module
+	if o.Module != "" {
+		module = o.Module
+	}
+	return &Series{Trial: t, intern: newInterner(NewBlamer(module)), rate: float64(t.SampleRate)}
+}
+
+func (s *Series) warn(format string, args ...any) {
+	w := fmt.Sprintf(format, args...)
+	if !slices.Contains(s.Warnings, w) {
+		s.Warnings = append(s.Warnings, w)
+	}
+}
+
+func (s *Series) readSnapshot(dir string, r record.Snapshot) *Snapshot {
+	n := &Snapshot{Snapshot: r}
+	if r.Heap != "" {
+		if err := s.addHeap(n, filepath.Join(dir, filepath.FromSlash(r.Heap))); err != nil {
+			s.warn("heap profile left out: %v", err)
+		}
+	}
+	if r.Goroutine != "" {
+		if err := s.addRoutines(n, filepath.Join(dir, filepath.FromSlash(r.Goroutine))); err != nil {
+			s.warn("goroutine profile left out: %v", err)
+		}
+	}
+	return n
+}
+
+func (s *Series) addHeap(n *Snapshot, path string) error {
+	p, err := parseProfile(path)
+	if err != nil {
+		return err
+	}
+	t, err := s.intern.readHeap(p, s.rate)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	n.Profiled, n.Live, n.stacks = true, t.live, t.stacks
+	n.Sites = make(map[int]Amount, len(t.sites))
+	for k, v := range t.sites {
+		n.Sites[int(k)] = v
+	}
+	if s.rate <= 0 {
+		s.rate = float64(p.Period)
+	}
+	if n.Time.IsZero() && p.TimeNanos > 0 {
+		n.Time = time.Unix(0, p.TimeNanos)
+	}
+	return nil
+}
+
+// finish makes the site table public.
+func (s *Series) finish() { s.Sites = s.intern.sites }
+
+// floors are the profiled snapshots at a quiesce.
+func (s *Series) floors() []*Snapshot { return s.where(record.StateFloor) }
+
+func (s *Series) where(states ...record.State) []*Snapshot {
+	var out []*Snapshot
+	for _, n := range s.Snaps {
+		if n.Profiled && slices.Contains(states, n.State) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// peak is the profiled snapshot with the most live bytes, or nil.
+func (s *Series) peak() *Snapshot {
+	var best *Snapshot
+	for _, n := range s.Snaps {
+		if n.Profiled && (best == nil || n.Live.Bytes > best.Live.Bytes) {
+			best = n
+		}
+	}
+	return best
+}
+
+// topSites lists a snapshot's largest sites.
+func (s *Series) topSites(n *Snapshot, count int) []record.SiteSize {
+	if n == nil {
+		return nil
+	}
+	ids := slices.SortedFunc(maps.Keys(n.Sites), func(a, b int) int {
+		if d := n.Sites[b].Bytes - n.Sites[a].Bytes; d != 0 {
+			return sign(d)
+		}
+		return a - b
+	})
+	out := make([]record.SiteSize, 0, count)
+	for _, id := range ids[:min(len(ids), count)] {
+		out = append(out, record.SiteSize{Site: s.Sites[id].Site, Bytes: int64(n.Sites[id].Bytes)})
+	}
+	return out
+}
+
+func sign(f float64) int {
+	switch {
+	case f > 0:
+		return 1
+	case f < 0:
+		return -1
+	}
+	return 0
+}

@@ -1,0 +1,228 @@
+package profiles
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"memsoak/profiles/record"
+)
+
+// Owner says whose code a site is blamed on.
+type Owner int
+
+// The owners of a site.
+const (
+	OwnerRuntime    Owner = iota // no frame but the standard library's
+	OwnerThirdParty              // a package of another module, without a frame of the user's
+	OwnerConnection              // buffers that net/http keeps per connection, without a frame of the user's
+	OwnerUser                    // the user's module
+)
+
+// Frame is a function at a line, as a profile shows it.
+type Frame struct {
+	Function string
+	File     string
+	Line     int
+}
+
+// Site is a place to blame: all allocation stacks that lead to the same frame of the user's module.
+type Site struct {
+	record.Site
+	Owner Owner
+	// Raw is the function's name as the linker has it; Site.Function is the name a person would say.
+	Raw string
+	// Container says that the allocation is the growth of a map, slice or channel: this site holds other things.
+	Container bool
+	// Stack is the stack that had the most bytes, leaf first.
+	Stack []Frame
+}
+
+// Blamer maps stacks to sites for one module. The zero module stands for "not known": then every frame that is neither
+// the standard library's nor a dependency's is the user's.
+type Blamer struct{ module string }
+
+// NewBlamer returns a Blamer for the user's module path, which may be empty.
+func NewBlamer(module string) Blamer { return Blamer{module: module} }
+
+// Blame finds the frame to blame for an allocation stack, leaf first with inlined frames in place. ok is false for
+// stacks that belong to the taking of profiles itself.
+func (b Blamer) Blame(stack []Frame) (site Site, ok bool) {
+	if len(stack) == 0 || slices.ContainsFunc(stack, isProfiler) {
+		return Site{}, false
+	}
+	site = Site{Container: isContainer(stack), Stack: stack}
+	pick := func(f Frame, o Owner) (Site, bool) {
+		site.Owner, site.Raw = o, f.Function
+		site.Site = record.Site{Function: CleanName(f.Function), File: shortFile(f, b.module), Line: f.Line}
+		return site, true
+	}
+	if i := slices.IndexFunc(stack, b.User); i >= 0 {
+		return pick(stack[i], OwnerUser)
+	}
+	if i := slices.IndexFunc(stack, isConnection); i >= 0 {
+		return pick(stack[i], OwnerConnection)
+	}
+	if i := slices.IndexFunc(stack, isThirdParty); i >= 0 {
+		return pick(stack[i], OwnerThirdParty)
+	}
+	if i := slices.IndexFunc(stack, func(f Frame) bool { return packagePath(f.Function) != "runtime" }); i >= 0 {
+		return pick(stack[i], OwnerRuntime)
+	}
+	return pick(stack[0], OwnerRuntime)
+}
+
+// User reports whether the frame belongs to the user's module.
+func (b Blamer) User(f Frame) bool {
+	pkg := packagePath(f.Function)
+	if pkg == "main" {
+		return true
+	}
+	if b.module != "" {
+		return pkg == b.module || strings.HasPrefix(pkg, b.module+"/")
+	}
+	return !isStandard(f) && !isThirdParty(f)
+}
+
+// isThirdParty knows a dependency by its place: the module cache has a version in the path, a vendor folder its name.
+func isThirdParty(f Frame) bool {
+	pkg := packagePath(f.Function)
+	first, _, _ := strings.Cut(pkg, "/")
+	if strings.Contains(f.File, "@") || strings.Contains(f.File, "/vendor/") {
+		return !isStandard(f)
+	}
+	return f.File == "" && strings.Contains(first, ".")
+}
+
+// isStandard reports whether the frame is the standard library's: no dot in the first element of its path, and a file
+// that ends in that path below a src folder, or is just that path in a binary built with -trimpath.
+func isStandard(f Frame) bool {
+	pkg := packagePath(f.Function)
+	if pkg == "main" {
+		return false
+	}
+	if strings.HasPrefix(pkg, "vendor/") || pkg == "runtime" || strings.HasPrefix(pkg, "internal/") || pkg == "" {
+		return true
+	}
+	first, _, _ := strings.Cut(pkg, "/")
+	if strings.Contains(first, ".") {
+		return false
+	}
+	dir := path.Dir(f.File)
+	return f.File == "" || strings.HasSuffix(dir, "/src/"+pkg) || (dir == pkg && standardRoots[first])
+}
+
+// standardRoots are the first elements of the standard library's package paths, for binaries built with -trimpath.
+var standardRoots = func() map[string]bool {
+	m := map[string]bool{}
+	for p := range strings.FieldsSeq(`archive bufio bytes cmp compress container context crypto database debug embed
+		encoding errors expvar flag fmt go hash html image index io iter log maps math mime net os path plugin reflect
+		regexp runtime slices sort strconv strings structs sync syscall testing text time unicode unique unsafe weak`) {
+		m[p] = true
+	}
+	return m
+}()
+
+func isProfiler(f Frame) bool {
+	pkg := packagePath(f.Function)
+	return pkg == "runtime/pprof" || pkg == "net/http/pprof" || pkg == "runtime/trace"
+}
+
+// isConnection reports whether the frame makes or keeps a connection: what it allocates exists once per connection.
+func isConnection(f Frame) bool {
+	pkg := packagePath(f.Function)
+	switch {
+	case pkg == "crypto/tls", strings.HasSuffix(pkg, "golang.org/x/net/http2"):
+		return true
+	case pkg != "net/http" && pkg != "net/http/internal/http2":
+		return false
+	}
+	for _, s := range []string{"(*Transport).dial", "(*Transport).queueForDial", "persistConn", "http2", "(*conn).serve",
+		"newBufioReader", "newBufioWriter", "Transport).getConn", "bodyEOFSignal"} {
+		if strings.Contains(f.Function, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// isContainer reports whether the leaf of the stack is the growth of a map or a slice.
+func isContainer(stack []Frame) bool {
+	for _, f := range stack[:min(len(stack), 4)] {
+		pkg := packagePath(f.Function)
+		if pkg == "internal/runtime/maps" || pkg == "runtime" && containerFunc.MatchString(f.Function) {
+			return true
+		}
+		if pkg != "runtime" && pkg != "sync" && pkg != "internal/sync" && pkg != "slices" && pkg != "container/list" {
+			return false
+		}
+		if pkg == "sync" && strings.Contains(f.Function, "(*Map)") || strings.Contains(f.Function, "HashTrieMap") ||
+			pkg == "container/list" || strings.HasPrefix(f.Function, "slices.Grow") {
+			return true
+		}
+	}
+	return false
+}
+
+var containerFunc = regexp.MustCompile(`^runtime\.(mapassign|growslice|makemap|makechan|hashGrow|growWork|evacuate)`)
+
+// packagePath is the import path in a symbol's name: "a.b/c.(*T).m" is in "a.b/c".
+func packagePath(fn string) string {
+	if i := strings.IndexByte(fn, '['); i >= 0 { // type arguments may hold slashes
+		fn = fn[:i]
+	}
+	slash := strings.LastIndexByte(fn, '/') + 1
+	if dot := strings.IndexByte(fn[slash:], '.'); dot >= 0 {
+		return strings.ReplaceAll(fn[:slash+dot], "%2e", ".")
+	}
+	return fn
+}
+
+var (
+	typeArgs   = regexp.MustCompile(`\[[^\[\]]*\]`)
+	closureEnd = regexp.MustCompile(`(\.func\d+|\.gowrap\d+|\.deferwrap\d+|-range\d+|-fm|\.\d+|\.init\.\d+)+$`)
+)
+
+// CleanName turns a symbol's name into the function a person would look for: without type arguments, method-value and
+// go-statement wrappers, and closure numbers; a closure's line still points inside it.
+func CleanName(fn string) string {
+	for {
+		s := typeArgs.ReplaceAllString(fn, "")
+		if s == fn {
+			break
+		}
+		fn = s
+	}
+	pkg := packagePath(fn)
+	if len(fn) <= len(pkg) {
+		return fn
+	}
+	rest := fn[strings.LastIndexByte(fn, '/')+1:]
+	_, name, _ := strings.Cut(rest, ".")
+	clean := closureEnd.ReplaceAllString("."+name, "")
+	if clean == "" || clean == ".init" || clean == ".glob." {
+		return pkg + ".init"
+	}
+	return pkg + clean
+}
+
+// shortFile cuts the build machine's folders off: what is left starts at the package's own path.
+func shortFile(f Frame, module string) string {
+	pkg := packagePath(f.Function)
+	base := path.Base(f.File)
+	if f.File == "" || base == "." {
+		return ""
+	}
+	if pkg != "main" && pkg != "" {
+		if rel, ok := strings.CutPrefix(pkg, module+"/"); ok && module != "" {
+			return rel + "/" + base
+		}
+		if pkg == module {
+			return base
+		}
+		return pkg + "/" + base
+	}
+	parts := strings.Split(f.File, "/")
+	return path.Join(parts[max(0, len(parts)-3):]...)
+}

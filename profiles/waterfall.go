@@ -1,0 +1,67 @@
+package profiles
+
+import (
+	"fmt"
+
+	"memsoak/profiles/record"
+)
+
+// The parts of a waterfall, from what the program holds to what the kernel charges.
+const (
+	partLive      = "live-heap"
+	partGarbage   = "garbage"
+	partUnused    = "unreturned"
+	partUntouched = "untouched"
+	partStacks    = "stacks"
+	partRuntime   = "runtime"
+	partOffHeap   = "off-heap"
+	partFile      = "file"
+	partKernel    = "kernel"
+	partRemainder = "remainder"
+)
+
+// waterfall splits the resident memory at the snapshot with the most of it.
+func (s *Series) waterfall() []record.Part {
+	var best *Snapshot
+	for _, n := range s.Snaps {
+		if n.Process != nil && n.Runtime != nil && (best == nil || n.Process.RSS > best.Process.RSS) {
+			best = n
+		}
+	}
+	if best == nil {
+		return []record.Part{}
+	}
+	return splitMemory(best)
+}
+
+// splitMemory adds up a snapshot's memory. The kernel's view decides the sum: the arenas' resident pages are shared
+// out to what the runtime says is in them, in the order live, garbage, stacks, free spans; what the runtime has but
+// the kernel has never backed with a page is shown as untouched, below zero, so that the bars add up to the resident size.
+func splitMemory(n *Snapshot) []record.Part {
+	p, r := n.Process, n.Runtime
+	live := min(int64(n.Live.Bytes), r.HeapAlloc)
+	if !n.Profiled {
+		live = r.HeapAlloc
+	}
+	parts := []record.Part{
+		{Part: partLive, Bytes: live, Detail: "objects in use at the last collection"},
+		{Part: partGarbage, Bytes: r.HeapAlloc - live, Detail: "allocated since, or not yet swept"},
+		{Part: partUnused, Bytes: r.HeapInuse - r.HeapAlloc + r.HeapIdle - r.HeapReleased,
+			Detail: fmt.Sprintf("%s in spans partly used, %s in free spans", bytesText(float64(r.HeapInuse-r.HeapAlloc)),
+				bytesText(float64(r.HeapIdle-r.HeapReleased)))},
+		{Part: partStacks, Bytes: r.StackInuse, Detail: fmt.Sprintf("of %d goroutines", r.Goroutines)},
+	}
+	arenas := r.HeapInuse + r.HeapIdle - r.HeapReleased + r.StackInuse
+	parts = append(parts, record.Part{Part: partUntouched, Bytes: min(0, p.HeapArena-arenas),
+		Detail: "in the runtime's account but never written, so not resident"})
+	meta := min(r.Metadata, p.OtherAnon)
+	parts = append(parts,
+		record.Part{Part: partRuntime, Bytes: meta, Detail: "the runtime's own tables"},
+		record.Part{Part: partOffHeap, Bytes: p.OtherAnon - meta, Detail: "anonymous memory outside the Go heap: thread stacks, mmap, cgo"},
+		record.Part{Part: partFile, Bytes: p.File + p.Shmem, Detail: fmt.Sprintf("mapped files and the program's text, %s of it shared memory", bytesText(float64(p.Shmem)))})
+	var sum int64
+	for _, x := range parts {
+		sum += x.Bytes
+	}
+	return append(parts, record.Part{Part: partRemainder, Bytes: p.RSS - sum, Detail: "not explained"})
+}
