@@ -102,7 +102,7 @@ func (c config) heapFindings(floors []floor) []Finding {
 	for key := range floors[len(floors)-1].sites {
 		frames := framesOf(key)
 		site, mine := blame(frames)
-		if mine || c.ignores(frames) {
+		if mine || keptByRuntime(frames) || c.ignores(frames) {
 			continue
 		}
 		cu := found[site]
