@@ -1,0 +1,239 @@
+package fault
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+)
+
+// Transfer is one body on its way: a download or an upload in flight. All its methods but End belong to one goroutine.
+type Transfer struct {
+	c       *Control
+	r       *http.Request
+	req     Request
+	act     Action
+	moved   int64
+	struck  bool    // the strike in the body is over
+	passed  []*hold // the holds that this transfer has been at
+	flush   func()  // sends what is buffered to the client; nil for uploads
+	limits  []*rate.Limiter
+	forPlan *activePlan // the plan that limits was made for
+	ended   atomic.Bool
+}
+
+// Begin notes that a transfer is in flight. r is the request it belongs to: the end of its context ends every wait.
+func (c *Control) Begin(r *http.Request, req Request, act Action) *Transfer {
+	t := &Transfer{c: c, r: r, req: req, act: act}
+	for {
+		l := c.largest.Load()
+		if req.Size <= l || c.largest.CompareAndSwap(l, req.Size) {
+			break
+		}
+	}
+	c.flightMu.Lock()
+	defer c.flightMu.Unlock()
+	c.started.Add(1)
+	c.flight[t] = struct{}{}
+	return t
+}
+
+// End notes that the transfer is over: finished if err is nil, else failed. A fault at the end of the transfer strikes
+// here, so call it before the reply of an upload is sent. Only the first call counts.
+func (t *Transfer) End(err error) {
+	if t.ended.Swap(true) {
+		return
+	}
+	if s := t.act.strike; err == nil && s != nil && s.at == AtEnd {
+		t.doFlush()
+		_ = t.c.carryOut(t.r, &t.act) // the transfer itself is complete
+	}
+	t.c.flightMu.Lock()
+	delete(t.c.flight, t)
+	t.c.flightMu.Unlock()
+	if err == nil {
+		t.c.finished.Add(1)
+	} else {
+		t.c.failed.Add(1)
+	}
+}
+
+// At brings the transfer to a point outside its body, where holds may keep it. The error is the context's.
+func (t *Transfer) At(p Point) error {
+	for _, h := range t.c.holds.list() {
+		if h.Point != p || slices.Contains(t.passed, h) {
+			continue
+		}
+		t.passed = append(t.passed, h)
+		t.doFlush()
+		if err := t.c.holds.stop(t.r.Context(), h, max(t.req.Size, 0)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// At brings a request that is no transfer (a listing) to a point, where holds may keep it. The error is the context's.
+func (c *Control) At(ctx context.Context, p Point) error {
+	for _, h := range c.holds.list() {
+		if h.Point != p {
+			continue
+		}
+		if err := c.holds.stop(ctx, h, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Header fits the headers of a download's reply to a planned truncation. Call it after Content-Length is set.
+func (t *Transfer) Header(h http.Header) {
+	s := t.act.strike
+	if s == nil || s.kind != strikeTruncate || s.framing == FramingLength {
+		return
+	}
+	h.Del("Content-Length")
+	if s.framing == FramingClose && t.r.ProtoMajor == 1 {
+		h.Set("Transfer-Encoding", "identity") // tells net/http to end the body by closing
+		h.Set("Connection", "close")
+	}
+}
+
+// Writer returns what a download's body is to be written to: it counts, throttles, holds and strikes.
+func (t *Transfer) Writer(w http.ResponseWriter) io.Writer {
+	t.flush = func() { _ = http.NewResponseController(w).Flush() } // a client that is gone shows at the next write
+	return &bodyWriter{t, w}
+}
+
+// Reader returns what an upload's body is to be read from: it counts, throttles, holds and strikes.
+func (t *Transfer) Reader(body io.Reader) io.Reader { return &bodyReader{t, body} }
+
+type bodyWriter struct {
+	t *Transfer
+	w io.Writer
+}
+
+func (b *bodyWriter) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, flip, err := b.t.before(DownloadBody, len(p)-done)
+		if err != nil {
+			return done, err
+		}
+		piece := p[done : done+n]
+		if flip {
+			piece = []byte{piece[0] ^ 1}
+		}
+		n, err = b.w.Write(piece)
+		b.t.after(n)
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+type bodyReader struct {
+	t *Transfer
+	r io.Reader
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, flip, err := b.t.before(UploadBody, len(p))
+	if err != nil {
+		return 0, err
+	}
+	n, err = b.r.Read(p[:n])
+	if flip && n > 0 {
+		p[0] ^= 1
+	}
+	b.t.after(n)
+	return n, err
+}
+
+// before waits at the holds and suffers the strike that lie at the next byte, and returns how many of n bytes may
+// be moved before the next such place. If flip is set it is one byte, to be inverted.
+func (t *Transfer) before(p Point, n int) (allowed int, flip bool, err error) {
+	for _, h := range t.c.holds.list() {
+		if h.Point != p || h.Offset < t.moved || slices.Contains(t.passed, h) {
+			continue
+		}
+		if h.Offset > t.moved {
+			n = int(min(int64(n), h.Offset-t.moved))
+			continue
+		}
+		t.passed = append(t.passed, h)
+		t.doFlush()
+		if err := t.c.holds.stop(t.r.Context(), h, max(t.req.Size, 0)); err != nil {
+			return 0, false, err
+		}
+	}
+	if s := t.act.strike; s != nil && s.at == AtBody && !t.struck {
+		switch {
+		case s.pos > t.moved:
+			n = int(min(int64(n), s.pos-t.moved))
+		case s.kind == strikeFlip:
+			t.c.fired.Add(1)
+			t.struck, flip, n = true, true, 1
+		default:
+			t.struck = true
+			t.doFlush()
+			if err := t.c.carryOut(t.r, &t.act); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+	n, err = t.throttle(n)
+	return n, flip, err
+}
+
+func (t *Transfer) after(n int) {
+	t.moved += int64(n)
+	t.c.bytes.Add(int64(n))
+}
+
+func (t *Transfer) doFlush() {
+	if t.flush != nil {
+		t.flush()
+	}
+}
+
+// throttle waits until n bytes, or as many as one turn allows, may be moved.
+func (t *Transfer) throttle(n int) (int, error) {
+	p := t.c.plan.Load()
+	if p != t.forPlan {
+		t.forPlan, t.limits = p, nil
+		if p != nil {
+			for _, l := range []*rate.Limiter{limiter(p.Bandwidth.Stream), p.total} {
+				if l != nil {
+					t.limits = append(t.limits, l)
+				}
+			}
+		}
+	}
+	for _, l := range t.limits {
+		n = min(n, l.Burst())
+	}
+	for _, l := range t.limits {
+		if err := l.WaitN(t.r.Context(), n); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// limiter returns a limiter of so many bytes per second that hands out at most a twentieth of a second at once;
+// nil for 0.
+func limiter(perSecond Size) *rate.Limiter {
+	if perSecond <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), max(int(perSecond/20), 1))
+}
