@@ -1,0 +1,52 @@
+// Package specimen is what a fault registers itself as: a name and the hooks that put it into a copier.
+package specimen
+
+import (
+	"fmt"
+	"strings"
+
+	"memsoak/soak/specimens/copier"
+)
+
+// Specimen is one seeded fault, or its healthy look-alike.
+type Specimen struct {
+	// Name is how the truth, the command line and the results call it.
+	Name string
+	// Hooks puts the specimen into an engine. It is called once per engine, before the engine runs.
+	Hooks func(*copier.Engine) copier.Hooks
+}
+
+// Set is specimens by name.
+type Set map[string]Specimen
+
+// Add adds specimens. A name that is taken, or not fit for a file name and a metric label, is a programming error.
+func (s Set) Add(all ...Specimen) {
+	for _, sp := range all {
+		if strings.Trim(sp.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || sp.Name == "" {
+			panic(fmt.Sprintf("specimen name %q", sp.Name))
+		}
+		if _, taken := s[sp.Name]; taken {
+			panic(fmt.Sprintf("specimen %q twice", sp.Name))
+		}
+		s[sp.Name] = sp
+	}
+}
+
+// Seams returns the hooks of the named specimen; "a+b" is both at once.
+func (s Set) Seams(name string) (func(*copier.Engine) copier.Hooks, error) {
+	var parts []Specimen
+	for part := range strings.SplitSeq(name, "+") {
+		sp, ok := s[part]
+		if !ok {
+			return nil, fmt.Errorf("no specimen %q; 'specimens list' names them", part)
+		}
+		parts = append(parts, sp)
+	}
+	return func(e *copier.Engine) copier.Hooks {
+		var h copier.Hooks
+		for _, p := range parts {
+			h = copier.Merge(h, p.Hooks(e))
+		}
+		return h
+	}, nil
+}
