@@ -1,0 +1,248 @@
+// Package fakes runs the synthetic Drive and the S3 sink as processes of their own, outside of the subject's cgroup,
+// and gives the runner their addresses and their admin clients. It knows their command lines and nothing of what they
+// do.
+package fakes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"memsoak/fakedrive/fault"
+)
+
+// Transports of the fakes.
+const (
+	HTTP = "http" // plain HTTP/1.1
+	TLS  = "tls"  // HTTPS with HTTP/1.1
+	H2   = "h2"   // HTTPS, HTTP/2 towards Drive
+)
+
+// Options say where the programs are and how to start them.
+type Options struct {
+	// Fakedrive and Soak are the paths of the two programs; Find fills them in.
+	Fakedrive, Soak string
+	Transport       string
+	// DriveFaults and S3Faults are files with fault plans, "" for none.
+	DriveFaults, S3Faults string
+	// Proxy asks for fakedrive's CONNECT proxy, for clients that can't be given an endpoint.
+	Proxy  bool
+	Bucket string
+	// Env is added to the environment of both.
+	Env []string
+	// Dir takes address files, certificates and logs; it is the caller's to remove.
+	Dir string
+}
+
+// Fakes are the two running fakes.
+type Fakes struct {
+	Drive, S3         *fault.Client
+	DriveAddr, S3Addr fault.Addresses
+	// CAFile has the certificates of both CAs; "" without TLS.
+	CAFile    string
+	transport string
+	procs     []*fake
+}
+
+type fake struct {
+	name string
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+}
+
+// Find fills in the paths of programs that are not set: next to this program, in ./bin, or on PATH.
+func (o *Options) Find() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if o.Fakedrive, err = find(o.Fakedrive, "fakedrive", self); err != nil {
+		return err
+	}
+	o.Soak, err = find(o.Soak, "soak", self)
+	return err
+}
+
+func find(set, name, self string) (string, error) {
+	if set != "" {
+		return exec.LookPath(set)
+	}
+	if filepath.Base(self) == name {
+		return self, nil
+	}
+	for _, p := range []string{filepath.Join(filepath.Dir(self), name), filepath.Join("bin", name), name} {
+		if path, err := exec.LookPath(p); err == nil {
+			return filepath.Abs(path)
+		}
+	}
+	return "", fmt.Errorf("the program %s is neither next to %s nor in bin/ nor on PATH; `make build` builds it", name, filepath.Base(self))
+}
+
+// startTimeout is how long a fake may take to listen.
+const startTimeout = 20 * time.Second
+
+// Start starts both fakes and waits until they listen. ctx bounds the start only.
+func Start(ctx context.Context, o Options) (_ *Fakes, err error) {
+	f := &Fakes{transport: o.Transport}
+	defer func() {
+		if err != nil {
+			f.Stop()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	driveArgs := []string{"serve", "--listen", "127.0.0.1:0"}
+	s3Args := []string{"fakes3", "serve", "--listen", "127.0.0.1:0", "--bucket", o.Bucket}
+	if o.Transport != HTTP && o.Transport != "" {
+		driveArgs = append(driveArgs, "--tls-listen", "127.0.0.1:0", "--ca-file", filepath.Join(o.Dir, "drive-ca.pem"))
+		s3Args = append(s3Args, "--tls-listen", "127.0.0.1:0", "--ca-file", filepath.Join(o.Dir, "s3-ca.pem"))
+	}
+	if o.Proxy {
+		driveArgs = append(driveArgs, "--proxy-listen", "127.0.0.1:0")
+		if o.Transport == HTTP || o.Transport == "" {
+			driveArgs = append(driveArgs, "--tls-listen", "127.0.0.1:0", "--ca-file", filepath.Join(o.Dir, "drive-ca.pem"))
+		}
+	}
+	if o.Transport == H2 {
+		driveArgs = append(driveArgs, "--h2")
+	}
+	if o.DriveFaults != "" {
+		driveArgs = append(driveArgs, "--faults", o.DriveFaults)
+	}
+	if o.S3Faults != "" {
+		s3Args = append(s3Args, "--faults", o.S3Faults)
+	}
+	drive, err := launch("fakedrive", o.Fakedrive, driveArgs, o)
+	if err != nil {
+		return nil, err
+	}
+	f.procs = append(f.procs, drive)
+	s3, err := launch("fakes3", o.Soak, s3Args, o)
+	if err != nil {
+		return nil, err
+	}
+	f.procs = append(f.procs, s3)
+	var g errgroup.Group
+	g.Go(func() (err error) { f.DriveAddr, err = drive.await(ctx, o.Dir); return err })
+	g.Go(func() (err error) { f.S3Addr, err = s3.await(ctx, o.Dir); return err })
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	f.Drive, f.S3 = fault.NewClient(f.DriveAddr.Admin), fault.NewClient(f.S3Addr.Admin)
+	return f, f.joinCAs(o.Dir)
+}
+
+func launch(name, path string, args []string, o Options) (*fake, error) {
+	addr := filepath.Join(o.Dir, name+".addr")
+	if err := os.Remove(addr); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	p := &fake{name: name, log: filepath.Join(o.Dir, name+".log"), done: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd = exec.Command(path, append(args, "--addr-file", addr)...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Env = append(os.Environ(), o.Env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // an end before Stop shows in await or as failing admin calls
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// await reads the address file once it is there.
+func (p *fake) await(ctx context.Context, dir string) (fault.Addresses, error) {
+	var a fault.Addresses
+	for {
+		b, err := os.ReadFile(filepath.Join(dir, p.name+".addr"))
+		if err == nil {
+			if err := json.Unmarshal(b, &a); err != nil {
+				return a, fmt.Errorf("addresses of %s: %w", p.name, err)
+			}
+			return a, nil
+		}
+		select {
+		case <-p.done:
+			said, _ := os.ReadFile(p.log)
+			return a, fmt.Errorf("%s ended with %s: %s", p.name, p.cmd.ProcessState, strings.TrimSpace(string(said)))
+		case <-ctx.Done():
+			return a, fmt.Errorf("%s does not listen: %w", p.name, ctx.Err())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// joinCAs writes the certificates of both CAs into one file, so that one --ca-file or SSL_CERT_FILE trusts both.
+func (f *Fakes) joinCAs(dir string) error {
+	var all []byte
+	for _, a := range []fault.Addresses{f.DriveAddr, f.S3Addr} {
+		if a.CAFile == "" {
+			continue
+		}
+		b, err := os.ReadFile(a.CAFile)
+		if err != nil {
+			return fmt.Errorf("certificate of a fake: %w", err)
+		}
+		all = append(append(all, b...), '\n')
+	}
+	if all == nil {
+		return nil
+	}
+	f.CAFile = filepath.Join(dir, "ca.pem")
+	return os.WriteFile(f.CAFile, all, 0o644)
+}
+
+// DriveURL is the address that the subject is given for Drive.
+func (f *Fakes) DriveURL() string { return f.url(f.DriveAddr) }
+
+// S3URL is the address that the subject is given for S3.
+func (f *Fakes) S3URL() string { return f.url(f.S3Addr) }
+
+func (f *Fakes) url(a fault.Addresses) string {
+	if f.transport == TLS || f.transport == H2 {
+		return a.HTTPS
+	}
+	return a.HTTP
+}
+
+// PIDs lists the processes of the fakes.
+func (f *Fakes) PIDs() []int {
+	var out []int
+	for _, p := range f.procs {
+		out = append(out, p.cmd.Process.Pid)
+	}
+	return out
+}
+
+// Stop kills both fakes, which have nothing to save, and waits for them. It may be called twice.
+func (f *Fakes) Stop() {
+	for _, p := range f.procs {
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	}
+	for _, p := range f.procs {
+		<-p.done
+	}
+	f.procs = nil
+	for _, c := range []*fault.Client{f.Drive, f.S3} {
+		if c != nil {
+			c.Close()
+		}
+	}
+}

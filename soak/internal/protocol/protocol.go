@@ -1,0 +1,280 @@
+// Package protocol is the experiment of a trial as data: an ordered list of phases, each of which brings the subject
+// into a state worth a snapshot. It reads and checks protocols and knows the built-in ones; package trial carries
+// them out.
+package protocol
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"memsoak/fakedrive/fault"
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/units"
+)
+
+//go:embed builtin/*.yaml
+var builtin embed.FS
+
+// ErrInvalid is returned, wrapped with the reason, for a protocol that can't be carried out.
+var ErrInvalid = errors.New("invalid protocol")
+
+// The kinds of phases; record.Phase.Kind has the same words.
+const (
+	Idle      = "idle"       // no work for a while, before any
+	WarmUp    = "warm-up"    // work that fills pools and caches and measures the rate; also finds M
+	Wave      = "wave"       // equal waves of fresh work, each followed by a floor
+	Hold      = "hold"       // transfers stopped at a point, a snapshot of the frozen state
+	Repeat    = "repeat"     // an earlier wave's work once more
+	Folders   = "folders"    // many folders without files
+	Free      = "free"       // the corpus, unhindered, with light samples
+	IdleAgain = "idle-again" // no work for a while, after all: what grows now grows with time
+)
+
+var kinds = []string{Idle, WarmUp, Wave, Hold, Repeat, Folders, Free, IdleAgain}
+
+// Protocol is a list of phases and the rules of its time.
+type Protocol struct {
+	Name string `yaml:"name"`
+	// Trials are the kinds of trial that each cell gets, in this order.
+	Trials []record.TrialKind `yaml:"trials"`
+	// MemProfileRate is the heap sampling rate of attribution trials in bytes; 0 leaves the subject's own.
+	MemProfileRate int64 `yaml:"memprofilerate"`
+	// Budget is the time for one attribution trial. Work is scaled down to fit (see Scale), and optional phases that
+	// would begin past it are left out.
+	Budget Duration `yaml:"budget"`
+	// WaveTimeout bounds one wave; a subject that has not answered by then ends the trial with outcome timeout.
+	WaveTimeout Duration `yaml:"wave_timeout"`
+	// Settle is how long nothing may move before a held state counts as reached with fewer transfers than asked for.
+	Settle Duration `yaml:"settle"`
+	// Speed are the phases of a speed trial.
+	Speed []Phase `yaml:"speed"`
+	// Phases are those of an attribution or passive trial.
+	Phases []Phase `yaml:"phases"`
+}
+
+// Phase is one step. Which fields make sense depends on Kind; see the README.
+type Phase struct {
+	Name string `yaml:"name"`
+	Kind string `yaml:"kind"`
+	// For is the duration of an idle phase; At most bounds a free run, which is cut off then.
+	For    Duration `yaml:"for"`
+	AtMost Duration `yaml:"at_most"`
+	// Snapshots is the number of snapshots spread over an idle phase, at least 1.
+	Snapshots int `yaml:"snapshots"`
+
+	// Files is the work of a wave: groups of equal files, in one folder.
+	Files []Group `yaml:"files"`
+	// FolderCount is the number of empty folders of a folders phase.
+	FolderCount int64 `yaml:"folders"`
+	// Times is how many equal waves; TimesMost is up to how many when the rule asks for more.
+	Times     int `yaml:"times"`
+	TimesMost int `yaml:"times_most"`
+	// Of names the phase whose last wave is repeated.
+	Of string `yaml:"of"`
+
+	// Point, Transfers, Then, Offset, Size, Backlog and MaxBytes describe a hold: so many transfers of Size bytes stopped at Point,
+	// Offset bytes into the body; after the snapshot all but Then are let go and there is another one. Backlog is
+	// the number of files listed beyond those held. MaxBytes bounds Transfers x Size.
+	Point     fault.Point `yaml:"point"`
+	Transfers Count       `yaml:"transfers"`
+	Then      []Count     `yaml:"then"`
+	Offset    units.Bytes `yaml:"offset"`
+	Size      units.Bytes `yaml:"size"`
+	Backlog   int64       `yaml:"backlog"`
+	MaxBytes  units.Bytes `yaml:"max_bytes"`
+
+	// Optional phases are left out when the budget is spent.
+	Optional bool `yaml:"optional"`
+}
+
+// Group is a number of files of one size.
+type Group struct {
+	Count int64       `yaml:"count"`
+	Size  units.Bytes `yaml:"size"`
+}
+
+// Duration is a time.Duration that reads "1.5s" from YAML.
+type Duration = fault.Duration
+
+// Names lists the built-in protocols.
+func Names() []string {
+	entries, err := fs.ReadDir(builtin, "builtin")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	return out
+}
+
+// Load returns a built-in protocol by name, or reads one from a file.
+func Load(nameOrFile string) (*Protocol, error) {
+	if slices.Contains(Names(), nameOrFile) {
+		b, err := builtin.ReadFile(path.Join("builtin", nameOrFile+".yaml"))
+		if err != nil {
+			return nil, err
+		}
+		return Parse(b)
+	}
+	b, err := os.ReadFile(nameOrFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: no file %q, and the built-in ones are %s", ErrInvalid, nameOrFile, strings.Join(Names(), ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", nameOrFile, err)
+	}
+	return p, nil
+}
+
+// Parse reads a protocol from YAML and checks it. Unknown keys are errors, with line and column.
+func Parse(text []byte) (*Protocol, error) {
+	p := &Protocol{
+		Budget:      Duration(20 * time.Second),
+		WaveTimeout: Duration(2 * time.Minute),
+		Settle:      Duration(250 * time.Millisecond),
+	}
+	if err := yaml.UnmarshalWithOptions(text, p, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := p.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return p, nil
+}
+
+func (p *Protocol) check() error {
+	if p.Name == "" {
+		return errors.New("it has no name")
+	}
+	if len(p.Trials) == 0 {
+		return errors.New("it lists no trials")
+	}
+	for _, k := range p.Trials {
+		switch {
+		case k != record.Attribution && k != record.Speed && k != record.Passive:
+			return fmt.Errorf("unknown kind of trial %q; known: attribution, speed, passive", k)
+		case len(p.Of(k)) == 0:
+			return fmt.Errorf("it has no phases for its %s trial", k)
+		}
+	}
+	if p.Budget <= 0 || p.WaveTimeout <= 0 || p.Settle <= 0 || p.MemProfileRate < 0 {
+		return errors.New("budget, wave_timeout and settle must be above 0, memprofilerate not below")
+	}
+	for _, list := range [][]Phase{p.Phases, p.Speed} {
+		seen := map[string]bool{}
+		for i := range list {
+			ph := &list[i]
+			if ph.Name == "" {
+				ph.Name = ph.Kind
+			}
+			if seen[ph.Name] {
+				return fmt.Errorf("two phases are named %q", ph.Name)
+			}
+			if err := ph.check(seen); err != nil {
+				return fmt.Errorf("phase %q: %w", ph.Name, err)
+			}
+			seen[ph.Name] = true
+		}
+	}
+	return nil
+}
+
+// Of returns the phases of a kind of trial.
+func (p *Protocol) Of(k record.TrialKind) []Phase {
+	if k == record.Speed {
+		return p.Speed
+	}
+	return p.Phases
+}
+
+// check checks a phase; before has the names of the phases ahead of it.
+func (ph *Phase) check(before map[string]bool) error {
+	if strings.ContainsFunc(ph.Name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	}) {
+		return errors.New("a name has letters, digits, - and _ only: it becomes part of file names")
+	}
+	switch ph.Kind {
+	case Idle, IdleAgain:
+		if ph.For <= 0 {
+			return errors.New("needs `for`, how long to be idle")
+		}
+		ph.Snapshots = max(ph.Snapshots, 1)
+	case WarmUp, Wave:
+		ph.Times = max(ph.Times, 1)
+		ph.TimesMost = max(ph.TimesMost, ph.Times)
+		return ph.checkFiles()
+	case Hold:
+		return ph.checkHold()
+	case Repeat:
+		if !before[ph.Of] {
+			return fmt.Errorf("`of` must name an earlier phase, not %q", ph.Of)
+		}
+		ph.Times = max(ph.Times, 1)
+	case Folders:
+		if ph.FolderCount <= 0 {
+			return errors.New("needs `folders`, how many")
+		}
+	case Free:
+	default:
+		return fmt.Errorf("unknown kind %q; known: %s", ph.Kind, strings.Join(kinds, ", "))
+	}
+	return nil
+}
+
+func (ph *Phase) checkFiles() error {
+	if len(ph.Files) == 0 {
+		return errors.New("needs `files`, a list of {count, size}")
+	}
+	for _, g := range ph.Files {
+		if g.Count <= 0 || g.Size < 0 {
+			return errors.New("a group of files needs a count above 0 and a size")
+		}
+	}
+	return nil
+}
+
+func (ph *Phase) checkHold() error {
+	switch ph.Point {
+	case fault.UploadReply, fault.DownloadHeader, fault.DownloadBody, fault.UploadBody:
+	default:
+		return fmt.Errorf("cannot hold at %q; known: %s, %s, %s, %s", ph.Point, fault.UploadReply, fault.DownloadHeader, fault.DownloadBody, fault.UploadBody)
+	}
+	if ph.Transfers == "" {
+		ph.Transfers = "M"
+	}
+	if ph.Backlog < 0 {
+		return errors.New("backlog must not be below 0")
+	}
+	if (ph.Point == fault.DownloadBody || ph.Point == fault.UploadBody) && (ph.Offset <= 0 || ph.Offset >= ph.Size) {
+		return errors.New("`offset` must lie inside of the file")
+	}
+	return nil
+}
+
+// State is the state of the snapshots that a hold at the phase's point takes.
+func (ph *Phase) State() record.State {
+	switch ph.Point {
+	case fault.UploadReply:
+		return record.StateReply
+	case fault.DownloadHeader:
+		return record.StateHeader
+	default:
+		return record.StateBody
+	}
+}

@@ -1,0 +1,102 @@
+package protocol
+
+import (
+	"math"
+	"time"
+)
+
+// The sequential rule of equal waves, declared here and in the README so that nobody can tune it to a result:
+// after Times waves the floors are looked at; if their trend is plain (Mann-Kendall |z| >= RuleTrend) or plainly absent
+// (|z| <= RuleFlat) the phase ends, else another wave is run, up to TimesMost.
+const (
+	RuleTrend = 2.6 // two-sided p < 0.01
+	RuleFlat  = 0.8 // two-sided p > 0.4
+)
+
+// Undecided says whether the floors (live heap in bytes, in the order of their waves) call for another wave.
+func Undecided(floors []int64) bool {
+	z := math.Abs(mannKendall(floors))
+	return z > RuleFlat && z < RuleTrend
+}
+
+// mannKendall is the test's normal score without the correction for ties: live heaps in bytes hardly ever tie.
+func mannKendall(v []int64) float64 {
+	s := 0
+	for i := range v {
+		for j := i + 1; j < len(v); j++ {
+			switch {
+			case v[j] > v[i]:
+				s++
+			case v[j] < v[i]:
+				s--
+			}
+		}
+	}
+	n := float64(len(v))
+	sigma := math.Sqrt(n * (n - 1) * (2*n + 5) / 18)
+	switch {
+	case s == 0 || sigma == 0:
+		return 0
+	case s > 0:
+		return float64(s-1) / sigma
+	default:
+		return float64(s+1) / sigma
+	}
+}
+
+// minScale keeps at least a tenth of the work: less would leave nothing to tell a leak by.
+const minScale = 0.1
+
+// Scale is the factor for numbers of files so that the phases fit into the time left, for a subject that does rate
+// files and throughput bytes a second: 1 when they fit as they are.
+func Scale(phases []Phase, m int, rate, throughput float64, left time.Duration) float64 {
+	var files, bytes float64
+	fixed := time.Duration(0)
+	for i := range phases {
+		f, b := phases[i].work(m)
+		files += f
+		bytes += b
+		fixed += phases[i].fixedTime()
+	}
+	if rate <= 0 || throughput <= 0 {
+		return 1
+	}
+	need := files/rate + bytes/throughput
+	have := (left - fixed).Seconds()
+	if need <= have {
+		return 1
+	}
+	return max(minScale, have/need)
+}
+
+// snapshotTime is about what a snapshot costs: two collections, a profile and readings.
+const snapshotTime = 60 * time.Millisecond
+
+func (ph *Phase) fixedTime() time.Duration {
+	n := max(1, ph.Times) + len(ph.Then)
+	return time.Duration(ph.For) + time.Duration(ph.AtMost) + time.Duration(n)*snapshotTime
+}
+
+// work is the number of files and bytes that scale with Scale, holds by size left out: their bytes are what they are for.
+func (ph *Phase) work(m int) (files, bytes float64) {
+	switch ph.Kind {
+	case WarmUp, Wave, Repeat:
+		for _, g := range ph.Files {
+			files += float64(g.Count) * float64(max(1, ph.Times))
+			bytes += float64(g.Count) * float64(g.Size) * float64(max(1, ph.Times))
+		}
+	case Hold:
+		files = float64(ph.Backlog)
+		bytes = float64(ph.Held(m))*float64(ph.Size) + files*float64(ph.Size)
+	}
+	return files, bytes
+}
+
+// Held is the number of transfers that a hold stops, for a subject with m at once.
+func (ph *Phase) Held(m int) int {
+	n := ph.Transfers.Of(m)
+	if ph.MaxBytes > 0 && ph.Size > 0 {
+		n = min(n, max(1, int(ph.MaxBytes/ph.Size)))
+	}
+	return n
+}

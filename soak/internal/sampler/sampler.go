@@ -1,0 +1,177 @@
+// Package sampler reads everything that can be known of a subject from outside: the kernel's account of its process
+// and cgroup, the Go runtime's own account and profiles by net/http/pprof, and what the fakes saw. It reads; when to
+// read and what to conclude are others' work.
+package sampler
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"memsoak/fakedrive/fault"
+	"memsoak/profiles/record"
+)
+
+// Cgroup is what the sampler reads of a subject's cgroup.
+type Cgroup interface {
+	Read() (record.Cgroup, error)
+}
+
+// Counter is one fake's counters.
+type Counter interface {
+	Counters(ctx context.Context) (fault.Counters, error)
+}
+
+// Sampler reads one subject. Nil or empty parts are left out. It is safe for concurrent use.
+type Sampler struct {
+	PID     int // 0 for a subject elsewhere: then only pprof and metrics are read
+	Pprof   string
+	Metrics string
+	Cgroup  Cgroup
+	Drive   Counter
+	S3      Counter
+
+	// Held is the hold in effect, which tells where the transfers in flight stand; nil when there is none.
+	Held atomic.Pointer[fault.HoldStatus]
+	// Waves counts the waves begun.
+	Waves atomic.Int64
+
+	client http.Client
+	lost   atomic.Int64
+}
+
+// requestTimeout bounds one reading of pprof or metrics: a hung subject must not hang the sampler.
+const requestTimeout = 10 * time.Second
+
+// maxBody bounds what is read of a subject's answer: garbage without end is cut off.
+const maxBody = 64 << 20
+
+// Lost is how many readings of the subject failed.
+func (s *Sampler) Lost() int64 { return s.lost.Load() }
+
+// Close drops the sampler's connections.
+func (s *Sampler) Close() { s.client.CloseIdleConnections() }
+
+// Read reads everything once. What can't be read is nil in the sample and counted in Lost.
+func (s *Sampler) Read(ctx context.Context) record.Sample {
+	v := record.Sample{Time: time.Now()}
+	var g errgroup.Group
+	g.Go(func() error { v.Process = s.process(); return nil })
+	g.Go(func() error { v.Cgroup = s.cgroup(); return nil })
+	g.Go(func() error { v.Runtime = s.Runtime(ctx, false); return nil })
+	g.Go(func() error { v.Covariates = s.Covariates(ctx); return nil })
+	g.Go(func() error { v.Metrics = s.metrics(ctx); return nil })
+	_ = g.Wait() // none returns an error
+	return v
+}
+
+func (s *Sampler) process() *record.Process {
+	if s.PID == 0 {
+		return nil
+	}
+	p, err := readProcess(s.PID, true)
+	if err != nil {
+		s.lost.Add(1)
+		return nil
+	}
+	return p
+}
+
+func (s *Sampler) cgroup() *record.Cgroup {
+	if s.Cgroup == nil {
+		return nil
+	}
+	c, err := s.Cgroup.Read()
+	if err != nil {
+		s.lost.Add(1)
+		return nil
+	}
+	return &c
+}
+
+// Runtime reads the Go runtime's account, after a forced collection when gc is set; nil when the subject doesn't
+// answer.
+func (s *Sampler) Runtime(ctx context.Context, gc bool) *record.Runtime {
+	path := "/heap?debug=1"
+	if gc {
+		path += "&gc=1"
+	}
+	var v *record.Runtime
+	err := s.get(ctx, s.Pprof+path, func(r io.Reader) error {
+		var ok bool
+		if v, ok = parseMemStats(r); !ok {
+			return fmt.Errorf("%s has no runtime.MemStats", path)
+		}
+		return nil
+	})
+	if err != nil {
+		s.lost.Add(1)
+		return nil
+	}
+	err = s.get(ctx, s.Pprof+"/", func(r io.Reader) error {
+		page, err := io.ReadAll(r)
+		v.Goroutines, _ = parseGoroutines(page)
+		return err
+	})
+	if err != nil {
+		s.lost.Add(1)
+	}
+	return v
+}
+
+func (s *Sampler) metrics(ctx context.Context) map[string]float64 {
+	if s.Metrics == "" {
+		return nil
+	}
+	var v map[string]float64
+	err := s.get(ctx, s.Metrics, func(r io.Reader) (err error) { v, err = parseMetrics(r); return err })
+	if err != nil {
+		s.lost.Add(1)
+		return nil
+	}
+	return v
+}
+
+// Profile reads one profile ("heap", "goroutine") as the subject wrote it.
+func (s *Sampler) Profile(ctx context.Context, kind string) ([]byte, error) {
+	var b bytes.Buffer
+	err := s.get(ctx, s.Pprof+"/"+kind, func(r io.Reader) error {
+		_, err := b.ReadFrom(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(b.Bytes(), []byte{0x1f, 0x8b}) {
+		return nil, fmt.Errorf("%s/%s answers with something that is no gzipped profile", s.Pprof, kind)
+	}
+	return b.Bytes(), nil
+}
+
+func (s *Sampler) get(ctx context.Context, url string, read func(io.Reader) error) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	if err := read(io.LimitReader(resp.Body, maxBody)); err != nil {
+		return fmt.Errorf("GET %s: %w", url, err)
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
+	return nil
+}
