@@ -1,0 +1,155 @@
+package gate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"memsoak/profiles/record"
+)
+
+// BaselineSchema is the schema of a baseline file.
+const BaselineSchema = "memsoak/baseline/v1"
+
+// ErrForeign is returned, wrapped, for a baseline that can't be compared with a run: another schema, subject, corpus,
+// protocol or class of host.
+var ErrForeign = errors.New("foreign baseline")
+
+// Baseline is an accepted result, a small JSON file that is committed.
+type Baseline struct {
+	Schema   string         `json:"schema"`
+	Accepted time.Time      `json:"accepted"`
+	RunID    string         `json:"run_id"`
+	Subject  string         `json:"subject"`
+	Version  string         `json:"version,omitempty"` // of the subject
+	Corpus   string         `json:"corpus"`
+	Protocol string         `json:"protocol"`
+	Limit    int64          `json:"limit"`
+	Host     record.Host    `json:"host"`
+	Cells    []BaselineCell `json:"cells"`
+}
+
+// BaselineCell is what was measured for one cell: each quantity once per trial that has it.
+type BaselineCell struct {
+	Cell     record.Cell          `json:"cell"`
+	Values   map[string][]float64 `json:"values"`
+	Findings []FindingCount       `json:"findings"`
+	// Verdicts is the number of trials with a conclusive verdict, which Findings count among.
+	Verdicts int `json:"verdicts"`
+}
+
+// FindingCount says in how many trials a class was found at a function.
+type FindingCount struct {
+	Class    record.Class `json:"class"`
+	Function string       `json:"function"`
+	Trials   int          `json:"trials"`
+}
+
+// NewBaseline takes a run's results as a baseline. It refuses a run that is not whole.
+func NewBaseline(r *Run) (*Baseline, error) {
+	if r.Run.Interrupted || r.Run.Ended.IsZero() {
+		return nil, fmt.Errorf("run %s was interrupted: finish it with soak run --resume first", r.Run.ID)
+	}
+	b := summarise(r)
+	for _, c := range b.Cells {
+		if c.Verdicts == 0 {
+			return nil, fmt.Errorf("cell %s of run %s has no conclusive verdict, so there is nothing to accept", c.Cell, r.Run.ID)
+		}
+	}
+	if len(b.Cells) == 0 {
+		return nil, fmt.Errorf("run %s has no cells", r.Run.ID)
+	}
+	return b, nil
+}
+
+// summarise reduces a run to what is compared.
+func summarise(r *Run) *Baseline {
+	b := &Baseline{
+		Schema: BaselineSchema, Accepted: r.Run.Ended, RunID: r.Run.ID, Subject: r.Run.Subject, Corpus: r.Run.Corpus,
+		Protocol: r.Run.Protocol, Limit: r.Run.Limit, Host: r.Run.Host,
+	}
+	for _, c := range r.Cells {
+		cell := BaselineCell{Cell: c.Cell, Values: map[string][]float64{}}
+		for _, t := range c.Trials {
+			if t.Trial.Subject.Version != "" {
+				b.Version = t.Trial.Subject.Version
+			}
+			if t.Trial.Outcome != record.OK {
+				continue
+			}
+			one := Measure(CellData{Cell: c.Cell, Trials: []TrialData{t}})
+			for _, rule := range rules {
+				if v, ok := one.Get(rule.quantity); ok && rule.from(t.Trial.Kind) {
+					cell.Values[rule.quantity] = append(cell.Values[rule.quantity], v)
+				}
+			}
+			if t.Verdict != nil && t.Trial.Kind != record.Speed && t.Verdict.Headline.String() != string(record.Inconclusive) {
+				cell.Verdicts++
+				cell.count(t.Verdict.Findings)
+			}
+		}
+		b.Cells = append(b.Cells, cell)
+	}
+	return b
+}
+
+func (c *BaselineCell) count(findings []record.Finding) {
+	seen := map[FindingCount]bool{}
+	for _, f := range findings {
+		key := FindingCount{Class: f.Class, Function: f.Site.Function}
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		i := slices.IndexFunc(c.Findings, func(x FindingCount) bool { return x.Class == key.Class && x.Function == key.Function })
+		if i < 0 {
+			c.Findings = append(c.Findings, key)
+			i = len(c.Findings) - 1
+		}
+		c.Findings[i].Trials++
+	}
+}
+
+// ReadBaseline reads and checks a baseline file.
+func ReadBaseline(path string) (*Baseline, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var b Baseline
+	if err := json.Unmarshal(raw, &b); err != nil {
+		return nil, fmt.Errorf("read baseline %s: %w", path, err)
+	}
+	if b.Schema != BaselineSchema {
+		return nil, fmt.Errorf("read baseline %s: %w: schema %q, want %q", path, ErrForeign, b.Schema, BaselineSchema)
+	}
+	if len(b.Cells) == 0 {
+		return nil, fmt.Errorf("read baseline %s: it has no cells", path)
+	}
+	return &b, nil
+}
+
+// fits says why b can't be compared with other, nil when it can.
+func (b *Baseline) fits(other *Baseline) error {
+	for _, d := range []struct{ what, a, b string }{
+		{"subject", b.Subject, other.Subject},
+		{"corpus", b.Corpus, other.Corpus},
+		{"protocol", b.Protocol, other.Protocol},
+		{"limit", fmt.Sprint(b.Limit), fmt.Sprint(other.Limit)},
+		{"class of host", hostClass(b.Host), hostClass(other.Host)},
+	} {
+		if d.a != d.b {
+			return fmt.Errorf("%w: its %s is %s, the run's is %s", ErrForeign, d.what, d.a, d.b)
+		}
+	}
+	return nil
+}
+
+// hostClass is what has to agree for memory figures to be comparable: page size and allocator follow the architecture,
+// the runtime's per-P caches follow the number of CPUs.
+func hostClass(h record.Host) string {
+	return fmt.Sprintf("%s/%s, %d CPUs, %s, %s", h.OS, h.Arch, h.CPUs, h.Cgroup, h.Go)
+}

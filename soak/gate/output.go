@@ -1,0 +1,265 @@
+package gate
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
+	"golang.org/x/perf/benchfmt"
+)
+
+// Marker begins the Markdown comment, so that a bot finds its own comment again and replaces it.
+const Marker = "<!-- memsoak-gate -->"
+
+// WriteText writes the table for a terminal: what failed first, then what is inconclusive, then a count of the rest.
+func (r *Report) WriteText(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	for _, want := range []Outcome{Fail, Inconclusive} {
+		for _, x := range r.Results {
+			if x.Outcome != want {
+				continue
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", want, x.Cell, x.Check, x.why())
+			if s := x.Site(); s != nil {
+				fmt.Fprintf(tw, "\t\t\t%s (%s:%d)\n", s.Function, s.File, s.Line)
+			}
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, x := range r.Improvements {
+		fmt.Fprintf(w, "better  %s  %s: %s\n", x.Cell, x.Check, x.Detail)
+	}
+	if len(r.Improvements) > 0 {
+		fmt.Fprintln(w, "keep it: soak baseline accept RUN")
+	}
+	for _, m := range r.Warnings {
+		fmt.Fprintln(w, "warning:", m)
+	}
+	n := r.count()
+	_, err := fmt.Fprintf(w, "gate: %s (%d passed, %d failed, %d inconclusive)\n", r.Outcome, n[Pass], n[Fail], n[Inconclusive])
+	return err
+}
+
+func (r *Report) count() (n [3]int) {
+	for _, x := range r.Results {
+		n[x.Outcome]++
+	}
+	return n
+}
+
+// why is what a person needs beside the check's name.
+func (r Result) why() string {
+	parts := append([]string{}, r.Measured...)
+	if r.Detail != "" {
+		parts = append(parts, r.Detail)
+	}
+	return strings.Join(parts, "; ")
+}
+
+type junitSuites struct {
+	XMLName  xml.Name   `xml:"testsuites"`
+	Name     string     `xml:"name,attr"`
+	Tests    int        `xml:"tests,attr"`
+	Failures int        `xml:"failures,attr"`
+	Errors   int        `xml:"errors,attr"`
+	Suite    junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	File    string        `xml:"file,attr,omitempty"`
+	Line    int           `xml:"line,attr,omitempty"`
+	Failure *junitMessage `xml:"failure,omitempty"`
+	Error   *junitMessage `xml:"error,omitempty"`
+	Out     string        `xml:"system-out,omitempty"`
+}
+
+type junitMessage struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// WriteJUnit writes one test case per cell and check. Inconclusive is an error there, never a pass or a skip.
+func (r *Report) WriteJUnit(w io.Writer) error {
+	n := r.count()
+	suite := junitSuite{Name: r.Subject, Tests: len(r.Results), Failures: n[Fail], Errors: n[Inconclusive]}
+	for _, x := range r.Results {
+		c := junitCase{Class: r.Subject + "." + x.Cell.String(), Name: x.Check, Out: strings.Join(x.Measured, "\n")}
+		switch x.Outcome {
+		case Fail:
+			c.Failure = &junitMessage{Message: x.why(), Text: x.Sentence()}
+			if s := x.Site(); s != nil {
+				c.File, c.Line = s.File, s.Line
+			}
+		case Inconclusive:
+			c.Error = &junitMessage{Message: "inconclusive: " + x.Detail, Text: x.Sentence()}
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", " ")
+	return e.Encode(junitSuites{Name: "memsoak gate", Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Suite: suite})
+}
+
+// WriteSARIF writes the failures as SARIF 2.1.0, each at its culprit's file and line.
+func (r *Report) WriteSARIF(w io.Writer) error {
+	out := sarif.NewReport()
+	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(sarif.NewToolComponent().WithName("memsoak")))
+	run.Results = []*sarif.Result{}
+	for _, x := range r.Failures() {
+		id := ruleID(x)
+		run.AddRule(id).WithDescription("memsoak gate: " + id)
+		res := run.CreateResultForRule(id).WithLevel("error").WithMessage(sarif.NewTextMessage(x.Cell.String() + ": " + x.Sentence()))
+		if s := x.Site(); s != nil {
+			res.AddLocation(sarif.NewLocationWithPhysicalLocation(sarif.NewPhysicalLocation().
+				WithArtifactLocation(sarif.NewSimpleArtifactLocation(filepath.ToSlash(s.File))).
+				WithRegion(sarif.NewRegion().WithStartLine(max(1, s.Line)))))
+		}
+	}
+	out.AddRun(run)
+	return out.PrettyWrite(w)
+}
+
+// ruleID is a result's stable name: the class of its culprit, else the quantity or check.
+func ruleID(x Result) string {
+	if x.Culprit != nil && x.Culprit.Class != "" {
+		return string(x.Culprit.Class)
+	}
+	if q := x.reads(); q != "" {
+		return q
+	}
+	return x.Check
+}
+
+// WriteAnnotations writes GitHub workflow commands: an error at the culprit's line for each failure, a warning for what
+// is inconclusive.
+func (r *Report) WriteAnnotations(w io.Writer) error {
+	for _, x := range r.Results {
+		var err error
+		switch x.Outcome {
+		case Fail:
+			where := ""
+			if s := x.Site(); s != nil {
+				where = fmt.Sprintf("file=%s,line=%d,", property(filepath.ToSlash(s.File)), max(1, s.Line))
+			}
+			_, err = fmt.Fprintf(w, "::error %stitle=%s::%s\n", where, property("memsoak: "+ruleID(x)), message(x.Cell.String()+": "+x.Sentence()))
+		case Inconclusive:
+			_, err = fmt.Fprintf(w, "::warning title=%s::%s\n", property("memsoak: inconclusive"), message(x.Cell.String()+": "+x.Sentence()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Escapes of workflow commands: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+var (
+	message  = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace
+	property = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace
+)
+
+// WriteMarkdown writes a job summary that is also the sticky comment.
+func (r *Report) WriteMarkdown(w io.Writer) error {
+	n := r.count()
+	icon := [...]string{"⚪ inconclusive", "✅ passed", "❌ failed"}[r.Outcome]
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n### Memory gate: %s\n\n`%s`, run `%s`: %d passed, %d failed, %d inconclusive.\n", Marker, icon, r.Subject, r.RunID, n[Pass], n[Fail], n[Inconclusive])
+	if n[Fail]+n[Inconclusive] > 0 {
+		b.WriteString("\n| | cell | check | measured | where |\n|---|---|---|---|---|\n")
+		for _, want := range []Outcome{Fail, Inconclusive} {
+			for _, x := range r.Results {
+				if x.Outcome != want {
+					continue
+				}
+				where := ""
+				if s := x.Site(); s != nil {
+					where = fmt.Sprintf("`%s` %s:%d", s.Function, path.Base(filepath.ToSlash(s.File)), s.Line)
+				}
+				fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", want, cellText(x.Cell.String()), cellText(x.Check), cellText(x.why()), cellText(where))
+			}
+		}
+	}
+	for _, x := range r.Improvements {
+		fmt.Fprintf(&b, "\n- better: %s, `%s`: %s", cellText(x.Cell.String()), x.Check, cellText(x.Detail))
+	}
+	for _, m := range r.Warnings {
+		fmt.Fprintf(&b, "\n- warning: %s", cellText(m))
+	}
+	_, err := io.WriteString(w, b.String()+"\n")
+	return err
+}
+
+// cellText keeps text from ending a table's cell or beginning markup.
+var cellText = strings.NewReplacer("|", "\\|", "\n", " ", "<", "&lt;", ">", "&gt;").Replace
+
+// benchUnits names the quantities of the benchmark format.
+var benchUnits = map[string]string{
+	"peak_rss": "peak-RSS-bytes", "peak_cgroup": "peak-cgroup-bytes", "held_live": "held-live-bytes", "floor_live": "floor-bytes",
+	"leak_bytes_per_file": "leaked-B/file", "bytes_per_worker": "B/worker", "files_per_second": "files/sec", "bytes_per_second": "B/sec",
+}
+
+// WriteBench writes a run in the Go benchmark format, one line per trial, for benchstat.
+// Format: https://go.dev/design/14313-benchmark-format
+func WriteBench(w io.Writer, r *Run) error {
+	bw := benchfmt.NewWriter(w)
+	for _, c := range r.Cells {
+		for _, t := range c.Trials {
+			q := Measure(CellData{Cell: c.Cell, Trials: []TrialData{t}})
+			res := &benchfmt.Result{Name: benchName(r.Run.Subject, c), Iters: int(max(1, t.Trial.Work.Files))}
+			res.SetConfig("goos", r.Run.Host.OS)
+			res.SetConfig("goarch", r.Run.Host.Arch)
+			res.SetConfig("cpu", r.Run.Host.CPUModel)
+			res.SetConfig("subject", r.Run.Subject)
+			for _, n := range Names() {
+				if u, ok := benchUnits[n[0]]; ok {
+					if v, measured := q.Get(n[0]); measured {
+						res.Values = append(res.Values, benchfmt.Value{Value: v, Unit: u})
+					}
+				}
+			}
+			if len(res.Values) == 0 {
+				continue
+			}
+			if err := bw.Write(res); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func benchName(subject string, c CellData) benchfmt.Name {
+	clean := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r == ' ' || r == '/' || r == '\t' {
+				return '_'
+			}
+			return r
+		}, s)
+	}
+	name := strings.ToUpper(subject[:min(1, len(subject))]) + clean(subject[min(1, len(subject)):])
+	for _, part := range strings.Fields(c.Cell.String()) {
+		name += "/" + clean(part)
+	}
+	return benchfmt.Name(name)
+}
