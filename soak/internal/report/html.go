@@ -1,17 +1,102 @@
 package report
 
 import (
+	"cmp"
 	"context"
+	"embed"
+	"fmt"
 	"html/template"
 	"io"
+	"math"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"memsoak/profiles/record"
 )
 
-// Options change what the page offers beyond the recorded facts.
-type Options struct{}
+//go:embed assets
+var assets embed.FS
 
-var page = template.Must(template.New("page").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>{{.Record.Subject}}</title>
-<h1>{{.Record.Subject}} on {{.Record.Corpus}}</h1>{{with .Verdict}}{{range .Answer}}<p>{{.}}</p>{{end}}{{end}}
-<table>{{range .Cells}}<tr><td>{{.Cell}}<td>{{.Outcome}}<td>{{.Peak.RSS}}{{end}}</table>{{range .Problems}}<p>{{.}}</p>{{end}}</html>`))
+var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
+	"css":      func() template.CSS { return template.CSS(asset("page.css")) },
+	"js":       func() template.JS { return template.JS(asset("page.js")) },
+	"bytes":    Bytes,
+	"exact":    exact,
+	"size":     size,
+	"sizef":    func(v float64) template.HTML { return size(int64(math.Round(v))) },
+	"quantity": quantity,
+	"interval": interval,
+	"slope":    slopeText,
+	"percent":  percent,
+	"share":    func(n, of int64) string { return percent(float64(n) / math.Max(1, float64(of))) },
+	"words":    words,
+	"print":    func(v any) string { return printable(fmt.Sprint(v)) },
+	"clock":    clockTime,
+	"short":    shortName,
+	"plural":   plural,
+	"plural64": func(n int64, one string) string { return plural(int(n), one) },
+	"comma":    humanize.Comma,
+	"join":     strings.Join,
+	"pos":      func(v float64) string { return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) },
+	"term":     termText,
+	"errors":   crossCheck,
+	"rate":     rate,
+}).ParseFS(assets, "assets/*.html"))
 
-// HTML writes the run's page to w.
-func HTML(_ context.Context, w io.Writer, run *Run, _ Options) error { return page.Execute(w, run) }
+func asset(name string) string {
+	b, err := assets.ReadFile(path.Join("assets", name))
+	if err != nil {
+		panic(err) // embedded: it is there
+	}
+	return string(b)
+}
+
+// HTML writes the run's page to w: one self-contained document.
+func HTML(ctx context.Context, w io.Writer, run *Run, opt Options) error {
+	data, err := build(ctx, run, opt)
+	if err != nil {
+		return err
+	}
+	return page.Execute(w, data)
+}
+
+// shortName is a function without the folders of its package.
+func shortName(fn string) string {
+	// A type argument may hold a path of its own, so only what stands before the first bracket counts.
+	head := fn
+	if i := strings.IndexAny(fn, "[("); i >= 0 {
+		head = fn[:i]
+	}
+	return printable(fn[strings.LastIndexByte(head, '/')+1:])
+}
+
+// termText says what a term of the model is multiplied with.
+func termText(name string) string {
+	known := map[string]string{
+		"constant": "a constant", "workers": "× workers", "workers*part": "× workers × part size", "workers*largest": "× workers × largest file",
+		"backlog": "× backlog", "files": "× files done", "distinct": "× distinct files", "bytes-in-flight": "× bytes in flight", "connections": "× connections",
+	}
+	return cmp.Or(known[name], "× "+name)
+}
+
+// crossCheck is the spread of the errors of the cells predicted from the others.
+func crossCheck(m *record.Model) string {
+	if len(m.CrossCheck) == 0 {
+		return ""
+	}
+	var worst float64
+	for _, e := range m.CrossCheck {
+		worst = max(worst, math.Abs(e))
+	}
+	return percent(worst) + " at most"
+}
+
+func rate(w record.Work) string {
+	if w.Seconds <= 0 {
+		return ""
+	}
+	return humanize.CommafWithDigits(float64(w.Files)/w.Seconds, 1)
+}

@@ -1,0 +1,327 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"memsoak/profiles"
+	"memsoak/profiles/record"
+)
+
+// cellView is what the page shows of one cell.
+type cellView struct {
+	ID       string
+	Cell     *Cell
+	Title    string
+	Outcome  record.Outcome
+	Headline record.Headline
+	Verdict  *record.Verdict
+	Peak     record.Peak
+	Trial    *Trial // the one that is shown; nil when nothing was recorded
+	Open     bool
+
+	Spark     template.HTML
+	Waterfall []bar
+	Timeline  *figure
+	Floors    *figure
+	FloorText string
+	Findings  []findingView
+	Flames    []*flame
+	Routines  []routineGroup
+	Rerun     string
+	Service   string
+	Links     []Link
+	Snapshots []snapshotView
+	Notes     []string // what could not be shown, and the trial's own warnings
+}
+
+// figure is a chart drawn for wide and for narrow pages, with its key.
+type figure struct {
+	Wide, Slim template.HTML
+	Key        []keyEntry
+}
+
+type keyEntry struct{ Ink, Text string }
+
+// bar is one step of the waterfall, in percent of the whole.
+type bar struct {
+	Part, Detail string
+	Bytes        int64
+	Left, Width  float64
+	Total        bool
+}
+
+type findingView struct {
+	record.Finding
+	Source []sourceLine
+}
+
+// snapshotView is a row of the table of snapshots.
+type snapshotView struct {
+	record.Snapshot
+	Live  int64
+	Links []Link
+}
+
+// Link is a place to go.
+type Link struct{ Text, URL string }
+
+// cellBuilder makes the views of cells; its fields are read only.
+type cellBuilder struct {
+	run    *Run
+	opt    Options
+	budget int // frames per flame graph
+}
+
+// build makes the view of the n-th cell. It is safe for concurrent use.
+func (b cellBuilder) build(n int) *cellView {
+	c := b.run.Cells[n]
+	v := &cellView{
+		ID: fmt.Sprintf("cell-%d", n+1), Cell: c, Title: cellText(b.run.Record, c.Cell), Outcome: c.Outcome(),
+		Verdict: b.run.verdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c), Service: Service(b.run.Record.Subject, c.Cell),
+	}
+	if v.Verdict != nil {
+		v.Headline = v.Verdict.Headline
+		v.Notes = append(v.Notes, v.Verdict.Warnings...)
+	}
+	if v.Trial == nil {
+		return v
+	}
+	v.Notes = append(v.Notes, v.Trial.Problems...)
+	b.figures(v)
+	v.Waterfall = waterfall(v.Verdict, v.Peak)
+	if v.Trial.Record != nil {
+		v.Notes = append(v.Notes, v.Trial.Record.Warnings...)
+		if why := v.Trial.Record.Isolation.Why; why != "" {
+			v.Notes = append(v.Notes, "no memory limit: "+why)
+		}
+		b.profiles(v)
+		b.snapshots(v)
+	}
+	if v.Verdict != nil {
+		for _, f := range v.Verdict.Findings {
+			v.Findings = append(v.Findings, findingView{Finding: f, Source: source(f.Site.File, f.Site.Line)})
+		}
+		slices.SortStableFunc(v.Findings, func(x, y findingView) int { return cmp.Compare(y.BytesAtPeak, x.BytesAtPeak) })
+	}
+	if b.opt.CellLinks != nil {
+		v.Links = b.opt.CellLinks(c.Cell)
+	}
+	return v
+}
+
+// figures draws timeline, floors and sparkline. A chart that cannot be drawn becomes a note.
+func (b cellBuilder) figures(v *cellView) {
+	var err error
+	if v.Spark = sparkline(v.Trial.Samples); len(v.Trial.Samples) > 1 {
+		if v.Timeline, err = timeline(v.Trial, b.opt.limit(b.run, v.Trial)); err != nil {
+			v.Notes = append(v.Notes, err.Error())
+		}
+	}
+	if v.Verdict != nil && len(v.Verdict.Floors) > 1 {
+		if v.Floors, v.FloorText, err = floors(v.Verdict); err != nil {
+			v.Notes = append(v.Notes, err.Error())
+		}
+	}
+}
+
+// profiles draws the flame graphs and groups the goroutines at the peak.
+func (b cellBuilder) profiles(v *cellView) {
+	rec, dir := v.Trial.Record, filepath.Join(b.run.Dir, filepath.FromSlash(v.Trial.Dir))
+	peak := peakSnapshot(rec)
+	if peak == nil {
+		return
+	}
+	note := func(err error) {
+		v.Notes = append(v.Notes, fmt.Sprintf("snapshot: %s", oneLine(b.run.Dir, err)))
+	}
+	paint := painter{blamer: profiles.NewBlamer(rec.Subject.Module), culprits: culprits(v.Verdict)}
+	if path, err := inside(dir, peak.Heap); err != nil {
+		note(err)
+	} else if w, err := liveBytes(path); err != nil {
+		note(err)
+	} else {
+		title := fmt.Sprintf("Live bytes at the peak: snapshot %d, %s in %s", peak.Seq, words(string(peak.State)), peak.Phase)
+		v.Flames = append(v.Flames, paint.draw(title, w, b.budget))
+	}
+	if g, err := b.growth(v, dir, paint); err != nil {
+		note(err)
+	} else if g != nil {
+		v.Flames = append(v.Flames, g)
+	}
+	if peak.Goroutine != "" {
+		if path, err := inside(dir, peak.Goroutine); err != nil {
+			note(err)
+		} else if v.Routines, err = routines(path, rec.Subject.Module); err != nil {
+			note(err)
+		}
+	}
+}
+
+// growth draws what the last floor holds more than the first after the warm-up; nil with less than two floors.
+func (b cellBuilder) growth(v *cellView, dir string, paint painter) (*flame, error) {
+	var fl []record.Snapshot
+	for _, s := range v.Trial.Record.Snapshots {
+		if s.State == record.StateFloor && s.Heap != "" {
+			fl = append(fl, s)
+		}
+	}
+	if len(fl) < 2 {
+		return nil, nil
+	}
+	first, last := fl[0], fl[len(fl)-1]
+	var w [2]weights
+	for i, s := range []record.Snapshot{first, last} {
+		path, err := inside(dir, s.Heap)
+		if err != nil {
+			return nil, err
+		}
+		if w[i], err = liveBytes(path); err != nil {
+			return nil, err
+		}
+	}
+	grown, shrunk := w[1].minus(w[0])
+	f := paint.draw(fmt.Sprintf("Growth between floors: snapshot %d to %d", first.Seq, last.Seq), grown, b.budget)
+	f.Shrunk = shrunk
+	return f, nil
+}
+
+// snapshots lists the trial's snapshots with their links.
+func (b cellBuilder) snapshots(v *cellView) {
+	if b.opt.SnapshotLinks == nil {
+		return
+	}
+	for _, s := range v.Trial.Record.Snapshots {
+		sv := snapshotView{Snapshot: s, Links: b.opt.SnapshotLinks(v.Trial.Dir, s)}
+		if s.Runtime != nil {
+			sv.Live = s.Runtime.HeapAlloc
+		}
+		v.Snapshots = append(v.Snapshots, sv)
+	}
+}
+
+// culprits are the functions of a verdict's findings.
+func culprits(v *record.Verdict) map[string]bool {
+	m := map[string]bool{}
+	if v != nil {
+		for _, f := range v.Findings {
+			if f.Site.Function != "" {
+				m[f.Site.Function] = true
+			}
+		}
+	}
+	return m
+}
+
+// peakSnapshot is the snapshot with a heap profile at which most was in use.
+func peakSnapshot(t *record.Trial) *record.Snapshot {
+	var best *record.Snapshot
+	use := func(s *record.Snapshot) int64 {
+		if s.Runtime == nil {
+			return 0
+		}
+		return s.Runtime.HeapAlloc
+	}
+	for i := range t.Snapshots {
+		s := &t.Snapshots[i]
+		if s.Heap != "" && (best == nil || use(s) > use(best)) {
+			best = s
+		}
+	}
+	return best
+}
+
+// inside joins a recorded path to a directory and refuses one that leaves it, also by way of a link.
+func inside(dir, rel string) (string, error) {
+	if !filepath.IsLocal(filepath.FromSlash(rel)) {
+		return "", fmt.Errorf("path %q leaves the run", rel)
+	}
+	path := filepath.Join(dir, filepath.FromSlash(rel))
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	base, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	if r, err := filepath.Rel(base, real); err != nil || !filepath.IsLocal(r) {
+		return "", fmt.Errorf("path %q leaves the run", rel)
+	}
+	return path, nil
+}
+
+// waterfall stacks the parts of a verdict to the resident peak.
+func waterfall(v *record.Verdict, peak record.Peak) []bar {
+	if v == nil || len(v.Waterfall) == 0 {
+		return nil
+	}
+	var total int64
+	for _, p := range v.Waterfall {
+		total += max(0, p.Bytes)
+	}
+	if total == 0 {
+		return nil
+	}
+	whole := float64(max(total, peak.RSS))
+	var bars []bar
+	var left int64
+	for _, p := range v.Waterfall {
+		n := max(0, p.Bytes)
+		bars = append(bars, bar{Part: p.Part, Detail: p.Detail, Bytes: p.Bytes, Left: 100 * float64(left) / whole, Width: 100 * float64(n) / whole})
+		left += n
+	}
+	return append(bars, bar{Part: "resident", Detail: "the sum", Bytes: total, Width: 100 * float64(total) / whole, Total: true})
+}
+
+// rerun is the command line that runs the cell again.
+func rerun(r *record.Run, c *Cell) string {
+	args := []string{"soak", "run"}
+	add := func(flag, value string) {
+		if value != "" {
+			args = append(args, flag, shellQuote(printable(value)))
+		}
+	}
+	add("--subject", r.Subject)
+	add("--corpus", r.Corpus)
+	for _, name := range axisNames(r, c.Cell) {
+		add("--axis", name+"="+c.Cell[name])
+	}
+	if r.Limit > 0 {
+		add("--limit", strings.TrimSuffix(strings.ReplaceAll(limitText(r.Limit), " ", ""), "B"))
+	}
+	return strings.Join(args, " ")
+}
+
+// limitText writes a limit without loss: 2 GiB stays 2Gi, 1500 MB becomes a number of bytes.
+func limitText(n int64) string {
+	for _, u := range []struct {
+		name string
+		size int64
+	}{{"Gi", 1 << 30}, {"Mi", 1 << 20}, {"Ki", 1 << 10}} {
+		if n%u.size == 0 {
+			return fmt.Sprintf("%d%s", n/u.size, u.name)
+		}
+	}
+	return fmt.Sprint(n)
+}
+
+// Service is the Pyroscope service name of a cell: its own UI filters by nothing else, so the name carries the cell.
+func Service(subject string, c record.Cell) string {
+	name := "memsoak." + subject
+	for _, p := range []struct{ axis, letter string }{{"workers", "w"}, {"gomemlimit", "m"}, {"pool", "p"}} {
+		if v := c[p.axis]; v != "" {
+			name += "." + p.letter + v
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r) {
+			return r
+		}
+		return '_'
+	}, name)
+}

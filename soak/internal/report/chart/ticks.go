@@ -1,0 +1,73 @@
+package chart
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/dustin/go-humanize"
+	"gonum.org/v1/plot"
+)
+
+// BytesTicks labels an axis in binary units, at steps of 1, 2, 4 ... 512 times a power of 1024.
+func BytesTicks(n int) plot.Ticker {
+	return plot.TickerFunc(func(lo, hi float64) []plot.Tick {
+		step := math.Exp2(math.Ceil(math.Log2(max(1, (hi-lo)/float64(max(1, n))))))
+		return every(lo, hi, step, func(v float64) string { return humanize.IBytes(uint64(max(0, v))) })
+	})
+}
+
+// SecondsTicks labels an axis of seconds as a clock does: 30 s, 1:30, 1:02:00.
+func SecondsTicks(n int) plot.Ticker {
+	return plot.TickerFunc(func(lo, hi float64) []plot.Tick {
+		step := 86400.0
+		for _, s := range []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200} {
+			if (hi-lo)/s <= float64(max(1, n)) {
+				step = s
+				break
+			}
+		}
+		return every(lo, hi, step, clock)
+	})
+}
+
+// CountTicks labels an axis of whole numbers at steps of 1, 2 or 5 times a power of ten.
+func CountTicks(n int) plot.Ticker {
+	return plot.TickerFunc(func(lo, hi float64) []plot.Tick {
+		raw := max(1, (hi-lo)/float64(max(1, n)))
+		mag := math.Pow(10, math.Floor(math.Log10(raw)))
+		step := 10 * mag
+		for _, f := range []float64{1, 2, 5} {
+			if raw <= f*mag {
+				step = f * mag
+				break
+			}
+		}
+		return every(lo, hi, step, func(v float64) string { return humanize.Comma(int64(v)) })
+	})
+}
+
+func every(lo, hi, step float64, label func(float64) string) []plot.Tick {
+	var out []plot.Tick
+	for v := math.Ceil(lo/step) * step; v <= hi; v += step {
+		out = append(out, plot.Tick{Value: v, Label: label(v)})
+	}
+	return out
+}
+
+func clock(v float64) string {
+	s := int(v)
+	pad := func(n int) string {
+		if n < 10 {
+			return "0" + strconv.Itoa(n)
+		}
+		return strconv.Itoa(n)
+	}
+	switch {
+	case s < 60:
+		return strconv.Itoa(s) + " s"
+	case s < 3600:
+		return strconv.Itoa(s/60) + ":" + pad(s%60)
+	default:
+		return strconv.Itoa(s/3600) + ":" + pad(s/60%60) + ":" + pad(s%60)
+	}
+}

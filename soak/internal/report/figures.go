@@ -1,0 +1,305 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+
+	"memsoak/profiles/record"
+	"memsoak/profiles/trend"
+	"memsoak/soak/internal/report/chart"
+)
+
+// Sizes of the two drawings of a chart, in CSS pixels, and the points kept of a curve.
+const (
+	wideWidth, slimWidth   = 1010, 330
+	halfWidth              = 500
+	chartHeight            = 230
+	widePoints, slimPoints = 160, 70
+	tips                   = 36
+)
+
+// draw draws a chart for wide and for narrow pages.
+func draw(wide, slim chart.Chart, width float64, key []keyEntry) (*figure, error) {
+	slim.Tips = nil
+	w, err := wide.SVG(width, chartHeight)
+	if err != nil {
+		return nil, err
+	}
+	s, err := slim.SVG(slimWidth, chartHeight*0.85)
+	if err != nil {
+		return nil, err
+	}
+	return &figure{Wide: w, Slim: s, Key: key}, nil
+}
+
+// curve is one quantity of the samples over time.
+type curve struct {
+	ink, text string
+	of        func(record.Sample) (int64, bool)
+}
+
+var curves = []curve{
+	{"cgroup", "cgroup usage", func(s record.Sample) (int64, bool) {
+		if s.Cgroup == nil {
+			return 0, false
+		}
+		return s.Cgroup.Usage, true
+	}},
+	{"rss", "resident (RSS)", func(s record.Sample) (int64, bool) {
+		if s.Process == nil {
+			return 0, false
+		}
+		return s.Process.RSS, true
+	}},
+	{"heap", "heap in use", func(s record.Sample) (int64, bool) {
+		if s.Runtime == nil {
+			return 0, false
+		}
+		return s.Runtime.HeapAlloc, true
+	}},
+}
+
+// timeline draws a trial over time: memory, phases, events. limit is the memory limit, 0 for none.
+func timeline(t *Trial, limit int64) (*figure, error) {
+	start := t.Samples[0].Time
+	if t.Record != nil {
+		start = t.Record.Started
+	}
+	wide := chart.Chart{
+		Label:  fmt.Sprintf("Memory of %s over time, with phases and events", t.Dir),
+		YTicks: chart.BytesTicks(5), XTicks: chart.SecondsTicks(10),
+	}
+	slim := wide
+	slim.XTicks = chart.SecondsTicks(5)
+	var key []keyEntry
+	var highest int64
+	for _, c := range curves {
+		var x, y []float64
+		for _, s := range t.Samples {
+			if v, ok := c.of(s); ok {
+				x, y = append(x, chart.Seconds(start, s.Time)), append(y, float64(v))
+				highest = max(highest, v)
+			}
+		}
+		if len(x) < 2 {
+			continue
+		}
+		key = append(key, keyEntry{c.ink, c.text})
+		for _, d := range []struct {
+			c *chart.Chart
+			n int
+		}{{&wide, widePoints}, {&slim, slimPoints}} {
+			tx, ty := chart.Thin(x, y, d.n)
+			d.c.Lines = append(d.c.Lines, chart.Line{Ink: chart.Ink(c.ink), X: tx, Y: ty})
+		}
+	}
+	if limit > 0 && highest*3 > limit {
+		key = append(key, keyEntry{"limit", "limit " + Bytes(limit)})
+		wide.Levels = []chart.Level{{Ink: "limit", Y: float64(limit)}}
+		slim.Levels = wide.Levels
+	}
+	phases(&wide, t, &key)
+	slim.Bands = wide.Bands
+	events(&wide, t, &key)
+	for _, m := range wide.Marks {
+		if m.Ink != "snap" {
+			slim.Marks = append(slim.Marks, m)
+		}
+	}
+	wide.Tips = sampleTips(t, func(s record.Sample) float64 { return chart.Seconds(start, s.Time) })
+	return draw(wide, slim, wideWidth, key)
+}
+
+// phases shades the phases, by kind.
+func phases(c *chart.Chart, t *Trial, key *[]keyEntry) {
+	if t.Record == nil {
+		return
+	}
+	names := []struct{ ink, text string }{{"b-wave", "wave"}, {"b-hold", "held"}, {"b-floor", "quiesce (floor)"}, {"b-free", "free run"}}
+	seen := map[string]bool{}
+	for _, p := range t.Record.Phases {
+		ink := ""
+		switch p.Kind {
+		case "wave", "repeat", "folders", "warm-up":
+			ink = "b-wave"
+		case "hold":
+			ink = "b-hold"
+		case "quiesce", "drain", "idle-again":
+			ink = "b-floor"
+		case "free":
+			ink = "b-free"
+		default:
+			continue
+		}
+		seen[ink] = true
+		c.Bands = append(c.Bands, chart.Band{Ink: chart.Ink(ink), From: chart.Seconds(t.Record.Started, p.Start),
+			To: chart.Seconds(t.Record.Started, p.End), Text: printable(p.Name)})
+	}
+	for _, n := range names {
+		if seen[n.ink] {
+			*key = append(*key, keyEntry{n.ink, n.text})
+		}
+	}
+}
+
+// events marks kills, failures and snapshots.
+func events(c *chart.Chart, t *Trial, key *[]keyEntry) {
+	if t.Record == nil {
+		return
+	}
+	at := t.Record.Started
+	for _, s := range t.Record.Snapshots {
+		text := fmt.Sprintf("snapshot %d: %s", s.Seq, words(string(s.State)))
+		if s.ForcedGC > 0 {
+			text += fmt.Sprintf(", after %d forced collections", s.ForcedGC)
+		}
+		c.Marks = append(c.Marks, chart.Mark{Ink: "snap", X: chart.Seconds(at, s.Time), Text: text})
+	}
+	if len(t.Record.Snapshots) > 0 {
+		*key = append(*key, keyEntry{"snap", "snapshot"})
+	}
+	fails := false
+	var last int64
+	for _, s := range t.Samples {
+		if s.Covariates == nil {
+			continue
+		}
+		if n := s.Covariates.Failed; n > last {
+			fails = true
+			c.Marks = append(c.Marks, chart.Mark{Ink: "fault", X: chart.Seconds(at, s.Time), Text: plural(int(n-last), "transfer") + " failed"})
+			last = n
+		}
+	}
+	if fails {
+		*key = append(*key, keyEntry{"fault", "failed transfers"})
+	}
+	if o := t.Record.OOM; o != nil {
+		c.Marks = append(c.Marks, chart.Mark{Ink: "oom", X: chart.Seconds(at, o.Time), Text: "killed at the limit of " + Bytes(o.Limit)})
+		*key = append(*key, keyEntry{"oom", "OOM kill"})
+	}
+}
+
+// sampleTips are the values at up to tips moments, for the hover.
+func sampleTips(t *Trial, x func(record.Sample) float64) []chart.Tip {
+	var out []chart.Tip
+	step := max(1, len(t.Samples)/tips)
+	var gcs int64
+	for i, s := range t.Samples {
+		if i%step != 0 {
+			continue
+		}
+		var b strings.Builder
+		fmt.Fprintf(&b, "%.0f s, %s", x(s), printable(s.PhaseName))
+		for _, c := range curves {
+			if v, ok := c.of(s); ok {
+				fmt.Fprintf(&b, "\n%s: %s (%s)", c.text, Bytes(v), exact(v))
+			}
+		}
+		if s.Runtime != nil {
+			fmt.Fprintf(&b, "\ncollections: %d", s.Runtime.NumGC-gcs)
+			gcs = s.Runtime.NumGC
+		}
+		if s.Covariates != nil {
+			fmt.Fprintf(&b, "\n%d in flight, %d done", s.Covariates.InFlight, s.Covariates.FilesDone)
+		}
+		out = append(out, chart.Tip{X: x(s), Text: b.String()})
+	}
+	return out
+}
+
+// floors draws the live heap at each quiesce over files done, and says how it moves.
+func floors(v *record.Verdict) (*figure, string, error) {
+	fl := slices.Clone(v.Floors)
+	slices.SortStableFunc(fl, func(a, b record.Floor) int { return cmp.Compare(a.Files, b.Files) })
+	var x, y []float64
+	wide := chart.Chart{
+		Label: "Live heap at each floor over files done", YTicks: chart.BytesTicks(4), XTicks: chart.CountTicks(6),
+	}
+	for i, f := range fl {
+		x, y = append(x, float64(f.Files)), append(y, float64(f.HeapLive))
+		wide.Tips = append(wide.Tips, chart.Tip{X: x[i], Text: fmt.Sprintf("floor %d, after %d files\nlive heap: %s (%s)\nresident: %s\n%d goroutines",
+			i+1, f.Files, Bytes(f.HeapLive), exact(f.HeapLive), Bytes(f.RSS), f.Routines)})
+	}
+	wide.Lines = []chart.Line{{Ink: "heap", X: x, Y: y, Dots: true, NoLine: true}}
+	key := []keyEntry{{"heap", "live heap after two collections"}}
+	text := ""
+	if line := trend.TheilSen(x, y); line.OK {
+		ends := []float64{x[0], x[len(x)-1]}
+		wide.Lines = append(wide.Lines, chart.Line{Ink: "trend", X: ends, Y: []float64{line.Intercept + line.Slope*ends[0], line.Intercept + line.Slope*ends[1]}})
+		key = append(key, keyEntry{"trend", "median slope"})
+		text = fmt.Sprintf("%s per file over %s: from %s to %s.", signed(line.Slope), plural(len(fl), "floor"), Bytes(fl[0].HeapLive), Bytes(fl[len(fl)-1].HeapLive))
+	}
+	slim := wide
+	slim.XTicks = chart.CountTicks(4)
+	f, err := draw(wide, slim, halfWidth, key)
+	return f, text, err
+}
+
+// signed is a quantity with its sign.
+func signed(v float64) string {
+	if v > 0 {
+		return "+" + quantity(v)
+	}
+	return quantity(v)
+}
+
+// capacity draws the predicted peak over the number of workers, with its interval and the limit.
+func capacity(c *record.Capacity) (*figure, error) {
+	if c == nil || len(c.At) < 2 {
+		return nil, nil
+	}
+	var area chart.Area
+	line := chart.Line{Ink: "rss"}
+	wide := chart.Chart{Label: "Predicted peak over workers, with its 95 % interval", YTicks: chart.BytesTicks(5), XTicks: chart.CountTicks(10)}
+	for _, s := range c.At {
+		w := float64(s.Workers)
+		line.X, line.Y = append(line.X, w), append(line.Y, float64(s.Peak))
+		area.X, area.Lo, area.Hi = append(area.X, w), append(area.Lo, float64(s.PI95[0])), append(area.Hi, float64(s.PI95[1]))
+		wide.Tips = append(wide.Tips, chart.Tip{X: w, Text: fmt.Sprintf("%s: %s (%s)\n95 %%: %s to %s",
+			plural(s.Workers, "worker"), Bytes(s.Peak), exact(s.Peak), Bytes(s.PI95[0]), Bytes(s.PI95[1]))})
+	}
+	area.Ink = "interval"
+	wide.Areas, wide.Lines = []chart.Area{area}, []chart.Line{line}
+	key := []keyEntry{{"rss", "predicted peak"}, {"interval", "95 % interval"}}
+	if c.Limit > 0 {
+		wide.Levels = []chart.Level{{Ink: "limit", Y: float64(c.Limit)}}
+		key = append(key, keyEntry{"limit", "limit " + Bytes(c.Limit)})
+	}
+	if c.MaxWorkers > 0 {
+		wide.Marks = []chart.Mark{{Ink: "fit", X: float64(c.MaxWorkers), Text: plural(c.MaxWorkers, "worker") + " fit"}}
+		key = append(key, keyEntry{"fit", fmt.Sprintf("%s fit", plural(c.MaxWorkers, "worker"))})
+	}
+	slim := wide
+	slim.XTicks = chart.CountTicks(5)
+	return draw(wide, slim, halfWidth, key)
+}
+
+// sparkline is the resident size over time, small.
+func sparkline(samples []record.Sample) template.HTML {
+	var y []float64
+	top := 1.0
+	for _, s := range samples {
+		if s.Process != nil {
+			y = append(y, float64(s.Process.RSS))
+			top = max(top, float64(s.Process.RSS))
+		}
+	}
+	if len(y) < 2 {
+		return ""
+	}
+	x := make([]float64, len(y))
+	for i := range x {
+		x[i] = 100 * float64(i) / float64(len(y)-1)
+	}
+	x, y = chart.Thin(x, y, 48)
+	var b strings.Builder
+	b.WriteString(`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><path d="`)
+	for i := range x {
+		fmt.Fprintf(&b, "%c%.0f %.1f", "ML"[min(i, 1)], x[i], 23-22*y[i]/top)
+	}
+	b.WriteString(`"/></svg>`)
+	return template.HTML(b.String())
+}

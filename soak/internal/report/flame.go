@@ -1,0 +1,311 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/pprof/profile"
+
+	"memsoak/profiles"
+)
+
+// flame is a flame graph with the root on top, laid out in percent of its width so that it fits any page.
+type flame struct {
+	Title   string
+	Total   int64
+	Rows    int
+	Frames  []flameFrame
+	Hidden  int   // frames too narrow to show
+	Shrunk  int64 // bytes that went away, of a difference; not in the graph
+	Marked  bool  // a finding's function is in it
+	Largest string
+}
+
+// flameFrame is one box. Kind is own, dep or std.
+type flameFrame struct {
+	Name, Short, Where string
+	Left, Width        float64
+	Row                int
+	Bytes, Self        int64
+	Kind               string
+	Culprit            bool
+}
+
+// node is a frame of the tree from which a flame is laid out.
+type node struct {
+	frame       profiles.Frame
+	bytes, self int64
+	children    map[string]*node
+}
+
+// weights are live bytes by stack, root first.
+type weights map[string]*weighted
+
+type weighted struct {
+	stack []profiles.Frame
+	bytes int64
+}
+
+// liveBytes reads the live bytes of each stack of a heap profile. Stacks of the taking of profiles are left out.
+func liveBytes(path string) (weights, error) {
+	p, err := readProfile(path)
+	if err != nil {
+		return nil, err
+	}
+	idx := slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == "inuse_space" })
+	if idx < 0 {
+		return nil, fmt.Errorf("%s is no heap profile: it has no inuse_space", filepath.Base(path))
+	}
+	blamer := profiles.NewBlamer("")
+	out := weights{}
+	for _, s := range p.Sample {
+		if s.Value[idx] == 0 {
+			continue
+		}
+		leafFirst := framesOf(s)
+		if _, ok := blamer.Blame(leafFirst); !ok {
+			continue
+		}
+		slices.Reverse(leafFirst)
+		if len(leafFirst) > 0 && leafFirst[0].Function == "runtime.goexit" {
+			leafFirst = leafFirst[1:]
+		}
+		key := stackKey(leafFirst)
+		if w := out[key]; w != nil {
+			w.bytes += s.Value[idx]
+		} else {
+			out[key] = &weighted{stack: leafFirst, bytes: s.Value[idx]}
+		}
+	}
+	return out, nil
+}
+
+// readProfile reads a profile of at most 64 MiB.
+func readProfile(path string) (*profile.Profile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > 64<<20 {
+		return nil, fmt.Errorf("%s is larger than 64 MiB", filepath.Base(path))
+	}
+	p, err := profile.Parse(f)
+	if err != nil {
+		return nil, fmt.Errorf("read profile %s: %w", filepath.Base(path), err)
+	}
+	return p, nil
+}
+
+// framesOf is a sample's stack, leaf first, inlined frames in place.
+func framesOf(s *profile.Sample) []profiles.Frame {
+	var out []profiles.Frame
+	for _, l := range s.Location {
+		for _, line := range l.Line {
+			if line.Function != nil {
+				out = append(out, profiles.Frame{Function: line.Function.Name, File: line.Function.Filename, Line: int(line.Line)})
+			}
+		}
+	}
+	return out
+}
+
+func stackKey(frames []profiles.Frame) string {
+	var b strings.Builder
+	for _, f := range frames {
+		fmt.Fprintf(&b, "%s\x00%d\x01", f.Function, f.Line)
+	}
+	return b.String()
+}
+
+// minus is what each stack holds more than in before. What shrank is summed up in shrunk.
+func (w weights) minus(before weights) (growth weights, shrunk int64) {
+	growth = weights{}
+	for k, v := range w {
+		d := v.bytes
+		if b := before[k]; b != nil {
+			d -= b.bytes
+		}
+		if d > 0 {
+			growth[k] = &weighted{stack: v.stack, bytes: d}
+		} else {
+			shrunk -= d
+		}
+	}
+	for k, v := range before {
+		if w[k] == nil {
+			shrunk += v.bytes
+		}
+	}
+	return growth, shrunk
+}
+
+// painter colours frames and marks the culprits.
+type painter struct {
+	blamer   profiles.Blamer
+	culprits map[string]bool // functions of findings
+}
+
+// draw lays out at most budget frames, the widest first.
+func (p painter) draw(title string, w weights, budget int) *flame {
+	root := &node{frame: profiles.Frame{Function: "all"}, children: map[string]*node{}}
+	for _, s := range w {
+		root.add(s)
+	}
+	f := &flame{Title: title, Total: root.bytes}
+	if root.bytes <= 0 {
+		return f
+	}
+	all := root.flatten(nil)
+	slices.SortFunc(all, func(a, b int64) int { return cmp.Compare(b, a) })
+	least := max(root.bytes/400, 1) // a quarter of a percent
+	if len(all) > budget {
+		least = max(least, all[budget])
+	}
+	p.place(f, root, 0, 0, least)
+	f.Hidden = len(all) - len(f.Frames)
+	for _, fr := range f.Frames {
+		f.Rows = max(f.Rows, fr.Row+1)
+		f.Marked = f.Marked || fr.Culprit
+	}
+	f.Largest = largestOwn(f.Frames)
+	return f
+}
+
+func (n *node) add(s *weighted) {
+	n.bytes += s.bytes
+	at := n
+	for _, fr := range s.stack {
+		next := at.children[fr.Function]
+		if next == nil {
+			next = &node{frame: fr, children: map[string]*node{}}
+			at.children[fr.Function] = next
+		}
+		next.bytes += s.bytes
+		at = next
+	}
+	at.self += s.bytes
+}
+
+func (n *node) flatten(sizes []int64) []int64 {
+	sizes = append(sizes, n.bytes)
+	for _, c := range n.children {
+		sizes = c.flatten(sizes)
+	}
+	return sizes
+}
+
+func (p painter) place(f *flame, n *node, row int, left float64, least int64) {
+	width := 100 * float64(n.bytes) / float64(f.Total)
+	fr := flameFrame{
+		Name: n.frame.Function, Short: profiles.CleanName(n.frame.Function), Row: row, Bytes: n.bytes, Self: n.self, Kind: "std",
+		Left: math.Round(left*1000) / 1000, Width: math.Round(width*1000) / 1000,
+	}
+	if row == 0 {
+		fr.Kind = "all"
+	} else {
+		fr.Where = fmt.Sprintf("%s:%d", filepath.Base(n.frame.File), n.frame.Line)
+		fr.Kind = p.kind(n.frame)
+		fr.Culprit = p.culprits[n.frame.Function] || p.culprits[fr.Short]
+	}
+	f.Frames = append(f.Frames, fr)
+	children := make([]*node, 0, len(n.children))
+	for _, c := range n.children {
+		children = append(children, c)
+	}
+	slices.SortFunc(children, func(a, b *node) int {
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.frame.Function, b.frame.Function))
+	})
+	for _, c := range children {
+		if c.bytes >= least {
+			p.place(f, c, row+1, left, least)
+		}
+		left += 100 * float64(c.bytes) / float64(f.Total)
+	}
+}
+
+func (p painter) kind(fr profiles.Frame) string {
+	if p.blamer.User(fr) {
+		return "own"
+	}
+	site, ok := p.blamer.Blame([]profiles.Frame{fr})
+	if ok && site.Owner == profiles.OwnerThirdParty {
+		return "dep"
+	}
+	return "std"
+}
+
+// largestOwn names the own function with the most bytes, deepest first, for those who can't see the graph.
+func largestOwn(frames []flameFrame) string {
+	best := -1
+	for i, f := range frames {
+		if f.Kind == "own" && (best < 0 || f.Bytes >= frames[best].Bytes) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return ""
+	}
+	return frames[best].Short
+}
+
+// source returns the lines around a line of a Go source file below the working directory, for a finding. It is empty
+// when the file is not there: a report is often written far from the source.
+func source(file string, line int) []sourceLine {
+	root, err := os.Getwd()
+	if err != nil || line < 1 || filepath.Ext(file) != ".go" {
+		return nil
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(root, file)
+	}
+	rel, err := filepath.Rel(root, file)
+	if err != nil || !filepath.IsLocal(rel) {
+		return nil
+	}
+	b, err := readRooted(root, rel)
+	if err != nil {
+		return nil
+	}
+	lines := strings.Split(string(b), "\n")
+	if line > len(lines) {
+		return nil
+	}
+	var out []sourceLine
+	for n := max(1, line-3); n <= min(len(lines), line+3); n++ {
+		out = append(out, sourceLine{N: n, Text: strings.ReplaceAll(lines[n-1], "\t", "    "), Hit: n == line})
+	}
+	return out
+}
+
+type sourceLine struct {
+	N    int
+	Text string
+	Hit  bool
+}
+
+// readRooted reads a file below root, never through a link that leaves it, of at most 4 MiB.
+func readRooted(root, rel string) ([]byte, error) {
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	st, err := r.Stat(rel)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > 4<<20 {
+		return nil, fmt.Errorf("%s is no source file", rel)
+	}
+	return r.ReadFile(rel)
+}

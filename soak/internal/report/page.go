@@ -1,0 +1,251 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"html/template"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"memsoak/profiles/record"
+)
+
+// Options change what the page offers beyond the recorded facts. The zero value is the page of a file.
+type Options struct {
+	// Live says that the page is served and may change: it looks for a new state at StateURL.
+	Live     bool
+	StateURL string
+	State    string
+	// Home is where the page's name links to; empty for none.
+	Home string
+	// SnapshotLinks are the places to go from a snapshot; nil for none. dir is the trial's, below the run.
+	SnapshotLinks func(dir string, s record.Snapshot) []Link
+	// CellLinks are the places to go from a cell; nil for none.
+	CellLinks func(record.Cell) []Link
+}
+
+// limit is the memory limit that a trial ran in: its own where known, else the run's. 0 is none.
+func (Options) limit(r *Run, t *Trial) int64 {
+	if t.Record != nil {
+		return t.Record.Isolation.Limit
+	}
+	return r.Record.Limit
+}
+
+// pageData is what the template shows.
+type pageData struct {
+	Options
+	*Run
+	Headline record.Headline
+	Lead     string
+	More     []string
+	Facts    []fact
+	Heat     heatMap
+	Culprits []culprit
+	Capacity *figure
+	Views    []*cellView
+	Warnings []string
+}
+
+// fact is a figure at the top of the page.
+type fact struct {
+	Name  string
+	Value template.HTML
+	Note  string
+}
+
+// culprit is a finding over all cells: the same class at the same place.
+type culprit struct {
+	record.Finding            // of the cell where it is largest
+	Cell           string     // title of that cell
+	Anchor         string     // its id on the page
+	Cells          int        // in how many cells
+	Slopes         [2]float64 // smallest and largest slope
+}
+
+// frameBudget is how many boxes all flame graphs of a page have together: it keeps a page of 45 cells below 3 MB.
+const frameBudget = 5400
+
+// build gathers everything the page shows. Cells are built concurrently.
+func build(ctx context.Context, run *Run, opt Options) (*pageData, error) {
+	d := &pageData{Options: opt, Run: run, Views: make([]*cellView, len(run.Cells))}
+	b := cellBuilder{run: run, opt: opt, budget: min(320, max(30, frameBudget/(2*max(1, len(run.Cells)))))}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range run.Cells {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			d.Views[i] = b.build(i)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	d.Heat = newHeatMap(run.Record, d.Views)
+	d.Culprits = gather(d.Views)
+	d.answer()
+	d.facts()
+	d.warnings()
+	if worst := d.worst(); worst != nil {
+		worst.Open = true
+	}
+	if run.Verdict != nil {
+		var err error
+		if d.Capacity, err = capacity(run.Verdict.Capacity); err != nil {
+			d.Warnings = append(d.Warnings, err.Error())
+		}
+	}
+	return d, nil
+}
+
+// answer is the run's verdict in words, or what is missing for one.
+func (d *pageData) answer() {
+	d.Headline = record.Inconclusive
+	if w := d.worst(); w != nil && w.Headline != "" {
+		d.Headline = w.Headline
+	}
+	var lines []string
+	if d.Verdict != nil {
+		lines = d.Verdict.Answer
+	}
+	if len(lines) == 0 {
+		ended, all := d.Done()
+		switch {
+		case ended < all && d.Record.Ended.IsZero():
+			lines = []string{fmt.Sprintf("The run goes on: %d of %s done.", ended, plural(all, "trial"))}
+		case len(d.Culprits) > 0:
+			lines = []string{d.Culprits[0].Summary}
+		default:
+			lines = []string{"No verdict: nothing can be said from what was recorded."}
+		}
+	}
+	d.Lead, d.More = lines[0], lines[1:]
+}
+
+// worst is the cell that the answer is most likely about: the one with the largest peak among those that are not
+// healthy, else the largest of all.
+func (d *pageData) worst() *cellView {
+	var best *cellView
+	rank := func(v *cellView) int {
+		switch v.Headline {
+		case record.Healthy:
+			return 1
+		case "", record.Inconclusive:
+			return 0
+		}
+		return 2
+	}
+	for _, v := range d.Views {
+		if v.Trial == nil {
+			continue
+		}
+		if best == nil || cmp.Or(cmp.Compare(rank(v), rank(best)), cmp.Compare(v.Peak.RSS, best.Peak.RSS)) > 0 {
+			best = v
+		}
+	}
+	return best
+}
+
+func (d *pageData) facts() {
+	ended, all := d.Done()
+	outcomes := map[record.Outcome]int{}
+	var top *cellView
+	for _, v := range d.Views {
+		outcomes[v.Outcome]++
+		if top == nil || v.Peak.RSS > top.Peak.RSS {
+			top = v
+		}
+	}
+	if c := d.capacityAnswer(); c.Name != "" {
+		d.Facts = append(d.Facts, c)
+	}
+	if top != nil && top.Peak.RSS > 0 {
+		d.Facts = append(d.Facts, fact{"highest peak", size(top.Peak.RSS), top.Title})
+	}
+	if n := outcomes[record.OOMKilled]; n > 0 {
+		d.Facts = append(d.Facts, fact{"killed for memory", template.HTML(plural(n, "cell")), "of " + plural(len(d.Views), "cell")})
+	}
+	note := fmt.Sprintf("%d of %s done", ended, plural(all, "trial"))
+	if ended == all {
+		note = plural(all, "trial")
+	}
+	d.Facts = append(d.Facts, fact{"matrix", template.HTML(plural(len(d.Views), "cell")), note + " in " + duration(d.took())})
+	if d.Record.Limit > 0 {
+		d.Facts = append(d.Facts, fact{"memory limit", size(d.Record.Limit), printable(d.Record.Host.Cgroup)})
+	}
+}
+
+func (d *pageData) capacityAnswer() fact {
+	if d.Verdict == nil || d.Verdict.Capacity == nil {
+		return fact{}
+	}
+	c := d.Verdict.Capacity
+	switch {
+	case c.MaxWorkers > 0:
+		return fact{"workers that fit", template.HTML(fmt.Sprintf("%d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
+	case c.MaxWorkers < 0:
+		return fact{"workers that fit", "none", "in " + Bytes(c.Limit)}
+	}
+	return fact{}
+}
+
+// warnings are those of the run, its verdict and its model, and every problem, each once.
+func (d *pageData) warnings() {
+	all := slices.Clone(d.Record.Warnings)
+	if d.Record.Interrupted {
+		all = append(all, "the run was interrupted: some cells were not measured")
+	}
+	if d.Verdict != nil {
+		all = append(all, d.Verdict.Warnings...)
+		if d.Verdict.Model != nil {
+			all = append(all, d.Verdict.Model.Warnings...)
+		}
+		if d.Verdict.Capacity != nil {
+			all = append(all, d.Verdict.Capacity.Warnings...)
+		}
+	}
+	for _, w := range append(all, d.AllProblems()...) {
+		if !slices.Contains(d.Warnings, w) {
+			d.Warnings = append(d.Warnings, w)
+		}
+	}
+}
+
+// gather groups the findings of all cells by class and place, largest first.
+func gather(views []*cellView) []culprit {
+	byPlace := map[string]*culprit{}
+	for _, v := range views {
+		for _, f := range v.Findings {
+			key := strings.Join([]string{string(f.Class), f.Site.Function, f.Site.File}, "\x00")
+			c := byPlace[key]
+			if c == nil {
+				c = &culprit{Finding: f.Finding, Cell: v.Title, Anchor: v.ID}
+				if f.Slope != nil {
+					c.Slopes = [2]float64{f.Slope.Bytes, f.Slope.Bytes}
+				}
+				byPlace[key] = c
+			}
+			c.Cells++
+			if f.Slope != nil {
+				c.Slopes = [2]float64{min(c.Slopes[0], f.Slope.Bytes), max(c.Slopes[1], f.Slope.Bytes)}
+			}
+			if f.BytesAtPeak > c.BytesAtPeak {
+				c.Finding, c.Cell, c.Anchor = f.Finding, v.Title, v.ID
+			}
+		}
+	}
+	var out []culprit
+	for _, k := range slices.Sorted(maps.Keys(byPlace)) {
+		out = append(out, *byPlace[k])
+	}
+	slices.SortStableFunc(out, func(a, b culprit) int { return cmp.Compare(b.BytesAtPeak, a.BytesAtPeak) })
+	return out
+}
