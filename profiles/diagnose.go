@@ -65,37 +65,3 @@ func DiagnoseRun(dir string, o Options) (*record.RunVerdict, error) {
 	}
 	return rv, nil
 }
-
-// Diagnose judges the series.
-func (s *Series) Diagnose(o Options) *record.Verdict {
-	o = o.withDefaults()
-	t := s.Trial
-	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome,
-		Headline: record.Inconclusive, Peak: t.Peak, Waterfall: s.waterfall(), Findings: []record.Finding{}, Warnings: []string{}}
-	peak := s.peak()
-	if peak != nil {
-		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
-	}
-	v.TopAtPeak = s.topSites(peak, topSiteCount)
-	for _, f := range s.floors() {
-		v.Floors = append(v.Floors, floorOf(f))
-		v.TopAtFloor = s.topSites(f, topSiteCount)
-	}
-	v.Warnings = append(v.Warnings, t.Warnings...)
-	v.Warnings = append(v.Warnings, s.Warnings...)
-	return v
-}
-
-func floorOf(n *Snapshot) record.Floor {
-	f := record.Floor{Seq: n.Seq, HeapLive: int64(n.Live.Bytes)}
-	if n.Covariates != nil {
-		f.Files = n.Covariates.FilesDone
-	}
-	if n.Process != nil {
-		f.RSS = n.Process.RSS
-	}
-	for _, c := range n.Routines {
-		f.Routines += c
-	}
-	return f
-}

@@ -16,12 +16,15 @@ type Amount struct {
 	Bytes    float64
 	Objects  float64
 	Variance float64
+	// Alloc is what the site has allocated since the process began, freed or not.
+	Alloc float64
 }
 
 func (a *Amount) add(b Amount) {
 	a.Bytes += b.Bytes
 	a.Objects += b.Objects
 	a.Variance += b.Variance
+	a.Alloc += b.Alloc
 }
 
 // ErrNotHeap is returned, wrapped, for a profile that is not one of the Go heap.
@@ -141,13 +144,15 @@ type heapTotals struct {
 
 // readHeap adds up a heap profile per site. The error names what is wrong, not the file.
 func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, error) {
-	objects, bytes := -1, -1
+	objects, bytes, alloc := -1, -1, -1
 	for i, t := range p.SampleType {
 		switch t.Type {
 		case "inuse_objects":
 			objects = i
 		case "inuse_space":
 			bytes = i
+		case "alloc_space":
+			alloc = i
 		}
 	}
 	if bytes < 0 || objects < 0 {
@@ -159,11 +164,14 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 	t := &heapTotals{sites: make(map[int32]Amount), stacks: make(map[int32]float64)}
 	var locs []int32
 	for _, s := range p.Sample {
-		if len(s.Value) <= max(objects, bytes) {
+		if len(s.Value) <= max(objects, bytes, alloc) {
 			return nil, fmt.Errorf("%w: a sample without all of its values", ErrNotHeap)
 		}
 		a := amount(float64(s.Value[objects]), float64(s.Value[bytes]), rate)
-		if a.Bytes <= 0 {
+		if alloc >= 0 {
+			a.Alloc = float64(s.Value[alloc])
+		}
+		if a.Bytes <= 0 && a.Alloc <= 0 {
 			continue
 		}
 		locs = locs[:0]
@@ -175,14 +183,16 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 		if site < 0 {
 			continue
 		}
-		if a.Bytes > in.top[site] {
+		if a.Bytes > in.top[site] || in.sites[site].Stack == nil {
 			in.top[site] = a.Bytes
 			in.sites[site].Stack = in.expand(locs)
 		}
 		sum := t.sites[site]
 		sum.add(a)
 		t.sites[site] = sum
-		t.stacks[st] += a.Bytes
+		if a.Bytes > 0 {
+			t.stacks[st] += a.Bytes
+		}
 		t.live.add(a)
 	}
 	return t, nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/pprof/profile"
+
 	"memsoak/profiles/record"
 )
 
@@ -35,8 +37,9 @@ type Series struct {
 	Samples  []record.Sample
 	Warnings []string
 
-	rate   float64
-	intern *interner
+	rate     float64
+	binaries []string
+	intern   *interner
 }
 
 // ReadSeries reads a recorded trial. A file that is missing or malformed is named in Warnings and the rest is used;
@@ -109,14 +112,36 @@ func (s *Series) addHeap(n *Snapshot, path string) error {
 	if s.rate <= 0 {
 		s.rate = float64(p.Period)
 	}
+	if b := binary(p); b != "" && !slices.Contains(s.binaries, b) {
+		s.binaries = append(s.binaries, b)
+	}
 	if n.Time.IsZero() && p.TimeNanos > 0 {
 		n.Time = time.Unix(0, p.TimeNanos)
 	}
 	return nil
 }
 
-// finish makes the site table public.
-func (s *Series) finish() { s.Sites = s.intern.sites }
+// binary names the program that a profile is of: its build id, or else its file. Empty when the profile does not say.
+func binary(p *profile.Profile) string {
+	if len(p.Mapping) == 0 {
+		return ""
+	}
+	m := p.Mapping[0]
+	if m.BuildID == "" && m.File != "" {
+		return filepath.Base(m.File)
+	}
+	return m.BuildID
+}
+
+// finish makes the site table public and gives snapshots without counters of their own those of the one before.
+func (s *Series) finish() {
+	s.Sites = s.intern.sites
+	for i := 1; i < len(s.Snaps); i++ {
+		if s.Snaps[i].Covariates == nil {
+			s.Snaps[i].Covariates = s.Snaps[i-1].Covariates
+		}
+	}
+}
 
 // floors are the profiled snapshots at a quiesce.
 func (s *Series) floors() []*Snapshot { return s.where(record.StateFloor) }

@@ -3,6 +3,8 @@ package profiles
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // bytesText writes a size the way a person says it: 872 B, 4.0 KiB, 1.2 GiB.
@@ -16,5 +18,29 @@ func bytesText(b float64) string {
 			return fmt.Sprintf("%.1f %s", b/u.size, u.name)
 		}
 	}
+	if a < 10 && b != math.Trunc(b) {
+		return fmt.Sprintf("%.2g B", b)
+	}
 	return fmt.Sprintf("%.0f B", b)
+}
+
+// itemText is a unit in words: "backlog item".
+func itemText(per string) string { return strings.ReplaceAll(per, "-", " ") }
+
+// parseSize reads a size as GOMEMLIMIT takes it: an integer with an optional B, KiB, MiB, GiB or TiB, or the short
+// forms Ki, Mi, Gi, Ti. "off" and the empty text are no limit; ok is false for anything else.
+func parseSize(text string) (size int64, ok bool) {
+	if text == "" || text == "off" {
+		return 0, true
+	}
+	num := strings.TrimRight(text, "KMGTiB")
+	v, err := strconv.ParseInt(num, 10, 64)
+	if err != nil || v < 0 {
+		return 0, false
+	}
+	shift, known := map[string]uint{"": 0, "B": 0, "KiB": 10, "Ki": 10, "MiB": 20, "Mi": 20, "GiB": 30, "Gi": 30, "TiB": 40, "Ti": 40}[text[len(num):]]
+	if !known || v > math.MaxInt64>>shift {
+		return 0, false
+	}
+	return v << shift, true
 }

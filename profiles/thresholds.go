@@ -1,4 +1,105 @@
 package profiles
 
-// topSiteCount is how many sites a verdict lists at the peak and at the last floor: what fits on a screen.
-const topSiteCount = 15
+import "time"
+
+// Every threshold of the diagnosis stands here, with its reason. They were chosen on synthetic series and on the
+// specimens of soak/specimens, never on the held-out ones.
+const (
+	// minFloors is how many floors a judgement on retained growth needs: a rank test cannot reach significance with
+	// five, and six points after the first leave no room for a step to look like a trend.
+	minFloors = 6
+
+	// maxGap is the longest time between two snapshots of one trial that is still believed.
+	maxGap = 6 * time.Hour
+
+	// minT is the t statistic from which a term is believed. With some 300 sites and 12 terms per trial, 4.5 leaves
+	// about one chance in fifty of a false alarm per 200 trials even if errors were only half as independent as assumed.
+	minT = 4.5
+
+	// minShare is the part of a site's range that a term has to explain to be a finding of its own: smaller ones are
+	// what the fit uses to mend the shape of the larger.
+	minShare = 0.15
+
+	// minFit is the part of the weighted variation between held states that the fit has to explain.
+	minFit = 0.80
+
+	// lateShare is how steep the second half of a leak has to be against the whole: a cache that fills and a pool that
+	// warms up rise early and then stop.
+	lateShare = 0.4
+
+	// risingShare is the part of the steps of a leak that have to go up.
+	risingShare = 0.6
+
+	// flatShare is how much of the early growth per distinct item may remain late for a cache to count as full.
+	flatShare = 0.15
+
+	// minLeakBytes is the least growth over a trial that counts as retained, in sampling intervals: 25 sampled objects
+	// make t = 5 by themselves.
+	minLeakSamples = 22
+
+	// minSlopePerFile is the least leak per file worth the name, in bytes: below it are amortised tables that double.
+	minSlopePerFile = 4
+
+	// minHeldBytes and minHeldShare are the least a held term has to amount to at its largest, absolutely and of all
+	// live bytes there, to be listed: a finding that nobody can feel is noise to the reader.
+	minHeldBytes = 128 << 10
+	minHeldShare = 0.02
+
+	// minBacklogBytes and minBacklogRange: with a bounded queue the backlog moves only with the hold itself, so it has
+	// to vary by this factor between holds, or amount to this much, before anything is blamed on it.
+	minBacklogRange = 3
+	minBacklogBytes = 96 << 10
+
+	// modelError is the relative error of a linear model of held bytes, beyond sampling: size classes, append's growth
+	// and buffers that are not quite full.
+	modelError = 0.04
+
+	// minRoutinesPerFile is how many goroutines have to stay behind per file (or request) to be a leak. Pools and
+	// timers make fewer.
+	minRoutinesPerFile = 0.02
+	// minRoutines is the least number that stayed behind over the trial.
+	minRoutines = 10
+
+	// minConnsPerFile and minConns are the same for open connections at a floor, before idle ones are closed.
+	minConnsPerFile = 0.02
+	minConns        = 30
+
+	// thrashCPU is the share of the CPU spent collecting from which a memory limit is too low; the runtime's own limiter
+	// cuts in at a half. thrashLimit is how near to GOMEMLIMIT the total has to be.
+	thrashCPU   = 0.25
+	thrashLimit = 0.85
+
+	// garbageMin and garbageFactor: garbage beyond the live heap, at the 90th percentile of the samples, that is worth
+	// a finding. GOGC=100 gives up to 1x by design; more than twice means bursts between collections or a high GOGC.
+	garbageMin    = 8 << 20
+	garbageFactor = 2
+
+	// unusedMin and unusedFactor: spans without objects against bytes of objects at a floor.
+	unusedMin    = 6 << 20
+	unusedFactor = 1
+
+	// stackMin is the least stack bytes per transfer in flight that mean depth: a healthy transfer through the standard
+	// library has 3 or 4 goroutines of 8 KiB or less.
+	stackMin = 64 << 10
+
+	// offHeapMin is the least anonymous memory outside the Go heap, beyond the runtime's tables, worth a finding, and
+	// offHeapNoise its jitter between equal states: thread stacks and the allocator's arenas of cgo.
+	offHeapMin   = 4 << 20
+	offHeapNoise = 512 << 10
+
+	// fileMin and fileNoise are the same for file pages and tmpfs.
+	fileMin   = 4 << 20
+	fileNoise = 512 << 10
+
+	// limitShare is the part of the memory limit from which something bounded by settings is what breaks it.
+	limitShare = 0.9
+
+	// helperShare is the part of the growth that a caller of a shared helper has to cover to take the blame for it.
+	helperShare = 0.8
+
+	// topSiteCount is how many sites a verdict lists at the peak and at the last floor: what fits on a screen.
+	topSiteCount = 15
+
+	// maxFindings is how many findings a verdict lists.
+	maxFindings = 20
+)

@@ -1,0 +1,137 @@
+package profiles
+
+import (
+	"math"
+	"slices"
+
+	"memsoak/profiles/record"
+)
+
+// unit is something that memory can grow with.
+type unit struct {
+	name    string // of the slope's "per"
+	class   record.Class
+	values  []float64 // by snapshot
+	penalty float64   // added to the selection criterion: the price of being the less likely explanation
+	running bool      // a running maximum: it steps
+}
+
+// units are the regressors of a trial, by snapshot.
+type units struct {
+	retained []unit // what may stay at floors
+	held     []unit // what may be there in a held state and gone at the next floor
+}
+
+// cov returns the snapshot's covariates, never nil.
+func (n *Snapshot) cov() record.Covariates {
+	if n.Covariates == nil {
+		return record.Covariates{}
+	}
+	return *n.Covariates
+}
+
+// partSizes are the buffer sizes looked for: with files both smaller and larger than one of these, a buffer of that
+// size per transfer shows as bytes up to it and none beyond.
+var partSizes = []float64{32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, 5 << 20, 8 << 20}
+
+func (s *Series) units() *units {
+	u := &units{}
+	n := len(s.Snaps)
+	column := func(f func(c record.Covariates) float64) []float64 {
+		v := make([]float64, n)
+		for i, x := range s.Snaps {
+			v[i] = f(x.cov())
+		}
+		return v
+	}
+	seconds := make([]float64, n)
+	for i, x := range s.Snaps {
+		seconds[i] = x.Time.Sub(s.Snaps[0].Time).Seconds()
+	}
+	files := column(func(c record.Covariates) float64 { return float64(c.FilesDone) })
+	u.retained = []unit{
+		{name: "file", class: record.Leak, values: files},
+		{name: "distinct-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Distinct) }), penalty: 0.5},
+		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.BytesDone) }), penalty: 1},
+		{name: "listed-file", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.FilesListed) }), penalty: 1},
+		{name: "request", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), penalty: 2},
+		{name: "page", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Pages) }), penalty: 2},
+		{name: "second", class: record.Leak, values: seconds, penalty: 2},
+		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2,
+			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.BytesInFlight) }))},
+		{name: "worker", class: record.BufferWorker, running: true, penalty: 2,
+			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.InFlight) }))},
+		{name: "backlog-item", class: record.Metadata, running: true, penalty: 2,
+			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.Backlog) }))},
+	}
+	u.held = s.heldUnits(column)
+	return u
+}
+
+// heldUnits are the regressors of held states. A transfer has a body from the moment its first byte is sent.
+func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float64) []unit {
+	bodies := column(func(c record.Covariates) float64 { return math.Max(0, float64(c.InFlight-c.AtHeader)) })
+	bytes := column(func(c record.Covariates) float64 { return float64(c.BytesInFlight) })
+	u := []unit{
+		{name: "worker", class: record.BufferWorker, values: column(func(c record.Covariates) float64 { return float64(c.InFlight) })},
+		{name: "worker", class: record.BufferWorker, values: bodies, penalty: 1},
+		{name: "worker", class: record.BufferWorker, values: column(func(c record.Covariates) float64 { return float64(c.AtHeader) }), penalty: 2},
+		{name: "byte-in-flight", class: record.BufferFile, values: bytes},
+		{name: "byte-in-flight", class: record.BufferFile, values: column(func(c record.Covariates) float64 { return float64(c.BytesSent) }), penalty: 1},
+		{name: "backlog-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Backlog) }), penalty: 0.5},
+		{name: "listed-file", class: record.Metadata, values: s.sinceFloor(column(func(c record.Covariates) float64 { return float64(c.FilesListed) })), penalty: 0.5},
+		{name: "page", class: record.Metadata, values: s.sinceFloor(column(func(c record.Covariates) float64 { return float64(c.Pages) })), penalty: 2},
+		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsOpen) }), penalty: 1},
+		{name: "wave", values: s.working(), penalty: 1},
+	}
+	for _, p := range partSizes {
+		v := make([]float64, len(bytes))
+		differs := false
+		for i := range v {
+			if bodies[i] > 0 {
+				size := bytes[i] / bodies[i]
+				v[i] = bodies[i] * math.Min(size, p) / p
+				differs = differs || size > p
+			}
+		}
+		if differs {
+			u = append(u, unit{name: "worker", class: record.BufferWorker, values: v, penalty: 2})
+		}
+	}
+	return u
+}
+
+// working is 1 while a wave is under way.
+func (s *Series) working() []float64 {
+	v := make([]float64, len(s.Snaps))
+	for i, n := range s.Snaps {
+		if n.State.Held() {
+			v[i] = 1
+		}
+	}
+	return v
+}
+
+// sinceFloor subtracts from a counter what it was at the floor before.
+func (s *Series) sinceFloor(v []float64) []float64 {
+	out := slices.Clone(v)
+	base := 0.0
+	for i, n := range s.Snaps {
+		if n.atRest() {
+			base = v[i]
+		}
+		out[i] = v[i] - base
+	}
+	return out
+}
+
+// atRest says that no work is under way: before the first wave, at a floor, idle again.
+func (n *Snapshot) atRest() bool { return n.State == record.StateFloor || n.State == record.StateIdle }
+
+func runningMax(v []float64) []float64 {
+	out := slices.Clone(v)
+	for i := 1; i < len(out); i++ {
+		out[i] = math.Max(out[i], out[i-1])
+	}
+	return out
+}

@@ -1,0 +1,163 @@
+package profiles
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"memsoak/profiles/record"
+)
+
+// describe says what a snapshot's state was, in the numbers that a person needs to check a contrast.
+func (s *Series) describe(i int) string {
+	n := s.Snaps[i]
+	c := n.cov()
+	switch n.State {
+	case record.StateReply:
+		return fmt.Sprintf("snapshot %d: %d transfers of %s held at the upload's reply", n.Seq, c.InFlight, bytesText(perTransfer(c)))
+	case record.StateHeader:
+		return fmt.Sprintf("snapshot %d: %d transfers held at the download's header, %d files waiting", n.Seq, c.InFlight, c.Backlog)
+	case record.StateBody:
+		return fmt.Sprintf("snapshot %d: %d transfers of %s held in mid-body", n.Seq, c.InFlight, bytesText(perTransfer(c)))
+	case record.StateList:
+		return fmt.Sprintf("snapshot %d: a listing held, %d files listed", n.Seq, c.FilesListed)
+	case record.StateFloor:
+		return fmt.Sprintf("snapshot %d: floor after %d files", n.Seq, c.FilesDone)
+	case record.StateIdle:
+		return fmt.Sprintf("snapshot %d: idle after %d files", n.Seq, c.FilesDone)
+	}
+	return fmt.Sprintf("snapshot %d: %s, %d files done, %d in flight", n.Seq, n.State, c.FilesDone, c.InFlight)
+}
+
+func perTransfer(c record.Covariates) float64 {
+	if n := c.InFlight - c.AtHeader; n > 0 {
+		return float64(c.BytesInFlight) / float64(n)
+	}
+	return 0
+}
+
+// explain writes the evidence of a site's finding: the values in the states whose contrast decided.
+func (s *Series) explain(j *judged) {
+	if len(j.sites) == 0 {
+		return
+	}
+	q := s.siteQuantity(j.sites...)
+	t := &j.term
+	switch {
+	case j.Class == record.Cache:
+		j.Evidence = append(j.Evidence, fmt.Sprintf("rises by %s per distinct item up to about %.0f of them, then stays at %s while distinct items go on",
+			bytesText(t.slope), t.bound, bytesText(q.values[t.from[1]])))
+	case t.retainedTerm:
+		s.explainRetained(j, q)
+	default:
+		a, b := t.from[0], t.from[1]
+		j.Evidence = append(j.Evidence,
+			fmt.Sprintf("%s with %s", bytesText(q.values[b]), s.describe(b)),
+			fmt.Sprintf("%s with %s", bytesText(q.values[a]), s.describe(a)),
+			fmt.Sprintf("gone at rest: %s at the next floor; over %d held states this term explains %.0f %% of the range (t = %s)",
+				bytesText(s.nextRest(q, b)), t.steps, 100*math.Min(1, t.share), tText(t.t())))
+	}
+}
+
+func (s *Series) explainRetained(j *judged, q *quantity) {
+	t := &j.term
+	a, b := t.from[0], t.from[1]
+	j.Evidence = append(j.Evidence, fmt.Sprintf("%s (%s) against %s (%s), nothing under way in either: %+.0f %s, t = %s over %d floors",
+		bytesText(q.values[b]), s.describe(b), bytesText(q.values[a]), s.describe(a), t.values[b]-t.values[a], itemText(t.name), tText(t.t()), t.steps))
+	if c := s.contrast(q, t); c != "" {
+		j.Evidence = append(j.Evidence, c)
+	}
+}
+
+// contrast names the step between floors that tells a unit from the usual alternative: repeated work for distinct items,
+// an idle stretch for time, folders without files for files.
+func (s *Series) contrast(q *quantity, t *term) string {
+	idx := s.rest(q)
+	for k := 1; k < len(idx); k++ {
+		a, b := s.Snaps[idx[k-1]], s.Snaps[idx[k]]
+		ca, cb := a.cov(), b.cov()
+		grew := q.values[idx[k]] - q.values[idx[k-1]]
+		files, distinct := cb.FilesDone-ca.FilesDone, cb.Distinct-ca.Distinct
+		switch {
+		case t.name == "distinct-item" || t.name == "file":
+			if files > 20 && distinct*10 < files {
+				return fmt.Sprintf("a repeated wave of %d files, %d of them new, added %s", files, distinct, bytesText(grew))
+			}
+		case t.name == "second" && files == 0 && b.Time.After(a.Time):
+			return fmt.Sprintf("%.0f s without any work added %s", b.Time.Sub(a.Time).Seconds(), bytesText(grew))
+		}
+	}
+	return ""
+}
+
+// nextRest is the quantity at the first rest after a snapshot, or the last before it.
+func (s *Series) nextRest(q *quantity, i int) float64 {
+	for k := i + 1; k < len(s.Snaps); k++ {
+		if s.Snaps[k].atRest() && q.measured(k) {
+			return q.values[k]
+		}
+	}
+	for k := i - 1; k >= 0; k-- {
+		if s.Snaps[k].atRest() && q.measured(k) {
+			return q.values[k]
+		}
+	}
+	return 0
+}
+
+func tText(t float64) string {
+	if t > 999 {
+		return "over 999"
+	}
+	return fmt.Sprintf("%.1f", t)
+}
+
+// summarize writes the sentence that a person would say.
+func summarize(j *judged) string {
+	name, at := short(j.Site.Function), ""
+	if j.Site.Line > 0 {
+		at = fmt.Sprintf(" (%s:%d)", j.Site.File, j.Site.Line)
+	}
+	if name == "" {
+		name = "The process"
+	}
+	size, per := "", ""
+	if j.Slope != nil {
+		size, per = bytesText(j.Slope.Bytes), itemText(j.Slope.Per)
+	}
+	peak := bytesText(float64(j.BytesAtPeak))
+	switch j.Class {
+	case record.Leak:
+		return fmt.Sprintf("%s%s leaks: %s more stays behind with every %s and never comes back.", name, at, size, per)
+	case record.GoroutineLeak:
+		return fmt.Sprintf("Goroutines never end in %s%s: %s stays behind with every %s.", name, at, size, per)
+	case record.ConnectionLeak:
+		return fmt.Sprintf("Connections opened through %s%s are never given back: %s stays behind with every %s.", name, at, size, per)
+	case record.Metadata:
+		if j.term.retainedTerm {
+			return fmt.Sprintf("%s%s remembers %s for every %s it has ever seen, without a bound.", name, at, size, per)
+		}
+		return fmt.Sprintf("%s%s holds %s for every %s until the work is done.", name, at, size, per)
+	case record.BufferFile:
+		return fmt.Sprintf("%s%s holds files in memory: %.2g bytes for every byte of the files in flight.", name, at, j.Slope.Bytes)
+	case record.BufferWorker:
+		return fmt.Sprintf("%s%s holds %s per worker, whatever the size of the file.", name, at, size)
+	case record.BufferPool:
+		return fmt.Sprintf("%s%s holds %s per open connection.", name, at, size)
+	case record.Cache:
+		return fmt.Sprintf("%s%s is a cache: it grows by %s per distinct item and stopped at about %d of them.", name, at, size, j.Bound)
+	case record.GCHeadroom:
+		return fmt.Sprintf("%s of garbage waits for the collector, most of it made by %s%s; a lower GOGC or a GOMEMLIMIT would cap it.", peak, name, at)
+	case record.GCThrash:
+		return fmt.Sprintf("GOMEMLIMIT is too low for what is live: the collector eats the CPU (most garbage comes from %s%s).", name, at)
+	case record.Unreturned:
+		return fmt.Sprintf("%s lies in spans that a few objects keep from being returned; most of those are from %s%s.", peak, name, at)
+	case record.Stacks:
+		return fmt.Sprintf("Deep stacks: %s per goroutine in %s%s.", size, name, at)
+	case record.OffHeap:
+		return fmt.Sprintf("%s outside the Go heap (mmap or cgo): %s per %s.", peak, size, per)
+	case record.PageCache:
+		return fmt.Sprintf("%s of file pages or tmpfs is charged to the process's cgroup: %s per %s.", peak, size, per)
+	}
+	return strings.TrimSpace(name + at)
+}

@@ -1,0 +1,357 @@
+package profiles
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"memsoak/profiles/record"
+)
+
+// judgeProcess judges what no allocation site shows: goroutines, connections, stacks, memory outside the heap.
+func (s *Series) judgeProcess(u *units) []*judged {
+	var out []*judged
+	out = append(out, s.judgeRoutines(u)...)
+	out = append(out, s.judgeConnections(u)...)
+	out = append(out, s.judgeConnectionBuffers(u)...)
+	out = append(out, s.judgeStacks(u, out)...)
+	out = append(out, s.judgeOutside(u)...)
+	return out
+}
+
+// judgeRoutines judges each group of goroutines by its number.
+func (s *Series) judgeRoutines(u *units) []*judged {
+	var out []*judged
+	for g, group := range s.Routines {
+		q := s.read(1, func(n *Snapshot) (float64, bool) { return float64(n.Routines[g]), n.Counted })
+		if !q.reaches(minRoutines) {
+			continue
+		}
+		kept := s.retained(q, u.retained)
+		for _, t := range kept {
+			if t.running || t.t() < minT || t.amount < minRoutines || t.share < minShare || t.name != "second" && t.slope < minRoutinesPerFile {
+				continue
+			}
+			out = append(out, s.routineLeak(g, group, t))
+		}
+		for _, t := range s.heldTerms(q, u.held, kept) {
+			lo, hi := s.holdRange(t.values)
+			if t.class != record.Metadata || t.t() < minT || t.share < minShare || t.amount < 4*minRoutines || t.slope < 0.2 || lo > 0 && hi < minBacklogRange*lo {
+				continue
+			}
+			out = append(out, s.routinePerItem(group, t))
+		}
+	}
+	return out
+}
+
+// minStack is the least stack that a goroutine has.
+const minStack = 2 << 10
+
+// stackPerRoutine is the stack bytes of one more goroutine: what the runtime's account grew by between two snapshots,
+// over the number of goroutines that it grew by.
+func (s *Series) stackPerRoutine(from [2]int) float64 {
+	a, b := s.Snaps[from[0]], s.Snaps[from[1]]
+	if a.Runtime == nil || b.Runtime == nil || b.Runtime.Goroutines <= a.Runtime.Goroutines {
+		return minStack
+	}
+	return math.Max(minStack, float64(b.Runtime.StackInuse-a.Runtime.StackInuse)/float64(b.Runtime.Goroutines-a.Runtime.Goroutines))
+}
+
+func (s *Series) routineLeak(g int, group *RoutineGroup, t term) *judged {
+	first, last := s.Snaps[t.from[0]], s.Snaps[t.from[1]]
+	j := s.processFinding(record.GoroutineLeak, group.Site, t.scaled(s.stackPerRoutine(t.from)))
+	j.Evidence = append(j.Evidence, fmt.Sprintf("%d goroutines wait in %s at the first floor, %d at the last: %.3g per %s",
+		first.Routines[g], short(group.Function), last.Routines[g], t.slope, t.name))
+	if group.Connection() {
+		j.Class = record.ConnectionLeak
+	}
+	j.stack = group.Stack
+	return j
+}
+
+func (s *Series) routinePerItem(group *RoutineGroup, t term) *judged {
+	per := s.stackPerRoutine(t.from)
+	j := s.processFinding(record.Metadata, group.Site, t.scaled(per))
+	j.Evidence = append(j.Evidence, fmt.Sprintf("%.2g goroutines wait in %s per %s, each with %s of stack; none of them at the floors",
+		t.slope, short(group.Function), itemText(t.name), bytesText(per)))
+	j.stack = group.Stack
+	return j
+}
+
+// scaled turns a term in some unit of count into bytes.
+func (t term) scaled(f float64) term {
+	t.slope, t.se, t.amount = t.slope*f, t.se*f, t.amount*f
+	return t
+}
+
+func (s *Series) processFinding(c record.Class, site Site, t term) *judged {
+	j := &judged{term: t, owner: site.Owner, stack: site.Stack}
+	j.Class, j.Site = c, site.Site
+	j.R2 = t.r2
+	j.Slope = &record.Slope{Bytes: t.slope, Per: t.name, CI95: t.ci95()}
+	j.key = fmt.Sprint(c, "|", t.name, "|", site.Function, "|", site.File)
+	return j
+}
+
+// connections is how many connections were open, at floors before the idle ones were closed.
+func connections(n *Snapshot) (float64, bool) {
+	if n.Covariates == nil {
+		return 0, false
+	}
+	c := n.Covariates
+	if n.State == record.StateFloor && c.ConnsBeforeClose > 0 {
+		return float64(c.ConnsBeforeClose), true
+	}
+	return float64(c.ConnsOpen), true
+}
+
+// judgeConnections looks for connections that stay open: with a body never closed, or idle in a pool of their own.
+func (s *Series) judgeConnections(u *units) []*judged {
+	q := s.read(2, connections)
+	var out []*judged
+	for _, t := range s.retained(q, u.retained) {
+		if t.running || t.t() < minT || t.amount < minConns || t.slope < minConnsPerFile || t.name == "byte" || t.name == "second" {
+			continue
+		}
+		first, last := s.Snaps[t.from[0]], s.Snaps[t.from[1]]
+		a, _ := connections(first)
+		b, _ := connections(last)
+		site := s.connectionCulprit(t)
+		j := s.processFinding(record.ConnectionLeak, site, t.scaled(s.bytesPerConnection(t.from)))
+		j.Evidence = append(j.Evidence, fmt.Sprintf("%.0f connections open at the first floor, %.0f at the last, with no work under way: %.3g per %s", a, b, t.slope, t.name))
+		if last.cov().ConnsOpen < int64(b/2) {
+			j.Evidence = append(j.Evidence, "closing idle connections cures it: they are in pools that nobody uses again")
+		} else {
+			j.Evidence = append(j.Evidence, "closing idle connections does not cure it: they count as in use")
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+// bytesPerConnection is what the transport's own sites hold per open connection, at the snapshot with most of them.
+func (s *Series) bytesPerConnection([2]int) float64 {
+	best, conns := 0.0, 0.0
+	for _, n := range s.Snaps {
+		c := float64(n.cov().ConnsOpen)
+		if !n.Profiled || c <= conns {
+			continue
+		}
+		conns, best = c, 0
+		for id, a := range n.Sites {
+			if s.Sites[id].Owner == OwnerConnection {
+				best += a.Bytes
+			}
+		}
+	}
+	if conns == 0 {
+		return defaultConnection
+	}
+	return math.Max(best/conns, defaultConnection/4)
+}
+
+// defaultConnection is what an idle plain HTTP/1.1 connection costs the client's heap.
+const defaultConnection = 11 << 10
+
+// connectionCulprit finds the user's code behind connections that stay: the site that holds most of what goes through
+// net/http and grows at the floors; or, when closing idle connections hides it there, in the states between.
+func (s *Series) connectionCulprit(t term) Site {
+	score := map[int]float64{}
+	for id, site := range s.Sites {
+		if site.Owner != OwnerUser || !throughHTTP(site.Stack) {
+			continue
+		}
+		score[id] = s.Snaps[t.from[1]].Sites[id].Bytes - s.Snaps[t.from[0]].Sites[id].Bytes
+	}
+	if id, ok := largest(score); ok {
+		return *s.Sites[id]
+	}
+	for id, site := range s.Sites {
+		if site.Owner != OwnerUser {
+			continue
+		}
+		q := s.siteQuantity(id)
+		for i, n := range s.Snaps {
+			if n.Profiled && n.cov().ConnsIdle > minConns {
+				score[id] = math.Max(score[id], q.values[i]-s.Snaps[t.from[0]].Sites[id].Bytes)
+			}
+		}
+		if !makesTransport(site.Stack, s) {
+			score[id] /= 4
+		}
+	}
+	if id, ok := largest(score); ok {
+		return *s.Sites[id]
+	}
+	return Site{}
+}
+
+func largest(score map[int]float64) (int, bool) {
+	best, ok := 0, false
+	for id, v := range score {
+		if v > 0 && (!ok || v > score[best] || v == score[best] && id < best) {
+			best, ok = id, true
+		}
+	}
+	return best, ok
+}
+
+func throughHTTP(stack []Frame) bool {
+	return slices.ContainsFunc(stack, func(f Frame) bool { return strings.HasPrefix(f.Function, "net/http.") })
+}
+
+// makesTransport reports whether the stack makes a transport: cloned, or allocated in the user's own code.
+func makesTransport(stack []Frame, s *Series) bool {
+	return len(stack) > 0 && (s.intern.blamer.User(stack[0]) || strings.Contains(stack[0].Function, "Transport).Clone"))
+}
+
+// judgeConnectionBuffers judges the transport's buffers, which have no frame of the user's, as one: per connection.
+func (s *Series) judgeConnectionBuffers(u *units) []*judged {
+	var ids []int
+	total := make(map[int]float64)
+	for id, site := range s.Sites {
+		if site.Owner == OwnerConnection {
+			ids = append(ids, id)
+			for _, n := range s.Snaps {
+				total[id] = math.Max(total[id], n.Sites[id].Bytes)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	q := s.siteQuantity(ids...)
+	top, _ := largest(total)
+	var out []*judged
+	for _, t := range s.heldTerms(q, u.held, nil) {
+		if s.believeHeld(q, &t) && t.class != record.Metadata {
+			j := s.processFinding(t.class, *s.Sites[top], t)
+			j.sites = ids
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+// judgeStacks looks for deep stacks: bytes of stack per transfer in flight.
+func (s *Series) judgeStacks(u *units, sofar []*judged) []*judged {
+	q := s.read(128<<10, func(n *Snapshot) (float64, bool) {
+		if n.Runtime == nil {
+			return 0, false
+		}
+		return float64(n.Runtime.StackInuse), true
+	})
+	if slices.ContainsFunc(sofar, func(j *judged) bool { return j.Class == record.Metadata || j.Class == record.GoroutineLeak }) {
+		return nil // stacks of many goroutines, counted already
+	}
+	var out []*judged
+	for _, t := range s.heldTerms(q, u.held, nil) {
+		if t.class != record.BufferWorker && t.class != record.BufferFile || t.t() < minT || t.share < minShare {
+			continue
+		}
+		n := s.Snaps[t.from[1]]
+		perFlight := t.amount / math.Max(1, float64(n.cov().InFlight))
+		if perFlight < stackMin {
+			continue
+		}
+		group := s.deepest(n)
+		per := t.amount / math.Max(1, float64(max(group.count, 1)))
+		t = t.scaled(per / math.Max(t.slope, 1e-9))
+		t.name, t.amount = "goroutine", per*float64(max(group.count, 1))
+		j := s.processFinding(record.Stacks, group.Site, t)
+		j.Evidence = append(j.Evidence, fmt.Sprintf("%s of stack with %d transfers held, %s at rest; the deepest of %d such goroutines has %d frames",
+			bytesText(q.values[t.from[1]]), n.cov().InFlight, bytesText(q.values[t.from[1]]-t.amount), group.count, group.Depth))
+		out = append(out, j)
+	}
+	return out
+}
+
+type countedGroup struct {
+	RoutineGroup
+	count int
+}
+
+// deepest is the group of goroutines with the deepest stack in a snapshot.
+func (s *Series) deepest(n *Snapshot) countedGroup {
+	var best countedGroup
+	for g, c := range n.Routines {
+		if r := s.Routines[g]; r.Depth > best.Depth || r.Depth == best.Depth && r.Function < best.Function {
+			best = countedGroup{*r, c}
+		}
+	}
+	return best
+}
+
+// judgeOutside judges memory that the Go runtime does not manage.
+func (s *Series) judgeOutside(u *units) []*judged {
+	var out []*judged
+	out = append(out, s.judgeArea(u, record.OffHeap, "anonymous memory outside the Go heap", offHeapMin, s.read(offHeapNoise, func(n *Snapshot) (float64, bool) {
+		if n.Process == nil || n.Runtime == nil {
+			return 0, false
+		}
+		return float64(n.Process.OtherAnon - n.Runtime.Metadata), true
+	}))...)
+	out = append(out, s.judgeArea(u, record.PageCache, "shared memory (tmpfs)", fileMin, s.read(fileNoise, func(n *Snapshot) (float64, bool) {
+		switch {
+		case n.Cgroup != nil && n.Process != nil:
+			return float64(max(n.Cgroup.Shmem, n.Process.Shmem)), true
+		case n.Process != nil:
+			return float64(n.Process.Shmem), true
+		}
+		return 0, false
+	}))...)
+	out = append(out, s.judgeArea(u, record.PageCache, "pages of files", fileMin, s.read(fileNoise, func(n *Snapshot) (float64, bool) {
+		switch {
+		case n.Cgroup != nil && n.Process != nil:
+			return float64(max(n.Cgroup.File-n.Cgroup.Shmem, n.Process.File)), true
+		case n.Process != nil:
+			return float64(n.Process.File), true
+		}
+		return 0, false
+	}))...)
+	return out
+}
+
+// tmpfsEvidence is the evidence that tells tmpfs from reclaimable file pages.
+const tmpfsEvidence = "shared memory cannot be reclaimed without swap"
+
+// judgeArea judges one part of the process's memory by floors and by holds.
+func (s *Series) judgeArea(u *units, c record.Class, what string, least float64, q *quantity) []*judged {
+	var out []*judged
+	kept := s.retained(q, u.retained)
+	for _, t := range append(kept, s.heldTerms(q, u.held, kept)...) {
+		if t.t() < minT || t.share < minShare || t.amount < least || t.name == "wave" {
+			continue
+		}
+		a, b := t.from[0], t.from[1]
+		j := s.processFinding(c, s.waitingIn(s.Snaps[b]), t)
+		j.key += what
+		j.Evidence = append(j.Evidence, fmt.Sprintf("%s: %s (%s) against %s (%s)", what, bytesText(q.values[b]), s.describe(b), bytesText(q.values[a]), s.describe(a)))
+		if what == "shared memory (tmpfs)" {
+			j.Evidence = append(j.Evidence, tmpfsEvidence)
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+// waitingIn is where the transfers in flight wait: the largest group of goroutines in the user's code that are about as many.
+func (s *Series) waitingIn(n *Snapshot) Site {
+	flight := n.cov().InFlight
+	var ids []int
+	for g, c := range n.Routines {
+		if s.Routines[g].Owner == OwnerUser && flight > 0 && int64(c)*2 >= flight {
+			ids = append(ids, g)
+		}
+	}
+	if len(ids) == 0 {
+		return Site{}
+	}
+	slices.SortFunc(ids, func(a, b int) int {
+		return cmp.Or(cmp.Compare(n.Routines[b], n.Routines[a]), cmp.Compare(s.Routines[b].Depth, s.Routines[a].Depth), cmp.Compare(a, b))
+	})
+	return s.Routines[ids[0]].Site
+}

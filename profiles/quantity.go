@@ -1,0 +1,356 @@
+package profiles
+
+import (
+	"math"
+
+	"memsoak/profiles/record"
+	"memsoak/profiles/trend"
+)
+
+// quantity is something measured in every snapshot: a site's live bytes, a group's goroutines, a part of the process.
+type quantity struct {
+	values   []float64 // by snapshot, NaN: not measured
+	variance []float64 // of the measurement, by snapshot
+	grain    float64   // the least step it can make by itself: an object, a goroutine
+}
+
+// term is one thing that a quantity grows with.
+type term struct {
+	unit
+	slope  float64
+	se     float64
+	amount float64 // the most that the term came to in the trial
+	share  float64 // of the quantity's range
+	r2     float64
+	bound  float64 // distinct items at which it stopped, for caches
+	from   [2]int  // snapshots whose contrast decided: before and after
+	steps  int     // floors or holds that were used
+	// retainedTerm tells what stays at floors from what is there in held states.
+	retainedTerm bool
+}
+
+func (t *term) t() float64 {
+	if t.se <= 0 {
+		return math.Inf(1)
+	}
+	return t.slope / t.se
+}
+
+// ci95 is the slope's 95 % interval.
+func (t *term) ci95() [2]float64 {
+	d := 1.96 * t.se
+	return [2]float64{math.Max(0, t.slope-d), t.slope + d}
+}
+
+// measured reports whether the quantity was measured in the snapshot.
+func (q *quantity) measured(i int) bool { return !math.IsNaN(q.values[i]) }
+
+// siteQuantity is a site's live bytes by snapshot.
+func (s *Series) siteQuantity(ids ...int) *quantity {
+	q := &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps))}
+	var bytes, objects float64
+	for i, n := range s.Snaps {
+		if !n.Profiled {
+			q.values[i] = math.NaN()
+			continue
+		}
+		var a Amount
+		for _, id := range ids {
+			a.add(n.Sites[id])
+		}
+		q.values[i], q.variance[i] = a.Bytes, a.Variance
+		bytes, objects = bytes+a.Bytes, objects+a.Objects
+	}
+	q.grain = math.Max(1, s.rate)
+	if objects > 0 {
+		q.grain = math.Max(q.grain, bytes/objects)
+	}
+	return q
+}
+
+// read makes a quantity of something read beside the profile; ok is false where it could not be read.
+func (s *Series) read(noise float64, f func(*Snapshot) (v float64, ok bool)) *quantity {
+	q := &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps)), grain: noise}
+	for i, n := range s.Snaps {
+		v, ok := f(n)
+		if !ok {
+			v = math.NaN()
+		}
+		q.values[i], q.variance[i] = v, noise*noise
+	}
+	return q
+}
+
+// rest are the snapshots at rest in which the quantity was measured, from the first floor on: what the first files
+// make, once, is not growth.
+func (s *Series) rest(q *quantity) []int {
+	var idx []int
+	for i, n := range s.Snaps {
+		if n.atRest() && q.measured(i) && (n.State == record.StateFloor || len(idx) > 0) {
+			idx = append(idx, i)
+		}
+	}
+	return idx
+}
+
+// retained fits what stays at floors: the steps from floor to floor against the steps of the units. Sampled objects
+// that stay are sampled in every later floor too, so levels are a random walk and only the steps are independent.
+func (s *Series) retained(q *quantity, us []unit) []term {
+	idx := s.rest(q)
+	if len(idx) < minFloors {
+		return nil
+	}
+	n := len(idx) - 1
+	y, v := make([]float64, n), make([]float64, n)
+	for k := range n {
+		y[k] = q.values[idx[k+1]] - q.values[idx[k]]
+		v[k] = q.stepNoise(idx, k) + math.Max(0, q.variance[idx[n]]-q.variance[idx[0]])/float64(n)
+	}
+	cands := make([]trend.Candidate, len(us))
+	for j, u := range us {
+		d := make([]float64, n)
+		for k := range n {
+			d[k] = u.values[idx[k+1]] - u.values[idx[k]]
+		}
+		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
+	}
+	fit, err := trend.Select(cands, y, v, 2)
+	if err != nil {
+		return nil
+	}
+	// Once more with the growth's variance where the fit puts the growth. The data's own would favour small steps.
+	q.spread(fit, cands, idx, v)
+	if fit, err = trend.Select(cands, y, v, 2); err != nil {
+		return nil
+	}
+	first, last := idx[0], idx[n]
+	lo, hi := q.bounds(idx)
+	var out []term
+	for i, j := range fit.Terms {
+		t := term{unit: us[j], slope: fit.Coef[i], se: fit.SE[i], r2: fit.R2, from: [2]int{first, last}, steps: len(idx), retainedTerm: true}
+		total := us[j].values[last] - us[j].values[first]
+		// The walk's own error: the variance that came with the growth, over the whole way.
+		t.se = math.Max(t.se, math.Sqrt(math.Max(0, q.variance[last]-q.variance[first]))/total)
+		t.amount = t.slope * total
+		t.share = t.amount / math.Max(hi-lo, 1e-9)
+		if t.steady(fit, i, y, cands) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// stepNoise is the variance of a step that has nothing to do with growth: objects that come and go, one more or less.
+func (q *quantity) stepNoise(idx []int, k int) float64 {
+	return 0.1*(q.variance[idx[k]]+q.variance[idx[k+1]]) + q.grain*q.grain/4
+}
+
+// spread shares the variance that came with the growth out to the steps as the fit shares out the growth.
+func (q *quantity) spread(fit *trend.Fit, cands []trend.Candidate, idx []int, v []float64) {
+	grown := make([]float64, len(v))
+	total := 0.0
+	for k := range v {
+		for i, j := range fit.Terms {
+			grown[k] += fit.Coef[i] * cands[j].Values[k]
+		}
+		total += math.Max(0, grown[k])
+	}
+	if total <= 0 {
+		return
+	}
+	whole := math.Max(0, q.variance[idx[len(v)]]-q.variance[idx[0]])
+	for k := range v {
+		v[k] = q.stepNoise(idx, k) + whole*math.Max(0, grown[k])/total
+	}
+}
+
+func (q *quantity) bounds(idx []int) (lo, hi float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	for _, i := range idx {
+		lo, hi = math.Min(lo, q.values[i]), math.Max(hi, q.values[i])
+	}
+	return lo, hi
+}
+
+// steady reports whether growth goes on: its second half, in units of work, is not much flatter than the whole, and
+// most steps go up. A running maximum steps by nature and is not asked.
+func (t *term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidate) bool {
+	if t.running {
+		return true
+	}
+	x := cands[fit.Terms[i]].Values
+	total := 0.0
+	for _, d := range x {
+		total += d
+	}
+	var seen, lateX, lateY float64
+	up, steps := 0, 0
+	for k := range y {
+		r := y[k]
+		for m, j := range fit.Terms {
+			if m != i {
+				r -= fit.Coef[m] * cands[j].Values[k]
+			}
+		}
+		if seen >= total/2 {
+			lateX, lateY = lateX+x[k], lateY+r
+		}
+		seen += x[k]
+		if x[k] >= 0.02*total {
+			steps++
+			if r > 0.1*fit.Coef[i]*x[k] {
+				up++
+			}
+		}
+	}
+	if lateX > 0 && lateY/lateX < lateShare*fit.Coef[i] {
+		return false
+	}
+	return steps >= 2 && float64(up) >= risingShare*float64(steps)
+}
+
+// heldTerms fits what is there in held states and gone at rest: each hold's value less what was at rest around it,
+// what is retained by kept terms included.
+func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
+	var idx []int
+	var y, v []float64
+	lowest, highest := math.Inf(1), math.Inf(-1)
+	for i, n := range s.Snaps {
+		if !n.State.Held() || !q.measured(i) {
+			continue
+		}
+		base, spread, ok := s.restAround(q, i, kept)
+		if !ok {
+			continue
+		}
+		r := q.values[i] - base
+		m := modelError * math.Abs(r)
+		idx, y = append(idx, i), append(y, r)
+		v = append(v, q.variance[i]+spread*spread/12+m*m+q.grain*q.grain/4)
+		lowest, highest = math.Min(lowest, r), math.Max(highest, r)
+	}
+	if len(idx) < 4 || highest <= 0 {
+		return nil
+	}
+	cands := make([]trend.Candidate, len(us))
+	for j, u := range us {
+		d := make([]float64, len(idx))
+		for k, i := range idx {
+			d[k] = math.Max(0, u.values[i])
+		}
+		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
+	}
+	fit, err := trend.Select(cands, y, v, 3)
+	if err != nil || fit.R2 < minFit {
+		return nil
+	}
+	var out []term
+	for i, j := range fit.Terms {
+		t := term{unit: us[j], slope: fit.Coef[i], se: fit.SE[i], r2: fit.R2, steps: len(idx)}
+		least := math.Inf(1)
+		for k, x := range cands[j].Values {
+			if a := t.slope * x; a > t.amount {
+				t.amount, t.from[1] = a, idx[k]
+			}
+			if x < least {
+				least, t.from[0] = x, idx[k]
+			}
+		}
+		t.share = t.amount / highest
+		out = append(out, t)
+	}
+	return out
+}
+
+// restAround is what the quantity would be at rest at the moment of a held snapshot: what the retained terms say from
+// the floor before, or else the mean of the floors before and after, and how far those are apart.
+func (s *Series) restAround(q *quantity, i int, kept []term) (base, spread float64, ok bool) {
+	before, after := -1, -1
+	for k := i - 1; k >= 0 && before < 0; k-- {
+		if s.Snaps[k].atRest() && q.measured(k) {
+			before = k
+		}
+	}
+	for k := i + 1; k < len(s.Snaps) && after < 0; k++ {
+		if s.Snaps[k].atRest() && q.measured(k) {
+			after = k
+		}
+	}
+	switch {
+	case before < 0 && after < 0:
+		return 0, 0, false
+	case before < 0:
+		return q.values[after], 0, true
+	case len(kept) > 0:
+		base = q.values[before]
+		for _, t := range kept {
+			base += t.slope * (t.values[i] - t.values[before])
+		}
+		return base, 0, true
+	case after < 0:
+		return q.values[before], 0, true
+	}
+	return (q.values[before] + q.values[after]) / 2, q.values[after] - q.values[before], true
+}
+
+// filled looks for a cache: growth with distinct items over several floors that has stopped though distinct items went
+// on. The bound is where the rising line meets the level.
+func (s *Series) filled(q *quantity, distinct unit) (term, bool) {
+	idx := s.rest(q)
+	for i := range s.Snaps {
+		if s.Snaps[i].State == record.StateIdle && q.measured(i) && (len(idx) == 0 || i < idx[0]) {
+			idx = append([]int{i}, idx...)
+			break
+		}
+	}
+	if len(idx) < minFloors {
+		return term{}, false
+	}
+	var best *trend.Fit
+	var bestC float64
+	y, v := make([]float64, len(idx)), make([]float64, len(idx))
+	one := make([]float64, len(idx))
+	for k, i := range idx {
+		y[k], one[k] = q.values[i], 1
+		m := modelError * y[k]
+		v[k] = q.variance[i] + q.grain*q.grain/4 + m*m
+	}
+	last := distinct.values[idx[len(idx)-1]]
+	for step := 1; step < 40; step++ {
+		c := last * float64(step) / 40
+		x := make([]float64, len(idx))
+		for k, i := range idx {
+			x[k] = math.Min(distinct.values[i], c)
+		}
+		if f, err := trend.NNLS([][]float64{x, one}, y, v); err == nil && (best == nil || f.Chi2 < best.Chi2) && len(f.Terms) > 0 && f.Terms[0] == 0 {
+			best, bestC = f, c
+		}
+	}
+	if best == nil || best.T(0) < minT {
+		return term{}, false
+	}
+	return s.cacheTerm(q, distinct, idx, best, bestC)
+}
+
+// cacheTerm checks the shape that filled found: several floors on the way up, at least three on the level, and the
+// level flat.
+func (s *Series) cacheTerm(q *quantity, distinct unit, idx []int, f *trend.Fit, c float64) (term, bool) {
+	rising, level := 0, 0
+	var x, y []float64
+	for _, i := range idx {
+		if distinct.values[i] < c {
+			rising++
+			continue
+		}
+		level++
+		x, y = append(x, distinct.values[i]), append(y, q.values[i])
+	}
+	t := term{unit: distinct, slope: f.Coef[0], se: f.SE[0], amount: f.Coef[0] * c, bound: c, r2: f.R2, steps: len(idx), share: 1,
+		from: [2]int{idx[0], idx[len(idx)-1]}}
+	t.class, t.retainedTerm = record.Cache, true
+	if rising < 3 || level < 3 {
+		return term{}, false
+	}
+	l := trend.TheilSen(x, y)
+	return t, l.OK && math.Abs(l.Slope) <= flatShare*t.slope
+}

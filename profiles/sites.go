@@ -1,0 +1,240 @@
+package profiles
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"memsoak/profiles/record"
+)
+
+// judged is a finding on its way, with what the rules after the first still need.
+type judged struct {
+	record.Finding
+	term  term
+	owner Owner
+	sites []int // of heap findings
+	stack []Frame
+	key   string // what merges: class, unit, function
+}
+
+// judgeSites judges every allocation site by itself.
+func (s *Series) judgeSites(u *units) []*judged {
+	var out []*judged
+	distinct := u.retained[slices.IndexFunc(u.retained, func(x unit) bool { return x.name == "distinct-item" })]
+	for id := range s.Sites {
+		q := s.siteQuantity(id)
+		if !q.reaches(minLeakSamples * math.Max(s.rate, 1)) {
+			continue
+		}
+		var kept []term
+		for _, t := range s.retained(q, u.retained) {
+			if s.believeRetained(q, &t) {
+				kept = append(kept, t)
+				out = append(out, s.siteFinding(id, t))
+			}
+		}
+		if len(kept) == 0 {
+			if t, ok := s.filled(q, distinct); ok && t.amount >= minHeldBytes {
+				out = append(out, s.siteFinding(id, t))
+			}
+		}
+		for _, t := range s.heldTerms(q, u.held, kept) {
+			if s.believeHeld(q, &t) {
+				out = append(out, s.siteFinding(id, t))
+			}
+		}
+	}
+	return out
+}
+
+// reaches reports whether the quantity ever is that much.
+func (q *quantity) reaches(least float64) bool {
+	for _, v := range q.values {
+		if v >= least {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Series) believeRetained(q *quantity, t *term) bool {
+	if t.t() < minT || t.amount < minLeakSamples*math.Max(s.rate, 1) {
+		return false
+	}
+	switch t.name {
+	case "file", "distinct-item", "listed-file", "request":
+		if t.slope < minSlopePerFile {
+			return false
+		}
+	}
+	if t.running && t.amount < minHeldBytes {
+		return false
+	}
+	return t.share >= minShare
+}
+
+func (s *Series) believeHeld(q *quantity, t *term) bool {
+	if t.t() < minT || t.share < minShare || t.name == "wave" {
+		return false
+	}
+	i := t.from[1]
+	if t.amount < minHeldBytes || t.amount < minHeldShare*s.Snaps[i].Live.Bytes {
+		return false
+	}
+	if t.class == record.Metadata {
+		lo, hi := s.holdRange(t.values)
+		return t.amount >= minBacklogBytes && (lo <= 0 || hi >= minBacklogRange*lo)
+	}
+	return true
+}
+
+// holdRange is the least and the largest value of a unit over the held snapshots.
+func (s *Series) holdRange(v []float64) (lo, hi float64) {
+	lo = math.Inf(1)
+	for i, n := range s.Snaps {
+		if n.State.Held() {
+			lo, hi = math.Min(lo, v[i]), math.Max(hi, v[i])
+		}
+	}
+	return lo, hi
+}
+
+func (s *Series) siteFinding(id int, t term) *judged {
+	site, stack := s.blameHelper(id, &t)
+	j := &judged{term: t, owner: site.Owner, sites: []int{id}, stack: stack}
+	j.Class, j.Site = t.class, site.Site
+	j.Slope = &record.Slope{Bytes: t.slope, Per: t.name, CI95: t.ci95()}
+	j.R2 = t.r2
+	j.key = fmt.Sprint(j.Class, "|", j.Slope.Per, "|", site.Function, "|", site.File)
+	return j
+}
+
+// mergeByFunction joins findings of one class and unit in one function: lines of the same fault. The line with the
+// most bytes stands for all.
+func mergeByFunction(in []*judged) []*judged {
+	byKey := map[string][]*judged{}
+	var order []string
+	for _, j := range in {
+		if byKey[j.key] == nil {
+			order = append(order, j.key)
+		}
+		byKey[j.key] = append(byKey[j.key], j)
+	}
+	out := make([]*judged, 0, len(order))
+	for _, k := range order {
+		g := byKey[k]
+		slices.SortStableFunc(g, func(a, b *judged) int { return cmp.Compare(b.term.amount, a.term.amount) })
+		head := g[0]
+		for _, o := range g[1:] {
+			head.term.slope += o.term.slope
+			head.term.se = math.Hypot(head.term.se, o.term.se)
+			head.term.amount += o.term.amount
+			head.sites = append(head.sites, o.sites...)
+		}
+		head.Slope.Bytes, head.Slope.CI95 = head.term.slope, head.term.ci95()
+		out = append(out, head)
+	}
+	return out
+}
+
+// blameHelper decides between a site and its callers. A helper that several of the user's functions call, of which one
+// covers the growth, is not to blame: its caller is. Otherwise the site itself.
+func (s *Series) blameHelper(id int, t *term) (Site, []Frame) {
+	site := *s.Sites[id]
+	if site.Owner != OwnerUser {
+		return site, site.Stack
+	}
+	grew := s.stackGrowth(id, t)
+	total := 0.0
+	for _, g := range grew {
+		total += math.Max(0, g)
+	}
+	if total <= 0 {
+		return site, site.Stack
+	}
+	best := slices.MaxFunc(slices.Collect(maps.Keys(grew)), func(a, b int32) int {
+		return cmp.Or(cmp.Compare(grew[a], grew[b]), cmp.Compare(b, a))
+	})
+	stack := s.intern.expand(s.intern.paths[best])
+	at := slices.IndexFunc(stack, s.intern.blamer.User)
+	for at >= 0 && at+1 < len(stack) {
+		callers := s.callers(grew, stack[at])
+		if len(callers) < 2 {
+			break
+		}
+		next := slices.IndexFunc(stack[at+1:], func(f Frame) bool {
+			return s.intern.blamer.User(f) && CleanName(f.Function) != CleanName(stack[at].Function)
+		})
+		if next < 0 {
+			break
+		}
+		next += at + 1
+		if callers[CleanName(stack[next].Function)] < helperShare*total {
+			break
+		}
+		at = next
+	}
+	if at < 0 {
+		return site, stack
+	}
+	f := stack[at]
+	site.Site = record.Site{Function: CleanName(f.Function), File: shortFile(f, s.intern.blamer.module), Line: f.Line}
+	site.Raw = f.Function
+	return site, stack
+}
+
+// stackGrowth is how much each stack of a site grew between the two snapshots that decided. Stacks of the site that
+// hold anything in either are there even if they did not grow.
+func (s *Series) stackGrowth(id int, t *term) map[int32]float64 {
+	out := map[int32]float64{}
+	for k, i := range t.from {
+		for st, b := range s.Snaps[i].stacks {
+			if s.intern.blamed[st] != int32(id) {
+				continue
+			}
+			if k == 0 {
+				b = -b
+			}
+			out[st] += b
+		}
+	}
+	return out
+}
+
+// callers are the user functions that call a frame's function in the given stacks, with the growth through each.
+func (s *Series) callers(grew map[int32]float64, f Frame) map[string]float64 {
+	out := map[string]float64{}
+	name := CleanName(f.Function)
+	for st, g := range grew {
+		inside := false
+		for _, x := range s.intern.expand(s.intern.paths[st]) {
+			if !s.intern.blamer.User(x) {
+				continue
+			}
+			n := CleanName(x.Function)
+			if n == name {
+				inside = true
+			} else if inside {
+				out[n] += math.Max(0, g)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// stackText is a stack as a verdict shows it, leaf first.
+func stackText(stack []Frame, module string) []string {
+	out := make([]string, 0, len(stack))
+	for _, f := range stack {
+		out = append(out, fmt.Sprintf("%s %s:%d", CleanName(f.Function), shortFile(f, module), f.Line))
+	}
+	return out
+}
+
+// short is the last element of a function's path: what a person calls it.
+func short(fn string) string { return fn[strings.LastIndexByte(fn, '/')+1:] }

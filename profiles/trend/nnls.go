@@ -1,0 +1,158 @@
+package trend
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// Fit is a weighted least-squares fit with coefficients >= 0.
+type Fit struct {
+	// Terms are the indices of the columns in the fit, Coef their coefficients and SE the standard errors, all of the
+	// same length. SE holds the factor by which the residuals exceed the stated variances, where they do.
+	Terms []int
+	Coef  []float64
+	SE    []float64
+	Chi2  float64 // weighted sum of squared residuals
+	DF    int     // points minus terms
+	R2    float64 // weighted, about zero
+}
+
+// T is the t statistic of the i-th term, +Inf for a coefficient without error.
+func (f *Fit) T(i int) float64 {
+	if f.SE[i] == 0 {
+		return math.Inf(sign(f.Coef[i]))
+	}
+	return f.Coef[i] / f.SE[i]
+}
+
+func sign(v float64) int {
+	if v < 0 {
+		return -1
+	}
+	return 1
+}
+
+// NNLS fits y = sum of coef[k] * columns[k] with coef >= 0 and the points' variances as weights. Terms whose
+// coefficient is zero at the optimum are left out of the fit. It needs more points than columns.
+func NNLS(columns [][]float64, y, variance []float64) (*Fit, error) {
+	all := make([]int, len(columns))
+	for i := range all {
+		all[i] = i
+	}
+	return nnls(columns, y, variance, all)
+}
+
+// nnls drops the most negative term and fits again until none is negative. For the few terms used here that is the
+// optimum Lawson and Hanson's active-set method finds, but for degenerate sets of collinear columns.
+func nnls(columns [][]float64, y, variance []float64, terms []int) (*Fit, error) {
+	terms = append([]int(nil), terms...)
+	for {
+		f, err := wls(columns, y, variance, terms)
+		if err != nil {
+			return nil, err
+		}
+		worst, at := 0.0, -1
+		for i, c := range f.Coef {
+			if c <= 0 && c-1 < worst {
+				worst, at = c-1, i
+			}
+		}
+		if at < 0 {
+			return f, nil
+		}
+		terms = append(terms[:at], terms[at+1:]...)
+	}
+}
+
+// wls is plain weighted least squares over the columns named by terms.
+func wls(columns [][]float64, y, variance []float64, terms []int) (*Fit, error) {
+	n, k := len(y), len(terms)
+	if n <= k || len(variance) != n {
+		return nil, fmt.Errorf("%w: %d for %d terms", ErrShort, n, k)
+	}
+	f := &Fit{Terms: terms, Coef: make([]float64, k), SE: make([]float64, k), DF: n - k}
+	w := make([]float64, n)
+	total := 0.0
+	for i, v := range variance {
+		if v <= 0 || math.IsNaN(v) || math.IsNaN(y[i]) || math.IsInf(y[i], 0) {
+			return nil, fmt.Errorf("point %d: value %g with variance %g", i, y[i], v)
+		}
+		w[i] = 1 / math.Sqrt(v)
+		total += y[i] * y[i] / v
+	}
+	if k > 0 {
+		cov, err := solve(f, columns, y, w, terms)
+		if err != nil {
+			return nil, err
+		}
+		f.Chi2 = chi2(f, columns, y, w)
+		scale := math.Max(1, f.Chi2/float64(f.DF))
+		for i := range k {
+			f.SE[i] = math.Sqrt(math.Max(0, cov[i]) * scale)
+		}
+	} else {
+		f.Chi2 = total
+	}
+	if total > 0 {
+		f.R2 = 1 - f.Chi2/total
+	}
+	return f, nil
+}
+
+// solve fills in f.Coef and returns the diagonal of the inverse normal matrix. Columns are scaled to length one first.
+func solve(f *Fit, columns [][]float64, y, w []float64, terms []int) ([]float64, error) {
+	n, k := len(y), len(terms)
+	scale := make([]float64, k)
+	a := mat.NewDense(n, k, nil)
+	b := mat.NewVecDense(n, nil)
+	for j, t := range terms {
+		for i := range n {
+			scale[j] += columns[t][i] * columns[t][i] * w[i] * w[i]
+		}
+		scale[j] = math.Sqrt(scale[j])
+		if scale[j] == 0 {
+			return nil, fmt.Errorf("column %d is zero", t)
+		}
+		for i := range n {
+			a.Set(i, j, columns[t][i]*w[i]/scale[j])
+		}
+	}
+	for i := range n {
+		b.SetVec(i, y[i]*w[i])
+	}
+	var normal mat.SymDense
+	normal.SymOuterK(1, a.T())
+	var ch mat.Cholesky
+	if !ch.Factorize(&normal) || ch.Cond() > maxCondition {
+		return nil, errCollinear
+	}
+	var rhs, x mat.VecDense
+	rhs.MulVec(a.T(), b)
+	if err := ch.SolveVecTo(&x, &rhs); err != nil {
+		return nil, errCollinear
+	}
+	var inv mat.SymDense
+	if err := ch.InverseTo(&inv); err != nil {
+		return nil, errCollinear
+	}
+	cov := make([]float64, k)
+	for j := range k {
+		f.Coef[j] = x.AtVec(j) / scale[j]
+		cov[j] = inv.At(j, j) / (scale[j] * scale[j])
+	}
+	return cov, nil
+}
+
+func chi2(f *Fit, columns [][]float64, y, w []float64) float64 {
+	sum := 0.0
+	for i := range y {
+		r := y[i]
+		for j, t := range f.Terms {
+			r -= f.Coef[j] * columns[t][i]
+		}
+		sum += r * r * w[i] * w[i]
+	}
+	return sum
+}

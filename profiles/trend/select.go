@@ -1,0 +1,86 @@
+package trend
+
+import (
+	"errors"
+	"math"
+)
+
+// maxCondition is the condition number (of unit columns) from which two columns count as the same.
+const maxCondition = 1e6
+
+var errCollinear = errors.New("columns are collinear")
+
+// Candidate is a column for Select. Penalty is added to the criterion when the term enters: of two columns that
+// explain the data equally well the one with the smaller penalty is taken.
+type Candidate struct {
+	Values  []float64
+	Penalty float64
+}
+
+// Select chooses at most maxTerms of the candidates by forward selection: in each step the term that lowers the
+// criterion most enters, all coefficients are fitted again (>= 0), and selection ends when nothing lowers it. The
+// columns named in always are in the fit from the start, without penalty.
+//
+// The criterion is n ln(1 + chi2/n) + terms ln n: Schwarz's for known variances (chi2 + terms ln n) while the residuals
+// are within them, and his for an unknown common factor (n ln chi2 + terms ln n) when they are far beyond.
+func Select(cands []Candidate, y, variance []float64, maxTerms int, always ...int) (*Fit, error) {
+	columns := make([][]float64, len(cands))
+	for i, c := range cands {
+		columns[i] = c.Values
+	}
+	in := make([]bool, len(cands))
+	best, err := nnls(columns, y, variance, always)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range best.Terms {
+		in[i] = true
+	}
+	penalty := 0.0
+	score := criterion(best, len(y), penalty)
+	for len(best.Terms) < maxTerms+len(always) {
+		next, nextScore, nextPenalty, at := (*Fit)(nil), score, 0.0, -1
+		for i, c := range cands {
+			if in[i] || allZero(c.Values) {
+				continue
+			}
+			f, err := nnls(columns, y, variance, append(append([]int(nil), best.Terms...), i))
+			if err != nil || !contains(f.Terms, i) {
+				continue
+			}
+			p := penalty + c.Penalty
+			if s := criterion(f, len(y), p); s < nextScore-1e-9 {
+				next, nextScore, nextPenalty, at = f, s, p, i
+			}
+		}
+		if at < 0 {
+			break
+		}
+		best, score, penalty = next, nextScore, nextPenalty
+		in[at] = true
+	}
+	return best, nil
+}
+
+func criterion(f *Fit, n int, penalty float64) float64 {
+	m := float64(n)
+	return m*math.Log1p(f.Chi2/m) + float64(len(f.Terms))*math.Log(m) + penalty
+}
+
+func allZero(v []float64) bool {
+	for _, x := range v {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func contains(v []int, x int) bool {
+	for _, y := range v {
+		if y == x {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,254 @@
+package profiles
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"memsoak/profiles/record"
+)
+
+// Diagnose judges the series.
+func (s *Series) Diagnose(o Options) *record.Verdict {
+	o = o.withDefaults()
+	t := s.Trial
+	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome,
+		Headline: record.Inconclusive, Peak: t.Peak, Waterfall: s.waterfall(), Findings: []record.Finding{}, Warnings: []string{}}
+	peak := s.peak()
+	if peak != nil {
+		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
+	}
+	v.TopAtPeak = s.topSites(peak, topSiteCount)
+	for _, f := range s.floors() {
+		v.Floors = append(v.Floors, floorOf(f))
+		v.TopAtFloor = s.topSites(f, topSiteCount)
+	}
+	d := s.sufficient()
+	if d.contradiction == "" && peak != nil {
+		js := s.judge(o)
+		v.Headline, v.Confidence = s.headline(js, d)
+		for _, j := range js[:min(len(js), maxFindings)] {
+			v.Findings = append(v.Findings, j.Finding)
+		}
+	}
+	v.Warnings = append(v.Warnings, d.warnings...)
+	v.Warnings = append(v.Warnings, t.Warnings...)
+	v.Warnings = append(v.Warnings, s.Warnings...)
+	return v
+}
+
+func floorOf(n *Snapshot) record.Floor {
+	f := record.Floor{Seq: n.Seq, HeapLive: int64(n.Live.Bytes), Files: n.cov().FilesDone}
+	if n.Process != nil {
+		f.RSS = n.Process.RSS
+	}
+	for _, c := range n.Routines {
+		f.Routines += c
+	}
+	return f
+}
+
+// judge runs all rules and returns the findings, the most important first.
+func (s *Series) judge(o Options) []*judged {
+	u := s.units()
+	js := mergeByFunction(append(s.judgeProcess(u), s.judgeSites(u)...))
+	for _, j := range js {
+		s.explain(j)
+	}
+	js = absorb(js)
+	js = append(js, s.judgeCollector()...)
+	for _, j := range js {
+		s.complete(j, o)
+	}
+	slices.SortStableFunc(js, func(a, b *judged) int {
+		return cmp.Or(
+			cmp.Compare(byNature(a.Finding), byNature(b.Finding)),
+			cmp.Compare(b.AtPlan, a.AtPlan),
+			cmp.Compare(rank(a.Class), rank(b.Class)),
+			cmp.Compare(a.key, b.key))
+	})
+	return js
+}
+
+// complete fills in what follows from the rest of a finding.
+func (s *Series) complete(j *judged, o Options) {
+	j.BytesAtPeak = int64(j.term.amount)
+	j.Bound = int64(math.Round(j.term.bound))
+	j.AtPlan = int64(math.Min(s.atPlan(j, o), math.MaxInt64/4))
+	j.Confidence = confidence(j.term)
+	j.Stack = stackText(j.stack, s.intern.blamer.module)
+	j.Summary = summarize(j)
+}
+
+// confidence turns a t statistic into the probability that the term is real, never above 0.99: the model itself may
+// be wrong.
+func confidence(t term) float64 {
+	if t.slope == 0 {
+		return 0.9
+	}
+	return math.Min(0.99, math.Erf(t.t()/2/math.Sqrt2))
+}
+
+// atPlan is the predicted size of a finding at the planned work.
+func (s *Series) atPlan(j *judged, o Options) float64 {
+	if j.Slope == nil {
+		return j.term.amount
+	}
+	b, files := j.Slope.Bytes, float64(o.PlannedFiles)
+	var last record.Covariates
+	seconds := 0.0
+	flight := 1.0
+	for _, n := range s.Snaps {
+		if c := n.cov(); c.FilesDone >= last.FilesDone {
+			last = c
+			seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
+		}
+		flight = math.Max(flight, float64(n.cov().InFlight))
+	}
+	done := math.Max(1, float64(last.FilesDone))
+	switch j.Slope.Per {
+	case "file", "listed-file", "backlog-item":
+		return b * files
+	case "distinct-item":
+		if j.term.bound > 0 {
+			return b * j.term.bound
+		}
+		return b * files
+	case "byte":
+		return b * files * float64(last.BytesDone) / done
+	case "request":
+		return b * files * float64(last.Requests) / done
+	case "page":
+		return b * files * float64(last.Pages) / done
+	case "second":
+		return b * files * seconds / done
+	case "byte-in-flight":
+		return b * flight * float64(o.LargestFile)
+	}
+	return j.term.amount
+}
+
+// byNature is 0 for what grows without bound as the work grows, 1 for what settings bound.
+func byNature(f record.Finding) int {
+	if kindOf(f) == "" {
+		return 1
+	}
+	return 0
+}
+
+// kindOf is the headline that a finding makes by its nature, empty for what settings bound.
+func kindOf(f record.Finding) record.Headline {
+	switch f.Class {
+	case record.Leak, record.GoroutineLeak, record.ConnectionLeak:
+		return record.HeadLeak
+	case record.Metadata:
+		return record.HeadMetadata
+	case record.BufferFile:
+		return record.HeadBuffer
+	case record.OffHeap, record.PageCache:
+		if f.Class == record.PageCache && !unreclaimable(f) || f.Slope == nil {
+			return ""
+		}
+		switch f.Slope.Per {
+		case "worker", "connection", "goroutine":
+			return ""
+		}
+		return record.HeadOffHeap
+	}
+	return ""
+}
+
+func unreclaimable(f record.Finding) bool {
+	return slices.Contains(f.Evidence, tmpfsEvidence)
+}
+
+// rank breaks ties by the order of the rule.
+func rank(c record.Class) int {
+	return slices.Index([]record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferFile,
+		record.OffHeap, record.PageCache, record.BufferWorker, record.BufferPool, record.Cache, record.Stacks, record.GCHeadroom,
+		record.GCThrash, record.Unreturned}, c)
+}
+
+// headline applies the rule: faults by nature first, the one with the largest predicted share; what settings bound only
+// where it is what breaks the limit; healthy only when the data would have shown a fault.
+func (s *Series) headline(js []*judged, d sufficiency) (record.Headline, float64) {
+	if len(js) > 0 {
+		if k := kindOf(js[0].Finding); k != "" {
+			return k, js[0].Confidence * d.quality
+		}
+	}
+	if k, ok := s.bounded(js); ok {
+		return k, 0.9 * d.quality
+	}
+	if !d.complete {
+		return record.Inconclusive, 0
+	}
+	return record.Healthy, 0.95 * d.quality
+}
+
+// bounded is the headline of the finding that breaks the limit, when one does and the largest finding is bounded by
+// settings.
+func (s *Series) bounded(js []*judged) (record.Headline, bool) {
+	if len(js) == 0 {
+		return "", false
+	}
+	limit, peak := s.Trial.Isolation.Limit, max(s.Trial.Peak.RSS, s.Trial.Peak.Cgroup)
+	broke := s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > limitShare*float64(limit)
+	i := slices.IndexFunc(js, func(j *judged) bool { return j.Class == record.GCThrash })
+	if i < 0 && !broke {
+		return "", false
+	}
+	top := js[max(i, 0)]
+	switch top.Class {
+	case record.GCHeadroom, record.GCThrash, record.Unreturned:
+		return record.HeadHeadroom, true
+	case record.PageCache, record.OffHeap:
+		return record.HeadOffHeap, true
+	}
+	return record.HeadBuffer, true
+}
+
+// absorb folds findings that are parts of another fault into it: the heap that leaked goroutines and connections hold,
+// and the second name of one thing.
+func absorb(js []*judged) []*judged {
+	var heads []*judged
+	for _, c := range []record.Class{record.ConnectionLeak, record.GoroutineLeak} {
+		for _, j := range js {
+			if j.Class == c {
+				heads = append(heads, j)
+			}
+		}
+	}
+	if len(heads) == 0 {
+		return js
+	}
+	head := heads[0]
+	var out []*judged
+	for _, j := range js {
+		same := j != head && j.term.retainedTerm && (j.Class == record.Leak || j.Class == record.GoroutineLeak || j.Class == record.ConnectionLeak)
+		if !same || !heldBy(j, head) {
+			out = append(out, j)
+			continue
+		}
+		head.term.slope += j.term.slope
+		head.term.se = math.Hypot(head.term.se, j.term.se)
+		head.term.amount += j.term.amount
+		head.Slope.Bytes, head.Slope.CI95 = head.term.slope, head.term.ci95()
+		head.Evidence = append(head.Evidence, fmt.Sprintf("with it stays %s per %s from %s %s:%d", bytesText(j.Slope.Bytes), itemText(j.Slope.Per),
+			short(j.Site.Function), j.Site.File, j.Site.Line))
+		if head.Site.Function == "" || head.owner != OwnerUser && j.owner == OwnerUser {
+			head.Site, head.owner, head.stack = j.Site, j.owner, j.stack
+		}
+	}
+	return out
+}
+
+// heldBy reports whether what leaks in j can be held by the leaked goroutines or connections of head: it goes with the
+// same kind of work, at a pace of no more than one each.
+func heldBy(j, head *judged) bool {
+	if j.Class != record.Leak {
+		return true
+	}
+	return j.Slope.Per != "second" && head.Slope.Per != "second"
+}
