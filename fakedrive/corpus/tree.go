@@ -1,148 +1,334 @@
 package corpus
 
 import (
-	"errors"
-	"io"
-	"iter"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"memsoak/fakedrive/corpus/internal/content"
 )
 
-// Spec describes a tree.
-type Spec struct{ Name string }
+// Tree is a synthetic Drive: the tree of a spec in one generation. It holds a few tables per level and per size class
+// and nothing per item. It doesn't change and is safe for concurrent use.
+type Tree struct {
+	spec       Spec
+	generation uint64
+	key        uint64 // of everything drawn, the same in all generations
+	ids        idCoder
+	shape      shape
 
-// Tree is a synthetic Drive.
-type Tree struct{}
+	items   int64 // Len
+	files   int64
+	folders int64 // below the root
 
-var errUnbuilt = errors.New("not built yet")
+	// Files of each kind come from one permutation of all files: documents first, then spreadsheets,
+	// presentations, shortcuts, dangling ones, binaries.
+	kinds    permutation
+	kindEnds [6]int64
 
-// Presets returns the names of the presets.
-func Presets() []string { return nil }
+	binaries sized // ranks are those of kinds minus the first binary
+	exports  sized // ranks are those of kinds
 
-// Preset returns the spec of a preset.
-func Preset(name string) (*Spec, error) { return nil, errUnbuilt }
+	starred, shared, trashed marks
+	trashedFolders           marks
+	names                    permutation
+	nameEnds                 [odd]int64
+}
 
-// ParseSpec reads a spec from YAML. Errors are one line with line and column.
-func ParseSpec(text []byte) (*Spec, error) { return nil, errUnbuilt }
+// marks marks some of n things: those that the permutation sends below count.
+type marks struct {
+	permutation
+	count int64
+}
 
-// New returns the tree of a spec.
-func New(spec *Spec, generation uint64) (*Tree, error) { return nil, errUnbuilt }
+func (p *marks) has(i int64) bool { return p.count > 0 && p.at(i) < p.count }
 
-// Spec returns a copy of the tree's spec.
-func (t *Tree) Spec() Spec { return Spec{} }
+// sized gives each of a number of contents a size class.
+type sized struct {
+	classes []sizeClass
+	order   permutation
+}
+
+// find returns the class of content k and its rank in it.
+func (s *sized) find(k int64) (*sizeClass, int64) {
+	r := s.order.at(k)
+	if len(s.classes) == 1 {
+		return &s.classes[0], r
+	}
+	i := sort.Search(len(s.classes), func(i int) bool { return s.classes[i].from > r }) - 1
+	return &s.classes[i], r - s.classes[i].from
+}
+
+// New returns the tree of a spec in a generation. Generations of a spec are equal but for their ids.
+func New(spec *Spec, generation uint64) (*Tree, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, fmt.Errorf("corpus: %w", err)
+	}
+	s := *spec
+	s.Size.Classes = slices.Clone(s.Size.Classes)
+	s.ExportSize.Classes = slices.Clone(s.ExportSize.Classes)
+	if s.ExportSize.isZero() {
+		s.ExportSize = DefaultExportSize
+	}
+	digest := s.digest()
+	t := &Tree{spec: s, generation: generation, key: binary.LittleEndian.Uint64(digest[8:]), shape: newShape(&s)}
+	t.ids = idCoder{Key{Tag: binary.LittleEndian.Uint32(digest[:]), Generation: generation}}
+	t.items, t.files, t.folders = t.shape.len(), s.Files, s.Folders
+	t.drawFiles()
+	t.drawNames()
+	return t, nil
+}
+
+// digest hashes what decides about the tree.
+func (s Spec) digest() [32]byte {
+	s.Name = ""
+	return sha256.Sum256(fmt.Appendf(nil, "%+v", s))
+}
+
+func (t *Tree) drawFiles() {
+	s := &t.spec
+	t.kinds = newPermutation(t.files, t.key, 1)
+	var end int64
+	for i, f := range s.kindAmounts() {
+		end += f.a.Of(t.files)
+		t.kindEnds[i] = end
+	}
+	t.kindEnds[binaryGroup] = t.files
+	t.binaries = newSized(s.Size, t.files-end, t.key, 2)
+	t.exports = newSized(s.ExportSize, t.kindEnds[presentationGroup], t.key, 3)
+	for i, p := range []*marks{&t.starred, &t.shared, &t.trashed} {
+		*p = marks{newPermutation(t.files, t.key, 4+uint64(i)), s.flagAmounts()[i].a.Of(t.files)}
+	}
+	n := deepest(s.foldersByLevel())
+	t.trashedFolders = marks{newPermutation(n, t.key, 7), s.TrashedFolders.Of(n)}
+}
+
+func newSized(s Size, n int64, key, salt uint64) sized {
+	return sized{s.classes(n), newPermutation(n, key, salt)}
+}
+
+// Groups of files, in the order of kinds.
+const (
+	documentGroup = iota
+	spreadsheetGroup
+	presentationGroup
+	shortcutGroup
+	danglingGroup
+	binaryGroup
+)
+
+var groupKinds = [...]Kind{Document, Spreadsheet, Presentation, Shortcut, Shortcut, Binary}
+
+// group returns the group of the i-th file and its place in the order of kinds.
+func (t *Tree) group(i int64) (group int, k int64) {
+	k = t.kinds.at(i)
+	if k >= t.kindEnds[danglingGroup] {
+		return binaryGroup, k
+	}
+	for group = 0; k >= t.kindEnds[group]; group++ {
+	}
+	return group, k
+}
+
+// content returns the size class and rank of the content of the k-th file in the order of kinds; the class is nil for
+// shortcuts.
+func (t *Tree) content(group int, k int64) (*sizeClass, int64) {
+	switch group {
+	case binaryGroup:
+		return t.binaries.find(k - t.kindEnds[danglingGroup])
+	case shortcutGroup, danglingGroup:
+		return nil, 0
+	default:
+		return t.exports.find(k)
+	}
+}
+
+// Spec returns the tree's spec.
+func (t *Tree) Spec() Spec {
+	s := t.spec
+	s.Size.Classes = slices.Clone(s.Size.Classes)
+	s.ExportSize.Classes = slices.Clone(s.ExportSize.Classes)
+	return s
+}
 
 // Generation returns the tree's generation.
-func (t *Tree) Generation() uint64 { return 0 }
+func (t *Tree) Generation() uint64 { return t.generation }
 
 // Len returns the number of items, the root included.
-func (t *Tree) Len() int64 { return 0 }
+func (t *Tree) Len() int64 { return t.items }
 
 // Root returns the ordinal of the root folder, which is 0.
 func (t *Tree) Root() int64 { return 0 }
 
-// Item returns item n. It panics unless 0 <= n < Len.
-func (t *Tree) Item(n int64) Item { return Item{} }
+func (t *Tree) check(n int64) {
+	if n < 0 || n >= t.items {
+		panic(fmt.Sprintf("corpus: item %d of %d", n, t.items))
+	}
+}
+
+// Item returns item n. It panics unless 0 <= n < Len. Its name is the only allocation.
+func (t *Tree) Item(n int64) Item {
+	t.check(n)
+	it := Item{Ordinal: n, Parent: None, Target: None, Owner: me}
+	it.Created, it.Modified = t.times(n)
+	if n == 0 {
+		it.Kind, it.MimeType, it.Name = Folder, MimeFolder, t.rootName()
+		return it
+	}
+	at := t.shape.place(n)
+	it.Parent, it.Depth = at.parent, at.depth
+	it.Name = t.name(n, at)
+	if at.isFolder {
+		it.Kind, it.MimeType = Folder, MimeFolder
+		it.ExplicitlyTrashed = t.folderTrashed(at.index)
+		it.Trashed = it.ExplicitlyTrashed
+		return it
+	}
+	t.describeFile(&it, at)
+	return it
+}
+
+func (t *Tree) describeFile(it *Item, at place) {
+	group, k := t.group(at.index)
+	it.Kind = groupKinds[group]
+	it.MimeType = t.mime(at.index, group)
+	switch c, r := t.content(group, k); {
+	case group == binaryGroup:
+		it.Size = c.size(r)
+	case c != nil:
+		it.ExportSize = c.size(r)
+		it.Size = it.ExportSize/3 + 1024
+	case group == shortcutGroup:
+		i := t.target(at.index)
+		it.Target, it.TargetMime = t.shape.fileAt(i), t.mime(i, binaryGroup)
+	default:
+		it.Target, it.TargetMime = t.items+k-t.kindEnds[shortcutGroup], fileTypes[0].mime
+	}
+	it.Starred = t.starred.has(at.index)
+	if it.SharedWithMe = t.shared.has(at.index); it.SharedWithMe {
+		it.Owner = colleagues[content.Mix(t.key+uint64(at.index))%uint64(len(colleagues))]
+	}
+	it.ExplicitlyTrashed = t.trashed.has(at.index)
+	it.Trashed = it.ExplicitlyTrashed || t.inTrashedFolder(at)
+}
+
+// target returns the index of the binary file that the shortcut with index i points at.
+func (t *Tree) target(i int64) int64 {
+	first := t.kindEnds[danglingGroup]
+	return t.kinds.inverse(first + int64(content.Mix(t.key^uint64(i)*3)%uint64(t.files-first)))
+}
+
+// folderTrashed says whether a folder, by its index among all folders, is in the trash.
+func (t *Tree) folderTrashed(index int64) bool {
+	k := index - (1 + t.folders - t.trashedFolders.n)
+	return k >= 0 && t.trashedFolders.has(k)
+}
+
+func (t *Tree) inTrashedFolder(at place) bool {
+	if t.trashedFolders.count == 0 || at.parent == 0 {
+		return false
+	}
+	return t.folderTrashed(t.shape.place(at.parent).index)
+}
 
 // Name returns the name of item n.
-func (t *Tree) Name(n int64) string { return "" }
+func (t *Tree) Name(n int64) string {
+	t.check(n)
+	if n == 0 {
+		return t.rootName()
+	}
+	return t.name(n, t.shape.place(n))
+}
 
-// Parent returns the parent of item n.
-func (t *Tree) Parent(n int64) int64 { return None }
+// Parent returns the parent of item n, None for the root.
+func (t *Tree) Parent(n int64) int64 {
+	t.check(n)
+	if n == 0 {
+		return None
+	}
+	return t.shape.place(n).parent
+}
 
 // IsFolder says whether item n is a folder.
-func (t *Tree) IsFolder(n int64) bool { return false }
+func (t *Tree) IsFolder(n int64) bool {
+	t.check(n)
+	return n == 0 || t.shape.place(n).isFolder
+}
 
 // Children returns the first child of folder n and the number of its children: their ordinals are consecutive,
 // folders first. count is 0 for an empty folder and for what is no folder.
-func (t *Tree) Children(n int64) (first, count int64) { return 0, 0 }
+func (t *Tree) Children(n int64) (first, count int64) {
+	first, folders, files := t.children(n)
+	return first, folders + files
+}
 
 // Subfolders returns the number of folders among the children of folder n.
-func (t *Tree) Subfolders(n int64) int64 { return 0 }
-
-// ID returns the Drive id of item n.
-func (t *Tree) ID(n int64) string { return "" }
-
-// AppendID appends the Drive id of item n to b.
-func (t *Tree) AppendID(b []byte, n int64) []byte { return b }
-
-// Ordinal returns the item with the id; ok is false for ids of other trees and generations.
-func (t *Tree) Ordinal(id string) (n int64, ok bool) { return 0, false }
-
-// Key identifies a tree among the trees that one server serves.
-type Key struct {
-	Tag        uint32 // hash of the spec
-	Generation uint64
+func (t *Tree) Subfolders(n int64) int64 {
+	_, folders, _ := t.children(n)
+	return folders
 }
 
-// Key returns the tree's key.
-func (t *Tree) Key() Key { return Key{} }
+func (t *Tree) children(n int64) (first, folders, files int64) {
+	t.check(n)
+	if n == 0 {
+		return t.shape.children(0, 0)
+	}
+	at := t.shape.place(n)
+	if !at.isFolder {
+		return 0, 0, 0
+	}
+	return t.shape.children(at.depth, at.index-t.shape.levels[at.depth].folderBase)
+}
 
-// ParseID says which item of which tree the id names; ok is false for what is no id of this package.
-func ParseID(id string) (k Key, n int64, ok bool) { return Key{}, 0, false }
+// Flagged returns how many items carry the flag, FlaggedAt the k-th of them: a search for starred, shared or trashed
+// items doesn't have to scan the tree.
+func (t *Tree) Flagged(f Flag) int64 {
+	switch f {
+	case Starred:
+		return t.starred.count
+	case SharedWithMe:
+		return t.shared.count
+	default:
+		return t.trashed.count + t.trashedFolders.count
+	}
+}
 
-// Flagged returns how many items carry the flag, FlaggedAt the k-th of them: clients' searches for starred, shared and
-// trashed items don't have to scan the tree.
-func (t *Tree) Flagged(f Flag) int64 { return 0 }
-
-// FlaggedAt returns the ordinal of the k-th item with the flag, in no particular but a stable order.
-func (t *Tree) FlaggedAt(f Flag, k int64) int64 { return 0 }
-
-// Sums returns the checksums of item n's content.
-func (t *Tree) Sums(n int64) Sums { return Sums{} }
-
-// SumsOf returns the wanted checksums of item n's content; the others are zero.
-func (t *Tree) SumsOf(n int64, want Hashes) Sums { return Sums{} }
-
-// Open returns the content of item n from offset on.
-func (t *Tree) Open(n, offset int64) *Reader { return &Reader{} }
-
-// OpenRange returns length bytes of the content of item n from offset on, fewer where the content ends before.
-func (t *Tree) OpenRange(n, offset, length int64) *Reader { return &Reader{} }
-
-// Reader reads a range of a file. It isn't safe for concurrent use.
-type Reader struct{}
-
-// Read implements io.Reader.
-func (r *Reader) Read(p []byte) (int, error) { return 0, io.EOF }
-
-// WriteTo implements io.WriterTo.
-func (r *Reader) WriteTo(w io.Writer) (int64, error) { return 0, nil }
-
-// Len returns the number of bytes left.
-func (r *Reader) Len() int64 { return 0 }
-
-// Path returns the names from the root's child down to item n.
-func (t *Tree) Path(n int64) []string { return nil }
-
-// All yields every item in the order of ordinals.
-func (t *Tree) All() iter.Seq[Item] { return func(func(Item) bool) {} }
-
-// Walk calls visit for every item below folder n, parents before their children, siblings in order. depth-first.
-func (t *Tree) Walk(n int64, visit func(it Item, path string) error) error { return errUnbuilt }
+// FlaggedAt returns the ordinal of the k-th item with the flag, 0 <= k < Flagged, in no particular but a stable order.
+func (t *Tree) FlaggedAt(f Flag, k int64) int64 {
+	switch {
+	case k < 0 || k >= t.Flagged(f):
+		panic(fmt.Sprintf("corpus: flagged item %d of %d", k, t.Flagged(f)))
+	case f == Starred:
+		return t.shape.fileAt(t.starred.inverse(k))
+	case f == SharedWithMe:
+		return t.shape.fileAt(t.shared.inverse(k))
+	case k < t.trashed.count:
+		return t.shape.fileAt(t.trashed.inverse(k))
+	}
+	last := len(t.spec.foldersByLevel())
+	return t.shape.folderAt(last, t.trashedFolders.inverse(k-t.trashed.count))
+}
 
 // SharedDrive returns the name of the shared drive that the tree is, "" for a tree in My Drive.
-func (t *Tree) SharedDrive() string { return "" }
+func (t *Tree) SharedDrive() string { return t.spec.SharedDrive }
 
 // Me returns the account that owns the Drive.
-func (t *Tree) Me() User { return User{} }
+func (t *Tree) Me() User { return me }
 
-// Stats are the statistics of a tree.
-type Stats struct {
-	Files        int64 `json:"files"` // everything but folders
-	Folders      int64 `json:"folders"`
-	Binaries     int64 `json:"binaries"`
-	Documents    int64 `json:"documents"` // of all three kinds
-	Shortcuts    int64 `json:"shortcuts"`
-	Dangling     int64 `json:"dangling"` // of the shortcuts
-	Trashed      int64 `json:"trashed"`  // files in the trash, those in trashed folders included
-	Downloadable int64 `json:"downloadable"`
-	Starred      int64 `json:"starred"`
-	SharedWithMe int64 `json:"shared_with_me"`
-	Bytes        int64 `json:"bytes"`        // of all binaries
-	ExportBytes  int64 `json:"export_bytes"` // one export of each document
-	Largest      int64 `json:"largest"`      // binary
-	Smallest     int64 `json:"smallest"`
-	Depth        int   `json:"depth"`
-	MaxChildren  int64 `json:"max_children"`
+// Time range of the synthetic Drive: files are created within six years from epoch on, and modified within the
+// two years that follow.
+var epoch = time.Date(2018, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+const (
+	createdWithin  = 6 * 365 * 24 * time.Hour / time.Millisecond
+	modifiedWithin = 2 * 365 * 24 * time.Hour / time.Millisecond
+)
+
+func (t *Tree) times(n int64) (created, modified time.Time) {
+	h := content.Mix(t.key ^ uint64(n))
+	created = epoch.Add(time.Duration(h%uint64(createdWithin)) * time.Millisecond)
+	return created, created.Add(time.Duration(content.Mix(h)%uint64(modifiedWithin)) * time.Millisecond)
 }
-
-// Stats returns the tree's statistics. They are computed without visiting the files.
-func (t *Tree) Stats() Stats { return Stats{} }

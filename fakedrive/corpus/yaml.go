@@ -1,0 +1,408 @@
+package corpus
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// SpecError is a problem of a spec's text.
+type SpecError struct {
+	Line, Column int // from 1 on
+	Msg          string
+}
+
+// Error implements error. It is one line.
+func (e *SpecError) Error() string {
+	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Msg)
+}
+
+// MaxSpecText is the length in bytes of the longest text that ParseSpec reads.
+const MaxSpecText = 64 << 10
+
+// ParseSpec reads a spec from YAML and validates it. Errors are of type *SpecError. The text of the presets shows
+// every key; sizes have units (B, kB, MB, KiB, MiB ...), amounts are numbers or percentages.
+func ParseSpec(text []byte) (*Spec, error) {
+	if len(text) > MaxSpecText {
+		return nil, &SpecError{1, 1, fmt.Sprintf("a spec of %d bytes is longer than %d", len(text), MaxSpecText)}
+	}
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil, syntaxError(err)
+	}
+	d := &specDecoder{at: map[string]*token.Token{}}
+	spec := &Spec{}
+	if err := d.file(file, spec); err != nil {
+		return nil, err
+	}
+	var field *FieldError
+	if err := spec.Validate(); errors.As(err, &field) {
+		return nil, d.locate(field)
+	}
+	return spec, nil
+}
+
+// syntaxError turns an error of the YAML parser into one line with a position.
+func syntaxError(err error) error {
+	line, column, msg := 1, 1, err.Error()
+	var syntax yaml.Error
+	if errors.As(err, &syntax) {
+		msg = syntax.GetMessage()
+		if tk := syntax.GetToken(); tk != nil && tk.Position != nil {
+			line, column = tk.Position.Line, tk.Position.Column
+		}
+	}
+	msg, _, _ = strings.Cut(msg, "\n")
+	return &SpecError{max(line, 1), max(column, 1), msg}
+}
+
+// specDecoder reads a spec from a parsed document. It remembers where each field was written.
+type specDecoder struct {
+	at map[string]*token.Token
+}
+
+func at(tk *token.Token, format string, args ...any) error {
+	e := &SpecError{1, 1, fmt.Sprintf(format, args...)}
+	if tk != nil && tk.Position != nil {
+		e.Line, e.Column = max(tk.Position.Line, 1), max(tk.Position.Column, 1)
+	}
+	return e
+}
+
+// locate gives a problem of a field the position of the field, or of the nearest field around it that was written.
+func (d *specDecoder) locate(e *FieldError) error {
+	for field := e.Field; ; {
+		if tk := d.at[field]; tk != nil {
+			return at(tk, "%s", e)
+		}
+		cut := strings.LastIndexAny(field, ".[")
+		if cut < 0 {
+			return at(nil, "%s", e)
+		}
+		field = field[:cut]
+	}
+}
+
+func parent(field string) string { return field[:strings.LastIndexByte(field, '.')] }
+
+func (d *specDecoder) file(f *ast.File, s *Spec) error {
+	var bodies []ast.Node
+	for _, doc := range f.Docs {
+		if doc.Body != nil {
+			bodies = append(bodies, doc.Body)
+		}
+	}
+	if len(bodies) == 0 {
+		return at(nil, "the spec is empty")
+	}
+	if len(bodies) > 1 {
+		return at(bodies[1].GetToken(), "want one document, there are %d", len(bodies))
+	}
+	return d.mapping("", bodies[0], d.specFields(s))
+}
+
+// fields says how to read each key of a mapping.
+type fields map[string]func(field string, n ast.Node) error
+
+func (d *specDecoder) specFields(s *Spec) fields {
+	return fields{
+		"name":         d.text(&s.Name),
+		"seed":         d.seed(&s.Seed),
+		"files":        d.integer(&s.Files),
+		"folders":      d.integer(&s.Folders),
+		"depth":        d.small(&s.Depth),
+		"fan_out":      d.small(&s.FanOut),
+		"spread":       choice(&s.Spread, map[string]Spread{"varied": Varied, "even": Even}),
+		"place":        choice(&s.Place, map[string]Place{"everywhere": Everywhere, "deepest": Deepest}),
+		"size":         d.size(&s.Size),
+		"export_size":  d.size(&s.ExportSize),
+		"kinds":        d.amounts(s.kindAmounts()),
+		"flags":        d.amounts(append(s.flagAmounts(), s.folderAmounts()...)),
+		"names":        d.amounts(s.nameAmounts()),
+		"shared_drive": d.text(&s.SharedDrive),
+	}
+}
+
+// mapping reads a mapping whose place in the spec is field.
+func (d *specDecoder) mapping(field string, n ast.Node, known fields) error {
+	m, ok := n.(ast.MapNode)
+	if !ok {
+		return at(n.GetToken(), "%swant a mapping, have %s", prefixed(field), describe(n))
+	}
+	for it := m.MapRange(); it.Next(); {
+		key := it.Key().GetToken()
+		read, ok := known[key.Value]
+		if !ok {
+			return at(key, "%sunknown key %q; there are %s", prefixed(field), key.Value, known.names())
+		}
+		child := strings.TrimPrefix(field+"."+key.Value, ".")
+		if d.at[child] != nil {
+			return at(key, "%s is there twice", child)
+		}
+		d.at[child] = key
+		if err := read(child, it.Value()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f fields) names() string {
+	var names []string
+	for name := range f {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func prefixed(field string) string {
+	if field == "" {
+		return ""
+	}
+	return field + ": "
+}
+
+func describe(n ast.Node) string { return strings.ToLower(n.Type().String()) }
+
+// scalar returns the text of a number or string.
+func scalar(field, want string, n ast.Node) (string, error) {
+	switch n.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode:
+		return strings.TrimSpace(n.GetToken().Value), nil
+	}
+	return "", at(n.GetToken(), "%s: want %s, have %s", field, want, describe(n))
+}
+
+func (d *specDecoder) text(to *string) func(string, ast.Node) error {
+	return func(field string, n ast.Node) (err error) {
+		*to, err = scalar(field, "a text", n)
+		return err
+	}
+}
+
+func choice[T any](to *T, values map[string]T) func(string, ast.Node) error {
+	var names []string
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	want := strings.Join(names, " or ")
+	return func(field string, n ast.Node) error {
+		s, err := scalar(field, want, n)
+		if err != nil {
+			return err
+		}
+		v, ok := values[s]
+		if !ok {
+			return at(n.GetToken(), "%s: want %s, have %q", field, want, s)
+		}
+		*to = v
+		return nil
+	}
+}
+
+func (d *specDecoder) integer(to *int64) func(string, ast.Node) error {
+	return func(field string, n ast.Node) error {
+		s, err := scalar(field, "a whole number", n)
+		if err != nil {
+			return err
+		}
+		v, err := strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 10, 64)
+		if err != nil {
+			return at(n.GetToken(), "%s: want a whole number, have %q", field, s)
+		}
+		*to = v
+		return nil
+	}
+}
+
+func (d *specDecoder) small(to *int) func(string, ast.Node) error {
+	return func(field string, n ast.Node) error {
+		var v int64
+		if err := d.integer(&v)(field, n); err != nil {
+			return err
+		}
+		*to = int(min(max(v, math.MinInt32), math.MaxInt32))
+		return nil
+	}
+}
+
+func (d *specDecoder) seed(to *uint64) func(string, ast.Node) error {
+	return func(field string, n ast.Node) error {
+		s, err := scalar(field, "a number", n)
+		if err != nil {
+			return err
+		}
+		if *to, err = strconv.ParseUint(strings.ReplaceAll(s, "_", ""), 10, 64); err != nil {
+			return at(n.GetToken(), "%s: want a whole number from 0 on, have %q", field, s)
+		}
+		return nil
+	}
+}
+
+func (d *specDecoder) float(to *float64) func(string, ast.Node) error {
+	return func(field string, n ast.Node) error {
+		s, err := scalar(field, "a number", n)
+		if err != nil {
+			return err
+		}
+		if *to, err = strconv.ParseFloat(s, 64); err != nil {
+			return at(n.GetToken(), "%s: want a number, have %q", field, s)
+		}
+		return nil
+	}
+}
+
+func (d *specDecoder) amounts(group []namedAmount) func(string, ast.Node) error {
+	known := fields{}
+	for _, f := range group {
+		_, key, _ := strings.Cut(f.field, ".")
+		known[key] = d.amount(f.a)
+	}
+	return func(field string, n ast.Node) error { return d.mapping(field, n, known) }
+}
+
+func (d *specDecoder) amount(to *Amount) func(string, ast.Node) error {
+	return func(field string, n ast.Node) error {
+		s, err := scalar(field, "a number or a percentage", n)
+		if err != nil {
+			return err
+		}
+		number, percent := strings.CutSuffix(s, "%")
+		if percent {
+			to.Percent, err = strconv.ParseFloat(strings.TrimSpace(number), 64)
+		} else {
+			to.Count, err = strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 10, 64)
+		}
+		if err != nil {
+			return at(n.GetToken(), "%s: want a number or a percentage, have %q", field, s)
+		}
+		return nil
+	}
+}
+
+func (d *specDecoder) bytes(to *int64) func(string, ast.Node) error {
+	return func(field string, n ast.Node) error {
+		s, err := scalar(field, "a size such as 64KiB", n)
+		if err != nil {
+			return err
+		}
+		v, err := humanize.ParseBytes(strings.ReplaceAll(s, "_", ""))
+		if err != nil || v > math.MaxInt64 {
+			return at(n.GetToken(), "%s: want a size such as 64KiB, have %q", field, s)
+		}
+		*to = int64(v)
+		return nil
+	}
+}
+
+// size reads a size distribution: a size, "fixed SIZE", or a mapping with the distribution as its one key.
+func (d *specDecoder) size(to *Size) func(string, ast.Node) error {
+	return func(field string, n ast.Node) error {
+		if _, ok := n.(ast.MapNode); ok {
+			return d.distribution(to, field, n, d.distributions(to, true))
+		}
+		s, err := scalar(field, "a size or a distribution", n)
+		if err != nil {
+			return err
+		}
+		v, err := humanize.ParseBytes(strings.TrimSpace(strings.TrimPrefix(s, "fixed ")))
+		if err != nil || v > math.MaxInt64 {
+			return at(n.GetToken(), "%s: want a size such as 64KiB or a distribution, have %q", field, s)
+		}
+		*to = Fixed(int64(v))
+		return nil
+	}
+}
+
+// distributions returns how to read each distribution.
+func (d *specDecoder) distributions(to *Size, mixed bool) fields {
+	params := func(kind Distribution, known fields) func(string, ast.Node) error {
+		return func(field string, n ast.Node) error {
+			to.Distribution = kind
+			if err := d.mapping(field, n, known); err != nil {
+				return err
+			}
+			for _, name := range strings.Split(known.names(), ", ") {
+				if d.at[field+"."+name] == nil && name != "min" {
+					return at(d.at[field], "%s: %s is missing", field, name)
+				}
+				// Validate knows no distributions' keys: size.min stands for size.lognormal.min.
+				d.at[parent(field)+"."+name] = d.at[field+"."+name]
+			}
+			return nil
+		}
+	}
+	cut := func(more fields) fields {
+		more["min"], more["max"] = d.bytes(&to.Min), d.bytes(&to.Max)
+		return more
+	}
+	all := fields{
+		"fixed":     d.bytes(&to.Bytes),
+		"uniform":   params(UniformSize, cut(fields{})),
+		"lognormal": params(LognormalSize, cut(fields{"median": d.bytes(&to.Median), "sigma": d.float(&to.Sigma)})),
+		"pareto":    params(ParetoSize, cut(fields{"alpha": d.float(&to.Alpha)})),
+	}
+	if mixed {
+		all["classes"] = d.classes(to)
+	}
+	return all
+}
+
+// distribution reads a mapping that has exactly one of the distributions' keys.
+func (d *specDecoder) distribution(to *Size, field string, n ast.Node, known fields) error {
+	var seen []string
+	for name, read := range known {
+		if name != "share" {
+			known[name] = func(field string, n ast.Node) error {
+				seen = append(seen, name)
+				return read(field, n)
+			}
+		}
+	}
+	if err := d.mapping(field, n, known); err != nil {
+		return err
+	}
+	if len(seen) != 1 {
+		return at(d.at[field], "%s: want one distribution, have %d; there are %s", field, len(seen), known.names())
+	}
+	return nil
+}
+
+func (d *specDecoder) classes(to *Size) func(string, ast.Node) error {
+	return func(field string, n ast.Node) error {
+		list, ok := n.(*ast.SequenceNode)
+		if !ok {
+			return at(n.GetToken(), "%s: want a list, have %s", field, describe(n))
+		}
+		if len(list.Values) > maxClasses {
+			return at(n.GetToken(), "%s: want 1 to %d classes, have %d", field, maxClasses, len(list.Values))
+		}
+		to.Distribution = MixedSize
+		to.Classes = make([]Class, len(list.Values))
+		for i, v := range list.Values {
+			c := &to.Classes[i]
+			known := d.distributions(&c.Size, false)
+			known["share"] = d.float(&c.Share)
+			name := fmt.Sprintf("%s[%d]", field, i)
+			d.at[name] = v.GetToken()
+			if err := d.distribution(&c.Size, name, v, known); err != nil {
+				return err
+			}
+			if d.at[name+".share"] == nil {
+				return at(v.GetToken(), "%s: share is missing", name)
+			}
+		}
+		return nil
+	}
+}
