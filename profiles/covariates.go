@@ -51,7 +51,7 @@ func (s *Series) units() *units {
 	files := column(func(c record.Covariates) float64 { return float64(c.FilesDone) })
 	u.retained = []unit{
 		{name: "file", class: record.Leak, values: files},
-		{name: "distinct-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Distinct) }), penalty: 0.5},
+		{name: "distinct-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Distinct) }), penalty: 1},
 		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.BytesDone) }), penalty: 1},
 		{name: "listed-file", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.FilesListed) }), penalty: 1},
 		{name: "request", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), penalty: 2},

@@ -101,10 +101,9 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 		return nil
 	}
 	n := len(idx) - 1
-	y, v := make([]float64, n), make([]float64, n)
+	y := make([]float64, n)
 	for k := range n {
 		y[k] = q.values[idx[k+1]] - q.values[idx[k]]
-		v[k] = q.stepNoise(idx, k) + math.Max(0, q.variance[idx[n]]-q.variance[idx[0]])/float64(n)
 	}
 	cands := make([]trend.Candidate, len(us))
 	for j, u := range us {
@@ -114,13 +113,8 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 		}
 		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
 	}
-	fit, err := trend.Select(cands, y, v, 2)
-	if err != nil {
-		return nil
-	}
-	// Once more with the growth's variance where the fit puts the growth. The data's own would favour small steps.
-	q.spread(fit, cands, idx, v)
-	if fit, err = trend.Select(cands, y, v, 2); err != nil {
+	fit := q.fitSteps(cands, y, idx)
+	if fit == nil {
 		return nil
 	}
 	first, last := idx[0], idx[n]
@@ -140,28 +134,64 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 	return out
 }
 
-// stepNoise is the variance of a step that has nothing to do with growth: objects that come and go, one more or less.
-func (q *quantity) stepNoise(idx []int, k int) float64 {
-	return 0.1*(q.variance[idx[k]]+q.variance[idx[k+1]]) + q.grain*q.grain/4
+// turnovers are the shares of a site's objects at a floor that may be others than at the floor before: how much they
+// are is not known, so the likeliest is taken.
+var turnovers = []float64{0.002, 0.02, 0.2, 1}
+
+// fitSteps fits the steps between floors, for each turnover, and returns the likeliest fit, or nil.
+func (q *quantity) fitSteps(cands []trend.Candidate, y []float64, idx []int) *trend.Fit {
+	var best *trend.Fit
+	lowest := math.Inf(1)
+	n := len(y)
+	grown := math.Max(0, q.variance[idx[n]]-q.variance[idx[0]])
+	v := make([]float64, n)
+	for _, turnover := range turnovers {
+		noise := func(k int) float64 {
+			return turnover*(q.variance[idx[k]]+q.variance[idx[k+1]])/2 + q.grain*q.grain/4
+		}
+		for k := range v {
+			v[k] = noise(k) + grown/float64(n)
+		}
+		fit, err := trend.Select(cands, y, v, 2)
+		if err != nil {
+			return nil
+		}
+		// Once more with the growth's variance where the fit puts the growth. The data's own would favour small steps.
+		for k, share := range shares(fit, cands, n) {
+			v[k] = noise(k) + grown*share
+		}
+		if fit, err = trend.Select(cands, y, v, 2); err != nil {
+			return nil
+		}
+		likelihood := float64(n) * math.Log1p(fit.Chi2/float64(n))
+		for k := range v {
+			likelihood += math.Log(v[k])
+		}
+		if likelihood < lowest {
+			best, lowest = fit, likelihood
+		}
+	}
+	return best
 }
 
-// spread shares the variance that came with the growth out to the steps as the fit shares out the growth.
-func (q *quantity) spread(fit *trend.Fit, cands []trend.Candidate, idx []int, v []float64) {
-	grown := make([]float64, len(v))
+// shares are the parts of the fitted growth that fall into each step.
+func shares(fit *trend.Fit, cands []trend.Candidate, n int) []float64 {
+	out := make([]float64, n)
 	total := 0.0
-	for k := range v {
+	for k := range out {
 		for i, j := range fit.Terms {
-			grown[k] += fit.Coef[i] * cands[j].Values[k]
+			out[k] += fit.Coef[i] * math.Max(0, cands[j].Values[k])
 		}
-		total += math.Max(0, grown[k])
+		total += out[k]
 	}
-	if total <= 0 {
-		return
+	for k := range out {
+		if total > 0 {
+			out[k] /= total
+		} else {
+			out[k] = 1 / float64(n)
+		}
 	}
-	whole := math.Max(0, q.variance[idx[len(v)]]-q.variance[idx[0]])
-	for k := range v {
-		v[k] = q.stepNoise(idx, k) + whole*math.Max(0, grown[k])/total
-	}
+	return out
 }
 
 func (q *quantity) bounds(idx []int) (lo, hi float64) {

@@ -26,6 +26,7 @@ type source struct {
 	held     func(c record.Covariates) float64              // objects
 	sampled  float64                                        // of the retained ones so far
 	last     float64
+	churn    float64 // bytes allocated and dropped over the trial
 }
 
 // subject is a synthetic subject: its sources, its goroutines beyond the usual, and what it does to the process.
@@ -61,7 +62,7 @@ func background() []*source {
 		{stack: frames("app/conf.load", "main.main"), size: 512, retained: func(record.Covariates, float64) float64 { return 3000 }},
 		{stack: frames("bufio.NewReaderSize", "net/http.(*Transport).dialConn", "net/http.(*Transport).dialConnFor"), size: 4096,
 			held: func(c record.Covariates) float64 { return 2 * float64(c.ConnsOpen) }},
-		{stack: frames("app/copy.(*job).run", "app/copy.(*pool).work"), size: 2048, held: func(c record.Covariates) float64 { return 3 * float64(c.InFlight) }},
+		{stack: frames("app/copy.(*job).run", "app/copy.(*pool).work"), size: 2048, churn: 1 << 30, held: func(c record.Covariates) float64 { return 3 * float64(c.InFlight) }},
 		{stack: frames("app/list.(*lister).page", "app/list.(*lister).walk"), size: 256, held: func(c record.Covariates) float64 {
 			if c.InFlight > 0 {
 				return 100
@@ -192,7 +193,7 @@ func (l *lab) run(waves int) *lab {
 	l.cov.Requests += 300
 	l.pass(time.Second)
 	l.floor()
-	l.wave("repeat", 240, 16<<10, true)
+	l.wave("repeat", 1500, 1<<10, true)
 	l.phase("free", false)
 	for range 4 {
 		l.finish(20, 1<<20, false)
@@ -220,11 +221,11 @@ func (l *lab) snap(state record.State, forced int) {
 	for _, src := range l.sub.sources {
 		count := l.draw(src, c, sec)
 		if count > 0 {
-			addSample(p, src.stack, int64(math.Round(count)), int64(math.Round(count*src.size)))
+			addSample(p, src.stack, int64(math.Round(count)), int64(math.Round(count*src.size)), int64(src.churn))
 			live += count * src.size
 		}
 	}
-	addSample(p, []Frame{{"compress/flate.NewWriter", "/usr/local/go/src/compress/flate/deflate.go", 7}, {"runtime/pprof.newProfileBuilder", "/usr/local/go/src/runtime/pprof/proto.go", 9}}, 1, 1200<<10)
+	addSample(p, []Frame{{"compress/flate.NewWriter", "/usr/local/go/src/compress/flate/deflate.go", 7}, {"runtime/pprof.newProfileBuilder", "/usr/local/go/src/runtime/pprof/proto.go", 9}}, 1, 1200<<10, 0)
 	routines := int64(12)
 	g := newRoutineProfile(l.now)
 	if c.InFlight > 0 {
@@ -320,8 +321,8 @@ func newRoutineProfile(at time.Time) *profile.Profile {
 		Mapping: []*profile.Mapping{{ID: 1, File: "/bin/app", BuildID: "build-1"}}}
 }
 
-func addSample(p *profile.Profile, stack []Frame, objects, bytes int64) {
-	p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, stack), Value: []int64{2 * objects, 2 * bytes, objects, bytes}})
+func addSample(p *profile.Profile, stack []Frame, objects, bytes, churn int64) {
+	p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, stack), Value: []int64{objects, bytes + churn, objects, bytes}})
 }
 
 func addRoutine(p *profile.Profile, stack []Frame, count int64) {
