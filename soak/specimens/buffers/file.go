@@ -12,6 +12,8 @@ import (
 )
 
 // newReadAll reads each file whole before the upload.
+//
+//go:noinline
 func newReadAll(e *copier.Engine) copier.Hooks {
 	return upload(e, func(body io.Reader, _ int64, next func(io.Reader) error) error {
 		all, err := io.ReadAll(body) // fault:file-readall
@@ -132,6 +134,8 @@ func (c *chunked) fill() ([]byte, error) {
 }
 
 // newHex writes each file's bytes as text while it is uploaded, "for the log".
+//
+//go:noinline
 func newHex(e *copier.Engine) copier.Hooks {
 	return upload(e, func(body io.Reader, size int64, next func(io.Reader) error) error {
 		text := make([]byte, 0, hex.EncodedLen(int(size))) // fault:file-hex

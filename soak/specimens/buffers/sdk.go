@@ -51,6 +51,8 @@ func multipart(ctx context.Context, u *manager.Uploader, bucket, key string, bod
 type onlyReader struct{ io.Reader }
 
 // newTransferManager uploads by the SDK's newer uploader with a threshold above every size: it reads the file whole.
+//
+//go:noinline
 func newTransferManager(e *copier.Engine) copier.Hooks {
 	tm := transfermanager.New(client(e), func(o *transfermanager.Options) {
 		o.MultipartUploadThreshold = 1 << 40

@@ -24,6 +24,8 @@ func upload(e *copier.Engine, wrap func(body io.Reader, size int64, next func(io
 }
 
 // newBuffered reads each body through a bufio.Reader of n bytes.
+//
+//go:noinline
 func newBuffered(n int) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		return upload(e, func(body io.Reader, _ int64, next func(io.Reader) error) error {
@@ -104,6 +106,8 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // newPooled copies through buffers of n bytes out of a sync.Pool.
+//
+//go:noinline
 func newPooled(n int) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		pool := &sync.Pool{New: func() any {

@@ -46,6 +46,8 @@ func thumbnail(f copier.File) []byte {
 }
 
 // newPreviews is the same with another library and a value of 3 KiB.
+//
+//go:noinline
 func newPreviews(n int) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		var mu sync.Mutex

@@ -228,6 +228,8 @@ func (h *history[T]) push(v T) {
 }
 
 // recent is a container/list of finished files that is trimmed only when fixed.
+//
+//go:noinline
 func newRecent(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		var mu sync.Mutex

@@ -62,6 +62,8 @@ func unregister(p *progress) {
 }
 
 // retries keeps a closure per transfer "in case it has to be done again"; each closure holds its plan.
+//
+//go:noinline
 func newRetries(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		var mu sync.Mutex

@@ -19,6 +19,14 @@ type entry struct {
 	meta [232]byte
 }
 
+// whileListing returns hooks that list the whole tree before the transfers are through, or file by file when fixed.
+func whileListing(fixed bool, h copier.Hooks) copier.Hooks {
+	if !fixed {
+		h.Queue = eager
+	}
+	return h
+}
+
 // inventory lists the whole tree into memory: an entry per listed file until the wave ends. Fixed, it keeps a window.
 type inventory struct {
 	mu      sync.Mutex
@@ -29,7 +37,7 @@ type inventory struct {
 func newInventory(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		inv := &inventory{fixed: fixed}
-		return copier.Hooks{Listed: inv.add, WaveEnd: inv.drop}
+		return whileListing(fixed, copier.Hooks{Listed: inv.add, WaveEnd: inv.drop})
 	}
 }
 
@@ -56,13 +64,13 @@ type paths struct {
 func newPaths(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		p := &paths{byID: map[string]string{}, fixed: fixed}
-		return copier.Hooks{
+		return whileListing(fixed, copier.Hooks{
 			Listed: func(_ context.Context, f copier.File) { p.put(f) },
 			Done:   func(_ context.Context, _ *copier.Worker, f copier.File) { p.done(f) },
 			WaveEnd: func() {
 				p.byID = map[string]string{}
 			},
-		}
+		})
 	}
 }
 
@@ -101,7 +109,7 @@ func newTree(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		var mu sync.Mutex
 		root := &node[attributes]{}
-		return copier.Hooks{
+		return whileListing(fixed, copier.Hooks{
 			Page: func(p *copier.Page) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -113,7 +121,7 @@ func newTree(fixed bool) func(*copier.Engine) copier.Hooks {
 				}
 			},
 			WaveEnd: func() { root = &node[attributes]{} },
-		}
+		})
 	}
 }
 
@@ -129,7 +137,7 @@ func newRawEntries(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		var mu sync.Mutex
 		var pages []any
-		return copier.Hooks{
+		return whileListing(fixed, copier.Hooks{
 			Page: func(p *copier.Page) {
 				v := decode(p.Raw)
 				mu.Lock()
@@ -140,7 +148,7 @@ func newRawEntries(fixed bool) func(*copier.Engine) copier.Hooks {
 				pages = append(pages, v)
 			},
 			WaveEnd: func() { pages = nil },
-		}
+		})
 	}
 }
 
@@ -188,7 +196,7 @@ func newDriveFiles(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		var mu sync.Mutex
 		var all []*drive.File
-		return copier.Hooks{
+		return whileListing(fixed, copier.Hooks{
 			Page: func(p *copier.Page) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -201,7 +209,7 @@ func newDriveFiles(fixed bool) func(*copier.Engine) copier.Hooks {
 				}
 			},
 			WaveEnd: func() { all = nil },
-		}
+		})
 	}
 }
 

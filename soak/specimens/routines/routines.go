@@ -80,6 +80,8 @@ func (t *throttle) verify() {
 }
 
 // newWatchers starts an errgroup per file with a member that waits for the group's context; nobody cancels it.
+//
+//go:noinline
 func newWatchers(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		return done(func(copier.File) {
@@ -163,6 +165,8 @@ func (t *turnstile) pass() {
 }
 
 // newPipes writes a summary of each file into an io.Pipe whose reader is gone. Fixed, the reader reads to the end.
+//
+//go:noinline
 func newPipes(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		return done(func(f copier.File) {

@@ -9,6 +9,9 @@ import (
 )
 
 // Specimen is one seeded fault, or its healthy look-alike.
+//
+// A constructor of hooks whose closure is the culprit is marked go:noinline: a closure of an inlined function is named
+// after the caller, and the truth names it after the constructor.
 type Specimen struct {
 	// Name is how the truth, the command line and the results call it.
 	Name string

@@ -1,0 +1,418 @@
+package all_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/metrics"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/accuracy/truth"
+	"memsoak/soak/specimens/all"
+)
+
+func loadTruth(t *testing.T) []*truth.Truth {
+	t.Helper()
+	all, err := truth.Load("..")
+	require.NoError(t, err)
+	return all
+}
+
+func TestEverySpecimenHasItsTruth(t *testing.T) {
+	set := all.Specimens()
+	known := map[string]bool{}
+	faults := 0
+	for _, tr := range loadTruth(t) {
+		known[tr.Name] = true
+		if tr.Class != "" {
+			faults++
+		}
+		_, err := set.Seams(tr.Name)
+		if len(tr.Needs) == 0 {
+			assert.NoError(t, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		assert.True(t, known[name], "no truth for %s", name)
+	}
+	assert.GreaterOrEqual(t, faults, 48)
+}
+
+// TestFaultsAreThere runs every fault with exact heap profiles and compares what it does with what its truth says.
+func TestFaultsAreThere(t *testing.T) {
+	for _, tr := range loadTruth(t) {
+		if tr.Healthy() || tr.Combination() {
+			continue
+		}
+		t.Run(tr.Name, func(t *testing.T) {
+			l := newLab(t, tr.Name, tr.Set["h2"] != "")
+			check, ok := checks[tr.Class]
+			if !ok {
+				t.Fatalf("no check for class %s", tr.Class)
+			}
+			check(l, tr)
+		})
+	}
+}
+
+var checks = map[record.Class]func(*lab, *truth.Truth){
+	record.Leak:           checkLeak,
+	record.GoroutineLeak:  checkGoroutineLeak,
+	record.ConnectionLeak: checkConnectionLeak,
+	record.Metadata:       checkMetadata,
+	record.BufferWorker:   checkBufferWorker,
+	record.BufferFile:     checkBufferFile,
+	record.BufferPool:     checkBufferPool,
+	record.Cache:          checkCache,
+	record.GCHeadroom:     checkGarbage,
+	record.GCThrash:       checkBallast,
+	record.Unreturned:     checkFragments,
+	record.Stacks:         checkStacks,
+	record.OffHeap:        checkOutside,
+	record.PageCache:      checkOutside,
+}
+
+// want asserts that the growth is at the truth's function and line and has its slope, within 5 %.
+func want(l *lab, tr *truth.Truth, g map[place]int64, units float64) {
+	l.t.Helper()
+	got := float64(inFunction(g, tr.Function)) / units
+	describe := func() string { return fmt.Sprintf("grown: %s", top(g)) }
+	require.InEpsilon(l.t, tr.Slope.Bytes, got, 0.05, "%s: bytes per %s; %s", tr.Name, tr.Slope.Per[0], describe())
+	best := place{}
+	for p, b := range g {
+		if p != (place{}) && b > g[best] || best == (place{}) {
+			best = p
+		}
+	}
+	assert.Equal(l.t, tr.Function, best.function, describe())
+	assert.Equal(l.t, fmt.Sprintf("%s:%d", tr.File, tr.Line), fmt.Sprintf("%s:%d", best.file, best.line), describe())
+}
+
+func top(g map[place]int64) string {
+	places := slices.SortedFunc(maps.Keys(g), func(a, b place) int { return int(g[b] - g[a]) })
+	var b strings.Builder
+	for _, p := range places[:min(len(places), 6)] {
+		fmt.Fprintf(&b, "\n  %9d %s %s:%d", g[p], p.function, p.file, p.line)
+	}
+	return b.String()
+}
+
+const (
+	small     = 4096
+	leakFiles = 512
+)
+
+func checkLeak(l *lab, tr *truth.Truth) {
+	if tr.Slope.Per[0] == "second" {
+		checkLeakInTime(l, tr)
+		return
+	}
+	l.wave(l.root(small, 64))
+	before, pages := live(), l.d.pages.Load()
+	l.wave(l.root(small, leakFiles))
+	repeated := l.root(small, leakFiles)
+	l.wave(repeated)
+	l.wave(repeated)
+	const files = 3 * leakFiles
+	units := map[string]float64{"file": files, "byte": files * small, "page": float64(l.d.pages.Load() - pages)}
+	want(l, tr, grown(before, live()), units[tr.Slope.Per[0]])
+}
+
+// checkLeakInTime waits for growth without any work.
+func checkLeakInTime(l *lab, tr *truth.Truth) {
+	before := live()
+	var g map[place]int64
+	start := time.Now()
+	require.Eventually(l.t, func() bool {
+		g = grown(before, live())
+		return inFunction(g, tr.Function) > int64(tr.Slope.Bytes/5)
+	}, 20*time.Second, time.Millisecond)
+	// A late ticker drops ticks: on a busy machine it grows more slowly, never faster.
+	assert.LessOrEqual(l.t, float64(inFunction(g, tr.Function)), 1.1*tr.Slope.Bytes*time.Since(start).Seconds())
+	best := slices.MaxFunc(slices.Collect(maps.Keys(g)), func(a, b place) int { return int(g[a] - g[b]) })
+	assert.Equal(l.t, fmt.Sprintf("%s:%d", tr.File, tr.Line), fmt.Sprintf("%s:%d", best.file, best.line), top(g))
+}
+
+// routines counts the goroutines that have the function on their stacks, and says at which line of it they are.
+func routines(function string) (n int, lines map[int]int) {
+	var b strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 2)
+	lines = map[int]int{}
+	call := specimens + function + "("
+	call = strings.ReplaceAll(call, "[go.shape.int64]", "[...]")
+	for g := range strings.SplitSeq(b.String(), "\n\n") {
+		_, after, ok := strings.Cut(g, "\n"+call)
+		if !ok {
+			continue
+		}
+		n++
+		if rows := strings.SplitN(after, "\n", 3); len(rows) > 1 {
+			_, at, _ := strings.Cut(rows[1], ".go:")
+			at, _, _ = strings.Cut(at, " ")
+			line, _ := strconv.Atoi(at)
+			lines[line]++
+		}
+	}
+	return n, lines
+}
+
+func checkGoroutineLeak(l *lab, tr *truth.Truth) {
+	l.wave(l.root(small, 32))
+	before, _ := routines(tr.Function)
+	l.wave(l.root(small, 128))
+	after, lines := routines(tr.Function)
+	assert.InDelta(l.t, 128, after-before, 2, "a goroutine per file")
+	assert.Equal(l.t, after, lines[tr.Line], "goroutines wait at the marked line: %v", lines)
+}
+
+func checkConnectionLeak(l *lab, tr *truth.Truth) {
+	l.wave(l.root(small, 32))
+	l.settle(l.d.open.Load)
+	before, mem := l.d.open.Load(), live()
+	l.wave(l.root(small, 128))
+	l.settle(l.d.open.Load)
+	assert.InDelta(l.t, 128/4, l.d.open.Load()-before, 2, "a connection per four files")
+	assert.Positive(l.t, inFunction(grown(mem, live()), tr.Function), "%s holds something", tr.Function)
+}
+
+func checkMetadata(l *lab, tr *truth.Truth) {
+	const files = 1500
+	l.wave(l.root(small, 64))
+	before := live()
+	if tr.Slope == nil { // goroutines are the metadata
+		l.held(holdDownload, labWorkers, small, 300, func() {
+			n, lines := routines(tr.Function)
+			assert.InDelta(l.t, 300-labWorkers, n, 2)
+			assert.Equal(l.t, n, lines[tr.Line])
+		})
+		n, _ := routines(tr.Function)
+		assert.Zero(l.t, n, "released at the wave's end")
+		return
+	}
+	switch tr.Slope.Per[0] {
+	case "distinct-item":
+		root := l.root(small, files)
+		l.wave(root)
+		after := live()
+		want(l, tr, grown(before, after), files)
+		l.wave(root)
+		assert.Less(l.t, inFunction(grown(after, live()), tr.Function), int64(files), "repeated work adds nothing")
+	case "listed-file":
+		l.held(holdLastReply, 1, small, files, func() { want(l, tr, grown(before, live()), files) })
+		assert.Less(l.t, inFunction(grown(before, live()), tr.Function), int64(files), "released at the wave's end")
+	case "backlog-item":
+		l.held(holdDownload, labWorkers, small, files, func() { want(l, tr, grown(before, live()), files-labWorkers) })
+		assert.Less(l.t, inFunction(grown(before, live()), tr.Function), int64(files), "released at the wave's end")
+	}
+}
+
+func checkBufferWorker(l *lab, tr *truth.Truth) {
+	l.wave(l.root(small, 64))
+	before := live()
+	if tr.Function == "" { // an HTTP/2 window has no user frame
+		l.held(holdReply, labWorkers, 8<<20, 2*labWorkers, func() {
+			l.settle(func() int64 { return live()[place{}] >> 16 })
+			assert.GreaterOrEqual(l.t, grown(before, live())[place{}], int64(labWorkers*3<<20))
+		})
+		return
+	}
+	for _, size := range []int{64 << 10, 7 << 20} {
+		l.held(holdReply, labWorkers, size, 2*labWorkers, func() { want(l, tr, grown(before, live()), labWorkers) })
+	}
+	l.wave(l.root(small, 64))
+	assert.Less(l.t, inFunction(grown(before, live()), tr.Function), int64(64<<10), "released with the transfer")
+}
+
+func checkBufferFile(l *lab, tr *truth.Truth) {
+	l.wave(l.root(small, 64))
+	before := live()
+	for _, size := range []int{256 << 10, 1 << 20, 4 << 20} {
+		l.held(holdReply, labWorkers, size, 2*labWorkers, func() {
+			want(l, tr, grown(before, live()), float64(labWorkers*size))
+		})
+	}
+}
+
+func checkBufferPool(l *lab, tr *truth.Truth) {
+	l.wave(l.root(small, 64))
+	before, open := live(), l.d.open.Load()
+	l.held(holdReply, labWorkers, small, 8*labWorkers, func() {
+		conns := float64(l.d.open.Load() - open)
+		require.Positive(l.t, conns)
+		g := grown(before, live())
+		got := float64(inFunction(g, tr.Function)) / conns
+		assert.InEpsilon(l.t, tr.Slope.Bytes, got, 0.05, "bytes per connection; %s", top(g))
+	})
+}
+
+func checkCache(l *lab, tr *truth.Truth) {
+	before := live()
+	l.wave(l.root(small, int(tr.Bound)))
+	full := live()
+	want(l, tr, grown(before, full), float64(tr.Bound))
+	l.wave(l.root(small, 2*int(tr.Bound)))
+	assert.Less(l.t, inFunction(grown(full, live()), tr.Function), tr.Bound*8, "a full cache grows no further")
+}
+
+func checkGarbage(l *lab, _ *truth.Truth) {
+	read := func() float64 {
+		s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+		metrics.Read(s)
+		return float64(s[0].Value.Uint64())
+	}
+	l.wave(l.root(small, 64))
+	before := read()
+	l.wave(l.root(small, 64))
+	assert.GreaterOrEqual(l.t, read()-before, float64(64*2<<20))
+}
+
+func checkBallast(l *lab, tr *truth.Truth) {
+	mib, err := strconv.Atoi(strings.TrimSuffix(tr.Set["gomemlimit"], "MiB"))
+	require.NoError(l.t, err)
+	var sum int64
+	for p, b := range live() {
+		if p != (place{}) {
+			sum += b
+		}
+	}
+	assert.Greater(l.t, float64(sum), 0.85*float64(mib<<20))
+	l.wave(l.root(small, 64))
+}
+
+func checkFragments(l *lab, _ *truth.Truth) {
+	l.wave(l.root(small, 64))
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	assert.GreaterOrEqual(l.t, m.HeapInuse-m.HeapAlloc, uint64(40<<20))
+}
+
+func checkStacks(l *lab, tr *truth.Truth) {
+	l.wave(l.root(small, 64))
+	read := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.StackInuse
+	}
+	before := read()
+	l.held(holdReply, labWorkers, small, 4*labWorkers, func() {
+		n, _ := routines(tr.Function)
+		assert.Equal(l.t, labWorkers, n)
+		assert.InEpsilon(l.t, tr.Slope.Bytes, float64(read()-before)/labWorkers, 0.3)
+	})
+}
+
+// outside is what the process holds outside of the Go heap: private, mapped or shared.
+func outside(t *testing.T) int64 {
+	b, err := os.ReadFile("/proc/self/smaps")
+	require.NoError(t, err)
+	var sum int64
+	arena := false
+	for row := range strings.Lines(string(b)) {
+		f := strings.Fields(row)
+		if strings.Contains(f[0], "-") && !strings.HasSuffix(f[0], ":") {
+			arena = strings.HasPrefix(f[0], "c0") && len(strings.SplitN(f[0], "-", 2)[0]) == 10
+		}
+		if f[0] == "Rss:" && !arena {
+			kib, _ := strconv.ParseInt(f[1], 10, 64)
+			sum += kib << 10
+		}
+	}
+	return sum
+}
+
+func checkOutside(l *lab, tr *truth.Truth) {
+	if runtime.GOOS != "linux" {
+		l.t.Skip("reads /proc")
+	}
+	l.wave(l.root(small, 64))
+	before := outside(l.t)
+	if tr.Slope.Per[0] == "file" {
+		l.wave(l.root(small, 1024))
+		assert.InEpsilon(l.t, tr.Slope.Bytes, float64(outside(l.t)-before)/1024, 0.25)
+		return
+	}
+	const size = 16 << 20
+	l.held(holdReply, labWorkers, size, labWorkers, func() {
+		assert.InEpsilon(l.t, tr.Slope.Bytes, float64(outside(l.t)-before)/(labWorkers*size), 0.1)
+	})
+}
+
+// TestHealthyOnesAreHealthy runs every look-alike with exact heap profiles: floors don't rise, and little is held.
+func TestHealthyOnesAreHealthy(t *testing.T) {
+	for _, tr := range loadTruth(t) {
+		if !tr.Healthy() {
+			continue
+		}
+		t.Run(tr.Name, func(t *testing.T) {
+			l := newLab(t, tr.Name, tr.Set["h2"] != "")
+			for range 2 { // more files than any bound
+				l.wave(l.root(small, 600))
+			}
+			l.settle(l.d.open.Load)
+			before, gs, open := live(), runtime.NumGoroutine(), l.d.open.Load()
+			const files = 1200
+			for range 3 {
+				l.wave(l.root(small, files/3))
+			}
+			l.settle(l.d.open.Load)
+			g := grown(before, live())
+			var sum int64
+			for _, b := range g {
+				sum += b
+			}
+			assert.Less(t, float64(sum)/files, 24.0, "bytes per file at the floors: %s", top(g))
+			assert.InDelta(t, gs, runtime.NumGoroutine(), 24)
+			assert.LessOrEqual(t, l.d.open.Load()-open, int64(4))
+
+			before = live()
+			l.held(holdReply, labWorkers, 4<<20, 2*labWorkers, func() {
+				g := grown(before, live())
+				var sum int64
+				for p, b := range g {
+					if p != (place{}) {
+						sum += b
+					}
+				}
+				assert.Less(t, sum, int64(labWorkers*(128<<10)), "bytes in flight: %s", top(g))
+			})
+		})
+	}
+}
+
+func TestCombinationsRun(t *testing.T) {
+	for _, tr := range loadTruth(t) {
+		if !tr.Combination() {
+			continue
+		}
+		t.Run(tr.Name, func(t *testing.T) {
+			l := newLab(t, tr.Name, false)
+			l.wave(l.root(small, 64))
+		})
+	}
+}
+
+func TestTruthNamesLinesOfTheseFiles(t *testing.T) {
+	for _, tr := range loadTruth(t) {
+		if tr.Line == 0 {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(tr.File)))
+		require.NoError(t, err)
+		line := strings.Split(string(b), "\n")[tr.Line-1]
+		assert.Contains(t, line, "// fault:", tr.Name)
+		assert.False(t, strings.HasPrefix(strings.TrimSpace(line), "//"), "%s: a marker stands behind code", tr.Name)
+	}
+}
