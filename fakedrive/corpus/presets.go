@@ -2,8 +2,14 @@ package corpus
 
 import (
 	"embed"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -45,5 +51,32 @@ func Preset(name string) (*Spec, error) {
 		return nil, fmt.Errorf("preset %s: %w", name, err)
 	}
 	spec.Name = name
+	return spec, nil
+}
+
+// Load returns the spec of a preset or, if there is none of that name, the spec in a file.
+func Load(nameOrFile string) (*Spec, error) {
+	if slices.Contains(Presets(), nameOrFile) {
+		return Preset(nameOrFile)
+	}
+	f, err := os.Open(nameOrFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no corpus and no file named %q; the corpora are %s", nameOrFile, strings.Join(Presets(), ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxSpecText+1))
+	if err != nil {
+		return nil, fmt.Errorf("read spec: %w", err)
+	}
+	spec, err := ParseSpec(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", nameOrFile, err)
+	}
+	if spec.Name == "" {
+		spec.Name = strings.TrimSuffix(filepath.Base(nameOrFile), filepath.Ext(nameOrFile))
+	}
 	return spec, nil
 }

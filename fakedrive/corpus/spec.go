@@ -309,10 +309,7 @@ func (s *Spec) filesByLevel(folders []int64) []int64 {
 	}
 	for d, n := range folders {
 		seen += n
-		upTo := int64(float64(s.Files) * (float64(seen) / float64(total)))
-		if seen == total {
-			upTo = s.Files
-		}
+		upTo := s.Files * seen / total // at most MaxFiles x MaxFolders
 		files[d+1] = upTo - dealt
 		dealt = upTo
 	}
