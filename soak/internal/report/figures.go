@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"math"
 	"slices"
 	"strings"
 
@@ -230,7 +231,14 @@ func floors(v *record.Verdict) (*figure, string, error) {
 		ends := []float64{x[0], x[len(x)-1]}
 		wide.Lines = append(wide.Lines, chart.Line{Ink: "trend", X: ends, Y: []float64{line.Intercept + line.Slope*ends[0], line.Intercept + line.Slope*ends[1]}})
 		key = append(key, keyEntry{"trend", "median slope"})
-		text = fmt.Sprintf("%s per file over %s: from %s to %s.", signed(line.Slope), plural(len(fl), "floor"), Bytes(fl[0].HeapLive), Bytes(fl[len(fl)-1].HeapLive))
+		grown := float64(fl[len(fl)-1].HeapLive - fl[0].HeapLive)
+		text = fmt.Sprintf("%s per file over %s; %s from the first to the last, which holds %s.",
+			signed(line.Slope), plural(len(fl), "floor"), signed(grown), Bytes(fl[len(fl)-1].HeapLive))
+	}
+	// A rise of some percent would be flat on an axis from 0: then the axis begins below the lowest floor, and says so.
+	if lo, hi := slices.Min(y), slices.Max(y); hi-lo < lo/4 {
+		wide.YMin = max(0, math.Floor((lo-max(hi-lo, lo/50))/1024)*1024)
+		key = append(key, keyEntry{"note", "the axis begins at " + Bytes(int64(wide.YMin))})
 	}
 	slim := wide
 	slim.XTicks = chart.CountTicks(4)

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -158,8 +159,8 @@ type painter struct {
 // draw lays out at most budget frames, the widest first.
 func (p painter) draw(title string, w weights, budget int) *flame {
 	root := &node{frame: profiles.Frame{Function: "all"}, children: map[string]*node{}}
-	for _, s := range w {
-		root.add(s)
+	for _, k := range slices.Sorted(maps.Keys(w)) {
+		root.add(w[k])
 	}
 	f := &flame{Title: title, Total: root.bytes}
 	if root.bytes <= 0 {

@@ -1,10 +1,10 @@
 package report
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"embed"
-	"fmt"
 	"html/template"
 	"io"
 	"math"
@@ -33,7 +33,6 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"percent":  percent,
 	"share":    func(n, of int64) string { return percent(float64(n) / math.Max(1, float64(of))) },
 	"words":    words,
-	"print":    func(v any) string { return printable(fmt.Sprint(v)) },
 	"clock":    clockTime,
 	"short":    shortName,
 	"plural":   plural,
@@ -44,6 +43,8 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"term":     termText,
 	"errors":   crossCheck,
 	"rate":     rate,
+	"limit":    limitText,
+	"rss":      func(s string) string { return strings.ReplaceAll(s, "rss", "RSS") },
 }).ParseFS(assets, "assets/*.html"))
 
 func asset(name string) string {
@@ -60,7 +61,13 @@ func HTML(ctx context.Context, w io.Writer, run *Run, opt Options) error {
 	if err != nil {
 		return err
 	}
-	return page.Execute(w, data)
+	var b bytes.Buffer
+	if err := page.Execute(&b, data); err != nil {
+		return err
+	}
+	// The template escapes markup; what control characters a run may carry goes here, in one place.
+	_, err = w.Write(bytes.Map(visible, b.Bytes()))
+	return err
 }
 
 // shortName is a function without the folders of its package.

@@ -1,12 +1,136 @@
 package report
 
 import (
+	"bufio"
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
+
+	"memsoak/profiles/record"
 )
 
-// Markdown writes the short report of a run to w.
+// Markdown writes the short report of a run to w: the answer, the cells, what holds the memory, the warnings. It is
+// meant for the summary of a CI job or a pull request.
 func Markdown(w io.Writer, run *Run) error {
-	_, err := fmt.Fprintf(w, "# %s on %s\n", run.Record.Subject, run.Record.Corpus)
-	return err
+	d := outline(run)
+	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, "# %s on %s: %s\n\n**%s**\n", md(run.Record.Subject), md(run.Record.Corpus), md(words(d.Headline)), md(d.Lead))
+	if len(d.More) > 0 {
+		fmt.Fprintln(b)
+	}
+	for _, l := range d.More {
+		fmt.Fprintf(b, "- %s\n", md(l))
+	}
+	markdownCells(b, d)
+	markdownFindings(b, d)
+	markdownCapacity(b, run.Verdict)
+	if len(d.Warnings) > 0 {
+		fmt.Fprint(b, "\n## Warnings\n\n")
+	}
+	for _, l := range d.Warnings {
+		fmt.Fprintf(b, "- %s\n", md(l))
+	}
+	h := run.Record.Host
+	fmt.Fprintf(b, "\nRun %s, %s, %s, %s/%s, %d CPUs, %s, %s.\n", md(run.Record.ID), clockTime(run.Record.Started), duration(run.took()),
+		md(h.OS), md(h.Arch), h.CPUs, md(h.Go), md(h.Cgroup))
+	return b.Flush()
+}
+
+// outline is the page's data without what needs profiles or drawing.
+func outline(run *Run) *pageData {
+	d := &pageData{Run: run}
+	for i, c := range run.Cells {
+		v := &cellView{ID: fmt.Sprintf("cell-%d", i+1), Cell: c, Title: cellText(run.Record, c.Cell), Outcome: c.Outcome(),
+			Verdict: run.verdictOf(c), Peak: c.Peak(), Trial: c.Main()}
+		if v.Verdict != nil {
+			v.Headline = v.Verdict.Headline
+			for _, f := range v.Verdict.Findings {
+				v.Findings = append(v.Findings, findingView{Finding: f})
+			}
+		}
+		d.Views = append(d.Views, v)
+	}
+	d.Culprits = gather(d.Views)
+	d.answer()
+	d.warnings()
+	return d
+}
+
+func markdownCells(w io.Writer, d *pageData) {
+	fmt.Fprint(w, "\n| cell | outcome | headline | peak RSS | peak live heap | largest finding |\n|---|---|---|--:|--:|---|\n")
+	for _, v := range d.Views {
+		largest := ""
+		var most int64 = -1
+		for _, f := range v.Findings {
+			if f.BytesAtPeak > most {
+				most, largest = f.BytesAtPeak, fmt.Sprintf("%s at %s, %s", f.Class, code(shortName(f.Site.Function)), Bytes(f.BytesAtPeak))
+			}
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", md(v.Title), md(cmp.Or(words(v.Outcome), "not ended")), md(words(v.Headline)),
+			measured(v.Peak.RSS), measured(v.Peak.HeapLive), largest)
+	}
+}
+
+func markdownFindings(w io.Writer, d *pageData) {
+	if len(d.Culprits) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\n## What holds the memory\n\n| class | where | slope | most at a peak | cells |\n|---|---|---|--:|--:|\n")
+	for _, c := range d.Culprits {
+		fmt.Fprintf(w, "| %s | %s %s | %s | %s | %d |\n", md(string(c.Class)), code(shortName(c.Site.Function)), md(place(c.Site)),
+			md(slopeText(c.Slope)), Bytes(c.BytesAtPeak), c.Cells)
+	}
+}
+
+func markdownCapacity(w io.Writer, v *record.RunVerdict) {
+	if v == nil || v.Capacity == nil || v.Capacity.MaxWorkers == 0 {
+		return
+	}
+	c := v.Capacity
+	what := fmt.Sprintf("At most %d workers fit", c.MaxWorkers)
+	if c.MaxWorkers < 0 {
+		what = "No number of workers fits"
+	}
+	fmt.Fprintf(w, "\n## Capacity\n\n%s in %s", what, Bytes(c.Limit))
+	if c.Binds != "" {
+		fmt.Fprintf(w, "; what binds first: %s", md(c.Binds))
+	}
+	fmt.Fprint(w, ".")
+	if c.GOMEMLIMIT > 0 {
+		fmt.Fprintf(w, " Set `GOMEMLIMIT=%sB`.", limitText(c.GOMEMLIMIT))
+	}
+	if len(c.Assumes) > 0 {
+		fmt.Fprintf(w, " Assumes %s.", md(strings.Join(c.Assumes, ", ")))
+	}
+	fmt.Fprintln(w)
+}
+
+// place is "file:line", empty for an unknown file.
+func place(s record.Site) string {
+	if s.File == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", s.File, s.Line)
+}
+
+func measured(n int64) string {
+	if n <= 0 {
+		return "not measured"
+	}
+	return Bytes(n)
+}
+
+// md makes text safe in a line or a table of Markdown: no markup, no second line.
+func md(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "#", `\#`).
+		Replace(printable(s))
+}
+
+// code is text as a code span.
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + strings.NewReplacer("`", "'", "|", `\|`).Replace(printable(s)) + "`"
 }

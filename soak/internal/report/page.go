@@ -109,7 +109,7 @@ func build(ctx context.Context, run *Run, opt Options) (*pageData, error) {
 // answer is the run's verdict in words, or what is missing for one.
 func (d *pageData) answer() {
 	d.Headline = record.Inconclusive
-	if w := d.worst(); w != nil && w.Headline != "" {
+	if w := d.worst(); d.Verdict != nil && w != nil && w.Headline != "" {
 		d.Headline = w.Headline
 	}
 	var lines []string

@@ -123,15 +123,18 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// printable drops control characters, which could steer a terminal or hide text.
+// printable is text on one line without control characters, which could steer a terminal or hide text.
 func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
-			return '�'
-		}
+	return strings.Map(visible, strings.NewReplacer("\n", " ", "\r", " ", "\t", " ").Replace(s))
+}
+
+// visible replaces control characters and those that reverse the direction of text. Line ends and tabs stay.
+func visible(r rune) rune {
+	switch {
+	case r == '\n', r == '\t':
 		return r
-	}, s)
+	case r < ' ', r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+		return '\uFFFD'
+	}
+	return r
 }

@@ -59,7 +59,7 @@ type Tip struct {
 	Text string
 }
 
-// Chart is what to draw. The zero values of the ranges mean: from the data, Y from 0.
+// Chart is what to draw. The zero values of the ranges mean: X from the data, Y from 0.
 type Chart struct {
 	Label  string // what the chart shows, for those who can't see it
 	Lines  []Line
@@ -71,6 +71,7 @@ type Chart struct {
 	XTicks plot.Ticker
 	YTicks plot.Ticker
 	XMax   float64
+	YMin   float64 // where the axis begins
 }
 
 // fontSize is the size of tick labels, in the units of the drawing.
@@ -84,7 +85,6 @@ func (c Chart) SVG(width, height float64) (template.HTML, error) {
 	styleAxis(&p.X, c.XTicks)
 	styleAxis(&p.Y, c.YTicks)
 	p.Y.LineStyle.Width = 0
-	p.Y.Min = 0
 	p.Add(grid())
 	for _, a := range c.Areas {
 		poly, err := plotter.NewPolygon(outline(a))
@@ -102,7 +102,8 @@ func (c Chart) SVG(width, height float64) (template.HTML, error) {
 	for _, l := range c.Levels {
 		p.Y.Max = max(p.Y.Max, l.Y*1.04)
 	}
-	p.Y.Max = max(p.Y.Max*1.04, 1)
+	p.Y.Min = c.YMin
+	p.Y.Max = max(p.Y.Max+(p.Y.Max-p.Y.Min)*0.04, p.Y.Min+1)
 	p.X.Max = max(p.X.Max, c.XMax, p.X.Min+1)
 
 	cv := &canvas{height: height}
