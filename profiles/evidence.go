@@ -126,6 +126,9 @@ func summarize(j *judged) string {
 		size, per = bytesText(j.Slope.Bytes), itemText(j.Slope.Per)
 	}
 	peak := bytesText(float64(j.BytesAtPeak))
+	if j.passive {
+		return fmt.Sprintf("%s%s kept growing, by %s an hour: a leak, a cache that is not full, or a backlog.", name, at, bytesText(3600*j.Slope.Bytes))
+	}
 	switch j.Class {
 	case record.Leak:
 		return fmt.Sprintf("%s%s leaks: %s more stays behind with every %s and never comes back.", name, at, size, per)

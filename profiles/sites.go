@@ -19,6 +19,8 @@ type judged struct {
 	sites []int // of heap findings
 	stack []Frame
 	key   string // what merges: class, unit, function
+	// passive says that no state decided: a guess from a curve.
+	passive bool
 }
 
 // judgeSites judges every allocation site by itself.

@@ -28,6 +28,9 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 	if d.contradiction == "" && peak != nil {
 		js := s.judge(o)
 		v.Headline, v.Confidence = s.headline(js, d)
+		if s.Trial.Kind == record.Passive {
+			d.warnings = append(d.warnings, s.experiments(js)...)
+		}
 		for _, j := range js[:min(len(js), maxFindings)] {
 			v.Findings = append(v.Findings, j.Finding)
 		}
@@ -58,11 +61,15 @@ func (s *Series) judge(o Options) []*judged {
 	}
 	js = absorb(js)
 	js = append(js, s.judgeCollector()...)
+	if s.Trial.Kind == record.Passive {
+		js = append(js, s.judgePassive(js)...)
+	}
 	for _, j := range js {
 		s.complete(j, o)
 	}
 	slices.SortStableFunc(js, func(a, b *judged) int {
 		return cmp.Or(
+			cmp.Compare(boolInt(a.passive), boolInt(b.passive)),
 			cmp.Compare(byNature(a.Finding), byNature(b.Finding)),
 			cmp.Compare(b.AtPlan, a.AtPlan),
 			cmp.Compare(rank(a.Class), rank(b.Class)),
@@ -77,6 +84,9 @@ func (s *Series) complete(j *judged, o Options) {
 	j.Bound = int64(math.Round(j.term.bound))
 	j.AtPlan = int64(math.Min(s.atPlan(j, o), math.MaxInt64/4))
 	j.Confidence = confidence(j.term)
+	if j.passive {
+		j.Confidence = math.Min(j.Confidence, passiveTrust)
+	}
 	j.Stack = stackText(j.stack, s.intern.blamer.module)
 	j.Summary = summarize(j)
 }
@@ -129,6 +139,13 @@ func (s *Series) atPlan(j *judged, o Options) float64 {
 	return j.term.amount
 }
 
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // byNature is 0 for what grows without bound as the work grows, 1 for what settings bound.
 func byNature(f record.Finding) int {
 	if kindOf(f) == "" {
@@ -173,7 +190,7 @@ func rank(c record.Class) int {
 // headline applies the rule: faults by nature first, the one with the largest predicted share; what settings bound only
 // where it is what breaks the limit; healthy only when the data would have shown a fault.
 func (s *Series) headline(js []*judged, d sufficiency) (record.Headline, float64) {
-	if len(js) > 0 {
+	if len(js) > 0 && !js[0].passive {
 		if k := kindOf(js[0].Finding); k != "" {
 			return k, js[0].Confidence * d.quality
 		}

@@ -1,0 +1,190 @@
+package profiles
+
+import (
+	"cmp"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"memsoak/profiles/record"
+)
+
+// ErrNoProfiles is returned when none of the files is a heap profile.
+var ErrNoProfiles = errors.New("no heap profile to diagnose")
+
+// DiagnoseFiles judges plain heap profiles of one process, as anybody records them in production, in the order of the
+// times inside them. Without held states and floors the verdict is mostly inconclusive: its findings say what can be
+// said, with a confidence to match, and its warnings which experiment would decide the rest.
+//
+// covariates, if not nil, is CSV that says what the process was doing at each profile: a header of "file" or "time"
+// (RFC 3339) and any fields of record.Covariates by their JSON names, such as files_done, in_flight, backlog. Profiles
+// at which in_flight and backlog are both zero count as floors.
+func DiagnoseFiles(paths []string, covariates io.Reader, o Options) (*record.Verdict, error) {
+	t := &record.Trial{Schema: record.TrialSchema, Kind: record.Passive, Outcome: record.OK, Settings: map[string]string{}}
+	s := newSeries(t, o)
+	for i, p := range paths {
+		n := &Snapshot{Snapshot: record.Snapshot{Seq: i + 1, State: record.StateFree, Heap: filepath.ToSlash(p)}}
+		if err := s.addHeap(n, p); err != nil {
+			s.warn("left out: %v", err)
+			continue
+		}
+		s.Snaps = append(s.Snaps, n)
+	}
+	if len(s.Snaps) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoProfiles, strings.Join(s.Warnings, "; "))
+	}
+	s.order()
+	if covariates != nil {
+		if err := s.join(covariates); err != nil {
+			return nil, err
+		}
+	}
+	s.finish()
+	t.Started, t.Ended = s.Snaps[0].Time, s.Snaps[len(s.Snaps)-1].Time
+	return s.Diagnose(o), nil
+}
+
+// order sorts snapshots by the times inside the profiles; profiles without one keep the order they were given in.
+func (s *Series) order() {
+	for _, n := range s.Snaps {
+		if n.Time.IsZero() {
+			s.warn("%s has no time inside: the profiles are taken in the order given", n.Heap)
+			for i, m := range s.Snaps {
+				m.Time = time.Unix(int64(i), 0)
+			}
+			break
+		}
+	}
+	byTime := func(a, b *Snapshot) int { return a.Time.Compare(b.Time) }
+	if !slices.IsSortedFunc(s.Snaps, byTime) {
+		s.warn("the profiles were not given in the order of the times inside them; that order is used")
+		slices.SortStableFunc(s.Snaps, byTime)
+	}
+	for i, n := range s.Snaps {
+		n.Seq = i + 1
+	}
+}
+
+// csvFields are the columns of a covariates file, by the JSON names of record.Covariates.
+var csvFields = map[string]func(*record.Covariates) *int64{
+	"files_listed":    func(c *record.Covariates) *int64 { return &c.FilesListed },
+	"files_done":      func(c *record.Covariates) *int64 { return &c.FilesDone },
+	"distinct":        func(c *record.Covariates) *int64 { return &c.Distinct },
+	"bytes_done":      func(c *record.Covariates) *int64 { return &c.BytesDone },
+	"pages":           func(c *record.Covariates) *int64 { return &c.Pages },
+	"folders":         func(c *record.Covariates) *int64 { return &c.Folders },
+	"requests":        func(c *record.Covariates) *int64 { return &c.Requests },
+	"failed":          func(c *record.Covariates) *int64 { return &c.Failed },
+	"backlog":         func(c *record.Covariates) *int64 { return &c.Backlog },
+	"in_flight":       func(c *record.Covariates) *int64 { return &c.InFlight },
+	"bytes_in_flight": func(c *record.Covariates) *int64 { return &c.BytesInFlight },
+	"conns_open":      func(c *record.Covariates) *int64 { return &c.ConnsOpen },
+	"conns_idle":      func(c *record.Covariates) *int64 { return &c.ConnsIdle },
+}
+
+// join reads the covariates and gives each snapshot those of its file, or else of the nearest time.
+func (s *Series) join(r io.Reader) error {
+	rows, err := readCovariates(r)
+	if err != nil {
+		return fmt.Errorf("covariates: %w", err)
+	}
+	for _, n := range s.Snaps {
+		best := -1
+		for i, row := range rows {
+			switch {
+			case row.file != "" && row.file == filepath.Base(n.Heap):
+				best = i
+			case row.file == "" && (best < 0 || row.time.Sub(n.Time).Abs() < rows[best].time.Sub(n.Time).Abs()):
+				best = i
+			}
+		}
+		if best < 0 {
+			s.warn("%s has no row in the covariates", n.Heap)
+			continue
+		}
+		c := rows[best].Covariates
+		n.Covariates = &c
+		if rows[best].rest && c.InFlight == 0 && c.Backlog == 0 {
+			n.State = record.StateFloor
+		}
+	}
+	return nil
+}
+
+type covariateRow struct {
+	record.Covariates
+	file string
+	time time.Time
+	rest bool // the row says whether anything is under way
+}
+
+func readCovariates(r io.Reader) ([]covariateRow, error) {
+	cr := csv.NewReader(r)
+	cr.TrimLeadingSpace = true
+	head, err := cr.Read()
+	if err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	rest := slices.Contains(head, "in_flight")
+	if !slices.Contains(head, "file") && !slices.Contains(head, "time") {
+		return nil, errors.New(`line 1: need a column "file" or "time"`)
+	}
+	for _, h := range head {
+		if h != "file" && h != "time" && csvFields[h] == nil {
+			return nil, fmt.Errorf("line 1: unknown column %q", h)
+		}
+	}
+	var rows []covariateRow
+	for {
+		rec, err := cr.Read()
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		row := covariateRow{rest: rest}
+		for i, cell := range rec {
+			line, _ := cr.FieldPos(i)
+			switch head[i] {
+			case "file":
+				row.file = filepath.Base(cell)
+			case "time":
+				if row.time, err = time.Parse(time.RFC3339, cell); err != nil {
+					return nil, fmt.Errorf("line %d: time %q is not RFC 3339", line, cell)
+				}
+			default:
+				v, err := strconv.ParseFloat(cell, 64)
+				if err != nil {
+					return nil, fmt.Errorf("line %d: %s %q is not a number", line, head[i], cell)
+				}
+				*csvFields[head[i]](&row.Covariates) = int64(v)
+			}
+		}
+		rows = append(rows, row)
+	}
+}
+
+// ProfileFiles lists the files in a directory that look like profiles, by name.
+func ProfileFiles(dir string) ([]string, error) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range list {
+		name := e.Name()
+		if e.Type().IsRegular() && (strings.HasSuffix(name, ".pb.gz") || strings.HasSuffix(name, ".pprof") || strings.HasSuffix(name, ".pb") || strings.HasSuffix(name, ".prof")) {
+			out = append(out, filepath.Join(dir, name))
+		}
+	}
+	slices.SortFunc(out, cmp.Compare[string])
+	return out, nil
+}

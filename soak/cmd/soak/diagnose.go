@@ -1,0 +1,220 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"memsoak/profiles"
+	"memsoak/profiles/record"
+	"memsoak/soak/exitcode"
+	"memsoak/soak/internal/units"
+)
+
+// diagnoseOptions are the flags of soak diagnose.
+type diagnoseOptions struct {
+	profiles.Options
+	largest    string
+	covariates string
+	strict     bool
+	json       bool
+}
+
+func newDiagnoseCmd() *cobra.Command {
+	var o diagnoseOptions
+	c := &cobra.Command{
+		Use:   "diagnose DIR|FILE...",
+		Short: "Say what holds the memory, from recorded profiles",
+		Long: `Say what holds the memory, from recorded profiles.
+
+DIR is a run's directory (its verdicts are written again), a trial's directory, or a
+directory of plain Go heap profiles, such as /debug/pprof/heap gave them in production;
+FILE... are plain heap profiles. Plain profiles are put in the order of the times inside
+them. A CSV file beside them can say what the process was doing at each: a column "file"
+or "time" and any of files_done, distinct, bytes_done, in_flight, backlog ...; profiles
+with nothing in flight and no backlog count as floors.`,
+		Example: `  soak diagnose soak-results/latest
+  soak diagnose heap.*.pb.gz --covariates work.csv
+  soak diagnose --strict --json profiles/`,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error { return diagnose(c.OutOrStdout(), args, o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.Module, "module", "", "module path whose frames may be blamed (default: as recorded, or all that is no dependency)")
+	f.Int64Var(&o.PlannedFiles, "files", profiles.DefaultPlannedFiles, "planned number of files, by which findings are ranked")
+	f.StringVar(&o.largest, "largest-file", "5GiB", "largest file planned")
+	f.StringVar(&o.covariates, "covariates", "", "CSV of what the process was doing at each plain profile")
+	f.BoolVar(&o.strict, "strict", false, "exit with 3 when anything is inconclusive")
+	f.BoolVar(&o.json, "json", false, "print the verdict as JSON")
+	return c
+}
+
+func diagnose(out io.Writer, args []string, o diagnoseOptions) error {
+	size, err := units.ParseBytes(o.largest)
+	if err != nil || size <= 0 {
+		return exitcode.Usage(fmt.Errorf("--largest-file: %q is not a size such as 5GiB", o.largest))
+	}
+	if o.PlannedFiles < 1 {
+		return exitcode.Usage(errors.New("--files must be at least 1"))
+	}
+	o.LargestFile = size
+	isRun := len(args) == 1 && recorded(args[0], record.RunFile)
+	isTrial := len(args) == 1 && recorded(args[0], record.TrialFile)
+	switch {
+	case o.covariates != "" && (isRun || isTrial):
+		return exitcode.Usage(errors.New("--covariates goes with plain profiles; a recorded run has its own"))
+	case isRun:
+		return diagnoseRun(out, args[0], o)
+	}
+	v, err := oneVerdict(args, isTrial, o)
+	if err != nil {
+		return err
+	}
+	if err := show(out, o.json, v, func() { writeVerdict(out, v) }); err != nil {
+		return err
+	}
+	return strictly(o.strict, v.Headline == record.Inconclusive)
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+func recorded(dir, file string) bool {
+	_, err := os.Stat(filepath.Join(dir, file))
+	return err == nil
+}
+
+// oneVerdict judges a trial's directory, or plain profiles.
+func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict, error) {
+	if isTrial {
+		v, err := profiles.DiagnoseTrial(args[0], o.Options)
+		if err != nil {
+			return nil, err
+		}
+		return v, record.Write(filepath.Join(args[0], record.VerdictFile), v)
+	}
+	var files []string
+	for _, a := range args {
+		if !isDir(a) {
+			files = append(files, a)
+			continue
+		}
+		list, err := profiles.ProfileFiles(a)
+		if err != nil {
+			return nil, err
+		}
+		if len(list) == 0 {
+			return nil, exitcode.Usage(fmt.Errorf("%s has neither %s nor %s nor profiles (*.pb.gz, *.pprof)", a, record.RunFile, record.TrialFile))
+		}
+		files = append(files, list...)
+	}
+	var cov io.Reader
+	if o.covariates != "" {
+		f, err := os.Open(o.covariates)
+		if err != nil {
+			return nil, exitcode.Usage(err)
+		}
+		defer f.Close()
+		cov = f
+	}
+	return profiles.DiagnoseFiles(files, cov, o.Options)
+}
+
+// diagnoseRun judges a run and writes its verdicts again.
+func diagnoseRun(out io.Writer, dir string, o diagnoseOptions) error {
+	rv, err := profiles.DiagnoseRun(dir, o.Options)
+	if err != nil {
+		return err
+	}
+	if err := writeVerdicts(dir, rv); err != nil {
+		return err
+	}
+	bad := len(rv.Cells) == 0
+	for _, v := range rv.Cells {
+		bad = bad || v.Headline == record.Inconclusive
+	}
+	err = show(out, o.json, rv, func() {
+		for i := range rv.Cells {
+			v := &rv.Cells[i]
+			fmt.Fprintf(out, "%-44s %-12s %-12s peak RSS %s\n", v.Cell, v.Outcome, v.Headline, units.FormatBytes(v.Peak.RSS))
+		}
+		for _, a := range rv.Answer {
+			fmt.Fprintln(out, a)
+		}
+		for _, w := range rv.Warnings {
+			fmt.Fprintln(out, "warning:", w)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return strictly(o.strict, bad)
+}
+
+// writeVerdicts writes the run's verdict and those of its trials.
+func writeVerdicts(dir string, rv *record.RunVerdict) error {
+	for i := range rv.Cells {
+		v := &rv.Cells[i]
+		trial := filepath.Join(dir, "cells", v.Cell.Dir(), fmt.Sprintf("trial-%d", v.Trial))
+		if err := record.Write(filepath.Join(trial, record.VerdictFile), v); err != nil {
+			return err
+		}
+	}
+	return record.Write(filepath.Join(dir, record.VerdictFile), rv)
+}
+
+// show prints v as JSON, or calls text.
+func show(out io.Writer, asJSON bool, v any, text func()) error {
+	if !asJSON {
+		text()
+		return nil
+	}
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", " ")
+	return enc.Encode(v)
+}
+
+// strictly is the error of an inconclusive answer under --strict.
+func strictly(strict, inconclusive bool) error {
+	if strict && inconclusive {
+		return exitcode.Quiet(exitcode.Inconclusive, errors.New("inconclusive"))
+	}
+	return nil
+}
+
+// writeVerdict prints a trial's verdict for a person.
+func writeVerdict(out io.Writer, v *record.Verdict) {
+	fmt.Fprintf(out, "%s", strings.ToUpper(v.Headline.String()))
+	if v.Confidence > 0 {
+		fmt.Fprintf(out, " (confidence %.2f)", v.Confidence)
+	}
+	fmt.Fprintf(out, "\npeak: live heap %s, RSS %s\n", units.FormatBytes(v.Peak.HeapLive), units.FormatBytes(v.Peak.RSS))
+	for i, f := range v.Findings {
+		fmt.Fprintf(out, "\n%d. %s: %s\n", i+1, f.Class, f.Summary)
+		if f.Slope != nil {
+			fmt.Fprintf(out, "   %s bytes per %s (95 %%: %s to %s)\n", humanize.CommafWithDigits(f.Slope.Bytes, 3), f.Slope.Per,
+				humanize.CommafWithDigits(f.Slope.CI95[0], 3), humanize.CommafWithDigits(f.Slope.CI95[1], 3))
+		}
+		for _, e := range f.Evidence {
+			fmt.Fprintf(out, "   - %s\n", e)
+		}
+	}
+	if len(v.Findings) == 0 && len(v.TopAtPeak) > 0 {
+		fmt.Fprintln(out, "\nlargest sites at the peak:")
+		for _, t := range v.TopAtPeak[:min(5, len(v.TopAtPeak))] {
+			fmt.Fprintf(out, "  %10s  %s %s:%d\n", units.FormatBytes(t.Bytes), t.Site.Function, t.Site.File, t.Site.Line)
+		}
+	}
+	for _, w := range v.Warnings {
+		fmt.Fprintf(out, "warning: %s\n", w)
+	}
+}
