@@ -43,13 +43,15 @@ type ops interface {
 	enter(dir string, cmd *exec.Cmd) (done func(), err error)
 }
 
-// Open makes the cgroup of the run id, with a memory limit of node bytes when node is above 0.
-func Open(id string, node int64) (*Parent, error) {
+// Open makes the cgroup of the run id, with a memory limit of node bytes when node is above 0. It calls note with the
+// directory before it makes it, so that a kill in between leaves nothing unknown.
+func Open(id string, node int64, note func(dir string)) (*Parent, error) {
 	base, o, kind, err := locate()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	p := &Parent{kind: kind, dir: filepath.Join(base, prefix+id), ops: o}
+	note(p.dir)
 	if err := o.create(p.dir, node); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -151,13 +151,14 @@ func Parse(text []byte) (*Protocol, error) {
 	if err := yaml.UnmarshalWithOptions(text, p, yaml.Strict()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return p, nil
 }
 
-func (p *Protocol) check() error {
+// Check says what makes the protocol impossible to carry out, and fills in defaults.
+func (p *Protocol) Check() error {
 	if p.Name == "" {
 		return errors.New("it has no name")
 	}

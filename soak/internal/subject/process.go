@@ -34,6 +34,10 @@ type Options struct {
 	Group Cgroup
 	// Log takes the output, at most LogLimit bytes of its beginning and as many of its end.
 	Log string
+	// Temp is where the subject's own temporary directory is made; "" is the system's.
+	Temp string
+	// CPUs is the set of processors that the process may use ("0-1,3"); empty is all. Linux only.
+	CPUs string
 	// ReadyTimeout is how long the subject may take to answer; default 20 seconds.
 	ReadyTimeout time.Duration
 }
@@ -57,6 +61,7 @@ type Process struct {
 	cmd    *exec.Cmd
 	log    *boundedLog
 	dir    string
+	cpus   string
 	client *http.Client
 	exited chan struct{}
 	once   sync.Once
@@ -91,7 +96,7 @@ func start(s *Spec, o Options, wave map[string]string) (_ *Process, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "memsoak-subject-")
+	dir, err := os.MkdirTemp(o.Temp, "memsoak-subject-")
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +111,7 @@ func start(s *Spec, o Options, wave map[string]string) (_ *Process, err error) {
 			values[k] = v
 		}
 	}
-	p := &Process{Spec: s, Addr: addr, values: values, dir: dir, exited: make(chan struct{}), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
+	p := &Process{Spec: s, Addr: addr, values: values, dir: dir, cpus: o.CPUs, exited: make(chan struct{}), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
 	if err := p.expand(o); err != nil {
 		return nil, fmt.Errorf("subject %s: %w", s.Name, err)
 	}
@@ -173,7 +178,7 @@ func (p *Process) launch(g Cgroup) error {
 		}
 		defer done()
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := startOn(p.cpus, p.cmd); err != nil {
 		return err
 	}
 	go func() {

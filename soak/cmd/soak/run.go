@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"memsoak/profiles"
+	"memsoak/profiles/record"
+	"memsoak/soak"
+	"memsoak/soak/exitcode"
+	"memsoak/soak/internal/progress"
+	"memsoak/soak/internal/report"
+	"memsoak/soak/internal/units"
+)
+
+// runFlags are the flags of soak run as given; config lays them over the file and the defaults.
+type runFlags struct {
+	file, subject, ref, corpus, design, protocol, trials, cells, limit, node, shard, out string
+	axes, sets                                                                           []string
+	repeats                                                                              int
+	seed                                                                                 int64
+	budget, duration, every                                                              time.Duration
+	resume, dryRun, json, verbose                                                        bool
+	fakedrive                                                                            string
+}
+
+func newRunCmd() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a matrix of settings over a subject and record it",
+		Long: `Run a matrix of settings over a subject, one process per trial inside a memory cgroup of its own, and record heap
+profiles, samples and a verdict per trial, and a report of the run.
+
+Settings come from soak.yaml (-f), flags win over it. Without axes and cells the default matrix is run: workers 1, 3,
+10, 25, 50, GOMEMLIMIT off and 1800MiB, pool 4 and 40, as a star around 10 workers.
+
+It exits 0 once the trials are recorded, whatever they found: an OOM kill is a result. 'soak gate' passes or fails.`,
+		Example: `  soak run
+  soak run --axis workers=1,50 --axis gomemlimit=256MiB,1800MiB --design full --limit 2Gi
+  soak run --subject my.yaml --corpus deep --cells 'workers >= 10' --dry-run
+  soak run -f soak.yaml --resume --out soak-results/nightly`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runMatrix(cmd, &f) },
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&f.file, "file", "f", "", "soak.yaml with the configuration")
+	fl.StringVar(&f.subject, "subject", "", "subject's name or file (default migrator)")
+	fl.StringVar(&f.ref, "subject-ref", "", "git revision to build the subject from")
+	fl.StringVar(&f.corpus, "corpus", "", "preset or spec file of the free run's tree (default mixed)")
+	fl.StringArrayVar(&f.axes, "axis", nil, "an axis, name=v1,v2,...; may be repeated")
+	fl.StringArrayVar(&f.sets, "set", nil, "a fixed setting, name=value; may be repeated")
+	fl.StringVar(&f.design, "design", "", "star, full or pairs (default star)")
+	fl.StringVar(&f.cells, "cells", "", "only the cells for which this condition holds: 'workers >= 10 and pool == 4'")
+	fl.StringVar(&f.protocol, "protocol", "", "default, quick, passive or a file")
+	fl.StringVar(&f.trials, "trials", "", "kinds of trial per cell, comma-separated: attribution, speed, passive (default: the protocol's)")
+	fl.StringVar(&f.limit, "limit", "", "memory limit of the subject, or off (default 2Gi)")
+	fl.StringVar(&f.node, "node", "", "memory limit of the parent cgroup, as large as a node")
+	fl.IntVar(&f.repeats, "repeats", 0, "how often each cell is run, interleaved (default 1)")
+	fl.Int64Var(&f.seed, "seed", 0, "seed of work and order (default 1)")
+	fl.DurationVar(&f.budget, "budget", 0, "time for one attribution trial (default: the protocol's)")
+	fl.DurationVar(&f.duration, "duration", 0, "repeat the equal waves for so long in each attribution trial")
+	fl.DurationVar(&f.every, "every", time.Second, "time between samples")
+	fl.StringVar(&f.shard, "shard", "", "run only shard i/n of the cells; 'soak merge' joins the shards")
+	fl.StringVar(&f.out, "out", "", "directory of the run (default soak-results/<time>-<subject>)")
+	fl.BoolVar(&f.resume, "resume", false, "go on with the interrupted run in --out")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "print the plan and the estimated time, run nothing")
+	fl.BoolVar(&f.json, "json", false, "print progress as JSON, one event a line")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "print phases as well")
+	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")
+	return cmd
+}
+
+func runMatrix(cmd *cobra.Command, f *runFlags) error {
+	cfg, err := f.config()
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	shard, err := soak.ParseShard(f.shard)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	plan, err := soak.NewPlan(cfg, shard)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	if f.dryRun {
+		return printPlan(cmd.OutOrStdout(), plan, f.json)
+	}
+	dir, err := f.outDir(plan)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	r := &soak.Runner{
+		Plan: plan, Dir: dir, Resume: f.resume, Fakedrive: f.fakedrive, Every: f.every,
+		Judge:  func(dir string) (*record.Verdict, error) { return profiles.DiagnoseTrial(dir, profiles.Options{}) },
+		Events: f.events(cmd),
+	}
+	res, runErr := r.Run(cmd.Context())
+	if errors.Is(runErr, soak.ErrConfig) {
+		return exitcode.Usage(runErr)
+	}
+	if _, err := os.Stat(filepath.Join(res.Dir, record.RunFile)); err != nil {
+		return runErr
+	}
+	if f.out == "" {
+		link(dir)
+	}
+	if err := conclude(context.WithoutCancel(cmd.Context()), dir); err != nil {
+		runErr = errors.Join(runErr, err)
+	}
+	if !f.json {
+		sayWhere(cmd.OutOrStdout(), dir)
+	}
+	if res.Interrupted {
+		return fmt.Errorf("interrupted; what was recorded is in %s, --resume --out %s goes on with it", dir, dir)
+	}
+	return runErr
+}
+
+// events chooses how progress is shown.
+func (f *runFlags) events(cmd *cobra.Command) func(soak.Event) {
+	if f.json {
+		return progress.JSON(cmd.OutOrStdout())
+	}
+	return progress.Lines(cmd.OutOrStdout(), f.verbose)
+}
+
+// conclude writes the run's verdict and its reports.
+func conclude(ctx context.Context, dir string) error {
+	v, err := profiles.DiagnoseRun(dir, profiles.Options{})
+	if err == nil {
+		err = record.Write(filepath.Join(dir, record.VerdictFile), v)
+	}
+	return errors.Join(err, report.Generate(ctx, dir))
+}
+
+func sayWhere(w io.Writer, dir string) {
+	fmt.Fprintf(w, "\nreport: %s\n        %s\n", filepath.Join(dir, report.HTMLFile), filepath.Join(dir, report.MarkdownFile))
+	fmt.Fprintf(w, "flame graphs: make view   (or: soak view %s)\n", dir)
+}
+
+// config lays the flags over the file and the defaults.
+func (f *runFlags) config() (soak.Config, error) {
+	c := soak.DefaultConfig()
+	if f.file != "" {
+		var err error
+		if c, err = soak.LoadConfig(f.file); err != nil {
+			return c, err
+		}
+	}
+	for to, v := range map[*string]string{&c.Subject: f.subject, &c.SubjectRef: f.ref, &c.Corpus: f.corpus, (*string)(&c.Design): f.design, &c.Protocol: f.protocol, &c.Only: f.cells} {
+		if v != "" {
+			*to = v
+		}
+	}
+	for to, v := range map[*units.Bytes]string{&c.Limit: f.limit, &c.Node: f.node} {
+		if v == "" {
+			continue
+		}
+		n, err := units.ParseBytes(v)
+		if err != nil {
+			return c, err
+		}
+		*to = units.Bytes(n)
+	}
+	if f.repeats != 0 {
+		c.Repeats = f.repeats
+	}
+	if f.seed != 0 {
+		c.Seed = f.seed
+	}
+	if f.budget != 0 {
+		c.Budget = soak.Duration(f.budget)
+	}
+	if f.duration != 0 {
+		c.Duration = soak.Duration(f.duration)
+	}
+	if f.trials != "" {
+		c.Trials = nil
+		for _, k := range strings.Split(f.trials, ",") {
+			c.Trials = append(c.Trials, record.TrialKind(strings.TrimSpace(k)))
+		}
+	}
+	return c, f.settings(&c)
+}
+
+// settings reads --axis and --set. Flags of axes replace the file's axes.
+func (f *runFlags) settings(c *soak.Config) error {
+	if len(f.axes) > 0 {
+		c.Axes, c.Center = nil, nil
+	}
+	for _, a := range f.axes {
+		name, values, ok := strings.Cut(a, "=")
+		if !ok || name == "" || values == "" {
+			return fmt.Errorf("--axis %q: write name=value1,value2", a)
+		}
+		c.Axes = append(c.Axes, soak.Axis{Name: name, Values: strings.Split(values, ",")})
+	}
+	if len(c.Axes) == 0 && len(c.Cells) == 0 && f.file == "" && len(f.sets) == 0 && f.subject == "" {
+		c.Axes = soak.DefaultAxes()
+	}
+	for _, s := range f.sets {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("--set %q: write name=value", s)
+		}
+		if c.Set == nil {
+			c.Set = soak.Cell{}
+		}
+		c.Set[name] = value
+	}
+	return nil
+}
+
+// outDir is the run's directory.
+func (f *runFlags) outDir(p *soak.Plan) (string, error) {
+	if f.out != "" {
+		return filepath.Clean(f.out), nil
+	}
+	if f.resume {
+		return "", errors.New("--resume needs --out, the directory of the run to go on with")
+	}
+	return filepath.Join("soak-results", time.Now().Format("20060102-150405")+"-"+p.Subject.Name), nil
+}
+
+// link points soak-results/latest at dir. A file system without links is no reason to fail.
+func link(dir string) {
+	at := filepath.Join(filepath.Dir(dir), "latest")
+	tmp := at + ".new"
+	_ = os.Remove(tmp)
+	if os.Symlink(filepath.Base(dir), tmp) == nil {
+		_ = os.Rename(tmp, at)
+	}
+}
+
+// printPlan writes what a run would do.
+func printPlan(w io.Writer, p *soak.Plan, asJSON bool) error {
+	if asJSON {
+		type step struct {
+			Cell     soak.Cell         `json:"cell"`
+			Settings map[string]string `json:"settings"`
+			Kind     record.TrialKind  `json:"kind"`
+			Index    int               `json:"index"`
+			Seconds  float64           `json:"estimate_seconds"`
+		}
+		steps := []step{}
+		for _, s := range p.Trials {
+			steps = append(steps, step{s.Cell, s.Settings, s.Kind, s.Index, p.Estimate(s).Seconds()})
+		}
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", " ")
+		return enc.Encode(map[string]any{"subject": p.Subject.Name, "shard": p.Shard.String(), "trials": steps, "estimate_seconds": p.Total().Seconds()})
+	}
+	fmt.Fprintf(w, "%s: %d cells, %d trials, shard %s, about %s\n", p.Subject.Name, len(p.Cells), len(p.Trials), p.Shard, p.Total().Round(time.Second))
+	for _, s := range p.Trials {
+		fmt.Fprintf(w, "  %-12s %5.1fs  %s\n", s.Kind, p.Estimate(s).Seconds(), s.Cell)
+	}
+	for _, warn := range p.Warnings {
+		fmt.Fprintln(w, "warning:", warn)
+	}
+	return nil
+}

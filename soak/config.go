@@ -1,0 +1,231 @@
+package soak
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/gate"
+	"memsoak/soak/internal/fakes"
+	"memsoak/soak/internal/subject"
+	"memsoak/soak/internal/units"
+)
+
+// ErrConfig is returned, wrapped with the reason, for a configuration that can't be run.
+var ErrConfig = errors.New("configuration")
+
+// Config is soak.yaml. The zero value of each field has a default, see DefaultConfig.
+type Config struct {
+	// Subject is the name of a subject that comes with soak, or a subject file.
+	Subject string `yaml:"subject"`
+	// SubjectRef is a git revision from which the subject is built, in a worktree of its own.
+	SubjectRef string `yaml:"subject_ref,omitempty"`
+	// Corpus of free runs: a preset or a spec file.
+	Corpus string `yaml:"corpus"`
+
+	Axes   Axes   `yaml:"axes,omitempty"`
+	Design Design `yaml:"design"`
+	Center Cell   `yaml:"center,omitempty"`
+	// Cells are explicit cells, beside those of the design.
+	Cells []Cell `yaml:"cells,omitempty"`
+	// Only keeps the cells for which the condition over the settings holds: "workers >= 10 and pool == 4".
+	Only string `yaml:"only,omitempty"`
+	// Set has fixed settings.
+	Set Cell `yaml:"set,omitempty"`
+
+	// Limit is the memory limit of the subject, Node that of the parent cgroup; 0 is none.
+	Limit units.Bytes `yaml:"limit"`
+	Node  units.Bytes `yaml:"node,omitempty"`
+
+	Repeats int   `yaml:"repeats"`
+	Seed    int64 `yaml:"seed"`
+
+	// Protocol is a built-in protocol or a file. Trials, Budget and Duration override the protocol's own.
+	Protocol string             `yaml:"protocol"`
+	Trials   []record.TrialKind `yaml:"trials,omitempty"`
+	Budget   Duration           `yaml:"budget,omitempty"`
+	Duration Duration           `yaml:"duration,omitempty"`
+
+	Thresholds []gate.Threshold `yaml:"thresholds,omitempty"`
+}
+
+// Duration is a time.Duration that reads "8h" from YAML.
+type Duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Axes keep the order in which the file lists them.
+type Axes []Axis
+
+// UnmarshalYAML implements yaml.BytesUnmarshaler: a map of names to lists.
+func (a *Axes) UnmarshalYAML(text []byte) error {
+	var m yaml.MapSlice
+	if err := yaml.UnmarshalWithOptions(text, &m, yaml.UseOrderedMap()); err != nil {
+		return err
+	}
+	var values map[string][]scalar
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		return err
+	}
+	for _, item := range m {
+		name := fmt.Sprint(item.Key)
+		axis := Axis{Name: name}
+		for _, v := range values[name] {
+			axis.Values = append(axis.Values, string(v))
+		}
+		*a = append(*a, axis)
+	}
+	return nil
+}
+
+// scalar is any YAML scalar as it is written: off stays off and 010 stays 010.
+type scalar string
+
+// UnmarshalYAML implements yaml.BytesUnmarshaler.
+func (s *scalar) UnmarshalYAML(text []byte) error {
+	v := strings.TrimSpace(string(text))
+	if strings.HasPrefix(v, `"`) || strings.HasPrefix(v, "'") {
+		return yaml.Unmarshal(text, (*string)(s))
+	}
+	if strings.ContainsAny(v, "\n[{") {
+		return fmt.Errorf("want one value, have %q", v)
+	}
+	*s = scalar(v)
+	return nil
+}
+
+// DefaultConfig is what `soak run` does without flags and file: the default matrix of the first page of the README.
+func DefaultConfig() Config {
+	return Config{Subject: "migrator", Corpus: "mixed", Design: Star, Limit: 2 << 30, Repeats: 1, Seed: 1, Protocol: "default"}
+}
+
+// DefaultAxes is the matrix for a run that names no axes and no cells.
+func DefaultAxes() Axes {
+	return Axes{
+		{Name: "workers", Values: []string{"1", "3", "10", "25", "50"}},
+		{Name: "gomemlimit", Values: []string{"off", "1800MiB"}},
+		{Name: "pool", Values: []string{"4", "40"}},
+	}
+}
+
+// LoadConfig reads soak.yaml over the defaults. Errors of the YAML have line and column.
+func LoadConfig(path string) (Config, error) {
+	c := DefaultConfig()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict()); err != nil {
+		return c, fmt.Errorf("%w: %s: %w", ErrConfig, path, err)
+	}
+	return c, nil
+}
+
+// runnerSettings are the settings that the runner itself understands, with a check of their values. All others are
+// placeholders of the subject.
+var runnerSettings = map[string]func(string) error{
+	"gomemlimit":     checkGOMEMLIMIT,
+	"gogc":           checkGOGC,
+	"gomaxprocs":     checkAbove(1),
+	"memprofilerate": checkAbove(1),
+	"limit":          checkBytes,
+	"transport": func(v string) error {
+		if !slices.Contains([]string{fakes.HTTP, fakes.TLS, fakes.H2}, v) {
+			return fmt.Errorf("want http, tls or h2")
+		}
+		return nil
+	},
+	"corpus":       func(v string) error { _, err := loadCorpus(v); return err },
+	"drive_faults": checkFile,
+	"s3_faults":    checkFile,
+	"cpuset":       func(v string) error { _, err := subject.ParseCPUs(v); return err },
+}
+
+// commonSettings are defaults of settings that most subjects have.
+var commonSettings = map[string]string{"workers": "8", "discovery_workers": "4", "pool": "40"}
+
+// SettingNames lists the settings that a run over the subject understands.
+func SettingNames(s *subject.Spec) []string {
+	names := map[string]bool{}
+	for _, n := range s.SettingNames() {
+		names[n] = true
+	}
+	for n := range runnerSettings {
+		names[n] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// checkSetting says what is wrong with a setting of a run over the subject.
+func checkSetting(s *subject.Spec, name, value string) error {
+	if check, ok := runnerSettings[name]; ok {
+		if err := check(value); err != nil {
+			return fmt.Errorf("%w: %s=%s: %w", ErrConfig, name, value, err)
+		}
+		return nil
+	}
+	if slices.Contains(s.SettingNames(), name) {
+		return nil
+	}
+	return fmt.Errorf("%w: subject %s has no setting %q; known: %s", ErrConfig, s.Name, name, strings.Join(SettingNames(s), ", "))
+}
+
+// checkGOMEMLIMIT accepts what the Go runtime does: off, or a whole number with B, KiB, MiB, GiB or TiB.
+func checkGOMEMLIMIT(v string) error {
+	if v == "off" {
+		return nil
+	}
+	n := strings.TrimSuffix(v, "B")
+	if i := strings.IndexAny(n, "KMGT"); i > 0 && n[i+1:] == "i" && strings.HasSuffix(v, "B") {
+		n = n[:i]
+	}
+	if _, err := strconv.ParseUint(n, 10, 63); err != nil {
+		return fmt.Errorf("the Go runtime wants off or a whole number with KiB, MiB or GiB, such as 1800MiB")
+	}
+	return nil
+}
+
+func checkGOGC(v string) error {
+	if v == "off" {
+		return nil
+	}
+	return checkAbove(0)(v)
+}
+
+func checkAbove(least int64) func(string) error {
+	return func(v string) error {
+		if n, err := strconv.ParseInt(v, 10, 64); err != nil || n < least {
+			return fmt.Errorf("want a whole number of at least %d", least)
+		}
+		return nil
+	}
+}
+
+func checkBytes(v string) error {
+	_, err := units.ParseBytes(v)
+	return err
+}
+
+func checkFile(v string) error {
+	if v == "none" {
+		return nil
+	}
+	_, err := os.Stat(v)
+	return err
+}

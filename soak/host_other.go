@@ -1,0 +1,8 @@
+//go:build !linux
+
+package soak
+
+import "memsoak/profiles/record"
+
+// describeHost leaves the fields empty that only Linux fills in.
+func describeHost(*record.Host) {}

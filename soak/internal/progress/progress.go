@@ -1,0 +1,105 @@
+// Package progress shows the events of a run as they come: as lines for people and logs, or as JSON for programs.
+package progress
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"memsoak/profiles/record"
+	"memsoak/soak"
+	"memsoak/soak/internal/units"
+)
+
+// JSON returns a sink that writes each event as a line {"event": name, "time": ..., ...}.
+func JSON(w io.Writer) func(soak.Event) {
+	var mu sync.Mutex
+	return func(e soak.Event) {
+		b, err := json.Marshal(e)
+		if err != nil {
+			return
+		}
+		head := fmt.Sprintf(`{"event":%q,"time":%q`, e.EventName(), time.Now().UTC().Format(time.RFC3339Nano))
+		if len(b) > 2 {
+			head += ","
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(w, "%s%s\n", head, b[1:])
+	}
+}
+
+// Lines returns a sink that writes a line per trial begun and ended, and with verbose one per phase.
+func Lines(w io.Writer, verbose bool) func(soak.Event) {
+	var mu sync.Mutex
+	var begun time.Time
+	return func(e soak.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch e := e.(type) {
+		case soak.RunStarted:
+			begun = time.Now()
+			Plan(w, e)
+		case soak.TrialStarted:
+			fmt.Fprintf(w, "[%d/%d] %s  %s ...\n", e.N, e.Of, e.Cell, e.Kind)
+		case soak.PhaseChanged:
+			if verbose && !e.Phase.End.IsZero() {
+				fmt.Fprintf(w, "        %-18s %6.2fs\n", e.Phase.Name, e.Phase.End.Sub(e.Phase.Start).Seconds())
+			}
+		case soak.TrialEnded:
+			fmt.Fprintln(w, "        "+Ended(e)+remaining(e, begun))
+		case soak.Warned:
+			fmt.Fprintln(w, "warning:", e.Text)
+		}
+	}
+}
+
+// Plan writes what a run is about to do.
+func Plan(w io.Writer, e soak.RunStarted) {
+	limit := "none"
+	if e.Limit > 0 {
+		limit = units.FormatBytes(e.Limit)
+	}
+	fmt.Fprintf(w, "%s: %d cells, %d trials, %s design, protocol %s, corpus %s, limit %s (%s), about %s\n",
+		e.Subject, e.Cells, e.Trials, e.Design, e.Protocol, e.Corpus, limit, e.Isolated, e.Estimate.Round(time.Second))
+	for i, c := range e.Plan.Cells {
+		fmt.Fprintf(w, "  %3d. %s\n", i+1, c)
+	}
+	if e.Done > 0 {
+		fmt.Fprintf(w, "%d trials are done already\n", e.Done)
+	}
+	fmt.Fprintf(w, "recording into %s\n", e.Dir)
+}
+
+// Ended is a finished trial in one line: outcome, peak, what it did, headline.
+func Ended(e soak.TrialEnded) string {
+	outcome := string(e.Outcome)
+	if outcome == "" {
+		outcome = "cut short"
+	}
+	s := fmt.Sprintf("%s in %.1fs, peak RSS %s, cgroup %s", outcome, e.Seconds, units.FormatBytes(e.Peak.RSS), units.FormatBytes(e.Peak.Cgroup))
+	if e.Kind == record.Speed && e.Work.Seconds > 0 {
+		s += fmt.Sprintf(", %.0f files/s, %s/s", float64(e.Work.Files)/e.Work.Seconds, units.FormatBytes(int64(float64(e.Work.Bytes)/e.Work.Seconds)))
+	}
+	if e.Headline != "" && e.Kind != record.Speed {
+		s += ": " + string(e.Headline)
+	}
+	if e.Summary != "" && e.Kind != record.Speed {
+		s += " (" + e.Summary + ")"
+	}
+	if e.Outcome != record.OK && e.Reason != "" {
+		s += "; " + e.Reason
+	}
+	return s
+}
+
+// remaining says how long the rest will take at the pace so far.
+func remaining(e soak.TrialEnded, begun time.Time) string {
+	if e.N >= e.Of || begun.IsZero() {
+		return ""
+	}
+	left := time.Since(begun) / time.Duration(e.N) * time.Duration(e.Of-e.N)
+	return fmt.Sprintf("  [%s left]", left.Round(time.Second))
+}

@@ -1,0 +1,289 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/protocol"
+)
+
+// experiment takes the subject through the phases. Its context ends with the subject's process.
+func (t *trial) experiment(outer context.Context) error {
+	ctx, cancel := context.WithCancelCause(outer)
+	defer cancel(nil)
+	stop := context.AfterFunc(outer, func() { cancel(outer.Err()) })
+	defer stop()
+	finished := make(chan struct{})
+	defer close(finished)
+	go func() {
+		select {
+		case <-t.proc.Done():
+			cancel(errGone)
+		case <-finished:
+		}
+	}()
+	err := t.phases(ctx)
+	if outer.Err() != nil {
+		return outer.Err()
+	}
+	if errors.Is(err, errGone) || errors.Is(context.Cause(ctx), errGone) {
+		return t.why()
+	}
+	if err != nil {
+		return err
+	}
+	if t.ooms() > 0 { // a child of the subject was killed, or the subject in this very moment
+		return t.why()
+	}
+	if t.anyFail != "" {
+		return &ended{outcome: record.WaveFailed, reason: "a wave failed: " + t.anyFail}
+	}
+	return nil
+}
+
+func (t *trial) phases(ctx context.Context) error {
+	list := slices.Clone(t.Protocol.Of(t.Kind))
+	t.findM()
+	for i := range list {
+		ph := &list[i]
+		left := time.Duration(t.Protocol.Budget) - time.Since(t.begun)
+		if ph.Optional && left <= 0 {
+			t.rec.warn("phase %s was left out: the budget of %s was spent", ph.Name, time.Duration(t.Protocol.Budget))
+			continue
+		}
+		var err error
+		switch ph.Kind {
+		case protocol.Idle:
+			err = t.idle(ctx, ph, record.StateIdle)
+		case protocol.IdleAgain:
+			err = t.idle(ctx, ph, record.StateFloor)
+		case protocol.WarmUp:
+			if err = t.warmUp(ctx, ph); err == nil && t.Kind == record.Attribution {
+				t.fit(list[i+1:])
+			}
+		case protocol.Wave:
+			err = t.waves(ctx, ph)
+		case protocol.Hold:
+			err = t.hold(ctx, ph)
+		case protocol.Repeat:
+			err = t.repeat(ctx, ph)
+		case protocol.Folders:
+			err = t.fold(ctx, ph)
+		case protocol.Free:
+			err = t.free(ctx, ph)
+		}
+		if err == nil {
+			err = t.rec.failure()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open announces a phase; close records it.
+func (t *trial) open(name string, ph *protocol.Phase, j job) *record.Phase {
+	p := &record.Phase{Name: name, Kind: ph.Kind, Start: time.Now(), Files: j.files, FileSize: j.size, Folders: j.folders, Repeat: j.repeat}
+	t.watch.enter(name, ph.Kind)
+	if t.OnPhase != nil {
+		t.OnPhase(*p)
+	}
+	return p
+}
+
+func (t *trial) close(p *record.Phase) {
+	p.End = time.Now()
+	t.rec.phase(*p)
+	if t.OnPhase != nil {
+		t.OnPhase(*p)
+	}
+}
+
+// idle gives no work for a while, with snapshots spread over it. After the work it is where what grows with time shows.
+func (t *trial) idle(ctx context.Context, ph *protocol.Phase, state record.State) error {
+	p := t.open(ph.Name, ph, job{})
+	defer t.close(p)
+	pause := time.Duration(ph.For) / time.Duration(ph.Snapshots)
+	for i := range ph.Snapshots {
+		if i > 0 || state == record.StateIdle {
+			if err := sleep(ctx, pause); err != nil {
+				return err
+			}
+		}
+		if err := t.floor(ctx, ph.Name, state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do runs a job as a phase of its own, without a snapshot.
+func (t *trial) do(ctx context.Context, name string, ph *protocol.Phase, j job) (*record.Phase, error) {
+	p := t.open(name, ph, j)
+	defer t.close(p)
+	r, err := t.begin(ctx, j)
+	if err != nil {
+		return p, err
+	}
+	t.work[ph.Name] = j
+	before := t.sam.Covariates(ctx)
+	p.Failed, err = t.finishWave(ctx, r)
+	t.count(before, t.sam.Covariates(ctx), time.Since(r.begun))
+	return p, err
+}
+
+// count adds to the work done what the fakes saw between two readings.
+func (t *trial) count(before, after *record.Covariates, took time.Duration) {
+	if before == nil || after == nil {
+		return
+	}
+	t.rec.update(func(r *record.Trial) {
+		r.Work.Files += after.FilesDone - before.FilesDone
+		r.Work.Bytes += after.BytesDone - before.BytesDone
+		r.Work.Seconds += took.Seconds()
+	})
+}
+
+// warmUp fills the subject's pools and caches with work that is measured for its rate.
+func (t *trial) warmUp(ctx context.Context, ph *protocol.Phase) error {
+	if _, err := t.do(ctx, ph.Name, ph, t.filesJob(slices.Clone(ph.Files))); err != nil {
+		return err
+	}
+	if t.Kind != record.Attribution {
+		return nil
+	}
+	return t.floor(ctx, ph.Name, record.StateFloor)
+}
+
+// fit scales the phases to come so that they fit into the budget.
+func (t *trial) fit(rest []protocol.Phase) {
+	var work record.Work
+	t.rec.update(func(r *record.Trial) { work = r.Work })
+	if work.Seconds <= 0 {
+		return
+	}
+	// Small files cost by their number and large ones by their size: charge each half of the warm-up's time.
+	rate, throughput := 2*float64(work.Files)/work.Seconds, 2*float64(work.Bytes)/work.Seconds
+	t.scale = protocol.Scale(rest, t.m, rate, throughput, time.Duration(t.Protocol.Budget)-time.Since(t.begun))
+	if t.scale < 1 {
+		t.rec.warn("numbers of files were scaled to %.0f %% to fit into %s: the subject does about %.0f files/s", 100*t.scale, time.Duration(t.Protocol.Budget), rate)
+	}
+}
+
+// waves runs equal waves of fresh work, each followed by a floor, as many as the rule asks for.
+func (t *trial) waves(ctx context.Context, ph *protocol.Phase) error {
+	begun := time.Now()
+	for i := 1; ; i++ {
+		name := ph.Name
+		if ph.Times > 1 {
+			name = numbered(ph.Name, i)
+		}
+		if _, err := t.do(ctx, name, ph, t.filesJob(slices.Clone(ph.Files))); err != nil {
+			return err
+		}
+		if t.Kind == record.Attribution {
+			if err := t.floor(ctx, name, record.StateFloor); err != nil {
+				return err
+			}
+		}
+		switch {
+		case t.Duration > 0:
+			if time.Since(begun) >= t.Duration && i >= ph.Times {
+				return nil
+			}
+		case i < ph.Times:
+		case i >= ph.TimesMost || time.Since(t.begun) > time.Duration(t.Protocol.Budget) || !protocol.Undecided(t.floors):
+			return nil
+		}
+	}
+}
+
+// repeat gives an earlier phase's last work once more: what grows now does not grow with distinct items.
+func (t *trial) repeat(ctx context.Context, ph *protocol.Phase) error {
+	j, ok := t.work[ph.Of]
+	if !ok {
+		t.rec.warn("phase %s was left out: %s has not run", ph.Name, ph.Of)
+		return nil
+	}
+	j.repeat = true
+	for i := range ph.Times {
+		name := ph.Name
+		if ph.Times > 1 {
+			name = numbered(ph.Name, i+1)
+		}
+		if _, err := t.do(ctx, name, ph, j); err != nil {
+			return err
+		}
+		if t.Kind == record.Attribution {
+			if err := t.floor(ctx, name, record.StateFloor); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fold gives a tree of many folders without files.
+func (t *trial) fold(ctx context.Context, ph *protocol.Phase) error {
+	if _, err := t.do(ctx, ph.Name, ph, t.foldersJob(ph.FolderCount)); err != nil {
+		return err
+	}
+	return t.floor(ctx, ph.Name, record.StateFloor)
+}
+
+// free lets the subject copy the corpus, watched with light samples. When it may take so long only, the wave is broken
+// off then, which is no failure.
+func (t *trial) free(ctx context.Context, ph *protocol.Phase) error {
+	j := t.corpusJob()
+	p := t.open(ph.Name, ph, j)
+	defer t.close(p)
+	waveCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if ph.AtMost > 0 {
+		timer := time.AfterFunc(time.Duration(ph.AtMost), func() { cancel(errCutOff) })
+		defer timer.Stop()
+	}
+	before := t.sam.Covariates(ctx)
+	r, err := t.begin(waveCtx, j)
+	if err != nil {
+		return err
+	}
+	p.Files = r.root.Files
+	<-r.done
+	took := time.Since(r.begun)
+	t.count(before, t.sam.Covariates(ctx), took)
+	if r.err == errCutOff && ctx.Err() == nil {
+		t.rec.warn("phase %s was broken off after %s, its time", ph.Name, time.Duration(ph.AtMost))
+		return t.afterFree(ctx, ph)
+	}
+	if p.Failed, err = t.finishWave(ctx, r); err != nil {
+		return err
+	}
+	return t.afterFree(ctx, ph)
+}
+
+// afterFree takes a floor after an attribution trial's free run.
+func (t *trial) afterFree(ctx context.Context, ph *protocol.Phase) error {
+	if t.Kind != record.Attribution {
+		return nil
+	}
+	return t.floor(ctx, ph.Name, record.StateFloor)
+}
+
+// errCutOff is the cause of a wave's end when its time is up.
+var errCutOff = errors.New("the phase's time is up")
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

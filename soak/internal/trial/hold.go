@@ -1,0 +1,232 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"memsoak/fakedrive/fault"
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/protocol"
+)
+
+func numbered(name string, i int) string { return fmt.Sprintf("%s-%d", name, i) }
+
+// defaultM is how many transfers a subject is taken to run at once until a hold has counted them.
+const defaultM = 8
+
+// findM takes M from the subject's setting. Without such a setting the first hold finds it.
+func (t *trial) findM() {
+	t.m = defaultM
+	if n, err := strconv.Atoi(t.Settings[t.Subject.Concurrency]); err == nil && n > 0 {
+		t.m = n
+	}
+}
+
+// hold stops transfers at a point, takes a snapshot of the frozen subject, lets some go and takes another, as the
+// phase asks for, and then lets the wave end.
+func (t *trial) hold(ctx context.Context, ph *protocol.Phase) error {
+	n := ph.Held(t.m)
+	j := t.heldJob(ph, n)
+	p := t.open(ph.Name, ph, j)
+	defer t.close(p)
+	fake := t.fakes.S3
+	if ph.Point == fault.DownloadHeader || ph.Point == fault.DownloadBody {
+		fake = t.fakes.Drive
+	}
+	h, err := fake.Hold(ctx, fault.Hold{Point: ph.Point, Offset: int64(ph.Offset)})
+	if err != nil {
+		return fmt.Errorf("%w: hold: %w", ErrSetup, err)
+	}
+	t.work[ph.Name] = j
+	r, err := t.begin(ctx, j)
+	if err != nil {
+		return err
+	}
+	snapErr := t.frozen(ctx, fake, h, ph, r, n)
+	t.sam.Held.Store(nil)
+	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := fake.ReleaseAll(release); err != nil && snapErr == nil {
+		snapErr = fmt.Errorf("%w: release: %w", ErrSetup, err)
+	}
+	failed, err := t.finishWave(ctx, r)
+	p.Failed = failed
+	return errors.Join(err, snapErr)
+}
+
+// frozen takes the snapshots of a hold.
+func (t *trial) frozen(ctx context.Context, fake *fault.Client, h fault.HoldStatus, ph *protocol.Phase, r *running, want int) error {
+	status, err := t.reach(ctx, fake, h.ID, r, want)
+	if err != nil {
+		return err
+	}
+	if status.Waiting == 0 {
+		t.rec.warn("phase %s: no transfer ever reached %s", ph.Name, ph.Point)
+		return nil
+	}
+	if status.Waiting < want {
+		t.rec.warn("phase %s: %d transfers held, %d asked for", ph.Name, status.Waiting, want)
+	}
+	t.sam.Held.Store(&status)
+	if err := t.snapshot(ctx, ph.Name, ph.State(), 2); err != nil {
+		return err
+	}
+	for _, then := range ph.Then {
+		go_ := status.Waiting - min(status.Waiting, then.Of(t.m))
+		if go_ <= 0 {
+			continue
+		}
+		if _, err := fake.Release(ctx, h.ID, go_); err != nil {
+			return fmt.Errorf("%w: release: %w", ErrSetup, err)
+		}
+		if status, err = t.calm(ctx, fake, h.ID, r); err != nil {
+			return err
+		}
+		t.sam.Held.Store(&status)
+		if err := t.snapshot(ctx, ph.Name, ph.State(), 2); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reachTimeout bounds how long a held state may take to come about.
+const reachTimeout = 20 * time.Second
+
+// reach waits until want transfers are held and nothing moves any more. A subject that runs fewer at once comes to a
+// stop earlier, which Settle tells; so does one whose queue is bounded, before all is listed.
+func (t *trial) reach(ctx context.Context, fake *fault.Client, id int64, r *running, want int) (fault.HoldStatus, error) {
+	deadline := time.Now().Add(reachTimeout)
+	for !r.ended() {
+		status, err := fake.WaitArrived(ctx, id, want, time.Duration(t.Protocol.Settle))
+		if err != nil {
+			return status, t.cause(ctx, err)
+		}
+		if status.Waiting >= want || time.Now().After(deadline) {
+			break
+		}
+		still, err := t.still(ctx, time.Duration(t.Protocol.Settle))
+		if err != nil {
+			return status, err
+		}
+		if still {
+			break
+		}
+	}
+	return t.calm(ctx, fake, id, r)
+}
+
+// calmStep is the time between two looks at the fakes' counters when the end of movement is awaited.
+const calmStep = 15 * time.Millisecond
+
+// calm waits until the fakes see no byte, page or request move, and returns the hold's status then.
+func (t *trial) calm(ctx context.Context, fake *fault.Client, id int64, r *running) (fault.HoldStatus, error) {
+	deadline := time.Now().Add(reachTimeout)
+	for quiet := 0; quiet < 2 && !r.ended() && time.Now().Before(deadline); {
+		still, err := t.still(ctx, calmStep)
+		if err != nil {
+			return fault.HoldStatus{}, err
+		}
+		if still {
+			quiet++
+		} else {
+			quiet = 0
+		}
+	}
+	status, err := fake.WaitArrived(ctx, id, 0, 0)
+	if err != nil {
+		return status, t.cause(ctx, err)
+	}
+	return status, nil
+}
+
+// still says whether the fakes' counters are the same after the pause.
+func (t *trial) still(ctx context.Context, pause time.Duration) (bool, error) {
+	before, err := t.moved(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := sleep(ctx, pause); err != nil {
+		return false, err
+	}
+	after, err := t.moved(ctx)
+	return before == after, err
+}
+
+// movement is what changes while a subject works.
+type movement struct{ requests, bytes, listed, finished, conns int64 }
+
+func (t *trial) moved(ctx context.Context) (movement, error) {
+	var m movement
+	for _, c := range []*fault.Client{t.fakes.Drive, t.fakes.S3} {
+		v, err := c.Counters(ctx)
+		if err != nil {
+			return m, t.cause(ctx, err)
+		}
+		m.requests += v.Requests
+		m.bytes += v.Bytes
+		m.listed += v.FilesListed + v.FoldersListed
+		m.finished += v.Finished + v.Failed
+		m.conns += v.ConnsTotal
+	}
+	return m, nil
+}
+
+// cause prefers the reason why the context ended to what a call made of it.
+func (t *trial) cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %w", ErrSetup, err)
+}
+
+// floor brings the subject to rest: connections are counted first, then idle ones are closed, then two collections are
+// forced. Closing connections cures a leak of transports, so the count comes before.
+func (t *trial) floor(ctx context.Context, phase string, state record.State) error {
+	before := t.sam.Covariates(ctx)
+	for _, c := range []*fault.Client{t.fakes.Drive, t.fakes.S3} {
+		if _, err := c.CloseIdle(ctx); err != nil {
+			return t.cause(ctx, err)
+		}
+	}
+	if before != nil {
+		t.connsBefore = before.ConnsOpen
+		defer func() { t.connsBefore = 0 }()
+	}
+	return t.snapshot(ctx, phase, state, 2)
+}
+
+// snapshot forces the collections, reads everything and takes both profiles. A subject that doesn't answer pprof is no
+// error: the snapshot is recorded without profiles.
+func (t *trial) snapshot(ctx context.Context, phase string, state record.State, gc int) error {
+	t.watch.pause()
+	defer t.watch.resume()
+	s := record.Snapshot{Phase: phase, State: state}
+	for range gc {
+		if t.sam.Runtime(ctx, true) != nil {
+			s.ForcedGC++
+		}
+	}
+	heap, herr := t.sam.Profile(ctx, "heap")
+	s.Sample = t.sam.Read(ctx)
+	routines, rerr := t.sam.Profile(ctx, "goroutine")
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for _, err := range []error{herr, rerr} {
+		if err != nil {
+			t.rec.warn("snapshot in %s: %v", phase, err)
+		}
+	}
+	if s.Covariates != nil {
+		s.Covariates.ConnsBeforeClose = t.connsBefore
+	}
+	if state == record.StateFloor && s.Runtime != nil {
+		t.floors = append(t.floors, s.Runtime.HeapAlloc)
+	}
+	t.rec.snapshot(s, heap, routines)
+	return nil
+}

@@ -1,0 +1,45 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/protocol"
+)
+
+// runOnce is the trial of a one-shot subject: the process starts with its work, is sampled, and ends.
+func (t *trial) runOnce(ctx context.Context) error {
+	t.findM()
+	j := t.corpusJob()
+	root, err := t.fakes.Drive.Root(ctx, j.request)
+	if err != nil {
+		return fmt.Errorf("%w: make a tree: %w", ErrSetup, err)
+	}
+	if err := t.startSubject(ctx, map[string]string{"root": root.ID, "prefix": fmt.Sprintf("t%d-w1", t.Index)}); err != nil {
+		return err
+	}
+	t.sam.Waves.Add(1)
+	p := t.open(protocol.Free, &protocol.Phase{Name: protocol.Free, Kind: protocol.Free}, job{files: root.Files})
+	defer t.close(p)
+	begun := time.Now()
+	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(t.Protocol.WaveTimeout), errWaveTimeout)
+	defer cancel()
+	err = t.proc.Wave(limited, root.ID, "")
+	t.count(&record.Covariates{}, t.sam.Covariates(ctx), time.Since(begun))
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case t.ooms() > 0:
+		return t.why()
+	case errors.Is(context.Cause(limited), errWaveTimeout):
+		p.Failed = errWaveTimeout.Error()
+		return &ended{outcome: record.Timeout, reason: fmt.Sprintf("the command was not done after %s", time.Duration(t.Protocol.WaveTimeout))}
+	case err != nil:
+		p.Failed = err.Error()
+		return t.why()
+	}
+	return nil
+}

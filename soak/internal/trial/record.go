@@ -1,0 +1,247 @@
+package trial
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"memsoak/profiles/record"
+)
+
+// recorder writes a trial's directory. trial.json is rewritten at each phase, so that a killed runner leaves what it
+// had; the first failed write is remembered and ends the trial. It is safe for concurrent use.
+type recorder struct {
+	dir string
+
+	mu      sync.Mutex
+	trial   record.Trial
+	samples *os.File
+	buf     *bufio.Writer
+	lines   int64
+	thin    int64 // only each thin-th sample is written once the file is large
+	seq     int
+	err     error
+}
+
+func newRecorder(dir string, t record.Trial) (*recorder, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	for _, d := range []string{record.HeapDir, record.RoutineDir} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.Create(filepath.Join(dir, record.SamplesFile))
+	if err != nil {
+		return nil, err
+	}
+	r := &recorder{dir: dir, trial: t, samples: f, buf: bufio.NewWriter(f), thin: 1}
+	return r, nil
+}
+
+// fail remembers the first error of writing.
+func (r *recorder) fail(err error) {
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+}
+
+// failure is the first error of writing, nil when there was none.
+func (r *recorder) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// update changes the record under its lock.
+func (r *recorder) update(change func(*record.Trial)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.trial)
+}
+
+func (r *recorder) warn(format string, args ...any) {
+	r.update(func(t *record.Trial) { t.Warnings = append(t.Warnings, fmt.Sprintf(format, args...)) })
+}
+
+// phase appends a finished phase and saves the record.
+func (r *recorder) phase(p record.Phase) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trial.Phases = append(r.trial.Phases, p)
+	r.fail(r.buf.Flush())
+	r.fail(record.Write(filepath.Join(r.dir, record.TrialFile), r.trial))
+}
+
+// maxSamples is the number of lines of samples.jsonl after which only every second, later every fourth ... sample is
+// written: at one a second, about three hours of each density.
+const maxSamples = 10_000
+
+// sample writes a line of samples.jsonl and raises the peaks.
+func (r *recorder) sample(s record.Sample) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.peak(s)
+	r.lines++
+	if r.lines > maxSamples*r.thin {
+		r.thin *= 2
+	}
+	if r.lines%r.thin != 0 {
+		return
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	_, err = r.buf.Write(append(b, '\n'))
+	r.fail(err)
+	r.fail(r.buf.Flush()) // a kill of the runner must not lose the seconds before
+}
+
+func (r *recorder) peak(s record.Sample) {
+	p := &r.trial.Peak
+	if s.Process != nil {
+		p.RSS, p.Anon = max(p.RSS, s.Process.RSS), max(p.Anon, s.Process.Anon)
+	}
+	if s.Cgroup != nil {
+		p.Cgroup = max(p.Cgroup, s.Cgroup.Peak, s.Cgroup.Usage)
+	}
+}
+
+// usage raises the cgroup's peak by a reading of its usage alone.
+func (r *recorder) usage(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trial.Peak.Cgroup = max(r.trial.Peak.Cgroup, n)
+}
+
+// keep is how many snapshots of a state stay on disk; states not named keep all.
+var keep = map[record.State]int{record.StateHigh: 6, record.StatePress: 4, record.StateFree: 40}
+
+// maxFloors bounds the floors kept in a very long run: beyond it every second one is dropped.
+const maxFloors = 2000
+
+// snapshot writes the profiles, either of which may be nil, and appends the snapshot.
+func (r *recorder) snapshot(s record.Snapshot, heap, routines []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seq++
+	s.Seq = r.seq
+	name := fmt.Sprintf("%04d-%s.pb.gz", s.Seq, s.Phase)
+	for _, p := range []struct {
+		to   *string
+		dir  string
+		data []byte
+	}{{&s.Heap, record.HeapDir, heap}, {&s.Goroutine, record.RoutineDir, routines}} {
+		if p.data == nil {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(r.dir, p.dir, name), p.data, 0o644); err != nil {
+			r.fail(err)
+			continue
+		}
+		*p.to = p.dir + "/" + name
+	}
+	r.peak(s.Sample)
+	if s.Heap != "" {
+		if live, err := liveBytes(heap); err == nil {
+			r.trial.Peak.HeapLive = max(r.trial.Peak.HeapLive, live)
+		}
+	}
+	r.trial.Snapshots = append(r.trial.Snapshots, s)
+	r.forget(s.State)
+}
+
+// forget drops the oldest snapshot of a state of which enough are kept.
+func (r *recorder) forget(state record.State) {
+	limit, ok := keep[state]
+	if !ok {
+		if state != record.StateFloor {
+			return
+		}
+		limit = maxFloors
+	}
+	var of []int
+	for i, s := range r.trial.Snapshots {
+		if s.State == state {
+			of = append(of, i)
+		}
+	}
+	if len(of) <= limit {
+		return
+	}
+	drop := of[0]
+	if state == record.StateFloor { // keep the first: the whole length of the run matters
+		drop = of[len(of)/2]
+	}
+	s := r.trial.Snapshots[drop]
+	for _, f := range []string{s.Heap, s.Goroutine} {
+		if f != "" {
+			r.fail(os.Remove(filepath.Join(r.dir, filepath.FromSlash(f))))
+		}
+	}
+	r.trial.Snapshots = append(r.trial.Snapshots[:drop], r.trial.Snapshots[drop+1:]...)
+}
+
+// finish sets the outcome from how the trial ended and writes the record.
+func (r *recorder) finish(runErr error) (*record.Trial, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := &r.trial
+	t.Ended = time.Now()
+	var e *ended
+	switch {
+	case r.err != nil:
+		runErr = fmt.Errorf("record trial: %w", r.err)
+		t.Reason = runErr.Error()
+	case errors.As(runErr, &e):
+		t.Outcome, t.Reason = e.outcome, e.reason
+		if !e.notReady {
+			runErr = nil
+		}
+	case runErr != nil:
+		t.Reason = runErr.Error()
+		if errors.Is(runErr, context.Canceled) {
+			t.Reason = "interrupted"
+		}
+	default:
+		t.Outcome = record.OK
+	}
+	r.fail(r.buf.Flush())
+	r.fail(r.samples.Close())
+	r.fail(record.Write(filepath.Join(r.dir, record.TrialFile), *t))
+	if r.err != nil && runErr == nil {
+		runErr = fmt.Errorf("record trial: %w", r.err)
+	}
+	return t, runErr
+}
+
+// firstPanic finds in a log the line that says why a Go program died.
+func firstPanic(log string) string {
+	for _, mark := range []string{"panic: ", "fatal error: ", "runtime: "} {
+		if i := strings.Index(log, mark); i >= 0 {
+			line, _, _ := strings.Cut(log[i:], "\n")
+			return line
+		}
+	}
+	log = strings.TrimSpace(log)
+	if i := strings.LastIndexByte(log, '\n'); i >= 0 {
+		log = log[i+1:]
+	}
+	if len(log) > 200 {
+		log = log[:200] + "..."
+	}
+	if log == "" {
+		return "its log is empty"
+	}
+	return log
+}

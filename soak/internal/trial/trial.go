@@ -1,0 +1,327 @@
+// Package trial carries out one trial: it starts the fakes and the subject, takes the subject through the phases of
+// the protocol, records what it finds, and ends everything it began whatever happens. Which trials to run, and in
+// which order, is package soak's work; what the record means is package profiles'.
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/cgroup"
+	"memsoak/soak/internal/fakes"
+	"memsoak/soak/internal/protocol"
+	"memsoak/soak/internal/sampler"
+	"memsoak/soak/internal/subject"
+	"memsoak/soak/internal/units"
+)
+
+// Options say what to run and where to put the record.
+type Options struct {
+	// Dir is the trial's directory. It is made; what an earlier, unfinished try left in it is removed.
+	Dir      string
+	Kind     record.TrialKind
+	Cell     record.Cell
+	Settings map[string]string // axes and fixed settings, resolved
+	Index    int
+	Seed     int64
+
+	Subject  *subject.Spec
+	Protocol *protocol.Protocol
+	Fakes    fakes.Options // Transport, Dir and Bucket are set here
+	Corpus   Corpus
+	// Parent is where the subject's cgroup is made; nil runs without one, for the reason NoCgroup.
+	Parent   *cgroup.Parent
+	NodeSize int64
+	NoCgroup string
+	Limit    int64
+	// Temp is where temporary directories are made; "" is the system's.
+	Temp string
+	// Env is added to the environment of all processes.
+	Env []string
+	// Every is the time between samples; default a second. Below 0 nothing is sampled between phases.
+	Every time.Duration
+	// Duration repeats the equal waves until so long has passed; 0 runs the protocol once.
+	Duration time.Duration
+
+	// OnPhase and OnSample are told of progress, from several goroutines. Either may be nil.
+	OnPhase  func(record.Phase)
+	OnSample func(record.Sample)
+}
+
+// Corpus is what a free run copies: a preset's name or a spec.
+type Corpus struct {
+	Name string
+	Spec string // YAML; empty for a preset
+}
+
+// ErrSetup is returned, wrapped, when a trial could not begin for a reason that is not the subject's: the fakes, the
+// disk, the configuration.
+var ErrSetup = errors.New("trial could not be set up")
+
+// trial is a trial under way.
+type trial struct {
+	Options
+	rec     *recorder
+	temp    string
+	fakes   *fakes.Fakes
+	group   *cgroup.Group
+	proc    *subject.Process
+	sam     *sampler.Sampler
+	watch   *watcher
+	begun   time.Time
+	m       int // transfers the subject runs at once
+	scale   float64
+	work    map[string]job // the last job of each phase, for repeats
+	gen     uint64
+	failed  int // waves in a row
+	anyFail string
+	floors  []int64 // live heap at the floors
+	// connsBefore is the number of open connections before a floor closed the idle ones.
+	connsBefore int64
+}
+
+// stopGrace is how long a subject has to end by itself once its trial is over.
+const stopGrace = time.Second
+
+// Run carries out a trial and returns its record, which is in the trial's directory as well. The error is nil for
+// every outcome that says something about the subject; it is not for a cancelled ctx, a full disk and ErrSetup. The
+// record is never nil.
+func Run(ctx context.Context, o Options) (*record.Trial, error) {
+	if o.Every == 0 {
+		o.Every = time.Second
+	}
+	t := &trial{Options: o, begun: time.Now(), scale: 1, work: map[string]job{}}
+	t.gen = uint64(o.Seed)*1_000_000 + uint64(o.Index)*10_000
+	rec, err := newRecorder(o.Dir, record.Trial{
+		Schema: record.TrialSchema, Kind: o.Kind, Cell: o.Cell, Settings: o.Settings, Index: o.Index, Seed: o.Seed,
+		Started: t.begun, GOMAXPROCS: t.gomaxprocs(), SampleRate: t.sampleRate(),
+	})
+	if err != nil {
+		return &record.Trial{}, fmt.Errorf("%w: %w", ErrSetup, err)
+	}
+	t.rec = rec
+	runErr := t.run(ctx)
+	t.cleanup()
+	return rec.finish(runErr)
+}
+
+func (t *trial) run(ctx context.Context) error {
+	if err := t.setUp(ctx); err != nil {
+		return err
+	}
+	if t.Subject.Wave.Exit {
+		return t.runOnce(ctx)
+	}
+	if err := t.startSubject(ctx, nil); err != nil {
+		return err
+	}
+	return t.experiment(ctx)
+}
+
+// setUp starts the fakes and makes the cgroup.
+func (t *trial) setUp(ctx context.Context) (err error) {
+	if t.temp, err = os.MkdirTemp(t.Temp, "memsoak-trial-"); err != nil {
+		return fmt.Errorf("%w: %w", ErrSetup, err)
+	}
+	fo := t.Fakes
+	fo.Dir, fo.Env, fo.Bucket = t.temp, append(fo.Env, t.Env...), bucket
+	if v := t.Settings["transport"]; v != "" {
+		fo.Transport = v
+	}
+	if v := t.Settings["drive_faults"]; v != "" && v != "none" {
+		fo.DriveFaults = v
+	}
+	if v := t.Settings["s3_faults"]; v != "" && v != "none" {
+		fo.S3Faults = v
+	}
+	for _, p := range t.Subject.Placeholders() {
+		fo.Proxy = fo.Proxy || p == "proxy_url"
+	}
+	if t.fakes, err = fakes.Start(ctx, fo); err != nil {
+		return fmt.Errorf("%w: %w", ErrSetup, err)
+	}
+	iso := record.Isolation{Kind: cgroup.None, Why: t.NoCgroup}
+	if t.Parent != nil {
+		name := fmt.Sprintf("%d-%d", os.Getpid(), t.begun.UnixNano())
+		if t.group, err = t.Parent.New(name, t.Limit); err != nil {
+			return fmt.Errorf("%w: %w", ErrSetup, err)
+		}
+		iso = record.Isolation{Kind: t.Parent.Kind(), Limit: t.Limit, NodeLimit: t.NodeSize}
+	}
+	t.rec.update(func(r *record.Trial) { r.Isolation = iso })
+	return nil
+}
+
+// bucket is where all subjects upload to.
+const bucket = "soak"
+
+// startSubject starts the process and the watcher. wave holds the placeholders of a one-shot subject.
+func (t *trial) startSubject(ctx context.Context, wave map[string]string) error {
+	values := maps.Clone(t.Settings)
+	if values == nil {
+		values = map[string]string{}
+	}
+	maps.Copy(values, map[string]string{
+		"drive_url": t.fakes.DriveURL(), "s3_url": t.fakes.S3URL(), "bucket": bucket,
+		"ca_file": t.fakes.CAFile, "proxy_url": t.fakes.DriveAddr.Proxy,
+	})
+	o := subject.Options{Values: values, Env: t.environment(), Temp: t.temp, Log: filepath.Join(t.Dir, record.LogFile), CPUs: t.Settings["cpuset"]}
+	if t.group != nil {
+		o.Group = t.group
+	}
+	proc, err := subject.Start(ctx, t.Subject, o, wave)
+	if err != nil {
+		if ctx.Err() == nil && t.ooms() > 0 {
+			return &ended{outcome: record.OOMKilled, reason: "killed by its memory limit before it was ready"}
+		}
+		if errors.Is(err, subject.ErrNotReady) && ctx.Err() == nil {
+			return &ended{outcome: record.Crashed, reason: err.Error(), notReady: true}
+		}
+		return fmt.Errorf("%w: %w", ErrSetup, err)
+	}
+	t.proc = proc
+	t.rec.update(func(r *record.Trial) { r.Subject = proc.Describe() })
+	t.sam = &sampler.Sampler{PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: t.fakes.Drive, S3: t.fakes.S3}
+	if t.group != nil {
+		t.sam.Cgroup = t.group
+	}
+	t.watch = startWatcher(t)
+	return nil
+}
+
+// environment is what sets the Go runtime from outside, so that no subject has to cooperate.
+func (t *trial) environment() []string {
+	env := append([]string(nil), t.Env...)
+	for setting, name := range map[string]string{"gomemlimit": "GOMEMLIMIT", "gogc": "GOGC", "gomaxprocs": "GOMAXPROCS"} {
+		if v := t.Settings[setting]; v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	if rate := t.sampleRate(); rate > 0 {
+		debug := "memprofilerate=" + strconv.FormatInt(rate, 10)
+		if outer := os.Getenv("GODEBUG"); outer != "" {
+			debug = outer + "," + debug
+		}
+		env = append(env, "GODEBUG="+debug)
+	}
+	if t.fakes.CAFile != "" {
+		env = append(env, "SSL_CERT_FILE="+t.fakes.CAFile)
+	}
+	return env
+}
+
+// sampleRate is the heap sampling rate set from outside, 0 for the subject's own.
+func (t *trial) sampleRate() int64 {
+	if v, err := strconv.ParseInt(t.Settings["memprofilerate"], 10, 64); err == nil {
+		return v
+	}
+	if t.Kind == record.Attribution {
+		return t.Protocol.MemProfileRate
+	}
+	return 0
+}
+
+func (t *trial) gomaxprocs() int {
+	if n, err := strconv.Atoi(t.Settings["gomaxprocs"]); err == nil && n > 0 {
+		return n
+	}
+	return runtime.NumCPU()
+}
+
+// ooms is how many processes the kernel killed for the subject's limit or the node's.
+func (t *trial) ooms() int64 {
+	if t.group == nil {
+		return 0
+	}
+	c, err := t.group.Read()
+	if err != nil {
+		return 0
+	}
+	n := c.OOMs
+	if t.NodeSize > 0 {
+		n = max(n, t.Parent.OOMKills())
+	}
+	return n
+}
+
+// cleanup ends what was started, in the order that lets nothing hang: subject, its cgroup, fakes, files.
+func (t *trial) cleanup() {
+	if t.watch != nil {
+		t.watch.stop()
+	}
+	if t.proc != nil {
+		t.rec.update(func(r *record.Trial) { r.Exit = t.proc.ExitState() }) // nil when we end it ourselves
+		t.proc.Stop(stopGrace)
+	}
+	if t.group != nil {
+		if err := t.group.Close(); err != nil {
+			t.rec.warn("the subject's cgroup could not be removed: %v", err)
+		}
+	}
+	if t.fakes != nil {
+		t.fakes.Stop()
+	}
+	if t.sam != nil {
+		if n := t.sam.Lost(); n > 0 {
+			t.rec.warn("%d readings of the subject failed", n)
+		}
+		t.sam.Close()
+	}
+	os.RemoveAll(t.temp)
+}
+
+// ended is how the subject ended a trial before its last phase.
+type ended struct {
+	outcome  record.Outcome
+	reason   string
+	notReady bool
+}
+
+func (e *ended) Error() string { return string(e.outcome) + ": " + e.reason }
+
+// errGone is the cause of a phase's context when the subject's process has ended.
+var errGone = errors.New("the subject's process has ended")
+
+// why turns the end of the subject's process into an outcome.
+func (t *trial) why() *ended {
+	if n := t.ooms(); n > 0 {
+		node := t.NodeSize > 0 && t.groupOOMs() == 0
+		oom := record.OOM{Time: time.Now(), Limit: t.Limit, Kills: n, Node: node}
+		what := "its limit of " + units.FormatBytes(t.Limit)
+		if node {
+			oom.Limit, what = t.NodeSize, "the node's "+units.FormatBytes(t.NodeSize)
+		}
+		if c := t.sam.Covariates(context.Background()); c != nil {
+			oom.FilesDone = c.FilesDone
+		}
+		t.rec.update(func(r *record.Trial) { r.OOM = &oom })
+		return &ended{outcome: record.OOMKilled, reason: fmt.Sprintf("killed by %s after %d files", what, oom.FilesDone)}
+	}
+	exit := t.proc.ExitState()
+	switch {
+	case exit == nil:
+		return &ended{outcome: record.Crashed, reason: "it stopped answering"}
+	case exit.Signal == "killed" && t.group == nil:
+		return &ended{outcome: record.Crashed, reason: "killed from outside; without a cgroup the machine's own memory limit can't be told from a kill by hand"}
+	case exit.Signal != "":
+		return &ended{outcome: record.Crashed, reason: "ended by signal: " + exit.Signal}
+	default:
+		return &ended{outcome: record.Crashed, reason: fmt.Sprintf("exit code %d: %s", exit.Code, firstPanic(t.proc.LogTail(64<<10)))}
+	}
+}
+
+func (t *trial) groupOOMs() int64 {
+	c, err := t.group.Read()
+	if err != nil {
+		return 0
+	}
+	return c.OOMs
+}

@@ -1,0 +1,141 @@
+package trial
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/protocol"
+)
+
+// watcher samples once a second, and between the samples looks at the cgroup's usage alone, so that a profile is at
+// hand from shortly before a kill. All its readings stop while a snapshot is taken.
+type watcher struct {
+	t      *trial
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu    sync.Mutex // held while a snapshot or a sample is taken
+	phase string
+	kind  string
+	high  int64     // memory at the newest high-water profile
+	press time.Time // when the newest profile under pressure was taken
+}
+
+// The rules of profiles that nobody asked for. They make up the promise that the watcher never causes the kill it
+// watches for: it keeps off when what a profile takes isn't there.
+const (
+	lookEvery    = 100 * time.Millisecond
+	highStep     = 1.25             // a new high-water profile at so many times the memory of the one before
+	highMin      = 16 << 20         // and at least so many bytes more
+	pressShare   = 0.70             // of the limit, above which there is pressure
+	pressEvery   = time.Second      // between profiles under pressure
+	profileCost  = 6 << 20          // what a profile may take of the subject's memory
+	profileAtMax = 15 * time.Second // patience with a profile of a busy subject
+)
+
+func startWatcher(t *trial) *watcher {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watcher{t: t, cancel: cancel}
+	if t.Every > 0 {
+		w.done.Go(func() { w.sample(ctx) })
+	}
+	if t.group != nil && t.Every > 0 {
+		w.done.Go(func() { w.look(ctx) })
+	}
+	return w
+}
+
+// stop ends the readings and waits for the one under way.
+func (w *watcher) stop() {
+	w.cancel()
+	w.done.Wait()
+}
+
+func (w *watcher) pause()  { w.mu.Lock() }
+func (w *watcher) resume() { w.mu.Unlock() }
+
+func (w *watcher) enter(phase, kind string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.phase, w.kind = phase, kind
+}
+
+// sample takes a sample each Every.
+func (w *watcher) sample(ctx context.Context) {
+	tick := time.NewTicker(w.t.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		w.mu.Lock()
+		s := w.t.sam.Read(ctx)
+		s.PhaseName = w.phase
+		if ctx.Err() == nil {
+			w.t.rec.sample(s)
+		}
+		w.mu.Unlock()
+		if w.t.OnSample != nil && ctx.Err() == nil {
+			w.t.OnSample(s)
+		}
+	}
+}
+
+// look follows the cgroup's usage and takes profiles at new heights and near the limit.
+func (w *watcher) look(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		usage, err := w.t.group.Usage()
+		if err != nil {
+			continue
+		}
+		w.t.rec.usage(usage)
+		w.mu.Lock()
+		if state := w.worth(usage); state != "" {
+			w.profile(ctx, state, usage)
+		}
+		w.mu.Unlock()
+	}
+}
+
+// worth says whether usage calls for a profile, and of which state. Held and quiet phases have snapshots of their own.
+func (w *watcher) worth(usage int64) record.State {
+	limit := w.t.group.Limit()
+	if limit > 0 && limit-usage < profileCost {
+		return ""
+	}
+	if limit > 0 && float64(usage) > pressShare*float64(limit) && time.Since(w.press) >= pressEvery {
+		return record.StatePress
+	}
+	running := w.kind == protocol.Free || w.kind == protocol.WarmUp || w.kind == protocol.Wave
+	if running && float64(usage) > highStep*float64(w.high) && usage > w.high+highMin {
+		return record.StateHigh
+	}
+	return ""
+}
+
+// profile takes a profile without forcing a collection.
+func (w *watcher) profile(ctx context.Context, state record.State, usage int64) {
+	ctx, cancel := context.WithTimeout(ctx, profileAtMax)
+	defer cancel()
+	heap, err := w.t.sam.Profile(ctx, "heap")
+	if err != nil {
+		return
+	}
+	w.high = max(w.high, usage)
+	if state == record.StatePress {
+		w.press = time.Now()
+	}
+	s := record.Snapshot{Phase: w.phase, State: state, Sample: w.t.sam.Read(ctx)}
+	w.t.rec.snapshot(s, heap, nil)
+}
