@@ -1,0 +1,90 @@
+package fakedrive
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"memsoak/fakedrive/fault"
+	"memsoak/fakedrive/internal/resource"
+)
+
+const defaultChanges = "kind,nextPageToken,newStartPageToken,changes(kind,type,changeType,time,removed,fileId,driveId,file(" +
+	defaultFile + "),drive(" + defaultDrive + "))"
+
+// startPageToken serves changes.getStartPageToken.
+func (c *call) startPageToken() error {
+	if err := c.admit(fault.Request{}); err != nil {
+		return err
+	}
+	return c.value(map[string]string{
+		"kind": "drive#startPageToken", "startPageToken": strconv.FormatInt(c.store.NextChange(), 10),
+	}, "StartPageToken", "kind,startPageToken")
+}
+
+// listChanges serves changes.list. Its page tokens are the numbers of changes, as Drive's are.
+func (c *call) listChanges() error {
+	size, err := c.count("pageSize", defaultPage, maxPage, true)
+	if err != nil {
+		return err
+	}
+	m, err := c.mask("ChangeList", defaultChanges)
+	if err != nil {
+		return err
+	}
+	text := c.q.Get("pageToken")
+	if text == "" {
+		return errParam("pageToken", "required", "Required parameter: pageToken")
+	}
+	from, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return errInvalid("pageToken", err)
+	}
+	removed := c.q.Get("includeRemoved") != "false"
+	all, err := c.flag("includeItemsFromAllDrives")
+	if err != nil {
+		return err
+	}
+	if err := c.admit(fault.Request{Key: text}); err != nil {
+		return err
+	}
+	list, next, ok := c.store.Changes(from, size)
+	if !ok {
+		return errInvalid("pageToken", nil)
+	}
+	out := []any{}
+	enc := resource.NewEncoder(m.Field("changes").Field("file"), c.env())
+	driveID := c.q.Get("driveId")
+	for _, ch := range list {
+		if driveID != "" && ch.DriveID != driveID || driveID == "" && ch.DriveID != "" && !all || ch.Removed && !removed {
+			continue
+		}
+		v := map[string]any{"kind": "drive#change", "time": resource.FormatTime(ch.Time), "removed": ch.Removed,
+			"type": "file", "changeType": "file", "fileId": ch.FileID}
+		if ch.DriveID != "" {
+			v["driveId"] = ch.DriveID
+		}
+		switch {
+		case ch.IsDrive:
+			delete(v, "fileId")
+			v["type"], v["changeType"] = "drive", "drive"
+			if d, err := c.store.Drive(ch.FileID); err == nil {
+				v["drive"] = driveJSON(d)
+			}
+		case !ch.Removed:
+			f, err := c.store.Get(ch.FileID)
+			if err != nil {
+				v["removed"] = true
+				break
+			}
+			v["file"] = json.RawMessage(enc.Append(nil, f.File))
+		}
+		out = append(out, v)
+	}
+	reply := map[string]any{"kind": "drive#changeList", "changes": out}
+	if next == c.store.NextChange() {
+		reply["newStartPageToken"] = strconv.FormatInt(next, 10)
+	} else {
+		reply["nextPageToken"] = strconv.FormatInt(next, 10)
+	}
+	return c.value(reply, "ChangeList", defaultChanges)
+}

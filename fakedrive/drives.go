@@ -1,0 +1,103 @@
+package fakedrive
+
+import (
+	"net/http"
+	"time"
+
+	"memsoak/fakedrive/fault"
+	"memsoak/fakedrive/internal/query"
+	"memsoak/fakedrive/internal/resource"
+	"memsoak/fakedrive/internal/store"
+)
+
+const defaultDrive = "kind,id,name"
+
+// driveCapabilities are an organizer's.
+var driveCapabilities = func() map[string]bool {
+	m := map[string]bool{}
+	for name := range set(`canAddChildren canChangeCopyRequiresWriterPermissionRestriction canChangeDomainUsersOnlyRestriction
+		canChangeDownloadRestriction canChangeDriveBackground canChangeDriveMembersOnlyRestriction
+		canChangeSharingFoldersRequiresOrganizerPermissionRestriction canComment canCopy canDeleteChildren canDeleteDrive canDownload
+		canEdit canListChildren canManageMembers canReadRevisions canRename canRenameDrive canResetDriveRestrictions canShare
+		canTrashChildren`) {
+		m[name] = true
+	}
+	return m
+}()
+
+func driveJSON(d store.Drive) map[string]any {
+	return map[string]any{
+		"kind": "drive#drive", "id": d.ID, "name": d.Name, "hidden": d.Hidden, "createdTime": resource.FormatTime(d.Created),
+		"colorRgb": "#4986e7", "themeId": "abacus", "capabilities": driveCapabilities,
+		"restrictions": map[string]bool{
+			"adminManagedRestrictions": false, "copyRequiresWriterPermission": false, "domainUsersOnly": false, "driveMembersOnly": false,
+			"sharingFoldersRequiresOrganizerPermission": false,
+		},
+	}
+}
+
+func errDriveNotFound(id string) *apiError {
+	return &apiError{status: http.StatusNotFound, reason: "notFound", message: "Shared drive not found: " + id,
+		location: "driveId", locationType: "parameter"}
+}
+
+// getDrive serves drives.get.
+func (c *call) getDrive() error {
+	id := c.r.PathValue("id")
+	d, err := c.store.Drive(id)
+	if err != nil {
+		return errDriveNotFound(id)
+	}
+	if err := c.admit(fault.Request{Name: d.Name, Key: id}); err != nil {
+		return err
+	}
+	return c.value(driveJSON(d), "Drive", defaultDrive)
+}
+
+// listDrives serves drives.list.
+func (c *call) listDrives() error {
+	size, err := c.count("pageSize", 10, 100, false)
+	if err != nil {
+		return err
+	}
+	q, err := query.Parse(c.q.Get("q"), query.Drives)
+	if err != nil {
+		return errInvalid("q", err)
+	}
+	start := 0
+	identity := "drives\x00" + c.q.Get("q")
+	if token := c.q.Get("pageToken"); token != "" {
+		if err := c.pages.Open(token, identity, &start); err != nil {
+			return errInvalid("pageToken", err)
+		}
+	}
+	if err := c.admit(fault.Request{}); err != nil {
+		return err
+	}
+	reply := map[string]any{"kind": "drive#driveList"}
+	list := []any{}
+	for i, d := range c.store.Drives() {
+		if i < start || !q.Match(driveSubject{d}) {
+			continue
+		}
+		if len(list) == size {
+			if reply["nextPageToken"], err = c.pages.Seal(identity, i); err != nil {
+				return err
+			}
+			break
+		}
+		list = append(list, driveJSON(d))
+	}
+	reply["drives"] = list
+	return c.value(reply, "DriveList", "kind,nextPageToken,drives("+defaultDrive+")")
+}
+
+// driveSubject is a shared drive as the search language sees it: the user is its one member and organizer.
+type driveSubject struct{ d store.Drive }
+
+func (s driveSubject) Text(query.Field) string                     { return s.d.Name }
+func (s driveSubject) Time(query.Field) time.Time                  { return s.d.Created }
+func (s driveSubject) Flag(query.Field) bool                       { return s.d.Hidden }
+func (s driveSubject) Number(query.Field) int64                    { return 1 }
+func (s driveSubject) Member(query.Field, string) bool             { return false }
+func (s driveSubject) Property(query.Field, string) (string, bool) { return "", false }

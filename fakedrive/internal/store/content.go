@@ -1,0 +1,98 @@
+package store
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"io"
+	"sync"
+
+	"memsoak/fakedrive/corpus"
+	"memsoak/fakedrive/internal/resource"
+)
+
+// Export returns what an export of a document as a MIME type contains. The error is ErrNotFound.
+func (s *Store) Export(id, mime string) (resource.Content, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	id = s.Resolve(id)
+	src, n, inTree := s.locate(id)
+	e := s.entries[id]
+	switch {
+	case e != nil && e.gone:
+		return nil, ErrNotFound
+	case e != nil && e.f.Content != nil:
+		return e.f.Content, nil
+	case inTree:
+		t := s.tree(src)
+		return &treeContent{t, n, t.Item(n).ExportSize}, nil
+	}
+	return nil, ErrNotFound
+}
+
+// Alter gives a file another content of the same size, as somebody who edits it while it is copied would. The error is
+// ErrNotFound, for what has no content too.
+func (s *Store) Alter(id string) (Found, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.own(id)
+	if err != nil {
+		return Found{}, err
+	}
+	if e.f.Content == nil {
+		return Found{}, ErrNotFound
+	}
+	e.f.Content = &altered{Content: e.f.Content}
+	e.f.Modified = s.now()
+	e.f.Version++
+	e.f.HeadRevision = s.newID()
+	s.put(&e)
+	s.changed(&e, false)
+	return s.get(id)
+}
+
+// altered is a content with the bits of every byte inverted.
+type altered struct {
+	resource.Content
+	once sync.Once
+	sums corpus.Sums
+}
+
+// Sums reads the whole content, once.
+func (a *altered) Sums(corpus.Hashes) corpus.Sums {
+	a.once.Do(func() {
+		r, err := a.Open(0)
+		if err != nil {
+			return
+		}
+		defer r.Close()
+		m, s1, s2 := md5.New(), sha1.New(), sha256.New()
+		if _, err := io.Copy(io.MultiWriter(m, s1, s2), r); err != nil {
+			return
+		}
+		m.Sum(a.sums.MD5[:0])
+		s1.Sum(a.sums.SHA1[:0])
+		s2.Sum(a.sums.SHA256[:0])
+	})
+	return a.sums
+}
+
+func (a *altered) Open(offset int64) (io.ReadCloser, error) {
+	r, err := a.Content.Open(offset)
+	if err != nil {
+		return nil, err
+	}
+	return &inverted{r}, nil
+}
+
+type inverted struct{ r io.ReadCloser }
+
+func (i *inverted) Read(p []byte) (int, error) {
+	n, err := i.r.Read(p)
+	for k := range p[:n] {
+		p[k] ^= 0xff
+	}
+	return n, err
+}
+
+func (i *inverted) Close() error { return i.r.Close() }

@@ -1,0 +1,271 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"memsoak/fakedrive/corpus"
+	"memsoak/fakedrive/fault"
+	"memsoak/fakedrive/internal/resource"
+)
+
+// Ids that stand for others in requests.
+const (
+	RootAlias    = "root"
+	AppDataAlias = "appDataFolder"
+)
+
+// Ids of the roots that no tree provides.
+const (
+	plainRootID = "0AFakeDriveRootUk9PVA"
+	appDataID   = "0AFakeDriveAppDataUk9PVA"
+)
+
+// ErrNotFound says that there is no file of that id, or not any more.
+var ErrNotFound = errors.New("file not found")
+
+// Config is what a store starts with.
+type Config struct {
+	Control *fault.Control // takes the counts of listed and finished files
+	// Main is the tree of My Drive; nil starts with an empty one.
+	Main       *corpus.Spec
+	Generation uint64
+	Me         resource.User // used without a Main, which brings its own
+	Now        func() time.Time
+}
+
+// Drive is a shared drive.
+type Drive struct {
+	ID, Name string
+	Created  time.Time
+	Hidden   bool
+	src      *source // nil for one that a client made
+}
+
+// Store holds everything.
+type Store struct {
+	ctl    *fault.Control
+	now    func() time.Time
+	me     resource.User
+	rootID string
+	trees  *lru.Cache[corpus.Key, *corpus.Tree]
+
+	mu      sync.RWMutex
+	sources map[corpus.Key]*source
+	order   []corpus.Key // of sources, oldest first
+	drives  []*Drive
+	entries map[string]*entry
+	kids    map[string]*index // by parent
+	all     index
+	seq     uint64
+	bytes   int64 // of the contents in the overlay, revisions included
+	changes changeLog
+}
+
+// New makes a store.
+func New(c Config) (*Store, error) {
+	trees, err := lru.New[corpus.Key, *corpus.Tree](maxTrees)
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of trees: %w", err)
+	}
+	s := &Store{
+		ctl: c.Control, now: c.Now, me: c.Me, trees: trees,
+		sources: map[corpus.Key]*source{}, entries: map[string]*entry{}, kids: map[string]*index{},
+	}
+	created := s.now()
+	if c.Main == nil {
+		s.rootID = plainRootID
+		s.put(&entry{f: s.folder(plainRootID, "My Drive", created), ord: -1})
+	} else {
+		t, err := s.addTree(c.Main, c.Generation, true)
+		if err != nil {
+			return nil, err
+		}
+		s.rootID = t.RootID
+		s.me = s.tree(s.sources[s.order[0]]).Me()
+	}
+	app := s.folder(appDataID, "appDataFolder", created)
+	app.Space = AppDataAlias
+	s.put(&entry{f: app, ord: -1})
+	s.changes.reset()
+	return s, nil
+}
+
+func (s *Store) folder(id, name string, at time.Time) resource.File {
+	return resource.File{ID: id, Name: name, MimeType: resource.Folder, Created: at, Modified: at, Version: 1, Owner: &s.me}
+}
+
+// Me is the account that uses the Drive.
+func (s *Store) Me() resource.User { return s.me }
+
+// RootID is the id of My Drive.
+func (s *Store) RootID() string { return s.rootID }
+
+// Resolve turns an alias into the id it stands for.
+func (s *Store) Resolve(id string) string {
+	switch id {
+	case RootAlias:
+		return s.rootID
+	case AppDataAlias:
+		return appDataID
+	}
+	return id
+}
+
+// Found is a file and how it is accounted for.
+type Found struct {
+	*resource.File
+	Items   *fault.Items // nil for files of the overlay
+	Ordinal int64
+}
+
+// Listed notes that the file was sent in a page.
+func (f Found) Listed() {
+	if f.Items != nil {
+		f.Items.Listed(f.Ordinal)
+	}
+}
+
+// Done notes that the file was downloaded to its end.
+func (f Found) Done() {
+	if f.Items != nil {
+		f.Items.Done(f.Ordinal)
+	}
+}
+
+// Get returns the file of an id or an alias. The error is ErrNotFound.
+func (s *Store) Get(id string) (Found, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.get(s.Resolve(id))
+}
+
+func (s *Store) get(id string) (Found, error) {
+	if e := s.entries[id]; e != nil {
+		if e.gone {
+			return Found{}, ErrNotFound
+		}
+		f := e.f
+		f.Trashed = f.ExplicitlyTrashed || s.above(f.Parent).trashed
+		return e.found(&f), nil
+	}
+	src, n, ok := s.locate(id)
+	if !ok {
+		return Found{}, ErrNotFound
+	}
+	v := &view{}
+	f := v.fill(src, s.tree(src), n)
+	s.asRoot(src, n, f)
+	if src.folders > 0 {
+		a := s.above(f.Parent)
+		if a.gone {
+			return Found{}, ErrNotFound
+		}
+		f.Trashed = f.ExplicitlyTrashed || a.trashed
+	}
+	return Found{f, src.items, n}, nil
+}
+
+// asRoot makes the root of a tree what a root is in Drive.
+func (s *Store) asRoot(src *source, n int64, f *resource.File) {
+	switch {
+	case n != 0:
+	case src.main:
+		f.Name = "My Drive"
+	case src.driveID != "":
+		f.Name = "Drive" // real shared drives' root folders all bear this name
+	}
+}
+
+// locate finds a tree's item by its id. The caller holds the mutex, as of all that follow.
+func (s *Store) locate(id string) (*source, int64, bool) {
+	key, n, ok := corpus.ParseID(id)
+	if !ok {
+		return nil, 0, false
+	}
+	src := s.sources[key]
+	if src == nil || n < 0 || n >= src.n {
+		return nil, 0, false
+	}
+	return src, n, true
+}
+
+// fate is what the folders above a file decide for it.
+type fate struct{ trashed, gone bool }
+
+// above walks up from a folder: whether it or any folder above it is in the trash, or deleted.
+func (s *Store) above(id string) (a fate) {
+	for id != "" {
+		e := s.entries[id]
+		if e == nil {
+			src, n, ok := s.locate(id)
+			switch {
+			case !ok:
+				a.gone = true
+				return a
+			case src.folders == 0:
+				a.trashed = a.trashed || s.tree(src).Item(n).Trashed
+				return a
+			}
+			it := s.tree(src).Item(n)
+			a.trashed = a.trashed || it.ExplicitlyTrashed
+			if it.Parent < 0 {
+				return a
+			}
+			id = s.tree(src).ID(it.Parent)
+			continue
+		}
+		if e.gone {
+			a.gone = true
+			return a
+		}
+		a.trashed = a.trashed || e.f.ExplicitlyTrashed
+		id = e.f.Parent
+	}
+	return a
+}
+
+// Drives returns the shared drives, oldest first.
+func (s *Store) Drives() []Drive {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]Drive, len(s.drives))
+	for i, d := range s.drives {
+		out[i] = *d
+	}
+	return out
+}
+
+// Drive returns the shared drive of an id. The error is ErrNotFound.
+func (s *Store) Drive(id string) (Drive, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if i := slices.IndexFunc(s.drives, func(d *Drive) bool { return d.ID == id }); i >= 0 {
+		return *s.drives[i], nil
+	}
+	return Drive{}, ErrNotFound
+}
+
+// Usage returns the bytes that My Drive occupies, and those of them in the trash that clients put there.
+func (s *Store) Usage() (total, trash int64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	total = s.bytes
+	for _, src := range s.sources {
+		if src.main {
+			total += s.tree(src).Stats().Bytes
+		}
+	}
+	for _, r := range s.all.refs {
+		e := s.entries[r.id]
+		if n, ok := e.f.Size(); ok && !e.gone && e.f.DriveID == "" && e.f.ExplicitlyTrashed {
+			trash += n
+		}
+	}
+	return total, trash
+}

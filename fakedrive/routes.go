@@ -1,0 +1,96 @@
+package fakedrive
+
+import (
+	"net/http"
+	"strings"
+
+	"memsoak/fakedrive/fault"
+)
+
+// commonParams are the parameters that every method of Google's APIs takes.
+var commonParams = set(`$.xgafv access_token alt callback fields key oauth_token prettyPrint quotaUser uploadType upload_protocol
+	$alt $fields $prettyPrint $key $userProject userIp trace`)
+
+// Parameters by method, as the discovery document has them, with the deprecated ones that clients still send.
+var (
+	getParams  = set("acknowledgeAbuse includeLabels includePermissionsForView supportsAllDrives supportsTeamDrives")
+	listParams = set(`corpora corpus driveId includeItemsFromAllDrives includeLabels includePermissionsForView
+		includeTeamDriveItems orderBy pageSize pageToken q spaces supportsAllDrives supportsTeamDrives teamDriveId`)
+	driveParams   = set("pageSize pageToken q useDomainAdminAccess requestId allowItemDeletion")
+	changesParams = set(`driveId includeCorpusRemovals includeItemsFromAllDrives includeLabels includePermissionsForView includeRemoved
+		includeTeamDriveItems pageSize pageToken restrictToMyDrive spaces supportsAllDrives supportsTeamDrives teamDriveId`)
+	permissionParams = set(`emailMessage enforceExpansiveAccess enforceSingleParent includePermissionsForView moveToNewOwnersRoot
+		pageSize pageToken removeExpiration sendNotificationEmail supportsAllDrives supportsTeamDrives transferOwnership
+		useDomainAdminAccess`)
+	exportParams = set("mimeType")
+	linkParams   = set("id exportFormat export confirm resourcekey authuser")
+)
+
+func set(names string) map[string]bool {
+	m := map[string]bool{}
+	for _, n := range strings.Fields(names) {
+		m[n] = true
+	}
+	return m
+}
+
+// routes is everything that a client can ask for.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	add := func(pattern string, op fault.Op, params map[string]bool, h handlerFunc) {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.Handle(method+" "+path, s.route(op, params, h))
+	}
+	add("GET /drive/v3/about", OpAbout, nil, (*call).about)
+	add("GET /drive/v3/files", OpList, listParams, (*call).list)
+	add("GET /drive/v3/files/{id}", OpGet, getParams, (*call).get)
+	add("GET /drive/v3/files/{id}/export", OpExport, exportParams, (*call).export)
+	add("GET /drive/v3/files/{id}/permissions", OpPermissions, permissionParams, (*call).listPermissions)
+	add("GET /drive/v3/files/{id}/permissions/{permission}", OpPermissions, permissionParams, (*call).getPermission)
+	add("GET /drive/v3/files/{id}/listLabels", OpGet, set("maxResults pageToken"), (*call).listLabels)
+	add("GET /drive/v3/drives", OpDrives, driveParams, (*call).listDrives)
+	add("GET /drive/v3/drives/{id}", OpDrives, driveParams, (*call).getDrive)
+	add("GET /drive/v3/changes", OpChanges, changesParams, (*call).listChanges)
+	add("GET /drive/v3/changes/startPageToken", OpChanges, changesParams, (*call).startPageToken)
+	// The links of documents and files, on hosts of their own in the real Drive.
+	add("GET /feeds/download/documents/export/Export", OpExport, linkParams, (*call).exportLink)
+	add("GET /feeds/download/presentations/Export", OpExport, linkParams, (*call).exportLink)
+	add("GET /spreadsheets/export", OpExport, linkParams, (*call).exportLink)
+	add("GET /uc", OpDownload, linkParams, (*call).contentLink)
+	for _, path := range []string{"/token", "/oauth2/v4/token", "/o/oauth2/token"} {
+		mux.Handle("POST "+path, http.HandlerFunc(s.serveToken))
+	}
+	mux.HandleFunc("/", s.notUnderstood)
+	return override(mux)
+}
+
+// notUnderstood answers what no route takes.
+func (s *Server) notUnderstood(w http.ResponseWriter, r *http.Request) {
+	s.ctl.NotUnderstood(r, "no such method")
+	c := &call{Server: s, w: w, r: r, q: r.URL.Query()}
+	c.fail(&apiError{status: http.StatusNotFound, reason: "notFound", message: "Not Found"})
+}
+
+// maxForm bounds a query that comes as a form.
+const maxForm = 64 << 10
+
+// override lets clients send a GET with a long query as a POST with a form, as Google's libraries do.
+func override(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Header.Get("X-HTTP-Method-Override")
+		if method == "" || r.Method != http.MethodPost {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			if err := r.ParseForm(); err != nil {
+				http.Error(w, "the form cannot be read", http.StatusBadRequest)
+				return
+			}
+			r.URL.RawQuery = r.Form.Encode()
+		}
+		r.Method = strings.ToUpper(method)
+		next.ServeHTTP(w, r)
+	})
+}
