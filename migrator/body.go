@@ -1,0 +1,235 @@
+package migrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+var (
+	errStalled = errors.New("the source sent nothing for too long")
+	errSink    = errors.New("the sink neither read nor replied for too long")
+	errLonger  = errors.New("more bytes than were listed: the file has changed")
+)
+
+// body reads the content of one file as one stream, whatever happens to the connections: after a fault it is opened
+// again, by Range, where it broke. It holds no bytes.
+//
+// A transport may still read when its request has failed already; Close waits for such a read, and every later one
+// fails. So a body serves one request (or the parts of one upload, one after the other).
+type body struct {
+	c       *Copier
+	ctx     context.Context
+	content Content
+	// renew tells whoever waits for the sink that something moved.
+	watch *watchdog
+
+	cancel context.CancelFunc // ends a read in progress
+
+	mu     sync.Mutex
+	off    int64
+	rc     io.ReadCloser
+	opens  int
+	retry  retrier
+	err    error // why the stream ended, other than by io.EOF
+	closed bool
+}
+
+// newBody returns the content from offset on. watch may be nil.
+func (c *Copier) newBody(ctx context.Context, content Content, offset int64, watch *watchdog) *body {
+	ctx, cancel := context.WithCancel(ctx)
+	return &body{c: c, ctx: ctx, cancel: cancel, content: content, off: offset, watch: watch, retry: retrier{c: c}}
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return 0, io.ErrClosedPipe
+	}
+	b.watch.stop()
+	n, err := b.read(p)
+	b.watch.start()
+	return n, err
+}
+
+func (b *body) read(p []byte) (int, error) {
+	for {
+		if b.err != nil {
+			return 0, b.err
+		}
+		if b.content.Size >= 0 && b.off == b.content.Size && b.opens > 0 {
+			return 0, b.end()
+		}
+		n, err := b.once(p)
+		if n > 0 {
+			b.off += int64(n)
+			b.c.stats.Bytes.Add(int64(n))
+			b.retry = retrier{c: b.c}
+			if b.content.Size >= 0 && b.off > b.content.Size {
+				b.err = &Error{Op: "download", Object: b.content.ID, Reason: "changed", Class: BadDigest, Err: errLonger}
+				return 0, b.err
+			}
+			if err := b.c.bytes.Wait(b.ctx, n); err != nil {
+				b.err = err
+			}
+			return n, nil
+		}
+		if err == io.EOF && (b.content.Size < 0 || b.off == b.content.Size) {
+			return 0, b.end()
+		}
+		b.drop()
+		if err == io.EOF {
+			err = fmt.Errorf("the body ended after %d of %d bytes: %w", b.off, b.content.Size, io.ErrUnexpectedEOF)
+		}
+		if b.content.Export != "" && b.off > 0 {
+			b.err = err // an export can't be opened in its middle
+			return 0, err
+		}
+		if err := b.retry.again(b.ctx, err); err != nil {
+			b.err = err
+			return 0, err
+		}
+		b.c.stats.Reopened.Add(1)
+	}
+}
+
+// once reads from the open stream, which it opens where there is none.
+func (b *body) once(p []byte) (int, error) {
+	if b.rc == nil {
+		if err := b.open(); err != nil {
+			return 0, err
+		}
+	}
+	for {
+		n, err := b.rc.Read(p)
+		if n > 0 || err != nil || len(p) == 0 {
+			return n, err
+		}
+	}
+}
+
+func (b *body) open() error {
+	return b.c.source(b.ctx, func() error {
+		rc, err := openWatched(b.ctx, b.c.src, b.content, b.off, b.c.cfg.IdleTimeout)
+		if err != nil {
+			return err
+		}
+		b.rc = rc
+		b.opens++
+		return nil
+	})
+}
+
+// end checks that the stream ends where it should.
+func (b *body) end() error {
+	if b.content.Size >= 0 && b.rc != nil {
+		var one [1]byte
+		if n, _ := b.rc.Read(one[:]); n > 0 {
+			b.err = &Error{Op: "download", Object: b.content.ID, Reason: "changed", Class: BadDigest, Err: errLonger}
+			b.drop()
+			return b.err
+		}
+	}
+	b.drop()
+	b.err = io.EOF
+	return io.EOF
+}
+
+func (b *body) drop() {
+	if b.rc != nil {
+		b.rc.Close()
+		b.rc = nil
+	}
+}
+
+// failed is why the stream broke; nil when it didn't.
+func (b *body) failed() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == io.EOF {
+		return nil
+	}
+	return b.err
+}
+
+// Close ends the stream and waits for a read in progress.
+func (b *body) Close() error {
+	b.cancel()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.drop()
+	return nil
+}
+
+// watchdog cancels a context when nothing moved for a time. A nil watchdog does nothing.
+type watchdog struct {
+	d     time.Duration
+	timer *time.Timer
+}
+
+func newWatchdog(d time.Duration, fire func()) *watchdog {
+	return &watchdog{d: d, timer: time.AfterFunc(d, fire)}
+}
+
+func (w *watchdog) start() {
+	if w != nil {
+		w.timer.Reset(w.d)
+	}
+}
+
+func (w *watchdog) stop() {
+	if w != nil {
+		w.timer.Stop()
+	}
+}
+
+// openWatched opens content so that neither the reply nor any read waits longer than idle.
+func openWatched(ctx context.Context, src Source, content Content, off int64, idle time.Duration) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := newWatchdog(idle, func() { cancel(errStalled) })
+	rc, err := src.Open(ctx, content, off)
+	w.stop()
+	if err != nil {
+		err = stalled(ctx, err)
+		cancel(nil)
+		return nil, err
+	}
+	return &watchedBody{rc: rc, ctx: ctx, cancel: cancel, w: w}, nil
+}
+
+type watchedBody struct {
+	rc     io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	w      *watchdog
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.w.start()
+	n, err := b.rc.Read(p)
+	b.w.stop()
+	if err != nil && err != io.EOF {
+		err = stalled(b.ctx, err)
+	}
+	return n, err
+}
+
+func (b *watchedBody) Close() error {
+	b.w.stop()
+	b.cancel(nil)
+	return b.rc.Close()
+}
+
+// stalled replaces the error of a cancelled request by the watchdog's.
+func stalled(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errStalled) || errors.Is(cause, errSink) {
+		return &Error{Op: "wait", Object: "transfer", Reason: "stalled", Class: Transient, Err: cause}
+	}
+	return err
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"memsoak/migrator"
+	"memsoak/migrator/wire"
+)
+
+// job is one migration's record, written to its directory when it begins and when it ends.
+type job struct {
+	ID       string          `json:"id"`
+	Root     string          `json:"root"`
+	Bucket   string          `json:"bucket"`
+	Endpoint string          `json:"endpoint,omitempty"`
+	Prefix   string          `json:"prefix"`
+	State    string          `json:"state"` // running, done, failed, stopped
+	Error    string          `json:"error,omitempty"`
+	Started  time.Time       `json:"started"`
+	Finished *time.Time      `json:"finished,omitempty"`
+	Totals   migrator.Totals `json:"totals"`
+}
+
+// jobID is the same for the same work, so that the same command finds its queue again.
+func jobID(s *settings, root, prefix string) string {
+	h := sha256.New()
+	for _, v := range []string{s.wire.DriveEndpoint, s.wire.DriveID, root, s.wire.S3Endpoint, s.wire.Bucket, prefix} {
+		fmt.Fprintf(h, "%d %s\n", len(v), v)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// Files of a job's directory.
+const (
+	queueDir   = "queue"
+	jobFile    = "job.json"
+	parkedFile = "parked.ndjson" // of a job that is done; before, the queue has it
+)
+
+// runJob runs a migration in a directory of its own. A queue that an earlier run left there goes on. stop ends the
+// run gracefully. The returned job tells how it ended, whatever the error.
+func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engine, cfg migrator.Config, j job) (_ job, err error) {
+	q, resumed, err := wire.OpenQueue(filepath.Join(dir, queueDir))
+	if err != nil {
+		return j, err
+	}
+	defer func() {
+		if q != nil {
+			err = errors.Join(err, q.Close())
+		}
+	}()
+	j.State = "running"
+	if err := j.write(dir); err != nil {
+		return j, err
+	}
+	c, err := migrator.New(cfg, e.Source, e.Sink, q)
+	if err != nil {
+		return j, usageError{err}
+	}
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-stop:
+			c.Stop()
+		case <-done:
+		}
+	}()
+	err = c.Start(ctx, resumed)
+	if err == nil {
+		err = c.Run(ctx)
+	}
+	j.Totals, _ = q.Totals(ctx)
+	now := time.Now().UTC()
+	j.Finished = &now
+	switch {
+	case errors.Is(err, migrator.ErrStopped):
+		j.State = "stopped"
+	case err != nil:
+		j.State, j.Error = "failed", err.Error()
+	default:
+		j.State = "done"
+	}
+	if err == nil {
+		err = retire(dir, q)
+		q = nil
+	}
+	return j, errors.Join(err, j.write(dir))
+}
+
+// retire removes the queue of a finished job and keeps the list of what was left out.
+func retire(dir string, q wire.Queue) error {
+	if err := q.Close(); err != nil {
+		return err
+	}
+	err := os.Rename(filepath.Join(dir, queueDir, parkedFile), filepath.Join(dir, parkedFile))
+	if errors.Is(err, os.ErrNotExist) {
+		err = os.Remove(filepath.Join(dir, parkedFile))
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(dir, queueDir))
+}
+
+// write replaces the job's file at once.
+func (j *job) write(dir string) error {
+	b, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(dir, jobFile+".tmp")
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, jobFile))
+}
+
+// defaultStateDir is where jobs are kept when nobody says otherwise.
+func defaultStateDir() (string, error) {
+	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
+		return filepath.Join(d, "migrator"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", usageError{fmt.Errorf("no home directory: give --state-dir: %w", err)}
+	}
+	return filepath.Join(home, ".local", "state", "migrator"), nil
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"memsoak/migrator"
+	"memsoak/migrator/wire"
+)
+
+func newServeCmd() *cobra.Command {
+	s := newSettings()
+	var listen string
+	cmd := &cobra.Command{
+		Use:   "serve --bucket BUCKET [flags]",
+		Short: "Run migrations that are asked for over HTTP",
+		Long: "Serve POST /v1/migrations, GET /v1/migrations/{id}, /healthz, /metrics and /debug/pprof/.\n" +
+			"Without --state-dir, unfinished work is kept in a temporary folder and lost with the process.",
+		Example: "  migrator serve --listen 127.0.0.1:8080 --bucket archive --workers 16\n" +
+			"  curl -d '{\"root\":\"1AbCdEf\",\"prefix\":\"2026\"}' 'http://127.0.0.1:8080/v1/migrations?wait=true'",
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := s.load(c); err != nil {
+				return err
+			}
+			return s.runServe(c, listen)
+		},
+	}
+	s.addSides(cmd.Flags())
+	s.addWork(cmd.Flags())
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 chooses one")
+	return cmd
+}
+
+func (s *settings) runServe(c *cobra.Command, listen string) error {
+	check := s.copy
+	check.Root = "root"
+	if err := check.Validate(); err != nil {
+		return usageError{err}
+	}
+	e, err := wire.Open(c.Context(), s.wire)
+	if err != nil {
+		return usageError{err}
+	}
+	defer e.Close()
+	temporary := s.stateDir == ""
+	if temporary {
+		if s.stateDir, err = os.MkdirTemp("", "migrator-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(s.stateDir)
+	}
+	s.copy.Stats = &migrator.Stats{}
+	hard, cancel := hardStop(c.Context(), s.stopTimeout)
+	defer cancel()
+	v := &service{s: s, engine: e, hard: hard, stop: c.Context().Done(), jobs: map[string]*running{}}
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return usageError{err}
+	}
+	fmt.Fprintf(c.OutOrStdout(), "listening on http://%s\n", ln.Addr())
+	srv := &http.Server{Handler: v.handler(), ReadHeaderTimeout: 30 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ln) }()
+	select {
+	case err := <-done:
+		return err
+	case <-c.Context().Done():
+	}
+	v.wait()
+	ctx, cancel2 := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel2()
+	return srv.Shutdown(ctx)
+}
+
+// keepJobs is how many finished jobs GET /v1/migrations/{id} remembers.
+const keepJobs = 100
+
+// service runs migrations. Safe for concurrent use.
+type service struct {
+	s      *settings
+	engine *wire.Engine
+	hard   context.Context // ends work in progress
+	stop   <-chan struct{} // ends taking more work
+
+	mu    sync.Mutex
+	jobs  map[string]*running
+	order []string // ids of jobs, oldest first
+	group sync.WaitGroup
+}
+
+// running is a job and its end. job and err may be read after done is closed.
+type running struct {
+	done chan struct{}
+	job  job
+	err  error
+}
+
+func (v *service) wait() { v.group.Wait() }
+
+func (v *service) handler() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	m.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(v.s.copy.Stats), promhttp.HandlerOpts{}))
+	m.HandleFunc("/debug/pprof/", pprof.Index)
+	m.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	m.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	m.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	m.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	m.HandleFunc("POST /v1/migrations", v.post)
+	m.HandleFunc("GET /v1/migrations/{id}", v.get)
+	return m
+}
+
+// post starts a migration, or joins the one that is running for the same root and prefix.
+func (v *service) post(w http.ResponseWriter, req *http.Request) {
+	var in struct {
+		Root   string `json:"root"`
+		Prefix string `json:"prefix"`
+	}
+	d := json.NewDecoder(http.MaxBytesReader(w, req.Body, 64<<10))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		replyError(w, http.StatusBadRequest, fmt.Errorf("body: %w; want {\"root\":\"<folder id>\",\"prefix\":\"<key prefix>\"}", err))
+		return
+	}
+	cfg := v.s.copy
+	cfg.Root, cfg.Prefix = in.Root, in.Prefix
+	if err := cfg.Validate(); err != nil {
+		replyError(w, http.StatusBadRequest, err)
+		return
+	}
+	r, err := v.start(cfg)
+	if err != nil {
+		replyError(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	if wait, _ := strconv.ParseBool(req.URL.Query().Get("wait")); !wait {
+		reply(w, http.StatusAccepted, map[string]string{"id": jobID(v.s, in.Root, in.Prefix), "state": "running"})
+		return
+	}
+	select {
+	case <-r.done:
+	case <-req.Context().Done():
+		return // it goes on without who asked
+	}
+	switch {
+	case r.err != nil:
+		reply(w, http.StatusBadGateway, r.job)
+	case r.job.Totals.Failed > 0:
+		r.job.Error = fmt.Sprintf("%d files weren't copied", r.job.Totals.Failed)
+		reply(w, http.StatusInternalServerError, r.job)
+	default:
+		reply(w, http.StatusOK, r.job)
+	}
+}
+
+var errStopping = errors.New("stopping: no new migrations")
+
+func (v *service) start(cfg migrator.Config) (*running, error) {
+	id := jobID(v.s, cfg.Root, cfg.Prefix)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	select {
+	case <-v.stop:
+		return nil, errStopping
+	default:
+	}
+	if r := v.jobs[id]; r != nil {
+		select {
+		case <-r.done:
+		default:
+			return r, nil
+		}
+	}
+	dir := filepath.Join(v.s.stateDir, id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	r := &running{done: make(chan struct{}), job: job{ID: id, Root: cfg.Root, Bucket: v.s.wire.Bucket,
+		Endpoint: v.s.wire.S3Endpoint, Prefix: cfg.Prefix, State: "running", Started: time.Now().UTC()}}
+	v.remember(id, r)
+	v.group.Go(func() {
+		defer close(r.done)
+		r.job, r.err = runJob(v.hard, v.stop, dir, v.engine, cfg, r.job)
+		if r.err != nil {
+			r.job.State, r.job.Error = "failed", r.err.Error()
+			fmt.Fprintln(os.Stderr, "migrator:", r.err)
+		}
+	})
+	return r, nil
+}
+
+// remember keeps a job and forgets the oldest finished ones.
+func (v *service) remember(id string, r *running) {
+	if _, again := v.jobs[id]; !again {
+		v.order = append(v.order, id)
+	}
+	v.jobs[id] = r
+	for i := 0; len(v.order) > keepJobs && i < len(v.order); {
+		select {
+		case <-v.jobs[v.order[i]].done:
+			delete(v.jobs, v.order[i])
+			v.order = append(v.order[:i], v.order[i+1:]...)
+		default:
+			i++
+		}
+	}
+}
+
+func (v *service) get(w http.ResponseWriter, req *http.Request) {
+	id := req.PathValue("id")
+	v.mu.Lock()
+	r := v.jobs[id]
+	v.mu.Unlock()
+	if r == nil {
+		replyError(w, http.StatusNotFound, fmt.Errorf("no migration %q", id))
+		return
+	}
+	select {
+	case <-r.done:
+		reply(w, http.StatusOK, r.job)
+	default:
+		reply(w, http.StatusOK, map[string]string{"id": id, "state": "running"})
+	}
+}
+
+func reply(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // a client that is gone needs no answer
+}
+
+func replyError(w http.ResponseWriter, code int, err error) {
+	reply(w, code, map[string]string{"error": err.Error()})
+}
