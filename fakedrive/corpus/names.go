@@ -75,6 +75,9 @@ func (t *Tree) name(n int64, at place) string {
 // appendName appends the name of the item at a place, in the style of its group.
 func (t *Tree) appendName(b []byte, at place, group int) []byte {
 	h := content.Mix(t.key ^ uint64(at.index)<<1)
+	if at.isFolder {
+		h = content.Mix(h)
+	}
 	first, second := firstWords[h%uint64(len(firstWords))], secondWords[h>>32%uint64(len(secondWords))]
 	if len(t.shape.levels) > shortNamesFrom && at.isFolder {
 		// A deep tree's paths should break programs by their depth, not fill the memory of every program.

@@ -1,12 +1,23 @@
 package corpus
 
-import "memsoak/fakedrive/corpus/internal/content"
+import (
+	"math"
+
+	"memsoak/fakedrive/corpus/internal/content"
+)
 
 // permutation is a bijection of the numbers below n: i -> (factor x i + shift) mod n. It spreads neighbours evenly, so
 // that every part of a listing has its share of each kind and size.
 type permutation struct {
 	n                       int64
 	factor, shift, inverted uint64
+}
+
+// slopes are the fractions of n near which the factors lie, one for each salt: irrational numbers that are far from
+// small fractions, so that neighbours end up far apart, and far from each other, so that two permutations don't agree.
+var slopes = [...]float64{
+	math.Sqrt2 - 1, math.Sqrt(3) - 1, math.Phi - 1, math.Sqrt(6) - 2, math.Sqrt(7) - 2, math.Sqrt(11) - 3,
+	math.Sqrt(13) - 3, math.Sqrt(14) - 3,
 }
 
 // newPermutation draws a permutation of n numbers from a key and a salt. n is at most MaxFiles.
@@ -16,7 +27,8 @@ func newPermutation(n int64, key, salt uint64) permutation {
 	}
 	h := content.Mix(key + salt*0x9e3779b97f4a7c15)
 	m := uint64(n)
-	p := permutation{n: n, factor: m/3 + h%(m/3+1), shift: content.Mix(h) % m}
+	factor := uint64(slopes[salt%uint64(len(slopes))]*float64(m)) + h%(m/1000+1)
+	p := permutation{n: n, factor: factor, shift: content.Mix(h) % m}
 	for ; ; p.factor++ {
 		if inv, ok := modInverse(p.factor%m, m); ok {
 			p.factor, p.inverted = p.factor%m, inv
