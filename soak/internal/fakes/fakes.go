@@ -101,7 +101,7 @@ func Start(ctx context.Context, o Options) (_ *Fakes, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	driveArgs := []string{"serve", "--listen", "127.0.0.1:0"}
+	driveArgs := []string{"serve", "--corpus", "none", "--listen", "127.0.0.1:0"}
 	s3Args := []string{"fakes3", "serve", "--listen", "127.0.0.1:0", "--bucket", o.Bucket}
 	if o.Transport != HTTP && o.Transport != "" {
 		driveArgs = append(driveArgs, "--tls-listen", "127.0.0.1:0", "--ca-file", filepath.Join(o.Dir, "drive-ca.pem"))

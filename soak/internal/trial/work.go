@@ -72,21 +72,19 @@ func (t *trial) corpusJob() job {
 // filesSpec writes the corpus spec of groups of equal files in one folder.
 func filesSpec(groups []protocol.Group) string {
 	var total int64
+	var classes []string
 	for _, g := range groups {
 		total += g.Count
+		classes = append(classes, fmt.Sprintf("{share: %d, fixed: %d}", g.Count, int64(g.Size)))
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "name: wave\nfiles: %d\nsizes:\n", total)
-	for _, g := range groups {
-		fmt.Fprintf(&b, "  - {weight: %d, size: %d}\n", g.Count, int64(g.Size))
+	if len(classes) == 1 {
+		return fmt.Sprintf("files: %d\nsize: %d\n", total, int64(groups[0].Size))
 	}
-	return b.String()
+	return fmt.Sprintf("files: %d\nsize: {classes: [%s]}\n", total, strings.Join(classes, ", "))
 }
 
 // foldersSpec writes the corpus spec of n empty folders.
-func foldersSpec(n int64) string {
-	return fmt.Sprintf("name: folders\nfolders: %d\nfiles: 0\n", n)
-}
+func foldersSpec(n int64) string { return fmt.Sprintf("files: 0\nfolders: %d\n", n) }
 
 // running is a wave that the subject works on.
 type running struct {
