@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"memsoak/profiles/record"
 )
@@ -42,26 +45,78 @@ func DiagnoseTrial(dir string, o Options) (*record.Verdict, error) {
 	return s.Diagnose(o), nil
 }
 
-// DiagnoseRun judges every recorded trial of the run in dir, one at a time, and what follows for the run as a whole.
-// It writes nothing.
+// DiagnoseRun judges every recorded trial of the run in dir, and what follows for the run as a whole. It writes nothing.
+// Trials are read a few at a time, so the memory does not grow with the run. Speed trials are not judged: they give
+// the model their peaks.
 func DiagnoseRun(dir string, o Options) (*record.RunVerdict, error) {
+	rv, _, err := diagnoseRun(dir, o)
+	return rv, err
+}
+
+func diagnoseRun(dir string, o Options) (*record.RunVerdict, *evidenceOfRun, error) {
 	run, err := record.ReadRun(dir)
 	if err != nil {
-		return nil, fmt.Errorf("diagnose run: %w", err)
+		return nil, nil, fmt.Errorf("diagnose run: %w", err)
 	}
-	rv := &record.RunVerdict{Schema: record.RunVerdictSchema, Cells: []record.Verdict{}, Answer: []string{}, Warnings: []string{}}
-	for _, c := range run.Status {
-		for _, t := range c.Trials {
-			v, err := DiagnoseTrial(filepath.Join(dir, filepath.FromSlash(c.Dir), fmt.Sprintf("trial-%d", t.Index)), o)
-			switch {
-			case errors.Is(err, os.ErrNotExist) && t.Outcome == "":
-				rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s trial %d was not run", c.Cell, t.Index))
-			case err != nil:
-				rv.Warnings = append(rv.Warnings, err.Error())
-			default:
-				rv.Cells = append(rv.Cells, *v)
+	o = o.withDefaults()
+	rv := &record.RunVerdict{Schema: record.RunVerdictSchema, Cells: []record.Verdict{}, Warnings: []string{}}
+	e := &evidenceOfRun{}
+	for _, r := range readTrials(dir, run, o) {
+		switch {
+		case errors.Is(r.err, os.ErrNotExist) && r.status.Outcome == "":
+			rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s trial %d was not run", r.cell, r.status.Index))
+		case r.err != nil:
+			rv.Warnings = append(rv.Warnings, r.err.Error())
+		default:
+			e.rows = append(e.rows, r.evidence.rows...)
+			e.trials = append(e.trials, r.evidence.trials...)
+			if r.kind != record.Speed {
+				rv.Cells = append(rv.Cells, *r.verdict)
+			} else if r.verdict.Outcome != record.OK {
+				rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s: the speed trial ended as %s", r.cell, orUnknown(string(r.verdict.Outcome))))
 			}
 		}
 	}
-	return rv, nil
+	rv.Model = e.memoryModel()
+	if rv.Model != nil && run.Limit > 0 {
+		rv.Capacity = e.capacity(rv.Model, Plan{Limit: run.Limit, LargestFile: o.LargestFile, Files: o.PlannedFiles})
+	}
+	rv.Answer = answer(rv)
+	return rv, e, nil
+}
+
+// trialResult is a trial's share of a run's verdict.
+type trialResult struct {
+	cell     record.Cell
+	status   record.TrialStatus
+	kind     record.TrialKind
+	verdict  *record.Verdict
+	evidence evidenceOfRun
+	err      error
+}
+
+// readTrials judges the trials of a run, as many at once as there are CPUs but no more than maxAtOnce.
+func readTrials(dir string, run *record.Run, o Options) []*trialResult {
+	var all []*trialResult
+	var g errgroup.Group
+	g.SetLimit(min(maxAtOnce, runtime.GOMAXPROCS(0)))
+	for _, c := range run.Status {
+		for _, t := range c.Trials {
+			r := &trialResult{cell: c.Cell, status: t}
+			all = append(all, r)
+			path := filepath.Join(dir, filepath.FromSlash(c.Dir), fmt.Sprintf("trial-%d", t.Index))
+			g.Go(func() error {
+				s, err := ReadSeries(path, o)
+				if err != nil {
+					r.err = fmt.Errorf("%s: %w", path, err)
+					return nil
+				}
+				r.kind, r.verdict = s.Trial.Kind, s.Diagnose(o)
+				r.evidence.collect(s, r.verdict.Peak)
+				return nil
+			})
+		}
+	}
+	_ = g.Wait() // each result carries its own error
+	return all
 }

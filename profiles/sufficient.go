@@ -22,6 +22,10 @@ func (s *Series) sufficient() sufficiency {
 		d.warnings = append(d.warnings, "inconclusive: "+d.contradiction)
 		return d
 	}
+	if s.Trial.Kind == record.Speed {
+		d.warnings = append(d.warnings, "a speed trial is measured, not judged: it has no floors and no held states")
+		return d
+	}
 	floors, waves := s.floors(), s.wavesAtFloors()
 	held := len(s.where(record.StateReply, record.StateHeader, record.StateBody))
 	lack := func(format string, args ...any) { d.warnings = append(d.warnings, fmt.Sprintf(format, args...)) }

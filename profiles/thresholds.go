@@ -97,6 +97,24 @@ const (
 	// helperShare is the part of the growth that a caller of a shared helper has to cover to take the blame for it.
 	helperShare = 0.8
 
+	// modelFloor is the error of the memory model where there is little memory, in bytes: what comes and goes by itself.
+	// minModelRows is how many steered snapshots the model needs for its five terms.
+	modelFloor   = 128 << 10
+	minModelRows = 12
+
+	// collectorNeeds is resident heap over live heap from which a memory limit makes the collector thrash.
+	// limitHeadroom is the part of what the limit leaves to the Go heap that GOMEMLIMIT may take: it is no cap.
+	collectorNeeds = 1.15
+	limitHeadroom  = 0.93
+
+	// defaultOutside and defaultFactor stand in where a run has no readings of the process: a Go binary with both SDKs,
+	// and GOGC=100.
+	defaultOutside = 32 << 20
+	defaultFactor  = 2
+
+	// maxAtOnce bounds the memory of diagnosing a run: so many trials are in it at once.
+	maxAtOnce = 4
+
 	// minPassive is how many profiles a curve needs, passiveZ the Mann-Kendall z from which it rises (one in 200 by
 	// chance, and eight points that all rise reach 3.3), passiveGrowth the part of its last value that it has to have grown by, passiveTrust the most confidence that
 	// a curve alone earns.
