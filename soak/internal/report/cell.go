@@ -132,7 +132,7 @@ func (b cellBuilder) figures(v *cellView) {
 // profiles draws the flame graphs and groups the goroutines at the peak.
 func (b cellBuilder) profiles(v *cellView) {
 	rec, dir := v.Trial.Record, filepath.Join(b.run.Dir, filepath.FromSlash(v.Trial.Dir))
-	peak := peakSnapshot(rec)
+	peak := PeakSnapshot(rec)
 	if peak == nil {
 		return
 	}
@@ -196,7 +196,7 @@ func (b cellBuilder) snapshots(v *cellView) {
 		return
 	}
 	for _, s := range v.Trial.Record.Snapshots {
-		sv := snapshotView{Snapshot: s, Links: b.opt.SnapshotLinks(v.Trial.Dir, s)}
+		sv := snapshotView{Snapshot: s, Links: b.opt.SnapshotLinks(v.Trial, s)}
 		if s.Runtime != nil {
 			sv.Live = s.Runtime.HeapAlloc
 		}
@@ -217,8 +217,8 @@ func culprits(v *record.Verdict) map[string]bool {
 	return m
 }
 
-// peakSnapshot is the snapshot with a heap profile at which most was in use.
-func peakSnapshot(t *record.Trial) *record.Snapshot {
+// PeakSnapshot is the snapshot with a heap profile at which most was in use; nil when there is none.
+func PeakSnapshot(t *record.Trial) *record.Snapshot {
 	var best *record.Snapshot
 	use := func(s *record.Snapshot) int64 {
 		if s.Runtime == nil {

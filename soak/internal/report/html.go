@@ -47,6 +47,9 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"rss":      func(s string) string { return strings.ReplaceAll(s, "rss", "RSS") },
 }).ParseFS(assets, "assets/*.html"))
 
+// Style is the style sheet of the page, for pages that go with it.
+func Style() string { return asset("page.css") }
+
 func asset(name string) string {
 	b, err := assets.ReadFile(path.Join("assets", name))
 	if err != nil {

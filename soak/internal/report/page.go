@@ -23,8 +23,8 @@ type Options struct {
 	State    string
 	// Home is where the page's name links to; empty for none.
 	Home string
-	// SnapshotLinks are the places to go from a snapshot; nil for none. dir is the trial's, below the run.
-	SnapshotLinks func(dir string, s record.Snapshot) []Link
+	// SnapshotLinks are the places to go from a snapshot of a trial with a record; nil for none.
+	SnapshotLinks func(t *Trial, s record.Snapshot) []Link
 	// CellLinks are the places to go from a cell; nil for none.
 	CellLinks func(record.Cell) []Link
 }

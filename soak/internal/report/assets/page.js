@@ -131,7 +131,7 @@
     } catch {
       note.textContent = "not reachable";
     }
-    setTimeout(() => follow(live), 2000);
+    setTimeout(() => follow(live), 5000);
   }
 
   function start() { heatMap(); copyButtons(); }
