@@ -16,30 +16,30 @@ type body struct {
 	size    int64
 }
 
-// body returns the content of item n; ok is false for folders and shortcuts.
-func (t *Tree) body(n int64) (b body, ok bool) {
+// fill sets b to the content of item n; false means that n is a folder or shortcut and b is unchanged.
+func (t *Tree) fill(b *body, n int64) bool {
 	t.check(n)
 	if n == 0 {
-		return b, false
+		return false
 	}
 	at := t.shape.place(n)
 	if at.isFolder {
-		return b, false
+		return false
 	}
 	c, r := t.content(t.group(at.index))
 	if c == nil {
-		return b, false
+		return false
 	}
 	b.variant, b.prefix, b.size = c.variant(r), c.prefix, c.size(r)
 	b.fillTail(t.key, n)
-	return b, true
+	return true
 }
 
 // fillTail makes the tail from the key and the ordinal. Its first eight bytes are a bijection of the ordinal, so no
 // two files of a tree that are at least that long have the same content.
 func (b *body) fillTail(key uint64, n int64) {
 	x := key + uint64(n)
-	for i := 0; i < len(b.tail); i += 8 {
+	for i := 0; i < int(b.size-b.prefix); i += 8 {
 		x = content.Mix(x + uint64(i))
 		binary.LittleEndian.PutUint64(b.tail[i:], x)
 	}
@@ -47,33 +47,42 @@ func (b *body) fillTail(key uint64, n int64) {
 
 func (b *body) ownTail() []byte { return b.tail[:b.size-b.prefix] }
 
-// sum sets the wanted checksums.
-func (b *body) sum(s *Sums, want Hashes) {
-	state := content.At(b.variant, b.prefix)
-	h := hashers.Get().(*content.Hasher)
-	defer hashers.Put(h)
-	tail := b.ownTail()
-	for i, to := range [...][]byte{s.MD5[:0], s.SHA1[:0], s.SHA256[:0]} {
+// summer is what it takes to sum a file, kept for the next one.
+type summer struct {
+	hasher *content.Hasher
+	body   body
+	sums   Sums
+}
+
+var summers = sync.Pool{New: func() any { return &summer{hasher: content.NewHasher()} }}
+
+// sum computes the wanted checksums of the body.
+func (x *summer) sum(want Hashes) {
+	x.sums = Sums{}
+	state := content.At(x.body.variant, x.body.prefix)
+	tail := x.body.ownTail()
+	for i, to := range [...][]byte{x.sums.MD5[:0], x.sums.SHA1[:0], x.sums.SHA256[:0]} {
 		if want&(1<<i) != 0 {
-			h.Set(i, &state, b.prefix)
-			h.Hash(i).Write(tail)
-			h.Hash(i).Sum(to)
+			x.hasher.Set(i, &state, x.body.prefix)
+			x.hasher.Hash(i).Write(tail)
+			x.hasher.Hash(i).Sum(to)
 		}
 	}
 }
-
-var hashers = sync.Pool{New: func() any { return content.NewHasher() }}
 
 // Sums returns the checksums of item n's content: of a document, of its export, which Drive doesn't tell. They are
 // zero for folders and shortcuts.
 func (t *Tree) Sums(n int64) Sums { return t.SumsOf(n, AllHashes) }
 
 // SumsOf returns the wanted checksums of item n's content; the others are zero.
-func (t *Tree) SumsOf(n int64, want Hashes) (s Sums) {
-	if b, ok := t.body(n); ok {
-		b.sum(&s, want)
+func (t *Tree) SumsOf(n int64, want Hashes) Sums {
+	x := summers.Get().(*summer)
+	defer summers.Put(x)
+	if !t.fill(&x.body, n) {
+		return Sums{}
 	}
-	return s
+	x.sum(want)
+	return x.sums
 }
 
 // Open returns the content of item n from offset on. Folders and shortcuts have none.
@@ -82,7 +91,7 @@ func (t *Tree) Open(n, offset int64) *Reader { return t.OpenRange(n, offset, Max
 // OpenRange returns length bytes of the content of item n from offset on, fewer where the content ends before.
 func (t *Tree) OpenRange(n, offset, length int64) *Reader {
 	r := &Reader{}
-	r.body, _ = t.body(n)
+	t.fill(&r.body, n)
 	r.at = min(max(offset, 0), r.body.size)
 	r.end = r.at + min(max(length, 0), r.body.size-r.at)
 	return r

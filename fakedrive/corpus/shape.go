@@ -111,9 +111,19 @@ func (sh *shape) fileAt(i int64) int64 {
 // search returns the last of the parents whose start is at or before x, of total things dealt to them. start must be
 // within three times the mean of an even deal.
 func (sh *shape) search(parents, x, total int64, start func(int64) int64) int64 {
-	even := x * parents / total
-	lo := max(even-4, 0)
-	hi := min(even+3*(parents/total)+4, parents-1)
+	guess := min(x*parents/total, parents-1)
+	// Nearly always the guess is off by one at most.
+	if start(guess) <= x {
+		for p := guess; p < guess+3; p++ {
+			if start(p+1) > x {
+				return p
+			}
+		}
+	} else if guess > 0 && start(guess-1) <= x {
+		return guess - 1
+	}
+	lo := max(guess-4, 0)
+	hi := min(guess+3*(parents/total)+4, parents-1)
 	k := sort.Search(int(hi-lo), func(k int) bool { return start(lo+int64(k)+1) > x })
 	return lo + int64(k)
 }

@@ -173,7 +173,10 @@ type sizeClass struct {
 
 // A file has a tail of its own of minTail to minTail+63 bytes behind the shared prefix, so that files differ and its
 // hashes are two blocks away. Files of less than 80 bytes are all tail.
-const minTail = 16
+const (
+	minTail   = 16
+	shortTail = 55
+)
 
 // prefixOf returns the length of the shared prefix of a file of n bytes.
 func prefixOf(n int64) int64 {
@@ -257,19 +260,20 @@ func (s Size) quantize(n int64) []sizeClass {
 	return all
 }
 
-// around returns the class of count files with sizes near a prefix and from Min to Max.
+// around returns the class of count files with sizes near a prefix and from Min to Max. Tails of up to shortTail bytes
+// are preferred: they are one block to all three hashes.
 func (s Size) around(prefix, count int64) sizeClass {
-	tailMin, tailMax := int64(minTail), int64(minTail+63)
+	least := int64(minTail)
 	if prefix == 0 {
-		tailMin = 0
+		least = 0
 	}
-	tailMin, tailMax = max(tailMin, s.Min-prefix), min(tailMax, s.Max-prefix)
-	switch {
-	case tailMin <= tailMax:
-		return sizeClass{prefix: prefix, tail: tailMin, span: tailMax - tailMin + 1, count: count}
-	default: // Min is above what this prefix reaches
-		return exact(s.Min, count)
+	least = max(least, s.Min-prefix)
+	for _, most := range []int64{shortTail, minTail + 63} {
+		if most = min(most, s.Max-prefix); least <= most {
+			return sizeClass{prefix: prefix, tail: least, span: most - least + 1, count: count}
+		}
 	}
+	return exact(s.Min, count) // Min is above what this prefix reaches
 }
 
 // size returns the length of the r-th file of the class.
