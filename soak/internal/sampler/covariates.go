@@ -29,10 +29,10 @@ func (s *Sampler) Covariates(ctx context.Context) *record.Covariates {
 
 // covariates joins the counters of Drive, d, and S3, u. A streamed transfer is in flight on both sides, a buffered one
 // on one side at a time: the larger side is the number of transfers in every frozen state, and a lower bound while they
-// run freely.
+// run freely. Distinct files are counted by their ids on Drive: a repeated wave may store them under keys of its own.
 func covariates(d, u fault.Counters, held *fault.HoldStatus) record.Covariates {
 	c := record.Covariates{
-		FilesListed: d.FilesListed, FilesDone: u.Finished, Distinct: u.Distinct, BytesDone: u.Bytes,
+		FilesListed: d.FilesListed, FilesDone: u.Finished, Distinct: d.Distinct, BytesDone: u.Bytes,
 		Pages: d.ListPages, Folders: d.FoldersListed, Requests: d.Requests + u.Requests, Failed: d.Failed + u.Failed,
 		Largest: max(d.Largest, u.Largest), Backlog: max(0, d.Backlog-d.InFlight),
 		InFlight: max(d.InFlight, u.InFlight), BytesInFlight: max(d.BytesInFlight, u.BytesInFlight),
