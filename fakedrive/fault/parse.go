@@ -51,6 +51,10 @@ func ParsePlan(text []byte, o Options) (*Plan, error) {
 
 // positioned turns an error of the YAML library into one line with a position.
 func positioned(err error) error {
+	var own *PlanError
+	if errors.As(err, &own) {
+		return own
+	}
 	e := &PlanError{Line: 1, Column: 1, Msg: strings.Join(strings.Fields(err.Error()), " ")}
 	var y yaml.Error
 	if errors.As(err, &y) {
@@ -86,4 +90,21 @@ func lineOf(d *ast.DocumentNode) int {
 		return d.Start.Position.Line
 	}
 	return 1
+}
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler: as UnmarshalText, with the position in errors.
+func (s *Size) UnmarshalYAML(n ast.Node) error { return unmarshalScalar(n, s.UnmarshalText) }
+
+// UnmarshalYAML implements yaml.NodeUnmarshaler: as UnmarshalText, with the position in errors.
+func (d *Duration) UnmarshalYAML(n ast.Node) error { return unmarshalScalar(n, d.UnmarshalText) }
+
+func unmarshalScalar(n ast.Node, unmarshal func([]byte) error) error {
+	err := errors.New("a single value is needed here")
+	if _, ok := n.(ast.ScalarNode); ok {
+		if err = unmarshal([]byte(n.GetToken().Value)); err == nil {
+			return nil
+		}
+	}
+	pos := n.GetToken().Position
+	return &PlanError{pos.Line, pos.Column, err.Error()}
 }

@@ -1,0 +1,124 @@
+package fault_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/fakedrive/fault"
+)
+
+// gather collects the metrics of a collector by name.
+func gather(t *testing.T, c prometheus.Collector) map[string]float64 {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	require.NoError(t, reg.Register(c))
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	got := map[string]float64{}
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		got[f.GetName()] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	}
+	return got
+}
+
+func TestPlanErrorsHaveAPositionAndOneLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"rules:\n  - ops: [gett]\n    reset: {}\n":            `line 2, column 11: rules[0].ops[0]: unknown operation "gett"; this fake has get, put, list, ack, accept`,
+		"seed: 1\nbogus: 2\n":                                 `line 2, column 1: unknown field "bogus"`,
+		"rules:\n  - ops: [get]\n":                            `line 2, column 8: rules[0]: the rule has no effect; give it one of latency, error, reset, stall, truncate, flip, change, empty_page, duplicates`,
+		"rules:\n  - reset: {}\n    flip: {}\n":               `line 3, column 11: rules[0].flip: a rule has one effect beside latency, and there is reset already`,
+		"rules:\n  - reset: {at: middle}\n":                   `line 2, column 17: rules[0].reset.at: must be start, body or end`,
+		"rules:\n  - reset: {offset: 1, after: 2}\n":          `line 2, column 31: rules[0].reset.after: offset and after exclude each other`,
+		"rules:\n  - truncate: {framing: none}\n":             `line 2, column 25: rules[0].truncate.framing: must be content-length, chunked or close`,
+		"rules:\n  - error: {status: 200}\n":                  `line 2, column 21: rules[0].error.status: must be between 400 and 599`,
+		"rules:\n  - error: {reason: odd}\n":                  `line 2, column 21: rules[0].error.reason: reason "odd" is not known here: give a status with it`,
+		"rules:\n  - {probability: 2, reset: {}}\n":           `line 2, column 19: rules[0].probability: must be between 0 and 1`,
+		"rules:\n  - {probability: .nan, reset: {}}\n":        `line 2, column 19: rules[0].probability: must be between 0 and 1`,
+		"rules:\n  - {files: \"[\", reset: {}}\n":             `line 2, column 13: rules[0].files: malformed glob`,
+		"quotas:\n  - error: {status: 429}\n":                 `line 2, column 10: quotas[0].per_minute: must be positive`,
+		"rules:\n  - {ops: [accept], error: {status: 500}}\n": `line 2, column 11: rules[0].ops: accept takes latency, or a reset at its start`,
+		"rules:\n  - {ops: [get], latency: 5 parsecs}\n":      `line 2, column 27: time: unknown unit " parsecs" in duration "5 parsecs"`,
+		"bandwidth: {stream: fast}\n":                         `line 1, column 21: not a size: "fast" (try 4096, 10MiB)`,
+		"rules: [\n":                                          `line 1, column 8: sequence end token ']' not found`,
+		"seed: 1\n---\nseed: 2\n":                             `line 2, column 1: one document only`,
+		"- 1\n":                                               `line 1, column 1: `,
+	} {
+		_, err := fault.ParsePlan([]byte(text), options)
+		var pe *fault.PlanError
+		require.True(t, errors.As(err, &pe), "%q: %v", text, err)
+		require.Contains(t, err.Error(), "fault plan: "+want, text)
+		require.NotContains(t, err.Error(), "\n")
+	}
+}
+
+func TestEmptyPlanDoesNothing(t *testing.T) {
+	for _, text := range []string{"", "\n# nothing\n", "{}", "rules: []"} {
+		p, err := fault.ParsePlan([]byte(text), options)
+		require.NoError(t, err, text)
+		require.Empty(t, p.Rules)
+	}
+}
+
+const fullPlan = `
+seed: 9
+bandwidth: {stream: 10MiB, total: 1GiB}
+quotas:
+  - {ops: [list, get], per_minute: 600, error: {reason: slowDown, retry_after: 2s}}
+rules:
+  - {name: slow, ops: [get], files: "*.bin", probability: 0.25, latency: 20ms, jitter: 5ms}
+  - {ops: [get], attempts: 2, skip: 1, limit: 5, error: {status: 429, reason: busy, message: later, body_size: 1MiB}}
+  - {ops: [put], reset: {at: end}}
+  - {ops: [put], stall: {offset: 1MiB, for: 30s}}
+  - {ops: [get], truncate: {after: 4096, framing: chunked}}
+  - {ops: [get], flip: {offset: 7}}
+  - {ops: [get], change: true}
+  - {ops: [list], empty_page: true}
+  - {ops: [list], duplicates: 3}
+  - {ops: [accept], latency: 1s}
+`
+
+func TestPlanSurvivesTheProtocol(t *testing.T) {
+	f := newFake(t, false)
+	f.plan(t, fullPlan)
+	var got json.RawMessage
+	require.NoError(t, f.client.Do(t.Context(), "GET", "faults", nil, &got))
+	want, err := fault.ParsePlan([]byte(fullPlan), options)
+	require.NoError(t, err)
+	again, err := fault.ParsePlan(got, options)
+	require.NoError(t, err, string(got))
+	require.Equal(t, want, again)
+	require.Equal(t, fault.Size(10<<20), again.Bandwidth.Stream)
+	require.Equal(t, 503, again.Quotas[0].Error.Status, "filled in from the reason")
+
+	require.ErrorContains(t, f.client.SetFaults(t.Context(), []byte("rules: 7")), "line 1, column 8")
+	require.NoError(t, f.client.Do(t.Context(), "GET", "faults", nil, &got))
+	kept, err := fault.ParsePlan(got, options)
+	require.NoError(t, err)
+	require.Equal(t, want, kept, "a bad plan leaves the old one in place")
+}
+
+func FuzzParsePlan(f *testing.F) {
+	f.Add([]byte(fullPlan))
+	f.Add([]byte(`{"rules": [{"ops": ["get"], "reset": {}}]}`))
+	f.Add([]byte("rules: [&a {reset: {}}, *a]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := fault.ParsePlan(text, options)
+		if err != nil {
+			var pe *fault.PlanError
+			require.True(t, errors.As(err, &pe), "%v", err)
+			require.Positive(t, pe.Line)
+			require.Positive(t, pe.Column)
+			return
+		}
+		b, err := json.Marshal(p)
+		require.NoError(t, err)
+		again, err := fault.ParsePlan(b, options)
+		require.NoError(t, err, "%s", b)
+		require.Equal(t, p, again)
+	})
+}
