@@ -44,6 +44,14 @@ func (s *Series) units() *units {
 		}
 		return v
 	}
+	// What a broken-off wave had listed is no backlog once nothing is under way.
+	for _, x := range s.Snaps {
+		if c := x.Covariates; c != nil && x.atRest() && c.Backlog > 0 {
+			rest := *c
+			rest.Backlog = 0
+			x.Covariates = &rest
+		}
+	}
 	seconds := make([]float64, n)
 	for i, x := range s.Snaps {
 		seconds[i] = x.Time.Sub(s.Snaps[0].Time).Seconds()

@@ -226,7 +226,16 @@ func (s *Series) judgeConnectionBuffers(u *units) []*judged {
 	q := s.siteQuantity(ids...)
 	top, _ := largest(total)
 	var out []*judged
-	for _, t := range s.heldTerms(q, u.held, nil) {
+	var kept []term
+	for _, t := range s.retained(q, u.retained) {
+		if s.believeRetained(q, &t) && !t.running {
+			kept = append(kept, t)
+			j := s.processFinding(t.class, *s.Sites[top], t)
+			j.sites = ids
+			out = append(out, j)
+		}
+	}
+	for _, t := range s.heldTerms(q, u.held, kept) {
 		if s.believeHeld(q, &t) && t.class != record.Metadata {
 			j := s.processFinding(t.class, *s.Sites[top], t)
 			j.sites = ids

@@ -27,8 +27,11 @@ type judged struct {
 func (s *Series) judgeSites(u *units) []*judged {
 	var out []*judged
 	distinct := u.retained[slices.IndexFunc(u.retained, func(x unit) bool { return x.name == "distinct-item" })]
-	for id := range s.Sites {
+	for id, site := range s.Sites {
 		q := s.siteQuantity(id)
+		if site.Owner == OwnerConnection { // judged as one, see judgeConnectionBuffers
+			continue
+		}
 		if !q.reaches(minLeakSamples * math.Max(s.rate, 1)) {
 			continue
 		}
@@ -116,7 +119,7 @@ func (s *Series) siteFinding(id int, t term) *judged {
 }
 
 // mergeByFunction joins findings of one class and unit in one function: lines of the same fault. The line with the
-// most bytes stands for all.
+// most bytes stands for all, with its own slope; the others are evidence.
 func mergeByFunction(in []*judged) []*judged {
 	byKey := map[string][]*judged{}
 	var order []string
@@ -132,12 +135,8 @@ func mergeByFunction(in []*judged) []*judged {
 		slices.SortStableFunc(g, func(a, b *judged) int { return cmp.Compare(b.term.amount, a.term.amount) })
 		head := g[0]
 		for _, o := range g[1:] {
-			head.term.slope += o.term.slope
-			head.term.se = math.Hypot(head.term.se, o.term.se)
-			head.term.amount += o.term.amount
-			head.sites = append(head.sites, o.sites...)
+			head.Evidence = append(head.Evidence, fmt.Sprintf("and %s per %s in line %d of the same function", bytesText(o.term.slope), itemText(o.term.name), o.Site.Line))
 		}
-		head.Slope.Bytes, head.Slope.CI95 = head.term.slope, head.term.ci95()
 		out = append(out, head)
 	}
 	return out

@@ -21,7 +21,7 @@ const (
 	minShare = 0.15
 
 	// minFit is the part of the weighted variation between held states that the fit has to explain.
-	minFit = 0.80
+	minFit = 0.90
 
 	// lateShare is how steep the second half of a leak has to be against the whole: a cache that fills and a pool that
 	// warms up rise early and then stop.
