@@ -109,7 +109,7 @@ func (f fetcher) Fetch(src string, _, _ time.Duration) (*profile.Profile, string
 	if err != nil {
 		return nil, "", err
 	}
-	tame(p, sourceRoots())
+	tame(p, sourceRoots(), s.text)
 	if slices.ContainsFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == "inuse_space" }) {
 		p.DefaultSampleType = "inuse_space"
 	}
@@ -117,10 +117,16 @@ func (f fetcher) Fetch(src string, _, _ time.Duration) (*profile.Profile, string
 }
 
 // tame removes from a profile the names of binaries and of files that are no source below the roots: pprof's source
-// view opens what a profile names.
-func tame(p *profile.Profile, roots []string) {
+// view opens what a profile names. title takes the place of the binary's name.
+func tame(p *profile.Profile, roots []string, title string) {
+	if len(p.Mapping) == 0 {
+		p.Mapping = []*profile.Mapping{{ID: 1}}
+		for _, l := range p.Location {
+			l.Mapping = p.Mapping[0]
+		}
+	}
 	for _, m := range p.Mapping {
-		m.File, m.BuildID = "", ""
+		m.File, m.BuildID = strings.ReplaceAll(title, "/", " "), ""
 	}
 	for _, f := range p.Function {
 		if !isSource(f.Filename, roots) {
