@@ -52,7 +52,7 @@ func live() map[place]int64 {
 	return m
 }
 
-// blame names a stack's place, and says whether it belongs to the tests.
+// blame names a stack's place, and says whether it belongs to the tests. Shared helpers are never to blame.
 func blame(stack []uintptr) (p place, test bool) {
 	frames := runtime.CallersFrames(stack)
 	for {
@@ -60,7 +60,8 @@ func blame(stack []uintptr) (p place, test bool) {
 		if strings.Contains(f.Function, "/all_test.") || strings.HasPrefix(f.Function, "runtime.MemProfile") {
 			test = true
 		}
-		if p == (place{}) && strings.HasPrefix(f.Function, specimens) && !strings.Contains(f.Function, "/all_test.") {
+		ours := strings.HasPrefix(f.Function, specimens) && !strings.Contains(f.Function, "/all_test.")
+		if p == (place{}) && ours && !strings.HasPrefix(f.Function, specimens+"handy.") {
 			_, file, _ := strings.Cut(f.File, "soak/specimens/")
 			p = place{function: strings.TrimPrefix(f.Function, specimens), file: file, line: f.Line}
 		}

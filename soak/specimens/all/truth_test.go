@@ -83,12 +83,12 @@ var checks = map[record.Class]func(*lab, *truth.Truth){
 	record.PageCache:      checkOutside,
 }
 
-// want asserts that the growth is at the truth's function and line and has its slope, within 5 %.
+// want asserts that most of the growth is at the truth's line and has its slope.
 func want(l *lab, tr *truth.Truth, g map[place]int64, units float64) {
 	l.t.Helper()
-	got := float64(inFunction(g, tr.Function)) / units
+	got := float64(g[place{tr.Function, tr.File, tr.Line}]) / units
 	describe := func() string { return fmt.Sprintf("grown: %s", top(g)) }
-	require.InEpsilon(l.t, tr.Slope.Bytes, got, 0.05, "%s: bytes per %s; %s", tr.Name, tr.Slope.Per[0], describe())
+	require.InEpsilon(l.t, tr.Slope.Bytes, got, tr.Slope.Tolerance(), "%s: bytes per %s; %s", tr.Name, tr.Slope.Per[0], describe())
 	best := place{}
 	for p, b := range g {
 		if p != (place{}) && b > g[best] || best == (place{}) {
@@ -110,7 +110,7 @@ func top(g map[place]int64) string {
 
 const (
 	small     = 4096
-	leakFiles = 512
+	leakFiles = 300
 )
 
 func checkLeak(l *lab, tr *truth.Truth) {
@@ -150,7 +150,6 @@ func routines(function string) (n int, lines map[int]int) {
 	_ = pprof.Lookup("goroutine").WriteTo(&b, 2)
 	lines = map[int]int{}
 	call := specimens + function + "("
-	call = strings.ReplaceAll(call, "[go.shape.int64]", "[...]")
 	for g := range strings.SplitSeq(b.String(), "\n\n") {
 		_, after, ok := strings.Cut(g, "\n"+call)
 		if !ok {
@@ -171,9 +170,13 @@ func checkGoroutineLeak(l *lab, tr *truth.Truth) {
 	l.wave(l.root(small, 32))
 	before, _ := routines(tr.Function)
 	l.wave(l.root(small, 128))
-	after, lines := routines(tr.Function)
+	var after int
+	var lines map[int]int
+	require.Eventually(l.t, func() bool { // the last ones may not have got to their line yet
+		after, lines = routines(tr.Function)
+		return after == lines[tr.Line]
+	}, 10*time.Second, time.Millisecond, "goroutines wait at the marked line")
 	assert.InDelta(l.t, 128, after-before, 2, "a goroutine per file")
-	assert.Equal(l.t, after, lines[tr.Line], "goroutines wait at the marked line: %v", lines)
 }
 
 func checkConnectionLeak(l *lab, tr *truth.Truth) {
@@ -358,22 +361,19 @@ func TestHealthyOnesAreHealthy(t *testing.T) {
 		}
 		t.Run(tr.Name, func(t *testing.T) {
 			l := newLab(t, tr.Name, tr.Set["h2"] != "")
-			for range 2 { // more files than any bound
-				l.wave(l.root(small, 600))
-			}
+			l.wave(l.root(small, 300)) // more files than any bound
 			l.settle(l.d.open.Load)
 			before, gs, open := live(), runtime.NumGoroutine(), l.d.open.Load()
-			const files = 1200
-			for range 3 {
-				l.wave(l.root(small, files/3))
-			}
+			const files = 300
+			l.wave(l.root(small, files))
 			l.settle(l.d.open.Load)
 			g := grown(before, live())
+			delete(g, place{}) // the double's own
 			var sum int64
 			for _, b := range g {
 				sum += b
 			}
-			assert.Less(t, float64(sum)/files, 24.0, "bytes per file at the floors: %s", top(g))
+			assert.Less(t, float64(sum)/files, 16.0, "bytes per file at the floors: %s", top(g))
 			assert.InDelta(t, gs, runtime.NumGoroutine(), 24)
 			assert.LessOrEqual(t, l.d.open.Load()-open, int64(4))
 

@@ -95,7 +95,7 @@ func newChunks(fixed bool) func(*copier.Engine) copier.Hooks {
 	}
 }
 
-const chunkSize = 32 << 10
+const chunkSize = 8 << 10
 
 type chunked struct {
 	src    io.Reader

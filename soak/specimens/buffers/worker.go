@@ -141,10 +141,10 @@ func zstdWriter(w io.Writer) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := enc.Write([]byte("archive")); err != nil { // fault:worker-zstd
+	if _, err := enc.Write([]byte("archive")); err != nil {
 		return nil, err
 	}
-	return enc, enc.Flush()
+	return enc, enc.Flush() // fault:worker-zstd
 }
 
 func gzipWriter(w io.Writer) (io.WriteCloser, error) {

@@ -15,7 +15,7 @@ import (
 type receipt struct {
 	transfer int64
 	size     int64
-	etag     [496]byte
+	etag     [2032]byte
 }
 
 // ledger keeps receipts in a map by transfer. Fixed, it drops a receipt once the transfer is accounted for.
@@ -145,7 +145,8 @@ func (t *tokens) remember(p *copier.Page) {
 // digests keeps a digest of each 4 KiB block of every body: it grows with the bytes copied, not with the files.
 type digests struct {
 	mu    sync.Mutex
-	all   []*[128]byte
+	last  *digest
+	count int
 	fixed bool
 }
 
@@ -161,14 +162,18 @@ func newDigests(fixed bool) func(*copier.Engine) copier.Hooks {
 }
 
 func (d *digests) add() {
-	sum := new([128]byte) // fault:leak-bytes
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.fixed && len(d.all) == 64 {
-		clear(d.all)
-		d.all = d.all[:0]
+	if d.fixed && d.count%64 == 0 {
+		d.last = nil
 	}
-	d.all = append(d.all, sum)
+	d.count++
+	d.last = &digest{before: d.last} // fault:leak-bytes
+}
+
+type digest struct {
+	before *digest
+	sum    [120]byte
 }
 
 type digestReader struct {

@@ -27,7 +27,7 @@ var observers struct {
 
 type progress struct {
 	done  int
-	chart [416]byte
+	chart [1920]byte
 }
 
 func (p *progress) advance(n int) { p.done += n }
@@ -69,10 +69,10 @@ func newRetries(fixed bool) func(*copier.Engine) copier.Hooks {
 		var mu sync.Mutex
 		var again []func() int
 		return copier.Hooks{Done: func(_ context.Context, _ *copier.Worker, f copier.File) {
-			plan := new([640]byte) // fault:leak-retry
+			plan := new([1536]byte) // fault:leak-retry
 			mu.Lock()
 			defer mu.Unlock()
-			again = append(again, func() int { return len(plan) + int(f.Size) })
+			again = append(again, func() int { return int(plan[0]) + int(f.Size) })
 			if fixed {
 				clear(again)
 				again = again[:0]
@@ -83,7 +83,7 @@ func newRetries(fixed bool) func(*copier.Engine) copier.Hooks {
 
 // request is what a transfer's context carries.
 type request struct {
-	trace [1792]byte
+	trace [8192]byte
 }
 
 type requestKey struct{}
@@ -130,7 +130,7 @@ func newCleanups(fixed bool) func(*copier.Engine) copier.Hooks {
 }
 
 func cleanup(ctx context.Context) func() bool {
-	temp := new([512]byte) // fault:leak-contextafter
+	temp := new([4096]byte) // fault:leak-contextafter
 	return context.AfterFunc(ctx, func() { clear(temp[:]) })
 }
 
@@ -147,7 +147,7 @@ func newExpiries(fixed bool) func(*copier.Engine) copier.Hooks {
 }
 
 func expire() *time.Timer {
-	state := new([896]byte) // fault:leak-afterfunc
+	state := new([4096]byte) // fault:leak-afterfunc
 	return time.AfterFunc(24*time.Hour, func() { clear(state[:]) })
 }
 

@@ -14,13 +14,13 @@ import (
 // visited remembers every file that was ever listed, "to skip duplicates". Fixed, it is a Bloom filter of 32 KiB.
 type visited struct {
 	mu     sync.Mutex
-	seen   map[string]*[160]byte
+	seen   map[string]*[896]byte
 	filter []uint64
 }
 
 func newVisited(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
-		v := &visited{seen: map[string]*[160]byte{}}
+		v := &visited{seen: map[string]*[896]byte{}}
 		if fixed {
 			v.filter = make([]uint64, 4096)
 		}
@@ -39,7 +39,7 @@ func (v *visited) visit(id string) {
 		return
 	}
 	if v.seen[id] == nil {
-		v.seen[strings.Clone(id)] = new([160]byte) // fault:meta-visited
+		v.seen[strings.Clone(id)] = new([896]byte) // fault:meta-visited
 	}
 }
 
@@ -69,7 +69,7 @@ func (c *etags) store(id string) {
 	if c.bound > 0 && len(c.byID) >= c.bound {
 		clear(c.byID)
 	}
-	size := 1024
+	size := 2048
 	if c.bound > 0 {
 		size = 64
 	}

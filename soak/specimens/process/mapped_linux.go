@@ -34,7 +34,7 @@ func mmap(n int) ([]byte, error) {
 	return b, nil
 }
 
-const arenaSize = 16 << 10
+const arenaSize = 64 << 10
 
 // newArena maps an arena per file, writes to it, and unmaps it only when fixed.
 func newArena(fixed bool) func(*copier.Engine) copier.Hooks {

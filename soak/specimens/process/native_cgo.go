@@ -21,7 +21,7 @@ func native() []specimen.Specimen {
 	}
 }
 
-const nativeSize = 12 << 10
+const nativeSize = 48 << 10
 
 // newNative has the C library allocate per file and frees it only when fixed.
 func newNative(fixed bool) func(*copier.Engine) copier.Hooks {

@@ -67,7 +67,12 @@ type Slope struct {
 	// Per are the units in which it may be said; the first is the one that Bytes was measured with. The others have to
 	// be worth the same number of bytes.
 	Per []string `yaml:"per"`
+	// Within is the relative error that the truth itself has, where growth comes in steps; 0 is 5 %.
+	Within float64 `yaml:"within"`
 }
+
+// Tolerance is the relative error that a right slope may have.
+func (s *Slope) Tolerance() float64 { return max(s.Within, 0.05) }
 
 // Healthy reports whether nothing is wrong with the specimen.
 func (t *Truth) Healthy() bool { return t.Class == "" && len(t.Of) == 0 }
