@@ -76,9 +76,9 @@ func listCorpora(w io.Writer, asJSON bool) error {
 
 // loadTree returns the tree of a preset or of a spec's file.
 func loadTree(nameOrFile string, generation uint64) (*corpus.Tree, error) {
-	spec, err := corpus.Load(nameOrFile)
+	spec, err := loadCorpus(nameOrFile)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	tree, err := corpus.New(spec, generation)
 	if err != nil {
