@@ -93,6 +93,27 @@ func (s *Series) rest(q *quantity) []int {
 	return idx
 }
 
+// steps are the pairs of snapshots at rest that follow each other, but for those with a free run between them: what was
+// in flight at its peak nobody has seen, so its running maxima are not known.
+func (s *Series) steps(idx []int) [][2]int {
+	var out [][2]int
+	for k := 1; k < len(idx); k++ {
+		if s.phaseKind(s.Snaps[idx[k]].Phase) != "free" {
+			out = append(out, [2]int{idx[k-1], idx[k]})
+		}
+	}
+	return out
+}
+
+func (s *Series) phaseKind(name string) string {
+	for _, p := range s.Trial.Phases {
+		if p.Name == name {
+			return p.Kind
+		}
+	}
+	return ""
+}
+
 // retained fits what stays at floors: the steps from floor to floor against the steps of the units. Sampled objects
 // that stay are sampled in every later floor too, so levels are a random walk and only the steps are independent.
 func (s *Series) retained(q *quantity, us []unit) []term {
@@ -100,24 +121,28 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 	if len(idx) < minFloors {
 		return nil
 	}
-	n := len(idx) - 1
+	steps := s.steps(idx)
+	n := len(steps)
+	if n < minFloors-1 {
+		return nil
+	}
 	y := make([]float64, n)
-	for k := range n {
-		y[k] = q.values[idx[k+1]] - q.values[idx[k]]
+	for k, p := range steps {
+		y[k] = q.values[p[1]] - q.values[p[0]]
 	}
 	cands := make([]trend.Candidate, len(us))
 	for j, u := range us {
 		d := make([]float64, n)
-		for k := range n {
-			d[k] = u.values[idx[k+1]] - u.values[idx[k]]
+		for k, p := range steps {
+			d[k] = u.values[p[1]] - u.values[p[0]]
 		}
 		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
 	}
-	fit := q.fitSteps(cands, y, idx)
+	fit := q.fitSteps(cands, y, steps)
 	if fit == nil {
 		return nil
 	}
-	first, last := idx[0], idx[n]
+	first, last := idx[0], idx[len(idx)-1]
 	lo, hi := q.bounds(idx)
 	var out []term
 	for i, j := range fit.Terms {
@@ -139,15 +164,15 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 var turnovers = []float64{0.002, 0.02, 0.2, 1}
 
 // fitSteps fits the steps between floors, for each turnover, and returns the likeliest fit, or nil.
-func (q *quantity) fitSteps(cands []trend.Candidate, y []float64, idx []int) *trend.Fit {
+func (q *quantity) fitSteps(cands []trend.Candidate, y []float64, steps [][2]int) *trend.Fit {
 	var best *trend.Fit
 	lowest := math.Inf(1)
 	n := len(y)
-	grown := math.Max(0, q.variance[idx[n]]-q.variance[idx[0]])
+	grown := math.Max(0, q.variance[steps[n-1][1]]-q.variance[steps[0][0]])
 	v := make([]float64, n)
 	for _, turnover := range turnovers {
 		noise := func(k int) float64 {
-			return turnover*(q.variance[idx[k]]+q.variance[idx[k+1]])/2 + q.grain*q.grain/4
+			return turnover*(q.variance[steps[k][0]]+q.variance[steps[k][1]])/2 + q.grain*q.grain/4
 		}
 		for k := range v {
 			v[k] = noise(k) + grown/float64(n)
