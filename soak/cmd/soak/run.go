@@ -19,6 +19,7 @@ import (
 	"memsoak/soak/exitcode"
 	"memsoak/soak/internal/progress"
 	"memsoak/soak/internal/report"
+	"memsoak/soak/internal/tui"
 	"memsoak/soak/internal/units"
 )
 
@@ -100,12 +101,14 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return exitcode.Usage(err)
 	}
+	events, stop := f.events(cmd)
 	r := &soak.Runner{
 		Plan: plan, Dir: dir, Resume: f.resume, Fakedrive: f.fakedrive, Every: f.every,
 		Judge:  func(dir string) (*record.Verdict, error) { return profiles.DiagnoseTrial(dir, profiles.Options{}) },
-		Events: f.events(cmd),
+		Events: events,
 	}
 	res, runErr := r.Run(cmd.Context())
+	stop()
 	if errors.Is(runErr, soak.ErrConfig) {
 		return exitcode.Usage(runErr)
 	}
@@ -119,7 +122,8 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 		runErr = errors.Join(runErr, err)
 	}
 	if !f.json {
-		sayWhere(cmd.OutOrStdout(), dir)
+		fmt.Fprintln(cmd.OutOrStdout())
+		runErr = errors.Join(runErr, tui.Summary(context.WithoutCancel(cmd.Context()), cmd.OutOrStdout(), dir))
 	}
 	if res.Interrupted {
 		return fmt.Errorf("interrupted; what was recorded is in %s, --resume --out %s goes on with it", dir, dir)
@@ -127,12 +131,12 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	return runErr
 }
 
-// events chooses how progress is shown.
-func (f *runFlags) events(cmd *cobra.Command) func(soak.Event) {
+// events chooses how progress is shown; stop ends the showing.
+func (f *runFlags) events(cmd *cobra.Command) (sink func(soak.Event), stop func()) {
 	if f.json {
-		return progress.JSON(cmd.OutOrStdout())
+		return progress.JSON(cmd.OutOrStdout()), func() {}
 	}
-	return progress.Lines(cmd.OutOrStdout(), f.verbose)
+	return tui.Start(cmd.OutOrStdout(), f.verbose)
 }
 
 // conclude writes the run's verdict and its reports.
@@ -142,11 +146,6 @@ func conclude(ctx context.Context, dir string) error {
 		err = record.Write(filepath.Join(dir, record.VerdictFile), v)
 	}
 	return errors.Join(err, report.Generate(ctx, dir))
-}
-
-func sayWhere(w io.Writer, dir string) {
-	fmt.Fprintf(w, "\nreport: %s\n        %s\n", filepath.Join(dir, report.HTMLFile), filepath.Join(dir, report.MarkdownFile))
-	fmt.Fprintf(w, "flame graphs: make view   (or: soak view %s)\n", dir)
 }
 
 // config lays the flags over the file and the defaults.

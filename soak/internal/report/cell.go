@@ -82,7 +82,7 @@ func (b cellBuilder) build(n int) *cellView {
 	c := b.run.Cells[n]
 	v := &cellView{
 		ID: fmt.Sprintf("cell-%d", n+1), Cell: c, Title: cellText(b.run.Record, c.Cell), Outcome: c.Outcome(),
-		Verdict: b.run.verdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c), Service: Service(b.run.Record.Subject, c.Cell),
+		Verdict: b.run.VerdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c), Service: Service(b.run.Record.Subject, c.Cell),
 	}
 	if v.Verdict != nil {
 		v.Headline = v.Verdict.Headline
@@ -283,7 +283,7 @@ func rerun(r *record.Run, c *Cell) string {
 	args := []string{"soak", "run"}
 	add := func(flag, value string) {
 		if value != "" {
-			args = append(args, flag, shellQuote(printable(value)))
+			args = append(args, flag, shellQuote(Printable(value)))
 		}
 	}
 	add("--subject", r.Subject)

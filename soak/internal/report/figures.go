@@ -137,7 +137,7 @@ func phases(c *chart.Chart, t *Trial, key *[]keyEntry) {
 		}
 		seen[ink] = true
 		c.Bands = append(c.Bands, chart.Band{Ink: chart.Ink(ink), From: chart.Seconds(t.Record.Started, p.Start),
-			To: chart.Seconds(t.Record.Started, p.End), Text: printable(p.Name)})
+			To: chart.Seconds(t.Record.Started, p.End), Text: Printable(p.Name)})
 	}
 	for _, n := range names {
 		if seen[n.ink] {
@@ -193,7 +193,7 @@ func sampleTips(t *Trial, x func(record.Sample) float64) []chart.Tip {
 			continue
 		}
 		var b strings.Builder
-		fmt.Fprintf(&b, "%.0f s, %s", x(s), printable(s.PhaseName))
+		fmt.Fprintf(&b, "%.0f s, %s", x(s), Printable(s.PhaseName))
 		for _, c := range curves {
 			if v, ok := c.of(s); ok {
 				fmt.Fprintf(&b, "\n%s: %s (%s)", c.text, Bytes(v), exact(v))

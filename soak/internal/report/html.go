@@ -80,7 +80,7 @@ func shortName(fn string) string {
 	if i := strings.IndexAny(fn, "[("); i >= 0 {
 		head = fn[:i]
 	}
-	return printable(fn[strings.LastIndexByte(head, '/')+1:])
+	return Printable(fn[strings.LastIndexByte(head, '/')+1:])
 }
 
 // termText says what a term of the model is multiplied with.

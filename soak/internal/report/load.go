@@ -179,8 +179,8 @@ func (c *Cell) Main() *Trial {
 	return best
 }
 
-// Verdict is the cell's verdict: the run's, else that of its main trial. It is nil when there is none.
-func (r *Run) verdictOf(c *Cell) *record.Verdict {
+// VerdictOf is the cell's verdict: the run's, else that of its main trial. It is nil when there is none.
+func (r *Run) VerdictOf(c *Cell) *record.Verdict {
 	if r.Verdict != nil {
 		for i, v := range r.Verdict.Cells {
 			if v.Cell.String() == c.Cell.String() {
@@ -252,8 +252,8 @@ func (r *Run) Done() (ended, all int) {
 	return ended, all
 }
 
-// took is how long the run took, or has taken until its last sample while it goes on.
-func (r *Run) took() time.Duration {
+// Took is how long the run took, or has taken until its last sample while it goes on.
+func (r *Run) Took() time.Duration {
 	end := r.Record.Ended
 	for _, c := range r.Cells {
 		for _, t := range c.Trials {

@@ -32,7 +32,7 @@ func Markdown(w io.Writer, run *Run) error {
 		fmt.Fprintf(b, "- %s\n", md(l))
 	}
 	h := run.Record.Host
-	fmt.Fprintf(b, "\nRun %s, %s, %s, %s/%s, %d CPUs, %s, %s.\n", md(run.Record.ID), clockTime(run.Record.Started), duration(run.took()),
+	fmt.Fprintf(b, "\nRun %s, %s, %s, %s/%s, %d CPUs, %s, %s.\n", md(run.Record.ID), clockTime(run.Record.Started), duration(run.Took()),
 		md(h.OS), md(h.Arch), h.CPUs, md(h.Go), md(h.Cgroup))
 	return b.Flush()
 }
@@ -42,7 +42,7 @@ func outline(run *Run) *pageData {
 	d := &pageData{Run: run}
 	for i, c := range run.Cells {
 		v := &cellView{ID: fmt.Sprintf("cell-%d", i+1), Cell: c, Title: cellText(run.Record, c.Cell), Outcome: c.Outcome(),
-			Verdict: run.verdictOf(c), Peak: c.Peak(), Trial: c.Main()}
+			Verdict: run.VerdictOf(c), Peak: c.Peak(), Trial: c.Main()}
 		if v.Verdict != nil {
 			v.Headline = v.Verdict.Headline
 			for _, f := range v.Verdict.Findings {
@@ -53,7 +53,7 @@ func outline(run *Run) *pageData {
 	}
 	d.Culprits = gather(d.Views)
 	d.answer()
-	d.warnings()
+	d.Warnings = run.Warnings()
 	return d
 }
 
@@ -124,7 +124,7 @@ func measured(n int64) string {
 // md makes text safe in a line or a table of Markdown: no markup, no second line.
 func md(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "#", `\#`).
-		Replace(printable(s))
+		Replace(Printable(s))
 }
 
 // code is text as a code span.
@@ -132,5 +132,5 @@ func code(s string) string {
 	if s == "" {
 		return ""
 	}
-	return "`" + strings.NewReplacer("`", "'", "|", `\|`).Replace(printable(s)) + "`"
+	return "`" + strings.NewReplacer("`", "'", "|", `\|`).Replace(Printable(s)) + "`"
 }

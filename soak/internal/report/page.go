@@ -93,7 +93,7 @@ func build(ctx context.Context, run *Run, opt Options) (*pageData, error) {
 	d.Culprits = gather(d.Views)
 	d.answer()
 	d.facts()
-	d.warnings()
+	d.Warnings = run.Warnings()
 	if worst := d.worst(); worst != nil {
 		worst.Open = true
 	}
@@ -112,22 +112,18 @@ func (d *pageData) answer() {
 	if w := d.worst(); d.Verdict != nil && w != nil && w.Headline != "" {
 		d.Headline = w.Headline
 	}
-	var lines []string
-	if d.Verdict != nil {
-		lines = d.Verdict.Answer
+	d.Lead, d.More = d.Answer()
+}
+
+// Answer is the run's verdict in words, the most important line first; without a verdict it says why.
+func (r *Run) Answer() (lead string, more []string) {
+	if r.Verdict != nil && len(r.Verdict.Answer) > 0 {
+		return r.Verdict.Answer[0], r.Verdict.Answer[1:]
 	}
-	if len(lines) == 0 {
-		ended, all := d.Done()
-		switch {
-		case ended < all && d.Record.Ended.IsZero():
-			lines = []string{fmt.Sprintf("The run goes on: %d of %s done.", ended, plural(all, "trial"))}
-		case len(d.Culprits) > 0:
-			lines = []string{d.Culprits[0].Summary}
-		default:
-			lines = []string{"No verdict: nothing can be said from what was recorded."}
-		}
+	if ended, all := r.Done(); ended < all && r.Record.Ended.IsZero() {
+		return fmt.Sprintf("The run goes on: %d of %s done.", ended, plural(all, "trial")), nil
 	}
-	d.Lead, d.More = lines[0], lines[1:]
+	return "No verdict: nothing can be said from what was recorded.", nil
 }
 
 // worst is the cell that the answer is most likely about: the one with the largest peak among those that are not
@@ -177,9 +173,9 @@ func (d *pageData) facts() {
 	if ended == all {
 		note = plural(all, "trial")
 	}
-	d.Facts = append(d.Facts, fact{"matrix", template.HTML(plural(len(d.Views), "cell")), note + " in " + duration(d.took())})
+	d.Facts = append(d.Facts, fact{"matrix", template.HTML(plural(len(d.Views), "cell")), note + " in " + duration(d.Took())})
 	if d.Record.Limit > 0 {
-		d.Facts = append(d.Facts, fact{"memory limit", size(d.Record.Limit), printable(d.Record.Host.Cgroup)})
+		d.Facts = append(d.Facts, fact{"memory limit", size(d.Record.Limit), Printable(d.Record.Host.Cgroup)})
 	}
 }
 
@@ -197,26 +193,28 @@ func (d *pageData) capacityAnswer() fact {
 	return fact{}
 }
 
-// warnings are those of the run, its verdict and its model, and every problem, each once.
-func (d *pageData) warnings() {
-	all := slices.Clone(d.Record.Warnings)
-	if d.Record.Interrupted {
+// Warnings are those of the run, its verdict and its model, and every problem, each once.
+func (r *Run) Warnings() []string {
+	all := slices.Clone(r.Record.Warnings)
+	if r.Record.Interrupted {
 		all = append(all, "the run was interrupted: some cells were not measured")
 	}
-	if d.Verdict != nil {
-		all = append(all, d.Verdict.Warnings...)
-		if d.Verdict.Model != nil {
-			all = append(all, d.Verdict.Model.Warnings...)
+	if v := r.Verdict; v != nil {
+		all = append(all, v.Warnings...)
+		if v.Model != nil {
+			all = append(all, v.Model.Warnings...)
 		}
-		if d.Verdict.Capacity != nil {
-			all = append(all, d.Verdict.Capacity.Warnings...)
-		}
-	}
-	for _, w := range append(all, d.AllProblems()...) {
-		if !slices.Contains(d.Warnings, w) {
-			d.Warnings = append(d.Warnings, w)
+		if v.Capacity != nil {
+			all = append(all, v.Capacity.Warnings...)
 		}
 	}
+	var once []string
+	for _, w := range append(all, r.AllProblems()...) {
+		if !slices.Contains(once, w) {
+			once = append(once, w)
+		}
+	}
+	return once
 }
 
 // gather groups the findings of all cells by class and place, largest first.

@@ -123,8 +123,8 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// printable is text on one line without control characters, which could steer a terminal or hide text.
-func printable(s string) string {
+// Printable is text on one line without control characters, which could steer a terminal or hide text.
+func Printable(s string) string {
 	return strings.Map(visible, strings.NewReplacer("\n", " ", "\r", " ", "\t", " ").Replace(s))
 }
 

@@ -1,0 +1,123 @@
+package tui
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+	"golang.org/x/term"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/report"
+)
+
+// Summary writes what a recorded run came to, in ten lines at most, the answer first.
+func Summary(ctx context.Context, w io.Writer, dir string) error {
+	run, err := report.Load(ctx, dir)
+	if err != nil {
+		return err
+	}
+	width := 0
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if width, _, err = term.GetSize(int(f.Fd())); err != nil {
+			width = 0
+		}
+	}
+	var b strings.Builder
+	for _, l := range summary(run) {
+		if width > 0 {
+			l = lipgloss.NewStyle().Width(width).Render(l)
+		}
+		b.WriteString(strings.TrimRight(l, " \n") + "\n")
+	}
+	_, err = lipgloss.Fprint(w, b.String())
+	return err
+}
+
+// maxAnswers is how many lines of the answer the summary has room for.
+const maxAnswers = 4
+
+func summary(run *report.Run) []string {
+	lead, more := run.Answer()
+	lines := []string{bold.Render(plain(lead))}
+	for _, l := range more[:min(len(more), maxAnswers-1)] {
+		lines = append(lines, "  "+plain(l))
+	}
+	if c := capacityLine(run.Verdict); c != "" {
+		lines = append(lines, c)
+	}
+	lines = append(lines, cellsLine(run))
+	if p := peakLine(run); p != "" {
+		lines = append(lines, p)
+	}
+	if n := run.Warnings(); len(n) > 0 {
+		lines = append(lines, warn.Render(fmt.Sprintf("%d warnings, the first: %s", len(n), plain(n[0]))))
+	}
+	return append(lines,
+		"report  "+filepath.Join(run.Dir, report.HTMLFile),
+		"browse  soak view "+run.Dir)
+}
+
+func capacityLine(v *record.RunVerdict) string {
+	if v == nil || v.Capacity == nil || v.Capacity.MaxWorkers == 0 {
+		return ""
+	}
+	c := v.Capacity
+	s := fmt.Sprintf("at most %d workers fit in %s", c.MaxWorkers, report.Bytes(c.Limit))
+	if c.MaxWorkers < 0 {
+		s = "no number of workers fits in " + report.Bytes(c.Limit)
+	}
+	if c.Binds != "" {
+		s += "; what binds first: " + plain(c.Binds)
+	}
+	return s
+}
+
+// cellsLine counts the cells by outcome and by headline.
+func cellsLine(run *report.Run) string {
+	outcomes, heads := map[string]int{}, map[string]int{}
+	for _, c := range run.Cells {
+		outcomes[cmp.Or(string(c.Outcome()), "not ended")]++
+		if v := run.VerdictOf(c); v != nil {
+			heads[v.Headline.String()]++
+		}
+	}
+	s := fmt.Sprintf("%d cells: %s", len(run.Cells), counts(outcomes))
+	if len(heads) > 0 {
+		s += "; " + counts(heads)
+	}
+	ended, all := run.Done()
+	return s + fmt.Sprintf("; %d of %d trials in %s", ended, all, run.Took().Round(time.Second))
+}
+
+func counts(m map[string]int) string {
+	var names []string
+	for n := range m {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b)) })
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%d %s", m[n], plain(n))
+	}
+	return strings.Join(names, ", ")
+}
+
+func peakLine(run *report.Run) string {
+	var top *report.Cell
+	for _, c := range run.Cells {
+		if top == nil || c.Peak().RSS > top.Peak().RSS {
+			top = c
+		}
+	}
+	if top == nil || top.Peak().RSS == 0 {
+		return ""
+	}
+	return fmt.Sprintf("highest peak %s at %s", report.Bytes(top.Peak().RSS), plain(top.Cell.String()))
+}
