@@ -61,3 +61,15 @@ $(TOOLS)/rclone:
 .PHONY: clean
 clean: ## remove binaries, tools and soak results
 	rm -rf bin .tools soak-results conformance-results
+
+# `make soak WORKERS=1,50 GOMEMLIMIT=256MiB,1800MiB POOL=4 DESIGN=full`: once an axis is named, those that are not
+# keep the subject's own setting. SUBJECT without any axis is one cell.
+soak_axis = $(if $(2),--axis $(1)=$(2))
+SOAK_FLAGS = $(if $(SUBJECT),--subject $(SUBJECT)) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(DESIGN),--design $(DESIGN)) \
+	$(if $(LIMIT),--limit $(LIMIT)) $(if $(OUT),--out $(OUT)) \
+	$(call soak_axis,workers,$(WORKERS)) $(call soak_axis,gomemlimit,$(GOMEMLIMIT)) $(call soak_axis,gogc,$(GOGC)) $(call soak_axis,pool,$(POOL))
+
+.PHONY: soak
+soak: build ## run a matrix: WORKERS, GOMEMLIMIT, GOGC, POOL, LIMIT, CORPUS, SUBJECT, DESIGN, OUT, PYROSCOPE_URL
+	bin/soak run $(SOAK_FLAGS)
+	$(if $(PYROSCOPE_URL),bin/soak push $(or $(OUT),soak-results/latest) --pyroscope $(PYROSCOPE_URL))

@@ -143,7 +143,7 @@ func (p *Process) expand(o Options) error {
 	p.cmd = exec.Command(path, p.Command[1:]...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = time.Second
-	p.cmd.Env = os.Environ()
+	p.cmd.Env = append(cleanEnv(os.Environ()), credentials...)
 	for _, k := range slices.Sorted(keys(s.Env)) {
 		v, err := Expand(s.Env[k], p.values)
 		if err != nil {

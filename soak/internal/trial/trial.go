@@ -207,8 +207,8 @@ func (t *trial) environment() []string {
 	}
 	if rate := t.sampleRate(); rate > 0 {
 		debug := "memprofilerate=" + strconv.FormatInt(rate, 10)
-		if outer := os.Getenv("GODEBUG"); outer != "" {
-			debug = outer + "," + debug
+		if own := t.Subject.Env["GODEBUG"]; own != "" {
+			debug = own + "," + debug
 		}
 		env = append(env, "GODEBUG="+debug)
 	}
