@@ -87,12 +87,34 @@ func loadTree(nameOrFile string, generation uint64) (*corpus.Tree, error) {
 	return tree, nil
 }
 
+// specHelp is a spec with every key.
+const specHelp = `  seed: 1               # another seed is another tree
+  files: 1000           # everything but folders
+  folders: 50           # below the root
+  depth: 5              # levels of folders; without it, as few as fan_out allows
+  fan_out: 10           # mean number of folders in a folder
+  spread: varied        # how files and folders are dealt to folders; or even
+  place: everywhere     # or deepest: no files but in the deepest folders
+  size:                 # or one size for all: size: 64KiB
+    classes:            # or one of the distributions alone
+      - {share: 1, fixed: 1MiB}
+      - {share: 2, uniform: {min: 0, max: 8KiB}}
+      - {share: 3, lognormal: {median: 64KiB, sigma: 2, min: 1, max: 64MiB}}
+      - {share: 4, pareto: {min: 1KiB, alpha: 1.1, max: 1GiB}}
+  export_size: 40KiB    # of documents; takes the same as size
+  kinds: {documents: 3%, spreadsheets: 2%, presentations: 1%, shortcuts: 5, dangling: 2}
+  flags: {starred: 1%, shared_with_me: 1%, trashed: 10, trashed_folders: 2}
+  names: {duplicates: 1%, slashes: 5, quotes: 5, emoji: 5, long: 5, spaces: 5}
+  shared_drive: Team    # the tree is a shared drive of this name
+`
+
 func newCorpusShowCmd() *cobra.Command {
 	var asJSON, asSpec bool
 	var lines int
 	cmd := &cobra.Command{
 		Use:   "show NAME|FILE",
 		Short: "Print the statistics and a sample of a tree",
+		Long:  "Print the statistics and a sample of a tree: of a preset, or of the spec in a file. Every key of a spec is optional:\n\n" + specHelp,
 		Example: "  fakedrive corpus show mixed\n" +
 			"  fakedrive corpus show --spec mixed > mine.yaml   # edit it, then:\n" +
 			"  fakedrive corpus show mine.yaml",

@@ -72,6 +72,16 @@ func TestCorpusShowSpecCanBeEditedAndShown(t *testing.T) {
 	require.Contains(t, text, "50: 41 binaries")
 }
 
+func TestTheSpecInTheHelpIsOne(t *testing.T) {
+	code, text, _ := command("corpus", "show", "--help")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, text, specHelp)
+	spec, err := corpus.ParseSpec([]byte(specHelp))
+	require.NoError(t, err)
+	require.Len(t, spec.Size.Classes, 4)
+	require.Equal(t, "Team", spec.SharedDrive)
+}
+
 func TestCorpusShowEveryPreset(t *testing.T) {
 	for _, name := range corpus.Presets() {
 		code, text, stderr := command("corpus", "show", name)
