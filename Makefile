@@ -73,3 +73,7 @@ SOAK_FLAGS = $(if $(SUBJECT),--subject $(SUBJECT)) $(if $(CORPUS),--corpus $(COR
 soak: build ## run a matrix: WORKERS, GOMEMLIMIT, GOGC, POOL, LIMIT, CORPUS, SUBJECT, DESIGN, OUT, PYROSCOPE_URL
 	bin/soak run $(SOAK_FLAGS)
 	$(if $(PYROSCOPE_URL),bin/soak push $(or $(OUT),soak-results/latest) --pyroscope $(PYROSCOPE_URL))
+
+.PHONY: bench-fakedrive
+bench-fakedrive: build ## print what fakedrive costs, as ratios to a bare handler and to encoding/json
+	$(GO) run ./fakedrive/internal/bench -fakedrive bin/fakedrive

@@ -91,8 +91,8 @@ func loadTree(nameOrFile string, generation uint64) (*corpus.Tree, error) {
 const specHelp = `  seed: 1               # another seed is another tree
   files: 1000           # everything but folders
   folders: 50           # below the root
-  depth: 5              # levels of folders; without it, as few as fan_out allows
-  fan_out: 10           # mean number of folders in a folder
+  depth: 3              # levels of folders; without it, as few as fan_out allows
+  fan_out: 4            # mean number of folders in a folder
   spread: varied        # how files and folders are dealt to folders; or even
   place: everywhere     # or deepest: no files but in the deepest folders
   size:                 # or one size for all: size: 64KiB
