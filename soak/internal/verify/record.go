@@ -1,0 +1,197 @@
+package verify
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"memsoak/fakedrive/corpus"
+	"memsoak/fakedrive/fault"
+	"memsoak/soak/internal/fakes3"
+)
+
+// File is the name of a trial's record of its sink: a header line and then one Entry a line, compressed.
+const File = "sink.ndjson.gz"
+
+// Schema is the schema of the record.
+const Schema = "memsoak/sink/v1"
+
+// Wave is one piece of work: a tree that was to be copied below a prefix of a bucket.
+type Wave struct {
+	Request fault.RootRequest `json:"request"`
+	Bucket  string            `json:"bucket"`
+	Prefix  string            `json:"prefix"`
+	// Failed is why the wave is not expected to be complete; then only what is there is checked.
+	Failed string `json:"failed,omitempty"`
+}
+
+// Tree computes the wave's tree.
+func (w *Wave) Tree() (*corpus.Tree, error) {
+	var spec *corpus.Spec
+	var err error
+	if w.Request.Spec != "" {
+		spec, err = corpus.ParseSpec([]byte(w.Request.Spec))
+	} else {
+		spec, err = corpus.Preset(w.Request.Corpus)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return corpus.New(spec, w.Request.Generation)
+}
+
+type header struct {
+	Schema string `json:"schema"`
+	Waves  []Wave `json:"waves"`
+}
+
+// Record writes what the sink with the admin address has, and what it should have, to the directory of a trial.
+func Record(ctx context.Context, dir, admin string, waves []Wave) (err error) {
+	name := filepath.Join(dir, File)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("record the sink: %w", err)
+		}
+	}()
+	f, err := os.CreateTemp(dir, ".sink-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already if all went well
+	defer f.Close()           // closed already if all went well
+	zip, _ := gzip.NewWriterLevel(f, gzip.BestSpeed)
+	out := bufio.NewWriterSize(zip, 64<<10)
+	enc := json.NewEncoder(out)
+	if err := enc.Encode(header{Schema, waves}); err != nil {
+		return err
+	}
+	buckets := map[string]bool{}
+	for _, w := range waves {
+		if buckets[w.Bucket] {
+			continue
+		}
+		buckets[w.Bucket] = true
+		for e, err := range Live(ctx, admin, w.Bucket, "") {
+			if err == nil {
+				err = enc.Encode(e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if err := errors.Join(out.Flush(), zip.Close(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// Recorded reads the record in the directory of a trial. all yields its entries, once for each time it is ranged over.
+func Recorded(dir string) (waves []Wave, all iter.Seq2[fakes3.Entry, error], err error) {
+	name := filepath.Join(dir, File)
+	h, err := readRecord(name, func(dec *json.Decoder, h *header) error { return dec.Decode(h) })
+	if err != nil {
+		return nil, nil, err
+	}
+	return h.Waves, func(yield func(fakes3.Entry, error) bool) {
+		_, err := readRecord(name, func(dec *json.Decoder, h *header) error {
+			if err := dec.Decode(h); err != nil {
+				return err
+			}
+			return decodeEntries(dec, yield)
+		})
+		if err != nil {
+			yield(fakes3.Entry{}, err)
+		}
+	}, nil
+}
+
+func readRecord(name string, read func(*json.Decoder, *header) error) (h header, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return h, err
+	}
+	defer f.Close()
+	zip, err := gzip.NewReader(f)
+	if err != nil {
+		return h, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := read(json.NewDecoder(zip), &h); err != nil {
+		return h, fmt.Errorf("%s: %w", name, err)
+	}
+	if h.Schema != Schema {
+		return h, fmt.Errorf("%s: schema %q, not %q", name, h.Schema, Schema)
+	}
+	return h, nil
+}
+
+// decodeEntries yields entries to the end of the input, or until yield has enough.
+func decodeEntries(dec *json.Decoder, yield func(fakes3.Entry, error) bool) error {
+	for {
+		var e fakes3.Entry
+		err := dec.Decode(&e)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !yield(e, nil) {
+			return nil
+		}
+	}
+}
+
+// Live lists a running sink by its admin address.
+func Live(ctx context.Context, admin, bucket, prefix string) iter.Seq2[fakes3.Entry, error] {
+	return func(yield func(fakes3.Entry, error) bool) {
+		if err := list(ctx, admin, bucket, prefix, yield); err != nil {
+			yield(fakes3.Entry{}, fmt.Errorf("list the sink: %w", err))
+		}
+	}
+}
+
+func list(ctx context.Context, admin, bucket, prefix string, yield func(fakes3.Entry, error) bool) error {
+	q := url.Values{"bucket": {bucket}, "prefix": {prefix}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(admin, "/")+fault.AdminPrefix+"objects?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		msg, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(msg)))
+	}
+	return decodeEntries(json.NewDecoder(resp.Body), yield)
+}
+
+// Below yields the entries of a bucket whose keys are below the prefix as a folder.
+func Below(all iter.Seq2[fakes3.Entry, error], bucket, prefix string) iter.Seq2[fakes3.Entry, error] {
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	return func(yield func(fakes3.Entry, error) bool) {
+		for e, err := range all {
+			if err == nil && (e.Bucket != bucket || !strings.HasPrefix(e.Key, prefix)) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
