@@ -18,6 +18,8 @@ func userJSON(u resource.User) map[string]any {
 	return map[string]any{"kind": "drive#user", "displayName": u.Name, "me": u.Me, "permissionId": u.PermissionID, "emailAddress": u.Email}
 }
 
+func countText(n int64) string { return strconv.FormatInt(n, 10) }
+
 // about serves about.get, which shows nothing that is not asked for.
 func (c *call) about() error {
 	if c.q.Get("fields") == "" && c.q.Get("$fields") == "" {
@@ -27,18 +29,17 @@ func (c *call) about() error {
 		return err
 	}
 	usage, trash := c.store.Usage()
-	count := func(n int64) string { return strconv.FormatInt(n, 10) }
 	sizes := map[string]string{
-		resource.Document: count(10 << 20), resource.Spreadsheet: count(100 << 20), resource.Presentation: count(100 << 20),
-		resource.Drawing: count(2 << 20),
+		resource.Document: countText(10 << 20), resource.Spreadsheet: countText(100 << 20), resource.Presentation: countText(100 << 20),
+		resource.Drawing: countText(2 << 20),
 	}
 	return c.value(map[string]any{
 		"kind": "drive#about",
 		"user": userJSON(c.store.Me()),
 		"storageQuota": map[string]string{
-			"limit": count(quotaLimit), "usage": count(usage), "usageInDrive": count(usage), "usageInDriveTrash": count(trash),
+			"limit": countText(quotaLimit), "usage": countText(usage), "usageInDrive": countText(usage), "usageInDriveTrash": countText(trash),
 		},
-		"importFormats": importFormats, "exportFormats": exportFormats, "maxImportSizes": sizes, "maxUploadSize": count(maxUpload),
+		"importFormats": importFormats, "exportFormats": exportFormats, "maxImportSizes": sizes, "maxUploadSize": countText(maxUpload),
 		"appInstalled": true, "canCreateDrives": true, "canCreateTeamDrives": true, "driveThemes": []any{}, "teamDriveThemes": []any{},
 		"folderColorPalette": []string{"#ac725e", "#d06b64", "#f83a22", "#fa573c", "#ff7537", "#ffad46", "#42d692", "#16a765", "#7bd148",
 			"#b3dc6c", "#fbe983", "#fad165", "#92e1c0", "#9fe1e7", "#9fc6e7", "#4986e7", "#9a9cff", "#b99aff", "#8f8f8f", "#cabdbf",

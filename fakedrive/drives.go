@@ -1,7 +1,9 @@
 package fakedrive
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"memsoak/fakedrive/fault"
@@ -101,3 +103,78 @@ func (s driveSubject) Flag(query.Field) bool                       { return s.d.
 func (s driveSubject) Number(query.Field) int64                    { return 1 }
 func (s driveSubject) Member(query.Field, string) bool             { return false }
 func (s driveSubject) Property(query.Field, string) (string, bool) { return "", false }
+
+// createDrive serves drives.create.
+func (c *call) createDrive() error {
+	var in struct{ Name string }
+	if err := c.body(&in, maxMetadata); err != nil {
+		return err
+	}
+	switch {
+	case c.q.Get("requestId") == "":
+		return errParam("requestId", "required", "Required parameter: requestId")
+	case in.Name == "" || len(in.Name) > maxName:
+		return errInvalid("name", errors.New("a shared drive needs a name"))
+	}
+	if err := c.admit(fault.Request{Name: in.Name}); err != nil {
+		return err
+	}
+	d, err := c.store.AddDrive(in.Name)
+	if err != nil {
+		return storeError(err, "", "")
+	}
+	return c.value(driveJSON(d), "Drive", defaultDrive)
+}
+
+// editDrive changes the shared drive of the path and replies with it.
+func (c *call) editDrive(edit func(*store.Drive)) error {
+	id := c.r.PathValue("id")
+	if err := c.admit(fault.Request{Key: id}); err != nil {
+		return err
+	}
+	d, err := c.store.EditDrive(id, edit)
+	if err != nil {
+		return errDriveNotFound(id)
+	}
+	return c.value(driveJSON(d), "Drive", defaultDrive)
+}
+
+// updateDrive serves drives.update: the name can be changed.
+func (c *call) updateDrive() error {
+	var in struct{ Name string }
+	if err := c.body(&in, maxMetadata); err != nil {
+		return err
+	}
+	return c.editDrive(func(d *store.Drive) {
+		if in.Name != "" && len(in.Name) <= maxName {
+			d.Name = in.Name
+		}
+	})
+}
+
+// hideDrive serves drives.hide and drives.unhide.
+func (c *call) hideDrive() error {
+	hide := strings.HasSuffix(c.r.URL.Path, "/hide")
+	return c.editDrive(func(d *store.Drive) { d.Hidden = hide })
+}
+
+// deleteDrive serves drives.delete. allowItemDeletion takes the files with it.
+func (c *call) deleteDrive() error {
+	id := c.r.PathValue("id")
+	all, err := c.flag("allowItemDeletion")
+	if err != nil {
+		return err
+	}
+	if err := c.admit(fault.Request{Key: id}); err != nil {
+		return err
+	}
+	switch err := c.store.DeleteDrive(id, all); {
+	case errors.Is(err, store.ErrNotFound):
+		return errDriveNotFound(id)
+	case errors.Is(err, store.ErrNotEmpty):
+		return errForbidden("cannotDeleteResourceWithChildren", "The shared drive cannot be deleted because it contains items.")
+	case err != nil:
+		return storeError(err, id, "")
+	}
+	return c.empty()
+}

@@ -1,11 +1,16 @@
 package fakedrive
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
 
+	"memsoak/fakedrive/corpus"
 	"memsoak/fakedrive/fault"
+	"memsoak/fakedrive/internal/office"
+	"memsoak/fakedrive/internal/resource"
 	"memsoak/fakedrive/internal/store"
 )
 
@@ -47,11 +52,47 @@ func (c *call) exportLink() error {
 	return c.sendExport(f, mime, 0)
 }
 
+// exportContent is what the export of a document contains: the text that it was made of in the format, or what its
+// corpus says, which is the same in every format.
+func (c *call) exportContent(f store.Found, mime string) (resource.Content, error) {
+	content, fromTree, err := c.store.Export(f.ID)
+	if err != nil {
+		return nil, errNotFound(f.ID)
+	}
+	if fromTree {
+		return content, nil
+	}
+	r, err := content.Open(0)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r) // bounded by what an import keeps
+	if err != nil {
+		return nil, err
+	}
+	raw, err := office.Render(text, mime)
+	if errors.Is(err, office.ErrFormat) {
+		return nil, errParam("convertTo", "badRequest", "The requested conversion is not supported.")
+	}
+	return rendered(raw), err
+}
+
+// rendered is an export that is in memory for the time of its request.
+type rendered []byte
+
+func (r rendered) Size() int64                    { return int64(len(r)) }
+func (r rendered) Sums(corpus.Hashes) corpus.Sums { return corpus.Sums{} } // exports have none
+
+func (r rendered) Open(offset int64) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(r[offset:])), nil
+}
+
 // sendExport sends a document in a format, chunked and without its length, as Drive does: it doesn't know it before.
 func (c *call) sendExport(f store.Found, mime string, limit int64) (err error) {
-	content, err := c.store.Export(f.ID, mime)
+	content, err := c.exportContent(f, mime)
 	if err != nil {
-		return errNotFound(f.ID)
+		return err
 	}
 	size := content.Size()
 	req := fault.Request{Name: f.Name, Key: f.ID, Size: size}

@@ -1,6 +1,11 @@
 package fakedrive
 
 import (
+	"errors"
+	"hash/fnv"
+	"slices"
+	"strconv"
+
 	"memsoak/fakedrive/fault"
 	"memsoak/fakedrive/internal/resource"
 )
@@ -83,4 +88,171 @@ func (c *call) getPermission() error {
 		}
 	}
 	return errPermissionNotFound(id)
+}
+
+var (
+	permissionTypes = []string{"user", "group", "domain", "anyone"}
+	permissionRoles = []string{"owner", "organizer", "fileOrganizer", "writer", "commenter", "reader"}
+)
+
+// maxPermissions bounds the permissions of a file, as Drive does.
+const maxPermissions = 600
+
+// permissionID is the id of a grant: the same for the same grantee, on every file.
+func permissionID(p *resource.Permission) string {
+	switch {
+	case p.Type == "anyone" && p.AllowFileDiscovery != nil && *p.AllowFileDiscovery:
+		return "anyone"
+	case p.Type == "anyone":
+		return "anyoneWithLink"
+	}
+	h := fnv.New64a()
+	h.Write([]byte(p.Type + "\x00" + p.EmailAddress + p.Domain)) // a hash takes everything
+	return strconv.FormatUint(h.Sum64(), 10)
+}
+
+func checkPermission(p *resource.Permission) error {
+	switch {
+	case p.Type == "" || p.Role == "":
+		return errParam("permission", "required", "The permission type and role fields are required.")
+	case !slices.Contains(permissionTypes, p.Type):
+		return errParam("permission.type", "invalid", "The specified permission type is invalid.")
+	case !slices.Contains(permissionRoles, p.Role):
+		return errParam("permission.role", "invalid", "The specified role is invalid or not supported.")
+	case (p.Type == "user" || p.Type == "group") && p.EmailAddress == "":
+		return errParam("permission.emailAddress", "invalid", "The specified emailAddress is invalid or not applicable for the given permission type.")
+	case p.Type == "domain" && p.Domain == "":
+		return errParam("permission.domain", "invalid", "The specified domain is invalid or not applicable for the given permission type.")
+	}
+	return nil
+}
+
+// createPermission serves permissions.create. A second grant to the same grantee replaces the first.
+func (c *call) createPermission() error {
+	var p resource.Permission
+	if err := c.body(&p, maxMetadata); err != nil {
+		return err
+	}
+	if err := checkPermission(&p); err != nil {
+		return err
+	}
+	transfer, err := c.flag("transferOwnership")
+	if err != nil {
+		return err
+	}
+	if p.Role == "owner" && !transfer {
+		return errForbidden("forbidden", "The transferOwnership parameter must be enabled when the permission role is 'owner'.")
+	}
+	f, err := c.permissionsFile()
+	if err != nil {
+		return err
+	}
+	p.Kind, p.ID, p.PermissionDetails = "drive#permission", permissionID(&p), nil
+	if p.Type == "anyone" || p.Type == "domain" {
+		if p.AllowFileDiscovery == nil {
+			p.AllowFileDiscovery = new(bool)
+		}
+	} else {
+		p.DisplayName, p.Deleted, p.PendingOwner = p.EmailAddress, new(bool), new(bool)
+	}
+	_, err = c.store.Update(f.ID, false, func(f *resource.File) error {
+		if p.Role == "owner" {
+			return transferTo(f, &p, c.store.Me())
+		}
+		if len(f.Permissions) >= maxPermissions {
+			return errForbidden("cannotShareTooManyUsers", "The file has too many permissions.")
+		}
+		kept := slices.DeleteFunc(slices.Clone(f.Permissions), func(x resource.Permission) bool { return x.ID == p.ID })
+		f.Permissions = append(kept, p)
+		return nil
+	})
+	if err != nil {
+		return storeError(err, f.ID, "")
+	}
+	return c.value(p, "Permission", defaultPermission)
+}
+
+// transferTo makes another user the owner; the old one stays as a writer.
+func transferTo(f *resource.File, p *resource.Permission, me resource.User) error {
+	if f.DriveID != "" || p.Type != "user" {
+		return errForbidden("invalidSharingRequest", "The owner of this file cannot be changed that way.")
+	}
+	old, ok := f.OwnerPermission()
+	if ok && old.ID != p.ID {
+		old.Role = "writer"
+		f.Permissions = append(slices.Clone(f.Permissions), old)
+	}
+	f.Permissions = slices.DeleteFunc(slices.Clone(f.Permissions), func(x resource.Permission) bool { return x.EmailAddress == p.EmailAddress })
+	f.Owner = &resource.User{Name: p.DisplayName, Email: p.EmailAddress, PermissionID: p.ID, Me: p.EmailAddress == me.Email}
+	return nil
+}
+
+// editPermission changes or removes the permission of the path: edit returns false to remove it.
+func (c *call) editPermission(edit func(p *resource.Permission) (keep bool, err error)) (p resource.Permission, err error) {
+	f, err := c.permissionsFile()
+	if err != nil {
+		return p, err
+	}
+	id := c.r.PathValue("permission")
+	_, err = c.store.Update(f.ID, false, func(f *resource.File) error {
+		list := slices.Clone(f.Permissions)
+		i := slices.IndexFunc(list, func(x resource.Permission) bool { return x.ID == id })
+		if i < 0 {
+			if slices.ContainsFunc(c.permissionsOf(f), func(x resource.Permission) bool { return x.ID == id }) {
+				return errReason("insufficientFilePermissions") // the owner's, or the drive's member
+			}
+			return errPermissionNotFound(id)
+		}
+		p = list[i]
+		keep, err := edit(&p)
+		if err != nil {
+			return err
+		}
+		list[i] = p
+		if !keep {
+			list = slices.Delete(list, i, i+1)
+		}
+		f.Permissions = list
+		return nil
+	})
+	return p, storeError(err, f.ID, "")
+}
+
+// updatePermission serves permissions.update: the role and the expiry can be changed.
+func (c *call) updatePermission() error {
+	var in resource.Permission
+	if err := c.body(&in, maxMetadata); err != nil {
+		return err
+	}
+	if in.Role != "" && !slices.Contains(permissionRoles[1:], in.Role) {
+		return errInvalid("permission.role", errors.New("no such role, or owner"))
+	}
+	removeExpiration, err := c.flag("removeExpiration")
+	if err != nil {
+		return err
+	}
+	p, err := c.editPermission(func(p *resource.Permission) (bool, error) {
+		if in.Role != "" {
+			p.Role = in.Role
+		}
+		if in.ExpirationTime != "" {
+			p.ExpirationTime = in.ExpirationTime
+		}
+		if removeExpiration {
+			p.ExpirationTime = ""
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.value(p, "Permission", defaultPermission)
+}
+
+// deletePermission serves permissions.delete.
+func (c *call) deletePermission() error {
+	if _, err := c.editPermission(func(*resource.Permission) (bool, error) { return false, nil }); err != nil {
+		return err
+	}
+	return c.empty()
 }

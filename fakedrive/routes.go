@@ -22,8 +22,12 @@ var (
 	permissionParams = set(`emailMessage enforceExpansiveAccess enforceSingleParent includePermissionsForView moveToNewOwnersRoot
 		pageSize pageToken removeExpiration sendNotificationEmail supportsAllDrives supportsTeamDrives transferOwnership
 		useDomainAdminAccess`)
-	exportParams = set("mimeType")
-	linkParams   = set("id exportFormat export confirm resourcekey authuser")
+	writeParams = set(`addParents copyRequiresWriterPermission driveId enforceSingleParent ignoreDefaultVisibility includeLabels
+		includePermissionsForView keepRevisionForever ocrLanguage removeParents setModifiedDate supportsAllDrives supportsTeamDrives
+		upload_id useContentAsIndexableText`)
+	revisionParams = set("acknowledgeAbuse pageSize pageToken")
+	exportParams   = set("mimeType")
+	linkParams     = set("id exportFormat export confirm resourcekey authuser")
 )
 
 func set(names string) map[string]bool {
@@ -60,8 +64,41 @@ func (s *Server) routes() http.Handler {
 	for _, path := range []string{"/token", "/oauth2/v4/token", "/o/oauth2/token"} {
 		mux.Handle("POST "+path, http.HandlerFunc(s.serveToken))
 	}
+	s.writeRoutes(add)
 	mux.HandleFunc("/", s.notUnderstood)
 	return override(mux)
+}
+
+// writeRoutes are the methods that change something, and revisions.
+func (s *Server) writeRoutes(add func(pattern string, op fault.Op, params map[string]bool, h handlerFunc)) {
+	add("POST /drive/v3/files", OpWrite, writeParams, (*call).create)
+	add("PATCH /drive/v3/files/{id}", OpWrite, writeParams, (*call).update)
+	add("DELETE /drive/v3/files/{id}", OpWrite, writeParams, (*call).remove)
+	add("DELETE /drive/v3/files/trash", OpWrite, writeParams, (*call).emptyTrash)
+	add("POST /drive/v3/files/{id}/copy", OpWrite, writeParams, (*call).copyFile)
+	add("GET /drive/v3/files/generateIds", OpWrite, set("count space type"), (*call).generateIDs)
+	for _, prefix := range []string{"/upload/drive/v3/files", "/resumable/upload/drive/v3/files"} {
+		for _, method := range []string{"POST ", "PUT "} { // PUT only of chunks, which some clients POST
+			add(method+prefix, OpUpload, writeParams, (*call).createMedia)
+		}
+		for _, method := range []string{"PATCH ", "PUT ", "POST "} {
+			add(method+prefix+"/{id}", OpUpload, writeParams, (*call).updateMedia)
+		}
+		add("DELETE "+prefix, OpUpload, writeParams, (*call).cancelSession)
+		add("DELETE "+prefix+"/{id}", OpUpload, writeParams, (*call).cancelSession)
+	}
+	add("POST /drive/v3/files/{id}/permissions", OpPermissions, permissionParams, (*call).createPermission)
+	add("PATCH /drive/v3/files/{id}/permissions/{permission}", OpPermissions, permissionParams, (*call).updatePermission)
+	add("DELETE /drive/v3/files/{id}/permissions/{permission}", OpPermissions, permissionParams, (*call).deletePermission)
+	add("GET /drive/v3/files/{id}/revisions", OpRevisions, revisionParams, (*call).listRevisions)
+	add("GET /drive/v3/files/{id}/revisions/{revision}", OpRevisions, revisionParams, (*call).getRevision)
+	add("PATCH /drive/v3/files/{id}/revisions/{revision}", OpRevisions, revisionParams, (*call).updateRevision)
+	add("DELETE /drive/v3/files/{id}/revisions/{revision}", OpRevisions, revisionParams, (*call).deleteRevision)
+	add("POST /drive/v3/drives", OpDrives, driveParams, (*call).createDrive)
+	add("PATCH /drive/v3/drives/{id}", OpDrives, driveParams, (*call).updateDrive)
+	add("DELETE /drive/v3/drives/{id}", OpDrives, driveParams, (*call).deleteDrive)
+	add("POST /drive/v3/drives/{id}/hide", OpDrives, driveParams, (*call).hideDrive)
+	add("POST /drive/v3/drives/{id}/unhide", OpDrives, driveParams, (*call).hideDrive)
 }
 
 // notUnderstood answers what no route takes.

@@ -2,11 +2,15 @@ package fakedrive
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 
 	"memsoak/fakedrive/corpus"
 	"memsoak/fakedrive/fault"
+	"memsoak/fakedrive/internal/blob"
 	"memsoak/fakedrive/internal/pagetoken"
 	"memsoak/fakedrive/internal/resource"
 	"memsoak/fakedrive/internal/store"
@@ -19,7 +23,11 @@ type Server struct {
 	store   *store.Store
 	pages   *pagetoken.Codec
 	tokens  *tokens
+	blobs   *blob.Store
 	handler http.Handler
+	// sessions are the resumable uploads under way.
+	sessions sessions
+	scratch  string // a temporary folder for contents, removed by Close
 }
 
 // New makes a Server. The caller closes it.
@@ -40,17 +48,9 @@ func New(cfg Config) (*Server, error) {
 		Log:       cfg.Log,
 		Now:       cfg.Now,
 	})
-	var err error
-	s.store, err = store.New(store.Config{
-		Control: s.ctl, Main: cfg.Corpus, Generation: cfg.Generation, Me: defaultUser, Now: cfg.Now,
-	})
-	if err != nil {
+	if err := s.open(); err != nil {
+		s.removeScratch()
 		return nil, err
-	}
-	for _, spec := range cfg.More {
-		if _, err := s.store.AddTree(spec, cfg.Generation); err != nil {
-			return nil, err
-		}
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -59,6 +59,48 @@ func New(cfg Config) (*Server, error) {
 	s.adminRoutes()
 	s.handler = s.ctl.Wrap(s.routes())
 	return s, nil
+}
+
+// open prepares the folder of contents and the store above it.
+func (s *Server) open() (err error) {
+	dir, memory := s.cfg.Dir, s.cfg.MaxMemory
+	switch {
+	case dir == "" && s.cfg.State:
+		return errors.New("state needs a folder")
+	case dir == "":
+		if dir, err = os.MkdirTemp("", "fakedrive-"); err != nil {
+			return fmt.Errorf("make a folder for contents: %w", err)
+		}
+		s.scratch = dir
+	case s.cfg.State:
+		memory = 0 // what is to be kept has to be in files
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "contents"), 0o700); err != nil {
+		return fmt.Errorf("make a folder for contents: %w", err)
+	}
+	s.blobs = blob.New(filepath.Join(dir, "contents"), memory, s.cfg.MaxDisk)
+	s.store, err = store.New(store.Config{
+		Control: s.ctl, Main: s.cfg.Corpus, Generation: s.cfg.Generation, Me: defaultUser, Now: s.cfg.Now,
+		MaxFiles: s.cfg.MaxFiles, Blobs: s.blobs,
+	})
+	if err != nil {
+		return err
+	}
+	for _, spec := range s.cfg.More {
+		if _, err := s.store.AddTree(spec, s.cfg.Generation); err != nil {
+			return err
+		}
+	}
+	if s.cfg.State {
+		return s.store.Open(filepath.Join(dir, "journal.ndjson"))
+	}
+	return nil
+}
+
+func (s *Server) removeScratch() {
+	if s.scratch != "" {
+		_ = os.RemoveAll(s.scratch) // a temporary folder
+	}
 }
 
 // defaultUser owns a Drive without a corpus.
@@ -71,7 +113,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) Control() *fault.Control { return s.ctl }
 
 // Close releases what the Server holds. Requests must have ended.
-func (s *Server) Close() error { return nil }
+func (s *Server) Close() error {
+	s.sessions.closeAll()
+	err := s.store.Close()
+	s.removeScratch()
+	return err
+}
 
 // AddRoot serves a tree below a root folder of its own, as the admin protocol's roots do.
 func (s *Server) AddRoot(spec *corpus.Spec, generation uint64) (fault.Root, error) {

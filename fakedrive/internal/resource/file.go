@@ -66,7 +66,7 @@ type File struct {
 	TrashedAt, SharedAt             time.Time
 	Version                         int64
 	HeadRevision                    string
-	Content                         Content // nil for folders, shortcuts and documents
+	Content                         Content `json:"-"` // nil for folders, shortcuts and a tree's documents
 	DocSize                         int64   // what a document occupies
 	Owner                           *User
 	Starred                         bool

@@ -19,19 +19,20 @@ type Change struct {
 }
 
 // changeLog is the newest changes, with consecutive tokens.
-type changeLog struct{ list []Change }
+type changeLog struct {
+	list []Change
+	base int64 // the token of the next change while the list is empty; 0 is firstToken
+}
 
 // firstToken is a start page token as Drive's look: a plain number, not one.
 const firstToken = 1001
 
 func (l *changeLog) next() int64 {
 	if len(l.list) == 0 {
-		return firstToken
+		return max(l.base, firstToken)
 	}
 	return l.list[len(l.list)-1].Token + 1
 }
-
-func (l *changeLog) reset() { l.list = nil }
 
 func (l *changeLog) add(c Change) {
 	c.Token = l.next()
@@ -54,7 +55,7 @@ func (s *Store) Changes(from int64, n int) (list []Change, next int64, ok bool) 
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	end := s.changes.next()
-	first := int64(firstToken)
+	first := end
 	if len(s.changes.list) > 0 {
 		first = s.changes.list[0].Token
 	}
@@ -80,4 +81,5 @@ func (s *Store) Changes(from int64, n int) (list []Change, next int64, ok bool) 
 
 func (s *Store) changed(e *entry, removed bool) {
 	s.changes.add(Change{FileID: e.f.ID, DriveID: e.f.DriveID, Removed: removed, Time: s.now()})
+	s.log.change(s.changes.next())
 }

@@ -11,23 +11,30 @@ import (
 	"memsoak/fakedrive/internal/resource"
 )
 
-// Export returns what an export of a document as a MIME type contains. The error is ErrNotFound.
-func (s *Store) Export(id, mime string) (resource.Content, error) {
+// Export returns a document's content: of a tree's, what any export of it contains; of one that a client made, its
+// text. The error is ErrNotFound. fromTree says which.
+func (s *Store) Export(id string) (c resource.Content, fromTree bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	id = s.Resolve(id)
-	src, n, inTree := s.locate(id)
-	e := s.entries[id]
-	switch {
-	case e != nil && e.gone:
-		return nil, ErrNotFound
-	case e != nil && e.f.Content != nil:
-		return e.f.Content, nil
-	case inTree:
-		t := s.tree(src)
-		return &treeContent{t, n, t.Item(n).ExportSize}, nil
+	c, err = s.export(s.Resolve(id))
+	_, fromTree = c.(*treeContent)
+	return c, fromTree, err
+}
+
+func (s *Store) export(id string) (resource.Content, error) {
+	f, err := s.get(id)
+	if err != nil {
+		return nil, err
 	}
-	return nil, ErrNotFound
+	if f.Content != nil {
+		return f.Content, nil
+	}
+	src, n, inTree := s.locate(id)
+	if !inTree {
+		return nil, ErrNotFound
+	}
+	t := s.tree(src)
+	return &treeContent{t, n, t.Item(n).ExportSize}, nil
 }
 
 // Alter gives a file another content of the same size, as somebody who edits it while it is copied would. The error is

@@ -59,15 +59,20 @@ func (x *index) remove(seq uint64) {
 func (s *Store) put(e *entry) {
 	id := e.f.ID
 	old := s.entries[id]
+	e.retain()
 	switch {
+	case old == nil && e.seq > s.seq: // from the journal
+		s.seq = e.seq
 	case old == nil:
 		s.seq++
 		e.seq = s.seq
 	default:
 		e.seq, e.src, e.ord = old.seq, old.src, old.ord
 		s.unlink(old)
+		old.release()
 	}
 	s.entries[id] = e
+	s.log.put(e)
 	if e.src != nil && old == nil {
 		if e.src.shadow == nil {
 			e.src.shadow = map[int64]*entry{}

@@ -203,11 +203,15 @@ func (r *run) overlay(g segment, i int, from uint64) (at uint64, stopped bool) {
 			return x.seq, true
 		}
 		e := r.s.entries[x.id]
-		if e.f.Parent == "" && !e.f.SharedWithMe || !r.sc.sees(&e.f) {
+		if !r.sc.sees(&e.f) || r.s.isRoot(x.id) {
 			continue // roots are in no listing
 		}
+		above := r.fate(e.f.Parent)
+		if above.gone {
+			continue
+		}
 		f := e.f
-		f.Trashed = f.ExplicitlyTrashed || r.fate(f.Parent).trashed
+		f.Trashed = f.ExplicitlyTrashed || above.trashed
 		if !r.visit(e.found(&f), Position{i, x.seq}) {
 			return x.seq, true
 		}

@@ -11,6 +11,7 @@ import (
 
 	"memsoak/fakedrive/corpus"
 	"memsoak/fakedrive/fault"
+	"memsoak/fakedrive/internal/blob"
 	"memsoak/fakedrive/internal/resource"
 )
 
@@ -37,6 +38,8 @@ type Config struct {
 	Generation uint64
 	Me         resource.User // used without a Main, which brings its own
 	Now        func() time.Time
+	MaxFiles   int         // in the overlay
+	Blobs      *blob.Store // contents of the overlay
 }
 
 // Drive is a shared drive.
@@ -54,6 +57,9 @@ type Store struct {
 	me     resource.User
 	rootID string
 	trees  *lru.Cache[corpus.Key, *corpus.Tree]
+	blobs  *blob.Store
+
+	maxFiles int
 
 	mu      sync.RWMutex
 	sources map[corpus.Key]*source
@@ -63,8 +69,8 @@ type Store struct {
 	kids    map[string]*index // by parent
 	all     index
 	seq     uint64
-	bytes   int64 // of the contents in the overlay, revisions included
 	changes changeLog
+	log     *journal
 }
 
 // New makes a store.
@@ -74,7 +80,7 @@ func New(c Config) (*Store, error) {
 		return nil, fmt.Errorf("make the cache of trees: %w", err)
 	}
 	s := &Store{
-		ctl: c.Control, now: c.Now, me: c.Me, trees: trees,
+		ctl: c.Control, now: c.Now, me: c.Me, trees: trees, blobs: c.Blobs, maxFiles: c.MaxFiles,
 		sources: map[corpus.Key]*source{}, entries: map[string]*entry{}, kids: map[string]*index{},
 	}
 	created := s.now()
@@ -92,8 +98,21 @@ func New(c Config) (*Store, error) {
 	app := s.folder(appDataID, "appDataFolder", created)
 	app.Space = AppDataAlias
 	s.put(&entry{f: app, ord: -1})
-	s.changes.reset()
 	return s, nil
+}
+
+// Open brings back what the journal holds and keeps it from here on. Call it once, after the trees are added.
+func (s *Store) Open(journal string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.restore(journal)
+}
+
+// Close ends the journal.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.close()
 }
 
 func (s *Store) folder(id, name string, at time.Time) resource.File {
@@ -150,8 +169,12 @@ func (s *Store) get(id string) (Found, error) {
 		if e.gone {
 			return Found{}, ErrNotFound
 		}
+		above := s.above(e.f.Parent)
+		if above.gone {
+			return Found{}, ErrNotFound
+		}
 		f := e.f
-		f.Trashed = f.ExplicitlyTrashed || s.above(f.Parent).trashed
+		f.Trashed = f.ExplicitlyTrashed || above.trashed
 		return e.found(&f), nil
 	}
 	src, n, ok := s.locate(id)
@@ -255,7 +278,7 @@ func (s *Store) Drive(id string) (Drive, error) {
 func (s *Store) Usage() (total, trash int64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	total = s.bytes
+	total = s.blobs.Used()
 	for _, src := range s.sources {
 		if src.main {
 			total += s.tree(src).Stats().Bytes
