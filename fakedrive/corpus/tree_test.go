@@ -9,9 +9,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -417,4 +419,31 @@ func TestTimesAreInOrder(t *testing.T) {
 		require.False(t, it.Modified.Before(it.Created))
 		require.Equal(t, it.Modified, it.Modified.Truncate(time.Millisecond))
 	}
+}
+
+// Run with -race, this shows unguarded state; without, that readers don't disturb each other.
+func TestTreesAreSafeForConcurrentUse(t *testing.T) {
+	tree := mustTree(t, "files: 400\nfolders: 9\nsize: {uniform: {min: 0, max: 200KiB}}")
+	want := make([]Sums, tree.Len())
+	for n := range want {
+		want[n] = tree.Sums(int64(n))
+	}
+	var wg sync.WaitGroup
+	for worker := range int64(4) {
+		wg.Go(func() {
+			fresh := mustTree(t, fmt.Sprintf("files: 50\nsize: %d", 70_000+64*worker))
+			fresh.Sums(1 + worker)
+			for n := range tree.Len() {
+				n = (n*7 + worker) % tree.Len()
+				h := md5.New()
+				_, err := tree.Open(n, 0).WriteTo(h)
+				assert.NoError(t, err)
+				assert.Equal(t, want[n], tree.Sums(n))
+				if it := tree.Item(n); it.ContentLength() > 0 {
+					assert.Equal(t, h.Sum(nil), want[n].MD5[:])
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
