@@ -12,6 +12,7 @@ type quantity struct {
 	values   []float64 // by snapshot, NaN: not measured
 	variance []float64 // of the measurement, by snapshot
 	grain    float64   // the least step it can make by itself: an object, a goroutine
+	objects  []float64 // by snapshot, of sites
 }
 
 // term is one thing that a quantity grows with.
@@ -47,7 +48,7 @@ func (q *quantity) measured(i int) bool { return !math.IsNaN(q.values[i]) }
 
 // siteQuantity is a site's live bytes by snapshot.
 func (s *Series) siteQuantity(ids ...int) *quantity {
-	q := &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps))}
+	q := &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps)), objects: make([]float64, len(s.Snaps))}
 	var bytes, objects float64
 	for i, n := range s.Snaps {
 		if !n.Profiled {
@@ -58,7 +59,7 @@ func (s *Series) siteQuantity(ids ...int) *quantity {
 		for _, id := range ids {
 			a.add(n.Sites[id])
 		}
-		q.values[i], q.variance[i] = a.Bytes, a.Variance
+		q.values[i], q.variance[i], q.objects[i] = a.Bytes, a.Variance, a.Objects
 		bytes, objects = bytes+a.Bytes, objects+a.Objects
 	}
 	q.grain = math.Max(1, s.rate)
@@ -105,6 +106,31 @@ func (s *Series) steps(idx []int) [][2]int {
 	return out
 }
 
+// steered are the snapshots at rest and held from the first one on.
+func (s *Series) steered(q *quantity, first int) []int {
+	var idx []int
+	for i := first; i < len(s.Snaps); i++ {
+		if n := s.Snaps[i]; q.measured(i) && (n.atRest() || n.State.Held()) {
+			idx = append(idx, i)
+		}
+	}
+	return idx
+}
+
+// rises reports whether the quantity hardly ever falls, in no state. Then nothing of it is transient, and held states
+// say as much as floors about when it grows.
+func (q *quantity) rises(idx []int) bool {
+	lo, hi := q.bounds(idx)
+	top := math.Inf(-1)
+	for _, i := range idx {
+		top = math.Max(top, q.values[i])
+		if top-q.values[i] > 0.03*(hi-lo)+2*math.Sqrt(q.variance[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *Series) phaseKind(name string) string {
 	for _, p := range s.Trial.Phases {
 		if p.Name == name {
@@ -120,6 +146,9 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 	idx := s.rest(q)
 	if len(idx) < minFloors {
 		return nil
+	}
+	if all := s.steered(q, idx[0]); q.rises(all) {
+		idx = all
 	}
 	steps := s.steps(idx)
 	n := len(steps)

@@ -36,7 +36,7 @@ func (s *Series) judgeSites(u *units) []*judged {
 			continue
 		}
 		var kept []term
-		for _, t := range s.retained(q, u.retained) {
+		for _, t := range s.retained(q, s.possible(q, u.retained)) {
 			if s.believeRetained(q, &t) {
 				kept = append(kept, t)
 				out = append(out, s.siteFinding(id, t))
@@ -54,6 +54,22 @@ func (s *Series) judgeSites(u *units) []*judged {
 		}
 	}
 	return out
+}
+
+// possible leaves out growth per byte where the site never has more objects than there were transfers at once, none
+// larger than a file: buffers that grow with the largest file and are kept grow at the same moments.
+func (s *Series) possible(q *quantity, us []unit) []unit {
+	flight := 1.0
+	for _, n := range s.Snaps {
+		flight = math.Max(flight, float64(n.cov().InFlight))
+	}
+	for i, n := range s.Snaps {
+		c := n.cov()
+		if q.objects[i] > flight+0.5 || q.values[i] > 1.3*float64(c.Largest)*math.Max(1, q.objects[i]) {
+			return us
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(us), func(u unit) bool { return u.name == "byte" })
 }
 
 // reaches reports whether the quantity ever is that much.
