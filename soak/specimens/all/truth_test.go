@@ -56,7 +56,7 @@ func TestFaultsAreThere(t *testing.T) {
 			continue
 		}
 		t.Run(tr.Name, func(t *testing.T) {
-			l := newLab(t, tr.Name, tr.Set["h2"] != "")
+			l := newLab(t, tr.Name, tr.Set["transport"] == "h2")
 			check, ok := checks[tr.Class]
 			if !ok {
 				t.Fatalf("no check for class %s", tr.Class)
@@ -360,7 +360,7 @@ func TestHealthyOnesAreHealthy(t *testing.T) {
 			continue
 		}
 		t.Run(tr.Name, func(t *testing.T) {
-			l := newLab(t, tr.Name, tr.Set["h2"] != "")
+			l := newLab(t, tr.Name, tr.Set["transport"] == "h2")
 			l.wave(l.root(small, 300)) // more files than any bound
 			l.settle(l.d.open.Load)
 			before, gs, open := live(), runtime.NumGoroutine(), l.d.open.Load()

@@ -1,0 +1,229 @@
+package accuracy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"memsoak/profiles/record"
+)
+
+// Schema is that of accuracy.json.
+const Schema = "memsoak/accuracy/v1"
+
+// Report is accuracy.json: what the README shows and the next run is compared with.
+type Report struct {
+	Schema   string      `json:"schema"`
+	Host     record.Host `json:"host"`
+	Protocol string      `json:"protocol"`
+	Seeds    int         `json:"seeds"`
+	Trials   int         `json:"trials"`
+	Figures  []Figure    `json:"figures"`
+	// Confusion counts trials by what the class was and what the verdict said.
+	Confusion map[string]map[string]int `json:"confusion"`
+	// Wrong names the specimens that were ever wrong, with how often and why.
+	Wrong []Wrong `json:"wrong"`
+	// Skipped are the specimens that could not run here.
+	Skipped []string `json:"skipped,omitempty"`
+}
+
+// Wrong is a specimen that was wrong in some trials.
+type Wrong struct {
+	Specimen string `json:"specimen"`
+	Wrong    int    `json:"wrong"`
+	Of       int    `json:"of"`
+	Why      string `json:"why"`
+}
+
+// Figure is one measured quantity against its goal.
+type Figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"` // "%", "s", "trials" ...
+	// N is the number of observations; without any the figure is missed.
+	N    int     `json:"n"`
+	Goal float64 `json:"goal"`
+	// AtMost says that Value must not exceed Goal; else it must reach it.
+	AtMost bool `json:"at_most,omitempty"`
+	// Info marks a figure without a goal.
+	Info bool `json:"info,omitempty"`
+}
+
+// Met reports whether the goal is reached. A figure without observations is not met.
+func (f Figure) Met() bool {
+	switch {
+	case f.Info:
+		return true
+	case f.N == 0 || math.IsNaN(f.Value):
+		return false
+	case f.AtMost:
+		return f.Value <= f.Goal
+	}
+	return f.Value >= f.Goal
+}
+
+// Summarize makes the report of a full run.
+func Summarize(scores []Score) *Report {
+	r := &Report{Schema: Schema, Trials: len(scores), Confusion: map[string]map[string]int{}, Wrong: wrong(scores)}
+	for _, s := range scores {
+		row := r.Confusion[s.Want]
+		if row == nil {
+			row = map[string]int{}
+			r.Confusion[s.Want] = row
+		}
+		row[s.Got]++
+	}
+	known := filter(scores, func(s Score) bool { return !s.HeldOut })
+	held := filter(scores, func(s Score) bool { return s.HeldOut })
+	one := func(s Score) bool { return s.Kind != Combination }
+	add := func(f ...Figure) { r.Figures = append(r.Figures, f...) }
+	add(share("class and culprit right", filter(known, one), 99, func(s Score) bool { return s.Right }))
+	add(share("  of faults", filter(known, kind(Fault)), 0, func(s Score) bool { return s.Right }))
+	add(share("  of look-alikes", filter(known, kind(Look)), 0, func(s Score) bool { return s.Right }))
+	add(share("held out: class and culprit right", held, 95, func(s Score) bool { return s.Right }))
+	add(share("culprit line right", filter(known, func(s Score) bool { return s.Kind == Fault && wantsLine(s) }), 95,
+		func(s Score) bool { return s.Line != nil && *s.Line }))
+	add(slopeFigures(known)...)
+	alarms := share("", filter(scores, kind(Look)), 0, func(s Score) bool { return s.LeakAlarm })
+	add(Figure{Name: "leak alarms on healthy trials", Value: alarms.Value * float64(alarms.N) / 100, Unit: "trials", N: alarms.N, AtMost: true})
+	add(share("two faults: both found", filter(known, kind(Combination)), 95, func(s Score) bool { return s.Function }))
+	add(detection(known)...)
+	add(timing(known))
+	add(remainders(known))
+	for i := range r.Figures {
+		if r.Figures[i].Goal == 0 && !r.Figures[i].AtMost {
+			r.Figures[i].Info = true
+		}
+	}
+	return r
+}
+
+// wantsLine reports whether the truth names a line: a trial whose function was missed counts as a missed line.
+func wantsLine(s Score) bool { return s.Line != nil || !s.Function }
+
+func kind(k Kind) func(Score) bool { return func(s Score) bool { return s.Kind == k } }
+
+func filter(scores []Score, keep func(Score) bool) []Score {
+	return slices.DeleteFunc(slices.Clone(scores), func(s Score) bool { return !keep(s) })
+}
+
+func share(name string, scores []Score, goal float64, ok func(Score) bool) Figure {
+	f := Figure{Name: name, Unit: "%", Goal: goal, N: len(scores), Value: math.NaN()}
+	if len(scores) > 0 {
+		f.Value = 100 * float64(len(filter(scores, ok))) / float64(len(scores))
+	} else {
+		f.Value = 0
+	}
+	return f
+}
+
+// slopeFigures are how exact slopes are and how honest their intervals.
+func slopeFigures(scores []Score) []Figure {
+	with := filter(scores, func(s Score) bool { return s.Slope != nil })
+	large := filter(with, func(s Score) bool { return s.Slope.Large })
+	var errs []float64
+	for _, s := range large {
+		errs = append(errs, 100*math.Abs(s.Slope.Error))
+	}
+	return []Figure{
+		share("slope within 5 % (findings above 4.5 MB)", large, 95, func(s Score) bool { return math.Abs(s.Slope.Error) <= s.Slope.Tolerance }),
+		{Name: "slope error, median (findings above 4.5 MB)", Value: median(errs), Unit: "%", N: len(errs), Info: true},
+		share("slope's 95 % interval covers the truth", with, 90, func(s Score) bool { return s.Slope.Covered }),
+	}
+}
+
+// DetectionSpecimen leaks as many bytes a file as the detection limit allows.
+const (
+	DetectionSpecimen = "leak-tiny"
+	detectionFiles    = 5000
+)
+
+func detection(scores []Score) []Figure {
+	tiny := filter(scores, func(s Score) bool { return s.Specimen == DetectionSpecimen })
+	var files float64
+	for _, s := range tiny {
+		files = max(files, float64(s.Files))
+	}
+	return []Figure{
+		share("64 B a file seen as a leak", tiny, 95, func(s Score) bool { return s.Right }),
+		{Name: "files needed for that", Value: files, Unit: "files", N: len(tiny), Goal: detectionFiles, AtMost: true},
+	}
+}
+
+func timing(scores []Score) Figure {
+	var seconds []float64
+	for _, s := range scores {
+		seconds = append(seconds, s.Seconds)
+	}
+	return Figure{Name: "time per trial, median", Value: median(seconds), Unit: "s", N: len(seconds), Goal: 6, AtMost: true}
+}
+
+func remainders(scores []Score) Figure {
+	return share("waterfall's remainder within 3 % or 4 MiB", filter(scores, func(s Score) bool { return s.Outcome == record.OK }), 95,
+		func(s Score) bool { return s.Remainder != nil && s.Remainder.Small() })
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Clone(v)
+	slices.Sort(v)
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+// wrong groups what went wrong by specimen, the worst first.
+func wrong(scores []Score) []Wrong {
+	by := map[string]*Wrong{}
+	for _, s := range scores {
+		w := by[s.Specimen]
+		if w == nil {
+			w = &Wrong{Specimen: s.Specimen}
+			by[s.Specimen] = w
+		}
+		w.Of++
+		if !s.Right {
+			w.Wrong++
+			if w.Why == "" {
+				w.Why = s.Why
+			}
+		}
+	}
+	out := []Wrong{}
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		if by[name].Wrong > 0 {
+			out = append(out, *by[name])
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Wrong) int { return cmp.Compare(b.Wrong, a.Wrong) })
+	return out
+}
+
+// QuickFigures are the goals of the subset that CI runs. With so few trials a share of 99 % would fail by a single
+// unlucky one, so the bound is what a binomial with that share allows to fail once in a thousand runs; a leak alleged
+// of a healthy subject, or an error of the harness, fails at once.
+func QuickFigures(scores []Score) []Figure {
+	n := len(scores)
+	right := len(filter(scores, func(s Score) bool { return s.Right }))
+	alarms := len(filter(scores, func(s Score) bool { return s.LeakAlarm }))
+	return []Figure{
+		{Name: fmt.Sprintf("trials right (of %d)", n), Value: float64(right), Unit: "trials", N: n, Goal: float64(n - Allowed(n, 0.01, 0.001))},
+		{Name: "leak alarms on healthy trials", Value: float64(alarms), Unit: "trials", N: n, AtMost: true},
+	}
+}
+
+// Allowed is the least k such that more than k of n trials fail with at most the probability beyond, when each fails
+// by itself with probability p.
+func Allowed(n int, p, beyond float64) int {
+	term := math.Pow(1-p, float64(n)) // P(exactly k fail)
+	tail := 1 - term
+	k := 0
+	for tail > beyond && k < n {
+		k++
+		term *= float64(n-k+1) / float64(k) * p / (1 - p)
+		tail -= term
+	}
+	return k
+}

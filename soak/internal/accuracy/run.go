@@ -1,0 +1,141 @@
+package accuracy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"memsoak/profiles"
+	"memsoak/profiles/record"
+	"memsoak/soak"
+	"memsoak/soak/internal/accuracy/truth"
+)
+
+// Bench runs trials of specimens.
+type Bench struct {
+	// Root is the checkout: it has soak/specimens, and bin with the programs.
+	Root string
+	// Out is where trials are recorded.
+	Out string
+	// Protocol is the runner's, by name or file.
+	Protocol string
+	// Parallel is how many trials run at once. More than half of the CPUs disturb each other.
+	Parallel int
+	// KeepAll keeps every trial's directory, not only those that went wrong.
+	KeepAll bool
+	// All is the truth of every specimen, for the parts of combinations.
+	All []*truth.Truth
+	// Done is told of each score as it comes, one at a time; nil for nobody.
+	Done func(Score)
+}
+
+// Run runs the trials and returns their scores in the order of the plan. A trial that fails is a wrong one; the error
+// is for what makes the whole bench pointless, such as programs that are missing, or a cancelled context.
+func (b *Bench) Run(ctx context.Context, plan []Trial) ([]Score, error) {
+	scores := make([]Score, len(plan))
+	report := make(chan Score)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		for s := range report {
+			if b.Done != nil {
+				b.Done(s)
+			}
+		}
+	}()
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, b.Parallel))
+	for i, t := range plan {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			s, err := b.trial(ctx, t)
+			scores[i] = s
+			report <- s
+			return err
+		})
+	}
+	err := g.Wait()
+	close(report)
+	<-finished
+	return scores, err
+}
+
+// trial runs one specimen once and scores the verdict.
+func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
+	dir := filepath.Join(b.Out, filepath.FromSlash(t.Dir()))
+	begun := time.Now()
+	v, trial, err := b.record(ctx, t, dir)
+	s := Judge(t.Truth, b.parts(t.Truth), v)
+	s.Seed, s.Workers, s.Seconds, s.Dir = t.Seed, t.Workers, time.Since(begun).Seconds(), dir
+	if trial != nil {
+		s.Files = trial.Work.Files
+		s.Outcome = trial.Outcome
+		if trial.Outcome != record.OK {
+			s.Right, s.Why = false, fmt.Sprintf("outcome %s: %s", trial.Outcome, trial.Reason)
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return s, ctx.Err()
+	case errors.Is(err, soak.ErrConfig):
+		return s, fmt.Errorf("%s: %w", t.Truth.Name, err)
+	case err != nil:
+		s.Right, s.Why = false, err.Error()
+	}
+	if s.Right && !b.KeepAll && (s.Line == nil || *s.Line) {
+		return s, os.RemoveAll(dir)
+	}
+	return s, nil
+}
+
+// record runs the trial and reads what was recorded. Verdict and trial are nil when there are none.
+func (b *Bench) record(ctx context.Context, t Trial, dir string) (*record.Verdict, *record.Trial, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, nil, err
+	}
+	c := soak.DefaultConfig()
+	c.Subject = filepath.Join(b.Root, "soak", "specimens", "subject.yaml")
+	c.Corpus, c.Seed, c.Protocol = "tiny", t.Seed, b.Protocol
+	c.Set = t.Settings()
+	c.Trials = []record.TrialKind{record.Attribution}
+	plan, err := soak.NewPlan(c, soak.Shard{})
+	if err != nil {
+		return nil, nil, err
+	}
+	plan.Subject.Command[0] = filepath.Join(b.Root, "bin", "specimens")
+	var verdict *record.Verdict
+	r := &soak.Runner{
+		Plan: plan, Dir: dir,
+		Fakedrive: filepath.Join(b.Root, "bin", "fakedrive"), Soak: filepath.Join(b.Root, "bin", "soak"),
+		Judge: func(dir string) (*record.Verdict, error) {
+			v, err := profiles.DiagnoseTrial(dir, profiles.Options{})
+			verdict = v
+			return v, err
+		},
+	}
+	if _, err := r.Run(ctx); err != nil {
+		return verdict, nil, err
+	}
+	trial, err := record.ReadTrial(filepath.Join(dir, filepath.FromSlash(plan.Trials[0].Dir())))
+	return verdict, trial, err
+}
+
+// parts are the faults of a combination.
+func (b *Bench) parts(t *truth.Truth) []*truth.Truth {
+	var out []*truth.Truth
+	for _, name := range t.Of {
+		for _, p := range b.All {
+			if p.Name == name {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
