@@ -128,7 +128,9 @@ func (c *call) mediaHeader(f store.Found, mime string) {
 
 // copyBody copies the part from a body that is opened at its start.
 func copyBody(w io.Writer, body io.Reader, part byteRange, size int64) error {
-	if part.start+part.length < size {
+	if l, ok := body.(interface{ Limit(n int64) }); ok {
+		l.Limit(part.length) // it stays an io.WriterTo
+	} else if part.start+part.length < size {
 		body = io.LimitReader(body, part.length)
 	}
 	n, err := io.Copy(w, body)

@@ -104,6 +104,9 @@ type Reader struct {
 	stamp   content.Stamp
 }
 
+// Limit ends the range n bytes from here, unless it ends before.
+func (r *Reader) Limit(n int64) { r.end = min(r.end, r.at+max(n, 0)) }
+
 // Len returns the number of bytes left.
 func (r *Reader) Len() int64 { return r.end - r.at }
 

@@ -294,6 +294,10 @@ func TestRangesAreCutFromTheWhole(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, len(want), n)
 		require.True(t, bytes.Equal(want, out.Bytes()))
+		r = tree.Open(2, from)
+		r.Limit(length)
+		r.Limit(length + 1)
+		require.True(t, bytes.Equal(want, readAll(t, r)))
 	}
 	require.Zero(t, tree.OpenRange(2, -5, -1).Len())
 	require.EqualValues(t, 2_500_000, tree.OpenRange(2, -5, MaxSize).Len())

@@ -135,7 +135,7 @@ func comparePages(srv http.Handler, o options, name, fields string, bound float6
 }
 
 func listRequest(fields, token string) *http.Request {
-	q := url.Values{"pageSize": {"1000"}, "fields": {fields}, "q": {"trashed=false and mimeType!='" + corpus.MimeFolder + "'"}}
+	q := url.Values{"pageSize": {"1000"}, "prettyPrint": {"false"}, "fields": {fields}, "q": {"trashed=false and mimeType!='" + corpus.MimeFolder + "'"}}
 	if token != "" {
 		q.Set("pageToken", token)
 	}
