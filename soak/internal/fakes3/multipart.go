@@ -147,13 +147,16 @@ func (up *upload) assemble(named []gofakes3.CompletedPart) (*Object, error) {
 	if len(named) == 0 {
 		return nil, gofakes3.ErrorMessage(gofakes3.ErrMalformedXML, "no parts are named")
 	}
+	for i := range named[1:] {
+		if named[i+1].PartNumber <= named[i].PartNumber {
+			return nil, gofakes3.ErrInvalidPartOrder
+		}
+	}
 	o := &Object{Parts: []PartRun{}}
 	sums := md5.New()
 	for i, n := range named {
 		p, ok := up.parts[n.PartNumber]
 		switch {
-		case i > 0 && n.PartNumber <= named[i-1].PartNumber:
-			return nil, gofakes3.ErrInvalidPartOrder
 		case !ok || strings.Trim(n.ETag, `"`) != hex.EncodeToString(p.md5[:]):
 			return nil, gofakes3.ErrorMessagef(gofakes3.ErrInvalidPart, "part %d is not there or has another ETag", n.PartNumber)
 		case p.size < minPartSize && i < len(named)-1:
