@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"memsoak/profiles"
 	"memsoak/profiles/record"
 	"memsoak/soak/internal/accuracy/truth"
 )
@@ -203,7 +204,7 @@ func match(t *truth.Truth, v *record.Verdict) (exact, class *record.Finding) {
 		if class == nil {
 			class = f
 		}
-		if exact == nil && (t.Function == "" || f.Site.Function == t.FullFunction()) {
+		if exact == nil && (t.Function == "" || f.Site.Function == profiles.CleanName(t.FullFunction())) {
 			exact = f
 		}
 	}
