@@ -65,7 +65,12 @@ func (b *body) read(p []byte) (int, error) {
 		if b.content.Size >= 0 && b.off == b.content.Size && b.opens > 0 {
 			return 0, b.end()
 		}
-		n, err := b.once(p)
+		if b.rc == nil {
+			if b.err = b.open(); b.err != nil {
+				return 0, b.err
+			}
+		}
+		n, err := b.some(p)
 		if n > 0 {
 			b.off += int64(n)
 			b.c.stats.Bytes.Add(int64(n))
@@ -98,13 +103,8 @@ func (b *body) read(p []byte) (int, error) {
 	}
 }
 
-// once reads from the open stream, which it opens where there is none.
-func (b *body) once(p []byte) (int, error) {
-	if b.rc == nil {
-		if err := b.open(); err != nil {
-			return 0, err
-		}
-	}
+// some reads at least a byte from the open stream, or an error.
+func (b *body) some(p []byte) (int, error) {
 	for {
 		n, err := b.rc.Read(p)
 		if n > 0 || err != nil || len(p) == 0 {
@@ -113,6 +113,7 @@ func (b *body) once(p []byte) (int, error) {
 	}
 }
 
+// open opens the content at the offset; what fails here was tried often enough.
 func (b *body) open() error {
 	return b.c.source(b.ctx, func() error {
 		rc, err := openWatched(b.ctx, b.c.src, b.content, b.off, b.c.cfg.IdleTimeout)

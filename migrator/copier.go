@@ -24,9 +24,12 @@ type Copier struct {
 	stats *Stats
 	now   func() time.Time
 
+	namer  Namer
 	prefix string
 	// fresh: nothing was stored below the prefix when the run began, so the sink isn't asked file by file.
 	fresh bool
+	// contended serves those who want a key that somebody has, by a hash of the key.
+	contended [64]sync.Mutex
 
 	stopOnce sync.Once
 	stopping chan struct{}
@@ -40,7 +43,7 @@ func New(cfg Config, src Source, sink Sink, q Queue) (*Copier, error) {
 	c := &Copier{
 		cfg: cfg, src: src, sink: sink, queue: q,
 		pace: pace.New(cfg.CallRate, time.Now), bytes: pace.NewBytes(cfg.Bandwidth),
-		stats: cfg.Stats, now: time.Now, prefix: rootPrefix(cfg.Prefix), stopping: make(chan struct{}),
+		stats: cfg.Stats, now: time.Now, namer: Namer{cfg.Exports}, prefix: rootPrefix(cfg.Prefix), stopping: make(chan struct{}),
 	}
 	if c.stats == nil {
 		c.stats = &Stats{}
@@ -167,13 +170,38 @@ func (c *Copier) worker(ctx, take context.Context, k Kind, handle func(context.C
 
 // fail gives an item up.
 func (c *Copier) fail(l *Lease, err error) Result {
-	p := Parked{ID: l.Item.ID, Path: l.Item.Key, Outcome: Failed, Reason: ReasonOf(err), Detail: err.Error()}
+	p := Parked{ID: l.Item.ID, Path: l.Item.Key, Outcome: outcomeOf(err), Reason: ReasonOf(err), Detail: err.Error()}
 	if l.Item.Kind == File {
 		p.Bytes = max(l.Item.Size, 0)
 	}
-	c.stats.Failed.Add(1)
-	c.event(Event{Type: "failed", ID: p.ID, Key: p.Path, Reason: p.Reason, Detail: p.Detail})
-	return Result{Outcome: Failed, Parked: []Parked{p}}
+	c.parked(&p)
+	return Result{Outcome: p.Outcome, Parked: []Parked{p}}
+}
+
+// outcomeOf tells what the source refuses from what went wrong. A folder that can't be listed is no small matter: all
+// below it is missing.
+func outcomeOf(err error) Outcome {
+	var e *Error
+	if errors.As(err, &e) && (e.Class == Refused || e.Class == Missing) {
+		switch e.Op {
+		case "download", "export", "stat", "follow":
+			return Unavailable
+		}
+	}
+	return Failed
+}
+
+// parked counts and tells what won't be copied.
+func (c *Copier) parked(p *Parked) {
+	switch p.Outcome {
+	case Failed:
+		c.stats.Failed.Add(1)
+	case Unavailable:
+		c.stats.Unavailable.Add(1)
+	default:
+		c.stats.Filtered.Add(1)
+	}
+	c.event(Event{Type: p.Outcome.String(), ID: p.ID, Key: p.Path, Reason: p.Reason, Detail: p.Detail})
 }
 
 func (c *Copier) event(e Event) {

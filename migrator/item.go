@@ -23,14 +23,14 @@ type Item struct {
 	// Key is a file's object key; for a folder what the keys of its children begin with ("" or ending in a slash).
 	Key string
 
-	// Of folders: the page to list, what the pages before left undecided, and the way here.
+	// Of folders: the page to list, and the way here.
 	Page      string
-	Held      Held
 	Ancestors []uint64 // hashes of the ids of the folders above, and its own
 	Shortcuts uint8    // shortcuts to folders followed on the way here
 
 	// Of files.
-	Name     string // as the source has it
+	Target   string // id of the content, where it isn't ID: of shortcuts
+	Name     string // what the plain key ends in
 	Parent   string // id of the folder it was listed in
 	Size     int64  // -1 when unknown
 	MD5      string
@@ -50,7 +50,6 @@ func (it *Item) AppendBinary(b []byte) ([]byte, error) {
 	b = appendText(b, it.Key)
 	if it.Kind == Folder {
 		b = appendText(b, it.Page)
-		b = it.Held.append(b)
 		b = append(b, it.Shortcuts)
 		b = binary.AppendUvarint(b, uint64(len(it.Ancestors)))
 		for _, a := range it.Ancestors {
@@ -58,6 +57,7 @@ func (it *Item) AppendBinary(b []byte) ([]byte, error) {
 		}
 		return b, nil
 	}
+	b = appendText(b, it.Target)
 	b = appendText(b, it.Name)
 	b = appendText(b, it.Parent)
 	b = binary.AppendVarint(b, it.Size)
@@ -78,7 +78,6 @@ func (it *Item) UnmarshalBinary(b []byte) error {
 	switch it.Kind {
 	case Folder:
 		it.Page = d.text()
-		it.Held.read(&d)
 		it.Shortcuts = d.byte()
 		if n := d.count(8); n > 0 {
 			it.Ancestors = make([]uint64, n)
@@ -87,7 +86,7 @@ func (it *Item) UnmarshalBinary(b []byte) error {
 			}
 		}
 	case File:
-		it.Name, it.Parent = d.text(), d.text()
+		it.Target, it.Name, it.Parent = d.text(), d.text(), d.text()
 		it.Size = d.varint()
 		it.MD5 = d.text()
 		it.Modified = fromUnixMilli(d.varint())
@@ -99,6 +98,22 @@ func (it *Item) UnmarshalBinary(b []byte) error {
 		return errItem
 	}
 	return nil
+}
+
+// content is the id to download.
+func (it *Item) content() string {
+	if it.Target != "" {
+		return it.Target
+	}
+	return it.ID
+}
+
+// shortcut is the id of the shortcut that led to the content, empty where none did.
+func (it *Item) shortcut() string {
+	if it.Target != "" {
+		return it.ID
+	}
+	return ""
 }
 
 func appendText(b []byte, s string) []byte {

@@ -73,13 +73,15 @@ func isHex(s string, i int) bool {
 	return i < len(s) && strings.IndexByte("0123456789abcdefABCDEF", s[i]) >= 0
 }
 
-// withID puts the id of a duplicate before the extension: "a~id-XYZ.txt".
-func withID(segment, id string) string {
-	stem, ext := segment, ""
-	if i := strings.LastIndexByte(segment, '.'); i > 0 && len(segment)-i <= 12 && !strings.ContainsAny(segment[i:], " %~") {
-		stem, ext = segment[:i], segment[i:]
+// WithID is the key of a file that doesn't get its plain key: the id stands before the extension, as in
+// "dir/a~id-XYZ.txt".
+func WithID(key, id string) string {
+	base := key[strings.LastIndexByte(key, '/')+1:]
+	at := len(key)
+	if i := strings.LastIndexByte(base, '.'); i > 0 && len(base)-i <= 12 && !strings.ContainsAny(base[i:], " %~") {
+		at -= len(base) - i
 	}
-	return stem + markID + Segment(id) + ext
+	return FileKey(key[:at]+markID+Segment(id), key[at:])
 }
 
 // FileKey is the key of a file with the segment below prefix, which a FolderPrefix returned. Keys that would be longer

@@ -100,7 +100,7 @@ func (c *Copier) sendParts(ctx context.Context, l *Lease, it *Item, p *parts, up
 	for off := int64(p.done) * p.size; off < it.Size; {
 		n := min(p.size, it.Size-off)
 		if b == nil {
-			b = c.newBody(ctx, Content{ID: it.ID, Size: it.Size}, off, nil)
+			b = c.newBody(ctx, Content{ID: it.content(), Size: it.Size}, off, nil)
 		}
 		before, err := p.sum.(encoding.BinaryMarshaler).MarshalBinary()
 		if err != nil {

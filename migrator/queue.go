@@ -44,12 +44,13 @@ const (
 	Returned Outcome = iota // put back, to be delivered again
 	Listed                  // a page of a folder was listed
 	Copied
-	Skipped  // unchanged at the destination
-	Filtered // left out on purpose: filters, shortcuts not followed
-	Failed   // given up; Result.Reason says why
+	Skipped     // unchanged at the destination
+	Filtered    // left out on purpose: filters, shortcuts not followed
+	Unavailable // the source doesn't give it to anybody: dangling shortcuts, exports beyond the limit, forbidden downloads
+	Failed      // given up after all tries
 )
 
-var outcomeNames = [...]string{"returned", "listed", "copied", "skipped", "filtered", "failed"}
+var outcomeNames = [...]string{"returned", "listed", "copied", "skipped", "filtered", "unavailable", "failed"}
 
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
@@ -86,8 +87,10 @@ type Totals struct {
 	Copied   int64 `json:"copied"`
 	Skipped  int64 `json:"skipped"`
 	Filtered int64 `json:"filtered"`
-	Failed   int64 `json:"failed"`
-	Bytes    int64 `json:"bytes"` // content bytes stored
+	// Unavailable and Failed files aren't copied; only the latter make a migration fail.
+	Unavailable int64 `json:"unavailable"`
+	Failed      int64 `json:"failed"`
+	Bytes       int64 `json:"bytes"` // content bytes stored
 }
 
 // Counter is a Queue that knows the totals.

@@ -7,10 +7,12 @@ import (
 
 // Names of the user metadata that every object carries.
 const (
-	MetaID    = "drive-id"   // the Drive file id
-	MetaMTime = "mtime"      // Drive's modifiedTime, RFC 3339 in UTC with milliseconds
-	MetaMIME  = "drive-mime" // Drive's mimeType, which for an export isn't the object's Content-Type
-	MetaMD5   = "drive-md5"  // Drive's md5Checksum in hex, where it has one
+	MetaID       = "drive-id"       // the Drive id of the content
+	MetaParent   = "drive-parent"   // the Drive id of the folder
+	MetaShortcut = "drive-shortcut" // the Drive id of the shortcut that led to the content, if one did
+	MetaMTime    = "mtime"          // Drive's modifiedTime, RFC 3339 in UTC with milliseconds
+	MetaMIME     = "drive-mime"     // Drive's mimeType, which for an export isn't the object's Content-Type
+	MetaMD5      = "drive-md5"      // Drive's md5Checksum in hex, where it has one
 )
 
 // Object is something stored or to be stored.

@@ -25,11 +25,10 @@ type Entry struct {
 	Trashed bool
 }
 
-// Listing asks for one page of a folder's children, in the order of their names.
+// Listing asks for one page of a folder's children, in any order.
 type Listing struct {
 	Folder string
-	Page   string   // token of an earlier page's Next; empty for the first
-	Names  []string // only children with one of these names, at most 40; nil for all
+	Page   string // token of an earlier page's Next; empty for the first
 }
 
 // Page is one page of a listing.

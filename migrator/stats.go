@@ -7,16 +7,16 @@ import (
 
 // Stats count what happens in this process, for metrics and progress. Safe for concurrent use.
 type Stats struct {
-	Pages, Retries, Reopened, RateLimited, Paused                  atomic.Int64
-	Found, FoundBytes, Copied, Skipped, Filtered, Failed, Verified atomic.Int64
-	Bytes                                                          atomic.Int64 // content bytes read from the source
-	InFlight                                                       atomic.Int64
+	Pages, Retries, Reopened, RateLimited, Paused                               atomic.Int64
+	Found, FoundBytes, Copied, Skipped, Filtered, Unavailable, Failed, Verified atomic.Int64
+	Bytes                                                                       atomic.Int64 // content bytes read from the source
+	InFlight                                                                    atomic.Int64
 }
 
 // Event is one thing that happened, as it is told to Config.OnEvent and printed by --json.
 type Event struct {
 	Time   time.Time     `json:"time"`
-	Type   string        `json:"event"` // copied, skipped, failed, filtered, verified, listed, retry, paused
+	Type   string        `json:"event"` // copied, would-copy, skipped, failed, unavailable, filtered, verified, listed, retry, paused
 	ID     string        `json:"id,omitempty"`
 	Key    string        `json:"key,omitempty"`
 	Bytes  int64         `json:"bytes,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -28,65 +29,121 @@ func (c *Copier) handle(ctx context.Context, l *Lease) (Result, error) {
 // copy brings one file to the sink.
 func (c *Copier) copy(ctx context.Context, l *Lease) (Result, error) {
 	it := l.Item
-	create := true
-	for changes := 0; ; {
-		if !c.fresh || l.Again || !create {
-			done, exists, err := c.stored(ctx, &it)
-			if err != nil {
-				return Result{}, err
-			}
-			if done {
-				c.stats.Skipped.Add(1)
-				c.event(Event{Type: "skipped", ID: it.ID, Key: it.Key})
-				return Result{Outcome: Skipped}, nil
-			}
-			create = !exists
+	for changes := 0; ; changes++ {
+		var n int64
+		var stored bool
+		err := error(&Error{Op: "put", Object: it.Key, Class: Exists})
+		if c.fresh && !l.Again && changes == 0 {
+			n, err = c.store(ctx, l, &it, true)
+			stored = err == nil
 		}
-		n, err := c.store(ctx, l, &it, create)
+		if err != nil && ClassOf(err) == Exists {
+			n, stored, err = c.contend(ctx, l, &it)
+		}
 		switch {
-		case err == nil:
+		case err == nil && stored:
 			c.stats.Copied.Add(1)
 			c.event(Event{Type: "copied", ID: it.ID, Key: it.Key, Bytes: n})
 			return Result{Outcome: Copied, Bytes: n}, nil
-		case ClassOf(err) == Exists && create:
-			create = false // someone's object is there: look whose
-		case ClassOf(err) == BadDigest && changes < 3:
-			changes++
-			if err := c.refresh(ctx, &it); err != nil {
-				return Result{}, err
-			}
-		default:
+		case err == nil:
+			c.stats.Skipped.Add(1)
+			c.event(Event{Type: "skipped", ID: it.ID, Key: it.Key})
+			return Result{Outcome: Skipped}, nil
+		case ClassOf(err) != BadDigest || changes >= 3:
+			return Result{}, err
+		}
+		if err := c.refresh(ctx, &it); err != nil {
 			return Result{}, err
 		}
 	}
 }
 
-// stored looks at what is under the item's key: done means the file itself, unchanged. If it is another file that is
-// still in the same folder under the same name (the source's listing was out of order), the item gets a key with its
-// id.
-func (c *Copier) stored(ctx context.Context, it *Item) (done, exists bool, err error) {
+// contend stores the item under a key that may be in use: by the item itself, by a file that is gone, or by another
+// that has a right to it.
+func (c *Copier) contend(ctx context.Context, l *Lease, it *Item) (n int64, stored bool, err error) {
 	for {
-		o, err := c.statKey(ctx, it.Key)
-		if ClassOf(err) == Missing && err != nil {
-			return false, false, nil
-		}
+		o, other, err := c.owner(ctx, it)
 		if err != nil {
-			return false, false, err
+			return 0, false, err
 		}
-		other := o.Metadata[MetaID]
-		if other == it.ID || other == "" {
-			return other != "" && !c.cfg.Force && differs(&o, it) == "", true, nil
+		if other == nil {
+			if o != nil && !c.cfg.Force && differs(o, it) == "" {
+				return 0, false, nil
+			}
+			n, err = c.store(ctx, l, it, o == nil)
+			if err != nil && ClassOf(err) == Exists {
+				continue // somebody was faster: look whose it is
+			}
+			return n, err == nil, err
 		}
-		clash, err := c.lives(ctx, other, it)
-		if err != nil || !clash {
-			return false, true, err
+		if other.ID < it.ID {
+			it.Key = WithID(it.Key, it.ID)
+			continue
 		}
-		key := FileKey("", withID(it.Key, it.ID))
-		if key == it.Key {
-			return false, true, nil
-		}
-		it.Key = key
+		return c.displace(ctx, l, it)
 	}
+}
+
+// displace takes the item's key from a file whose id sorts behind, which goes into the queue again under the key with
+// its id.
+func (c *Copier) displace(ctx context.Context, l *Lease, it *Item) (n int64, stored bool, err error) {
+	m := &c.contended[hashID(it.Key)%uint64(len(c.contended))]
+	m.Lock()
+	defer m.Unlock()
+	_, other, err := c.owner(ctx, it) // it may have changed before the lock
+	if err != nil {
+		return 0, false, err
+	}
+	if other != nil && other.ID < it.ID {
+		it.Key = WithID(it.Key, it.ID)
+	} else if other != nil {
+		if err := c.queue.Push(ctx, *other); err != nil {
+			return 0, false, err
+		}
+	}
+	n, err = c.store(ctx, l, it, false)
+	return n, err == nil, err
+}
+
+// owner looks at what is under the item's key: the object, nil when there is none; and the file that it is of, if that
+// isn't the item and still is in its folder under a name of that key. The file comes as an item under the key with its
+// id.
+func (c *Copier) owner(ctx context.Context, it *Item) (*Object, *Item, error) {
+	o, err := c.statKey(ctx, it.Key)
+	if err != nil {
+		if ClassOf(err) == Missing {
+			err = nil
+		}
+		return nil, nil, err
+	}
+	id := o.Metadata[MetaShortcut]
+	if id == "" {
+		id = o.Metadata[MetaID]
+	}
+	if id == "" || id == it.ID {
+		return &o, nil, nil
+	}
+	var e Entry
+	err = c.source(ctx, func() (err error) { e, err = c.src.Stat(ctx, id); return err })
+	if cl := ClassOf(err); err != nil && (cl == Missing || cl == Refused) {
+		return &o, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	d := named{Entry: e}
+	d.target, d.export = c.namer.target(&e)
+	if e.Trashed || e.Folder || d.target != it.Name || !slices.Contains(e.Parents, o.Metadata[MetaParent]) {
+		return &o, nil, nil
+	}
+	if e.TargetID != "" {
+		if err := c.follow(ctx, &d); err != nil {
+			return nil, nil, err
+		}
+	}
+	other := Item{Kind: File, ID: d.ID, Target: d.TargetID, Key: WithID(it.Key, d.ID), Name: d.target,
+		Parent: o.Metadata[MetaParent], Size: d.Size, MD5: d.MD5, Modified: d.Modified, MIME: d.MIME, Export: d.export}
+	return &o, &other, nil
 }
 
 func (c *Copier) statKey(ctx context.Context, key string) (Object, error) {
@@ -95,31 +152,10 @@ func (c *Copier) statKey(ctx context.Context, key string) (Object, error) {
 	return o, err
 }
 
-// lives says whether the file other is in the item's folder under the item's name.
-func (c *Copier) lives(ctx context.Context, other string, it *Item) (bool, error) {
-	var e Entry
-	err := c.source(ctx, func() (err error) { e, err = c.src.Stat(ctx, other); return err })
-	if err != nil {
-		if cl := ClassOf(err); cl == Missing || cl == Refused {
-			return false, nil
-		}
-		return false, err
-	}
-	if e.Trashed || e.Name != it.Name {
-		return false, nil
-	}
-	for _, p := range e.Parents {
-		if p == it.Parent {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // differs says in what a stored object isn't the item; empty when in nothing.
 func differs(o *Object, it *Item) string {
 	switch {
-	case o.Metadata[MetaID] != it.ID:
+	case o.Metadata[MetaID] != it.content() || o.Metadata[MetaShortcut] != it.shortcut():
 		return "another file's"
 	case it.Size >= 0 && o.Size != it.Size:
 		return fmt.Sprintf("size %d, not %d", o.Size, it.Size)
@@ -138,7 +174,7 @@ func mtime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z
 // refresh takes over what the source says of the file now, after the bytes weren't those that were listed.
 func (c *Copier) refresh(ctx context.Context, it *Item) error {
 	var e Entry
-	err := c.source(ctx, func() (err error) { e, err = c.src.Stat(ctx, it.ID); return err })
+	err := c.source(ctx, func() (err error) { e, err = c.src.Stat(ctx, it.content()); return err })
 	if err != nil {
 		return err
 	}
@@ -153,9 +189,12 @@ func (c *Copier) refresh(ctx context.Context, it *Item) error {
 
 func object(it *Item) Object {
 	o := Object{Key: it.Key, Size: it.Size, MD5: it.MD5, ContentType: it.MIME,
-		Metadata: map[string]string{MetaID: it.ID, MetaMTime: mtime(it.Modified), MetaMIME: it.MIME}}
+		Metadata: map[string]string{MetaID: it.content(), MetaParent: it.Parent, MetaMTime: mtime(it.Modified), MetaMIME: it.MIME}}
 	if it.Export != "" {
 		o.ContentType = it.Export
+	}
+	if s := it.shortcut(); s != "" {
+		o.Metadata[MetaShortcut] = s
 	}
 	if it.MD5 != "" {
 		o.Metadata[MetaMD5] = it.MD5
@@ -171,7 +210,7 @@ func (c *Copier) store(ctx context.Context, l *Lease, it *Item, create bool) (in
 	case it.Size > c.cfg.MultipartThreshold:
 		return it.Size, c.storeParts(ctx, l, it)
 	}
-	content := Content{ID: it.ID, Export: it.Export, Size: it.Size}
+	content := Content{ID: it.content(), Export: it.Export, Size: it.Size}
 	return it.Size, c.put(ctx, object(it), create, func(ctx context.Context, w *watchdog) io.ReadCloser {
 		return c.newBody(ctx, content, 0, w)
 	})
@@ -248,7 +287,7 @@ func (c *Copier) spool(ctx context.Context, f *os.File, it *Item) (int64, string
 		if err := f.Truncate(0); err != nil {
 			return 0, "", err
 		}
-		b := c.newBody(ctx, Content{ID: it.ID, Export: it.Export, Size: -1}, 0, nil)
+		b := c.newBody(ctx, Content{ID: it.content(), Export: it.Export, Size: -1}, 0, nil)
 		h := md5.New()
 		n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(f, h)}, b, make([]byte, 16<<10))
 		b.Close()
@@ -278,20 +317,27 @@ func (s *spooled) Close() error { return nil }
 // verify compares what is stored with what the source lists.
 func (c *Copier) verify(ctx context.Context, l *Lease) (Result, error) {
 	it := &l.Item
-	o, err := c.statKey(ctx, it.Key)
-	if err != nil && ClassOf(err) != Missing {
+	o, other, err := c.owner(ctx, it)
+	if err == nil && other != nil && other.ID < it.ID {
+		it.Key = WithID(it.Key, it.ID)
+		o, _, err = c.owner(ctx, it)
+	}
+	if err != nil {
 		return Result{}, err
 	}
+	if o == nil {
+		o = &Object{}
+	}
 	why, detail := "missing", "nothing is stored under this key"
-	if err == nil {
-		why, detail = "differs", differs(&o, it)
+	if o.Key != "" {
+		why, detail = "differs", differs(o, it)
 	}
 	if detail == "" {
 		c.stats.Verified.Add(1)
 		c.event(Event{Type: "verified", ID: it.ID, Key: it.Key, Bytes: o.Size})
 		return Result{Outcome: Skipped, Bytes: o.Size}, nil
 	}
-	c.stats.Failed.Add(1)
-	c.event(Event{Type: "failed", ID: it.ID, Key: it.Key, Reason: why, Detail: detail})
-	return Result{Outcome: Failed, Parked: []Parked{{ID: it.ID, Path: it.Key, Outcome: Failed, Reason: why, Detail: detail, Bytes: max(it.Size, 0)}}}, nil
+	p := Parked{ID: it.ID, Path: it.Key, Outcome: Failed, Reason: why, Detail: detail, Bytes: max(it.Size, 0)}
+	c.parked(&p)
+	return Result{Outcome: Failed, Parked: []Parked{p}}, nil
 }

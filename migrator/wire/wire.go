@@ -96,6 +96,9 @@ func Open(ctx context.Context, s Settings) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.CAFile == "" {
+		s.CAFile = os.Getenv("AWS_CA_BUNDLE")
+	}
 	toS3, err := e.transport(s)
 	if err != nil {
 		return nil, err
@@ -156,7 +159,7 @@ func sink(ctx context.Context, s Settings, client *http.Client) (migrator.Sink, 
 	if s.Bucket == "" {
 		return nil, errors.New("no bucket: say where to copy to")
 	}
-	opts := []func(*config.LoadOptions) error{config.WithHTTPClient(client)}
+	var opts []func(*config.LoadOptions) error
 	if s.Region != "" {
 		opts = append(opts, config.WithRegion(s.Region))
 	}
@@ -174,6 +177,7 @@ func sink(ctx context.Context, s Settings, client *http.Client) (migrator.Sink, 
 	if err != nil {
 		return nil, fmt.Errorf("AWS settings: %w", err)
 	}
+	cfg.HTTPClient = client // after the chain, which wants a client of its own kind to ask for credentials
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
 	}

@@ -23,6 +23,7 @@ func newRegistry(s *migrator.Stats) *prometheus.Registry {
 	counter("migrator_files_copied_total", "Files copied.", &s.Copied)
 	counter("migrator_files_skipped_total", "Files unchanged at the destination.", &s.Skipped)
 	counter("migrator_files_filtered_total", "Files left out on purpose.", &s.Filtered)
+	counter("migrator_files_unavailable_total", "Files that Drive doesn't give.", &s.Unavailable)
 	counter("migrator_files_failed_total", "Files given up.", &s.Failed)
 	counter("migrator_download_bytes_total", "Content bytes read from Drive.", &s.Bytes)
 	counter("migrator_retries_total", "Requests tried again.", &s.Retries)

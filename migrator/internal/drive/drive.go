@@ -84,26 +84,12 @@ func query(l migrator.Listing) string {
 	if l.Folder != migrator.SharedWithMe {
 		q = "'" + escapeQuery.Replace(l.Folder) + "' in parents"
 	}
-	q += " and trashed = false"
-	for i, n := range l.Names {
-		q += []string{" or ", " and ("}[flag(i == 0)] + "name = '" + escapeQuery.Replace(n) + "'"
-	}
-	if len(l.Names) > 0 {
-		q += ")"
-	}
-	return q
-}
-
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+	return q + " and trashed = false"
 }
 
 // List implements migrator.Source.
 func (s *Source) List(ctx context.Context, l migrator.Listing) (migrator.Page, error) {
-	call := s.files.List().Context(ctx).Q(query(l)).PageSize(s.o.PageSize).OrderBy("name").
+	call := s.files.List().Context(ctx).Q(query(l)).PageSize(s.o.PageSize).
 		Fields("nextPageToken", "files("+entryFields+")").
 		IncludeItemsFromAllDrives(true).SupportsAllDrives(true)
 	if s.o.DriveID != "" && l.Folder != migrator.SharedWithMe {
@@ -184,7 +170,6 @@ func (s *Source) media(ctx context.Context, id string, offset int64, abuse bool)
 	if abuse {
 		call.AcknowledgeAbuse(true)
 	}
-	call.Header().Set("Accept-Encoding", "identity") // else a reply could be packed and have no length
 	if offset > 0 {
 		call.Header().Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}

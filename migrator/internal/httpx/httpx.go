@@ -45,6 +45,7 @@ func New(o Options) (*http.Transport, error) {
 		WriteBufferSize:     o.WriteBuffer,
 		IdleConnTimeout:     o.IdleConnTimeout,
 		Protocols:           &http.Protocols{},
+		DisableCompression:  true, // packed content would come without its length
 	}
 	t.Protocols.SetHTTP1(true)
 	if o.HTTP2 {

@@ -369,9 +369,12 @@ func count(t *migrator.Totals, r migrator.Result) {
 		t.Skipped++
 	}
 	for _, p := range r.Parked {
-		if p.Outcome == migrator.Failed {
+		switch p.Outcome {
+		case migrator.Failed:
 			t.Failed++
-		} else {
+		case migrator.Unavailable:
+			t.Unavailable++
+		default:
 			t.Filtered++
 		}
 	}
