@@ -120,8 +120,11 @@ func (l *lister) run(objects *btree.Map[string, record]) {
 	from := l.prefix
 	if l.after != "" && l.after >= from {
 		from = l.after + "\x00"
-		if l.delimiter != "" && strings.HasSuffix(l.after, l.delimiter) {
-			from = successor(l.after)
+		rest := strings.TrimPrefix(l.after, l.prefix)
+		if i := strings.Index(rest, l.delimiter); l.delimiter != "" && i >= 0 && i+len(l.delimiter) == len(rest) {
+			if from = successor(l.after); from == "" { // after is a common prefix: nothing below it comes again
+				return
+			}
 		}
 	}
 	for {
