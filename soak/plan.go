@@ -14,6 +14,7 @@ import (
 	"memsoak/fakedrive/corpus"
 	"memsoak/profiles/record"
 	"memsoak/soak/gate"
+	"memsoak/soak/internal/fakes"
 	"memsoak/soak/internal/protocol"
 	"memsoak/soak/internal/subject"
 	"memsoak/soak/internal/trial"
@@ -171,7 +172,7 @@ func (p *Plan) filter(cells []Cell) error {
 
 // settings are a cell's axes over the fixed settings over the defaults, all checked.
 func (p *Plan) settings(c Cell) (map[string]string, error) {
-	out := map[string]string{}
+	out := map[string]string{"transport": fakes.HTTP}
 	uses := p.Subject.SettingNames()
 	for k, v := range commonSettings {
 		if slices.Contains(uses, k) {

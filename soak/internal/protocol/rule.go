@@ -48,21 +48,28 @@ func mannKendall(v []int64) float64 {
 // minScale keeps at least a tenth of the work: less would leave nothing to tell a leak by.
 const minScale = 0.1
 
-// Scale is the factor for numbers of files so that the phases fit into the time left, for a subject that does rate
-// files and throughput bytes a second: 1 when they fit as they are.
-func Scale(phases []Phase, m int, rate, throughput float64, left time.Duration) float64 {
+// Pace is how fast a subject was seen to work: files and bytes a second, and the time that a snapshot takes.
+type Pace struct {
+	Files, Bytes float64
+	Snapshot     time.Duration
+	Settle       time.Duration
+}
+
+// Scale is the factor for numbers of files so that the phases fit into the time left, for a subject with m transfers
+// at once: 1 when they fit as they are.
+func Scale(phases []Phase, m int, pace Pace, left time.Duration) float64 {
 	var files, bytes float64
-	fixed := time.Duration(0)
+	var fixed time.Duration
 	for i := range phases {
 		f, b := phases[i].work(m)
 		files += f
 		bytes += b
-		fixed += phases[i].fixedTime()
+		fixed += phases[i].fixedTime(pace)
 	}
-	if rate <= 0 || throughput <= 0 {
+	if pace.Files <= 0 || pace.Bytes <= 0 {
 		return 1
 	}
-	need := files/rate + bytes/throughput
+	need := files/pace.Files + bytes/pace.Bytes
 	have := (left - fixed).Seconds()
 	if need <= have {
 		return 1
@@ -70,12 +77,17 @@ func Scale(phases []Phase, m int, rate, throughput float64, left time.Duration) 
 	return max(minScale, have/need)
 }
 
-// snapshotTime is about what a snapshot costs: two collections, a profile and readings.
-const snapshotTime = 60 * time.Millisecond
-
-func (ph *Phase) fixedTime() time.Duration {
+// fixedTime is the part of a phase's time that does not depend on its number of files.
+func (ph *Phase) fixedTime(pace Pace) time.Duration {
 	n := max(1, ph.Times) + len(ph.Then)
-	return time.Duration(ph.For) + time.Duration(ph.AtMost) + time.Duration(n)*snapshotTime
+	if ph.Kind == IdleAgain {
+		n = ph.Snapshots
+	}
+	sum := time.Duration(ph.For) + time.Duration(ph.AtMost) + time.Duration(n)*pace.Snapshot
+	if ph.Kind == Hold {
+		sum += pace.Settle / 2
+	}
+	return sum
 }
 
 // work is the number of files and bytes that scale with Scale, holds by size left out: their bytes are what they are for.
@@ -110,7 +122,7 @@ func (p *Protocol) Estimate(k record.TrialKind, m int) time.Duration {
 	for i := range p.Of(k) {
 		ph := &p.Of(k)[i]
 		files, bytes := ph.work(m)
-		sum += ph.fixedTime() + time.Duration((files/rate+bytes/throughput)*float64(time.Second))
+		sum += ph.fixedTime(Pace{Snapshot: 60 * time.Millisecond, Settle: time.Duration(p.Settle)}) + time.Duration((files/rate+bytes/throughput)*float64(time.Second))
 	}
 	if k == record.Attribution {
 		return min(sum, time.Duration(p.Budget))

@@ -14,9 +14,8 @@ import (
 var tcpStates = map[uint64]string{1: "established", 2: "syn-sent", 3: "syn-recv", 4: "fin-wait1", 5: "fin-wait2",
 	6: "time-wait", 7: "close", 8: "close-wait", 9: "last-ack", 10: "listen", 11: "closing"}
 
-// readProcess reads what the kernel knows of a process. detail adds sockets by state, which costs a look at every
-// descriptor.
-func readProcess(pid int, detail bool) (*record.Process, error) {
+// readProcess reads what the kernel knows of a process.
+func readProcess(pid int) (*record.Process, error) {
 	proc, err := procfs.NewProc(pid)
 	if err != nil {
 		return nil, err
@@ -35,10 +34,6 @@ func readProcess(pid int, detail bool) (*record.Process, error) {
 		return nil, err
 	}
 	v.CPUSeconds, v.Threads = stat.CPUTime(), stat.NumThreads
-	if !detail {
-		v.FDs, err = proc.FileDescriptorsLen()
-		return v, err
-	}
 	targets, err := proc.FileDescriptorTargets()
 	if err != nil {
 		return nil, err
@@ -46,6 +41,16 @@ func readProcess(pid int, detail bool) (*record.Process, error) {
 	v.FDs = len(targets)
 	v.Sockets, err = sockets(pid, targets)
 	return v, err
+}
+
+// readCPU is the CPU time that a process has used, in seconds.
+func readCPU(pid int) (float64, error) {
+	proc, err := procfs.NewProc(pid)
+	if err != nil {
+		return 0, err
+	}
+	stat, err := proc.Stat()
+	return stat.CPUTime(), err
 }
 
 // sockets counts a process's TCP sockets by state: those of its network namespace that are among its descriptors.

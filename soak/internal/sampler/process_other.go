@@ -9,6 +9,8 @@ import (
 	"memsoak/profiles/record"
 )
 
-func readProcess(int, bool) (*record.Process, error) {
+func readCPU(int) (float64, error) { return 0, errors.New("CPU time can't be read on " + runtime.GOOS) }
+
+func readProcess(int) (*record.Process, error) {
 	return nil, errors.New("process memory can't be read on " + runtime.GOOS)
 }

@@ -80,13 +80,14 @@ func parseGoroutines(page []byte) (int, bool) {
 	return n, err == nil
 }
 
-// parseMetrics reads Prometheus text into name{labels} -> value; of histograms and summaries only sum and count. The
-// runtime's and the process's own (go_, process_, promhttp_) are left out: they are sampled at their source.
-func parseMetrics(r io.Reader) (map[string]float64, error) {
+// parseMetrics reads Prometheus text into name{labels} -> value; of histograms and summaries only sum and count. What
+// Go's collector says of the runtime comes back as such, nil when there is none; the process's own metrics (process_,
+// promhttp_) are left out: they are sampled at their source.
+func parseMetrics(r io.Reader) (map[string]float64, *record.Runtime, error) {
 	p := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := p.TextToMetricFamilies(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := map[string]float64{}
 	for name, f := range families {
@@ -97,7 +98,38 @@ func parseMetrics(r io.Reader) (map[string]float64, error) {
 			addMetric(out, name, m)
 		}
 	}
-	return out, nil
+	return out, goCollector(families), nil
+}
+
+// goCollector reads what the Go collector of client_golang exposes under the names it has had since its beginning.
+func goCollector(families map[string]*dto.MetricFamily) *record.Runtime {
+	get := func(name string) float64 {
+		f := families[name]
+		if f == nil || len(f.GetMetric()) == 0 {
+			return 0
+		}
+		m := f.GetMetric()[0]
+		return m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+	}
+	bytes := func(name string) int64 { return int64(get("go_memstats_" + name)) }
+	if bytes("sys_bytes") == 0 {
+		return nil
+	}
+	v := &record.Runtime{
+		HeapAlloc: bytes("heap_alloc_bytes"), HeapInuse: bytes("heap_inuse_bytes"), HeapIdle: bytes("heap_idle_bytes"),
+		HeapReleased: bytes("heap_released_bytes"), HeapObjects: bytes("heap_objects"),
+		StackInuse: bytes("stack_inuse_bytes"), StackSys: bytes("stack_sys_bytes"),
+		Metadata: bytes("mspan_sys_bytes") + bytes("mcache_sys_bytes") + bytes("buck_hash_sys_bytes") + bytes("gc_sys_bytes") + bytes("other_sys_bytes"),
+		Sys:      bytes("sys_bytes"), NextGC: bytes("next_gc_bytes"), TotalAlloc: bytes("alloc_bytes_total"),
+		Mallocs: bytes("mallocs_total"), Goroutines: int(get("go_goroutines")),
+	}
+	if f := families["go_gc_duration_seconds"]; f != nil && len(f.GetMetric()) > 0 {
+		v.NumGC = int64(f.GetMetric()[0].GetSummary().GetSampleCount())
+	}
+	if all := get("go_cpu_classes_total_cpu_seconds_total"); all > 0 {
+		v.GCCPU = get("go_cpu_classes_gc_total_cpu_seconds_total") / all
+	}
+	return v
 }
 
 // maxMetrics bounds what a sample keeps of a subject with very many series.

@@ -6,6 +6,7 @@ package sampler
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,6 +38,11 @@ type Sampler struct {
 	Drive   Counter
 	S3      Counter
 
+	// Fine says that the subject's heap sampling is fine. Then the page that has runtime.MemStats, /heap?debug=1, is
+	// megabytes long and costs the subject a fifth of a second: the runtime's account is taken from Metrics when they
+	// have it, and else only for snapshots.
+	Fine bool
+
 	// Held is the hold in effect, which tells where the transfers in flight stand; nil when there is none.
 	Held atomic.Pointer[fault.HoldStatus]
 	// Waves counts the waves begun.
@@ -58,16 +64,27 @@ func (s *Sampler) Lost() int64 { return s.lost.Load() }
 // Close drops the sampler's connections.
 func (s *Sampler) Close() { s.client.CloseIdleConnections() }
 
-// Read reads everything once. What can't be read is nil in the sample and counted in Lost.
-func (s *Sampler) Read(ctx context.Context) record.Sample {
+// Read reads everything once. What can't be read is nil in the sample and counted in Lost. full asks for the
+// runtime's own account at whatever cost.
+func (s *Sampler) Read(ctx context.Context, full bool) record.Sample {
 	v := record.Sample{Time: time.Now()}
+	var exposed *record.Runtime
 	var g errgroup.Group
 	g.Go(func() error { v.Process = s.process(); return nil })
 	g.Go(func() error { v.Cgroup = s.cgroup(); return nil })
-	g.Go(func() error { v.Runtime = s.Runtime(ctx, false); return nil })
 	g.Go(func() error { v.Covariates = s.Covariates(ctx); return nil })
-	g.Go(func() error { v.Metrics = s.metrics(ctx); return nil })
+	g.Go(func() error { v.Metrics, exposed = s.metrics(ctx); return nil })
+	if !s.Fine {
+		g.Go(func() error { v.Runtime = s.runtime(ctx); return nil })
+	}
 	_ = g.Wait() // none returns an error
+	switch {
+	case v.Runtime != nil:
+	case exposed != nil:
+		v.Runtime = exposed
+	case full:
+		v.Runtime = s.runtime(ctx)
+	}
 	return v
 }
 
@@ -75,12 +92,21 @@ func (s *Sampler) process() *record.Process {
 	if s.PID == 0 {
 		return nil
 	}
-	p, err := readProcess(s.PID, true)
+	p, err := readProcess(s.PID)
 	if err != nil {
 		s.lost.Add(1)
 		return nil
 	}
 	return p
+}
+
+// CPU is the CPU time that the subject has used, in seconds; 0 when it can't be read.
+func (s *Sampler) CPU() float64 {
+	v, err := readCPU(s.PID)
+	if err != nil {
+		return 0
+	}
+	return v
 }
 
 func (s *Sampler) cgroup() *record.Cgroup {
@@ -95,18 +121,13 @@ func (s *Sampler) cgroup() *record.Cgroup {
 	return &c
 }
 
-// Runtime reads the Go runtime's account, after a forced collection when gc is set; nil when the subject doesn't
-// answer.
-func (s *Sampler) Runtime(ctx context.Context, gc bool) *record.Runtime {
-	path := "/heap?debug=1"
-	if gc {
-		path += "&gc=1"
-	}
+// runtime reads the Go runtime's own account by pprof; nil when the subject doesn't answer.
+func (s *Sampler) runtime(ctx context.Context) *record.Runtime {
 	var v *record.Runtime
-	err := s.get(ctx, s.Pprof+path, func(r io.Reader) error {
+	err := s.get(ctx, s.Pprof+"/heap?debug=1", func(r io.Reader) error {
 		var ok bool
 		if v, ok = parseMemStats(r); !ok {
-			return fmt.Errorf("%s has no runtime.MemStats", path)
+			return errors.New("it has no runtime.MemStats")
 		}
 		return nil
 	})
@@ -125,17 +146,16 @@ func (s *Sampler) Runtime(ctx context.Context, gc bool) *record.Runtime {
 	return v
 }
 
-func (s *Sampler) metrics(ctx context.Context) map[string]float64 {
+func (s *Sampler) metrics(ctx context.Context) (v map[string]float64, exposed *record.Runtime) {
 	if s.Metrics == "" {
-		return nil
+		return nil, nil
 	}
-	var v map[string]float64
-	err := s.get(ctx, s.Metrics, func(r io.Reader) (err error) { v, err = parseMetrics(r); return err })
+	err := s.get(ctx, s.Metrics, func(r io.Reader) (err error) { v, exposed, err = parseMetrics(r); return err })
 	if err != nil {
 		s.lost.Add(1)
-		return nil
+		return nil, nil
 	}
-	return v
+	return v, exposed
 }
 
 // Profile reads one profile ("heap", "goroutine") as the subject wrote it.

@@ -134,7 +134,9 @@ func (p *Process) expand(o Options) error {
 		if err != nil {
 			return fmt.Errorf("command: %w", err)
 		}
-		p.Command = append(p.Command, v)
+		if v != "" { // {{if ...}}--flag{{end}} may come to nothing
+			p.Command = append(p.Command, v)
+		}
 	}
 	path, err := Executable(p.Command[0])
 	if err != nil {

@@ -54,6 +54,9 @@ func (t *trial) phases(ctx context.Context) error {
 			t.rec.warn("phase %s was left out: the budget of %s was spent", ph.Name, time.Duration(t.Protocol.Budget))
 			continue
 		}
+		if t.Kind == record.Attribution {
+			t.fit(list[i:])
+		}
 		var err error
 		switch ph.Kind {
 		case protocol.Idle:
@@ -61,9 +64,7 @@ func (t *trial) phases(ctx context.Context) error {
 		case protocol.IdleAgain:
 			err = t.idle(ctx, ph, record.StateFloor)
 		case protocol.WarmUp:
-			if err = t.warmUp(ctx, ph); err == nil && t.Kind == record.Attribution {
-				t.fit(list[i+1:])
-			}
+			err = t.warmUp(ctx, ph)
 		case protocol.Wave:
 			err = t.waves(ctx, ph)
 		case protocol.Hold:
@@ -125,26 +126,39 @@ func (t *trial) idle(ctx context.Context, ph *protocol.Phase, state record.State
 func (t *trial) do(ctx context.Context, name string, ph *protocol.Phase, j job) (*record.Phase, error) {
 	p := t.open(name, ph, j)
 	defer t.close(p)
+	since := t.mark(ctx)
 	r, err := t.begin(ctx, j)
 	if err != nil {
 		return p, err
 	}
 	t.work[ph.Name] = j
-	before := t.sam.Covariates(ctx)
 	p.Failed, err = t.finishWave(ctx, r)
-	t.count(before, t.sam.Covariates(ctx), time.Since(r.begun))
+	t.count(ctx, since)
 	return p, err
 }
 
-// count adds to the work done what the fakes saw between two readings.
-func (t *trial) count(before, after *record.Covariates, took time.Duration) {
-	if before == nil || after == nil {
+// mark is where the work stands.
+type mark struct {
+	seen *record.Covariates
+	cpu  float64
+	time time.Time
+}
+
+func (t *trial) mark(ctx context.Context) mark {
+	return mark{seen: t.sam.Covariates(ctx), cpu: t.sam.CPU(), time: time.Now()}
+}
+
+// count adds to the trial's work what was done since the mark.
+func (t *trial) count(ctx context.Context, since mark) {
+	now := t.mark(ctx)
+	if since.seen == nil || now.seen == nil {
 		return
 	}
 	t.rec.update(func(r *record.Trial) {
-		r.Work.Files += after.FilesDone - before.FilesDone
-		r.Work.Bytes += after.BytesDone - before.BytesDone
-		r.Work.Seconds += took.Seconds()
+		r.Work.Files += now.seen.FilesDone - since.seen.FilesDone
+		r.Work.Bytes += now.seen.BytesDone - since.seen.BytesDone
+		r.Work.Seconds += now.time.Sub(since.time).Seconds()
+		r.Work.CPU += max(0, now.cpu-since.cpu)
 	})
 }
 
@@ -159,18 +173,23 @@ func (t *trial) warmUp(ctx context.Context, ph *protocol.Phase) error {
 	return t.floor(ctx, ph.Name, record.StateFloor)
 }
 
-// fit scales the phases to come so that they fit into the budget.
+// fit scales the numbers of files of the phases to come so that they fit into what is left of the budget, by the rate
+// and the cost of a snapshot so far. Equal waves stay equal: they are one phase.
 func (t *trial) fit(rest []protocol.Phase) {
 	var work record.Work
 	t.rec.update(func(r *record.Trial) { work = r.Work })
-	if work.Seconds <= 0 {
+	if work.Seconds <= 0 || t.snaps == 0 {
 		return
 	}
-	// Small files cost by their number and large ones by their size: charge each half of the warm-up's time.
-	rate, throughput := 2*float64(work.Files)/work.Seconds, 2*float64(work.Bytes)/work.Seconds
-	t.scale = protocol.Scale(rest, t.m, rate, throughput, time.Duration(t.Protocol.Budget)-time.Since(t.begun))
-	if t.scale < 1 {
-		t.rec.warn("numbers of files were scaled to %.0f %% to fit into %s: the subject does about %.0f files/s", 100*t.scale, time.Duration(t.Protocol.Budget), rate)
+	// Small files cost by their number and large ones by their size: charge the time to both.
+	pace := protocol.Pace{
+		Files: 2 * float64(work.Files) / work.Seconds, Bytes: 2 * float64(work.Bytes) / work.Seconds,
+		Snapshot: t.snapTime / time.Duration(t.snaps), Settle: time.Duration(t.Protocol.Settle),
+	}
+	before := t.scale
+	t.scale = protocol.Scale(rest, t.m, pace, time.Duration(t.Protocol.Budget)-time.Since(t.begun))
+	if t.scale < 1 && before == 1 {
+		t.rec.warn("from phase %s on numbers of files are scaled down to fit into %s: the subject does about %.0f small files/s", rest[0].Name, time.Duration(t.Protocol.Budget), pace.Files)
 	}
 }
 
@@ -247,15 +266,14 @@ func (t *trial) free(ctx context.Context, ph *protocol.Phase) error {
 		timer := time.AfterFunc(time.Duration(ph.AtMost), func() { cancel(errCutOff) })
 		defer timer.Stop()
 	}
-	before := t.sam.Covariates(ctx)
+	since := t.mark(ctx)
 	r, err := t.begin(waveCtx, j)
 	if err != nil {
 		return err
 	}
 	p.Files = r.root.Files
 	<-r.done
-	took := time.Since(r.begun)
-	t.count(before, t.sam.Covariates(ctx), took)
+	t.count(ctx, since)
 	if r.err == errCutOff && ctx.Err() == nil {
 		t.rec.warn("phase %s was broken off after %s, its time", ph.Name, time.Duration(ph.AtMost))
 		return t.afterFree(ctx, ph)

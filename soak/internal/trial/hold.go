@@ -71,7 +71,7 @@ func (t *trial) frozen(ctx context.Context, fake *fault.Client, h fault.HoldStat
 		t.rec.warn("phase %s: %d transfers held, %d asked for", ph.Name, status.Waiting, want)
 	}
 	t.sam.Held.Store(&status)
-	if err := t.snapshot(ctx, ph.Name, ph.State(), 2); err != nil {
+	if err := t.snapshot(ctx, ph.Name, ph.State()); err != nil {
 		return err
 	}
 	for _, then := range ph.Then {
@@ -86,7 +86,7 @@ func (t *trial) frozen(ctx context.Context, fake *fault.Client, h fault.HoldStat
 			return err
 		}
 		t.sam.Held.Store(&status)
-		if err := t.snapshot(ctx, ph.Name, ph.State(), 2); err != nil {
+		if err := t.snapshot(ctx, ph.Name, ph.State()); err != nil {
 			return err
 		}
 	}
@@ -196,30 +196,34 @@ func (t *trial) floor(ctx context.Context, phase string, state record.State) err
 		t.connsBefore = before.ConnsOpen
 		defer func() { t.connsBefore = 0 }()
 	}
-	return t.snapshot(ctx, phase, state, 2)
+	return t.snapshot(ctx, phase, state)
 }
 
-// snapshot forces the collections, reads everything and takes both profiles. A subject that doesn't answer pprof is no
-// error: the snapshot is recorded without profiles.
-func (t *trial) snapshot(ctx context.Context, phase string, state record.State, gc int) error {
+// snapshot forces two collections, reads everything and takes both profiles. Two are needed, for pools and finalizers,
+// and they come by asking twice for the profile, which is the cheapest way to have them. A subject that doesn't answer
+// pprof is no error: the snapshot is recorded without profiles.
+func (t *trial) snapshot(ctx context.Context, phase string, state record.State) error {
 	t.watch.pause()
 	defer t.watch.resume()
+	begun := time.Now()
 	s := record.Snapshot{Phase: phase, State: state}
-	for range gc {
-		if t.sam.Runtime(ctx, true) != nil {
-			s.ForcedGC++
+	var heap []byte
+	for range 2 {
+		b, err := t.sam.Profile(ctx, "heap?gc=1")
+		if err != nil {
+			t.noAnswer(ctx, phase, err)
+			continue
 		}
+		heap = b
+		s.ForcedGC++
 	}
-	heap, herr := t.sam.Profile(ctx, "heap")
-	s.Sample = t.sam.Read(ctx)
-	routines, rerr := t.sam.Profile(ctx, "goroutine")
+	s.Sample = t.sam.Read(ctx, true)
+	routines, err := t.sam.Profile(ctx, "goroutine")
+	if err != nil {
+		t.noAnswer(ctx, phase, err)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
-	}
-	for _, err := range []error{herr, rerr} {
-		if err != nil {
-			t.rec.warn("snapshot in %s: %v", phase, err)
-		}
 	}
 	if s.Covariates != nil {
 		s.Covariates.ConnsBeforeClose = t.connsBefore
@@ -228,5 +232,14 @@ func (t *trial) snapshot(ctx context.Context, phase string, state record.State, 
 		t.floors = append(t.floors, s.Runtime.HeapAlloc)
 	}
 	t.rec.snapshot(s, heap, routines)
+	t.snaps++
+	t.snapTime += time.Since(begun)
 	return nil
+}
+
+// noAnswer warns that a profile is missing, unless the trial is at its end anyway.
+func (t *trial) noAnswer(ctx context.Context, phase string, err error) {
+	if ctx.Err() == nil {
+		t.rec.warn("snapshot in %s: %v", phase, err)
+	}
 }

@@ -24,11 +24,11 @@ func (t *trial) runOnce(ctx context.Context) error {
 	t.sam.Waves.Add(1)
 	p := t.open(protocol.Free, &protocol.Phase{Name: protocol.Free, Kind: protocol.Free}, job{files: root.Files})
 	defer t.close(p)
-	begun := time.Now()
+	since := mark{seen: &record.Covariates{}, time: time.Now()}
 	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(t.Protocol.WaveTimeout), errWaveTimeout)
 	defer cancel()
 	err = t.proc.Wave(limited, root.ID, "")
-	t.count(&record.Covariates{}, t.sam.Covariates(ctx), time.Since(begun))
+	t.count(ctx, since)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -86,6 +86,8 @@ type trial struct {
 	floors  []int64 // live heap at the floors
 	// connsBefore is the number of open connections before a floor closed the idle ones.
 	connsBefore int64
+	snaps       int           // snapshots taken so far
+	snapTime    time.Duration // and the time they took
 }
 
 // stopGrace is how long a subject has to end by itself once its trial is over.
@@ -163,6 +165,9 @@ func (t *trial) setUp(ctx context.Context) (err error) {
 // bucket is where all subjects upload to.
 const bucket = "soak"
 
+// coarse is the heap sampling rate in bytes from which on the text form of a heap profile is short.
+const coarse = 64 << 10
+
 // startSubject starts the process and the watcher. wave holds the placeholders of a one-shot subject.
 func (t *trial) startSubject(ctx context.Context, wave map[string]string) error {
 	values := maps.Clone(t.Settings)
@@ -189,7 +194,7 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	}
 	t.proc = proc
 	t.rec.update(func(r *record.Trial) { r.Subject = proc.Describe() })
-	t.sam = &sampler.Sampler{PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: t.fakes.Drive, S3: t.fakes.S3}
+	t.sam = &sampler.Sampler{PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: t.fakes.Drive, S3: t.fakes.S3, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse}
 	if t.group != nil {
 		t.sam.Cgroup = t.group
 	}

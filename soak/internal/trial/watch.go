@@ -73,7 +73,7 @@ func (w *watcher) sample(ctx context.Context) {
 		case <-tick.C:
 		}
 		w.mu.Lock()
-		s := w.t.sam.Read(ctx)
+		s := w.t.sam.Read(ctx, false)
 		s.PhaseName = w.phase
 		if ctx.Err() == nil {
 			w.t.rec.sample(s)
@@ -136,6 +136,6 @@ func (w *watcher) profile(ctx context.Context, state record.State, usage int64) 
 	if state == record.StatePress {
 		w.press = time.Now()
 	}
-	s := record.Snapshot{Phase: w.phase, State: state, Sample: w.t.sam.Read(ctx)}
+	s := record.Snapshot{Phase: w.phase, State: state, Sample: w.t.sam.Read(ctx, false)}
 	w.t.rec.snapshot(s, heap, nil)
 }

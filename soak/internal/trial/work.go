@@ -90,7 +90,6 @@ func foldersSpec(n int64) string { return fmt.Sprintf("files: 0\nfolders: %d\n",
 type running struct {
 	job   job
 	root  fault.Root
-	begun time.Time
 	done  chan struct{}
 	err   error // set before done is closed
 }
@@ -102,7 +101,7 @@ func (t *trial) begin(ctx context.Context, j job) (*running, error) {
 		return nil, fmt.Errorf("%w: make a tree: %w", ErrSetup, err)
 	}
 	n := t.sam.Waves.Add(1)
-	r := &running{job: j, root: root, begun: time.Now(), done: make(chan struct{})}
+	r := &running{job: j, root: root, done: make(chan struct{})}
 	prefix := fmt.Sprintf("t%d-w%d", t.Index, n)
 	go func() {
 		defer close(r.done)
