@@ -16,6 +16,8 @@ type Options struct {
 	Points []Point
 	// Ops are the operations that rules may name. A plan that names another is refused.
 	Ops []Op
+	// Lacks are the effects of rules that this fake can't have, by their name in a plan ("empty_page").
+	Lacks []string
 	// Reasons maps the error reasons that the fake's service is known to give to their status, so that a plan may
 	// leave the status out.
 	Reasons map[string]int

@@ -217,6 +217,11 @@ func (r *Rule) check(at string, o *Options) *flaw {
 		}
 	}
 	effects := r.effects()
+	for _, e := range effects {
+		if slices.Contains(o.Lacks, e) {
+			return &flaw{at + "." + e, "this fake has no " + e}
+		}
+	}
 	if len(effects) > 1 {
 		return &flaw{at + "." + effects[1], "a rule has one effect beside latency, and there is " + effects[0] + " already"}
 	}

@@ -1,6 +1,7 @@
 package fakes3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -50,12 +51,13 @@ func New(cfg Config) (*Server, error) {
 	s.Control = fault.NewControl(fault.Options{
 		Points: []fault.Point{fault.UploadBody, fault.UploadReply},
 		Ops:    Ops,
+		Lacks:  []string{"truncate", "change", "empty_page", "duplicates"}, // they are about what a server sends
 		Reasons: map[string]int{
 			"SlowDown": 503, "ServiceUnavailable": 503, "InternalError": 500, "RequestTimeout": 400, "AccessDenied": 403,
 			"RequestTimeTooSkewed": 403, "ExpiredToken": 400, "OperationAborted": 409,
 		},
 		ErrorBody: func(e *fault.ErrorReply) (string, []byte) {
-			return "application/xml", errorBody(e.Reason, e.Message)
+			return "application/xml", errorBody(cmp.Or(e.Reason, "InternalError"), cmp.Or(e.Message, "so the fault plan wants it"))
 		},
 		Log: cfg.Log,
 	})
