@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"time"
 )
 
@@ -109,12 +108,4 @@ func (c *Config) Validate() error {
 	check(c.CallRate >= 0 && c.Bandwidth >= 0, "rates: need 0 (unlimited) or more")
 	check(len(c.Prefix) <= MaxKey/2, "prefix: at most %d bytes, have %d", MaxKey/2, len(c.Prefix))
 	return errors.Join(append(errs, c.Filter.validate())...)
-}
-
-// memoryNow is what the Go runtime holds of the system, in bytes: an approximation of the process's resident memory
-// that costs no system call.
-func memoryNow() uint64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.Sys - m.HeapReleased
 }

@@ -86,7 +86,7 @@ func (c *Copier) Start(ctx context.Context, resumed bool) error {
 
 func (c *Copier) check(ctx context.Context, resumed bool) error {
 	ch, ok := c.sink.(Checker)
-	if !ok || c.cfg.Mode == ModeDryRun {
+	if !ok {
 		return nil
 	}
 	var empty bool

@@ -18,12 +18,30 @@ func (c *Copier) handle(ctx context.Context, l *Lease) (Result, error) {
 	defer c.stats.InFlight.Add(-1)
 	switch c.cfg.Mode {
 	case ModeDryRun:
-		c.event(Event{Type: "would-copy", ID: l.Item.ID, Key: l.Item.Key, Bytes: max(l.Item.Size, 0)})
-		return Result{Outcome: Skipped}, nil
+		return c.wouldCopy(ctx, l)
 	case ModeVerify:
 		return c.verify(ctx, l)
 	}
 	return c.copy(ctx, l)
+}
+
+// wouldCopy tells of a file that copy would store.
+func (c *Copier) wouldCopy(ctx context.Context, l *Lease) (Result, error) {
+	it := &l.Item
+	if !c.fresh {
+		o, other, err := c.owner(ctx, it)
+		if err != nil {
+			return Result{}, err
+		}
+		if other == nil && o != nil && !c.cfg.Force && differs(o, it) == "" {
+			c.stats.Skipped.Add(1)
+			return Result{Outcome: Skipped}, nil
+		}
+	}
+	n := max(it.Size, 0)
+	c.stats.Copied.Add(1)
+	c.event(Event{Type: "would-copy", ID: it.ID, Key: it.Key, Bytes: n})
+	return Result{Outcome: Copied, Bytes: n}, nil
 }
 
 // copy brings one file to the sink.
@@ -335,7 +353,7 @@ func (c *Copier) verify(ctx context.Context, l *Lease) (Result, error) {
 	if detail == "" {
 		c.stats.Verified.Add(1)
 		c.event(Event{Type: "verified", ID: it.ID, Key: it.Key, Bytes: o.Size})
-		return Result{Outcome: Skipped, Bytes: o.Size}, nil
+		return Result{Outcome: Copied, Bytes: o.Size}, nil
 	}
 	p := Parked{ID: it.ID, Path: it.Key, Outcome: Failed, Reason: why, Detail: detail, Bytes: max(it.Size, 0)}
 	c.parked(&p)

@@ -212,3 +212,6 @@ type Queue interface {
 
 // OpenQueue opens the embedded queue in dir. resumed says that it holds work of an earlier run.
 func OpenQueue(dir string) (q Queue, resumed bool, err error) { return queue.Open(dir) }
+
+// PeekQueue returns the totals of the embedded queue in dir without taking it, and whether a process has it open.
+func PeekQueue(dir string) (t migrator.Totals, inUse bool, err error) { return queue.Peek(dir) }

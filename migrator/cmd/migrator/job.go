@@ -18,6 +18,7 @@ import (
 // job is one migration's record, written to its directory when it begins and when it ends.
 type job struct {
 	ID       string          `json:"id"`
+	Kind     string          `json:"kind"`
 	Root     string          `json:"root"`
 	Bucket   string          `json:"bucket"`
 	Endpoint string          `json:"endpoint,omitempty"`
@@ -27,6 +28,22 @@ type job struct {
 	Started  time.Time       `json:"started"`
 	Finished *time.Time      `json:"finished,omitempty"`
 	Totals   migrator.Totals `json:"totals"`
+	// Reasons counts what wasn't copied by "outcome: reason".
+	Reasons map[string]int64 `json:"reasons,omitempty"`
+}
+
+// The kinds of jobs.
+const (
+	kindCopy   = "copy"
+	kindVerify = "verify"
+	kindDryRun = "dry-run"
+)
+
+// newJob begins the record of a migration.
+func (s *settings) newJob(root, prefix string) job {
+	kind := map[migrator.Mode]string{migrator.ModeCopy: kindCopy, migrator.ModeVerify: kindVerify, migrator.ModeDryRun: kindDryRun}[s.copy.Mode]
+	return job{ID: jobID(s, root, prefix), Kind: kind, Root: root, Bucket: s.wire.Bucket, Endpoint: s.wire.S3Endpoint,
+		Prefix: prefix, State: "running", Started: time.Now().UTC()}
 }
 
 // jobID is the same for the same work, so that the same command finds its queue again.
@@ -50,6 +67,7 @@ const (
 func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engine, cfg migrator.Config, j job) (_ job, err error) {
 	q, resumed, err := wire.OpenQueue(filepath.Join(dir, queueDir))
 	if err != nil {
+		j.State, j.Error = "failed", err.Error()
 		return j, err
 	}
 	defer func() {
@@ -57,7 +75,6 @@ func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engin
 			err = errors.Join(err, q.Close())
 		}
 	}()
-	j.State = "running"
 	if err := j.write(dir); err != nil {
 		return j, err
 	}

@@ -13,7 +13,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	tuneMemory()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // The exit codes. They are API.
 const (
@@ -58,7 +61,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newCopyCmd(), newServeCmd())
+	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd())
 	return root
 }
 

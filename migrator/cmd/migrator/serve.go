@@ -64,6 +64,11 @@ func (s *settings) runServe(c *cobra.Command, listen string) error {
 		defer os.RemoveAll(s.stateDir)
 	}
 	s.copy.Stats = &migrator.Stats{}
+	stopProfiles, err := s.profile()
+	if err != nil {
+		return usageError{err}
+	}
+	defer stopProfiles()
 	hard, cancel := hardStop(c.Context(), s.stopTimeout)
 	defer cancel()
 	v := &service{s: s, engine: e, hard: hard, stop: c.Context().Done(), jobs: map[string]*running{}}
@@ -161,8 +166,9 @@ func (v *service) post(w http.ResponseWriter, req *http.Request) {
 	case r.err != nil:
 		reply(w, http.StatusBadGateway, r.job)
 	case r.job.Totals.Failed > 0:
-		r.job.Error = fmt.Sprintf("%d files weren't copied", r.job.Totals.Failed)
-		reply(w, http.StatusInternalServerError, r.job)
+		j := r.job
+		j.Error = fmt.Sprintf("%d files weren't copied", j.Totals.Failed)
+		reply(w, http.StatusInternalServerError, j)
 	default:
 		reply(w, http.StatusOK, r.job)
 	}
@@ -190,8 +196,7 @@ func (v *service) start(cfg migrator.Config) (*running, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	r := &running{done: make(chan struct{}), job: job{ID: id, Root: cfg.Root, Bucket: v.s.wire.Bucket,
-		Endpoint: v.s.wire.S3Endpoint, Prefix: cfg.Prefix, State: "running", Started: time.Now().UTC()}}
+	r := &running{done: make(chan struct{}), job: v.s.newJob(cfg.Root, cfg.Prefix)}
 	v.remember(id, r)
 	v.group.Go(func() {
 		defer close(r.done)

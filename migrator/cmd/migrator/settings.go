@@ -163,7 +163,7 @@ func (s *settings) load(c *cobra.Command) error {
 		})
 		errs = append(errs, err)
 	}
-	errs = append(errs, s.finish())
+	errs = append(errs, s.parse())
 	if err := errors.Join(errs...); err != nil {
 		return usageError{err}
 	}
@@ -239,8 +239,8 @@ var formats = map[string]string{
 	"json": "application/vnd.google-apps.script+json",
 }
 
-// finish turns texts into what the library wants.
-func (s *settings) finish() error {
+// parse turns texts into what the library wants.
+func (s *settings) parse() error {
 	var errs []error
 	for _, x := range s.exports {
 		kind, ext, ok := strings.Cut(x, "=")

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"memsoak/migrator"
 )
 
@@ -303,21 +305,28 @@ func (l *laneState) restore(st *laneSnapshot, end int64, settled map[int64]bool)
 	return nil
 }
 
-// Peek returns the totals of a queue that another process may be using.
-func Peek(dir string) (migrator.Totals, error) {
+// Peek returns the totals of a queue without opening it, and whether a process has it open.
+func Peek(dir string) (t migrator.Totals, inUse bool, err error) {
+	lock, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		return t, false, err
+	}
+	defer lock.Close()
+	inUse = errors.Is(unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 	gens, err := journals(dir)
 	if err != nil {
-		return migrator.Totals{}, err
+		return t, inUse, err
 	}
 	if len(gens) == 0 {
-		return migrator.Totals{}, os.ErrNotExist
+		return t, inUse, os.ErrNotExist
 	}
-	f, err := readJournal(filepath.Join(dir, fmt.Sprintf("journal-%016x", gens[len(gens)-1])))
+	st, err := readJournal(filepath.Join(dir, fmt.Sprintf("journal-%016x", gens[len(gens)-1])))
 	if err != nil {
-		return migrator.Totals{}, err
+		return t, inUse, err
 	}
-	err = f.apply([2]int64{1<<63 - 1, 1<<63 - 1}, [2]map[int64]bool{{}, {}})
-	return f.totals, err
+	const all = 1<<63 - 1
+	err = st.apply([2]int64{all, all}, [2]map[int64]bool{{}, {}})
+	return st.totals, inUse, err
 }
 
 // state is what a journal tells.

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"memsoak/migrator"
+)
+
+// progress shows how a migration goes: a bar on a terminal, else a line now and then, or JSON events.
+type progress struct {
+	out    io.Writer
+	json   bool
+	stats  *migrator.Stats
+	began  time.Time
+	every  time.Duration
+	fromMu sync.Mutex // of out
+	stop   chan struct{}
+	done   chan struct{}
+}
+
+// newProgress starts showing. Close ends it.
+func newProgress(out io.Writer, asJSON bool, every time.Duration, s *migrator.Stats) *progress {
+	p := &progress{out: out, json: asJSON, stats: s, began: time.Now(), every: every, stop: make(chan struct{}), done: make(chan struct{})}
+	show := p.lines
+	if f, ok := out.(*os.File); ok && !asJSON && term.IsTerminal(int(f.Fd())) {
+		show = p.bar
+	}
+	go func() {
+		defer close(p.done)
+		show()
+	}()
+	return p
+}
+
+// Close stops showing.
+func (p *progress) Close() {
+	close(p.stop)
+	<-p.done
+}
+
+// event prints an event as JSON.
+func (p *progress) event(e migrator.Event) {
+	if p.json {
+		p.print(e)
+	}
+}
+
+func (p *progress) print(v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return // events are plain structs
+	}
+	p.fromMu.Lock()
+	defer p.fromMu.Unlock()
+	_, _ = p.out.Write(append(b, '\n')) // nobody may be reading
+}
+
+// sample is what a line of progress says.
+type sample struct {
+	Time     time.Time `json:"time"`
+	Event    string    `json:"event"` // "progress"
+	Files    int64     `json:"files"`
+	Found    int64     `json:"found"`
+	Failed   int64     `json:"failed"`
+	Bytes    int64     `json:"bytes"`
+	Rate     float64   `json:"bytes_per_second"`
+	Memory   uint64    `json:"memory_bytes"`
+	InFlight int64     `json:"in_flight"`
+}
+
+func (p *progress) lines() {
+	t := time.NewTicker(p.every)
+	defer t.Stop()
+	last, at := p.stats.Bytes.Load(), p.began
+	for {
+		select {
+		case <-p.stop:
+			return
+		case now := <-t.C:
+			s := p.sample(now, last, at)
+			last, at = s.Bytes, now
+			if p.json {
+				p.print(s)
+				continue
+			}
+			p.fromMu.Lock()
+			fmt.Fprintf(p.out, "Files: %d of %d found, %d failed\n", s.Files, s.Found, s.Failed)
+			fmt.Fprintln(p.out, bandwidthLine(s.Rate, s.Memory, s.Bytes))
+			p.fromMu.Unlock()
+		}
+	}
+}
+
+func (p *progress) sample(now time.Time, last int64, at time.Time) sample {
+	s := p.stats
+	n := s.Bytes.Load()
+	return sample{Time: now, Event: "progress", Files: s.Copied.Load() + s.Skipped.Load() + s.Verified.Load(), Found: s.Found.Load(),
+		Failed: s.Failed.Load(), Bytes: n, Rate: float64(n-last) / max(now.Sub(at).Seconds(), 1e-3), Memory: memory(), InFlight: s.InFlight.Load()}
+}
+
+// bandwidthLine is the line that log scrapers know. Units are decimal.
+func bandwidthLine(rate float64, memory uint64, bytes int64) string {
+	return fmt.Sprintf("Bandwidth: %.1f MB/s | Memory: %.1f MB | Total: %.1f GB transferred", rate/1e6, float64(memory)/1e6, float64(bytes)/1e9)
+}
+
+// memory is what the Go runtime holds of the system, in bytes: near the process's anonymous memory, and cheap.
+func memory() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Sys - m.HeapReleased
+}
+
+// bar draws a bar on a terminal until Close.
+func (p *progress) bar() {
+	s := p.stats
+	pool := mpb.New(mpb.WithOutput(p.out), mpb.WithRefreshRate(200*time.Millisecond))
+	any := func(f func() string) decor.Decorator { return decor.Any(func(decor.Statistics) string { return f() }) }
+	bar := pool.AddBar(0,
+		mpb.PrependDecorators(any(func() string {
+			return fmt.Sprintf("%d/%d files, %d failed ", s.Copied.Load()+s.Skipped.Load(), s.Found.Load(), s.Failed.Load())
+		})),
+		mpb.AppendDecorators(
+			decor.Counters(decor.SizeB1024(0), " % .1f / % .1f"),
+			decor.AverageSpeed(decor.SizeB1024(0), "  % .1f"),
+			decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace),
+			any(func() string { return "  mem " + humanize.IBytes(memory()) })),
+	)
+	t := time.NewTicker(200 * time.Millisecond)
+	defer t.Stop()
+	for open := true; open; {
+		select {
+		case <-p.stop:
+			open = false
+		case <-t.C:
+		}
+		bar.SetTotal(max(s.FoundBytes.Load(), s.Bytes.Load()+1), false)
+		bar.SetCurrent(s.Bytes.Load())
+	}
+	bar.Abort(false)
+	pool.Wait()
+}

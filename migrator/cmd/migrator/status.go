@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"memsoak/migrator/wire"
+)
+
+func newStatusCmd() *cobra.Command {
+	var stateDir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status [flags]",
+		Short:   "Show the migrations of this machine, running and ended",
+		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if stateDir == "" {
+				dir, err := defaultStateDir()
+				if err != nil {
+					return err
+				}
+				stateDir = dir
+			}
+			jobs, err := readJobs(stateDir)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				for _, j := range jobs {
+					if err := json.NewEncoder(c.OutOrStdout()).Encode(j); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			if len(jobs) == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "no migrations in", stateDir)
+				return nil
+			}
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "ID\tSTATE\tFROM -> TO\tFOUND\tCOPIED\tUNCHANGED\tUNAVAILABLE\tFAILED\tBYTES")
+			for _, j := range jobs {
+				t := j.Totals
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", j.ID, j.State, j.what(), t.Files, t.Copied, t.Skipped, t.Unavailable, t.Failed,
+					humanize.IBytes(uint64(max(t.Bytes, 0))))
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().StringVar(&stateDir, "state-dir", "", "where migrations are kept (default as for copy)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each")
+	return cmd
+}
+
+// readJobs reads the records of all jobs below a state directory. Those that have a queue are counted from it.
+func readJobs(stateDir string) ([]job, error) {
+	files, err := filepath.Glob(filepath.Join(stateDir, "*", jobFile))
+	if err != nil {
+		return nil, err
+	}
+	var jobs []job
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		var j job
+		if err := json.Unmarshal(b, &j); err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+		t, inUse, err := wire.PeekQueue(filepath.Join(filepath.Dir(f), queueDir))
+		switch {
+		case err == nil:
+			j.Totals = t
+			if j.State == "running" && !inUse {
+				j.State = "interrupted"
+			}
+		case !errors.Is(err, os.ErrNotExist):
+			j.State, j.Error = "damaged", err.Error()
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, nil
+}
