@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ const specimens = "memsoak/soak/specimens/"
 
 // place is where an allocation is blamed: the first frame of a specimen from the leaf.
 type place struct {
-	function string
+	function string // as a person would say it: without type arguments and closures
 	file     string // below soak/specimens
 	line     int
 }
@@ -63,12 +64,20 @@ func blame(stack []uintptr) (p place, test bool) {
 		ours := strings.HasPrefix(f.Function, specimens) && !strings.Contains(f.Function, "/all_test.")
 		if p == (place{}) && ours && !strings.HasPrefix(f.Function, specimens+"handy.") {
 			_, file, _ := strings.Cut(f.File, "soak/specimens/")
-			p = place{function: strings.TrimPrefix(f.Function, specimens), file: file, line: f.Line}
+			p = place{function: said(f.Function), file: file, line: f.Line}
 		}
 		if !more {
 			return p, test && p == (place{})
 		}
 	}
+}
+
+var closure = regexp.MustCompile(`\.func\d+(\.\d+)*$`)
+
+// said is a function's name as the truth has it.
+func said(function string) string {
+	name := strings.ReplaceAll(strings.TrimPrefix(function, specimens), "[...]", "")
+	return closure.ReplaceAllString(name, "")
 }
 
 // grown are the places that grew by more than nothing.

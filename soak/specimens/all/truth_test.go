@@ -149,21 +149,30 @@ func routines(function string) (n int, lines map[int]int) {
 	var b strings.Builder
 	_ = pprof.Lookup("goroutine").WriteTo(&b, 2)
 	lines = map[int]int{}
-	call := specimens + function + "("
 	for g := range strings.SplitSeq(b.String(), "\n\n") {
-		_, after, ok := strings.Cut(g, "\n"+call)
-		if !ok {
-			continue
-		}
-		n++
-		if rows := strings.SplitN(after, "\n", 3); len(rows) > 1 {
-			_, at, _ := strings.Cut(rows[1], ".go:")
+		rows := strings.Split(g, "\n")
+		for i := 1; i+1 < len(rows); i += 2 {
+			call, _, _ := cutLast(rows[i], "(")
+			if said(call) != function {
+				continue
+			}
+			n++
+			_, at, _ := strings.Cut(rows[i+1], ".go:")
 			at, _, _ = strings.Cut(at, " ")
 			line, _ := strconv.Atoi(at)
 			lines[line]++
+			break
 		}
 	}
 	return n, lines
+}
+
+// cutLast is strings.Cut at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 func checkGoroutineLeak(l *lab, tr *truth.Truth) {

@@ -43,7 +43,8 @@ type Truth struct {
 
 	// Class is the finding's class; empty for healthy specimens.
 	Class record.Class `yaml:"class"`
-	// Function is the culprit, relative to Module. Empty where no profile can name one: then it isn't judged.
+	// Function is the culprit, relative to Module and as a person would say it: a closure by the function that it is
+	// written in, a generic one without its type arguments. Empty where no profile can name one: then it isn't judged.
 	Function string `yaml:"function"`
 	// Marker is the marker's name when it isn't the specimen's own.
 	Marker string `yaml:"marker"`
@@ -80,7 +81,7 @@ func (t *Truth) Healthy() bool { return t.Class == "" && len(t.Of) == 0 }
 // Combination reports whether the specimen has two faults.
 func (t *Truth) Combination() bool { return len(t.Of) > 0 }
 
-// FullFunction is Function as a profile names it.
+// FullFunction is Function as a verdict names it.
 func (t *Truth) FullFunction() string {
 	if t.Function == "" {
 		return ""
