@@ -77,3 +77,26 @@ soak: build ## run a matrix: WORKERS, GOMEMLIMIT, GOGC, POOL, LIMIT, CORPUS, SUB
 .PHONY: bench-fakedrive
 bench-fakedrive: build ## print what fakedrive costs, as ratios to a bare handler and to encoding/json
 	$(GO) run ./fakedrive/internal/bench -fakedrive bin/fakedrive
+
+GATE_OUT ?= soak-results/gate
+
+.PHONY: gate
+gate: build ## a small soak of the migrator, and the gate on it: what CI runs on every change
+	rm -rf $(GATE_OUT)
+	bin/soak run -f .ci/gate.yaml --out $(GATE_OUT)
+	bin/soak gate $(GATE_OUT)
+
+# RUN is a run's directory or a folder of runs, of make view and make pyroscope-check.
+RUN ?= soak-results
+GRAFANA_URL ?=
+
+.PHONY: view
+view: build ## browse runs: reports, flame graphs in pprof's own pages (RUN=dir)
+	bin/soak view $(RUN)
+
+.PHONY: pyroscope-check
+pyroscope-check: build ## push a small run to a real server and read the same totals back: PYROSCOPE_URL
+	@test -n "$(PYROSCOPE_URL)" || { echo "pyroscope-check: give PYROSCOPE_URL=http://host:4040"; exit 2; }
+	rm -rf soak-results/pyroscope-check
+	bin/soak run --axis workers=2,4 --protocol quick --trials attribution --out soak-results/pyroscope-check
+	bin/soak push soak-results/pyroscope-check --pyroscope $(PYROSCOPE_URL) $(if $(GRAFANA_URL),--grafana $(GRAFANA_URL)) --check
