@@ -17,7 +17,6 @@ import (
 	"memsoak/profiles/record"
 	"memsoak/soak"
 	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/progress"
 	"memsoak/soak/internal/report"
 	"memsoak/soak/internal/tui"
 	"memsoak/soak/internal/units"
@@ -32,6 +31,7 @@ type runFlags struct {
 	budget, duration, every                                                              time.Duration
 	resume, dryRun, json, verbose                                                        bool
 	fakedrive                                                                            string
+	watch                                                                                watchFlags
 }
 
 func newRunCmd() *cobra.Command {
@@ -78,6 +78,7 @@ It exits 0 once the trials are recorded, whatever they found: an OOM kill is a r
 	fl.BoolVar(&f.json, "json", false, "print progress as JSON, one event a line")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "print phases as well")
 	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")
+	f.watch.register(fl)
 	return cmd
 }
 
@@ -101,14 +102,17 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return exitcode.Usage(err)
 	}
-	events, stop := f.events(cmd)
+	w, err := f.watch.start(cmd, dir, f.json, f.verbose)
+	if err != nil {
+		return err
+	}
 	r := &soak.Runner{
 		Plan: plan, Dir: dir, Resume: f.resume, Fakedrive: f.fakedrive, Every: f.every,
 		Judge:  func(dir string) (*record.Verdict, error) { return profiles.DiagnoseTrial(dir, profiles.Options{}) },
-		Events: events,
+		Events: w.event,
 	}
 	res, runErr := r.Run(cmd.Context())
-	stop()
+	runErr = errors.Join(runErr, w.end())
 	if errors.Is(runErr, soak.ErrConfig) {
 		return exitcode.Usage(runErr)
 	}
@@ -129,14 +133,6 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 		return fmt.Errorf("interrupted; what was recorded is in %s, --resume --out %s goes on with it", dir, dir)
 	}
 	return runErr
-}
-
-// events chooses how progress is shown; stop ends the showing.
-func (f *runFlags) events(cmd *cobra.Command) (sink func(soak.Event), stop func()) {
-	if f.json {
-		return progress.JSON(cmd.OutOrStdout()), func() {}
-	}
-	return tui.Start(cmd.OutOrStdout(), f.verbose)
 }
 
 // conclude writes the run's verdict and its reports.

@@ -10,6 +10,7 @@ import (
 
 	"memsoak/profiles"
 	"memsoak/profiles/record"
+	"memsoak/soak/internal/pyroscope"
 )
 
 // cellView is what the page shows of one cell.
@@ -82,7 +83,7 @@ func (b cellBuilder) build(n int) *cellView {
 	c := b.run.Cells[n]
 	v := &cellView{
 		ID: fmt.Sprintf("cell-%d", n+1), Cell: c, Title: cellText(b.run.Record, c.Cell), Outcome: c.Outcome(),
-		Verdict: b.run.VerdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c), Service: Service(b.run.Record.Subject, c.Cell),
+		Verdict: b.run.VerdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c), Service: pyroscope.Service(b.run.Record.Subject, c.Cell),
 	}
 	if v.Verdict != nil {
 		v.Headline = v.Verdict.Headline
@@ -101,15 +102,17 @@ func (b cellBuilder) build(n int) *cellView {
 		}
 		b.profiles(v)
 		b.snapshots(v)
+		for _, target := range b.run.Pushed {
+			for _, l := range pyroscope.Links(target, b.run.Record, v.Trial.Record) {
+				v.Links = append(v.Links, Link(l))
+			}
+		}
 	}
 	if v.Verdict != nil {
 		for _, f := range v.Verdict.Findings {
 			v.Findings = append(v.Findings, findingView{Finding: f, Source: source(f.Site.File, f.Site.Line)})
 		}
 		slices.SortStableFunc(v.Findings, func(x, y findingView) int { return cmp.Compare(y.BytesAtPeak, x.BytesAtPeak) })
-	}
-	if b.opt.CellLinks != nil {
-		v.Links = b.opt.CellLinks(c.Cell)
 	}
 	return v
 }
@@ -308,20 +311,4 @@ func limitText(n int64) string {
 		}
 	}
 	return fmt.Sprint(n)
-}
-
-// Service is the Pyroscope service name of a cell: its own UI filters by nothing else, so the name carries the cell.
-func Service(subject string, c record.Cell) string {
-	name := "memsoak." + subject
-	for _, p := range []struct{ axis, letter string }{{"workers", "w"}, {"gomemlimit", "m"}, {"pool", "p"}} {
-		if v := c[p.axis]; v != "" {
-			name += "." + p.letter + v
-		}
-	}
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r) {
-			return r
-		}
-		return '_'
-	}, name)
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"memsoak/profiles/record"
+	"memsoak/soak/internal/pyroscope"
 )
 
 // Run is a run's directory, read as far as it can be read.
@@ -24,6 +25,8 @@ type Run struct {
 	Record  *record.Run
 	Verdict *record.RunVerdict // nil while there is none
 	Cells   []*Cell            // in the order of run.json
+	// Pushed are the Pyroscope servers that have the run's profiles.
+	Pushed []pyroscope.Entry
 	// Problems name what is damaged or missing, one line each.
 	Problems []string
 }
@@ -60,6 +63,9 @@ func Load(ctx context.Context, dir string) (*Run, error) {
 	run := &Run{Dir: dir, Record: rec}
 	run.Verdict, err = record.ReadRunVerdict(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		run.Problems = append(run.Problems, oneLine(dir, err))
+	}
+	if run.Pushed, err = pyroscope.Targets(dir); err != nil {
 		run.Problems = append(run.Problems, oneLine(dir, err))
 	}
 	g, ctx := errgroup.WithContext(ctx)

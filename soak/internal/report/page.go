@@ -25,8 +25,6 @@ type Options struct {
 	Home string
 	// SnapshotLinks are the places to go from a snapshot of a trial with a record; nil for none.
 	SnapshotLinks func(t *Trial, s record.Snapshot) []Link
-	// CellLinks are the places to go from a cell; nil for none.
-	CellLinks func(record.Cell) []Link
 }
 
 // limit is the memory limit that a trial ran in: its own where known, else the run's. 0 is none.

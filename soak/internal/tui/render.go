@@ -39,7 +39,7 @@ func headStyle(h record.Headline) lipgloss.Style {
 func (m *model) View() tea.View {
 	var b strings.Builder
 	m.head(&b)
-	rows := m.visible(max(1, m.height-6))
+	rows := m.visible(max(1, m.height-7))
 	cols := m.columns()
 	line(&b, m.width, faint.Render(cols.header()))
 	for _, r := range rows {
@@ -51,7 +51,7 @@ func (m *model) View() tea.View {
 	if n := len(m.notes); n > 0 {
 		line(&b, m.width, warn.Render("! "+plain(m.notes[n-1])))
 	}
-	return tea.NewView(strings.TrimRight(b.String(), "\n"))
+	return tea.NewView(b.String()) // the last line stays empty: what is printed when the table is over begins there
 }
 
 // head is what runs and how far it is.

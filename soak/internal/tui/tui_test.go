@@ -143,7 +143,7 @@ func TestNarrowTerminals(t *testing.T) {
 			for _, l := range lines {
 				assert.LessOrEqual(t, lipgloss.Width(l), width, "%dx%d: %q", width, height, l)
 			}
-			assert.LessOrEqual(t, len(lines), max(height, 6), "%dx%d:\n%s", width, height, screen)
+			assert.LessOrEqual(t, len(lines), max(height, 7), "%dx%d:\n%s", width, height, screen)
 			assert.Contains(t, screen, "▸", "%dx%d: the running cell is always shown\n%s", width, height, screen)
 		}
 	}

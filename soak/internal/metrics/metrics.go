@@ -1,0 +1,200 @@
+// Package metrics exports a run's progress to Prometheus while it goes on: soak_* gauges per cell, fed by the runner's
+// events. It keeps no history and carries no run's id, so that a server which scrapes many runs keeps few series.
+package metrics
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"memsoak/profiles/record"
+	"memsoak/soak"
+)
+
+// cellLabels are the labels of every series of a cell.
+var cellLabels = []string{"cell", "workers", "gomemlimit", "gogc", "pool"}
+
+// Exporter turns events into metrics. Its Event is safe for concurrent use.
+type Exporter struct {
+	reg *prometheus.Registry
+
+	info, phase, headline              *prometheus.GaugeVec
+	trials                             *prometheus.GaugeVec
+	ended                              *prometheus.CounterVec
+	limit, estimate                    prometheus.Gauge
+	running, rss, anon, cgroup         *prometheus.GaugeVec
+	heap, goroutines, gcCPU            *prometheus.GaugeVec
+	inFlight, backlog, files, conns    *prometheus.GaugeVec
+	peakRSS, peakHeap, floor, floorNum *prometheus.GaugeVec
+	rate                               *prometheus.GaugeVec
+
+	mu    sync.Mutex
+	heaps map[string]int64 // the last heap reading, by cell
+}
+
+// New returns an exporter without data.
+func New() *Exporter {
+	e := &Exporter{reg: prometheus.NewRegistry(), heaps: map[string]int64{}}
+	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	vec := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		e.reg.MustRegister(v)
+		return v
+	}
+	cell := func(name, help string, more ...string) *prometheus.GaugeVec {
+		return vec(name, help, append(append([]string{}, cellLabels...), more...)...)
+	}
+	one := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		e.reg.MustRegister(g)
+		return g
+	}
+	e.info = vec("soak_run_info", "The run under way: 1.", "subject", "corpus", "design", "protocol", "isolation")
+	e.trials = vec("soak_trials", "Trials of the run under way.", "state")
+	e.ended = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "soak_trials_ended_total", Help: "Trials that have ended, by outcome."}, []string{"outcome"})
+	e.reg.MustRegister(e.ended)
+	e.limit = one("soak_memory_limit_bytes", "Memory limit of the subjects, 0 for none.")
+	e.estimate = one("soak_run_estimate_seconds", "Estimated time of the whole run.")
+	e.running = cell("soak_trial_running", "1 while a trial of the cell runs.", "kind")
+	e.phase = cell("soak_phase_info", "The phase of the cell's trial: 1.", "phase", "kind")
+	e.rss = cell("soak_rss_bytes", "Resident size of the subject.")
+	e.anon = cell("soak_anon_bytes", "Resident anonymous memory of the subject.")
+	e.cgroup = cell("soak_cgroup_bytes", "Memory charged to the subject's cgroup.")
+	e.heap = cell("soak_heap_bytes", "Go heap in use by the subject.")
+	e.goroutines = cell("soak_goroutines", "Goroutines of the subject.")
+	e.gcCPU = cell("soak_gc_cpu_ratio", "Share of the subject's CPU time spent in the collector since its start.")
+	e.inFlight = cell("soak_in_flight_files", "Transfers that have begun and not ended.")
+	e.backlog = cell("soak_backlog_files", "Files listed and not yet downloaded.")
+	e.files = cell("soak_done_files", "Files copied in the cell's trial.")
+	e.conns = cell("soak_open_connections", "Connections of the subject to the fakes.")
+	e.peakRSS = cell("soak_peak_rss_bytes", "Highest resident size of the cell's trials.")
+	e.peakHeap = cell("soak_peak_live_heap_bytes", "Highest live heap of the cell's trials.")
+	e.floor = cell("soak_floor_heap_bytes", "Live heap at the last floor.")
+	e.floorNum = cell("soak_floors", "Floors so far in the cell's trial.")
+	e.rate = cell("soak_files_per_second", "Files a second of the cell's last speed trial.")
+	e.headline = cell("soak_headline", "The cell's verdict in a word: 1.", "headline")
+	return e
+}
+
+// labels are the values of cellLabels.
+func labels(c record.Cell, more ...string) []string {
+	return append([]string{c.String(), c["workers"], c["gomemlimit"], c["gogc"], c["pool"]}, more...)
+}
+
+// Event brings an event into the metrics.
+func (e *Exporter) Event(ev soak.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch ev := ev.(type) {
+	case soak.RunStarted:
+		e.info.Reset()
+		e.info.WithLabelValues(ev.Subject, ev.Corpus, string(ev.Design), ev.Protocol, ev.Isolated).Set(1)
+		e.trials.WithLabelValues("planned").Set(float64(ev.Trials))
+		e.trials.WithLabelValues("ended").Set(float64(ev.Done))
+		e.limit.Set(float64(ev.Limit))
+		e.estimate.Set(ev.Estimate.Seconds())
+	case soak.TrialStarted:
+		e.running.Reset()
+		e.running.WithLabelValues(labels(ev.Cell, string(ev.Kind))...).Set(1)
+		e.floorNum.WithLabelValues(labels(ev.Cell)...).Set(0)
+	case soak.PhaseChanged:
+		e.phaseChanged(ev)
+	case soak.Sampled:
+		e.sampled(ev)
+	case soak.TrialEnded:
+		e.trialEnded(ev)
+	case soak.RunEnded:
+		e.running.Reset()
+		e.phase.Reset()
+	}
+}
+
+func (e *Exporter) phaseChanged(ev soak.PhaseChanged) {
+	if ev.Phase.End.IsZero() {
+		e.phase.Reset()
+		e.phase.WithLabelValues(labels(ev.Cell, ev.Phase.Name, ev.Phase.Kind)...).Set(1)
+		return
+	}
+	if n := e.heaps[ev.Cell.String()]; ev.Phase.Kind == "quiesce" && n > 0 {
+		e.floor.WithLabelValues(labels(ev.Cell)...).Set(float64(n))
+		e.floorNum.WithLabelValues(labels(ev.Cell)...).Inc()
+	}
+}
+
+func (e *Exporter) sampled(ev soak.Sampled) {
+	l := labels(ev.Cell)
+	s := ev.Sample
+	if s.Process != nil {
+		e.rss.WithLabelValues(l...).Set(float64(s.Process.RSS))
+		e.anon.WithLabelValues(l...).Set(float64(s.Process.Anon))
+	}
+	if s.Cgroup != nil {
+		e.cgroup.WithLabelValues(l...).Set(float64(s.Cgroup.Usage))
+	}
+	if s.Runtime != nil {
+		e.heaps[ev.Cell.String()] = s.Runtime.HeapAlloc
+		e.heap.WithLabelValues(l...).Set(float64(s.Runtime.HeapAlloc))
+		e.goroutines.WithLabelValues(l...).Set(float64(s.Runtime.Goroutines))
+		e.gcCPU.WithLabelValues(l...).Set(s.Runtime.GCCPU)
+	}
+	if c := s.Covariates; c != nil {
+		e.inFlight.WithLabelValues(l...).Set(float64(c.InFlight))
+		e.backlog.WithLabelValues(l...).Set(float64(c.Backlog))
+		e.files.WithLabelValues(l...).Set(float64(c.FilesDone))
+		e.conns.WithLabelValues(l...).Set(float64(c.ConnsOpen))
+	}
+}
+
+func (e *Exporter) trialEnded(ev soak.TrialEnded) {
+	l := labels(ev.Cell)
+	outcome := string(ev.Outcome)
+	if outcome == "" {
+		outcome = "cut-short"
+	}
+	e.ended.WithLabelValues(outcome).Inc()
+	e.trials.WithLabelValues("ended").Inc()
+	e.running.Reset()
+	e.peakRSS.WithLabelValues(l...).Set(float64(ev.Peak.RSS))
+	if ev.Peak.HeapLive > 0 {
+		e.peakHeap.WithLabelValues(l...).Set(float64(ev.Peak.HeapLive))
+	}
+	if ev.Kind == record.Speed {
+		if ev.Work.Seconds > 0 {
+			e.rate.WithLabelValues(l...).Set(float64(ev.Work.Files) / ev.Work.Seconds)
+		}
+		return
+	}
+	e.headline.DeletePartialMatch(prometheus.Labels{"cell": ev.Cell.String()})
+	e.headline.WithLabelValues(labels(ev.Cell, ev.Headline.String())...).Set(1)
+}
+
+// Handler serves the metrics.
+func (e *Exporter) Handler() http.Handler {
+	return promhttp.HandlerFor(e.reg, promhttp.HandlerOpts{Registry: e.reg})
+}
+
+// Listen serves the metrics at /metrics on addr until stop is called, and says where.
+func (e *Exporter) Listen(ctx context.Context, addr string) (url string, stop func(), err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return "", nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", e.Handler())
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = srv.Serve(l) // it ends by stop, or with the listener: the run does not depend on being watched
+	}()
+	return "http://" + l.Addr().String() + "/metrics", func() {
+		srv.Close()
+		<-ended
+	}, nil
+}

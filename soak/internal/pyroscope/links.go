@@ -1,0 +1,62 @@
+package pyroscope
+
+import (
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"time"
+
+	"memsoak/profiles/record"
+)
+
+// Link is a place on a server that shows profiles of a trial.
+type Link struct{ Text, URL string }
+
+// Links are the places that show a trial which was pushed to the target: Grafana's profile view of its whole time, and
+// the server's own difference of its last and first floor. A target's address comes from a file, so one that is not
+// http is left out.
+func Links(target Entry, run *record.Run, t *record.Trial) []Link {
+	var out []Link
+	service := Service(run.Subject, t.Cell)
+	if u := webAddress(target.Grafana); u != nil {
+		panes, err := json.Marshal(map[string]any{"profiles": map[string]any{
+			"datasource": "pyroscope",
+			"queries": []any{map[string]any{"refId": "A", "datasource": map[string]string{"type": "grafana-pyroscope-datasource", "uid": "pyroscope"},
+				"queryType": "profile", "profileTypeId": typeOf(record.HeapDir, "inuse_space")[0], "labelSelector": selector(service, []Label{{"run_id", labelValue(run.ID)}})}},
+			"range": map[string]string{"from": ms(t.Started), "to": ms(t.Ended.Add(time.Second))},
+		}})
+		if err == nil {
+			q := url.Values{"schemaVersion": {"1"}, "orgId": {"1"}, "panes": {string(panes)}}
+			out = append(out, Link{Text: "profiles in Grafana", URL: u.JoinPath("explore").String() + "?" + q.Encode()})
+		}
+	}
+	var floors []record.Snapshot
+	for _, s := range t.Snapshots {
+		if s.State == record.StateFloor && s.Heap != "" {
+			floors = append(floors, s)
+		}
+	}
+	if u := webAddress(target.URL); u != nil && len(floors) > 1 {
+		first, last := floors[0], floors[len(floors)-1]
+		query := typeOf(record.HeapDir, "inuse_space")[0] + selector(service, []Label{{"run_id", labelValue(run.ID)}})
+		q := url.Values{"leftQuery": {query}, "leftFrom": {around(first, -1)}, "leftUntil": {around(first, 1)},
+			"rightQuery": {query}, "rightFrom": {around(last, -1)}, "rightUntil": {around(last, 1)}}
+		out = append(out, Link{Text: "first and last floor compared by Pyroscope", URL: u.JoinPath("pyroscope/render-diff").String() + "?" + q.Encode()})
+	}
+	return out
+}
+
+func webAddress(s string) *url.URL {
+	u, err := url.Parse(s)
+	if s == "" || err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil
+	}
+	return u
+}
+
+func ms(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+
+// around is a narrow range about a snapshot: a wider one would sum its neighbours.
+func around(s record.Snapshot, side int) string {
+	return ms(s.Time.Add(time.Duration(side) * 10 * time.Millisecond))
+}

@@ -1,0 +1,206 @@
+package pyroscope
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"memsoak/profiles/record"
+)
+
+// The server's limits on one profile.
+const (
+	maxSamples = 16_000
+	maxBytes   = 4 << 20 // uncompressed
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// item is one profile to send.
+type item struct {
+	key     string // in the journal: trial's directory, kind and number
+	service string
+	labels  []Label
+	kind    string // record.HeapDir or record.RoutineDir
+	from    time.Time
+	until   time.Time
+	path    string // of the recorded profile
+	before  string // of the heap profile sent before it, "" for the first
+}
+
+// items are the profiles of a trial, one heap and one goroutine profile per phase: those of the snapshot at which most
+// was in use, since a flame graph sums what it finds.
+func items(run *record.Run, dir, trialDir string, t *record.Trial) []item {
+	best := map[string]record.Snapshot{}
+	var order []string
+	for _, s := range t.Snapshots {
+		old, ok := best[s.Phase]
+		if !ok {
+			order = append(order, s.Phase)
+		}
+		if !ok || inUse(s) > inUse(old) {
+			best[s.Phase] = s
+		}
+	}
+	var out []item
+	from, before := t.Started, ""
+	for _, phase := range order {
+		s := best[phase]
+		for kind, rel := range map[string]string{record.HeapDir: s.Heap, record.RoutineDir: s.Goroutine} {
+			if rel == "" {
+				continue
+			}
+			it := item{key: fmt.Sprintf("%s/%s/%04d", trialDir, kind, s.Seq), service: Service(run.Subject, t.Cell), labels: labels(run, t, phase),
+				kind: kind, from: from, until: s.Time, path: filepath.Join(dir, filepath.FromSlash(trialDir), filepath.FromSlash(rel))}
+			if kind == record.HeapDir {
+				it.before = before
+			}
+			out = append(out, it)
+		}
+		if s.Heap != "" {
+			before = filepath.Join(dir, filepath.FromSlash(trialDir), filepath.FromSlash(s.Heap))
+		}
+		from = s.Time
+	}
+	slices.SortStableFunc(out, func(a, b item) int { return cmp.Or(a.until.Compare(b.until), cmp.Compare(a.kind, b.kind)) })
+	return out
+}
+
+func inUse(s record.Snapshot) int64 {
+	if s.Runtime == nil {
+		return 0
+	}
+	return s.Runtime.HeapAlloc
+}
+
+// errNotLocal is returned for a recorded path that leaves the run.
+var errNotLocal = errors.New("the recorded path leaves the run")
+
+// read reads a profile below the run and makes what is to be sent of it: cumulative types as the difference to the one
+// before, the recorded time, no more samples than the server takes.
+func (it item) read(run string) (*profile.Profile, error) {
+	p, err := parse(run, it.path)
+	if err != nil {
+		return nil, err
+	}
+	if it.before != "" {
+		before, err := parse(run, it.before)
+		if err != nil {
+			return nil, err
+		}
+		if p, err = sinceBefore(p, before); err != nil {
+			return nil, fmt.Errorf("difference of %s to %s: %w", filepath.Base(it.path), filepath.Base(it.before), err)
+		}
+	}
+	p.TimeNanos = it.until.UnixNano()
+	p.DurationNanos = max(0, it.until.Sub(it.from).Nanoseconds())
+	prune(p, maxSamples)
+	return p, nil
+}
+
+func parse(run, path string) (*profile.Profile, error) {
+	rel, err := filepath.Rel(run, path)
+	if err != nil || !filepath.IsLocal(rel) {
+		return nil, fmt.Errorf("%s: %w", path, errNotLocal)
+	}
+	root, err := os.OpenRoot(run)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.Open(rel)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p, err := profile.Parse(io.LimitReader(f, 64<<20))
+	if err != nil {
+		return nil, fmt.Errorf("read profile %s: %w", rel, err)
+	}
+	return p, nil
+}
+
+// cumulative reports whether a sample type counts from the start of the process.
+func cumulative(t *profile.ValueType) bool { return strings.HasPrefix(t.Type, "alloc_") }
+
+// sinceBefore leaves the types that are a state as they are and makes the cumulative ones differences.
+func sinceBefore(p, before *profile.Profile) (*profile.Profile, error) {
+	if len(p.SampleType) != len(before.SampleType) {
+		return nil, errors.New("they have other sample types")
+	}
+	for _, s := range before.Sample {
+		for i, t := range before.SampleType {
+			if cumulative(t) {
+				s.Value[i] = -s.Value[i]
+			} else {
+				s.Value[i] = 0
+			}
+		}
+	}
+	d, err := profile.Merge([]*profile.Profile{p, before})
+	if err != nil {
+		return nil, err
+	}
+	d.Sample = slices.DeleteFunc(d.Sample, func(s *profile.Sample) bool {
+		zero := true
+		for i := range s.Value {
+			s.Value[i] = max(0, s.Value[i]) // the sampling of two profiles may differ by a little
+			zero = zero && s.Value[i] == 0
+		}
+		return zero
+	})
+	return d.Compact(), nil
+}
+
+// prune keeps the n samples with the largest values of the last type, which is the live bytes of a heap profile.
+func prune(p *profile.Profile, n int) {
+	if len(p.Sample) <= n {
+		return
+	}
+	last := len(p.SampleType) - 1
+	slices.SortStableFunc(p.Sample, func(a, b *profile.Sample) int { return cmp.Compare(b.Value[last], a.Value[last]) })
+	p.Sample = p.Sample[:n]
+	*p = *p.Compact()
+}
+
+// encode writes a profile, with fewer samples when it would be larger than the server takes.
+func encode(p *profile.Profile) ([]byte, error) {
+	for {
+		var b bytes.Buffer
+		if err := p.WriteUncompressed(&b); err != nil {
+			return nil, err
+		}
+		if b.Len() <= maxBytes {
+			break
+		}
+		if len(p.Sample) < 2 {
+			return nil, fmt.Errorf("a profile of one sample is larger than %d bytes", maxBytes)
+		}
+		prune(p, len(p.Sample)/2)
+	}
+	var b bytes.Buffer
+	err := p.Write(&b)
+	return b.Bytes(), err
+}
+
+// total is the sum of a sample type over a profile, 0 for a type it has not.
+func total(p *profile.Profile, typ string) int64 {
+	i := slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == typ })
+	var sum int64
+	if i >= 0 {
+		for _, s := range p.Sample {
+			sum += s.Value[i]
+		}
+	}
+	return sum
+}

@@ -1,0 +1,280 @@
+package pyroscope
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"memsoak/profiles/record"
+)
+
+// Result is what a push came to, in profiles.
+type Result struct {
+	Stored   int `json:"stored"`
+	Already  int `json:"already"`  // stored by a push before
+	Services int `json:"services"` // service names they belong to
+	Retries  int `json:"retries"`
+	// Problems name profiles that could not be sent, one line each.
+	Problems []string `json:"problems"`
+}
+
+// Pusher sends the profiles of one run. It is not safe for concurrent use.
+type Pusher struct {
+	client   *Client
+	dir      string
+	journal  *journal
+	services map[string]bool
+	result   Result
+}
+
+// NewPusher opens a run's journal for the server of a client. grafana is the address of the Grafana that shows the
+// server's profiles, for the report's links; empty when there is none. Close it when done.
+func NewPusher(c *Client, dir, grafana string) (*Pusher, error) {
+	j, err := openJournal(dir, c.base.String(), grafana)
+	if err != nil {
+		return nil, err
+	}
+	return &Pusher{client: c, dir: dir, journal: j, services: map[string]bool{}, result: Result{Problems: []string{}}}, nil
+}
+
+// Close releases the journal.
+func (p *Pusher) Close() error { return p.journal.close() }
+
+// Result is what was sent so far.
+func (p *Pusher) Result() Result {
+	r := p.result
+	r.Services = len(p.services)
+	return r
+}
+
+// Run sends every trial of the run that is recorded. Profiles that cannot be sent become problems of the result; the
+// error is for what ends the push: a context, a server that is away, a journal that cannot be written.
+func (p *Pusher) Run(ctx context.Context) error {
+	run, err := record.ReadRun(p.dir)
+	if err != nil {
+		return err
+	}
+	for _, c := range run.Status {
+		for _, t := range c.Trials {
+			if err := p.Trial(ctx, run, fmt.Sprintf("%s/trial-%d", c.Dir, t.Index)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Trial sends the profiles of one trial, whose directory is below the run's. Speed trials have none that count.
+func (p *Pusher) Trial(ctx context.Context, run *record.Run, trialDir string) error {
+	if !filepath.IsLocal(filepath.FromSlash(trialDir)) {
+		return fmt.Errorf("%s: %w", trialDir, errNotLocal)
+	}
+	t, err := record.ReadTrial(filepath.Join(p.dir, filepath.FromSlash(trialDir)))
+	if err != nil {
+		p.problem(trialDir, err)
+		return nil
+	}
+	for _, it := range items(run, p.dir, trialDir, t) {
+		if err := p.send(ctx, it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pusher) problem(what string, err error) {
+	p.result.Problems = append(p.result.Problems, fmt.Sprintf("%s: %v", what, err))
+}
+
+// send sends a profile unless the server has it.
+func (p *Pusher) send(ctx context.Context, it item) error {
+	p.services[it.service] = true
+	prof, err := it.read(p.dir)
+	if err != nil {
+		p.problem(it.key, err)
+		return nil
+	}
+	switch p.journal.of(it.key) {
+	case Stored:
+		p.result.Already++
+		return nil
+	case Sending: // a push was interrupted here
+		if done, err := p.settle(ctx, it, prof); done || err != nil {
+			return err
+		}
+	}
+	body, err := encode(prof)
+	if err != nil {
+		p.problem(it.key, err)
+		return nil
+	}
+	return p.deliver(ctx, it, prof, body)
+}
+
+// deliver tries until the profile is stored or refused for good. Nothing is sent again while it may be stored.
+func (p *Pusher) deliver(ctx context.Context, it item, prof *profile.Profile, body []byte) error {
+	if err := p.journal.set(it.key, Sending); err != nil {
+		return err
+	}
+	var last error
+	for n := range attempts {
+		err := p.client.ingest(ctx, it, body)
+		var no *refusal
+		switch {
+		case err == nil:
+			p.result.Stored++
+			return p.journal.set(it.key, Stored)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &no) && no.status != http.StatusTooManyRequests:
+			p.problem(it.key, err)
+			return p.journal.set(it.key, Refused)
+		case errors.As(err, &no):
+			last = err
+			if err := p.client.wait(ctx, pause(n, no.after)); err != nil {
+				return errors.Join(err, p.journal.set(it.key, Refused))
+			}
+		default:
+			last = err
+			if err := p.client.wait(ctx, pause(n, 0)); err != nil {
+				return err
+			}
+			if done, err := p.settle(ctx, it, prof); done || err != nil {
+				return err
+			}
+		}
+		p.result.Retries++
+	}
+	return fmt.Errorf("%s: given up after %d attempts: %w", it.key, attempts, last)
+}
+
+// settle asks the server whether it has a profile of which the answer was lost. done is true when it has.
+func (p *Pusher) settle(ctx context.Context, it item, prof *profile.Profile) (done bool, err error) {
+	want := total(prof, mainType(it.kind))
+	if want == 0 {
+		// Nothing to be found by: it is counted as stored, since a missing empty profile does no harm and two do.
+		return true, p.finish(it)
+	}
+	missing := 0
+	for n := range attempts {
+		var got int64
+		if got, err = p.client.stored(ctx, it, mainType(it.kind)); err == nil {
+			if got > 0 {
+				return true, p.finish(it)
+			}
+			if missing++; missing == absences {
+				return false, nil
+			}
+		}
+		if werr := p.client.wait(ctx, pause(n, 0)); werr != nil {
+			return false, werr
+		}
+	}
+	return false, fmt.Errorf("%s: nobody knows whether the server has it: %w", it.key, err)
+}
+
+// absences is how often a server must say that it has not got a profile before that is believed: it shows what it
+// stored after a moment. With the waits between, that is some five seconds.
+const absences = 5
+
+func (p *Pusher) finish(it item) error {
+	p.result.Stored++
+	return p.journal.set(it.key, Stored)
+}
+
+// Mismatch is a total that a server has otherwise than the run.
+type Mismatch struct {
+	Profile string `json:"profile"`
+	Type    string `json:"type"`
+	Want    int64  `json:"want"`
+	Got     int64  `json:"got"`
+}
+
+// Check reads the totals of every stored profile back through the server's query API. A server shows what it stored
+// after a moment, so a total that is not there is asked for again until patience is over.
+func (p *Pusher) Check(ctx context.Context, patience time.Duration) (checked int, bad []Mismatch, err error) {
+	run, err := record.ReadRun(p.dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	deadline := time.Now().Add(patience)
+	for _, c := range run.Status {
+		for _, ts := range c.Trials {
+			dir := fmt.Sprintf("%s/trial-%d", c.Dir, ts.Index)
+			t, err := record.ReadTrial(filepath.Join(p.dir, filepath.FromSlash(dir)))
+			if err != nil {
+				continue // the push has named it
+			}
+			for _, it := range items(run, p.dir, dir, t) {
+				if p.journal.of(it.key) != Stored {
+					continue
+				}
+				wrong, err := p.check(ctx, it, deadline)
+				if err != nil {
+					return checked, bad, err
+				}
+				checked++
+				bad = append(bad, wrong...)
+			}
+		}
+	}
+	return checked, bad, nil
+}
+
+func (p *Pusher) check(ctx context.Context, it item, deadline time.Time) ([]Mismatch, error) {
+	prof, err := it.read(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	var bad []Mismatch
+	for _, typ := range checkedTypes(it.kind) {
+		want := total(prof, typ)
+		for n := 0; ; n++ {
+			got, err := p.client.stored(ctx, it, typ)
+			if err == nil && got == want {
+				break
+			}
+			if time.Now().After(deadline) || got > want {
+				if err != nil {
+					return nil, err
+				}
+				bad = append(bad, Mismatch{Profile: it.key, Type: typ, Want: want, Got: got})
+				break
+			}
+			if err := p.client.wait(ctx, pause(min(n, 3), 0)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return bad, nil
+}
+
+func checkedTypes(kind string) []string {
+	if kind == record.HeapDir {
+		return []string{"inuse_space", "alloc_space"}
+	}
+	return []string{mainType(kind)}
+}
+
+// Targets are the servers that a run was pushed to, from its journal: the latest entry of each.
+func Targets(dir string) ([]Entry, error) {
+	all, err := ReadJournal(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []Entry
+	for _, e := range all {
+		if e.State != Target {
+			continue
+		}
+		out = slices.DeleteFunc(out, func(o Entry) bool { return o.URL == e.URL })
+		out = append(out, e)
+	}
+	return out, nil
+}
