@@ -8,31 +8,70 @@ import (
 	"memsoak/fakedrive/corpus/internal/content"
 )
 
-// body is the content of one file: a prefix of a shared stream, then a tail of its own.
-type body struct {
-	variant uint32
+// Content is the content of an item: a prefix of a shared stream, then a tail of its own. The zero value is empty.
+// It is a small value, safe for concurrent use.
+type Content struct {
+	key     uint64 // of the tree
+	ordinal int64
 	prefix  int64
-	tail    [minTail + 64]byte
 	size    int64
+	variant uint32
 }
 
-// fill sets b to the content of item n; false means that n is a folder or shortcut and b is unchanged.
-func (t *Tree) fill(b *body, n int64) bool {
+func newContent(t *Tree, n int64, c *sizeClass, rank int64) Content {
+	return Content{t.key, n, c.prefix, c.size(rank), c.variant(rank)}
+}
+
+// contentOf returns the content of item n.
+func (t *Tree) contentOf(n int64) Content {
 	t.check(n)
 	if n == 0 {
-		return false
+		return Content{}
 	}
 	at := t.shape.place(n)
 	if at.isFolder {
-		return false
+		return Content{}
 	}
 	c, r := t.content(t.group(at.index))
 	if c == nil {
-		return false
+		return Content{}
 	}
-	b.variant, b.prefix, b.size = c.variant(r), c.prefix, c.size(r)
-	b.fillTail(t.key, n)
-	return true
+	return newContent(t, n, c, r)
+}
+
+// Size returns the length of the content.
+func (c Content) Size() int64 { return c.size }
+
+// Sums returns the wanted checksums of the content; the others are zero. The content of a folder or shortcut, which
+// has no key, has none.
+func (c Content) Sums(want Hashes) Sums {
+	if c == (Content{}) {
+		return Sums{}
+	}
+	x := summers.Get().(*summer)
+	defer summers.Put(x)
+	x.body.set(c)
+	x.sum(want)
+	return x.sums
+}
+
+// Open returns the content from offset on.
+func (c Content) Open(offset int64) *Reader {
+	r := &Reader{}
+	r.body.set(c)
+	r.at, r.end = min(max(offset, 0), c.size), c.size
+	return r
+}
+
+// body is a content with its tail.
+type body struct {
+	Content
+	tail [minTail + 64]byte
+}
+
+func (b *body) set(c Content) {
+	b.Content = c
+	b.fillTail(c.key, c.ordinal)
 }
 
 // fillTail makes the tail from the key and the ordinal. Its first eight bytes are a bijection of the ordinal, so no
@@ -75,25 +114,15 @@ func (x *summer) sum(want Hashes) {
 func (t *Tree) Sums(n int64) Sums { return t.SumsOf(n, AllHashes) }
 
 // SumsOf returns the wanted checksums of item n's content; the others are zero.
-func (t *Tree) SumsOf(n int64, want Hashes) Sums {
-	x := summers.Get().(*summer)
-	defer summers.Put(x)
-	if !t.fill(&x.body, n) {
-		return Sums{}
-	}
-	x.sum(want)
-	return x.sums
-}
+func (t *Tree) SumsOf(n int64, want Hashes) Sums { return t.contentOf(n).Sums(want) }
 
 // Open returns the content of item n from offset on. Folders and shortcuts have none.
-func (t *Tree) Open(n, offset int64) *Reader { return t.OpenRange(n, offset, MaxSize) }
+func (t *Tree) Open(n, offset int64) *Reader { return t.contentOf(n).Open(offset) }
 
 // OpenRange returns length bytes of the content of item n from offset on, fewer where the content ends before.
 func (t *Tree) OpenRange(n, offset, length int64) *Reader {
-	r := &Reader{}
-	t.fill(&r.body, n)
-	r.at = min(max(offset, 0), r.body.size)
-	r.end = r.at + min(max(length, 0), r.body.size-r.at)
+	r := t.Open(n, offset)
+	r.Limit(length)
 	return r
 }
 

@@ -73,7 +73,11 @@ type Item struct {
 	Starred           bool
 	SharedWithMe      bool
 	Owner             User
+	content           Content
 }
+
+// Content returns the item's content, which is empty for folders and shortcuts.
+func (it *Item) Content() Content { return it.content }
 
 // ContentLength returns the number of bytes that Open yields: the content of a binary, the export of a document.
 func (it Item) ContentLength() int64 {

@@ -197,9 +197,11 @@ func (t *Tree) describeFile(it *Item, at place) {
 	it.MimeType = t.mime(at.index, group)
 	switch c, r := t.content(group, k); {
 	case group == binaryGroup:
-		it.Size = c.size(r)
+		it.content = newContent(t, it.Ordinal, c, r)
+		it.Size = it.content.size
 	case c != nil:
-		it.ExportSize = c.size(r)
+		it.content = newContent(t, it.Ordinal, c, r)
+		it.ExportSize = it.content.size
 		it.Size = it.ExportSize/3 + 1024
 	case group == shortcutGroup:
 		i := t.target(at.index)

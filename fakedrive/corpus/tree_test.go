@@ -251,6 +251,10 @@ func TestSumsAreThoseOfTheContent(t *testing.T) {
 		checked++
 		want := Sums{md5.Sum(data), sha1.Sum(data), sha256.Sum256(data)}
 		require.Equal(t, want, tree.Sums(it.Ordinal), "item %d of %d bytes", it.Ordinal, len(data))
+		content := it.Content()
+		require.Equal(t, want, content.Sums(AllHashes))
+		require.EqualValues(t, len(data), content.Size())
+		require.True(t, bytes.Equal(data[len(data)/2:], readAll(t, content.Open(int64(len(data)/2)))))
 		require.Equal(t, Sums{SHA1: want.SHA1}, tree.SumsOf(it.Ordinal, SHA1))
 		require.Equal(t, fmt.Sprintf("%x", want.MD5), want.MD5Hex())
 		if len(data) >= 8 {

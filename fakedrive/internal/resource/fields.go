@@ -2,6 +2,7 @@ package resource
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"memsoak/fakedrive/internal/fieldmask"
@@ -226,11 +227,15 @@ var viewLinks = map[string][2]string{
 }
 
 func appendViewLink(b []byte, f *File) []byte {
-	link, ok := viewLinks[f.MimeType]
-	if !ok {
-		link = [2]string{"https://drive.google.com/file/d/", "/view?usp=drivesdk"}
+	link := [2]string{"https://drive.google.com/file/d/", "/view?usp=drivesdk"}
+	if strings.HasPrefix(f.MimeType, AppPrefix) {
+		if special, ok := viewLinks[f.MimeType]; ok {
+			link = special
+		}
 	}
-	return AppendString(b, link[0]+f.ID+link[1])
+	b = append(append(b, '"'), link[0]...)
+	b = appendText(b, f.ID)
+	return append(append(b, link[1]...), '"')
 }
 
 func appendShortcut(_ *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byte, bool) {
@@ -245,6 +250,9 @@ func appendShortcut(_ *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byte, b
 }
 
 func appendExportLinks(e *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byte, bool) {
+	if !strings.HasPrefix(f.MimeType, AppPrefix) {
+		return b, false
+	}
 	formats := e.env.Exports[f.MimeType]
 	if len(formats) == 0 {
 		return b, false

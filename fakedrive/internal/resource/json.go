@@ -1,6 +1,7 @@
 package resource
 
 import (
+	le "encoding/binary"
 	"encoding/hex"
 	"strconv"
 	"time"
@@ -11,7 +12,37 @@ const hexDigits = "0123456789abcdef"
 
 // AppendString appends s as a JSON string. Bytes that are not UTF-8 become the replacement character.
 func AppendString(b []byte, s string) []byte {
-	b = append(b, '"')
+	return append(appendText(append(b, '"'), s), '"')
+}
+
+// appendText is AppendString without the quotes.
+func appendText(b []byte, s string) []byte {
+	mark := len(b)
+	if b = append(b, s...); plain(b[mark:]) {
+		return b
+	}
+	return appendEscaped(b[:mark], s)
+}
+
+// plain says whether all bytes are ASCII that JSON strings hold as they are. It looks at eight at a time.
+func plain(b []byte) bool {
+	const ones = 0x0101010101010101
+	for ; len(b) >= 8; b = b[8:] {
+		w := le.LittleEndian.Uint64(b)
+		// The top bit of a byte is set by: not ASCII, a control character, a quote, a backslash, DEL.
+		if (w|(w-0x20*ones)|((w^'"'*ones)-ones)|((w^'\\'*ones)-ones)|((w^0x7f*ones)-ones))&(0x80*ones) != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		if c < 0x20 || c == '"' || c == '\\' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func appendEscaped(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -49,7 +80,7 @@ func AppendString(b []byte, s string) []byte {
 		i++
 		start = i
 	}
-	return append(append(b, s[start:]...), '"')
+	return append(b, s[start:]...)
 }
 
 // AppendTime appends t as Drive writes times: UTC with milliseconds.
@@ -61,23 +92,19 @@ func AppendTime(b []byte, t time.Time) []byte {
 	}
 	hour, minute, second := t.Clock()
 	milli := t.Nanosecond() / 1e6
-	two := func(v int) { b = append(b, byte('0'+v/10), byte('0'+v%10)) }
-	b = append(b, '"')
-	two(year / 100)
-	two(year % 100)
-	b = append(b, '-')
-	two(int(month))
-	b = append(b, '-')
-	two(day)
-	b = append(b, 'T')
-	two(hour)
-	b = append(b, ':')
-	two(minute)
-	b = append(b, ':')
-	two(second)
-	b = append(b, '.', byte('0'+milli/100))
-	two(milli % 100)
-	return append(b, 'Z', '"')
+	var text [26]byte
+	copy(text[:], `"2006-01-02T15:04:05.000Z"`)
+	two := func(at, v int) { text[at], text[at+1] = byte('0'+v/10), byte('0'+v%10) }
+	two(1, year/100)
+	two(3, year%100)
+	two(6, int(month))
+	two(9, day)
+	two(12, hour)
+	two(15, minute)
+	two(18, second)
+	two(21, milli/10)
+	text[23] = byte('0' + milli%10)
+	return append(b, text[:]...)
 }
 
 // FormatTime is AppendTime without the quotes.

@@ -34,7 +34,9 @@ func (s *Store) export(id string) (resource.Content, error) {
 		return nil, ErrNotFound
 	}
 	t := s.tree(src)
-	return &treeContent{t, n, t.Item(n).ExportSize}, nil
+	it := t.Item(n)
+	c := contentOf(t, &it)
+	return &c, nil
 }
 
 // Alter gives a file another content of the same size, as somebody who edits it while it is copied would. The error is

@@ -141,7 +141,9 @@ func (s *Store) loadContent(c *savedContent, blobs map[string]*blob.Blob) (conte
 			return nil, fmt.Errorf("no tree has the item %s", c.Tree)
 		}
 		t := s.tree(src)
-		content = &treeContent{t, n, t.Item(n).ContentLength()}
+		it := t.Item(n)
+		saved := contentOf(t, &it)
+		content = &saved
 	case blobs[c.Blob] != nil:
 		content = blobs[c.Blob]
 	case c.Sums == nil:

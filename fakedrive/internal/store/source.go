@@ -98,13 +98,16 @@ func (s *Store) tree(src *source) *corpus.Tree {
 type treeContent struct {
 	tree *corpus.Tree
 	n    int64
-	size int64
+	corpus.Content
 }
 
-func (c *treeContent) Size() int64                         { return c.size }
-func (c *treeContent) Sums(want corpus.Hashes) corpus.Sums { return c.tree.SumsOf(c.n, want) }
+// contentOf returns the content of a tree's item.
+func contentOf(t *corpus.Tree, it *corpus.Item) treeContent {
+	return treeContent{t, it.Ordinal, it.Content()}
+}
+
 func (c *treeContent) Open(offset int64) (io.ReadCloser, error) {
-	return treeReader{c.tree.Open(c.n, offset)}, nil
+	return treeReader{c.Content.Open(offset)}, nil
 }
 
 // treeReader reads a tree's file; its WriteTo is the corpus's own.
@@ -151,12 +154,12 @@ func (v *view) fill(src *source, t *corpus.Tree, n int64) *resource.File {
 	}
 	switch {
 	case it.Kind == corpus.Binary:
-		v.content = treeContent{t, n, it.Size}
+		v.content = contentOf(t, it)
 		f.Content = &v.content
 	case it.Kind == corpus.Shortcut:
 		f.TargetID, f.TargetMimeType = t.ID(it.Target), it.TargetMime
 	case it.Kind.Exportable():
-		v.content = treeContent{t, n, it.ExportSize}
+		v.content = contentOf(t, it)
 		f.DocSize = it.Size
 	}
 	return f
