@@ -13,6 +13,7 @@ type matcher struct {
 	query      *query.Query
 	store      *store.Store
 	domainOnly bool // corpora=domain: only what the whole domain may see
+	at         subject
 }
 
 func (m *matcher) matches(f *resource.File) bool {
@@ -23,7 +24,8 @@ func (m *matcher) matches(f *resource.File) bool {
 			return false
 		}
 	}
-	return m.query.Match(subject{f, m.store})
+	m.at = subject{f, m.store} // kept, so that no file costs an allocation
+	return m.query.Match(&m.at)
 }
 
 // subject is a file as the search language sees it.

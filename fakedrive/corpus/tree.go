@@ -171,12 +171,19 @@ func (t *Tree) check(n int64) {
 
 // Item returns item n. It panics unless 0 <= n < Len. Its name is the only allocation.
 func (t *Tree) Item(n int64) Item {
+	var it Item
+	t.Describe(&it, n)
+	return it
+}
+
+// Describe makes *it item n, like Item, for those who want to use the memory of it again.
+func (t *Tree) Describe(it *Item, n int64) {
 	t.check(n)
-	it := Item{Ordinal: n, Parent: None, Target: None, Owner: me}
+	*it = Item{Ordinal: n, Parent: None, Target: None, Owner: me}
 	it.Created, it.Modified = t.times(n)
 	if n == 0 {
 		it.Kind, it.MimeType, it.Name = Folder, MimeFolder, t.rootName()
-		return it
+		return
 	}
 	at := t.shape.place(n)
 	it.Parent, it.Depth = at.parent, at.depth
@@ -185,10 +192,9 @@ func (t *Tree) Item(n int64) Item {
 		it.Kind, it.MimeType = Folder, MimeFolder
 		it.ExplicitlyTrashed = t.folderTrashed(at.index)
 		it.Trashed = it.ExplicitlyTrashed
-		return it
+		return
 	}
-	t.describeFile(&it, at)
-	return it
+	t.describeFile(it, at)
 }
 
 func (t *Tree) describeFile(it *Item, at place) {

@@ -128,7 +128,7 @@ type view struct {
 
 // fill makes the view show item n. The file is valid until the next fill.
 func (v *view) fill(src *source, t *corpus.Tree, n int64) *resource.File {
-	v.item = t.Item(n)
+	t.Describe(&v.item, n)
 	it := &v.item
 	v.owner = it.Owner
 	f := &v.f
