@@ -92,6 +92,7 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsOpen) }), penalty: 1},
 		{name: "wave", values: s.working(), penalty: 1},
 	}
+	u = append(u, steps(bodies, bytes)...)
 	for _, p := range partSizes {
 		v := make([]float64, len(bytes))
 		differs := false
@@ -107,6 +108,31 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 		}
 	}
 	return u
+}
+
+// steps are transfers whose file is larger than a size, one for each gap between the sizes seen: a further part buffer
+// that smaller files do not need.
+func steps(bodies, bytes []float64) []unit {
+	var sizes []float64
+	for i := range bodies {
+		if bodies[i] > 0 {
+			if size := math.Round(bytes[i] / bodies[i]); !slices.Contains(sizes, size) {
+				sizes = append(sizes, size)
+			}
+		}
+	}
+	slices.Sort(sizes)
+	var out []unit
+	for k := 0; k+1 < len(sizes); k++ {
+		v := make([]float64, len(bodies))
+		for i := range v {
+			if bodies[i] > 0 && bytes[i]/bodies[i] > math.Sqrt(sizes[k]*sizes[k+1]) {
+				v[i] = bodies[i]
+			}
+		}
+		out = append(out, unit{name: "worker", class: record.BufferWorker, values: v, penalty: 3})
+	}
+	return out
 }
 
 // working is 1 while a wave is under way.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"memsoak/profiles/record"
+	"memsoak/profiles/trend"
 )
 
 // judgeProcess judges what no allocation site shows: goroutines, connections, stacks, memory outside the heap.
@@ -116,24 +117,89 @@ func (s *Series) judgeConnections(u *units) []*judged {
 		if t.running || t.t() < minT || t.amount < minConns || t.slope < minConnsPerFile || t.name == "byte" || t.name == "second" {
 			continue
 		}
-		first, last := s.Snaps[t.from[0]], s.Snaps[t.from[1]]
-		a, _ := connections(first)
-		b, _ := connections(last)
-		site := s.connectionCulprit(t)
-		j := s.processFinding(record.ConnectionLeak, site, t.scaled(s.bytesPerConnection(t.from)))
+		a, b := q.values[t.from[0]], q.values[t.from[1]]
+		j := s.connectionFinding(t)
 		j.Evidence = append(j.Evidence, fmt.Sprintf("%.0f connections open at the first floor, %.0f at the last, with no work under way: %.3g per %s", a, b, t.slope, t.name))
-		if last.cov().ConnsOpen < int64(b/2) {
-			j.Evidence = append(j.Evidence, "closing idle connections cures it: they are in pools that nobody uses again")
-		} else {
+		if s.Snaps[t.from[1]].cov().ConnsOpen >= int64(b/2) {
 			j.Evidence = append(j.Evidence, "closing idle connections does not cure it: they count as in use")
 		}
+		out = append(out, j)
+	}
+	if len(out) > 0 {
+		return out
+	}
+	if t, ok := s.idleGrowth(q); ok {
+		j := s.connectionFinding(t)
+		j.Evidence = append(j.Evidence, fmt.Sprintf("%.0f connections with %s; since the floor before, with all idle ones closed, %.3g more per file, beyond those of the transfers in flight",
+			q.values[t.from[1]], s.describe(t.from[1]), t.slope),
+			"closing idle connections cures it: they are in pools that nobody uses again")
 		out = append(out, j)
 	}
 	return out
 }
 
+func (s *Series) connectionFinding(t term) *judged {
+	j := s.processFinding(record.ConnectionLeak, s.connectionCulprit(t), t.scaled(s.bytesPerConnection()))
+	j.term.retainedTerm = true
+	return j
+}
+
+// idleGrowth fits connections against the files done since idle ones were last closed: a pool that is used again stays
+// as large as the number of transfers.
+func (s *Series) idleGrowth(q *quantity) (term, bool) {
+	files := make([]float64, len(s.Snaps))
+	base, prev := 0.0, 0.0
+	for i, n := range s.Snaps {
+		done := float64(n.cov().FilesDone)
+		if prev = done; n.State == record.StateFloor || n.State == record.StateIdle {
+			files[i], base = done-base, prev
+			continue
+		}
+		files[i] = done - base
+	}
+	var y, v, one, flight, since []float64
+	var idx []int
+	for i, n := range s.Snaps {
+		if !q.measured(i) || !n.atRest() && !n.State.Held() {
+			continue
+		}
+		m := 0.1*q.values[i] + 3
+		idx, y, v, one = append(idx, i), append(y, q.values[i]), append(v, m*m), append(one, 1)
+		flight, since = append(flight, float64(n.cov().InFlight)), append(since, files[i])
+	}
+	fit, err := trend.NNLS([][]float64{one, flight, since}, y, v)
+	if err != nil || fit.R2 < minFit {
+		return term{}, false
+	}
+	i := slices.Index(fit.Terms, 2)
+	if i < 0 {
+		return term{}, false
+	}
+	t := term{unit: unit{name: "file", class: record.ConnectionLeak, values: files}, slope: fit.Coef[i], se: fit.SE[i], share: 1, r2: fit.R2, steps: len(y)}
+	for k, x := range since {
+		if a := t.slope * x; a > t.amount {
+			t.amount, t.from[1] = a, idx[k]
+		}
+	}
+	for k := t.from[1] - 1; k >= 0; k-- {
+		if s.Snaps[k].atRest() {
+			t.from[0] = k
+			break
+		}
+	}
+	if s.Snaps[t.from[1]].State == record.StateFloor { // the profile of a floor is taken after closing: look before it
+		for k := t.from[1] - 1; k > t.from[0]; k-- {
+			if s.Snaps[k].State.Held() {
+				t.from[1] = k
+				break
+			}
+		}
+	}
+	return t, t.t() >= minT && t.amount >= minConns && t.slope >= minConnsPerFile
+}
+
 // bytesPerConnection is what the transport's own sites hold per open connection, at the snapshot with most of them.
-func (s *Series) bytesPerConnection([2]int) float64 {
+func (s *Series) bytesPerConnection() float64 {
 	best, conns := 0.0, 0.0
 	for _, n := range s.Snaps {
 		c := float64(n.cov().ConnsOpen)

@@ -399,9 +399,7 @@ func (s *Series) filled(q *quantity, distinct unit) (term, bool) {
 		m := modelError * y[k]
 		v[k] = q.variance[i] + q.grain*q.grain/4 + m*m
 	}
-	last := distinct.values[idx[len(idx)-1]]
-	for step := 1; step < 40; step++ {
-		c := last * float64(step) / 40
+	for _, c := range breaks(distinct.values, idx) {
 		x := make([]float64, len(idx))
 		for k, i := range idx {
 			x[k] = math.Min(distinct.values[i], c)
@@ -414,6 +412,18 @@ func (s *Series) filled(q *quantity, distinct unit) (term, bool) {
 		return term{}, false
 	}
 	return s.cacheTerm(q, distinct, idx, best, bestC)
+}
+
+// breaks are the numbers of items at which a cache may have stopped: ten between any two floors.
+func breaks(items []float64, idx []int) []float64 {
+	var out []float64
+	for k := 1; k < len(idx); k++ {
+		a, b := items[idx[k-1]], items[idx[k]]
+		for i := 1; i <= 10 && b > a; i++ {
+			out = append(out, a+(b-a)*float64(i)/10)
+		}
+	}
+	return out
 }
 
 // cacheTerm checks the shape that filled found: several floors on the way up, at least three on the level, and the
@@ -432,6 +442,8 @@ func (s *Series) cacheTerm(q *quantity, distinct unit, idx []int, f *trend.Fit, 
 	t := term{unit: distinct, slope: f.Coef[0], se: f.SE[0], amount: f.Coef[0] * c, bound: c, r2: f.R2, steps: len(idx), share: 1,
 		from: [2]int{idx[0], idx[len(idx)-1]}}
 	t.class, t.retainedTerm = record.Cache, true
+	// The level's sampling error, and half a step of the search for the bound.
+	t.se = math.Sqrt(t.se*t.se + q.variance[idx[len(idx)-1]]/(c*c) + math.Pow(0.05*t.slope, 2))
 	if rising < 3 || level < 3 {
 		return term{}, false
 	}

@@ -47,11 +47,37 @@ func (s *Series) judgeSites(u *units) []*judged {
 				out = append(out, s.siteFinding(id, t))
 			}
 		}
-		for _, t := range s.heldTerms(q, u.held, kept) {
+		for _, t := range s.perWorker(s.heldTerms(q, u.held, kept)) {
 			if s.believeHeld(q, &t) {
 				out = append(out, s.siteFinding(id, t))
 			}
 		}
+	}
+	return out
+}
+
+// perWorker joins the terms that are all bytes per worker: the shapes of one buffer, such as a first part that is always
+// there and a second for files above some size. The slope is then what a worker holds at most.
+func (s *Series) perWorker(ts []term) []term {
+	var out []term
+	joined := -1
+	for _, t := range ts {
+		if t.class != record.BufferWorker {
+			out = append(out, t)
+			continue
+		}
+		if joined < 0 {
+			joined = len(out)
+			out = append(out, t)
+			continue
+		}
+		w := &out[joined]
+		if t.amount > w.amount {
+			w.from = t.from
+			w.unit = t.unit
+		}
+		w.se = math.Hypot(w.se, t.se)
+		w.slope, w.amount, w.share = w.slope+t.slope, w.amount+t.amount, w.share+t.share
 	}
 	return out
 }
