@@ -14,6 +14,9 @@ import (
 
 // get serves files.get: the resource, or the content with alt=media.
 func (c *call) get() error {
+	if c.q.Get("alt") == "media" {
+		c.q.Set("supportsAllDrives", "true") // downloads need no consent to shared drives
+	}
 	f, err := c.file(c.r.PathValue("id"))
 	if err != nil {
 		return err
