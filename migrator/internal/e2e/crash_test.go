@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// crashTree has a bit of everything: a folder of more than one page, duplicates, odd names, documents, shortcuts, and
+// files that go in parts.
+const crashTree = `
+seed: 7
+files: 1500
+folders: 12
+depth: 3
+spread: even
+size:
+  classes:
+    - {share: 20, fixed: 0}
+    - {share: 3, fixed: 11MiB}
+    - {share: 977, lognormal: {median: 2KiB, sigma: 1, min: 1, max: 64KiB}}
+export_size: 20KiB
+kinds: {documents: 20, spreadsheets: 10, presentations: 5, shortcuts: 10, dangling: 3}
+flags: {trashed: 10}
+names: {duplicates: 5%, slashes: 10, quotes: 10, emoji: 10, long: 5, spaces: 5}
+`
+
+// faultsOfDrive and faultsOfSink strike every phase of a transfer now and then.
+const faultsOfDrive = `
+seed: %d
+rules:
+  - {ops: [list], probability: 0.2, error: {status: 503, reason: backendError}}
+  - {ops: [list], probability: 0.1, error: {reason: userRateLimitExceeded}}
+  - {ops: [list], probability: 0.1, duplicates: 3}
+  - {ops: [list], probability: 0.1, empty_page: true}
+  - {ops: [get], probability: 0.2, error: {status: 500, reason: internalError}}
+  - {ops: [download, export], probability: 0.05, error: {status: 429, reason: rateLimitExceeded}}
+  - {ops: [download, export], probability: 0.05, reset: {after: 100}}
+  - {ops: [download], probability: 0.05, truncate: {after: 50, framing: close}}
+  - {ops: [download], probability: 0.02, truncate: {after: 50, framing: chunked}}
+  - {ops: [download], probability: 0.02, flip: {after: 1}}
+`
+
+const faultsOfSink = `
+seed: %d
+rules:
+  - {ops: [put, upload-part], probability: 0.05, error: {status: 503, reason: SlowDown}}
+  - {ops: [put, upload-part], probability: 0.03, reset: {after: 10}}
+  - {ops: [put, upload-part, complete-upload, create-upload], probability: 0.03, reset: {at: end}}
+  - {ops: [head, list, list-uploads], probability: 0.05, error: {status: 500, reason: InternalError}}
+`
+
+// kills is the number of random points of the crash test: 20, or what MIGRATOR_KILLS says (make test-long: 200).
+func kills(t *testing.T) int {
+	v := os.Getenv("MIGRATOR_KILLS")
+	if v == "" {
+		return 20
+	}
+	n, err := strconv.Atoi(v)
+	require.NoError(t, err)
+	return n
+}
+
+// TestKilledAnywhere kills runs at random points of their progress, half of them with faults on both sides, lets the
+// same command go on, and compares every object with the corpus.
+func TestKilledAnywhere(t *testing.T) {
+	w := newWorld(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for i := range kills(t) {
+		prefix := fmt.Sprintf("kill-%d", i)
+		tr := w.tree(crashTree, 1)
+		files := int64(len(tr.expected(prefix)))
+		faulty := i%2 == 1
+		before, err := w.sink.Counters(t.Context())
+		require.NoError(t, err)
+		if faulty {
+			w.faults(fmt.Sprintf(faultsOfDrive, i), fmt.Sprintf(faultsOfSink, i))
+		}
+		for range 1 + rnd.IntN(3) {
+			w.killAt(tr.root, prefix, before.Finished+rnd.Int64N(files), rnd.Int64N(20))
+		}
+		w.finish("copy", tr.root, prefix)
+		w.faults("", "")
+		w.verify(tr, prefix)
+		if after, err := w.sink.Counters(t.Context()); assert.NoError(t, err) && !faulty {
+			// Three kills leave at most three times eight files in the air; parts count as uploads.
+			assert.LessOrEqual(t, after.Finished-before.Finished, files+3*8+3*3, "finished files were copied again")
+		}
+		if t.Failed() {
+			t.Fatalf("after point %d, prefix %s", i, prefix)
+		}
+	}
+}
+
+// killAt runs a copy and kills it once the sink has finished so many uploads, and a random while later.
+func (w *world) killAt(root, prefix string, finished, ms int64) {
+	r := w.start("copy", root, prefix)
+	ended := make(chan struct{})
+	go func() { _ = r.wait(); close(ended) }()
+	for {
+		c, err := w.sink.Counters(w.t.Context())
+		require.NoError(w.t, err)
+		if c.Finished >= finished {
+			break
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	select {
+	case <-ended:
+	case <-time.After(time.Duration(ms) * time.Millisecond):
+	}
+	_ = r.cmd.Process.Kill()
+	<-ended
+}
+
+// TestMultipartGoesOn kills a run in the middle of a file that goes in parts: the parts stored aren't sent again.
+func TestMultipartGoesOn(t *testing.T) {
+	w := newWorld(t)
+	tr := w.tree("seed: 3\nfiles: 1\nsize: 60MiB\n", 1)
+	w.faults("bandwidth: {total: 40MiB}\n", "")
+	w.killAt(tr.root, "parts", 5, 0)
+	w.faults("", "")
+	before, err := w.sink.Counters(t.Context())
+	require.NoError(t, err)
+	w.finish("copy", tr.root, "parts")
+	after, err := w.sink.Counters(t.Context())
+	require.NoError(t, err)
+	assert.LessOrEqual(t, after.Finished-before.Finished, int64(12-5), "parts that were stored went again")
+	w.verify(tr, "parts")
+}
