@@ -100,3 +100,12 @@ pyroscope-check: build ## push a small run to a real server and read the same to
 	rm -rf soak-results/pyroscope-check
 	bin/soak run --axis workers=2,4 --protocol quick --trials attribution --out soak-results/pyroscope-check
 	bin/soak push soak-results/pyroscope-check --pyroscope $(PYROSCOPE_URL) $(if $(GRAFANA_URL),--grafana $(GRAFANA_URL)) --check
+
+.PHONY: conformance-fakes3
+conformance-fakes3: rclone ## uploads by rclone and the AWS, minio and JavaScript SDKs arrive in the S3 sink as they were sent
+	@command -v npm >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y npm; } || { echo "install node and npm"; exit 1; }
+	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -run 'Conformance|AWS|Minio|Copy|Conditional|Refusals' -v ./soak/internal/fakes3
+
+.PHONY: bench-fakes3
+bench-fakes3: build ## print what the S3 sink costs: memory under 16 uploads of 1 GiB, speed as ratios to a bare handler
+	$(GO) run ./soak/internal/bench/fakes3 -soak bin/soak

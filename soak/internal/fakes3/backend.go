@@ -44,13 +44,13 @@ func (b *backend) ListBuckets() ([]gofakes3.BucketInfo, error) {
 // maxBuckets bounds how many buckets clients may make.
 const maxBuckets = 1000
 
-// CreateBucket implements gofakes3.Backend.
+// CreateBucket implements gofakes3.Backend. S3010: making a bucket that one has already succeeds, as in us-east-1.
 func (b *backend) CreateBucket(name string) error {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
 	switch {
 	case b.buckets[name] != nil:
-		return gofakes3.ResourceError(gofakes3.ErrBucketAlreadyExists, name)
+		return nil
 	case len(b.buckets) >= maxBuckets:
 		return gofakes3.ErrTooManyBuckets
 	}

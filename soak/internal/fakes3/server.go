@@ -106,6 +106,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.read(rep, r, t)
 	case OpCopy:
 		s.copy(rep, r, t)
+	case OpList:
+		s.list(rep, r, t)
 	default:
 		s.other(rep, r, t)
 	}

@@ -232,6 +232,67 @@ func TestListPagesWithPrefixAndDelimiter(t *testing.T) {
 	}
 }
 
+func TestListEncodesKeysOnDemand(t *testing.T) {
+	s := start(t, fakes3.Config{})
+	c := s.client(t, s.HTTP)
+	odd := "d/a b+c%2F/\x01&ü"
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(odd), Body: strings.NewReader("x")})
+	require.NoError(t, err)
+	for _, delimiter := range []string{"", "/"} {
+		v1, err := c.ListObjects(t.Context(), &s3.ListObjectsInput{Bucket: aws.String("bucket"), Prefix: aws.String("d/a b+"),
+			Delimiter: aws.String(delimiter), EncodingType: types.EncodingTypeUrl})
+		require.NoError(t, err)
+		v2, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket"), Prefix: aws.String("d/a b+"),
+			Delimiter: aws.String(delimiter), EncodingType: types.EncodingTypeUrl})
+		require.NoError(t, err)
+		require.Equal(t, types.EncodingTypeUrl, v2.EncodingType)
+		var got []string
+		for _, o := range append(v1.Contents, v2.Contents...) {
+			got = append(got, *o.Key)
+		}
+		for _, p := range append(v1.CommonPrefixes, v2.CommonPrefixes...) {
+			got = append(got, *p.Prefix)
+		}
+		require.Len(t, got, 2)
+		for _, k := range got {
+			plain, err := url.QueryUnescape(k)
+			require.NoError(t, err)
+			require.Equal(t, map[string]string{"": odd, "/": "d/a b+c%2F/"}[delimiter], plain)
+		}
+		require.Equal(t, "d/a+b%2B", *v2.Prefix)
+	}
+	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket"), EncodingType: "base64"})
+	require.Equal(t, "InvalidArgument", code(err))
+	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket"), ContinuationToken: aws.String("?")})
+	require.Equal(t, "InvalidArgument", code(err))
+	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("none")})
+	require.Equal(t, "NoSuchBucket", code(err))
+}
+
+func TestBuckets(t *testing.T) {
+	s := start(t, fakes3.Config{})
+	c := s.client(t, s.HTTP)
+	for range 2 {
+		_, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("second")})
+		require.NoError(t, err)
+	}
+	all, err := c.ListBuckets(t.Context(), &s3.ListBucketsInput{})
+	require.NoError(t, err)
+	require.Len(t, all.Buckets, 2)
+	_, err = c.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("second")})
+	require.NoError(t, err)
+	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("second"), Key: aws.String("k"), Body: strings.NewReader("x")})
+	require.NoError(t, err)
+	_, err = c.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String("second")})
+	require.Equal(t, "BucketNotEmpty", code(err))
+	_, err = c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String("second"), Key: aws.String("k")})
+	require.NoError(t, err)
+	_, err = c.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String("second")})
+	require.NoError(t, err)
+	_, err = c.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("second")})
+	require.Error(t, err)
+}
+
 func TestDeleteOneAndMany(t *testing.T) {
 	s := start(t, fakes3.Config{})
 	c := s.client(t, s.HTTPS)
