@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"math"
+	"slices"
 
 	"memsoak/profiles/record"
 	"memsoak/profiles/trend"
@@ -324,13 +325,13 @@ func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
 		}
 		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
 	}
-	fit, err := trend.Select(cands, y, v, 3)
+	fit, err := selectBelieved(cands, y, v, 3)
 	if err != nil || fit.R2 < minFit {
 		return nil
 	}
 	var out []term
 	for i, j := range fit.Terms {
-		t := term{unit: us[j], slope: fit.Coef[i], se: fit.SE[i], r2: fit.R2, steps: len(idx)}
+		t := term{unit: us[j], slope: fit.Coef[i], se: math.Hypot(fit.SE[i], fillError*fit.Coef[i]), r2: fit.R2, steps: len(idx)}
 		least := math.Inf(1)
 		for k, x := range cands[j].Values {
 			if a := t.slope * x; a > t.amount {
@@ -344,6 +345,28 @@ func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
 		out = append(out, t)
 	}
 	return out
+}
+
+// selectBelieved is trend.Select without the terms that are not believed in the end: the least certain is forbidden and
+// selection begins anew, so that another explanation can take its place.
+func selectBelieved(cands []trend.Candidate, y, v []float64, terms int) (*trend.Fit, error) {
+	allowed := slices.Clone(cands)
+	for {
+		fit, err := trend.Select(allowed, y, v, terms)
+		if err != nil {
+			return nil, err
+		}
+		worst := -1
+		for i := range fit.Terms {
+			if t := fit.T(i); t < minT && (worst < 0 || t < fit.T(worst)) {
+				worst = i
+			}
+		}
+		if worst < 0 {
+			return fit, nil
+		}
+		allowed[fit.Terms[worst]].Values = make([]float64, len(y))
+	}
 }
 
 // restAround is what the quantity would be at rest at the moment of a held snapshot: what the retained terms say from

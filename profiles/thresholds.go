@@ -54,6 +54,9 @@ const (
 	// and buffers that are not quite full.
 	modelError = 0.04
 
+	// fillError is the relative error of a held slope that no repetition shows: size classes, buffers not quite full.
+	fillError = 0.015
+
 	// minRoutinesPerFile is how many goroutines have to stay behind per file (or request) to be a leak. Pools and
 	// timers make fewer.
 	minRoutinesPerFile = 0.02
