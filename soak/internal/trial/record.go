@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,8 @@ type recorder struct {
 	thin    int64 // only each thin-th sample is written once the file is large
 	seq     int
 	err     error
+	// taken is told of each snapshot and its live bytes; nil for nobody.
+	taken func(record.Snapshot, int64)
 }
 
 func newRecorder(dir string, t record.Trial) (*recorder, error) {
@@ -125,13 +128,21 @@ func (r *recorder) usage(n int64) {
 }
 
 // keep is how many snapshots of a state stay on disk; states not named keep all.
-var keep = map[record.State]int{record.StateHigh: 6, record.StatePress: 4, record.StateFree: 40}
+var keep = map[record.State]int{record.StateHigh: 6, record.StatePress: 4, record.StateFloor: 1000, record.StateFree: 1000}
 
-// maxFloors bounds the floors kept in a very long run: beyond it every second one is dropped.
-const maxFloors = 2000
+// spread are the states of which a long run keeps the first and the newest and thins out the middle, because its whole
+// length matters; of the others the oldest go.
+var spread = map[record.State]bool{record.StateFloor: true, record.StateFree: true}
 
 // snapshot writes the profiles, either of which may be nil, and appends the snapshot.
 func (r *recorder) snapshot(s record.Snapshot, heap, routines []byte) {
+	s, live := r.store(s, heap, routines)
+	if r.taken != nil {
+		r.taken(s, live)
+	}
+}
+
+func (r *recorder) store(s record.Snapshot, heap, routines []byte) (stored record.Snapshot, live int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
@@ -153,22 +164,21 @@ func (r *recorder) snapshot(s record.Snapshot, heap, routines []byte) {
 	}
 	r.peak(s.Sample)
 	if s.Heap != "" {
-		if live, err := liveBytes(heap); err == nil {
+		var err error
+		if live, err = liveBytes(heap); err == nil {
 			r.trial.Peak.HeapLive = max(r.trial.Peak.HeapLive, live)
 		}
 	}
 	r.trial.Snapshots = append(r.trial.Snapshots, s)
 	r.forget(s.State)
+	return s, live
 }
 
 // forget drops the oldest snapshot of a state of which enough are kept.
 func (r *recorder) forget(state record.State) {
 	limit, ok := keep[state]
 	if !ok {
-		if state != record.StateFloor {
-			return
-		}
-		limit = maxFloors
+		return
 	}
 	var of []int
 	for i, s := range r.trial.Snapshots {
@@ -180,8 +190,8 @@ func (r *recorder) forget(state record.State) {
 		return
 	}
 	drop := of[0]
-	if state == record.StateFloor { // keep the first: the whole length of the run matters
-		drop = of[len(of)/2]
+	if spread[state] {
+		drop = r.crowded(of)
 	}
 	s := r.trial.Snapshots[drop]
 	for _, f := range []string{s.Heap, s.Goroutine} {
@@ -190,6 +200,17 @@ func (r *recorder) forget(state record.State) {
 		}
 	}
 	r.trial.Snapshots = append(r.trial.Snapshots[:drop], r.trial.Snapshots[drop+1:]...)
+}
+
+// crowded is the snapshot among those listed whose neighbours are closest in time, the first and last aside.
+func (r *recorder) crowded(of []int) int {
+	best, least := of[len(of)/2], time.Duration(math.MaxInt64)
+	for k := 1; k < len(of)-1; k++ {
+		if gap := r.trial.Snapshots[of[k+1]].Time.Sub(r.trial.Snapshots[of[k-1]].Time); gap < least {
+			best, least = of[k], gap
+		}
+	}
+	return best
 }
 
 // finish sets the outcome from how the trial ended and writes the record.

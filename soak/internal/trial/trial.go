@@ -51,9 +51,11 @@ type Options struct {
 	// Duration repeats the equal waves until so long has passed; 0 runs the protocol once.
 	Duration time.Duration
 
-	// OnPhase and OnSample are told of progress, from several goroutines. Either may be nil.
-	OnPhase  func(record.Phase)
-	OnSample func(record.Sample)
+	// OnPhase, OnSample and OnSnapshot, which is given the live bytes too, are told of progress, from several goroutines.
+	// Each may be nil.
+	OnPhase    func(record.Phase)
+	OnSample   func(record.Sample)
+	OnSnapshot func(s record.Snapshot, live int64)
 }
 
 // Corpus is what a free run copies: a preset's name or a spec.
@@ -109,6 +111,7 @@ func Run(ctx context.Context, o Options) (*record.Trial, error) {
 	if err != nil {
 		return &record.Trial{}, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
+	rec.taken = o.OnSnapshot
 	t.rec = rec
 	runErr := t.run(ctx)
 	t.cleanup()

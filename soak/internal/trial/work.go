@@ -88,10 +88,10 @@ func foldersSpec(n int64) string { return fmt.Sprintf("files: 0\nfolders: %d\n",
 
 // running is a wave that the subject works on.
 type running struct {
-	job   job
-	root  fault.Root
-	done  chan struct{}
-	err   error // set before done is closed
+	job  job
+	root fault.Root
+	done chan struct{}
+	err  error // set before done is closed
 }
 
 // begin gives the subject the job and returns while it works.

@@ -1,0 +1,49 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/trial"
+)
+
+// Recording is how Record reads a process that runs already.
+type Recording = trial.Recording
+
+// Record records a process that runs already into the run's directory dir, as a run of one passive trial, until ctx
+// ends or the time is over.
+func Record(ctx context.Context, dir string, o Recording) (*record.Run, error) {
+	if _, err := os.Stat(filepath.Join(dir, record.RunFile)); err == nil {
+		return nil, errors.Join(ErrConfig, errors.New(dir+" has a recorded run; give another --out"))
+	}
+	cell := record.Cell{}
+	status := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir(), Trials: []record.TrialStatus{{Index: 1, Kind: record.Passive}}}
+	run := &record.Run{
+		Schema: record.RunSchema, ID: newID(), Started: time.Now(), Subject: o.Name, Design: string(Star), Protocol: "record",
+		Repeats: 1, Axes: []record.Axis{}, Host: host(), Config: map[string]any{"pprof": o.Pprof, "metrics": o.Metrics, "every": o.Every.String()},
+		Status: []record.CellStatus{status},
+	}
+	run.Host.Cgroup = "none"
+	o.Dir = filepath.Join(dir, "cells", cell.Dir(), "trial-1")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, record.RunFile)
+	if err := record.Write(path, run); err != nil {
+		return nil, err
+	}
+	t, err := trial.Record(ctx, o)
+	if err != nil {
+		os.RemoveAll(filepath.Join(dir, "cells"))
+		os.Remove(path)
+		return nil, err
+	}
+	run.Ended = time.Now()
+	s := &run.Status[0].Trials[0]
+	s.Outcome, s.Seconds = t.Outcome, run.Ended.Sub(run.Started).Seconds()
+	return run, record.Write(path, run)
+}
