@@ -179,7 +179,8 @@ func (t *Tree) Item(n int64) Item {
 // Describe makes *it item n, like Item, for those who want to use the memory of it again.
 func (t *Tree) Describe(it *Item, n int64) {
 	t.check(n)
-	*it = Item{Ordinal: n, Parent: None, Target: None, Owner: me}
+	*it = Item{} // and not a literal, which would be made elsewhere and copied
+	it.Ordinal, it.Parent, it.Target, it.Owner = n, None, None, me
 	it.Created, it.Modified = t.times(n)
 	if n == 0 {
 		it.Kind, it.MimeType, it.Name = Folder, MimeFolder, t.rootName()

@@ -100,43 +100,66 @@ func pages(_ context.Context, o options) ([]figure, error) {
 // pagesPerRound is how many pages each side makes in a round.
 const pagesPerRound = 40
 
-// comparePages alternates between a page of the handler and a page of encoding/json, and compares the processor time
+// comparePages alternates between pages of the handler and pages of encoding/json, and compares the processor time
 // that they take in this thread: time that other processes get doesn't count.
 func comparePages(srv http.Handler, o options, name, fields string, bound float64) (figure, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var ratios, rates []float64
-	out, token := &reply{}, ""
+	var ratios, pages []float64
+	out := &reply{}
 	for round := range o.rounds + 1 {
-		var served, marshalled time.Duration
-		// The pages move on through the tree, so that no memory of the last page could help.
-		for range pagesPerRound {
-			out.reset()
-			req := listRequest(fields, token)
-			start := cpuTime()
-			srv.ServeHTTP(out, req)
-			served += cpuTime() - start
-			page, err := out.page()
-			if err != nil {
-				return figure{}, err
-			}
-			token = page.NextPageToken
-			start = cpuTime()
-			b, err := json.Marshal(page)
-			marshalled += cpuTime() - start
-			if err != nil {
-				return figure{}, err
-			}
-			if d := len(b) - out.body.Len(); d > len(b)/20 || -d > len(b)/20 {
-				return figure{}, fmt.Errorf("encoding/json made %d bytes of a page of %d", len(b), out.body.Len())
-			}
+		served, page, err := servePages(srv, out, fields)
+		if err != nil {
+			return figure{}, err
+		}
+		marshalled, err := marshalPages(page, out.body.Len())
+		if err != nil {
+			return figure{}, err
 		}
 		if round > 0 { // the first warms up
 			ratios = append(ratios, marshalled.Seconds()/served.Seconds())
-			rates = append(rates, served.Seconds()*1000/pagesPerRound)
+			pages = append(pages, served.Seconds()*1000/pagesPerRound)
 		}
 	}
-	return atLeast(name, bound, median(ratios), fmt.Sprintf("%.2f ms a page", median(rates))), nil
+	return atLeast(name, bound, median(ratios), fmt.Sprintf("%.2f ms a page", median(pages))), nil
+}
+
+// servePages asks for one page after the other, so that no memory of the last one could help, and returns the last.
+func servePages(srv http.Handler, out *reply, fields string) (took time.Duration, page bareList, err error) {
+	token := ""
+	runtime.GC() // what others left behind is not for the handler to clean up
+	for range pagesPerRound {
+		out.reset()
+		req := listRequest(fields, token)
+		start := cpuTime()
+		srv.ServeHTTP(out, req)
+		took += cpuTime() - start
+		_, rest, ok := bytes.Cut(out.body.Bytes(), []byte(`"nextPageToken":"`))
+		if !ok {
+			return 0, page, fmt.Errorf("list: %d: a page without a token", out.status)
+		}
+		text, _, _ := bytes.Cut(rest, []byte(`"`))
+		token = string(text)
+	}
+	page, err = out.page()
+	return took, page, err
+}
+
+// marshalPages marshals a page as often as servePages asks for one. Its size has to be about that of the handler's.
+func marshalPages(page bareList, size int) (took time.Duration, err error) {
+	runtime.GC()
+	for range pagesPerRound {
+		start := cpuTime()
+		b, err := json.Marshal(page)
+		took += cpuTime() - start
+		if err != nil {
+			return 0, err
+		}
+		if d := len(b) - size; d > size/20 || -d > size/20 {
+			return 0, fmt.Errorf("encoding/json made %d bytes of a page of %d", len(b), size)
+		}
+	}
+	return took, nil
 }
 
 // cpuTime returns the processor time of this thread.

@@ -132,11 +132,11 @@ func (v *view) fill(src *source, t *corpus.Tree, n int64) *resource.File {
 	it := &v.item
 	v.owner = it.Owner
 	f := &v.f
-	*f = resource.File{
-		ID: t.ID(n), Name: it.Name, MimeType: it.MimeType, DriveID: src.driveID,
-		Created: it.Created, Modified: it.Modified, Version: 1,
-		Starred: it.Starred, ExplicitlyTrashed: it.ExplicitlyTrashed, Trashed: it.Trashed, SharedWithMe: it.SharedWithMe,
-	}
+	*f = resource.File{} // and not a literal, which would be made elsewhere and copied
+	f.ID, f.Name, f.MimeType, f.DriveID = t.ID(n), it.Name, it.MimeType, src.driveID
+	f.Created, f.Modified, f.Version = it.Created, it.Modified, 1
+	f.Starred, f.SharedWithMe = it.Starred, it.SharedWithMe
+	f.ExplicitlyTrashed, f.Trashed = it.ExplicitlyTrashed, it.Trashed
 	if src.driveID == "" {
 		f.Owner = &v.owner
 	}
