@@ -109,3 +109,9 @@ conformance-fakes3: rclone ## uploads by rclone and the AWS, minio and JavaScrip
 .PHONY: bench-fakes3
 bench-fakes3: build ## print what the S3 sink costs: memory under 16 uploads of 1 GiB, speed as ratios to a bare handler
 	$(GO) run ./soak/internal/bench/fakes3 -soak bin/soak
+
+# Other people's clients as judges of the fakes. They are installed from the Go module proxy and the npm registry.
+.PHONY: conformance conformance-drive
+conformance: conformance-drive ## run rclone, its own suite, and Google's Go and Node clients against the fakes
+conformance-drive: rclone
+	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -timeout 40m -v ./fakedrive/internal/conformance/...

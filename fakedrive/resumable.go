@@ -284,7 +284,12 @@ func (c *call) chunkDone(id string, x *session, t *fault.Transfer) error {
 		}
 		h.Set("Content-Length", "0")
 		h.Set("X-GUploader-UploadID", id)
-		c.w.WriteHeader(statusResume)
+		status := statusResume
+		if c.r.Header.Get("X-GUploader-No-308") == "yes" { // for clients whose HTTP stack follows redirects
+			h.Set("X-Http-Status-Code-Override", strconv.Itoa(statusResume))
+			status = http.StatusOK
+		}
+		c.w.WriteHeader(status)
 		return nil
 	}
 	if x.ended {

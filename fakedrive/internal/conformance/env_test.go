@@ -37,23 +37,32 @@ var moduleRoot = sync.OnceValues(func() (string, error) {
 	return filepath.Dir(strings.TrimSpace(string(out))), err
 })
 
-// binaries builds the programs under test, once.
-var binaries = sync.OnceValues(func() (string, error) {
+// binDir is where the programs under test are built.
+var binDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "conformance-bin-") })
+
+// builders build the programs under test, once each.
+var builders = map[string]func() (string, error){
+	"fakedrive": sync.OnceValues(func() (string, error) { return build("fakedrive", "./fakedrive/cmd/fakedrive") }),
+	"soak":      sync.OnceValues(func() (string, error) { return build("soak", "./soak/cmd/soak") }),
+}
+
+func build(name, pkg string) (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp("", "conformance-bin-")
+	dir, err := binDir()
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "./fakedrive/cmd/fakedrive", "./soak/cmd/soak")
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-o", path, pkg)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
-	return dir, nil
-})
+	return path, nil
+}
 
 // rclonePath installs rclone, unmodified, from the module proxy, once.
 var rclonePath = sync.OnceValues(func() (string, error) {
@@ -78,7 +87,7 @@ var rclonePath = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if os.Getenv("MEMSOAK_CONFORMANCE") != "" {
-		if dir, err := binaries(); err == nil {
+		if dir, err := binDir(); err == nil {
 			os.RemoveAll(dir)
 		}
 	}
@@ -96,12 +105,12 @@ type server struct {
 // start runs a binary with arguments that make it listen, and waits for its addresses. It is stopped with the test.
 func start(t *testing.T, program string, args ...string) *server {
 	t.Helper()
-	bin, err := binaries()
+	path, err := builders[program]()
 	require.NoError(t, err)
 	s := &server{t: t, dir: t.TempDir()}
 	file := filepath.Join(s.dir, "addr.json")
 	var log bytes.Buffer
-	cmd := exec.Command(filepath.Join(bin, program), append(args, "--addr-file", file)...)
+	cmd := exec.Command(path, append(args, "--addr-file", file)...)
 	cmd.Stderr = &log
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)

@@ -60,15 +60,13 @@ func parseItems(t *testing.T, text string) []rcloneItem {
 	return items
 }
 
-// visible counts the files and folders that a client which follows shortcuts lists below the root.
+// visible counts the files and folders that a client lists below the root if it leaves dangling shortcuts out.
 func visible(tr *corpus.Tree) (files, folders int) {
 	for it := range tr.All() {
 		switch {
 		case it.Trashed || it.Ordinal == 0 || it.Dangling(tr.Len()):
 		case it.Kind == corpus.Folder:
 			folders++
-		case it.Kind == corpus.Shortcut && tr.Item(it.Target).Trashed:
-			files++
 		default:
 			files++
 		}
@@ -144,8 +142,6 @@ func TestRcloneCopiesToTheSink(t *testing.T) {
 			common := []string{"--drive-skip-dangling-shortcuts", "--retries", "1", "--s3-no-check-bucket"}
 			rc(append(append([]string{"copy", "drive:", "sink:" + bucket, "--transfers", "8"}, common...), flags...)...)
 			rc(append([]string{"check", "drive:", "sink:" + bucket}, common...)...)
-			want := strings.Fields(rc("size", "--drive-skip-dangling-shortcuts", "--drive-skip-gdocs", "--json", "drive:"))
-			require.NotEmpty(t, want)
 			docs := 0
 			for _, x := range parseItems(t, rc("lsjson", "-R", "--files-only", "sink:"+bucket)) {
 				switch filepath.Ext(x.Name) {

@@ -50,7 +50,7 @@ var suiteBinary = sync.OnceValues(func() ([2]string, error) {
 	if err := json.Unmarshal(out, &module); err != nil {
 		return none, err
 	}
-	bin, err := binaries()
+	bin, err := binDir()
 	if err != nil {
 		return none, err
 	}
