@@ -152,6 +152,7 @@ var runnerSettings = map[string]func(string) error{
 		return nil
 	},
 	"corpus":       func(v string) error { _, err := loadCorpus(v); return err },
+	"subject_ref":  checkRef,
 	"drive_faults": checkFile,
 	"s3_faults":    checkFile,
 	"cpuset":       func(v string) error { _, err := subject.ParseCPUs(v); return err },
@@ -220,6 +221,13 @@ func checkAbove(least int64) func(string) error {
 func checkBytes(v string) error {
 	_, err := units.ParseBytes(v)
 	return err
+}
+
+func checkRef(v string) error {
+	if v == "" || strings.HasPrefix(v, "-") {
+		return fmt.Errorf("want a git revision")
+	}
+	return nil
 }
 
 func checkFile(v string) error {

@@ -57,6 +57,13 @@ type Sampled struct {
 	Sample record.Sample `json:"sample"`
 }
 
+// Snapped is a snapshot that was taken in the trial under way, with its live heap in bytes.
+type Snapped struct {
+	TrialRef
+	Snapshot record.Snapshot `json:"snapshot"`
+	Live     int64           `json:"live"`
+}
+
 // TrialEnded ends a trial.
 type TrialEnded struct {
 	TrialRef
@@ -66,6 +73,7 @@ type TrialEnded struct {
 	Seconds  float64         `json:"seconds"`
 	Peak     record.Peak     `json:"peak"`
 	Work     record.Work     `json:"work"`
+	Isolated string          `json:"isolation"` // as record.Isolation.Kind
 	Headline record.Headline `json:"headline,omitempty"`
 	Summary  string          `json:"summary,omitempty"` // of the verdict's first finding
 }
@@ -95,6 +103,9 @@ func (PhaseChanged) EventName() string { return "phase-changed" }
 
 // EventName implements Event.
 func (Sampled) EventName() string { return "sampled" }
+
+// EventName implements Event.
+func (Snapped) EventName() string { return "snapped" }
 
 // EventName implements Event.
 func (TrialEnded) EventName() string { return "trial-ended" }

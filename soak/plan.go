@@ -180,13 +180,23 @@ func (p *Plan) settings(c Cell) (map[string]string, error) {
 		}
 	}
 	maps.Copy(out, p.Subject.Settings)
-	for _, m := range []map[string]string{p.Config.Set, c} {
+	fixed := maps.Clone(p.Config.Set)
+	if p.Config.SubjectRef != "" {
+		if fixed == nil {
+			fixed = Cell{}
+		}
+		fixed["subject_ref"] = p.Config.SubjectRef
+	}
+	for _, m := range []map[string]string{fixed, c} {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			if err := checkSetting(p.Subject, k, m[k]); err != nil {
 				return nil, err
 			}
 			out[k] = m[k]
 		}
+	}
+	if out["subject_ref"] != "" && len(p.Subject.Build) == 0 {
+		return nil, fmt.Errorf("%w: subject %s can't be built from a revision: its file has no `build`", ErrConfig, p.Subject.Name)
 	}
 	for _, k := range uses {
 		if _, ok := out[k]; !ok {

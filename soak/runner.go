@@ -14,6 +14,7 @@ import (
 	"memsoak/soak/internal/cgroup"
 	"memsoak/soak/internal/fakes"
 	"memsoak/soak/internal/leftover"
+	"memsoak/soak/internal/subject"
 	"memsoak/soak/internal/trial"
 )
 
@@ -38,6 +39,7 @@ type Runner struct {
 	parent *cgroup.Parent
 	whyNot string // why there is no cgroup
 	fakes  fakes.Options
+	built  map[string]*subject.Spec // by revision
 }
 
 // Result is what a run came to. The record itself is in Dir.
@@ -134,16 +136,22 @@ func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int
 	if err != nil {
 		return end, err
 	}
+	spec, err := r.subject(ctx, lease, s.Settings["subject_ref"])
+	if err != nil {
+		return end, err
+	}
 	begun := time.Now()
 	t, err := trial.Run(ctx, trial.Options{
 		Dir: dir, Kind: s.Kind, Cell: s.Cell, Settings: s.Settings, Index: s.Index, Seed: r.Plan.Config.Seed,
-		Subject: r.Plan.Subject, Protocol: r.Plan.Protocol, Fakes: r.fakes, Corpus: corpus,
+		Subject: spec, Protocol: r.Plan.Protocol, Fakes: r.fakes, Corpus: corpus,
 		Parent: r.parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: r.whyNot, Limit: r.Plan.limit(s),
 		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration),
-		OnPhase:  func(p record.Phase) { r.emit(PhaseChanged{ref, p}) },
-		OnSample: func(v record.Sample) { r.emit(Sampled{ref, v}) },
+		OnPhase:    func(p record.Phase) { r.emit(PhaseChanged{ref, p}) },
+		OnSample:   func(v record.Sample) { r.emit(Sampled{ref, v}) },
+		OnSnapshot: func(v record.Snapshot, live int64) { r.emit(Snapped{ref, v, live}) },
 	})
-	end.Outcome, end.Reason, end.Peak, end.Work, end.Seconds = t.Outcome, t.Reason, t.Peak, t.Work, time.Since(begun).Seconds()
+	end.Outcome, end.Reason, end.Peak, end.Work, end.Isolated = t.Outcome, t.Reason, t.Peak, t.Work, t.Isolation.Kind
+	end.Seconds = time.Since(begun).Seconds()
 	if err == nil && r.Judge != nil {
 		r.judge(dir, &end)
 	}

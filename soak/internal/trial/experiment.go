@@ -201,7 +201,7 @@ func (t *trial) waves(ctx context.Context, ph *protocol.Phase) error {
 		if ph.Times > 1 {
 			name = numbered(ph.Name, i)
 		}
-		if _, err := t.do(ctx, name, ph, t.filesJob(slices.Clone(ph.Files))); err != nil {
+		if err := t.stretch(ctx, name, ph); err != nil {
 			return err
 		}
 		if t.Kind == record.Attribution {
@@ -210,15 +210,39 @@ func (t *trial) waves(ctx context.Context, ph *protocol.Phase) error {
 			}
 		}
 		switch {
-		case t.Duration > 0:
-			if time.Since(begun) >= t.Duration && i >= ph.Times {
-				return nil
-			}
-		case i < ph.Times:
-		case i >= ph.TimesMost || time.Since(t.begun) > time.Duration(t.Protocol.Budget) || !protocol.Undecided(t.floors):
+		case i < ph.Times || time.Since(begun) < t.Duration:
+		case t.Duration > 0 || i >= ph.TimesMost || time.Since(t.begun) > time.Duration(t.Protocol.Budget) || !protocol.Undecided(t.floors):
 			return nil
 		}
 	}
+}
+
+// floorsPerRun is about how many floors a run of a given duration gets, however long it is.
+const floorsPerRun = 500
+
+// stretch runs one wave, and in a very long run as many as fit between two floors; they are one phase.
+func (t *trial) stretch(ctx context.Context, name string, ph *protocol.Phase) error {
+	p, err := t.do(ctx, name, ph, t.filesJob(slices.Clone(ph.Files)))
+	if err != nil || time.Since(p.Start) >= t.Duration/floorsPerRun {
+		return err
+	}
+	for time.Since(p.Start) < t.Duration/floorsPerRun {
+		j := t.filesJob(slices.Clone(ph.Files))
+		p.Files += j.files
+		since := t.mark(ctx)
+		r, err := t.begin(ctx, j)
+		if err != nil {
+			return err
+		}
+		p.Failed, err = t.finishWave(ctx, r)
+		t.count(ctx, since)
+		if err != nil {
+			return err
+		}
+	}
+	p.End = time.Now()
+	t.rec.rewrite(*p)
+	return nil
 }
 
 // repeat gives an earlier phase's last work once more: what grows now does not grow with distinct items.

@@ -84,6 +84,13 @@ func (r *recorder) phase(p record.Phase) {
 	r.fail(record.Write(filepath.Join(r.dir, record.TrialFile), r.trial))
 }
 
+// rewrite replaces the newest phase, which went on.
+func (r *recorder) rewrite(p record.Phase) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trial.Phases[len(r.trial.Phases)-1] = p
+}
+
 // maxSamples is the number of lines of samples.jsonl after which only every second, later every fourth ... sample is
 // written: at one a second, about three hours of each density.
 const maxSamples = 10_000

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"memsoak/profiles/record"
+	"memsoak/soak"
+	"memsoak/soak/exitcode"
+	"memsoak/soak/internal/units"
+)
+
+// limitFlags are the flags of soak limit.
+type limitFlags struct {
+	run             runFlags
+	max, step       string
+	workers         bool
+	maxWorkers      int64
+	keep, fakedrive string
+	json            bool
+}
+
+func newLimitCmd() *cobra.Command {
+	var f limitFlags
+	cmd := &cobra.Command{
+		Use:   "limit",
+		Short: "Find the smallest memory limit that survives, or the most workers below one",
+		Long: `Find by bisection, with real kills in a real cgroup, the smallest memory limit under which the subject survives a speed
+trial with its settings; or with --workers the largest worker count that survives under --limit.
+
+The answer holds for the corpus that is copied and for this machine. 'soak plan' predicts for work that wasn't run.`,
+		Example: `  soak limit --set workers=25
+  soak limit --workers --limit 256MiB --corpus mixed`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.search(cmd) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.run.file, "file", "", "soak.yaml with the configuration; its matrix is not used")
+	fl.StringVar(&f.run.subject, "subject", "", "subject's name or file (default migrator)")
+	fl.StringVar(&f.run.corpus, "corpus", "", "preset or spec file of the tree that is copied (default mixed)")
+	fl.StringVar(&f.run.protocol, "protocol", "", "default or a file; its speed trial is run")
+	fl.StringArrayVar(&f.run.sets, "set", nil, "a fixed setting, name=value; may be repeated")
+	fl.BoolVar(&f.workers, "workers", false, "search for the worker count instead of the limit")
+	fl.StringVar(&f.run.limit, "limit", "", "the limit for --workers (default 2Gi)")
+	fl.StringVar(&f.max, "max", "4GiB", "the largest limit to try")
+	fl.StringVar(&f.step, "step", "4MiB", "how exact the limit is wanted")
+	fl.Int64Var(&f.maxWorkers, "max-workers", 512, "the largest worker count to try")
+	fl.StringVar(&f.keep, "out", "", "keep the trials in this directory")
+	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")
+	fl.BoolVar(&f.json, "json", false, "print the result as JSON")
+	return cmd
+}
+
+func (f *limitFlags) search(cmd *cobra.Command) error {
+	cfg, err := f.run.config()
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	cfg.Axes, cfg.Cells, cfg.Center, cfg.Only, cfg.Trials = nil, nil, nil, "", []record.TrialKind{record.Speed}
+	cfg.Repeats = 1
+	most, err := units.ParseBytes(f.max)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	step, err := units.ParseBytes(f.step)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	dir := f.keep
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "memsoak-limit-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	s := &soak.Search{Step: step, Try: f.try(cmd, cfg, dir)}
+	var answer int64
+	if f.workers {
+		s.Step = 1
+		answer, err = s.Largest(cmd.Context(), 1, f.maxWorkers)
+	} else {
+		answer, err = s.Smallest(cmd.Context(), step, most)
+	}
+	if errors.Is(err, soak.ErrConfig) {
+		return exitcode.Usage(err)
+	}
+	if err != nil {
+		return err
+	}
+	return f.print(cmd, s, answer, int64(cfg.Limit))
+}
+
+// try runs one speed trial with the value that is searched for.
+func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.Try {
+	return func(ctx context.Context, n int64) (bool, error) {
+		what := "limit " + units.FormatBytes(n)
+		if f.workers {
+			what = fmt.Sprintf("%d workers", n)
+			set := soak.Cell{"workers": strconv.FormatInt(n, 10)}
+			for k, v := range cfg.Set {
+				if k != "workers" {
+					set[k] = v
+				}
+			}
+			cfg.Set = set
+		} else {
+			cfg.Limit = units.Bytes(n)
+		}
+		plan, err := soak.NewPlan(cfg, soak.Shard{})
+		if err != nil {
+			return false, err
+		}
+		r := &soak.Runner{Plan: plan, Dir: filepath.Join(dir, strconv.FormatInt(n, 10)), Fakedrive: f.fakedrive}
+		res, err := r.Run(ctx)
+		if len(res.Trials) == 0 || err != nil && !errors.Is(err, soak.ErrNothingRan) {
+			return false, err
+		}
+		t := res.Trials[0]
+		if t.Isolated == "none" {
+			return false, errors.New("this machine lets us set no memory limit, so nothing can be searched for")
+		}
+		if !f.json {
+			fmt.Fprintf(cmd.OutOrStdout(), "%-22s %-12s peak %s\n", what, t.Outcome, units.FormatBytes(t.Peak.Cgroup))
+		}
+		switch t.Outcome {
+		case record.OK:
+			return true, nil
+		case record.OOMKilled:
+			return false, nil
+		default:
+			return false, fmt.Errorf("with %s the trial ended as %s, which says nothing about memory: %s", what, t.Outcome, t.Reason)
+		}
+	}
+}
+
+func (f *limitFlags) print(cmd *cobra.Command, s *soak.Search, answer, limit int64) error {
+	w := cmd.OutOrStdout()
+	if f.json {
+		key := "smallest_limit"
+		if f.workers {
+			key = "most_workers"
+		}
+		return json.NewEncoder(w).Encode(map[string]any{key: answer, "tried": s.Tried})
+	}
+	switch {
+	case f.workers && answer == 0:
+		fmt.Fprintf(w, "not even one worker survives under %s\n", units.FormatBytes(limit))
+	case f.workers && answer == f.maxWorkers:
+		fmt.Fprintf(w, "%d workers, the most that were tried, survive under %s\n", answer, units.FormatBytes(limit))
+	case f.workers:
+		fmt.Fprintf(w, "%d workers survive under %s, %d do not\n", answer, units.FormatBytes(limit), answer+1)
+	case answer == 0:
+		fmt.Fprintf(w, "killed even at %s; try a larger --max\n", f.max)
+	default:
+		fmt.Fprintf(w, "survives at %s, is killed at %s less\n", units.FormatBytes(answer), units.FormatBytes(s.Step))
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+)
+
+// Try says whether a subject survives at the value n.
+type Try func(ctx context.Context, n int64) (bool, error)
+
+// Tried is one answer of a search.
+type Tried struct {
+	Value    int64 `json:"value"`
+	Survived bool  `json:"survived"`
+}
+
+// Search is a bisection with real kills: it asks Try until the border between what survives and what doesn't is known
+// to Step.
+type Search struct {
+	Try  Try
+	Step int64
+	// Tried are the answers so far, in order.
+	Tried []Tried
+}
+
+func (s *Search) ask(ctx context.Context, n int64) (bool, error) {
+	for _, t := range s.Tried {
+		if t.Value == n {
+			return t.Survived, nil
+		}
+	}
+	ok, err := s.Try(ctx, n)
+	if err == nil {
+		s.Tried = append(s.Tried, Tried{n, ok})
+	}
+	return ok, err
+}
+
+// Smallest finds the smallest value, to Step, from lo to hi that survives, for a subject that survives the more the
+// larger the value. It returns 0 when not even hi does.
+func (s *Search) Smallest(ctx context.Context, lo, hi int64) (int64, error) {
+	if s.Step <= 0 || lo < 1 || hi < lo {
+		return 0, fmt.Errorf("%w: search from %d to %d by %d", ErrConfig, lo, hi, s.Step)
+	}
+	ok, err := s.ask(ctx, hi)
+	if err != nil || !ok {
+		return 0, err
+	}
+	if ok, err = s.ask(ctx, lo); err != nil {
+		return 0, err
+	} else if ok {
+		return lo, nil
+	}
+	for hi-lo > s.Step {
+		mid := lo + (hi-lo)/2
+		if hi-lo >= 2*s.Step {
+			mid = lo + (hi-lo)/2/s.Step*s.Step
+		}
+		if ok, err = s.ask(ctx, mid); err != nil {
+			return 0, err
+		}
+		if ok {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return hi, nil
+}
+
+// Largest finds the largest value, to Step, from lo to hi that survives, for a subject that survives the less the
+// larger the value. It doubles from lo, so that values far beyond the border are not tried. It returns 0 when not even
+// lo survives.
+func (s *Search) Largest(ctx context.Context, lo, hi int64) (int64, error) {
+	if s.Step <= 0 || lo < 1 || hi < lo {
+		return 0, fmt.Errorf("%w: search from %d to %d by %d", ErrConfig, lo, hi, s.Step)
+	}
+	ok, err := s.ask(ctx, lo)
+	if err != nil || !ok {
+		return 0, err
+	}
+	for lo < hi {
+		next := min(2*lo, hi)
+		if ok, err = s.ask(ctx, next); err != nil {
+			return 0, err
+		}
+		if !ok {
+			hi = next
+			break
+		}
+		lo = next
+	}
+	for hi-lo > s.Step {
+		mid := lo + (hi-lo)/2
+		if ok, err = s.ask(ctx, mid); err != nil {
+			return 0, err
+		}
+		if ok {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo, nil
+}
