@@ -24,23 +24,24 @@ var cellLabels = []string{"cell", "workers", "gomemlimit", "gogc", "pool"}
 type Exporter struct {
 	reg *prometheus.Registry
 
-	info, phase, headline              *prometheus.GaugeVec
-	trials                             *prometheus.GaugeVec
-	ended                              *prometheus.CounterVec
-	limit, estimate                    prometheus.Gauge
-	running, rss, anon, cgroup         *prometheus.GaugeVec
-	heap, goroutines, gcCPU            *prometheus.GaugeVec
-	inFlight, backlog, files, conns    *prometheus.GaugeVec
-	peakRSS, peakHeap, floor, floorNum *prometheus.GaugeVec
-	rate                               *prometheus.GaugeVec
+	info, phase, headline           *prometheus.GaugeVec
+	trials                          *prometheus.GaugeVec
+	ended                           *prometheus.CounterVec
+	limit, estimate                 prometheus.Gauge
+	running, rss, anon, cgroup      *prometheus.GaugeVec
+	heap, goroutines, gcCPU         *prometheus.GaugeVec
+	inFlight, backlog, files, conns *prometheus.GaugeVec
+	peakRSS, peakHeap               *prometheus.GaugeVec
+	floor, floorNum, floorFiles     *prometheus.GaugeVec
+	rate                            *prometheus.GaugeVec
 
-	mu    sync.Mutex
-	heaps map[string]int64 // the last heap reading, by cell
+	mu       sync.Mutex
+	settings map[string]map[string]string // by cell: what its axes leave open
 }
 
 // New returns an exporter without data.
 func New() *Exporter {
-	e := &Exporter{reg: prometheus.NewRegistry(), heaps: map[string]int64{}}
+	e := &Exporter{reg: prometheus.NewRegistry(), settings: map[string]map[string]string{}}
 	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	vec := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
@@ -77,14 +78,23 @@ func New() *Exporter {
 	e.peakHeap = cell("soak_peak_live_heap_bytes", "Highest live heap of the cell's trials.")
 	e.floor = cell("soak_floor_heap_bytes", "Live heap at the last floor.")
 	e.floorNum = cell("soak_floors", "Floors so far in the cell's trial.")
+	e.floorFiles = cell("soak_floor_files", "Files copied at the last floor.")
 	e.rate = cell("soak_files_per_second", "Files a second of the cell's last speed trial.")
 	e.headline = cell("soak_headline", "The cell's verdict in a word: 1.", "headline")
 	return e
 }
 
-// labels are the values of cellLabels.
-func labels(c record.Cell, more ...string) []string {
-	return append([]string{c.String(), c["workers"], c["gomemlimit"], c["gogc"], c["pool"]}, more...)
+// labels are the values of cellLabels: the cell's axes, else the settings that its trials have.
+func (e *Exporter) labels(c record.Cell, more ...string) []string {
+	out := []string{c.String()}
+	for _, name := range cellLabels[1:] {
+		v, ok := c[name]
+		if !ok {
+			v = e.settings[c.String()][name]
+		}
+		out = append(out, v)
+	}
+	return append(out, more...)
 }
 
 // Event brings an event into the metrics.
@@ -99,14 +109,21 @@ func (e *Exporter) Event(ev soak.Event) {
 		e.trials.WithLabelValues("ended").Set(float64(ev.Done))
 		e.limit.Set(float64(ev.Limit))
 		e.estimate.Set(ev.Estimate.Seconds())
+		if ev.Plan != nil {
+			for _, s := range ev.Plan.Trials {
+				e.settings[s.Cell.String()] = s.Settings
+			}
+		}
 	case soak.TrialStarted:
 		e.running.Reset()
-		e.running.WithLabelValues(labels(ev.Cell, string(ev.Kind))...).Set(1)
-		e.floorNum.WithLabelValues(labels(ev.Cell)...).Set(0)
+		e.running.WithLabelValues(e.labels(ev.Cell, string(ev.Kind))...).Set(1)
+		e.floorNum.WithLabelValues(e.labels(ev.Cell)...).Set(0)
 	case soak.PhaseChanged:
 		e.phaseChanged(ev)
 	case soak.Sampled:
 		e.sampled(ev)
+	case soak.Snapped:
+		e.snapped(ev)
 	case soak.TrialEnded:
 		e.trialEnded(ev)
 	case soak.RunEnded:
@@ -118,17 +135,24 @@ func (e *Exporter) Event(ev soak.Event) {
 func (e *Exporter) phaseChanged(ev soak.PhaseChanged) {
 	if ev.Phase.End.IsZero() {
 		e.phase.Reset()
-		e.phase.WithLabelValues(labels(ev.Cell, ev.Phase.Name, ev.Phase.Kind)...).Set(1)
+		e.phase.WithLabelValues(e.labels(ev.Cell, ev.Phase.Name, ev.Phase.Kind)...).Set(1)
+	}
+}
+
+func (e *Exporter) snapped(ev soak.Snapped) {
+	if ev.Snapshot.State != record.StateFloor || ev.Live == 0 {
 		return
 	}
-	if n := e.heaps[ev.Cell.String()]; ev.Phase.Kind == "quiesce" && n > 0 {
-		e.floor.WithLabelValues(labels(ev.Cell)...).Set(float64(n))
-		e.floorNum.WithLabelValues(labels(ev.Cell)...).Inc()
+	l := e.labels(ev.Cell)
+	e.floor.WithLabelValues(l...).Set(float64(ev.Live))
+	e.floorNum.WithLabelValues(l...).Inc()
+	if c := ev.Snapshot.Covariates; c != nil {
+		e.floorFiles.WithLabelValues(l...).Set(float64(c.FilesDone))
 	}
 }
 
 func (e *Exporter) sampled(ev soak.Sampled) {
-	l := labels(ev.Cell)
+	l := e.labels(ev.Cell)
 	s := ev.Sample
 	if s.Process != nil {
 		e.rss.WithLabelValues(l...).Set(float64(s.Process.RSS))
@@ -138,7 +162,6 @@ func (e *Exporter) sampled(ev soak.Sampled) {
 		e.cgroup.WithLabelValues(l...).Set(float64(s.Cgroup.Usage))
 	}
 	if s.Runtime != nil {
-		e.heaps[ev.Cell.String()] = s.Runtime.HeapAlloc
 		e.heap.WithLabelValues(l...).Set(float64(s.Runtime.HeapAlloc))
 		e.goroutines.WithLabelValues(l...).Set(float64(s.Runtime.Goroutines))
 		e.gcCPU.WithLabelValues(l...).Set(s.Runtime.GCCPU)
@@ -152,7 +175,7 @@ func (e *Exporter) sampled(ev soak.Sampled) {
 }
 
 func (e *Exporter) trialEnded(ev soak.TrialEnded) {
-	l := labels(ev.Cell)
+	l := e.labels(ev.Cell)
 	outcome := string(ev.Outcome)
 	if outcome == "" {
 		outcome = "cut-short"
@@ -171,7 +194,7 @@ func (e *Exporter) trialEnded(ev soak.TrialEnded) {
 		return
 	}
 	e.headline.DeletePartialMatch(prometheus.Labels{"cell": ev.Cell.String()})
-	e.headline.WithLabelValues(labels(ev.Cell, ev.Headline.String())...).Set(1)
+	e.headline.WithLabelValues(e.labels(ev.Cell, ev.Headline.String())...).Set(1)
 }
 
 // Handler serves the metrics.

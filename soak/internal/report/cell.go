@@ -56,10 +56,15 @@ type bar struct {
 	Total        bool
 }
 
+// findingView is a finding with its stack in two parts: what is shown, and what is behind a click.
 type findingView struct {
 	record.Finding
+	Deeper []string
 	Source []sourceLine
 }
+
+// stackShown is how many frames of a stack are shown at once.
+const stackShown = 8
 
 // snapshotView is a row of the table of snapshots.
 type snapshotView struct {
@@ -93,8 +98,9 @@ func (b cellBuilder) build(n int) *cellView {
 		return v
 	}
 	v.Notes = append(v.Notes, v.Trial.Problems...)
+	defer func() { v.Notes = once(v.Notes) }()
 	b.figures(v)
-	v.Waterfall = waterfall(v.Verdict, v.Peak)
+	v.Waterfall = waterfall(v.Verdict)
 	if v.Trial.Record != nil {
 		v.Notes = append(v.Notes, v.Trial.Record.Warnings...)
 		if why := v.Trial.Record.Isolation.Why; why != "" {
@@ -110,7 +116,11 @@ func (b cellBuilder) build(n int) *cellView {
 	}
 	if v.Verdict != nil {
 		for _, f := range v.Verdict.Findings {
-			v.Findings = append(v.Findings, findingView{Finding: f, Source: source(f.Site.File, f.Site.Line)})
+			fv := findingView{Finding: f, Source: source(f.Site.File, f.Site.Line)}
+			if len(f.Stack) > stackShown+2 {
+				fv.Stack, fv.Deeper = f.Stack[:stackShown], f.Stack[stackShown:]
+			}
+			v.Findings = append(v.Findings, fv)
 		}
 		slices.SortStableFunc(v.Findings, func(x, y findingView) int { return cmp.Compare(y.BytesAtPeak, x.BytesAtPeak) })
 	}
@@ -135,29 +145,25 @@ func (b cellBuilder) figures(v *cellView) {
 // profiles draws the flame graphs and groups the goroutines at the peak.
 func (b cellBuilder) profiles(v *cellView) {
 	rec, dir := v.Trial.Record, filepath.Join(b.run.Dir, filepath.FromSlash(v.Trial.Dir))
-	peak := PeakSnapshot(rec)
-	if peak == nil {
-		return
-	}
 	note := func(err error) {
 		v.Notes = append(v.Notes, fmt.Sprintf("snapshot: %s", oneLine(b.run.Dir, err)))
 	}
 	paint := painter{blamer: profiles.NewBlamer(rec.Subject.Module), culprits: culprits(v.Verdict)}
-	if path, err := inside(dir, peak.Heap); err != nil {
+	top, live, err := peak(dir, rec)
+	if err != nil {
 		note(err)
-	} else if w, err := liveBytes(path); err != nil {
-		note(err)
-	} else {
-		title := fmt.Sprintf("Live bytes at the peak: snapshot %d, %s in %s", peak.Seq, words(string(peak.State)), peak.Phase)
-		v.Flames = append(v.Flames, paint.draw(title, w, b.budget))
+	}
+	if top != nil {
+		title := fmt.Sprintf("Live bytes at the peak: snapshot %d, %s in %s", top.Seq, words(string(top.State)), top.Phase)
+		v.Flames = append(v.Flames, paint.draw(title, live, b.budget))
 	}
 	if g, err := b.growth(v, dir, paint); err != nil {
 		note(err)
 	} else if g != nil {
 		v.Flames = append(v.Flames, g)
 	}
-	if peak.Goroutine != "" {
-		if path, err := inside(dir, peak.Goroutine); err != nil {
+	if top != nil && top.Goroutine != "" {
+		if path, err := inside(dir, top.Goroutine); err != nil {
 			note(err)
 		} else if v.Routines, err = routines(path, rec.Subject.Module); err != nil {
 			note(err)
@@ -177,17 +183,15 @@ func (b cellBuilder) growth(v *cellView, dir string, paint painter) (*flame, err
 		return nil, nil
 	}
 	first, last := fl[0], fl[len(fl)-1]
-	var w [2]weights
-	for i, s := range []record.Snapshot{first, last} {
-		path, err := inside(dir, s.Heap)
-		if err != nil {
-			return nil, err
-		}
-		if w[i], err = liveBytes(path); err != nil {
-			return nil, err
-		}
+	before, err := heapOf(dir, &first)
+	if err != nil {
+		return nil, err
 	}
-	grown, shrunk := w[1].minus(w[0])
+	after, err := heapOf(dir, &last)
+	if err != nil {
+		return nil, err
+	}
+	grown, shrunk := after.minus(before)
 	f := paint.draw(fmt.Sprintf("Growth between floors: snapshot %d to %d", first.Seq, last.Seq), grown, b.budget)
 	f.Shrunk = shrunk
 	return f, nil
@@ -220,22 +224,53 @@ func culprits(v *record.Verdict) map[string]bool {
 	return m
 }
 
-// PeakSnapshot is the snapshot with a heap profile at which most was in use; nil when there is none.
-func PeakSnapshot(t *record.Trial) *record.Snapshot {
-	var best *record.Snapshot
+// peakCandidates is how many of the snapshots with the most heap in use are read to find the peak: what is in use holds
+// garbage, so the highest of it need not be the highest live heap.
+const peakCandidates = 4
+
+// PeakSnapshot is the snapshot with the largest live heap of the trial in dir; nil when it has no heap profile that
+// can be read.
+func PeakSnapshot(dir string, t *record.Trial) *record.Snapshot {
+	s, _, _ := peak(dir, t)
+	return s
+}
+
+// peak is PeakSnapshot with the live bytes by stack. The error is that of the last profile that could not be read.
+func peak(dir string, t *record.Trial) (best *record.Snapshot, live weights, err error) {
+	var with []*record.Snapshot
+	for i := range t.Snapshots {
+		if t.Snapshots[i].Heap != "" {
+			with = append(with, &t.Snapshots[i])
+		}
+	}
 	use := func(s *record.Snapshot) int64 {
 		if s.Runtime == nil {
 			return 0
 		}
 		return s.Runtime.HeapAlloc
 	}
-	for i := range t.Snapshots {
-		s := &t.Snapshots[i]
-		if s.Heap != "" && (best == nil || use(s) > use(best)) {
-			best = s
+	slices.SortStableFunc(with, func(a, b *record.Snapshot) int { return cmp.Compare(use(b), use(a)) })
+	var most int64 = -1
+	for _, s := range with[:min(len(with), peakCandidates)] {
+		w, e := heapOf(dir, s)
+		if e != nil {
+			err = e
+			continue
+		}
+		if n := w.total(); n > most {
+			best, live, most = s, w, n
 		}
 	}
-	return best
+	return best, live, err
+}
+
+// heapOf reads the live bytes of a snapshot of the trial in dir.
+func heapOf(dir string, s *record.Snapshot) (weights, error) {
+	path, err := inside(dir, s.Heap)
+	if err != nil {
+		return nil, err
+	}
+	return liveBytes(path)
 }
 
 // inside joins a recorded path to a directory and refuses one that leaves it, also by way of a link.
@@ -258,27 +293,32 @@ func inside(dir, rel string) (string, error) {
 	return path, nil
 }
 
-// waterfall stacks the parts of a verdict to the resident peak.
-func waterfall(v *record.Verdict, peak record.Peak) []bar {
-	if v == nil || len(v.Waterfall) == 0 {
+// waterfall stacks the parts of a verdict to the resident peak. A part below zero (memory in the runtime's account that
+// was never touched) steps back.
+func waterfall(v *record.Verdict) []bar {
+	if v == nil {
 		return nil
 	}
-	var total int64
+	var sum, whole int64
 	for _, p := range v.Waterfall {
-		total += max(0, p.Bytes)
+		sum += p.Bytes
+		whole = max(whole, sum)
 	}
-	if total == 0 {
+	if sum <= 0 {
 		return nil
 	}
-	whole := float64(max(total, peak.RSS))
+	at := func(n int64) float64 { return 100 * float64(max(0, n)) / float64(whole) }
 	var bars []bar
 	var left int64
 	for _, p := range v.Waterfall {
-		n := max(0, p.Bytes)
-		bars = append(bars, bar{Part: p.Part, Detail: p.Detail, Bytes: p.Bytes, Left: 100 * float64(left) / whole, Width: 100 * float64(n) / whole})
-		left += n
+		lo, hi := min(left, left+p.Bytes), max(left, left+p.Bytes)
+		left += p.Bytes
+		if p.Bytes == 0 && p.Part == "remainder" {
+			continue
+		}
+		bars = append(bars, bar{Part: p.Part, Detail: p.Detail, Bytes: p.Bytes, Left: at(lo), Width: at(hi) - at(lo)})
 	}
-	return append(bars, bar{Part: "resident", Detail: "the sum", Bytes: total, Width: 100 * float64(total) / whole, Total: true})
+	return append(bars, bar{Part: "resident", Bytes: sum, Width: at(sum), Total: true})
 }
 
 // rerun is the command line that runs the cell again.

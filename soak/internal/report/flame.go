@@ -22,12 +22,13 @@ type flame struct {
 	Rows    int
 	Frames  []flameFrame
 	Hidden  int   // frames too narrow to show
+	Folded  int   // library frames left out of long chains
 	Shrunk  int64 // bytes that went away, of a difference; not in the graph
 	Marked  bool  // a finding's function is in it
 	Largest string
 }
 
-// flameFrame is one box. Kind is own, dep or std.
+// flameFrame is one box. Kind is own, dep, std, fold (of library frames) or all (the root).
 type flameFrame struct {
 	Name, Short, Where string
 	Left, Width        float64
@@ -84,6 +85,15 @@ func liveBytes(path string) (weights, error) {
 		}
 	}
 	return out, nil
+}
+
+// total is the sum over all stacks.
+func (w weights) total() int64 {
+	var n int64
+	for _, s := range w {
+		n += s.bytes
+	}
+	return n
 }
 
 // readProfile reads a profile of at most 64 MiB.
@@ -173,7 +183,7 @@ func (p painter) draw(title string, w weights, budget int) *flame {
 		least = max(least, all[budget])
 	}
 	p.place(f, root, 0, 0, least)
-	f.Hidden = len(all) - len(f.Frames)
+	f.Hidden = max(0, len(all)-len(f.Frames)-f.Folded)
 	for _, fr := range f.Frames {
 		f.Rows = max(f.Rows, fr.Row+1)
 		f.Marked = f.Marked || fr.Culprit
@@ -205,20 +215,67 @@ func (n *node) flatten(sizes []int64) []int64 {
 	return sizes
 }
 
+// longChain is the number of library frames in a row that are shown; of longer chains the first and the last are.
+const longChain = 4
+
 func (p painter) place(f *flame, n *node, row int, left float64, least int64) {
-	width := 100 * float64(n.bytes) / float64(f.Total)
+	f.Frames = append(f.Frames, p.frame(f, n, row, left))
+	row++
+	if row > 1 {
+		if last, skipped := p.chain(n, least); skipped > 0 {
+			f.Folded += skipped
+			fold := flameFrame{Name: plural(skipped, "library frame"), Short: fmt.Sprintf("⋯ %d", skipped), Left: f.Frames[len(f.Frames)-1].Left,
+				Width: f.Frames[len(f.Frames)-1].Width, Row: row, Bytes: last.bytes, Kind: "fold"}
+			f.Frames = append(f.Frames, fold, p.frame(f, last, row+1, left))
+			n, row = last, row+2
+		}
+	}
+	for _, c := range n.sorted() {
+		if c.bytes >= least {
+			p.place(f, c, row, left, least)
+		}
+		left += 100 * float64(c.bytes) / float64(f.Total)
+	}
+}
+
+// chain follows library frames that have nothing beside them. It returns the last of them and how many lie between n
+// and it, 0 when the chain is short enough to be shown whole.
+func (p painter) chain(n *node, least int64) (last *node, between int) {
+	if p.kind(n.frame) == "own" {
+		return n, 0
+	}
+	length := 0
+	for last = n; ; length++ {
+		kids := last.sorted()
+		if len(kids) == 0 || kids[0].bytes < last.bytes-last.bytes/50 || kids[0].bytes < least || p.kind(kids[0].frame) == "own" || p.culprit(kids[0].frame) {
+			break
+		}
+		last = kids[0]
+	}
+	if length < longChain {
+		return n, 0
+	}
+	return last, length - 1
+}
+
+func (p painter) frame(f *flame, n *node, row int, left float64) flameFrame {
 	fr := flameFrame{
-		Name: n.frame.Function, Short: profiles.CleanName(n.frame.Function), Row: row, Bytes: n.bytes, Self: n.self, Kind: "std",
-		Left: math.Round(left*1000) / 1000, Width: math.Round(width*1000) / 1000,
+		Name: n.frame.Function, Short: profiles.CleanName(n.frame.Function), Row: row, Bytes: n.bytes, Self: n.self, Kind: "all",
+		Left: math.Round(left*1000) / 1000, Width: math.Round(100000*float64(n.bytes)/float64(f.Total)) / 1000,
 	}
-	if row == 0 {
-		fr.Kind = "all"
-	} else {
+	if row > 0 {
 		fr.Where = fmt.Sprintf("%s:%d", filepath.Base(n.frame.File), n.frame.Line)
-		fr.Kind = p.kind(n.frame)
-		fr.Culprit = p.culprits[n.frame.Function] || p.culprits[fr.Short]
+		fr.Kind, fr.Culprit = p.kind(n.frame), p.culprit(n.frame)
 	}
-	f.Frames = append(f.Frames, fr)
+	return fr
+}
+
+func (p painter) culprit(fr profiles.Frame) bool {
+	return p.culprits[fr.Function] || p.culprits[profiles.CleanName(fr.Function)]
+}
+
+// sorted are the node's children, the largest first.
+func (n *node) sorted() []*node {
 	children := make([]*node, 0, len(n.children))
 	for _, c := range n.children {
 		children = append(children, c)
@@ -226,12 +283,7 @@ func (p painter) place(f *flame, n *node, row int, left float64, least int64) {
 	slices.SortFunc(children, func(a, b *node) int {
 		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.frame.Function, b.frame.Function))
 	})
-	for _, c := range children {
-		if c.bytes >= least {
-			p.place(f, c, row+1, left, least)
-		}
-		left += 100 * float64(c.bytes) / float64(f.Total)
-	}
+	return children
 }
 
 func (p painter) kind(fr profiles.Frame) string {

@@ -15,8 +15,8 @@ type heatMap struct {
 	Columns    []string
 	Rows       []heatRow
 	Tiles      template.JS // all cells, for the script
-	Highest    int64
-	Selectable bool // there are axes to choose
+	Scale      int64       // what is hottest: the memory limit, or without one the highest peak
+	Selectable bool        // there are axes to choose
 }
 
 type heatRow struct {
@@ -34,7 +34,7 @@ type tile struct {
 	Exact    string            `json:"exact"`
 	Headline string            `json:"headline"`
 	Outcome  string            `json:"outcome"`
-	Heat     float64           `json:"heat"` // 0 to 1 of the highest peak
+	Heat     float64           `json:"heat"` // 0 to 1 of heatMap.Scale
 	Cells    int               `json:"-"`    // cells at this place
 }
 
@@ -49,15 +49,17 @@ func newHeatMap(r *record.Run, views []*cellView) heatMap {
 	}
 	h.X, h.Y = chooseAxes(h.Axes, values)
 	h.Columns, h.Selectable = values[h.X], len(h.Axes) > 1
-	for _, v := range views {
-		h.Highest = max(h.Highest, v.Peak.RSS)
+	if h.Scale = r.Limit; h.Scale == 0 {
+		for _, v := range views {
+			h.Scale = max(h.Scale, v.Peak.RSS)
+		}
 	}
 	tiles := make([]*tile, len(views))
 	for i, v := range views {
 		tiles[i] = &tile{ID: v.ID, Title: v.Title, Axes: v.Cell.Cell, Peak: v.Peak.RSS, Text: Bytes(v.Peak.RSS), Exact: exact(v.Peak.RSS),
 			Headline: v.Headline.String(), Outcome: string(v.Outcome)}
-		if h.Highest > 0 {
-			tiles[i].Heat = float64(v.Peak.RSS) / float64(h.Highest)
+		if h.Scale > 0 {
+			tiles[i].Heat = min(1, float64(v.Peak.RSS)/float64(h.Scale))
 		}
 		if v.Trial == nil || v.Peak.RSS == 0 {
 			tiles[i].Text = "not yet"

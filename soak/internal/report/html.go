@@ -14,6 +14,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"memsoak/profiles"
 	"memsoak/profiles/record"
 )
 
@@ -21,30 +22,32 @@ import (
 var assets embed.FS
 
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"css":      func() template.CSS { return template.CSS(asset("page.css")) },
-	"js":       func() template.JS { return template.JS(asset("page.js")) },
-	"bytes":    Bytes,
-	"exact":    exact,
-	"size":     size,
-	"sizef":    func(v float64) template.HTML { return size(int64(math.Round(v))) },
-	"quantity": quantity,
-	"interval": interval,
-	"slope":    slopeText,
-	"percent":  percent,
-	"share":    func(n, of int64) string { return percent(float64(n) / math.Max(1, float64(of))) },
-	"words":    words,
-	"clock":    clockTime,
-	"short":    shortName,
-	"plural":   plural,
-	"plural64": func(n int64, one string) string { return plural(int(n), one) },
-	"comma":    humanize.Comma,
-	"join":     strings.Join,
-	"pos":      func(v float64) string { return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) },
-	"term":     termText,
-	"errors":   crossCheck,
-	"rate":     rate,
-	"limit":    limitText,
-	"rss":      func(s string) string { return strings.ReplaceAll(s, "rss", "RSS") },
+	"css":        func() template.CSS { return template.CSS(asset("page.css")) },
+	"js":         func() template.JS { return template.JS(asset("page.js")) },
+	"bytes":      Bytes,
+	"exact":      exact,
+	"size":       size,
+	"sizef":      func(v float64) template.HTML { return size(int64(math.Round(v))) },
+	"quantity":   quantity,
+	"interval":   interval,
+	"slope":      slopeText,
+	"percent":    percent,
+	"share":      func(n, of int64) string { return percent(float64(n) / math.Max(1, float64(of))) },
+	"words":      words,
+	"clock":      clockTime,
+	"short":      shortName,
+	"plural":     plural,
+	"plural64":   func(n int64, one string) string { return plural(int(n), one) },
+	"comma":      humanize.Comma,
+	"join":       strings.Join,
+	"pos":        func(v float64) string { return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) },
+	"term":       termText,
+	"errors":     crossCheck,
+	"rate":       rate,
+	"limit":      limitText,
+	"frame":      stackLine,
+	"deeperFrom": func() int { return stackShown + 1 },
+	"rss":        func(s string) string { return strings.ReplaceAll(s, "rss", "RSS") },
 }).ParseFS(assets, "assets/*.html"))
 
 // Style is the style sheet of the page, for pages that go with it.
@@ -81,6 +84,20 @@ func shortName(fn string) string {
 		head = fn[:i]
 	}
 	return Printable(fn[strings.LastIndexByte(head, '/')+1:])
+}
+
+// stackLine is a line of a stack, "function file:line", without type arguments and wrappers in the function's name.
+func stackLine(s string) string {
+	fn, where, ok := strings.Cut(s, " ")
+	if strings.ContainsAny(fn, "[") { // type arguments may hold spaces
+		if i := strings.LastIndexByte(s, ' '); i > 0 {
+			fn, where, ok = s[:i], s[i+1:], true
+		}
+	}
+	if !ok {
+		return s
+	}
+	return profiles.CleanName(fn) + " " + where
 }
 
 // termText says what a term of the model is multiplied with.

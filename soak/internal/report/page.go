@@ -206,13 +206,18 @@ func (r *Run) Warnings() []string {
 			all = append(all, v.Capacity.Warnings...)
 		}
 	}
-	var once []string
-	for _, w := range append(all, r.AllProblems()...) {
-		if !slices.Contains(once, w) {
-			once = append(once, w)
+	return once(append(all, r.AllProblems()...))
+}
+
+// once is lines without repeats, in their order.
+func once(lines []string) []string {
+	var out []string
+	for _, l := range lines {
+		if !slices.Contains(out, l) {
+			out = append(out, l)
 		}
 	}
-	return once
+	return out
 }
 
 // gather groups the findings of all cells by class and place, largest first.

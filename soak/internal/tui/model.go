@@ -29,7 +29,6 @@ type row struct {
 	rss      int64
 	peak     int64
 	rssPast  []float64
-	lastHeap int64
 	floors   []float64
 	outcome  record.Outcome // the worst so far
 	headline record.Headline
@@ -89,14 +88,17 @@ func (m *model) apply(e soak.Event) {
 	case soak.TrialStarted:
 		r := m.row(e.Cell)
 		r.running, r.kind, r.phase, r.begun = true, e.Kind, "starting", m.now()
-		r.rssPast, r.rss = nil, 0
+		r.rssPast, r.rss, r.floors = nil, 0, nil
 		m.estNow = e.Estimate
 	case soak.PhaseChanged:
 		r := m.row(e.Cell)
 		if e.Phase.End.IsZero() {
 			r.phase = e.Phase.Name
-		} else if e.Phase.Kind == "quiesce" && r.lastHeap > 0 {
-			r.floors = append(r.floors, float64(r.lastHeap))
+		}
+	case soak.Snapped:
+		if e.Snapshot.State == record.StateFloor && e.Live > 0 {
+			r := m.row(e.Cell)
+			r.floors = append(r.floors, float64(e.Live))
 		}
 	case soak.Sampled:
 		m.sample(m.row(e.Cell), e.Sample)
@@ -142,9 +144,6 @@ func (m *model) sample(r *row, s record.Sample) {
 		if n := len(r.rssPast) - history; n > 0 {
 			r.rssPast = slices.Delete(r.rssPast, 0, n)
 		}
-	}
-	if s.Runtime != nil {
-		r.lastHeap = s.Runtime.HeapAlloc
 	}
 }
 

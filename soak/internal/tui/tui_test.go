@@ -73,8 +73,8 @@ func started(cs []record.Cell) soak.RunStarted {
 		Estimate: time.Duration(len(cs)) * time.Minute, Limit: 2 << 30}
 }
 
-func sampled(ref soak.TrialRef, rss, heap int64) soak.Event {
-	return soak.Sampled{TrialRef: ref, Sample: record.Sample{Process: &record.Process{RSS: rss}, Runtime: &record.Runtime{HeapAlloc: heap}}}
+func sampled(ref soak.TrialRef, rss int64) soak.Event {
+	return soak.Sampled{TrialRef: ref, Sample: record.Sample{Process: &record.Process{RSS: rss}}}
 }
 
 func TestTableFollowsTheRun(t *testing.T) {
@@ -89,16 +89,16 @@ func TestTableFollowsTheRun(t *testing.T) {
 	tb.send(soak.TrialStarted{TrialRef: ref, Estimate: 30 * time.Second})
 	for i := range 4 {
 		wave := record.Phase{Name: fmt.Sprintf("wave-%d", i+1), Kind: "wave"}
-		quiet := record.Phase{Name: fmt.Sprintf("quiesce-%d", i+1), Kind: "quiesce"}
-		tb.send(soak.PhaseChanged{TrialRef: ref, Phase: wave}, sampled(ref, int64(i+1)<<20, 1), soak.PhaseChanged{TrialRef: ref, Phase: quiet},
-			sampled(ref, int64(i+1)<<20, int64(i+1)<<18))
-		quiet.End = tb.now
-		tb.send(soak.PhaseChanged{TrialRef: ref, Phase: quiet})
+		tb.send(soak.PhaseChanged{TrialRef: ref, Phase: wave}, sampled(ref, int64(i+1)<<20), sampled(ref, int64(i+1)<<20))
+		wave.End = tb.now
+		tb.send(soak.PhaseChanged{TrialRef: ref, Phase: wave},
+			soak.Snapped{TrialRef: ref, Snapshot: record.Snapshot{State: record.StateFloor}, Live: int64(i+1) << 18},
+			soak.Snapped{TrialRef: ref, Snapshot: record.Snapshot{State: record.StateReply}, Live: 1 << 40})
 	}
 	tb.now = tb.now.Add(15 * time.Second)
 	row := tb.rowOf(cs[0])
 	assert.Contains(t, row, "▸ ")
-	assert.Contains(t, row, "attribution: quiesce-4")
+	assert.Contains(t, row, "attribution: wave-4")
 	assert.Contains(t, row, "15s")
 	assert.Contains(t, row, "4.0 MiB")
 	assert.Contains(t, row, "▃▃▅▅▇▇██", "the resident size rises")
@@ -137,7 +137,7 @@ func TestNarrowTerminals(t *testing.T) {
 			tb := newTable(t, width, height)
 			ref := soak.TrialRef{Cell: cs[6], Kind: record.Attribution, Index: 1, N: 13, Of: 24}
 			tb.send(started(cs), soak.TrialStarted{TrialRef: ref, Estimate: time.Minute},
-				soak.PhaseChanged{TrialRef: ref, Phase: record.Phase{Name: "hold-reply-4MiB", Kind: "hold"}}, sampled(ref, 1<<30, 1), soak.Warned{Text: strings.Repeat("long ", 60)})
+				soak.PhaseChanged{TrialRef: ref, Phase: record.Phase{Name: "hold-reply-4MiB", Kind: "hold"}}, sampled(ref, 1<<30), soak.Warned{Text: strings.Repeat("long ", 60)})
 			screen := tb.screen()
 			lines := strings.Split(screen, "\n")
 			for _, l := range lines {
