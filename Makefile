@@ -66,13 +66,12 @@ clean: ## remove binaries, tools and soak results
 # keep the subject's own setting. SUBJECT without any axis is one cell.
 soak_axis = $(if $(2),--axis $(1)=$(2))
 SOAK_FLAGS = $(if $(SUBJECT),--subject $(SUBJECT)) $(if $(CORPUS),--corpus $(CORPUS)) $(if $(DESIGN),--design $(DESIGN)) \
-	$(if $(LIMIT),--limit $(LIMIT)) $(if $(OUT),--out $(OUT)) \
+	$(if $(LIMIT),--limit $(LIMIT)) $(if $(OUT),--out $(OUT)) $(if $(PYROSCOPE_URL),--pyroscope $(PYROSCOPE_URL)) \
 	$(call soak_axis,workers,$(WORKERS)) $(call soak_axis,gomemlimit,$(GOMEMLIMIT)) $(call soak_axis,gogc,$(GOGC)) $(call soak_axis,pool,$(POOL))
 
 .PHONY: soak
 soak: build ## run a matrix: WORKERS, GOMEMLIMIT, GOGC, POOL, LIMIT, CORPUS, SUBJECT, DESIGN, OUT, PYROSCOPE_URL
 	bin/soak run $(SOAK_FLAGS)
-	$(if $(PYROSCOPE_URL),bin/soak push $(or $(OUT),soak-results/latest) --pyroscope $(PYROSCOPE_URL))
 
 .PHONY: bench-fakedrive
 bench-fakedrive: build ## print what fakedrive costs, as ratios to a bare handler and to encoding/json
@@ -112,6 +111,6 @@ bench-fakes3: build ## print what the S3 sink costs: memory under 16 uploads of 
 
 # Other people's clients as judges of the fakes. They are installed from the Go module proxy and the npm registry.
 .PHONY: conformance conformance-drive
-conformance: conformance-drive ## run rclone, its own suite, and Google's Go and Node clients against the fakes
+conformance: conformance-drive conformance-fakes3 ## run rclone, its own suite, and Google's Go and Node clients against the fakes
 conformance-drive: rclone
 	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -timeout 40m -v ./fakedrive/internal/conformance/...

@@ -48,12 +48,22 @@ func (s Step) Dir() string { return fmt.Sprintf("cells/%s/trial-%d", s.Cell.Dir(
 // Shard is a part of a matrix: number I of N, from 1. The zero value is all of it.
 type Shard struct{ I, N int }
 
-// ParseShard reads "2/4".
+// jobIndex is the variable that tells a pod of an Indexed Job its number, from 0.
+const jobIndex = "JOB_COMPLETION_INDEX"
+
+// ParseShard reads "2/4", or "job/4" in a pod of a Kubernetes Indexed Job, which knows its own number.
 func ParseShard(s string) (Shard, error) {
 	if s == "" {
 		return Shard{}, nil
 	}
 	a, b, ok := strings.Cut(s, "/")
+	if a == "job" {
+		n, err := strconv.Atoi(os.Getenv(jobIndex))
+		if err != nil {
+			return Shard{}, fmt.Errorf("%w: shard %q: %s is not set: this is no pod of an Indexed Job", ErrConfig, s, jobIndex)
+		}
+		a = strconv.Itoa(n + 1)
+	}
 	i, err1 := strconv.Atoi(a)
 	n, err2 := strconv.Atoi(b)
 	if !ok || err1 != nil || err2 != nil || i < 1 || i > n {

@@ -17,6 +17,7 @@ import (
 	"memsoak/profiles/record"
 	"memsoak/soak"
 	"memsoak/soak/exitcode"
+	"memsoak/soak/internal/remote"
 	"memsoak/soak/internal/report"
 	"memsoak/soak/internal/tui"
 	"memsoak/soak/internal/units"
@@ -30,7 +31,7 @@ type runFlags struct {
 	seed                                                                                 int64
 	budget, duration, every                                                              time.Duration
 	resume, dryRun, json, verbose                                                        bool
-	fakedrive                                                                            string
+	fakedrive, upload, endpoint                                                          string
 	watch                                                                                watchFlags
 }
 
@@ -78,6 +79,8 @@ It exits 0 once the trials are recorded, whatever they found: an OOM kill is a r
 	fl.BoolVar(&f.json, "json", false, "print progress as JSON, one event a line")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "print phases as well")
 	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")
+	fl.StringVar(&f.upload, "upload", "", "store the recorded run at s3://bucket/prefix afterwards, a shard below it by its number")
+	fl.StringVar(&f.endpoint, "s3-endpoint", "", "base URL of the S3 service of --upload, default AWS")
 	f.watch.register(fl)
 	return cmd
 }
@@ -90,6 +93,11 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	shard, err := soak.ParseShard(f.shard)
 	if err != nil {
 		return exitcode.Usage(err)
+	}
+	if f.upload != "" {
+		if _, _, err := remote.Split(f.upload); err != nil {
+			return exitcode.Usage(fmt.Errorf("--upload: %w", err))
+		}
 	}
 	plan, err := soak.NewPlan(cfg, shard)
 	if err != nil {
@@ -125,6 +133,9 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	if err := conclude(context.WithoutCancel(cmd.Context()), dir); err != nil {
 		runErr = errors.Join(runErr, err)
 	}
+	if f.upload != "" {
+		runErr = errors.Join(runErr, f.store(context.WithoutCancel(cmd.Context()), dir, shard))
+	}
 	if !f.json {
 		fmt.Fprintln(cmd.OutOrStdout())
 		runErr = errors.Join(runErr, tui.Summary(context.WithoutCancel(cmd.Context()), cmd.OutOrStdout(), dir))
@@ -133,6 +144,15 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 		return fmt.Errorf("interrupted; what was recorded is in %s, --resume --out %s goes on with it", dir, dir)
 	}
 	return runErr
+}
+
+// store uploads the recorded run.
+func (f *runFlags) store(ctx context.Context, dir string, shard soak.Shard) error {
+	to := strings.TrimRight(f.upload, "/")
+	if shard.N > 0 {
+		to += fmt.Sprintf("/shard-%d-of-%d", shard.I, shard.N)
+	}
+	return remote.Upload(ctx, dir, to, remote.Options{Endpoint: f.endpoint})
 }
 
 // conclude writes the run's verdict and its reports.
