@@ -113,4 +113,5 @@ bench-fakes3: build ## print what the S3 sink costs: memory under 16 uploads of 
 .PHONY: conformance conformance-drive
 conformance: conformance-drive conformance-fakes3 ## run rclone, its own suite, and Google's Go and Node clients against the fakes
 conformance-drive: rclone
+	@command -v npm >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y npm; } || { echo "install node and npm"; exit 1; }
 	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -timeout 40m -v ./fakedrive/internal/conformance/...

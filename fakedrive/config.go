@@ -48,6 +48,10 @@ type Config struct {
 	// and what it holds is served again by the next Server.
 	Dir   string
 	State bool
+	// ResourceKeys demands a resource key for the files that are shared with the user. AbusiveEvery refuses to send every
+	// n-th binary file of a tree as malware unless the client acknowledges it; 0 refuses none.
+	ResourceKeys bool
+	AbusiveEvery int64
 	// Log takes what was not understood. Default: discard.
 	Log *slog.Logger
 	// Now is the clock. Default: time.Now.

@@ -82,6 +82,7 @@ func (s *Server) open() (err error) {
 	s.store, err = store.New(store.Config{
 		Control: s.ctl, Main: s.cfg.Corpus, Generation: s.cfg.Generation, Me: defaultUser, Now: s.cfg.Now,
 		MaxFiles: s.cfg.MaxFiles, Blobs: s.blobs,
+		ResourceKeys: s.cfg.ResourceKeys, AbusiveEvery: s.cfg.AbusiveEvery,
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"memsoak/fakedrive"
@@ -27,7 +28,10 @@ type serveFlags struct {
 	corpus, faults, addrFile, serviceAccount string
 	more                                     []string
 	generation                               uint64
-	requireAuth, jsonOut                     bool
+	state, dir, maxMemory, maxDisk           string
+	maxFiles                                 int
+	requireAuth, jsonOut, resourceKeys       bool
+	abusiveEvery                             int64
 	tokenTTL, pageTokenTTL                   time.Duration
 	listen                                   listen.Config
 }
@@ -66,6 +70,13 @@ counters are reached as well, and /metrics.`,
 	fl.BoolVar(&f.requireAuth, "require-auth", false, "refuse requests without a token")
 	fl.DurationVar(&f.tokenTTL, "token-ttl", time.Hour, "how long an access token lasts")
 	fl.DurationVar(&f.pageTokenTTL, "page-token-ttl", 6*time.Hour, "how long a page token lasts")
+	fl.StringVar(&f.state, "state", "", "a folder that keeps what clients write across restarts")
+	fl.StringVar(&f.dir, "dir", "", "a folder for uploaded contents while it runs (default: a temporary one)")
+	fl.StringVar(&f.maxMemory, "max-memory", "64MiB", "how many bytes of uploaded contents are kept in memory; the rest are files")
+	fl.StringVar(&f.maxDisk, "max-disk", "10GiB", "how many bytes of uploaded contents are kept in all")
+	fl.IntVar(&f.maxFiles, "max-files", 1_000_000, "how many files clients may create or change")
+	fl.BoolVar(&f.resourceKeys, "resource-keys", false, "demand resource keys for the files that are shared with the user")
+	fl.Int64Var(&f.abusiveEvery, "abusive-every", 0, "refuse every n-th binary file of a tree as malware, unless acknowledgeAbuse is set")
 	fl.BoolVar(&f.jsonOut, "json", false, "print the addresses as JSON")
 	return cmd
 }
@@ -85,13 +96,27 @@ func (f *serveFlags) config(log io.Writer) (fakedrive.Config, error) {
 	cfg.RequireAuth = f.requireAuth
 	cfg.TokenTTL, cfg.PageTokenTTL = f.tokenTTL, f.pageTokenTTL
 	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+	cfg.MaxFiles, cfg.ResourceKeys, cfg.AbusiveEvery = f.maxFiles, f.resourceKeys, f.abusiveEvery
+	cfg.Dir, cfg.State = f.dir, f.state != ""
+	if cfg.State {
+		cfg.Dir = f.state
+	}
+	var err error
+	if cfg.MaxMemory, err = parseBytes("--max-memory", f.maxMemory); err != nil {
+		return cfg, err
+	}
+	if cfg.MaxDisk, err = parseBytes("--max-disk", f.maxDisk); err != nil {
+		return cfg, err
+	}
+	if f.state != "" && f.dir != "" {
+		return cfg, usageError{errors.New("--state is a folder for contents already: leave --dir out")}
+	}
 	if f.tokenTTL <= 0 || f.pageTokenTTL <= 0 {
 		return cfg, usageError{errors.New("--token-ttl and --page-token-ttl must be positive")}
 	}
 	if (f.listen.TLS != "" || f.listen.Proxy != "") && f.listen.CAFile == "" {
 		return cfg, usageError{errors.New("--tls-listen and --proxy-listen need --ca-file, or no client could trust them")}
 	}
-	var err error
 	if f.corpus != noCorpus {
 		if cfg.Corpus, err = loadCorpus(f.corpus); err != nil {
 			return cfg, err
@@ -105,6 +130,14 @@ func (f *serveFlags) config(log io.Writer) (fakedrive.Config, error) {
 		cfg.More = append(cfg.More, spec)
 	}
 	return cfg, nil
+}
+
+func parseBytes(flag, text string) (int64, error) {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<62 {
+		return 0, usageError{fmt.Errorf("%s: not a size: %q (try 64MiB)", flag, text)}
+	}
+	return int64(n), nil
 }
 
 func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {

@@ -180,7 +180,7 @@ func (r *run) tree(g segment, i int, from uint64) (at uint64, stopped bool) {
 		if g.src.shadow != nil && g.src.shadow[n] != nil {
 			continue
 		}
-		f := r.v.fill(g.src, t, n)
+		f := r.s.fill(&r.v, g.src, t, n)
 		if g.src.folders > 0 {
 			a := r.fate(f.Parent)
 			if a.gone {

@@ -127,7 +127,7 @@ type view struct {
 }
 
 // fill makes the view show item n. The file is valid until the next fill.
-func (v *view) fill(src *source, t *corpus.Tree, n int64) *resource.File {
+func (s *Store) fill(v *view, src *source, t *corpus.Tree, n int64) *resource.File {
 	t.Describe(&v.item, n)
 	it := &v.item
 	v.owner = it.Owner
@@ -148,6 +148,9 @@ func (v *view) fill(src *source, t *corpus.Tree, n int64) *resource.File {
 	}
 	if it.SharedWithMe {
 		f.SharedAt = it.Modified
+		if s.resourceKeys {
+			f.ResourceKey = "0-" + f.ID[len(f.ID)-22:] // of the length and the look of real ones
+		}
 	}
 	if it.ExplicitlyTrashed {
 		f.TrashedAt = it.Modified
@@ -156,6 +159,7 @@ func (v *view) fill(src *source, t *corpus.Tree, n int64) *resource.File {
 	case it.Kind == corpus.Binary:
 		v.content = contentOf(t, it)
 		f.Content = &v.content
+		f.Abusive = s.abusiveEvery > 0 && n%s.abusiveEvery == 0
 	case it.Kind == corpus.Shortcut:
 		f.TargetID, f.TargetMimeType = t.ID(it.Target), it.TargetMime
 	case it.Kind.Exportable():

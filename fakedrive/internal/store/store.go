@@ -40,6 +40,10 @@ type Config struct {
 	Now        func() time.Time
 	MaxFiles   int         // in the overlay
 	Blobs      *blob.Store // contents of the overlay
+	// ResourceKeys gives a tree's files that are shared with the user resource keys; AbusiveEvery flags every n-th
+	// binary file of a tree as abusive.
+	ResourceKeys bool
+	AbusiveEvery int64
 }
 
 // Drive is a shared drive.
@@ -59,7 +63,9 @@ type Store struct {
 	trees  *lru.Cache[corpus.Key, *corpus.Tree]
 	blobs  *blob.Store
 
-	maxFiles int
+	maxFiles     int
+	resourceKeys bool
+	abusiveEvery int64
 
 	mu      sync.RWMutex
 	sources map[corpus.Key]*source
@@ -81,6 +87,7 @@ func New(c Config) (*Store, error) {
 	}
 	s := &Store{
 		ctl: c.Control, now: c.Now, me: c.Me, trees: trees, blobs: c.Blobs, maxFiles: c.MaxFiles,
+		resourceKeys: c.ResourceKeys, abusiveEvery: c.AbusiveEvery,
 		sources: map[corpus.Key]*source{}, entries: map[string]*entry{}, kids: map[string]*index{},
 	}
 	created := s.now()
@@ -182,7 +189,7 @@ func (s *Store) get(id string) (Found, error) {
 		return Found{}, ErrNotFound
 	}
 	v := &view{}
-	f := v.fill(src, s.tree(src), n)
+	f := s.fill(v, src, s.tree(src), n)
 	s.asRoot(src, n, f)
 	if src.folders > 0 {
 		a := s.above(f.Parent)
