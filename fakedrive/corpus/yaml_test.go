@@ -175,3 +175,14 @@ func FuzzParseSpec(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseID(f *testing.F) {
+	tree := mustTree(f, everything)
+	f.Add(tree.ID(3))
+	f.Add("root")
+	f.Fuzz(func(t *testing.T, id string) {
+		if k, n, ok := ParseID(id); ok {
+			require.Equal(t, id, string(idCoder{k}.append(nil, n)), "another spelling of an id")
+		}
+	})
+}
