@@ -269,9 +269,9 @@ func TestSumsAreThoseOfTheContent(t *testing.T) {
 func TestSumsAtTheCornersOfSizes(t *testing.T) {
 	const mib = 1 << 20
 	for _, size := range []int64{0, 1, 7, 15, 16, 63, 64, 79, 80, 127, 128, 143, 144, 4096, 65535, 65536, 65600, 65616, 100_000,
-		mib - 1, mib, mib + 1, mib + 15, mib + 16, mib + 80, 2*mib - 1, 2 * mib, 3*mib + 777, 64 * mib, 65*mib + 3} {
+		mib - 1, mib, mib + 1, mib + 15, mib + 16, mib + 80, 2*mib - 1, 2 * mib, 3*mib + 777, 64 * mib} {
 		tree := mustTree(t, fmt.Sprintf("files: 9\nsize: %d", size))
-		for n := int64(1); n <= 9; n += 4 {
+		for n := int64(1); n <= 9 && (n == 1 || size < 4*mib); n += 4 {
 			h := md5.New()
 			written, err := tree.Open(n, 0).WriteTo(h)
 			require.NoError(t, err)
@@ -286,7 +286,7 @@ func TestRangesAreCutFromTheWhole(t *testing.T) {
 	tree := mustTree(t, "files: 3\nsize: 2500000")
 	whole := readAll(t, tree.Open(2, 0))
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	for range 100 {
 		from := rnd.Int64N(2_500_100)
 		length := rnd.Int64N(1 + rnd.Int64N(2_500_000))
 		want := whole[min(from, 2_500_000):min(from+length, 2_500_000)]

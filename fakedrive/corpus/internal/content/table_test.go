@@ -41,14 +41,16 @@ func TestTableIsWhole(t *testing.T) {
 	require.Len(t, seen, int(Records()))
 }
 
-// The table is a chain: if each record follows from the one before, all are right. The long test checks all steps.
+// The table is a chain: if each record follows from the one before, all are right. The long test checks the other steps.
 func TestTableFollowsFromItself(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for v := range uint32(LargeVariants) {
 		all := Checkpoints(v)
 		checkStep(t, all, 0)
-		checkStep(t, all, 1+rnd.IntN(63))  // 1 MiB
-		checkStep(t, all, 64+rnd.IntN(63)) // 64 MiB
+		checkStep(t, all, 1+rnd.IntN(63)) // 1 MiB
+		if v == 3 {
+			checkStep(t, all, 64+rnd.IntN(63)) // 64 MiB
+		}
 	}
 }
 
