@@ -24,6 +24,9 @@ type Bench struct {
 	Out string
 	// Protocol is the runner's, by name or file.
 	Protocol string
+	// Budget is the time that a trial may take before the runner leaves phases out. It is ample on purpose: a busy
+	// machine has to make the bench slower, not the verdicts worse.
+	Budget time.Duration
 	// Parallel is how many trials run at once. More than half of the CPUs disturb each other.
 	Parallel int
 	// KeepAll keeps every trial's directory, not only those that went wrong.
@@ -103,6 +106,7 @@ func (b *Bench) record(ctx context.Context, t Trial, dir string) (*record.Verdic
 	c := soak.DefaultConfig()
 	c.Subject = filepath.Join(b.Root, "soak", "specimens", "subject.yaml")
 	c.Corpus, c.Seed, c.Protocol = "tiny", t.Seed, b.Protocol
+	c.Budget = soak.Duration(b.Budget)
 	c.Set = t.Settings()
 	c.Trials = []record.TrialKind{record.Attribution}
 	plan, err := soak.NewPlan(c, soak.Shard{})

@@ -33,11 +33,12 @@ func client(e *copier.Engine) *s3.Client {
 	})
 }
 
-// newManager uploads streams by the SDK's older uploader: it fills its part buffers of 5 MiB, whatever the size.
+// newManager uploads streams by the SDK's older uploader, one per file: it reads into parts of 8 MiB, whatever the size.
 func newManager(e *copier.Engine) copier.Hooks {
-	u := manager.NewUploader(client(e), func(u *manager.Uploader) { u.Concurrency = 1 })
+	c := client(e)
 	bucket := e.Config().Bucket
 	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string, body io.Reader) error {
+		u := manager.NewUploader(c, func(u *manager.Uploader) { u.Concurrency, u.PartSize = 1, 8<<20 })
 		return multipart(ctx, u, bucket, key, body)
 	}}
 }
