@@ -41,6 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 type flags struct {
 	root, out, protocol       string
 	seeds, parallel           int
+	budget                    time.Duration
 	quick, keep, update, json bool
 	list                      bool
 }
@@ -65,6 +66,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.StringVar(&f.root, "root", ".", "the checkout")
 	fl.StringVar(&f.out, "out", "", "where trials are recorded (default a temporary directory)")
 	fl.StringVar(&f.protocol, "protocol", "quick", "the runner's protocol, by name or file")
+	fl.DurationVar(&f.budget, "budget", time.Minute, "time of a trial before phases are left out")
 	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen, each with a worker count of its own")
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
 	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, one seed")
@@ -121,7 +123,7 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	}
 	fmt.Fprintf(progress, "%d trials, %d at once, recorded in %s\n", len(plan), f.parallel, f.out)
 	begun, n := time.Now(), 0
-	bench := &accuracy.Bench{Root: f.root, Out: f.out, Protocol: f.protocol, Parallel: f.parallel, KeepAll: f.keep, All: all,
+	bench := &accuracy.Bench{Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, All: all,
 		Done: func(s accuracy.Score) {
 			n++
 			fmt.Fprintf(progress, "%4d/%d %s\n", n, len(plan), s)
