@@ -115,3 +115,13 @@ conformance: conformance-drive conformance-fakes3 ## run rclone, its own suite, 
 conformance-drive: rclone
 	@command -v npm >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y npm; } || { echo "install node and npm"; exit 1; }
 	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -timeout 40m -v ./fakedrive/internal/conformance/...
+
+.PHONY: observe
+observe: ## bring up Pyroscope, Prometheus, Grafana and a soak by docker compose, and print the addresses
+	docker compose up --detach --build --wait pyroscope-ready prometheus grafana fakedrive fakes3 migrator
+	docker compose up --detach soak
+	@echo "Grafana     http://127.0.0.1:3000   (dashboards: memsoak)"
+	@echo "Prometheus  http://127.0.0.1:9090"
+	@echo "Pyroscope   http://127.0.0.1:4040   (make soak PYROSCOPE_URL=http://127.0.0.1:4040 feeds it)"
+	@echo "migrator    http://127.0.0.1:8080   fakedrive http://127.0.0.1:9001   S3 sink http://127.0.0.1:9002"
+	@echo "stop        docker compose down     (with --volumes to forget)"
