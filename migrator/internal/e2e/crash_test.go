@@ -12,21 +12,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crashTree has a bit of everything: a folder of more than one page, duplicates, odd names, documents, shortcuts, and
+// crashTree has a bit of everything: folders of more than one page (--page-size 50), duplicates, odd names, documents, shortcuts, and
 // files that go in parts.
 const crashTree = `
 seed: 7
-files: 1500
-folders: 12
-depth: 3
+files: 450
+folders: 6
+depth: 2
 spread: even
 size:
   classes:
-    - {share: 20, fixed: 0}
-    - {share: 3, fixed: 11MiB}
-    - {share: 977, lognormal: {median: 2KiB, sigma: 1, min: 1, max: 64KiB}}
+    - {share: 10, fixed: 0}
+    - {share: 2, fixed: 11MiB}
+    - {share: 378, lognormal: {median: 2KiB, sigma: 1, min: 1, max: 64KiB}}
 export_size: 20KiB
-kinds: {documents: 20, spreadsheets: 10, presentations: 5, shortcuts: 10, dangling: 3}
+kinds: {documents: 12, spreadsheets: 8, presentations: 5, shortcuts: 10, dangling: 3}
 flags: {trashed: 10}
 names: {duplicates: 5%, slashes: 10, quotes: 10, emoji: 10, long: 5, spaces: 5}
 `

@@ -111,7 +111,7 @@ func (w *world) start(command, root, prefix string, extra ...string) *run {
 	args := append([]string{command, "--drive-endpoint", w.drive.HTTP, "--s3-endpoint", w.sink.HTTP, "--bucket", bucket,
 		"--prefix", prefix, "--state-dir", filepath.Join(w.dir, "state"), "--spool-dir", w.dir,
 		"--backoff", "5ms", "--backoff-max", "100ms", "--attempts", "30", "--idle-timeout", "1s", "--sink-timeout", "2s",
-		"--multipart-threshold", "6MiB", "--part-size", fmt.Sprint(partSize)}, extra...)
+		"--page-size", "50", "--multipart-threshold", "6MiB", "--part-size", fmt.Sprint(partSize)}, extra...)
 	if command != "copy" {
 		args = append(args[:9], args[11:]...)
 	}

@@ -4,40 +4,45 @@ package pace
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// Limiter paces calls. It starts at its ceiling, falls to half the rate that was reached when the service complains,
-// and rises again by a twentieth of the fall's rate each second without a complaint. Safe for concurrent use.
+// Limiter paces calls. It starts at its ceiling and looks at each second: where the service complained about a fifth of
+// the calls or more, the rate falls to a little below what was let through, though by half at most; in a second
+// with fewer complaints it rises by a quarter, until it is so far above the complaints that it is lifted. Single
+// complaints are left to the caller's backoff. Safe for concurrent use.
 type Limiter struct {
 	ceiling rate.Limit
 	now     func() time.Time
 
-	mu       sync.Mutex
-	bucket   *rate.Limiter
-	calls    int       // since windowAt
-	windowAt time.Time // start of the second that calls counts
-	reached  float64   // calls per second of the last whole window
-	step     rate.Limit
-	cutAt    time.Time
-	raisedAt time.Time
-	paused   time.Time // no call before
+	mu         sync.Mutex
+	bucket     *rate.Limiter
+	calls      float64 // since windowAt
+	complaints float64
+	windowAt   time.Time
+	highest    rate.Limit // rate at which the first cut was made; 0 while there is none
+	paused     time.Time  // no call before
 }
 
-// slowest is the rate that no complaint gets below, per second.
-const slowest = 0.5
+const (
+	window    = time.Second
+	tolerated = 0.2 // share of complaints that isn't about the rate
+	slowest   = 0.5 // calls per second that no cut gets below
+	rise      = 1.25
+	lifted    = 4 // the limit goes when it has reached so many times the rate of the first cut
+)
 
 // New returns a limiter of at most perSecond calls; 0 is as many as the service allows.
 func New(perSecond float64, now func() time.Time) *Limiter {
-	l := &Limiter{ceiling: rate.Inf, now: now}
+	l := &Limiter{ceiling: rate.Inf, now: now, windowAt: now()}
 	if perSecond > 0 {
 		l.ceiling = rate.Limit(perSecond)
 	}
 	l.bucket = rate.NewLimiter(l.ceiling, burst(l.ceiling))
-	l.windowAt = now()
 	return l
 }
 
@@ -53,51 +58,48 @@ func (l *Limiter) Reserve() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	if d := now.Sub(l.windowAt); d >= time.Second {
-		l.reached = float64(l.calls) / d.Seconds()
-		l.calls, l.windowAt = 0, now
-	}
+	l.adapt(now)
 	l.calls++
-	l.recover(now)
 	wait := l.bucket.ReserveN(now, 1).DelayFrom(now)
 	return max(wait, l.paused.Sub(now))
 }
 
-// recover raises the rate, and lifts the limit once it is four times what the service complained about.
-func (l *Limiter) recover(now time.Time) {
-	if l.step == 0 || now.Sub(l.raisedAt) < time.Second {
+// Slow counts a complaint of the service.
+func (l *Limiter) Slow() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.complaints++
+	l.adapt(l.now())
+}
+
+// adapt changes the rate when a window has passed.
+func (l *Limiter) adapt(now time.Time) {
+	d := now.Sub(l.windowAt)
+	if d < window {
 		return
 	}
-	l.raisedAt = now
-	next := l.bucket.Limit() + l.step
-	if next >= l.ceiling || next > 80*l.step {
-		next, l.step = l.ceiling, 0
+	share := l.complaints / max(l.calls, l.complaints, 1)
+	called := rate.Limit(max(l.calls, l.complaints) / d.Seconds())
+	through := called * rate.Limit(1-share)
+	l.calls, l.complaints, l.windowAt = 0, 0, now
+	limit := l.bucket.Limit()
+	switch {
+	case share >= tolerated:
+		from := min(limit, called)
+		l.highest = max(l.highest, from)
+		l.set(now, max(through*0.9, from/2, slowest))
+	case l.highest > 0:
+		next := limit * rate.Limit(math.Pow(rise, min(d.Seconds(), 60)))
+		if next >= l.ceiling || next > lifted*l.highest {
+			next, l.highest = l.ceiling, 0
+		}
+		l.set(now, next)
 	}
-	l.set(now, next)
 }
 
 func (l *Limiter) set(now time.Time, r rate.Limit) {
 	l.bucket.SetLimitAt(now, r)
 	l.bucket.SetBurstAt(now, burst(r))
-}
-
-// Slow tells that the service complained. Complaints within a second of the last cut are about the same burst and
-// count once.
-func (l *Limiter) Slow() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.now()
-	if now.Sub(l.cutAt) < time.Second {
-		return
-	}
-	from := l.bucket.Limit()
-	if from == rate.Inf {
-		d := max(now.Sub(l.windowAt).Seconds(), 0.1)
-		from = rate.Limit(max(l.reached, float64(l.calls)/d))
-	}
-	l.cutAt, l.raisedAt = now, now
-	l.step = max(from/20, 0.1)
-	l.set(now, max(from/2, slowest))
 }
 
 // Pause lets no call through before t.

@@ -20,20 +20,29 @@ import (
 // Binaries are the paths of the programs.
 type Binaries struct{ Migrator, Fakedrive, Soak string }
 
-// Build builds the programs into dir, with further flags for the compiler. Tests of another process's memory don't
-// want the race detector in it, so it has to be asked for.
-func Build(ctx context.Context, dir string, flags ...string) (Binaries, error) {
+// BinEnv is the environment variable with a folder of programs that are built already.
+const BinEnv = "MIGRATOR_BIN"
+
+// Build builds the programs into dir, unless BinEnv says where they are.
+func Build(ctx context.Context, dir string) (Binaries, error) {
+	if have := os.Getenv(BinEnv); have != "" {
+		return in(have), nil
+	}
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return Binaries{}, fmt.Errorf("go list: %w", err)
 	}
-	args := append([]string{"build", "-o", dir + string(filepath.Separator)}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "./migrator/cmd/migrator", "./fakedrive/cmd/fakedrive", "./soak/cmd/soak")...)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator),
+		"./migrator/cmd/migrator", "./fakedrive/cmd/fakedrive", "./soak/cmd/soak")
 	cmd.Dir = strings.TrimSpace(string(root))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Binaries{}, fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return Binaries{filepath.Join(dir, "migrator"), filepath.Join(dir, "fakedrive"), filepath.Join(dir, "soak")}, nil
+	return in(dir), nil
+}
+
+func in(dir string) Binaries {
+	return Binaries{filepath.Join(dir, "migrator"), filepath.Join(dir, "fakedrive"), filepath.Join(dir, "soak")}
 }
 
 // Fake is a running fake.
