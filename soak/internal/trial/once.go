@@ -18,16 +18,20 @@ func (t *trial) runOnce(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: make a tree: %w", ErrSetup, err)
 	}
-	if err := t.startSubject(ctx, map[string]string{"root": root.ID, "prefix": fmt.Sprintf("t%d-w1", t.Index)}); err != nil {
+	r := &running{job: j, root: root, prefix: fmt.Sprintf("t%d-w1", t.Index), done: make(chan struct{})}
+	if err := t.startSubject(ctx, map[string]string{"root": root.ID, "prefix": r.prefix}); err != nil {
 		return err
 	}
+	t.given = append(t.given, r)
 	t.sam.Waves.Add(1)
 	p := t.open(protocol.Free, &protocol.Phase{Name: protocol.Free, Kind: protocol.Free}, job{files: root.Files})
 	defer t.close(p)
 	since := mark{seen: &record.Covariates{}, time: time.Now()}
 	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(t.Protocol.WaveTimeout), errWaveTimeout)
 	defer cancel()
-	err = t.proc.Wave(limited, root.ID, "")
+	r.err = t.proc.Wave(limited, root.ID, "")
+	close(r.done)
+	err = r.err
 	t.count(ctx, since)
 	switch {
 	case ctx.Err() != nil:

@@ -83,7 +83,8 @@ type trial struct {
 	scale   float64
 	work    map[string]job // the last job of each phase, for repeats
 	gen     uint64
-	failed  int // waves in a row
+	given   []*running // every wave so far
+	failed  int        // waves in a row
 	anyFail string
 	floors  []int64 // live heap at the floors
 	// connsBefore is the number of open connections before a floor closed the idle ones.
@@ -244,7 +245,7 @@ func (t *trial) gomaxprocs() int {
 	return runtime.NumCPU()
 }
 
-// ooms is how many processes the kernel killed for the subject's limit or the node's.
+// ooms is how many of the subject's processes the kernel killed for want of memory.
 func (t *trial) ooms() int64 {
 	if t.group == nil {
 		return 0
@@ -253,11 +254,7 @@ func (t *trial) ooms() int64 {
 	if err != nil {
 		return 0
 	}
-	n := c.OOMs
-	if t.NodeSize > 0 {
-		n = max(n, t.Parent.OOMKills())
-	}
-	return n
+	return c.OOMs
 }
 
 // cleanup ends what was started, in the order that lets nothing hang: subject, its cgroup, fakes, files.
@@ -275,6 +272,7 @@ func (t *trial) cleanup() {
 		}
 	}
 	if t.fakes != nil {
+		t.keepSink()
 		t.fakes.Stop()
 	}
 	if t.sam != nil {
@@ -301,7 +299,7 @@ var errGone = errors.New("the subject's process has ended")
 // why turns the end of the subject's process into an outcome.
 func (t *trial) why() *ended {
 	if n := t.ooms(); n > 0 {
-		node := t.NodeSize > 0 && t.groupOOMs() == 0
+		node := t.NodeSize > 0 && t.group.Refused() == 0
 		oom := record.OOM{Time: time.Now(), Limit: t.Limit, Kills: n, Node: node}
 		what := "its limit of " + units.FormatBytes(t.Limit)
 		if node {
@@ -324,12 +322,4 @@ func (t *trial) why() *ended {
 	default:
 		return &ended{outcome: record.Crashed, reason: fmt.Sprintf("exit code %d: %s", exit.Code, firstPanic(t.proc.LogTail(64<<10)))}
 	}
-}
-
-func (t *trial) groupOOMs() int64 {
-	c, err := t.group.Read()
-	if err != nil {
-		return 0
-	}
-	return c.OOMs
 }

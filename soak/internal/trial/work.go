@@ -8,6 +8,7 @@ import (
 
 	"memsoak/fakedrive/fault"
 	"memsoak/soak/internal/protocol"
+	"memsoak/soak/internal/verify"
 )
 
 // job is a piece of work for the subject: a tree that fakedrive serves. The same job with the same generation is the
@@ -90,9 +91,37 @@ func foldersSpec(n int64) string { return fmt.Sprintf("files: 0\nfolders: %d\n",
 type running struct {
 	job  job
 	root fault.Root
-	done chan struct{}
-	err  error // set before done is closed
+	// prefix is where the subject was told to copy to.
+	prefix string
+	done   chan struct{}
+	err    error // set before done is closed
 }
+
+// keepSink records what the sink has beside what it should have, so that soak verify can compare them later. A trial
+// whose sink can't be read is as good as any other for its memory.
+func (t *trial) keepSink() {
+	if len(t.given) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), sinkTimeout)
+	defer cancel()
+	var waves []verify.Wave
+	for _, r := range t.given {
+		w := verify.Wave{Request: r.job.request, Bucket: bucket, Prefix: r.prefix}
+		if !r.ended() {
+			w.Failed = "the trial ended before the wave did"
+		} else if r.err != nil {
+			w.Failed = r.err.Error()
+		}
+		waves = append(waves, w)
+	}
+	if err := verify.Record(ctx, t.Dir, t.fakes.S3Addr.Admin, waves); err != nil {
+		t.rec.warn("soak verify can't check this trial: %v", err)
+	}
+}
+
+// sinkTimeout bounds the reading of the sink's listing at the end of a trial.
+const sinkTimeout = 20 * time.Second
 
 // begin gives the subject the job and returns while it works.
 func (t *trial) begin(ctx context.Context, j job) (*running, error) {
@@ -103,6 +132,8 @@ func (t *trial) begin(ctx context.Context, j job) (*running, error) {
 	n := t.sam.Waves.Add(1)
 	r := &running{job: j, root: root, done: make(chan struct{})}
 	prefix := fmt.Sprintf("t%d-w%d", t.Index, n)
+	r.prefix = prefix
+	t.given = append(t.given, r)
 	go func() {
 		defer close(r.done)
 		ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(t.Protocol.WaveTimeout), errWaveTimeout)
