@@ -18,6 +18,7 @@ var rules = []struct {
 	From string
 	To   []string
 }{
+	{"memsoak/dashboards", nil},
 	{"memsoak/fakedrive", []string{"memsoak/fakedrive"}},
 	{"memsoak/migrator", []string{"memsoak/migrator"}},
 	{"memsoak/profiles", []string{"memsoak/profiles"}},
