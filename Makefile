@@ -125,3 +125,8 @@ observe: ## bring up Pyroscope, Prometheus, Grafana and a soak by docker compose
 	@echo "Pyroscope   http://127.0.0.1:4040   (make soak PYROSCOPE_URL=http://127.0.0.1:4040 feeds it)"
 	@echo "migrator    http://127.0.0.1:8080   fakedrive http://127.0.0.1:9001   S3 sink http://127.0.0.1:9002"
 	@echo "stop        docker compose down     (with --volumes to forget)"
+
+# QUICK=1 checks the benchmark with smaller trees and one round.
+.PHONY: bench-migrator
+bench-migrator: build $(TOOLS)/rclone ## print the migrator's figures beside a bare pipe and rclone (QUICK=1: smaller)
+	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -rclone $(TOOLS)/rclone $(if $(QUICK),-quick)

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+const mib = 1 << 20
+
+func size(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/mib) }
+
+// compare copies a tree by the pipe, rclone and the migrator in turn, and records the ratios of the medians.
+func (b *bench) compare(name, corpus, spec string, workers int, vsPipe, vsRclone float64, rss int64) error {
+	var pipe, rclone, mig []float64
+	peak, rclonePeak := int64(0), int64(0)
+	_, noRclone := exec.LookPath(b.rclone)
+	for range b.rounds {
+		root, err := b.drive.Root(b.ctx, corpus, spec, uint64(b.n)+1)
+		if err != nil {
+			return err
+		}
+		r, err := b.measure(b.barePipe(root.ID, workers))
+		if err != nil {
+			return err
+		}
+		pipe = append(pipe, r.wall.Seconds())
+		if noRclone == nil {
+			cmd, err := b.rcloneCopy(root.ID, workers)
+			if err != nil {
+				return err
+			}
+			if r, err = b.measure(cmd); err != nil {
+				return err
+			}
+			rclone = append(rclone, r.wall.Seconds())
+			rclonePeak = max(rclonePeak, r.rss)
+		}
+		if r, err = b.measure(b.migrator(root.ID, workers)); err != nil {
+			return err
+		}
+		mig = append(mig, r.wall.Seconds())
+		peak = max(peak, r.rss)
+	}
+	ratio := median(pipe) / median(mig)
+	b.add(name+": speed / pipe", fmt.Sprintf(">= %.2f", vsPipe), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio, median(pipe), median(mig)), ratio >= vsPipe)
+	if noRclone != nil {
+		b.skip(name+": speed / rclone", fmt.Sprintf(">= %.2f", vsRclone), "no "+b.rclone)
+	} else {
+		ratio = median(rclone) / median(mig)
+		b.add(name+": speed / rclone", fmt.Sprintf(">= %.2f", vsRclone), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio, median(rclone), median(mig)), ratio >= vsRclone)
+	}
+	b.add(name+": peak RSS", "<= "+size(rss), fmt.Sprintf("%s (rclone %s)", size(peak), size(rclonePeak)), peak <= rss)
+	return nil
+}
+
+func (b *bench) large() error {
+	corpus, spec := "bench-large", ""
+	if b.quick {
+		corpus, spec = "", "seed: 1\nfiles: 8\nsize: 64MiB\n"
+	}
+	return b.compare("8 large files, 8 workers", corpus, spec, 8, 0.9, 1.1, 40*mib)
+}
+
+func (b *bench) small() error {
+	corpus, spec := "bench-small", ""
+	if b.quick {
+		corpus, spec = "", "seed: 1\nfiles: 2000\nfolders: 20\nsize: 4KiB\n"
+	}
+	return b.compare("small files, 16 workers", corpus, spec, 16, 0.75, 1.5, 48*mib)
+}
+
+// cgroup runs 50 workers inside a hard memory limit.
+func (b *bench) cgroup() error {
+	const what, asked, limit = "50 workers on mixed in a 64 MiB cgroup", "finishes", 64 * mib
+	dir, procs, err := makeCgroup(limit)
+	if err != nil {
+		b.skip(what, asked, err.Error())
+		return nil
+	}
+	defer os.Remove(dir)
+	root, err := b.drive.Root(b.ctx, "mixed", "", uint64(b.n)+1)
+	if err != nil {
+		return err
+	}
+	cmd := b.migrator(root.ID, 50)
+	inner := append([]string{"-c", `echo $$ > "$0" && exec "$@"`, procs, cmd.Path}, cmd.Args[1:]...)
+	r, err := b.measure(exec.CommandContext(b.ctx, "/bin/sh", inner...))
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		b.add(what, asked, "failed: "+exit.Error()+": "+strings.TrimSpace(tail(r.out)), false)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.add(what, asked, fmt.Sprintf("finished in %.1f s, peak RSS %s, anonymous %s", r.wall.Seconds(), size(r.rss), size(r.anon)), true)
+	return nil
+}
+
+// makeCgroup makes a memory cgroup below the root of the hierarchy, version 1 or 2.
+func makeCgroup(limit int64) (dir, procs string, err error) {
+	name := fmt.Sprintf("migrator-bench-%d", os.Getpid())
+	for _, v := range []struct{ base, file string }{{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}} {
+		dir = filepath.Join(v.base, name)
+		if err = os.Mkdir(dir, 0o755); err != nil {
+			continue
+		}
+		if err = os.WriteFile(filepath.Join(dir, v.file), []byte(strconv.FormatInt(limit, 10)), 0o644); err == nil {
+			return dir, filepath.Join(dir, "cgroup.procs"), nil
+		}
+		os.Remove(dir)
+	}
+	return "", "", fmt.Errorf("no memory cgroup: %w", err)
+}
+
+// lister runs this program's own child that lists a tree into a queue by the migrator's library.
+func (b *bench) lister(root string) *exec.Cmd {
+	b.n++
+	return exec.CommandContext(b.ctx, b.self, "list", "-drive", b.drive.HTTPS, "-ca", b.ca, "-root", root,
+		"-dir", filepath.Join(b.dir, fmt.Sprintf("list%d", b.n)))
+}
+
+func (b *bench) list() error {
+	small, many, rate := "seed: 1\nfiles: 10000\nfolders: 400\n", int64(1_000_000), int64(300_000)
+	if b.quick {
+		many, rate = 50_000, 30_000
+	}
+	base, err := b.listTree("", small)
+	if err != nil {
+		return err
+	}
+	big, err := b.listTree("", fmt.Sprintf("seed: 1\nfiles: %d\nfolders: %d\n", many, many/25))
+	if err != nil {
+		return err
+	}
+	grew := big.anon - base.anon
+	b.add(fmt.Sprintf("listing %s files: anonymous RSS above that at 10,000", humanize.Comma(many)), "<= 4 MiB",
+		fmt.Sprintf("%s (%s, %s)", size(grew), size(base.anon), size(big.anon)), grew <= 4*mib)
+	return b.listRate(rate)
+}
+
+func (b *bench) listTree(corpus, spec string) (result, error) {
+	root, err := b.drive.Root(b.ctx, corpus, spec, 1)
+	if err != nil {
+		return result{}, err
+	}
+	return b.measure(b.lister(root.ID))
+}
+
+// listRate compares with rclone's listing of the same tree.
+func (b *bench) listRate(files int64) error {
+	what := fmt.Sprintf("listing %s files into the queue: rate / rclone's", humanize.Comma(files))
+	if _, err := exec.LookPath(b.rclone); err != nil {
+		b.skip(what, ">= 1.00", "no "+b.rclone)
+		return nil
+	}
+	root, err := b.drive.Root(b.ctx, "", fmt.Sprintf("seed: 1\nfiles: %d\nfolders: %d\n", files, files/100), 1)
+	if err != nil {
+		return err
+	}
+	var mig, rclone []float64
+	for range b.rounds {
+		r, err := b.measure(b.lister(root.ID))
+		if err != nil {
+			return err
+		}
+		mig = append(mig, r.wall.Seconds())
+		cmd, err := b.rcloneCmd(root.ID, "size", "drive:", "--fast-list", "--checkers", "16", "--drive-list-chunk", "1000")
+		if err != nil {
+			return err
+		}
+		if r, err = b.measure(cmd); err != nil {
+			return err
+		}
+		rclone = append(rclone, r.wall.Seconds())
+	}
+	ratio := median(rclone) / median(mig)
+	b.add(what, ">= 1.00", fmt.Sprintf("%.2f (%.0f files/s, rclone %.0f)", ratio, float64(files)/median(mig), float64(files)/median(rclone)), ratio >= 1)
+	return nil
+}
+
+func (b *bench) tenMillion() error {
+	const what = "listing ten-million: anonymous RSS above that at 10,000"
+	if b.quick {
+		b.skip(what, "<= 4 MiB", "quick")
+		return nil
+	}
+	base, err := b.listTree("", "seed: 1\nfiles: 10000\nfolders: 400\n")
+	if err != nil {
+		return err
+	}
+	big, err := b.listTree("ten-million", "")
+	if err != nil {
+		return err
+	}
+	grew := big.anon - base.anon
+	b.add(what, "<= 4 MiB", fmt.Sprintf("%s (%s, %s)", size(grew), size(base.anon), size(big.anon)), grew <= 4*mib)
+	return nil
+}
+
+// http2 holds downloads over HTTP/2 by a slow sink, and looks at what further workers add.
+func (b *bench) http2() error {
+	if err := b.sink.Call(b.ctx, http.MethodPut, "faults", "bandwidth: {stream: 100KiB}\n", nil); err != nil {
+		return err
+	}
+	defer b.sink.Call(context.WithoutCancel(b.ctx), http.MethodDelete, "faults", nil, nil)
+	const few, many = 8, 40
+	low, err := b.held(few)
+	if err != nil {
+		return err
+	}
+	high, err := b.held(many)
+	if err != nil {
+		return err
+	}
+	per := (high - low) / (many - few)
+	b.add("HTTP/2 over TLS, slow sink: anonymous RSS per worker", "<= 256 KiB", fmt.Sprintf("%.0f KiB", float64(per)/1024), per <= 256<<10)
+	return nil
+}
+
+// held is the anonymous memory of a migrator whose workers all wait for a slow sink.
+func (b *bench) held(workers int) (int64, error) {
+	root, err := b.drive.Root(b.ctx, "", fmt.Sprintf("seed: 1\nfiles: %d\nsize: 64MiB\n", workers), uint64(b.n)+1)
+	if err != nil {
+		return 0, err
+	}
+	cmd := b.migrator(root.ID, workers, "--http2")
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		c, err := b.sink.Counters(b.ctx)
+		if err != nil {
+			return 0, err
+		}
+		if c.InFlight == int64(workers) {
+			break
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("%d of %d uploads began", c.InFlight, workers)
+		}
+	}
+	most := int64(0)
+	for range 40 { // windows fill within seconds
+		time.Sleep(100 * time.Millisecond)
+		most = max(most, anon(cmd.Process.Pid))
+	}
+	return most, nil
+}
