@@ -14,6 +14,7 @@ type quantity struct {
 	variance []float64 // of the measurement, by snapshot
 	grain    float64   // the least step it can make by itself: an object, a goroutine
 	objects  []float64 // by snapshot, of sites
+	least    float64   // what it has to vary by to be worth a fit
 }
 
 // term is one thing that a quantity grows with.
@@ -64,6 +65,7 @@ func (s *Series) siteQuantity(ids ...int) *quantity {
 		bytes, objects = bytes+a.Bytes, objects+a.Objects
 	}
 	q.grain = math.Max(1, s.rate)
+	q.least = math.Min(minLeakSamples*q.grain, minHeldBytes)
 	if objects > 0 {
 		q.grain = math.Max(q.grain, bytes/objects)
 	}
@@ -145,7 +147,7 @@ func (s *Series) phaseKind(name string) string {
 // that stay are sampled in every later floor too, so levels are a random walk and only the steps are independent.
 func (s *Series) retained(q *quantity, us []unit) []term {
 	idx := s.rest(q)
-	if len(idx) < minFloors {
+	if len(idx) < minFloors || !q.ranges(idx) {
 		return nil
 	}
 	if all := s.steered(q, idx[0]); q.rises(all) {
@@ -249,6 +251,12 @@ func shares(fit *trend.Fit, cands []trend.Candidate, n int) []float64 {
 	return out
 }
 
+// ranges reports whether the quantity varies enough over the snapshots to be worth a fit.
+func (q *quantity) ranges(idx []int) bool {
+	lo, hi := q.bounds(idx)
+	return hi-lo > q.least
+}
+
 func (q *quantity) bounds(idx []int) (lo, hi float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	for _, i := range idx {
@@ -314,7 +322,7 @@ func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
 		v = append(v, q.variance[i]+spread*spread/12+m*m+q.grain*q.grain/4)
 		lowest, highest = math.Min(lowest, r), math.Max(highest, r)
 	}
-	if len(idx) < 4 || highest <= 0 {
+	if len(idx) < 4 || highest <= q.least {
 		return nil
 	}
 	cands := make([]trend.Candidate, len(us))
@@ -410,7 +418,7 @@ func (s *Series) filled(q *quantity, distinct unit) (term, bool) {
 			break
 		}
 	}
-	if len(idx) < minFloors {
+	if len(idx) < minFloors || !q.ranges(idx) {
 		return term{}, false
 	}
 	var best *trend.Fit

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"strings"
 
 	"memsoak/profiles/record"
 )
@@ -16,7 +17,6 @@ const (
 	partRuntime   = "runtime"
 	partOffHeap   = "off-heap"
 	partFile      = "file"
-	partKernel    = "kernel"
 	partRemainder = "remainder"
 )
 
@@ -31,7 +31,20 @@ func (s *Series) waterfall() []record.Part {
 	if best == nil {
 		return []record.Part{}
 	}
-	return splitMemory(best)
+	parts := splitMemory(best)
+	if top := s.topSites(best, 3); len(top) > 0 {
+		var names []string
+		for _, t := range top {
+			names = append(names, fmt.Sprintf("%s %s:%d", bytesText(float64(t.Bytes)), short(t.Site.Function), t.Site.Line))
+		}
+		parts[0].Detail += "; the largest sites: " + strings.Join(names, ", ")
+	}
+	if c := best.Cgroup; c != nil && c.Usage > 0 {
+		last := &parts[len(parts)-1]
+		last.Detail += fmt.Sprintf("; the cgroup charges %s: %s anonymous, %s file pages (%s of them shared memory), %s kernel",
+			bytesText(float64(c.Usage)), bytesText(float64(c.Anon)), bytesText(float64(c.File)), bytesText(float64(c.Shmem)), bytesText(float64(c.Kernel)))
+	}
+	return parts
 }
 
 // splitMemory adds up a snapshot's memory. The kernel's view decides the sum: the arenas' resident pages are shared

@@ -3,8 +3,6 @@ package trend
 import (
 	"fmt"
 	"math"
-
-	"gonum.org/v1/gonum/mat"
 )
 
 // Fit is a weighted least-squares fit with coefficients >= 0.
@@ -101,48 +99,86 @@ func wls(columns [][]float64, y, variance []float64, terms []int) (*Fit, error) 
 	return f, nil
 }
 
-// solve fills in f.Coef and returns the diagonal of the inverse normal matrix. Columns are scaled to length one first.
+// solve fills in f.Coef and returns the diagonal of the inverse normal matrix, by Cholesky's decomposition. Columns are
+// scaled to length one first, so that a small pivot means two columns that are nearly the same.
 func solve(f *Fit, columns [][]float64, y, w []float64, terms []int) ([]float64, error) {
-	n, k := len(y), len(terms)
+	k := len(terms)
 	scale := make([]float64, k)
-	a := mat.NewDense(n, k, nil)
-	b := mat.NewVecDense(n, nil)
 	for j, t := range terms {
-		for i := range n {
-			scale[j] += columns[t][i] * columns[t][i] * w[i] * w[i]
-		}
-		scale[j] = math.Sqrt(scale[j])
+		scale[j] = math.Sqrt(dot(columns[t], columns[t], w))
 		if scale[j] == 0 {
 			return nil, fmt.Errorf("column %d is zero", t)
 		}
-		for i := range n {
-			a.Set(i, j, columns[t][i]*w[i]/scale[j])
+	}
+	l := make([][]float64, k) // the lower triangle
+	for i := range k {
+		l[i] = make([]float64, k)
+		for j := 0; j <= i; j++ {
+			s := dot(columns[terms[i]], columns[terms[j]], w) / (scale[i] * scale[j])
+			for m := range j {
+				s -= l[i][m] * l[j][m]
+			}
+			if i != j {
+				l[i][j] = s / l[j][j]
+				continue
+			}
+			if s < minPivot {
+				return nil, errCollinear
+			}
+			l[i][i] = math.Sqrt(s)
 		}
 	}
-	for i := range n {
-		b.SetVec(i, y[i]*w[i])
+	z := make([]float64, k) // l z = right-hand side
+	for i := range k {
+		s := dot(columns[terms[i]], y, w) / scale[i]
+		for m := range i {
+			s -= l[i][m] * z[m]
+		}
+		z[i] = s / l[i][i]
 	}
-	var normal mat.SymDense
-	normal.SymOuterK(1, a.T())
-	var ch mat.Cholesky
-	if !ch.Factorize(&normal) || ch.Cond() > maxCondition {
-		return nil, errCollinear
+	for i := k - 1; i >= 0; i-- { // transposed l, coef = z
+		s := z[i]
+		for m := i + 1; m < k; m++ {
+			s -= l[m][i] * f.Coef[m]
+		}
+		f.Coef[i] = s / l[i][i]
 	}
-	var rhs, x mat.VecDense
-	rhs.MulVec(a.T(), b)
-	if err := ch.SolveVecTo(&x, &rhs); err != nil {
-		return nil, errCollinear
-	}
-	var inv mat.SymDense
-	if err := ch.InverseTo(&inv); err != nil {
-		return nil, errCollinear
-	}
-	cov := make([]float64, k)
+	cov := inverseDiagonal(l)
 	for j := range k {
-		f.Coef[j] = x.AtVec(j) / scale[j]
-		cov[j] = inv.At(j, j) / (scale[j] * scale[j])
+		f.Coef[j] /= scale[j]
+		cov[j] /= scale[j] * scale[j]
 	}
 	return cov, nil
+}
+
+// inverseDiagonal is the diagonal of the inverse of l times its transpose.
+func inverseDiagonal(l [][]float64) []float64 {
+	k := len(l)
+	out := make([]float64, k)
+	col := make([]float64, k)
+	for c := range k { // column c of the inverse of l
+		for i := c; i < k; i++ {
+			s := 0.0
+			if i == c {
+				s = 1
+			}
+			for m := c; m < i; m++ {
+				s -= l[i][m] * col[m]
+			}
+			col[i] = s / l[i][i]
+			out[c] += col[i] * col[i]
+		}
+	}
+	return out
+}
+
+// dot is the weighted inner product.
+func dot(a, b, w []float64) float64 {
+	s := 0.0
+	for i, x := range a {
+		s += x * b[i] * w[i] * w[i]
+	}
+	return s
 }
 
 func chi2(f *Fit, columns [][]float64, y, w []float64) float64 {

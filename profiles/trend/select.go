@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// maxCondition is the condition number (of unit columns) from which two columns count as the same.
-const maxCondition = 1e6
+// minPivot is the squared sine of the angle between a column and those before it below which it counts as their sum.
+const minPivot = 1e-8
 
 var errCollinear = errors.New("columns are collinear")
 
