@@ -130,3 +130,7 @@ observe: ## bring up Pyroscope, Prometheus, Grafana and a soak by docker compose
 .PHONY: bench-migrator
 bench-migrator: build $(TOOLS)/rclone ## print the migrator's figures beside a bare pipe and rclone (QUICK=1: smaller)
 	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -rclone $(TOOLS)/rclone $(if $(QUICK),-quick)
+
+.PHONY: bench-profiles
+bench-profiles: ## print what diagnosing a recorded run of 45 cells costs (asked for: 10 s, 300 MiB)
+	$(GO) test -run '^$$' -bench DiagnoseRun45 -benchtime 1x ./profiles
