@@ -134,3 +134,16 @@ bench-migrator: build $(TOOLS)/rclone ## print the migrator's figures beside a b
 .PHONY: bench-profiles
 bench-profiles: ## print what diagnosing a recorded run of 45 cells costs (asked for: 10 s, 300 MiB)
 	$(GO) test -run '^$$' -bench DiagnoseRun45 -benchtime 1x ./profiles
+
+# SEEDS is the number of trials per specimen, UPDATE=1 writes profiles/baselines/accuracy.json, ONLY='leak-* ok-*' selects.
+SEEDS ?= 5
+ONLY  ?=
+
+.PHONY: accuracy accuracy-quick specimens
+specimens: build ## build the subjects with one known fault each, and the bench that runs them
+	$(GO) build -o bin/specimens ./soak/specimens
+	$(GO) build -o bin/accuracy ./soak/internal/accuracy/cmd
+accuracy: specimens ## how often verdicts are right, on subjects whose faults are known (SEEDS=5, ONLY='leak-*', UPDATE=1)
+	bin/accuracy --seeds $(SEEDS) $(foreach p,$(ONLY),'$(p)') $(if $(UPDATE),--update)
+accuracy-quick: specimens ## a stratified part of that in ten minutes, for CI
+	bin/accuracy --quick

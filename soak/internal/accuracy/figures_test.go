@@ -1,0 +1,122 @@
+package accuracy
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/accuracy/truth"
+)
+
+func figure(t *testing.T, r *Report, name string) Figure {
+	t.Helper()
+	for _, f := range r.Figures {
+		if f.Name == name {
+			return f
+		}
+	}
+	require.Fail(t, "no figure", name)
+	return Figure{}
+}
+
+func TestFigureWithoutObservationsIsMissed(t *testing.T) {
+	r := Summarize(nil)
+	for _, f := range r.Figures {
+		assert.Equal(t, f.Info, f.Met(), f.Name)
+		assert.False(t, math.IsNaN(f.Value), "%s: NaN is no JSON", f.Name)
+	}
+}
+
+func TestSummarizeCountsHeldOutApart(t *testing.T) {
+	yes, no := true, false
+	scores := []Score{
+		{Specimen: "a", Kind: Fault, Right: true, Function: true, Line: &yes, Want: "leak", Got: "leak", Seconds: 4, Outcome: record.OK},
+		{Specimen: "a", Kind: Fault, Function: true, Line: &no, Want: "leak", Got: "leak", Why: "headline healthy", Seconds: 8, Outcome: record.OK},
+		{Specimen: "h", Kind: Fault, HeldOut: true, Want: "cache", Got: "leak", Outcome: record.OK},
+		{Specimen: "ok", Kind: Look, LeakAlarm: true, Want: "healthy", Got: "leak", Seconds: 6, Outcome: record.OK},
+	}
+	r := Summarize(scores)
+	assert.InDelta(t, 100.0/3, figure(t, r, "class and culprit right").Value, 1e-9)
+	assert.Zero(t, figure(t, r, "held out: class and culprit right").Value)
+	assert.Equal(t, 50.0, figure(t, r, "culprit line right").Value)
+	alarms := figure(t, r, "leak alarms on healthy trials")
+	assert.Equal(t, 1.0, alarms.Value)
+	assert.False(t, alarms.Met())
+	assert.Equal(t, 6.0, figure(t, r, "time per trial, median").Value)
+	assert.Equal(t, 2, r.Confusion["leak"]["leak"])
+	require.Len(t, r.Wrong, 3)
+	assert.Equal(t, Wrong{Specimen: "a", Wrong: 1, Of: 2, Why: "headline healthy"}, r.Wrong[0])
+
+	var b strings.Builder
+	r.Print(&b)
+	assert.Contains(t, b.String(), "cache")
+	assert.Regexp(t, `leak alarms on healthy trials\s+1 trials\s+<= 0 trials\s+1\s+missed`, b.String())
+}
+
+// TestAllowed compares with tails of the binomial that were computed by hand.
+func TestAllowed(t *testing.T) {
+	assert.Equal(t, 0, Allowed(1, 0.0005, 0.001))
+	assert.Equal(t, 1, Allowed(1, 0.01, 0.001))
+	assert.Equal(t, 2, Allowed(10, 0.01, 0.001), "P(>1) = 0.0043, P(>2) = 0.00011")
+	assert.Equal(t, 4, Allowed(50, 0.01, 0.001), "P(>3) = 0.0016, P(>4) = 0.00015")
+}
+
+func truths(t *testing.T) []*truth.Truth {
+	t.Helper()
+	all, err := truth.Load("../../specimens")
+	require.NoError(t, err)
+	return all
+}
+
+func TestPlanIsTheSameEachTimeAndVariesWorkers(t *testing.T) {
+	all := truths(t)
+	a, b := Plan(all, 5), Plan(all, 5)
+	assert.Equal(t, a, b)
+	assert.Len(t, a, 5*len(all))
+	workers := map[string]map[int]bool{}
+	for _, tr := range a {
+		if workers[tr.Truth.Name] == nil {
+			workers[tr.Truth.Name] = map[int]bool{}
+		}
+		workers[tr.Truth.Name][tr.Workers] = true
+		assert.NotContains(t, []int{4, 8, 16}, tr.Workers, "seen in tuning")
+	}
+	for name, w := range workers {
+		assert.Len(t, w, 5, name)
+	}
+}
+
+func TestQuickHasEveryClassAndItsLookAlikes(t *testing.T) {
+	all := truths(t)
+	classes, quick := map[record.Class]bool{}, map[record.Class]bool{}
+	for _, tr := range all {
+		if !tr.HeldOut {
+			classes[tr.Class] = true
+		}
+	}
+	healthy := 0
+	for _, tr := range Quick(all) {
+		quick[tr.Class] = true
+		assert.False(t, tr.HeldOut)
+		if tr.Healthy() {
+			healthy++
+		}
+	}
+	assert.Equal(t, classes, quick)
+	assert.GreaterOrEqual(t, healthy, 10)
+}
+
+func TestSelect(t *testing.T) {
+	all := truths(t)
+	got, err := Select(all, []string{"leak-map", "ok-map"})
+	require.NoError(t, err)
+	assert.Len(t, got, 2)
+	_, err = Select(all, []string{"leak-*", "nothing-like-it"})
+	assert.ErrorContains(t, err, `no specimen matches "nothing-like-it"`)
+	_, err = Select(all, []string{"["})
+	assert.ErrorContains(t, err, `pattern "["`)
+}
