@@ -106,10 +106,19 @@ func LoadSubject(nameOrFile string) (*subject.Spec, error) {
 
 // NewPlanFor is NewPlan for a subject that is no file.
 func NewPlanFor(s *subject.Spec, c Config, shard Shard) (*Plan, error) {
+	return newPlan(s, nil, c, shard)
+}
+
+// newPlan makes a plan; a nil protocol is loaded as the configuration says.
+func newPlan(s *subject.Spec, proto *protocol.Protocol, c Config, shard Shard) (*Plan, error) {
 	if err := s.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	p := &Plan{Config: c, Subject: s, Shard: shard}
+	s, err := buildable(s, c)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	p := &Plan{Config: c, Subject: s, Shard: shard, Protocol: proto}
 	if err := p.loadProtocol(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -136,6 +145,9 @@ func NewPlanFor(s *subject.Spec, c Config, shard Shard) (*Plan, error) {
 
 // loadProtocol loads the protocol and applies what the configuration overrides.
 func (p *Plan) loadProtocol() error {
+	if p.Protocol != nil {
+		return p.Protocol.Check()
+	}
 	name := p.Config.Protocol
 	if p.Subject.Wave.Exit && name != "passive" {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("subject %s is a one-shot command: protocol passive is used instead of %s", p.Subject.Name, name))
@@ -204,9 +216,6 @@ func (p *Plan) settings(c Cell) (map[string]string, error) {
 			}
 			out[k] = m[k]
 		}
-	}
-	if out["subject_ref"] != "" && len(p.Subject.Build) == 0 {
-		return nil, fmt.Errorf("%w: subject %s can't be built from a revision: its file has no `build`", ErrConfig, p.Subject.Name)
 	}
 	for _, k := range uses {
 		if _, ok := out[k]; !ok {

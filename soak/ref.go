@@ -2,11 +2,13 @@ package soak
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"memsoak/soak/internal/leftover"
@@ -32,12 +34,19 @@ func (r *Runner) subject(ctx context.Context, lease *leftover.Lease, ref string)
 	return s, nil
 }
 
+// ErrBuild is returned, wrapped with the compiler's words, for a revision at which the subject doesn't build.
+var ErrBuild = errors.New("the subject doesn't build")
+
 // buildRef builds the subject at a revision of the repository in the working directory: in a worktree of its own, which
 // is removed again, so that the user's files stay as they are. The binary stays in dir.
 func buildRef(ctx context.Context, s *subject.Spec, ref, dir string, env []string) (_ *subject.Spec, err error) {
 	commit, err := output(ctx, ".", env, "git", "rev-parse", "--verify", "--end-of-options", ref+"^{commit}")
 	if err != nil {
 		return nil, fmt.Errorf("%w: no such revision: %w", ErrConfig, err)
+	}
+	below, err := output(ctx, ".", env, "git", "rev-parse", "--show-prefix")
+	if err != nil {
+		return nil, err
 	}
 	tree := filepath.Join(dir, "tree")
 	if _, err := output(ctx, ".", env, "git", "worktree", "add", "--detach", tree, commit); err != nil {
@@ -47,13 +56,62 @@ func buildRef(ctx context.Context, s *subject.Spec, ref, dir string, env []strin
 		_, rerr := output(context.WithoutCancel(ctx), ".", env, "git", "worktree", "remove", "--force", tree)
 		err = errors.Join(err, rerr)
 	}()
-	if _, err := output(ctx, tree, env, s.Build[0], s.Build[1:]...); err != nil {
-		return nil, err
+	at := filepath.Join(tree, filepath.FromSlash(below))
+	if _, err := os.Stat(at); err != nil {
+		return nil, fmt.Errorf("%w: the revision has no folder %s", ErrBuild, below)
+	}
+	if _, err := output(ctx, at, env, s.Build[0], s.Build[1:]...); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrBuild, err)
 	}
 	built := *s
-	built.Command = append([]string(nil), s.Command...)
+	built.Command = slices.Clone(s.Command)
 	built.Command[0] = filepath.Join(dir, filepath.Base(s.Command[0]))
-	return &built, os.Rename(filepath.Join(tree, s.Command[0]), built.Command[0])
+	if err := os.Rename(filepath.Join(at, builtAt(s)), built.Command[0]); err != nil {
+		return nil, fmt.Errorf("%w: `build` left no %s: %w", ErrBuild, builtAt(s), err)
+	}
+	return &built, nil
+}
+
+// buildable returns the subject with a command that builds it, where the configuration asks for revisions and the
+// subject's file names none: the main package and the tags that its binary says it was built from.
+func buildable(s *subject.Spec, c Config) (*subject.Spec, error) {
+	const name = "subject_ref"
+	_, set := c.Set[name]
+	wanted := c.SubjectRef != "" || set || slices.ContainsFunc(c.Axes, func(a Axis) bool { return a.Name == name }) ||
+		slices.ContainsFunc(c.Cells, func(c Cell) bool { return c[name] != "" })
+	if !wanted || len(s.Build) > 0 {
+		return s, nil
+	}
+	info, err := buildinfo.ReadFile(s.Command[0])
+	if err != nil {
+		return nil, fmt.Errorf("subject %s can't be built from a revision: its file has no `build`, and its binary doesn't say what it was built from: %w", s.Name, err)
+	}
+	out := *s
+	out.Build = []string{"go", "build"}
+	for _, kv := range info.Settings {
+		if kv.Key == "-tags" && kv.Value != "" {
+			out.Build = append(out.Build, "-tags="+kv.Value)
+		}
+	}
+	out.Build = append(out.Build, "-o", builtAt(s), info.Path)
+	return &out, nil
+}
+
+// builtAt is where a build in a checkout leaves the subject's binary, below the working directory's place in it.
+func builtAt(s *subject.Spec) string {
+	path := filepath.Clean(s.Command[0])
+	if filepath.IsLocal(path) {
+		return path
+	}
+	if here, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(rel) {
+			return rel
+		}
+	}
+	return filepath.Base(path)
 }
 
 // output runs a command in dir and returns what it prints; of its errors the last lines.

@@ -31,6 +31,8 @@ type Runner struct {
 	Every time.Duration
 	// Judge makes the verdict of a trial's directory, nil for none. Its errors become warnings.
 	Judge func(trialDir string) (*record.Verdict, error)
+	// Halt is asked after each trial whether the run shall end here: its error ends it, as interrupted. Nil never does.
+	Halt func(TrialEnded) error
 	// Events is told of progress, one event at a time; nil for nobody.
 	Events func(Event)
 
@@ -110,6 +112,11 @@ func (r *Runner) trials(ctx context.Context, lease *leftover.Lease, done map[str
 			return ctx.Err()
 		case err == nil:
 			ready++
+			if r.Halt != nil {
+				if err := r.Halt(ended); err != nil {
+					return err
+				}
+			}
 		case ended.Outcome != "": // the subject never got ready: others may
 			notReady = err
 		default:

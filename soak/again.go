@@ -1,0 +1,49 @@
+package soak
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/protocol"
+	"memsoak/soak/internal/subject"
+	"memsoak/soak/internal/units"
+)
+
+// PlanAgain is the plan of a recorded run, from what its run.json keeps: the subject, the protocol and the settings as
+// they were, whatever the files they came from say today. change edits the configuration before it is checked; nil
+// leaves it. The errors wrap ErrConfig.
+func PlanAgain(run *record.Run, change func(*Config)) (*Plan, error) {
+	b, err := json.Marshal(run.Config)
+	if err != nil {
+		return nil, fmt.Errorf("%w: run %s: %w", ErrConfig, run.ID, err)
+	}
+	// The names are those of configMap.
+	var kept struct {
+		Subject  *subject.Spec      `json:"subject"`
+		Protocol *protocol.Protocol `json:"protocol"`
+		Ref      string             `json:"subject_ref"`
+		Axes     Axes               `json:"axes"`
+		Center   Cell               `json:"center"`
+		Cells    []Cell             `json:"cells"`
+		Only     string             `json:"only"`
+		Set      Cell               `json:"set"`
+		Node     int64              `json:"node"`
+		Duration Duration           `json:"duration"`
+	}
+	if err := json.Unmarshal(b, &kept); err != nil {
+		return nil, fmt.Errorf("%w: run %s: its configuration can't be read: %w", ErrConfig, run.ID, err)
+	}
+	if kept.Subject == nil || kept.Protocol == nil {
+		return nil, fmt.Errorf("%w: run %s of protocol %q can't be made again: it keeps no subject file", ErrConfig, run.ID, run.Protocol)
+	}
+	c := Config{
+		Subject: run.Subject, SubjectRef: kept.Ref, Corpus: run.Corpus, Axes: kept.Axes, Design: Design(run.Design), Center: kept.Center,
+		Cells: kept.Cells, Only: kept.Only, Set: kept.Set, Limit: units.Bytes(run.Limit), Node: units.Bytes(kept.Node),
+		Repeats: run.Repeats, Seed: run.Seed, Protocol: run.Protocol, Duration: kept.Duration,
+	}
+	if change != nil {
+		change(&c)
+	}
+	return newPlan(kept.Subject, kept.Protocol, c, Shard{})
+}
