@@ -109,18 +109,38 @@ func connections(n *Snapshot) (float64, bool) {
 	return float64(c.ConnsOpen), true
 }
 
+// sockets is how many TCP connections the process itself has, whatever the other side thinks of them.
+func sockets(n *Snapshot) (float64, bool) {
+	if n.Process == nil || n.Process.Sockets == nil {
+		return 0, false
+	}
+	sum := 0
+	for state, c := range n.Process.Sockets {
+		if state != "listen" {
+			sum += c
+		}
+	}
+	return float64(sum), true
+}
+
 // judgeConnections looks for connections that stay open: with a body never closed, or idle in a pool of their own.
 func (s *Series) judgeConnections(u *units) []*judged {
 	q := s.read(2, connections)
+	rest := s.read(2, sockets)
+	if !rest.reaches(1) {
+		rest = q
+	}
 	var out []*judged
-	for _, t := range s.retained(q, u.retained) {
+	for _, t := range s.retained(rest, u.retained) {
 		if t.running || t.t() < minT || t.amount < minConns || t.slope < minConnsPerFile || t.name == "byte" || t.name == "second" {
 			continue
 		}
-		a, b := q.values[t.from[0]], q.values[t.from[1]]
+		a, b := rest.values[t.from[0]], rest.values[t.from[1]]
 		j := s.connectionFinding(t)
 		j.Evidence = append(j.Evidence, fmt.Sprintf("%.0f connections open at the first floor, %.0f at the last, with no work under way: %.3g per %s", a, b, t.slope, t.name))
-		if s.Snaps[t.from[1]].cov().ConnsOpen >= int64(b/2) {
+		if p := s.Snaps[t.from[1]].Process; p != nil && float64(p.Sockets["close-wait"]) > b/2 {
+			j.Evidence = append(j.Evidence, "most wait to be closed: the other side has gone, the process has not closed its end")
+		} else {
 			j.Evidence = append(j.Evidence, "closing idle connections does not cure it: they count as in use")
 		}
 		out = append(out, j)
@@ -223,11 +243,11 @@ func (s *Series) bytesPerConnection() float64 {
 const defaultConnection = 11 << 10
 
 // connectionCulprit finds the user's code behind connections that stay: the site that holds most of what goes through
-// net/http and grows at the floors; or, when closing idle connections hides it there, in the states between.
+// the network packages and grows at the floors; or, when closing idle connections hides it there, in the states between.
 func (s *Series) connectionCulprit(t term) Site {
 	score := map[int]float64{}
 	for id, site := range s.Sites {
-		if site.Owner != OwnerUser || !throughHTTP(site.Stack) {
+		if site.Owner != OwnerUser || !throughNetwork(site.Stack) {
 			continue
 		}
 		score[id] = s.Snaps[t.from[1]].Sites[id].Bytes - s.Snaps[t.from[0]].Sites[id].Bytes
@@ -265,8 +285,11 @@ func largest(score map[int]float64) (int, bool) {
 	return best, ok
 }
 
-func throughHTTP(stack []Frame) bool {
-	return slices.ContainsFunc(stack, func(f Frame) bool { return strings.HasPrefix(f.Function, "net/http.") })
+func throughNetwork(stack []Frame) bool {
+	return slices.ContainsFunc(stack, func(f Frame) bool {
+		pkg := packagePath(f.Function)
+		return pkg == "net/http" || pkg == "net" || pkg == "crypto/tls"
+	})
 }
 
 // makesTransport reports whether the stack makes a transport: cloned, or allocated in the user's own code.
