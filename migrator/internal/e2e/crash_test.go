@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -56,15 +55,15 @@ rules:
   - {ops: [head, list, list-uploads], probability: 0.05, error: {status: 500, reason: InternalError}}
 `
 
-// kills is the number of random points of the crash test: 20, or what MIGRATOR_KILLS says (make test-long: 200).
-func kills(t *testing.T) int {
-	v := os.Getenv("MIGRATOR_KILLS")
-	if v == "" {
-		return 20
+// kills is the number of random points of the crash test: 20, and 200 in the long form (make test-long).
+func kills() int {
+	switch {
+	case os.Getenv("MEMSOAK_LONG") != "":
+		return 200
+	case testing.Short():
+		return 3
 	}
-	n, err := strconv.Atoi(v)
-	require.NoError(t, err)
-	return n
+	return 20
 }
 
 // TestKilledAnywhere kills runs at random points of their progress, half of them with faults on both sides, lets the
@@ -74,7 +73,7 @@ func TestKilledAnywhere(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for i := range kills(t) {
+	for i := range kills() {
 		prefix := fmt.Sprintf("kill-%d", i)
 		tr := w.tree(crashTree, 1)
 		files := int64(len(tr.expected(prefix)))
