@@ -95,6 +95,13 @@ func TestServesTheSubjectContract(t *testing.T) {
 		resp.Body.Close()
 		assert.Equal(t, http.StatusOK, resp.StatusCode, path)
 	}
+	resp, err := http.Get(subject.URL + "/metrics")
+	require.NoError(t, err)
+	text, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "go_cpu_classes_gc_total_cpu_seconds_total", "without it nobody sees a collector that thrashes")
+
 	wave := func(body string) (int, string) {
 		resp, err := http.Post(subject.URL+"/v1/waves", "application/json", strings.NewReader(body))
 		require.NoError(t, err)
