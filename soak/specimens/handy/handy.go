@@ -13,15 +13,19 @@ func Padded(b []byte, n int) []byte {
 	return p
 }
 
-// Every calls f each time the period has passed, until ctx ends. It does not block.
+// Every calls f once for each period that has passed, until ctx ends, and catches up with periods that a busy machine
+// missed. It does not block.
 func Every(ctx context.Context, period time.Duration, f func()) {
 	go func() {
 		t := time.NewTicker(period)
 		defer t.Stop()
+		begun, calls := time.Now(), 0
 		for {
 			select {
 			case <-t.C:
-				f()
+				for ; calls < int(time.Since(begun)/period); calls++ {
+					f()
+				}
 			case <-ctx.Done():
 				return
 			}
