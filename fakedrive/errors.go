@@ -150,11 +150,12 @@ func reasonStatuses() map[string]int {
 
 // plannedError writes an error of a fault plan the way Drive would.
 func plannedError(p *fault.ErrorReply) (contentType string, body []byte) {
-	e := errReason(p.Reason)
-	e.status = p.Status
-	if e.reason == "" {
-		e.reason = defaultReason(p.Status)
+	why := p.Reason
+	if why == "" {
+		why = defaultReason(p.Status)
 	}
+	e := errReason(why)
+	e.status = p.Status
 	if p.Message != "" {
 		e.message = p.Message
 	}

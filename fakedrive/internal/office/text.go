@@ -71,7 +71,14 @@ func textPart(name string) bool {
 	case name == "content.xml", name == "word/document.xml", name == "xl/sharedStrings.xml":
 		return true
 	}
-	ok, _ := path.Match("ppt/slides/slide*.xml", name) // the pattern is well formed
+	slide, _ := path.Match("ppt/slides/slide*.xml", name) // the patterns are well formed
+	return slide || isSheet(name)
+}
+
+// isSheet says whether a part is a worksheet: its cells have text of their own only inside of t; other values are
+// numbers, or stand in the shared strings.
+func isSheet(name string) bool {
+	ok, _ := path.Match("xl/worksheets/*.xml", name)
 	return ok
 }
 
@@ -82,6 +89,7 @@ func xmlText(out *bytes.Buffer, f *zip.File) error {
 		return err
 	}
 	defer r.Close()
+	sheet, inText := isSheet(f.Name), false
 	d := xml.NewDecoder(io.LimitReader(r, maxText))
 	d.Strict = false
 	for {
@@ -96,19 +104,26 @@ func xmlText(out *bytes.Buffer, f *zip.File) error {
 		}
 		switch t := t.(type) {
 		case xml.CharData:
+			if sheet && !inText {
+				continue
+			}
 			if len(bytes.TrimSpace(t)) > 0 || !bytes.ContainsAny(t, "\r\n") {
 				out.Write(t)
 			}
 		case xml.StartElement:
+			inText = t.Name.Local == "t"
 			if t.Name.Local == "s" && t.Name.Space == "text" {
 				out.WriteByte(' ')
 			} else if t.Name.Local == "tab" {
 				out.WriteByte('\t')
 			}
 		case xml.EndElement:
+			inText = false
 			switch t.Name.Local {
-			case "p", "h", "table-row", "si":
+			case "p", "h", "table-row", "si", "row":
 				out.WriteByte('\n')
+			case "c":
+				out.WriteByte('\t')
 			case "table-cell":
 				out.Truncate(len(bytes.TrimRight(out.Bytes(), "\n")))
 				out.WriteByte('\t')
