@@ -35,7 +35,7 @@ const (
 func killMarked(run string) int {
 	seen := map[int]bool{}
 	for range killTries {
-		pids := marked(run)
+		pids := Marked(run)
 		if len(pids) == 0 {
 			break
 		}
@@ -48,8 +48,8 @@ func killMarked(run string) int {
 	return len(seen)
 }
 
-// marked lists the processes, this one aside, that carry the run's mark. Zombies have no environment any more.
-func marked(run string) []int {
+// Marked lists the processes, this one aside, that carry the run's mark. Zombies have no environment any more.
+func Marked(run string) []int {
 	mark := []byte(Variable + "=" + run)
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {

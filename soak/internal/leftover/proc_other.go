@@ -14,3 +14,6 @@ func startTime(pid int) uint64 {
 
 // killMarked does nothing: other systems don't show a process's environment. Process groups are all there is.
 func killMarked(string) int { return 0 }
+
+// Marked lists nothing, for the same reason.
+func Marked(string) []int { return nil }

@@ -71,7 +71,8 @@ type Phase struct {
 	// Snapshots is the number of snapshots spread over an idle phase, at least 1.
 	Snapshots int `yaml:"snapshots"`
 
-	// Files is the work of a wave: groups of equal files, in one folder.
+	// Files is the work of a wave: groups of equal files, in one folder. With a hold in mid-body they are files smaller
+	// than Offset, which pass: work done in a wave that has not ended.
 	Files []Group `yaml:"files"`
 	// FolderCount is the number of empty folders of a folders phase.
 	FolderCount int64 `yaml:"folders"`
@@ -265,7 +266,15 @@ func (ph *Phase) checkHold() error {
 	if (ph.Point == fault.DownloadBody || ph.Point == fault.UploadBody) && (ph.Offset <= 0 || ph.Offset >= ph.Size) {
 		return errors.New("`offset` must lie inside of the file")
 	}
-	return nil
+	if len(ph.Files) == 0 {
+		return nil
+	}
+	for _, g := range ph.Files {
+		if ph.Offset == 0 || g.Size >= ph.Offset {
+			return errors.New("`files` of a hold must be smaller than its `offset`")
+		}
+	}
+	return ph.checkFiles()
 }
 
 // State is the state of the snapshots that a hold at the phase's point takes.

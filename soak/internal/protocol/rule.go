@@ -101,6 +101,9 @@ func (ph *Phase) work(m int) (files, bytes float64) {
 	case Hold:
 		files = float64(ph.Backlog)
 		bytes = float64(ph.Held(m))*float64(ph.Size) + files*float64(ph.Size)
+		for _, g := range ph.Files {
+			files += float64(g.Count)
+		}
 	}
 	return files, bytes
 }

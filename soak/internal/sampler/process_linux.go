@@ -53,6 +53,16 @@ func readCPU(pid int) (float64, error) {
 	return stat.CPUTime(), err
 }
 
+// readRSS is a process's resident size, from one small file.
+func readRSS(pid int) (int64, error) {
+	proc, err := procfs.NewProc(pid)
+	if err != nil {
+		return 0, err
+	}
+	stat, err := proc.Stat()
+	return int64(stat.ResidentMemory()), err
+}
+
 // sockets counts a process's TCP sockets by state: those of its network namespace that are among its descriptors.
 func sockets(pid int, targets []string) (map[string]int, error) {
 	inodes := map[uint64]bool{}

@@ -109,6 +109,9 @@ func (s *Sampler) CPU() float64 {
 	return v
 }
 
+// RSS is the subject's resident size now, cheap enough for many calls a second.
+func (s *Sampler) RSS() (int64, error) { return readRSS(s.PID) }
+
 func (s *Sampler) cgroup() *record.Cgroup {
 	if s.Cgroup == nil {
 		return nil

@@ -46,7 +46,7 @@ func (t *trial) experiment(outer context.Context) error {
 
 func (t *trial) phases(ctx context.Context) error {
 	list := slices.Clone(t.Protocol.Of(t.Kind))
-	t.findM()
+	counted := t.findM()
 	for i := range list {
 		ph := &list[i]
 		left := time.Duration(t.Protocol.Budget) - time.Since(t.begun)
@@ -68,7 +68,12 @@ func (t *trial) phases(ctx context.Context) error {
 		case protocol.Wave:
 			err = t.waves(ctx, ph)
 		case protocol.Hold:
-			err = t.hold(ctx, ph)
+			if !counted {
+				err, counted = t.countM(ctx), true
+			}
+			if err == nil {
+				err = t.hold(ctx, ph)
+			}
 		case protocol.Repeat:
 			err = t.repeat(ctx, ph)
 		case protocol.Folders:

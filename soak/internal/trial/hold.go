@@ -2,7 +2,6 @@ package trial
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -17,17 +16,48 @@ func numbered(name string, i int) string { return fmt.Sprintf("%s-%d", name, i) 
 // defaultM is how many transfers a subject is taken to run at once until a hold has counted them.
 const defaultM = 8
 
-// findM takes M from the subject's setting. Without such a setting the first hold finds it.
-func (t *trial) findM() {
+// findM takes M from the subject's setting; counted says whether it has one.
+func (t *trial) findM() (counted bool) {
 	t.m = defaultM
 	if n, err := strconv.Atoi(t.Settings[t.Subject.Concurrency]); err == nil && n > 0 {
 		t.m = n
+		return true
 	}
+	return false
+}
+
+// maxM bounds the M that is found by counting.
+const maxM = 64
+
+// countM finds M for a subject without such a setting: more files than it could run at once are held at the upload's
+// reply, and those that arrive are counted.
+func (t *trial) countM(ctx context.Context) error {
+	t.m = maxM
+	ph := &protocol.Phase{Name: "count", Kind: protocol.Hold, Point: fault.UploadReply, Transfers: "M", Size: 1 << 10}
+	return t.held(ctx, ph, func(status fault.HoldStatus, _ *fault.Client, _ *running) error {
+		t.m = max(1, status.Waiting)
+		return nil
+	})
 }
 
 // hold stops transfers at a point, takes a snapshot of the frozen subject, lets some go and takes another, as the
 // phase asks for, and then lets the wave end.
 func (t *trial) hold(ctx context.Context, ph *protocol.Phase) error {
+	want := ph.Held(t.m)
+	return t.held(ctx, ph, func(status fault.HoldStatus, fake *fault.Client, r *running) error {
+		if status.Waiting == 0 {
+			t.rec.warn("phase %s: no transfer ever reached %s", ph.Name, ph.Point)
+			return nil
+		}
+		if status.Waiting < want {
+			t.rec.warn("phase %s: %d transfers held, %d asked for", ph.Name, status.Waiting, want)
+		}
+		return t.frozen(ctx, fake, status, ph, r)
+	})
+}
+
+// held runs a wave with a hold, calls look once the state is reached, and lets the wave end.
+func (t *trial) held(ctx context.Context, ph *protocol.Phase, look func(fault.HoldStatus, *fault.Client, *running) error) error {
 	n := ph.Held(t.m)
 	j := t.heldJob(ph, n)
 	p := t.open(ph.Name, ph, j)
@@ -38,51 +68,47 @@ func (t *trial) hold(ctx context.Context, ph *protocol.Phase) error {
 	}
 	h, err := fake.Hold(ctx, fault.Hold{Point: ph.Point, Offset: int64(ph.Offset)})
 	if err != nil {
-		return fmt.Errorf("%w: hold: %w", ErrSetup, err)
+		return t.cause(ctx, fmt.Errorf("hold: %w", err))
 	}
 	t.work[ph.Name] = j
 	r, err := t.begin(ctx, j)
 	if err != nil {
 		return err
 	}
-	snapErr := t.frozen(ctx, fake, h, ph, r, n)
+	status, lookErr := t.reach(ctx, fake, h.ID, r, n)
+	if lookErr == nil {
+		lookErr = look(status, fake, r)
+	}
 	t.sam.Held.Store(nil)
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := fake.ReleaseAll(release); err != nil && snapErr == nil {
-		snapErr = fmt.Errorf("%w: release: %w", ErrSetup, err)
+	if err := fake.ReleaseAll(release); err != nil && lookErr == nil {
+		lookErr = t.cause(ctx, fmt.Errorf("release: %w", err))
 	}
 	failed, err := t.finishWave(ctx, r)
 	p.Failed = failed
-	return errors.Join(err, snapErr)
-}
-
-// frozen takes the snapshots of a hold.
-func (t *trial) frozen(ctx context.Context, fake *fault.Client, h fault.HoldStatus, ph *protocol.Phase, r *running, want int) error {
-	status, err := t.reach(ctx, fake, h.ID, r, want)
 	if err != nil {
 		return err
 	}
-	if status.Waiting == 0 {
-		t.rec.warn("phase %s: no transfer ever reached %s", ph.Name, ph.Point)
-		return nil
-	}
-	if status.Waiting < want {
-		t.rec.warn("phase %s: %d transfers held, %d asked for", ph.Name, status.Waiting, want)
-	}
+	return lookErr
+}
+
+// frozen takes the snapshots of a hold.
+func (t *trial) frozen(ctx context.Context, fake *fault.Client, status fault.HoldStatus, ph *protocol.Phase, r *running) error {
 	t.sam.Held.Store(&status)
 	if err := t.snapshot(ctx, ph.Name, ph.State()); err != nil {
 		return err
 	}
 	for _, then := range ph.Then {
-		go_ := status.Waiting - min(status.Waiting, then.Of(t.m))
-		if go_ <= 0 {
+		release := status.Waiting - then.Of(t.m)
+		if release <= 0 {
 			continue
 		}
-		if _, err := fake.Release(ctx, h.ID, go_); err != nil {
-			return fmt.Errorf("%w: release: %w", ErrSetup, err)
+		if _, err := fake.Release(ctx, status.ID, release); err != nil {
+			return t.cause(ctx, fmt.Errorf("release: %w", err))
 		}
-		if status, err = t.calm(ctx, fake, h.ID, r); err != nil {
+		var err error
+		if status, err = t.calm(ctx, fake, status.ID, r); err != nil {
 			return err
 		}
 		t.sam.Held.Store(&status)

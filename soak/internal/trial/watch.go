@@ -21,12 +21,14 @@ type watcher struct {
 	kind  string
 	high  int64     // memory at the newest high-water profile
 	press time.Time // when the newest profile under pressure was taken
+	free  time.Time // when the newest light profile of a free run was taken
 }
 
 // The rules of profiles that nobody asked for. They make up the promise that the watcher never causes the kill it
 // watches for: it keeps off when what a profile takes isn't there.
 const (
-	lookEvery    = 100 * time.Millisecond
+	lookEvery    = 25 * time.Millisecond
+	freeEvery    = 2 * time.Second  // between light profiles of a free run
 	highStep     = 1.25             // a new high-water profile at so many times the memory of the one before
 	highMin      = 16 << 20         // and at least so many bytes more
 	pressShare   = 0.70             // of the limit, above which there is pressure
@@ -41,7 +43,7 @@ func startWatcher(t *trial) *watcher {
 	if t.Every > 0 {
 		w.done.Go(func() { w.sample(ctx) })
 	}
-	if t.group != nil && t.Every > 0 {
+	if t.Every > 0 {
 		w.done.Go(func() { w.look(ctx) })
 	}
 	return w
@@ -85,7 +87,20 @@ func (w *watcher) sample(ctx context.Context) {
 	}
 }
 
-// look follows the cgroup's usage and takes profiles at new heights and near the limit.
+// usage is the subject's memory now and its limit, 0 for none: what the cgroup is charged, or else the resident size.
+func (w *watcher) usage() (now, limit int64, err error) {
+	if w.t.group == nil {
+		now, err = w.t.sam.RSS()
+		return now, 0, err
+	}
+	now, err = w.t.group.Usage()
+	if err == nil {
+		w.t.rec.usage(now)
+	}
+	return now, w.t.group.Limit(), err
+}
+
+// look follows the subject's memory and takes profiles at new heights and near the limit.
 func (w *watcher) look(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -95,13 +110,12 @@ func (w *watcher) look(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		usage, err := w.t.group.Usage()
+		usage, limit, err := w.usage()
 		if err != nil {
 			continue
 		}
-		w.t.rec.usage(usage)
 		w.mu.Lock()
-		if state := w.worth(usage); state != "" {
+		if state := w.worth(usage, limit); state != "" {
 			w.profile(ctx, state, usage)
 		}
 		w.mu.Unlock()
@@ -109,8 +123,7 @@ func (w *watcher) look(ctx context.Context) {
 }
 
 // worth says whether usage calls for a profile, and of which state. Held and quiet phases have snapshots of their own.
-func (w *watcher) worth(usage int64) record.State {
-	limit := w.t.group.Limit()
+func (w *watcher) worth(usage, limit int64) record.State {
 	if limit > 0 && limit-usage < profileCost {
 		return ""
 	}
@@ -120,6 +133,9 @@ func (w *watcher) worth(usage int64) record.State {
 	running := w.kind == protocol.Free || w.kind == protocol.WarmUp || w.kind == protocol.Wave
 	if running && float64(usage) > highStep*float64(w.high) && usage > w.high+highMin {
 		return record.StateHigh
+	}
+	if w.kind == protocol.Free && time.Since(w.free) >= freeEvery {
+		return record.StateFree
 	}
 	return ""
 }
@@ -132,9 +148,14 @@ func (w *watcher) profile(ctx context.Context, state record.State, usage int64) 
 	if err != nil {
 		return
 	}
-	w.high = max(w.high, usage)
-	if state == record.StatePress {
+	if state != record.StateFree {
+		w.high = max(w.high, usage)
+	}
+	switch state {
+	case record.StatePress:
 		w.press = time.Now()
+	case record.StateFree:
+		w.free = time.Now()
 	}
 	s := record.Snapshot{Phase: w.phase, State: state, Sample: w.t.sam.Read(ctx, false)}
 	w.t.rec.snapshot(s, heap, nil)

@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,8 +42,12 @@ func (t *trial) filesJob(groups []protocol.Group) job {
 	return j
 }
 
-// heldJob is the job of a hold: n files to be held and a backlog of scaled size behind them.
+// heldJob is the job of a hold: n files to be held and a backlog of scaled size behind them, or among them small files
+// that never reach the point and are done when the others are held.
 func (t *trial) heldJob(ph *protocol.Phase, n int) job {
+	if len(ph.Files) > 0 {
+		return t.filesJob(append(slices.Clone(ph.Files), protocol.Group{Count: max(1, int64(float64(n)/t.scale+0.5)), Size: ph.Size}))
+	}
 	t.gen++
 	files := int64(n)
 	if ph.Backlog > 0 {
@@ -130,15 +135,15 @@ func (t *trial) begin(ctx context.Context, j job) (*running, error) {
 		return nil, fmt.Errorf("%w: make a tree: %w", ErrSetup, err)
 	}
 	n := t.sam.Waves.Add(1)
-	r := &running{job: j, root: root, done: make(chan struct{})}
-	prefix := fmt.Sprintf("t%d-w%d", t.Index, n)
-	r.prefix = prefix
-	t.given = append(t.given, r)
+	r := &running{job: j, root: root, prefix: fmt.Sprintf("t%d-w%d", t.Index, n), done: make(chan struct{})}
+	if t.Duration == 0 { // of a run around the clock it would be too much to keep
+		t.given = append(t.given, r)
+	}
 	go func() {
 		defer close(r.done)
 		ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(t.Protocol.WaveTimeout), errWaveTimeout)
 		defer cancel()
-		r.err = t.proc.Wave(ctx, root.ID, prefix)
+		r.err = t.proc.Wave(ctx, root.ID, r.prefix)
 		if r.err != nil && context.Cause(ctx) != nil {
 			r.err = context.Cause(ctx)
 		}

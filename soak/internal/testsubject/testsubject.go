@@ -1,0 +1,287 @@
+// Package testsubject is a small subject for tests of the harness: it copies Drive to S3 over plain HTTP, and it can
+// misbehave in every way that a subject may. A test's binary becomes the subject when it is started with Variable set,
+// so that nothing has to be built. It is not for measuring anything.
+package testsubject
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"memsoak/soak/internal/subject"
+)
+
+// Variable selects a misbehaviour; "ok" is none.
+const Variable = "MEMSOAK_TESTSUBJECT"
+
+// The ways to behave.
+const (
+	OK         = "ok"
+	Buffer     = "buffer"      // keeps each file whole while it copies it
+	NeverReady = "never-ready" // listens nowhere
+	DiesEarly  = "dies-early"
+	Crash      = "crash"    // panics in its third wave
+	Hang       = "hang"     // never answers its third wave
+	Fork       = "fork"     // starts a child in a session of its own, which lives on
+	NoTerm     = "no-term"  // ignores SIGTERM
+	Flood      = "flood"    // writes to its log without end
+	NoPprof    = "no-pprof" // closes pprof after its second wave
+	Garbage    = "garbage"  // answers pprof and metrics with nonsense
+	Refuse     = "refuse"   // answers each wave with 500
+	Once       = "once"     // a one-shot command
+)
+
+// Main is the subject; it is called from a TestMain and returns only when Variable is not set.
+func Main() {
+	mode := os.Getenv(Variable)
+	if mode == "" {
+		return
+	}
+	if err := run(mode, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "testsubject:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// Spec is the subject file of a mode, for the running test binary.
+func Spec(mode string) *subject.Spec {
+	s := &subject.Spec{
+		Name:    "test-" + mode,
+		Command: []string{os.Args[0], "{{.addr}}", "{{.drive_url}}", "{{.s3_url}}/{{.bucket}}", "{{.workers}}"},
+		Env:     map[string]string{Variable: mode},
+		Pprof:   "http://{{.addr}}/debug/pprof",
+		Ready:   "http://{{.addr}}/ready",
+		Wave:    subject.Wave{Method: "POST", URL: "http://{{.addr}}/wave", Body: `{"root":"{{.root}}","prefix":"{{.prefix}}"}`},
+		Module:  "memsoak",
+	}
+	if mode == Once {
+		s.Command = append(s.Command, "{{.root}}", "{{.prefix}}")
+		s.Wave = subject.Wave{Exit: true}
+	}
+	if mode == Garbage {
+		s.Metrics = "http://{{.addr}}/metrics"
+	}
+	return s
+}
+
+type server struct {
+	mode, drive, s3 string
+	workers         int
+	client          *http.Client
+
+	mu    sync.Mutex
+	waves int
+}
+
+func run(mode string, args []string) error {
+	switch mode {
+	case NeverReady:
+		select {}
+	case DiesEarly:
+		return errors.New("no configuration: cannot start")
+	case NoTerm:
+		signal.Ignore(syscall.SIGTERM)
+	case Flood:
+		go func() {
+			line := strings.Repeat("flood ", 200) + "\n"
+			for {
+				fmt.Print(line)
+			}
+		}()
+	case Fork:
+		child := exec.Command("sleep", "3600")
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := child.Start(); err != nil {
+			return err
+		}
+	}
+	workers, err := strconv.Atoi(args[3])
+	if err != nil {
+		return err
+	}
+	s := &server{mode: mode, drive: args[1], s3: args[2], workers: workers,
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("POST /wave", s.wave)
+	mux.HandleFunc("/debug/pprof/", s.pprof)
+	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "}{ not metrics \x00") })
+	if mode == Once {
+		go http.ListenAndServe(args[0], mux) //nolint:errcheck // a taken port shows as missing profiles
+		time.Sleep(50 * time.Millisecond)
+		return s.copyAll(args[4], args[5])
+	}
+	return http.ListenAndServe(args[0], mux)
+}
+
+func (s *server) pprof(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	waves := s.waves
+	s.mu.Unlock()
+	switch {
+	case s.mode == Garbage:
+		fmt.Fprint(w, "<html>this is no profile</html>")
+	case s.mode == NoPprof && waves >= 2:
+		http.NotFound(w, r)
+	default:
+		pprof.Index(w, r)
+	}
+}
+
+func (s *server) wave(w http.ResponseWriter, r *http.Request) {
+	var job struct{ Root, Prefix string }
+	if err := json.NewDecoder(r.Body).Decode(&job); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	s.waves++
+	n := s.waves
+	s.mu.Unlock()
+	switch {
+	case s.mode == Refuse:
+		http.Error(w, "out of order", http.StatusInternalServerError)
+		return
+	case s.mode == Crash && n == 3:
+		go panic("a bug in the third wave")
+		select {}
+	case s.mode == Hang && n == 3:
+		select {}
+	}
+	if err := s.copyAll(job.Root, job.Prefix); err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
+}
+
+type file struct {
+	ID, Name, MimeType, Size string
+}
+
+// copyAll lists the tree and copies its files with the workers.
+func (s *server) copyAll(root, prefix string) error {
+	queue := make(chan file)
+	errs := make(chan error, s.workers+1)
+	var workers sync.WaitGroup
+	for range s.workers {
+		workers.Go(func() {
+			for f := range queue {
+				if err := s.copy(f, prefix); err != nil {
+					errs <- err
+					for range queue { // let the listing end
+					}
+					return
+				}
+			}
+		})
+	}
+	if err := s.list(root, queue); err != nil {
+		errs <- err
+	}
+	close(queue)
+	workers.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
+}
+
+func (s *server) list(folder string, queue chan<- file) error {
+	for token := ""; ; {
+		q := url.Values{"q": {fmt.Sprintf("'%s' in parents and trashed = false", folder)}, "pageSize": {"100"},
+			"fields": {"nextPageToken,files(id,name,mimeType,size)"}, "pageToken": {token}}
+		if token == "" {
+			q.Del("pageToken")
+		}
+		var page struct {
+			NextPageToken string
+			Files         []file
+		}
+		if err := s.get(s.drive+"/drive/v3/files?"+q.Encode(), &page); err != nil {
+			return err
+		}
+		for _, f := range page.Files {
+			switch {
+			case f.MimeType == "application/vnd.google-apps.folder":
+				if err := s.list(f.ID, queue); err != nil {
+					return err
+				}
+			case !strings.HasPrefix(f.MimeType, "application/vnd.google-apps."):
+				queue <- f
+			}
+		}
+		if token = page.NextPageToken; token == "" {
+			return nil
+		}
+	}
+}
+
+func (s *server) get(url string, to any) error {
+	resp, err := s.client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(to)
+}
+
+func (s *server) copy(f file, prefix string) error {
+	resp, err := s.client.Get(s.drive + "/drive/v3/files/" + f.ID + "?alt=media")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("download %s: %s", f.ID, resp.Status)
+	}
+	body := io.Reader(resp.Body)
+	if s.mode == Buffer {
+		whole, err := io.ReadAll(body)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(whole)
+	}
+	req, err := http.NewRequest(http.MethodPut, s.s3+"/"+prefix+"/"+f.ID, body)
+	if err != nil {
+		return err
+	}
+	req.ContentLength = resp.ContentLength
+	put, err := s.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer put.Body.Close()
+	_, _ = io.Copy(io.Discard, put.Body)
+	if put.StatusCode != http.StatusOK {
+		return fmt.Errorf("upload %s: %s", f.ID, put.Status)
+	}
+	return nil
+}
+
+// Build compiles the programs that tests need into dir and returns the paths of fakedrive and soak.
+func Build(dir string) (fakedrive, soak string, err error) {
+	cmd := exec.Command("go", "build", "-o", dir+"/", "memsoak/fakedrive/cmd/fakedrive", "memsoak/soak/cmd/soak")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", "", fmt.Errorf("build the fakes: %w: %s", err, out)
+	}
+	return dir + "/fakedrive", dir + "/soak", nil
+}
