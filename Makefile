@@ -115,6 +115,7 @@ conformance: conformance-drive conformance-fakes3 ## run rclone, its own suite, 
 conformance-drive: rclone
 	@command -v npm >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y npm; } || { echo "install node and npm"; exit 1; }
 	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -timeout 40m -v ./fakedrive/internal/conformance/...
+	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -timeout 20m -race -v -run TestConcurrentWriters ./fakedrive
 
 .PHONY: observe
 observe: ## bring up Pyroscope, Prometheus, Grafana and a soak by docker compose, and print the addresses
