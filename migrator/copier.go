@@ -62,36 +62,60 @@ func (c *Copier) Stop() { c.stopOnce.Do(func() { close(c.stopping) }) }
 
 // Start checks both sides and seeds the queue with the root. resumed says that the queue holds the tree already.
 func (c *Copier) Start(ctx context.Context, resumed bool) error {
-	if err := c.check(ctx, resumed); err != nil {
+	if resumed {
+		return c.Join(ctx, false)
+	}
+	root, err := c.Root(ctx)
+	if err != nil {
 		return err
 	}
-	if resumed {
-		return nil
+	return c.queue.Push(ctx, root)
+}
+
+// Join checks the sink and takes part in a migration that is in the queue already. fresh says that nothing was stored
+// below the prefix when the migration began.
+func (c *Copier) Join(ctx context.Context, fresh bool) error {
+	if err := c.check(ctx); err != nil {
+		return err
+	}
+	c.fresh = fresh
+	return nil
+}
+
+// Fresh says that nothing was stored below the prefix when the migration began, as far as Root or Join know.
+func (c *Copier) Fresh() bool { return c.fresh }
+
+// Root checks both sides and returns the item that a migration begins with. Only a queue that several processes may
+// begin at once needs it; for others there is Start.
+func (c *Copier) Root(ctx context.Context) (Item, error) {
+	if err := c.check(ctx); err != nil {
+		return Item{}, err
 	}
 	id := c.cfg.Root
 	if id != SharedWithMe {
 		var root Entry
 		err := c.source(ctx, func() (err error) { root, err = c.src.Stat(ctx, id); return err })
 		if err != nil {
-			return fmt.Errorf("root folder %s: %w", id, err)
+			return Item{}, fmt.Errorf("root folder %s: %w", id, err)
 		}
 		if !root.Folder {
-			return &Error{Op: "stat", Object: id, Reason: "notAFolder", Class: Fatal,
+			return Item{}, &Error{Op: "stat", Object: id, Reason: "notAFolder", Class: Fatal,
 				Err: fmt.Errorf("%q is no folder: give the id of the folder to copy", root.Name)}
 		}
 		id = root.ID
 	}
-	return c.queue.Push(ctx, Item{Kind: Folder, ID: id, Key: c.prefix, Ancestors: []uint64{hashID(id)}})
+	return Item{Kind: Folder, ID: id, Key: c.prefix, Ancestors: []uint64{hashID(id)}}, nil
 }
 
-func (c *Copier) check(ctx context.Context, resumed bool) error {
+// check asks the sink whether it can be written to, and whether anything is below the prefix.
+func (c *Copier) check(ctx context.Context) error {
 	ch, ok := c.sink.(Checker)
 	if !ok {
 		return nil
 	}
 	var empty bool
 	err := c.sinkCall(ctx, func(ctx context.Context) (err error) { empty, err = ch.Check(ctx, c.prefix); return err })
-	c.fresh = empty && !resumed
+	c.fresh = empty
 	return err
 }
 

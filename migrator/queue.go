@@ -36,6 +36,12 @@ type Checkpointer interface {
 	Checkpoint(ctx context.Context, l *Lease, state []byte) error
 }
 
+// Locker is a Queue that several processes take files from. Lock keeps a key from all others until unlock is called;
+// if the process dies, for a while longer.
+type Locker interface {
+	Lock(ctx context.Context, key string) (unlock func(), err error)
+}
+
 // Outcome says how an item ended.
 type Outcome uint8
 

@@ -108,6 +108,13 @@ func (c *Copier) displace(ctx context.Context, l *Lease, it *Item) (n int64, sto
 	m := &c.contended[hashID(it.Key)%uint64(len(c.contended))]
 	m.Lock()
 	defer m.Unlock()
+	if locker, ok := c.queue.(Locker); ok {
+		unlock, err := locker.Lock(ctx, it.Key)
+		if err != nil {
+			return 0, false, err
+		}
+		defer unlock()
+	}
 	_, other, err := c.owner(ctx, it) // it may have changed before the lock
 	if err != nil {
 		return 0, false, err
