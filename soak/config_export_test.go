@@ -1,0 +1,11 @@
+package soak_test
+
+import (
+	"memsoak/soak"
+	"memsoak/soak/gate"
+)
+
+func appendThreshold(c *soak.Config, expr string) error {
+	c.Thresholds = append(c.Thresholds, gate.Threshold{Expr: expr})
+	return nil
+}

@@ -1,0 +1,51 @@
+package soak_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/soak"
+)
+
+func TestSearchesFindTheBorder(t *testing.T) {
+	for border := int64(1); border <= 70; border++ {
+		small := &soak.Search{Step: 1, Try: func(_ context.Context, n int64) (bool, error) { return n >= border, nil }}
+		got, err := small.Smallest(t.Context(), 1, 64)
+		require.NoError(t, err)
+		large := &soak.Search{Step: 1, Try: func(_ context.Context, n int64) (bool, error) { return n <= border, nil }}
+		most, err := large.Largest(t.Context(), 1, 64)
+		require.NoError(t, err)
+		if border <= 64 {
+			assert.Equal(t, border, got)
+			assert.Equal(t, border, most)
+		} else {
+			assert.Zero(t, got, "nothing survives")
+			assert.EqualValues(t, 64, most, "all survive")
+		}
+		assert.LessOrEqual(t, len(small.Tried), 8)
+		for _, tried := range large.Tried {
+			assert.LessOrEqual(t, tried.Value, 2*border, "values far beyond the border are not tried")
+		}
+	}
+}
+
+func TestSearchesKeepToTheirStep(t *testing.T) {
+	s := &soak.Search{Step: 4, Try: func(_ context.Context, n int64) (bool, error) { return n >= 37, nil }}
+	got, err := s.Smallest(t.Context(), 4, 100)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, got, int64(37))
+	assert.Less(t, got, int64(37+4))
+}
+
+func TestASearchEndsWithTheFirstError(t *testing.T) {
+	broken := errors.New("no cgroup")
+	s := &soak.Search{Step: 1, Try: func(context.Context, int64) (bool, error) { return false, broken }}
+	_, err := s.Smallest(t.Context(), 1, 9)
+	require.ErrorIs(t, err, broken)
+	_, err = (&soak.Search{}).Largest(t.Context(), 1, 9)
+	require.ErrorIs(t, err, soak.ErrConfig)
+}
