@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,15 @@ type BaselineCell struct {
 	Findings []FindingCount       `json:"findings"`
 	// Verdicts is the number of trials with a conclusive verdict, which Findings count among.
 	Verdicts int `json:"verdicts"`
+	// Outcomes counts how the trials ended.
+	Outcomes map[record.Outcome]int `json:"outcomes"`
+	// Sites are the largest holders of live heap at the peak, the mean over the trials; a rise is blamed on the one
+	// that grew most.
+	Sites []record.SiteSize `json:"sites,omitempty"`
 }
+
+// keptSites bounds BaselineCell.Sites, so that a baseline stays small.
+const keptSites = 12
 
 // FindingCount says in how many trials a class was found at a function.
 type FindingCount struct {
@@ -72,11 +81,12 @@ func summarise(r *Run) *Baseline {
 		Protocol: r.Run.Protocol, Limit: r.Run.Limit, Host: r.Run.Host,
 	}
 	for _, c := range r.Cells {
-		cell := BaselineCell{Cell: c.Cell, Values: map[string][]float64{}}
+		cell := BaselineCell{Cell: c.Cell, Values: map[string][]float64{}, Outcomes: map[record.Outcome]int{}}
 		for _, t := range c.Trials {
 			if t.Trial.Subject.Version != "" {
 				b.Version = t.Trial.Subject.Version
 			}
+			cell.Outcomes[t.Trial.Outcome]++
 			if t.Trial.Outcome != record.OK {
 				continue
 			}
@@ -89,11 +99,43 @@ func summarise(r *Run) *Baseline {
 			if t.Verdict != nil && t.Trial.Kind != record.Speed && t.Verdict.Headline.String() != string(record.Inconclusive) {
 				cell.Verdicts++
 				cell.count(t.Verdict.Findings)
+				cell.add(t.Verdict.TopAtPeak)
 			}
 		}
+		cell.trim()
 		b.Cells = append(b.Cells, cell)
 	}
 	return b
+}
+
+// cell returns the results of a cell, nil when there are none.
+func (b *Baseline) cell(c record.Cell) *BaselineCell {
+	i := slices.IndexFunc(b.Cells, func(x BaselineCell) bool { return x.Cell.String() == c.String() })
+	if i < 0 {
+		return nil
+	}
+	return &b.Cells[i]
+}
+
+// add sums up a trial's sites by function.
+func (c *BaselineCell) add(sites []record.SiteSize) {
+	for _, s := range sites {
+		i := slices.IndexFunc(c.Sites, func(x record.SiteSize) bool { return x.Site.Function == s.Site.Function })
+		if i < 0 {
+			c.Sites = append(c.Sites, s)
+		} else {
+			c.Sites[i].Bytes += s.Bytes
+		}
+	}
+}
+
+// trim makes means of the sums and keeps the largest.
+func (c *BaselineCell) trim() {
+	for i := range c.Sites {
+		c.Sites[i].Bytes /= int64(c.Verdicts)
+	}
+	slices.SortStableFunc(c.Sites, func(a, b record.SiteSize) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	c.Sites = c.Sites[:min(keptSites, len(c.Sites))]
 }
 
 func (c *BaselineCell) count(findings []record.Finding) {

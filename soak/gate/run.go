@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"memsoak/profiles/record"
 )
@@ -32,29 +34,63 @@ func LoadRun(dir string) (*Run, error) {
 		r.Damaged = append(r.Damaged, err.Error())
 	}
 	for _, c := range r.Run.Status {
-		cell := CellData{Cell: c.Cell, Settings: map[string]string{}}
-		for _, t := range c.Trials {
-			path := filepath.Join(dir, filepath.FromSlash(c.Dir), fmt.Sprintf("trial-%d", t.Index))
-			trial, err := record.ReadTrial(path)
-			if err != nil {
-				r.Damaged = append(r.Damaged, err.Error())
-				continue
-			}
-			for k, v := range trial.Settings {
-				cell.Settings[k] = v
-			}
-			v, err := record.ReadVerdict(path)
-			if err != nil && trial.Kind != record.Speed {
-				r.Damaged = append(r.Damaged, err.Error())
-			}
-			cell.Trials = append(cell.Trials, TrialData{Trial: trial, Verdict: v})
-		}
-		for k, v := range c.Cell {
-			cell.Settings[k] = v
-		}
-		r.Cells = append(r.Cells, cell)
+		cell, damaged := loadCell(dir, c)
+		r.Cells, r.Damaged = append(r.Cells, cell), append(r.Damaged, damaged...)
 	}
 	return r, nil
+}
+
+// LoadCell reads what a run has recorded of one cell so far, with what could not be read.
+func LoadCell(dir string, cell record.Cell) (CellData, []string, error) {
+	run, err := record.ReadRun(dir)
+	if err != nil {
+		return CellData{}, nil, err
+	}
+	i := slices.IndexFunc(run.Status, func(c record.CellStatus) bool { return c.Cell.String() == cell.String() })
+	if i < 0 {
+		return CellData{}, nil, fmt.Errorf("run %s has no cell %s", run.ID, cell)
+	}
+	c := run.Status[i]
+	c.Trials = slices.DeleteFunc(c.Trials, func(t record.TrialStatus) bool { return t.Outcome == "" })
+	data, damaged := loadCell(dir, c)
+	return data, damaged, nil
+}
+
+func loadCell(dir string, c record.CellStatus) (cell CellData, damaged []string) {
+	cell = CellData{Cell: c.Cell, Settings: map[string]string{}}
+	for _, t := range c.Trials {
+		path := filepath.Join(dir, filepath.FromSlash(c.Dir), fmt.Sprintf("trial-%d", t.Index))
+		trial, err := record.ReadTrial(path)
+		if err != nil {
+			damaged = append(damaged, err.Error())
+			continue
+		}
+		maps.Copy(cell.Settings, trial.Settings)
+		v, err := record.ReadVerdict(path)
+		if err != nil && trial.Kind != record.Speed {
+			damaged = append(damaged, err.Error())
+		}
+		cell.Trials = append(cell.Trials, TrialData{Trial: trial, Verdict: v})
+	}
+	maps.Copy(cell.Settings, c.Cell)
+	return cell, damaged
+}
+
+// Split parts a run by one of its axes: with has the cells in which the axis has the value, without the others. The axis
+// is taken out of the cells' names, so that both can be compared.
+func (r *Run) Split(axis, value string) (with, without *Run) {
+	part := func(keep bool) *Run {
+		out := &Run{Dir: r.Dir, Run: r.Run, Verdict: r.Verdict, Damaged: r.Damaged}
+		for _, c := range r.Cells {
+			if (c.Cell[axis] == value) == keep {
+				c.Cell = maps.Clone(c.Cell)
+				delete(c.Cell, axis)
+				out.Cells = append(out.Cells, c)
+			}
+		}
+		return out
+	}
+	return part(true), part(false)
 }
 
 func (r *Run) cell(c record.Cell) *CellData {
@@ -71,16 +107,28 @@ func (r *Run) finding(c record.Cell, class record.Class, function string) *recor
 	return r.largest(c, func(f record.Finding) bool { return f.Class == class && f.Site.Function == function })
 }
 
-// culprit is the finding that a quantity's rise points at: the largest of the quantity's own findings, else of all.
+// culprit is the finding that a threshold over a quantity points at: the largest of the quantity's own findings, else of
+// all.
 func (r *Run) culprit(c record.Cell, quantity string) *record.Finding {
-	for _, s := range slopes {
-		if s.quantity == quantity {
-			if f := r.largest(c, func(f record.Finding) bool { return f.Slope != nil && s.of(f) }); f != nil {
-				return f
-			}
-		}
+	if f := r.slopeOf(c, quantity); f != nil {
+		return f
 	}
 	return r.largest(c, func(f record.Finding) bool { return f.Site.File != "" })
+}
+
+// slopeOf is the largest of the findings that add up to a quantity, nil for none.
+func (r *Run) slopeOf(c record.Cell, quantity string) *record.Finding {
+	if quantity == "goroutines_growth" {
+		return r.largest(c, func(f record.Finding) bool {
+			return f.Class == record.GoroutineLeak || f.Class == record.ConnectionLeak
+		})
+	}
+	for _, s := range slopes {
+		if s.quantity == quantity {
+			return r.largest(c, func(f record.Finding) bool { return f.Slope != nil && s.of(f) })
+		}
+	}
+	return nil
 }
 
 func (r *Run) largest(c record.Cell, want func(record.Finding) bool) *record.Finding {

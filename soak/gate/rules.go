@@ -1,0 +1,101 @@
+package gate
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"memsoak/profiles/record"
+)
+
+// rule says how one quantity is compared.
+type rule struct {
+	quantity string
+	// leastRel and leastAbs are the smallest change that counts: the larger of both.
+	leastRel, leastAbs float64
+	// noiseRel and noiseAbs are the standard deviation between equal trials, as the A/A recordings below testdata show
+	// it (make gate-bench prints it). They bound the estimate from below, so that a few repeats that happen to agree
+	// don't make a hair's breadth significant.
+	noiseRel, noiseAbs float64
+	kinds              []record.TrialKind
+}
+
+var (
+	steered = []record.TrialKind{record.Attribution, record.Passive}
+	freely  = []record.TrialKind{record.Speed}
+)
+
+// rules are the compared quantities, those that don't depend on the machine first; the resident size has a wider band.
+var rules = []rule{
+	{quantity: "held_live", leastRel: 0.025, leastAbs: 64 << 10, noiseRel: 0.008, noiseAbs: 16 << 10, kinds: steered},
+	{quantity: "floor_live", leastRel: 0.03, leastAbs: 96 << 10, noiseRel: 0.01, noiseAbs: 24 << 10, kinds: steered},
+	{quantity: "leak_bytes_per_file", leastAbs: 32, noiseAbs: 6, kinds: steered},
+	{quantity: "leak_bytes_per_second", leastAbs: 4 << 10, noiseAbs: 1 << 10, kinds: steered},
+	{quantity: "bytes_per_worker", leastRel: 0.1, leastAbs: 8 << 10, noiseRel: 0.02, noiseAbs: 2 << 10, kinds: steered},
+	{quantity: "bytes_per_listed_file", leastRel: 0.1, leastAbs: 64, noiseRel: 0.02, noiseAbs: 8, kinds: steered},
+	{quantity: "goroutines_growth", leastAbs: 8, noiseAbs: 1.5, kinds: steered},
+	{quantity: "peak_rss", leastRel: 0.05, leastAbs: 1 << 20, noiseRel: 0.012, noiseAbs: 256 << 10, kinds: freely},
+}
+
+// Alpha is the chance that a comparison of equal runs fails by chance, over all cells and quantities together. The
+// smallest change that counts makes it smaller still.
+const Alpha = 0.004
+
+// priorTrials is how many trials' worth of weight the noise known from A/A recordings has, as degrees of freedom.
+const priorTrials = 24
+
+func (r rule) from(k record.TrialKind) bool { return slices.Contains(r.kinds, k) }
+
+// least is the smallest change from before that counts.
+func (r rule) least(before float64) float64 { return max(r.leastAbs, r.leastRel*math.Abs(before)) }
+
+// scale is what deviations of a quantity are measured in, so that those of different cells can be pooled: its mean
+// where its noise is relative, 1 where it is not.
+func (r rule) scale(mean float64) float64 {
+	if r.noiseRel == 0 || mean == 0 {
+		return 1
+	}
+	return math.Abs(mean)
+}
+
+// noise is the standard deviation between equal trials, in units of scale, with its degrees of freedom.
+type noise struct{ sd, df float64 }
+
+// noiseOf pools the deviations of the quantity within each cell of both sides: a few repeats in each of many cells
+// together tell how noisy this machine was. It is never below what the rule knows.
+func (r rule) noiseOf(sides ...*Baseline) noise {
+	var sum, df float64
+	for _, b := range sides {
+		for _, c := range b.Cells {
+			x := c.Values[r.quantity]
+			if len(x) < 2 {
+				continue
+			}
+			mean, s := stat.Mean(x, nil), 0.0
+			for _, v := range x {
+				s += (v - mean) * (v - mean)
+			}
+			sum += s / (r.scale(mean) * r.scale(mean))
+			df += float64(len(x) - 1)
+		}
+	}
+	known := noise{sd: r.noiseRel, df: priorTrials + df}
+	if r.noiseRel == 0 {
+		known.sd = r.noiseAbs
+	}
+	if df == 0 || math.Sqrt(sum/df) <= known.sd {
+		return known
+	}
+	// Noisier than what is known: the known noise weighs as so many trials, no more.
+	return noise{sd: math.Sqrt((priorTrials/4*known.sd*known.sd + df*(sum/df)) / (priorTrials/4 + df)), df: priorTrials/4 + df}
+}
+
+// pValue is the chance that means of equal trials differ as much, in either direction.
+func (r rule) pValue(before, after []float64, n noise) float64 {
+	mb, ma := stat.Mean(before, nil), stat.Mean(after, nil)
+	sd := max(n.sd*r.scale(mb), r.noiseAbs)
+	se := sd * math.Sqrt(1/float64(len(before))+1/float64(len(after)))
+	return 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n.df}.Survival(math.Abs(ma-mb)/se)
+}
