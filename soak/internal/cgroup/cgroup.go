@@ -40,7 +40,6 @@ type ops interface {
 	create(dir string, limit int64) error
 	read(dir string) (record.Cgroup, error)
 	usage(dir string) (int64, error)
-	refused(dir string) int64
 	enter(dir string, cmd *exec.Cmd) (done func(), err error)
 }
 
@@ -97,10 +96,6 @@ func (g *Group) Read() (record.Cgroup, error) {
 
 // Usage returns the bytes charged now: one small file, cheap enough for many calls a second.
 func (g *Group) Usage() (int64, error) { return g.ops.usage(g.dir) }
-
-// Refused is how often the group's own limit refused it memory. A kill in a group that was never refused any came from
-// the limit of a group above.
-func (g *Group) Refused() int64 { return g.ops.refused(g.dir) }
 
 // Limit is the limit in bytes, 0 for none.
 func (g *Group) Limit() int64 { return g.limit }

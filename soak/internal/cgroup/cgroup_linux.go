@@ -117,12 +117,6 @@ func (v1) read(dir string) (record.Cgroup, error) { return readV1(dir) }
 
 func (v1) usage(dir string) (int64, error) { return readInt(dir, "memory.usage_in_bytes") }
 
-func (v1) refused(dir string) int64 {
-	n, _ := readInt(dir, "memory.failcnt")          // 0 when it can't be read
-	swap, _ := readInt(dir, "memory.memsw.failcnt") // swap off: this limit is the same and is met first
-	return n + swap
-}
-
 // enter wraps cmd in a shell that joins the group and becomes the command: version 1 has no other way to start a
 // process inside a group.
 func (v1) enter(dir string, cmd *exec.Cmd) (func(), error) {
@@ -162,11 +156,6 @@ func (o v2) create(dir string, limit int64) error {
 func (v2) read(dir string) (record.Cgroup, error) { return readV2(dir) }
 
 func (v2) usage(dir string) (int64, error) { return readInt(dir, "memory.current") }
-
-func (v2) refused(dir string) int64 {
-	ev, _ := readKeys(dir, "memory.events") // 0 when it can't be read
-	return ev["max"]
-}
 
 func (v2) enter(dir string, cmd *exec.Cmd) (func(), error) {
 	f, err := os.Open(dir)

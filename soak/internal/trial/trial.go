@@ -299,7 +299,7 @@ var errGone = errors.New("the subject's process has ended")
 // why turns the end of the subject's process into an outcome.
 func (t *trial) why() *ended {
 	if n := t.ooms(); n > 0 {
-		node := t.NodeSize > 0 && t.group.Refused() == 0
+		node := t.NodeSize > 0 && !t.reachedLimit()
 		oom := record.OOM{Time: time.Now(), Limit: t.Limit, Kills: n, Node: node}
 		what := "its limit of " + units.FormatBytes(t.Limit)
 		if node {
@@ -322,4 +322,17 @@ func (t *trial) why() *ended {
 	default:
 		return &ended{outcome: record.Crashed, reason: fmt.Sprintf("exit code %d: %s", exit.Code, firstPanic(t.proc.LogTail(64<<10)))}
 	}
+}
+
+// reachedLimit says whether the subject came to its own limit. A kill without that is the node's. The kernel's counts
+// of refusals are no help: some kernels never count.
+func (t *trial) reachedLimit() bool {
+	const near = 0.98
+	c, err := t.group.Read()
+	if err != nil || t.Limit == 0 {
+		return t.Limit != 0
+	}
+	var peak int64
+	t.rec.update(func(r *record.Trial) { peak = max(c.Peak, r.Peak.Cgroup) })
+	return float64(peak) >= near*float64(t.Limit)
 }
