@@ -87,7 +87,8 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 		{name: "byte-in-flight", class: record.BufferFile, values: bytes},
 		{name: "byte-in-flight", class: record.BufferFile, values: column(func(c record.Covariates) float64 { return float64(c.BytesSent) }), penalty: 1},
 		{name: "backlog-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Backlog) }), penalty: 0.5},
-		{name: "listed-file", class: record.Metadata, values: s.sinceFloor(column(func(c record.Covariates) float64 { return float64(c.FilesListed) })), penalty: 0.5},
+		{name: "listed-file", class: record.Metadata, values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesListed) })), penalty: 0.5},
+		{name: "listed-file", class: record.Metadata, values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesDone) })), penalty: 1},
 		{name: "page", class: record.Metadata, values: s.sinceFloor(column(func(c record.Covariates) float64 { return float64(c.Pages) })), penalty: 2},
 		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsOpen) }), penalty: 1},
 		{name: "wave", values: s.working(), penalty: 1},
@@ -157,6 +158,33 @@ func (s *Series) sinceFloor(v []float64) []float64 {
 		out[i] = v[i] - base
 	}
 	return out
+}
+
+// inWave subtracts from a count of files what it was when the wave began: the files of all earlier phases. Where the
+// phases do not say, or a free run was broken off before, the last floor stands for it.
+func (s *Series) inWave(v []float64) []float64 {
+	out := s.sinceFloor(v)
+	for i, n := range s.Snaps {
+		if before, ok := s.filesBefore(n.Phase); ok && n.State.Held() && v[i] >= before {
+			out[i] = v[i] - before
+		}
+	}
+	return out
+}
+
+// filesBefore is the number of files given in the phases before the named one.
+func (s *Series) filesBefore(name string) (float64, bool) {
+	sum := 0.0
+	for _, p := range s.Trial.Phases {
+		if p.Name == name {
+			return sum, sum > 0
+		}
+		if p.Kind == "free" || p.Failed != "" {
+			return 0, false
+		}
+		sum += float64(p.Files)
+	}
+	return 0, false
 }
 
 // atRest says that no work is under way: before the first wave, at a floor, idle again.
