@@ -13,6 +13,13 @@ const (
 	GateFailed   = 99 // a threshold or the gate failed
 )
 
+// The exit codes of soak gate --bisect-run, as git bisect run reads them.
+const (
+	BisectBad  = 1
+	BisectSkip = 125
+	BisectStop = 255 // no revision is to blame: the search itself is set up wrongly
+)
+
 type coded struct {
 	error
 	code   int

@@ -29,6 +29,9 @@ type Comparison struct {
 	Warnings     []string `json:"warnings,omitempty"`
 }
 
+// Outcome is that of all its results together.
+func (c *Comparison) Outcome() Outcome { return combine(c.Results) }
+
 // Names of the checks that are no quantities.
 const (
 	checkRecorded = "cell recorded"

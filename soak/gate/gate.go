@@ -19,6 +19,9 @@ var ErrNothing = errors.New("no threshold and no baseline: a gate that can't fai
 type Options struct {
 	Checks   []*Check
 	Baseline *Baseline
+	// Head is compared with Baseline instead of the run itself: a recording made on the same machine at the same time
+	// as the baseline's.
+	Head *Run
 }
 
 // Report is the gate's answer.
@@ -30,6 +33,15 @@ type Report struct {
 	Results      []Result `json:"results"`
 	Improvements []Result `json:"improvements,omitempty"`
 	Warnings     []string `json:"warnings,omitempty"`
+	// SelfCheck is nil when none was asked for.
+	SelfCheck *SelfCheck `json:"self_check,omitempty"`
+}
+
+// Conclude takes the self-check into the outcome: a gate that misses its leak or fails equal recordings says nothing.
+func (r *Report) Conclude() {
+	if s := r.SelfCheck; s != nil && !s.Trusted() && r.Outcome == Pass {
+		r.Outcome = Inconclusive
+	}
 }
 
 // Judge holds a run against thresholds and a baseline. An error means that nothing could be judged: it wraps ErrForeign,
@@ -58,7 +70,12 @@ func Judge(r *Run, o Options) (*Report, error) {
 		}
 	}
 	if o.Baseline != nil {
-		cmp, err := Compare(o.Baseline, r)
+		head := r
+		if o.Head != nil {
+			head = o.Head
+			rep.Results = append(rep.Results, whole(head)...)
+		}
+		cmp, err := Compare(o.Baseline, head)
 		if err != nil {
 			return nil, err
 		}

@@ -39,12 +39,24 @@ func (r *Report) WriteText(w io.Writer) error {
 	if len(r.Improvements) > 0 {
 		fmt.Fprintln(w, "keep it: soak baseline accept RUN")
 	}
-	for _, m := range r.Warnings {
-		fmt.Fprintln(w, "warning:", m)
+	for _, m := range r.notes() {
+		fmt.Fprintln(w, m)
 	}
 	n := r.count()
 	_, err := fmt.Fprintf(w, "gate: %s (%d passed, %d failed, %d inconclusive)\n", r.Outcome, n[Pass], n[Fail], n[Inconclusive])
 	return err
+}
+
+// notes are the warnings and the self-check, a line each.
+func (r *Report) notes() []string {
+	var out []string
+	for _, m := range r.Warnings {
+		out = append(out, "warning: "+m)
+	}
+	if r.SelfCheck != nil {
+		out = append(out, r.SelfCheck.lines()...)
+	}
+	return out
 }
 
 func (r *Report) count() (n [3]int) {
@@ -202,8 +214,8 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	for _, x := range r.Improvements {
 		fmt.Fprintf(&b, "\n- better: %s, `%s`: %s", cellText(x.Cell.String()), x.Check, cellText(x.Detail))
 	}
-	for _, m := range r.Warnings {
-		fmt.Fprintf(&b, "\n- warning: %s", cellText(m))
+	for _, m := range r.notes() {
+		fmt.Fprintf(&b, "\n- %s", cellText(m))
 	}
 	_, err := io.WriteString(w, b.String()+"\n")
 	return err

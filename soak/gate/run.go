@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"memsoak/profiles"
 	"memsoak/profiles/record"
 )
 
@@ -26,18 +27,37 @@ func LoadRun(dir string) (*Run, error) {
 	var err error
 	if r.Run, err = record.ReadRun(dir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s is not a run's directory: it has no %s", dir, record.RunFile)
+			return nil, fmt.Errorf("%s is not a run's directory: it has no %s: %w", dir, record.RunFile, fs.ErrNotExist)
 		}
 		return nil, err
 	}
 	if r.Verdict, err = record.ReadRunVerdict(dir); err != nil {
 		r.Damaged = append(r.Damaged, err.Error())
 	}
+	most := capacity(dir)
 	for _, c := range r.Run.Status {
 		cell, damaged := loadCell(dir, c)
+		cell.MaxWorkers = most
 		r.Cells, r.Damaged = append(r.Cells, cell), append(r.Damaged, damaged...)
 	}
 	return r, nil
+}
+
+// capacity answers max_workers(limit) for a run's directory, each limit once. It reads the profiles again, so it is asked
+// only when a threshold wants it.
+func capacity(dir string) func(limit int64) (int, bool) {
+	known := map[int64]int{}
+	return func(limit int64) (int, bool) {
+		n, ok := known[limit]
+		if !ok {
+			c, err := profiles.Capacity(dir, profiles.Plan{Limit: limit, LargestFile: profiles.DefaultLargestFile, Files: profiles.DefaultPlannedFiles}, profiles.Options{})
+			if err == nil {
+				n = c.MaxWorkers
+			}
+			known[limit] = n
+		}
+		return max(n, 0), n != 0
+	}
 }
 
 // LoadCell reads what a run has recorded of one cell so far, with what could not be read.

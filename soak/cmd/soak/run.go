@@ -46,7 +46,8 @@ profiles, samples and a verdict per trial, and a report of the run.
 Settings come from soak.yaml (-f), flags win over it. Without axes and cells the default matrix is run: workers 1, 3,
 10, 25, 50, GOMEMLIMIT off and 1800MiB, pool 4 and 40, as a star around 10 workers.
 
-It exits 0 once the trials are recorded, whatever they found: an OOM kill is a result. 'soak gate' passes or fails.`,
+It exits 0 once the trials are recorded, whatever they found: an OOM kill is a result. Only a threshold of soak.yaml that
+fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the rest of passing and failing.`,
 		Example: `  soak run
   soak run --axis workers=1,50 --axis gomemlimit=256MiB,1800MiB --design full --limit 2Gi
   soak run --subject my.yaml --corpus deep --cells 'workers >= 10' --dry-run
@@ -110,11 +111,16 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return exitcode.Usage(err)
 	}
+	halt, err := abortOnFail(plan, dir)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
 	w, err := f.watch.start(cmd, dir, f.json, f.verbose)
 	if err != nil {
 		return err
 	}
 	r := &soak.Runner{
+		Halt: halt,
 		Plan: plan, Dir: dir, Resume: f.resume, Fakedrive: f.fakedrive, Every: f.every,
 		Judge:  func(dir string) (*record.Verdict, error) { return profiles.DiagnoseTrial(dir, profiles.Options{}) },
 		Events: w.event,
@@ -139,6 +145,13 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	if !f.json {
 		fmt.Fprintln(cmd.OutOrStdout())
 		runErr = errors.Join(runErr, tui.Summary(context.WithoutCancel(cmd.Context()), cmd.OutOrStdout(), dir))
+	}
+	if runErr == nil {
+		said := cmd.OutOrStdout()
+		if f.json {
+			said = cmd.ErrOrStderr()
+		}
+		runErr = judgeThresholds(said, plan, dir)
 	}
 	if res.Interrupted {
 		return fmt.Errorf("interrupted; what was recorded is in %s, --resume --out %s goes on with it", dir, dir)
