@@ -93,8 +93,7 @@ func (c *Copier) Root(ctx context.Context) (Item, error) {
 	}
 	id := c.cfg.Root
 	if id != SharedWithMe {
-		var root Entry
-		err := c.source(ctx, func() (err error) { root, err = c.src.Stat(ctx, id); return err })
+		root, err := c.statEntry(ctx, id)
 		if err != nil {
 			return Item{}, fmt.Errorf("root folder %s: %w", id, err)
 		}

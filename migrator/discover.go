@@ -17,11 +17,7 @@ func hashID(id string) uint64 {
 // list lists one page of a folder: its children and the next page go into the queue, the page is dropped.
 func (c *Copier) list(ctx context.Context, l *Lease) (Result, error) {
 	it := &l.Item
-	var page Page
-	err := c.source(ctx, func() (err error) {
-		page, err = c.src.List(ctx, Listing{Folder: it.ID, Page: it.Page})
-		return err
-	})
+	page, err := c.listPage(ctx, Listing{Folder: it.ID, Page: it.Page})
 	if ClassOf(err) == PageGone && it.Page != "" {
 		// Listing anew finds the same keys; what was copied is skipped.
 		again := Item{Kind: Folder, ID: it.ID, Key: it.Key, Ancestors: it.Ancestors, Shortcuts: it.Shortcuts}
@@ -111,8 +107,7 @@ func (c *Copier) folder(parent *Item, d *named, isShortcut bool, res *Result) {
 
 // follow fills in what a shortcut to a file doesn't say: the target's size, sum and time.
 func (c *Copier) follow(ctx context.Context, d *named) error {
-	var target Entry
-	err := c.source(ctx, func() (err error) { target, err = c.src.Stat(ctx, d.TargetID); return err })
+	target, err := c.statEntry(ctx, d.TargetID)
 	if err != nil {
 		return fmt.Errorf("shortcut to %s: %w", d.TargetID, err)
 	}

@@ -74,7 +74,7 @@ func retryAfter(err error) time.Duration {
 func (c *Copier) source(ctx context.Context, call func() error) error {
 	r := retrier{c: c}
 	for {
-		if err := sleep(ctx, c.pace.Reserve()); err != nil {
+		if err := c.pace.Wait(ctx); err != nil {
 			return err
 		}
 		err := call()
@@ -88,6 +88,28 @@ func (c *Copier) source(ctx context.Context, call func() error) error {
 			return err
 		}
 	}
+}
+
+// listPage asks the source for one page, and gives a reply as long as IdleTimeout.
+func (c *Copier) listPage(ctx context.Context, l Listing) (page Page, err error) {
+	err = c.source(ctx, func() (err error) {
+		ctx, cancel := context.WithTimeout(ctx, c.cfg.IdleTimeout)
+		defer cancel()
+		page, err = c.src.List(ctx, l)
+		return err
+	})
+	return page, err
+}
+
+// statEntry asks the source for one item, and gives a reply as long as IdleTimeout.
+func (c *Copier) statEntry(ctx context.Context, id string) (e Entry, err error) {
+	err = c.source(ctx, func() (err error) {
+		ctx, cancel := context.WithTimeout(ctx, c.cfg.IdleTimeout)
+		defer cancel()
+		e, err = c.src.Stat(ctx, id)
+		return err
+	})
+	return e, err
 }
 
 // sinkCall makes one kind of call to the sink until it succeeds or is given up.

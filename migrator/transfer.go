@@ -148,8 +148,7 @@ func (c *Copier) owner(ctx context.Context, it *Item) (*Object, *Item, error) {
 	if id == "" || id == it.ID {
 		return &o, nil, nil
 	}
-	var e Entry
-	err = c.source(ctx, func() (err error) { e, err = c.src.Stat(ctx, id); return err })
+	e, err := c.statEntry(ctx, id)
 	if cl := ClassOf(err); err != nil && (cl == Missing || cl == Refused) {
 		return &o, nil, nil
 	}
@@ -198,8 +197,7 @@ func mtime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z
 
 // refresh takes over what the source says of the file now, after the bytes weren't those that were listed.
 func (c *Copier) refresh(ctx context.Context, it *Item) error {
-	var e Entry
-	err := c.source(ctx, func() (err error) { e, err = c.src.Stat(ctx, it.content()); return err })
+	e, err := c.statEntry(ctx, it.content())
 	if err != nil {
 		return err
 	}

@@ -133,12 +133,12 @@ func driveAuth(ctx context.Context, s Settings, t http.RoundTripper) (http.Round
 	case s.CredentialsFile != "":
 		key, err := os.ReadFile(s.CredentialsFile)
 		if err != nil {
-			return nil, fmt.Errorf("Drive credentials: %w", err)
+			return nil, fmt.Errorf("credentials of Drive: %w", err)
 		}
 		creds, err := google.CredentialsFromJSONWithParams(ctx, key, google.CredentialsParams{
 			Scopes: []string{gdrive.DriveReadonlyScope}, Subject: s.Impersonate})
 		if err != nil {
-			return nil, fmt.Errorf("Drive credentials %s: %w", s.CredentialsFile, err)
+			return nil, fmt.Errorf("credentials of Drive in %s: %w", s.CredentialsFile, err)
 		}
 		tokens = creds.TokenSource
 	case s.DriveEndpoint != "":

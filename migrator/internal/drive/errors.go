@@ -37,7 +37,7 @@ func wrap(op, object string, err error) *migrator.Error {
 	var token *oauth2.RetrieveError
 	if errors.As(err, &token) && token.Response != nil && token.Response.StatusCode < 500 {
 		e.Class, e.Reason = migrator.Fatal, "credentials"
-		e.Err = fmt.Errorf("Google refused the credentials: %w", err)
+		e.Err = fmt.Errorf("credentials refused by Google: %w", err)
 		return e
 	}
 	var g *googleapi.Error
@@ -52,7 +52,7 @@ func wrap(op, object string, err error) *migrator.Error {
 		e.Reason = "http" + strconv.Itoa(g.Code)
 	}
 	e.RetryAfter = retryAfter(g.Header, time.Now())
-	e.Err = fmt.Errorf("Drive answered %d %s: %s", g.Code, e.Reason, message(g))
+	e.Err = fmt.Errorf("answer of Drive %d %s: %s", g.Code, e.Reason, message(g))
 	e.Class = classify(g.Code, e.Reason)
 	if e.Class == migrator.Fatal {
 		e.Err = fmt.Errorf("%w; check the credentials and that they may read this Drive", e.Err)

@@ -53,15 +53,42 @@ func burst(r rate.Limit) int {
 	return max(1, int(r/4))
 }
 
-// Reserve counts a call and says how long to wait before making it.
-func (l *Limiter) Reserve() time.Duration {
+// Reserve counts a call and says how long to wait before making it. Where that is longer than a window nothing is
+// reserved and ok is false: the caller waits and asks again, since the rate may have changed by then.
+func (l *Limiter) Reserve() (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
 	l.adapt(now)
+	if wait := l.paused.Sub(now); wait > 0 {
+		return wait, false
+	}
+	r := l.bucket.ReserveN(now, 1)
+	if wait = r.DelayFrom(now); wait > window {
+		r.CancelAt(now)
+		return window, false
+	}
 	l.calls++
-	wait := l.bucket.ReserveN(now, 1).DelayFrom(now)
-	return max(wait, l.paused.Sub(now))
+	return wait, true
+}
+
+// Wait waits until a call may be made.
+func (l *Limiter) Wait(ctx context.Context) error {
+	for {
+		wait, ok := l.Reserve()
+		if wait > 0 {
+			t := time.NewTimer(wait)
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				t.Stop()
+				return ctx.Err()
+			}
+		}
+		if ok {
+			return ctx.Err()
+		}
+	}
 }
 
 // Slow counts a complaint of the service.

@@ -21,7 +21,11 @@ type service struct {
 // run makes calls for d, waiting as l says, and returns how many were let through and how many not.
 func (s *service) run(l *Limiter, d time.Duration) (through, refused int) {
 	for end := s.now.Add(d); s.now.Before(end); {
-		s.now = s.now.Add(max(l.Reserve(), time.Millisecond))
+		wait, ok := l.Reserve()
+		s.now = s.now.Add(max(wait, time.Millisecond))
+		if !ok {
+			continue
+		}
 		if s.now.Sub(s.second) >= time.Second {
 			s.second, s.taken = s.now, 0
 		}
@@ -81,5 +85,7 @@ func TestCeilingAndPause(t *testing.T) {
 	through, _ := s.run(l, 10*time.Second)
 	assert.InDelta(t, 500, through, 20)
 	l.Pause(s.now.Add(time.Hour))
-	assert.Equal(t, time.Hour, l.Reserve())
+	wait, ok := l.Reserve()
+	assert.Equal(t, time.Hour, wait)
+	assert.False(t, ok)
 }
