@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
@@ -26,17 +27,71 @@ func manySites() *subject {
 	return s
 }
 
-// recordRun writes a run of n cells with one attribution trial each.
+// recordRun writes a run of n cells with one attribution trial each. Three trials are made, the others are their copies.
 func recordRun(tb testing.TB, dir string, n int, make func() *subject) {
 	run := &record.Run{Schema: record.RunSchema, ID: "bench", Subject: "app"}
+	var labs []*lab
+	var dirs []string
 	for i := range n {
-		l := newLab(tb, make(), int64(2+i%24), uint64(i)).run(9)
-		l.trial.Cell = record.Cell{"workers": fmt.Sprint(l.workers), "cell": fmt.Sprint(i)}
-		st := record.CellStatus{Cell: l.trial.Cell, Dir: "cells/" + l.trial.Cell.Dir(), Trials: []record.TrialStatus{{Index: 1, Kind: record.Attribution, Outcome: record.OK}}}
-		l.write(filepath.Join(dir, filepath.FromSlash(st.Dir), "trial-1"))
+		cell := record.Cell{"workers": fmt.Sprint(8 + 4*(i%3)), "cell": fmt.Sprint(i)}
+		st := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir(), Trials: []record.TrialStatus{{Index: 1, Kind: record.Attribution, Outcome: record.OK}}}
 		run.Status = append(run.Status, st)
+		path := filepath.Join(dir, filepath.FromSlash(st.Dir), "trial-1")
+		if i < 3 {
+			l := newLab(tb, make(), int64(8+4*i), uint64(i)).run(9)
+			l.trial.Cell = cell
+			labs, dirs = append(labs, l), append(dirs, l.write(path))
+			continue
+		}
+		require.NoError(tb, os.CopyFS(path, os.DirFS(dirs[i%3])))
+		trial := *labs[i%3].trial
+		trial.Cell = cell
+		require.NoError(tb, record.Write(filepath.Join(path, record.TrialFile), &trial))
 	}
 	require.NoError(tb, record.Write(filepath.Join(dir, record.RunFile), run))
+}
+
+func TestDiagnoseRunJudgesEveryCellAndTheWhole(t *testing.T) {
+	dir := t.TempDir()
+	recordRun(t, dir, 4, func() *subject { return newSubject(faults[7].make) })
+	rv, err := DiagnoseRun(dir, Options{})
+	require.NoError(t, err)
+	require.Len(t, rv.Cells, 4)
+	for _, v := range rv.Cells {
+		require.Equal(t, record.HeadBuffer, v.Headline)
+	}
+	require.Contains(t, rv.Answer[0], "in 4 of 4 trials")
+	require.NotNil(t, rv.Model)
+	for _, term := range rv.Model.Terms {
+		if term.Name == "bytes-in-flight" {
+			require.InDelta(t, 1, term.Bytes, 0.05)
+		}
+	}
+	require.Len(t, rv.Model.CrossCheck, 3)
+	for w, e := range rv.Model.CrossCheck {
+		require.InDelta(t, 0, e, 0.05, w)
+	}
+	c, err := Capacity(dir, Plan{Limit: 256 << 20, LargestFile: 8 << 20, Files: 1000}, Options{})
+	require.NoError(t, err)
+	require.Contains(t, c.Binds, "bytes-in-flight")
+	require.InDelta(t, 25, c.MaxWorkers, 4, "(256 MiB - what is not the heap's) / 8 MiB and the collector's needs")
+	small, err := Capacity(dir, Plan{Limit: 256 << 20, LargestFile: 5 << 30, Files: 1000}, Options{})
+	require.NoError(t, err)
+	require.Equal(t, -1, small.MaxWorkers)
+}
+
+func TestAPlannedButUnrunTrialIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	recordRun(t, dir, 2, func() *subject { return newSubject(faults[0].make) })
+	run, err := record.ReadRun(dir)
+	require.NoError(t, err)
+	run.Status[1].Trials[0].Outcome = ""
+	require.NoError(t, record.Write(filepath.Join(dir, record.RunFile), run))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, run.Status[1].Dir)))
+	rv, err := DiagnoseRun(dir, Options{})
+	require.NoError(t, err)
+	require.Len(t, rv.Cells, 1)
+	require.Contains(t, rv.Warnings[0], "was not run")
 }
 
 // BenchmarkDiagnoseRun45 reads and judges a recorded run of 45 cells and prints the time and the most memory that the

@@ -53,7 +53,8 @@ func (e *evidenceOfRun) collect(s *Series, peak record.Peak) {
 				size.slack = append(size.slack, math.Max(0, float64(n.Cgroup.Usage-p.RSS)))
 			}
 		}
-		if n.Profiled && (n.State.Held() || n.State == record.StateFloor) && n.Covariates != nil {
+		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
+		if n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) && n.Covariates != nil {
 			e.rows = append(e.rows, observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, live: n.Live.Bytes})
 		}
 	}

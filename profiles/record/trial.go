@@ -143,6 +143,9 @@ type Snapshot struct {
 	// Heap and Goroutine are paths below the trial's directory; empty when not taken.
 	Heap      string `json:"heap,omitempty"`
 	Goroutine string `json:"goroutine,omitempty"`
+	// HeapLive is the live heap of the profile in bytes: the sum over its sites without pprof's own frames. Unlike
+	// Runtime.HeapAlloc it has no garbage in it.
+	HeapLive int64 `json:"heap_live,omitempty"`
 	Sample
 }
 

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/exitcode"
+	"memsoak/soak/internal/report/fixture"
+)
+
+// soakCommand runs a command line in-process.
+func soakCommand(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// heapProfiles writes n heap profiles of this very process.
+func heapProfiles(t *testing.T, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := range n {
+		runtime.GC()
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("heap.%02d.pb.gz", i)))
+		require.NoError(t, err)
+		require.NoError(t, pprof.Lookup("heap").WriteTo(f, 0))
+		require.NoError(t, f.Close())
+	}
+	return dir
+}
+
+func TestDiagnosePlainProfiles(t *testing.T) {
+	dir := heapProfiles(t, 9)
+	code, out, errs := soakCommand("diagnose", dir)
+	require.Equal(t, exitcode.OK, code, errs)
+	assert.Contains(t, out, "INCONCLUSIVE")
+	assert.Contains(t, out, "soak run")
+
+	code, out, errs = soakCommand("diagnose", "--strict", "--json", dir)
+	require.Equal(t, exitcode.Inconclusive, code)
+	assert.Empty(t, errs, "the verdict says it")
+	var v record.Verdict
+	require.NoError(t, json.Unmarshal([]byte(out), &v))
+	assert.Equal(t, record.Inconclusive, v.Headline)
+	assert.NotEmpty(t, v.TopAtPeak)
+	assert.NotEmpty(t, v.Warnings)
+}
+
+func TestDiagnoseRefuses(t *testing.T) {
+	profiles := heapProfiles(t, 1)
+	table := filepath.Join(profiles, "work.csv")
+	require.NoError(t, os.WriteFile(table, []byte("file,nonsense\na,1\n"), 0o644))
+	runDir := t.TempDir()
+	_, err := fixture.Write(runDir, fixture.Options{Axes: fixture.Small()})
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"no argument":            {[]string{"diagnose"}, exitcode.UsageError, "see 'soak diagnose --help'"},
+		"an empty directory":     {[]string{"diagnose", t.TempDir()}, exitcode.UsageError, "nor profiles"},
+		"a missing file":         {[]string{"diagnose", "gone.pb.gz"}, exitcode.Error, "gone.pb.gz"},
+		"a wrong size":           {[]string{"diagnose", "--largest-file=big", profiles}, exitcode.UsageError, `"big"`},
+		"no files":               {[]string{"diagnose", "--files=0", profiles}, exitcode.UsageError, "--files"},
+		"a wrong column":         {[]string{"diagnose", "--covariates", table, profiles}, exitcode.Error, "nonsense"},
+		"a table with a run":     {[]string{"diagnose", "--covariates", table, runDir}, exitcode.UsageError, "has its own"},
+		"a plan without a limit": {[]string{"plan", runDir}, exitcode.UsageError, "--limit"},
+		"a plan of wrong files":  {[]string{"plan", runDir, "--limit=1Gi", "--files=many"}, exitcode.UsageError, "many"},
+		"a plan without a run":   {[]string{"plan", profiles, "--limit=1Gi"}, exitcode.Error, "run.json"},
+	} {
+		code, _, errs := soakCommand(c.args...)
+		assert.Equal(t, c.code, code, name)
+		assert.Contains(t, errs, c.says, name)
+	}
+}
+
+func TestDiagnoseRunWritesTheVerdictsAgain(t *testing.T) {
+	dir := t.TempDir()
+	_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()})
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(filepath.Join(dir, record.VerdictFile)))
+	code, out, errs := soakCommand("diagnose", "--json", dir)
+	require.Equal(t, exitcode.OK, code, errs)
+	var printed record.RunVerdict
+	require.NoError(t, json.Unmarshal([]byte(out), &printed))
+	written, err := record.ReadRunVerdict(dir)
+	require.NoError(t, err)
+	assert.Equal(t, printed.Answer, written.Answer)
+	require.NotEmpty(t, written.Cells)
+	trial, err := record.ReadVerdict(filepath.Join(dir, "cells", written.Cells[0].Cell.Dir(), "trial-1"))
+	require.NoError(t, err)
+	assert.Equal(t, written.Cells[0].Headline, trial.Headline)
+}
