@@ -168,7 +168,7 @@ func (l *lab) fake(name string, args ...string) string {
 func (l *lab) soak() string {
 	l.t.Helper()
 	r, w := io.Pipe()
-	l.start(w, "soak", "run", "--axis", "workers=1,2,3,4,5,6,7,8", "--protocol", "quick", "--out", "run", "--metrics-listen", "127.0.0.1:0")
+	l.start(w, "soak", "run", "--axis", "workers=1,2,3,4,5,6,7,8", "--protocol", "quick", "--trials", "attribution,speed", "--out", "run", "--metrics-listen", "127.0.0.1:0")
 	found := make(chan string, 1)
 	l.wg.Go(func() {
 		for lines := bufio.NewScanner(r); lines.Scan(); {

@@ -66,6 +66,7 @@ func New(dirs []string) (*Server, error) {
 	s.mux.HandleFunc("GET /pprof/{run}/{snap}/{page...}", s.pprof)
 	s.mux.HandleFunc("GET /diff/{run}/{snap}/{baserun}/{basesnap}/{page...}", s.pprof)
 	s.mux.HandleFunc("GET /compare", s.compare)
+	s.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }) // pprof's pages ask
 	return s, nil
 }
 
