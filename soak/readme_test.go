@@ -1,0 +1,80 @@
+package soak_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/soak/internal/testsubject"
+)
+
+// block returns the first fenced block of a language in the README.
+func block(t *testing.T, lang string) string {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	m := regexp.MustCompile("(?s)```" + lang + "\n(.*?)```").FindSubmatch(text)
+	require.NotNil(t, m, "README.md has no block of %s", lang)
+	return string(m[1])
+}
+
+// TestTheCommandsOfTheReadmeWork runs them in their order, with the README's own soak.yaml.
+func TestTheCommandsOfTheReadmeWork(t *testing.T) {
+	dir := files(t, testsubject.OK)
+	require.NoError(t, os.Rename(filepath.Join(dir, "subject.yaml"), filepath.Join(dir, "my.yaml")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "soak.yaml"), []byte(block(t, "yaml")), 0o644))
+	ran := 0
+	for _, line := range strings.Split(strings.TrimSpace(block(t, "sh")), "\n") {
+		require.True(t, strings.HasPrefix(line, "soak "), line)
+		cmd := exec.Command("sh", "-c", line)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(soakPath)+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		assert.NoError(t, err, "%s\n%s", line, out)
+		assert.NotEmpty(t, out, line)
+		ran++
+	}
+	assert.Greater(t, ran, 5)
+	for _, f := range []string{"run.json", "verdict.json", "report.html", "report.md"} {
+		assert.FileExists(t, filepath.Join(dir, "results", f))
+	}
+}
+
+func TestWrongUsageExitsWithTwoAndOneLine(t *testing.T) {
+	dir := files(t, testsubject.OK)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "bad.yaml"), []byte("subject: migrator\naxis: {}\n"), 0o644))
+	for line, want := range map[string]string{
+		"run --axis workres=1":                  `no setting "workres"`,
+		"run --axis workers":                    "write name=value1,value2",
+		"run --wrong":                           "unknown flag: --wrong",
+		"run -f bad.yaml":                       "[2:1]",
+		"run -f none.yaml":                      "no such file",
+		"run --limit lots":                      `"lots" is not a size`,
+		"run --shard 3/2":                       "write i/n",
+		"run --resume":                          "--resume needs --out",
+		"run --upload ftp://x":                  "want s3://bucket/prefix",
+		"run extra":                             "unknown command",
+		"merge --out x nowhere":                 "no such file",
+		"record --pprof nonsense":               "is no URL",
+		"limit --step 0":                        "search from",
+		"subject check none.yaml":               "no such file",
+		"subject show none":                     "no subject",
+		"k8s -f none.yaml --image x --upload y": "no such file",
+	} {
+		cmd := exec.Command(soakPath, strings.Fields(line)...)
+		cmd.Dir = dir
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		err := cmd.Run()
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, line)
+		assert.Equal(t, 2, exit.ExitCode(), "%s: %s", line, stderr.String())
+		assert.Contains(t, stderr.String(), want, line)
+	}
+}
