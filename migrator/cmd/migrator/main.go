@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd())
+	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd(), newDiscoverCmd(), newUploadCmd())
 	return root
 }
 

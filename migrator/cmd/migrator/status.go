@@ -17,12 +17,19 @@ import (
 func newStatusCmd() *cobra.Command {
 	var stateDir string
 	var asJSON bool
+	var b brokerFlags
 	cmd := &cobra.Command{
 		Use:     "status [flags]",
-		Short:   "Show the migrations of this machine, running and ended",
-		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json",
+		Short:   "Show the migrations of this machine, or the one in a queue on a broker",
+		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json\n  migrator status --queue redis://127.0.0.1:6379/0",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if b.url == "" {
+				b.url = os.Getenv(envName("queue"))
+			}
+			if b.url != "" {
+				return b.status(c, asJSON)
+			}
 			if stateDir == "" {
 				dir, err := defaultStateDir()
 				if err != nil {
@@ -58,7 +65,25 @@ func newStatusCmd() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&stateDir, "state-dir", "", "where migrations are kept (default as for copy)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each")
+	b.addFlags(cmd.Flags())
 	return cmd
+}
+
+// status prints how far the migration in a broker's queue is, over all processes.
+func (b *brokerFlags) status(c *cobra.Command, asJSON bool) (err error) {
+	q, err := b.open(c.Context())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, q.Close()) }()
+	st, err := q.Status(c.Context())
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(c.OutOrStdout()).Encode(st)
+	}
+	return printStatus(c.Context(), c.OutOrStdout(), q, &st)
 }
 
 // readJobs reads the records of all jobs below a state directory. Those that have a queue are counted from it.

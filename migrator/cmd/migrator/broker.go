@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"memsoak/migrator"
+	"memsoak/migrator/wire"
+)
+
+// brokerFlags say where the queue is that several processes share.
+type brokerFlags struct {
+	url     string
+	options wire.BrokerOptions
+}
+
+func (b *brokerFlags) addFlags(f *pflag.FlagSet) {
+	b.options = wire.DefaultBrokerOptions()
+	f.StringVar(&b.url, "queue", "", "URL of the broker, as in redis://user:password@host:6379/0; better set by the environment")
+	f.StringVar(&b.options.Name, "queue-name", b.options.Name, "name of the queue; migrations under different names share a broker")
+}
+
+func (b *brokerFlags) open(ctx context.Context) (wire.Broker, error) {
+	if b.url == "" {
+		return nil, usageError{fmt.Errorf("no queue: give --queue: %w", wire.ErrBrokerURL)}
+	}
+	if err := b.options.Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	q, err := wire.OpenBroker(ctx, b.url, b.options)
+	if errors.Is(err, wire.ErrBrokerURL) {
+		return nil, usageError{err}
+	}
+	return q, err
+}
+
+// part is a process of a migration that is spread over several.
+type part struct {
+	*settings
+	broker brokerFlags
+	json   bool
+	every  time.Duration
+	listen string
+}
+
+// addFlags adds the flags of a command, except those that mean nothing to it.
+func (p *part) addFlags(c *cobra.Command, without ...string) {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	p.addSides(all)
+	p.addWork(all)
+	skip := map[string]bool{"state-dir": true}
+	for _, name := range without {
+		skip[name] = true
+	}
+	f := c.Flags()
+	all.VisitAll(func(fl *pflag.Flag) {
+		if !skip[fl.Name] {
+			f.AddFlag(fl)
+		}
+	})
+	p.broker.addFlags(f)
+	f.DurationVar(&p.broker.options.Lease, "lease", p.broker.options.Lease, "others take over what a process has when it gave no sign of life for as long")
+	f.Int64Var(&p.broker.options.Deliveries, "deliveries", p.broker.options.Deliveries, "how often an item is handed out before it is given up as the death of its processes")
+	f.DurationVar(&p.broker.options.Patience, "queue-patience", p.broker.options.Patience, "how long to wait for a broker that has become unreachable")
+	f.BoolVar(&p.json, "json", false, "print events and the summary as lines of JSON")
+	f.DurationVar(&p.every, "progress-interval", 10*time.Second, "time between lines of progress without a terminal")
+	f.StringVar(&p.listen, "listen", "", "address to serve /healthz, /metrics and /debug/pprof/ on; default none")
+}
+
+// working is what a part has open while it works.
+type working struct {
+	*part
+	c      *cobra.Command
+	engine *wire.Engine
+	queue  wire.Broker
+	hard   context.Context // ends work in progress
+}
+
+// run opens everything, does the work, and prints the summary.
+func (p *part) run(c *cobra.Command, work func(*working) error) (err error) {
+	if p.every <= 0 {
+		return usageError{fmt.Errorf("progress interval: need more than 0, have %v", p.every)}
+	}
+	e, err := wire.Open(c.Context(), p.wire)
+	if err != nil {
+		return usageError{err}
+	}
+	defer e.Close()
+	q, err := p.broker.open(c.Context())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, q.Close()) }()
+	stopProfiles, err := p.profile()
+	if err != nil {
+		return usageError{err}
+	}
+	defer stopProfiles()
+	p.copy.Stats = &migrator.Stats{}
+	stopMonitor, err := monitor(p.listen, p.copy.Stats, c.ErrOrStderr())
+	if err != nil {
+		return usageError{err}
+	}
+	defer stopMonitor()
+	hard, cancel := hardStop(c.Context(), p.stopTimeout)
+	defer cancel()
+
+	out := c.ErrOrStderr()
+	if p.json {
+		out = c.OutOrStdout()
+	}
+	shown := newProgress(out, p.json, p.every, p.copy.Stats)
+	if p.json {
+		p.copy.OnEvent = shown.event
+	}
+	err = work(&working{part: p, c: c, engine: e, queue: q, hard: hard})
+	shown.Close()
+	return errors.Join(err, p.summary(c, q))
+}
+
+// copier makes a Copier that ends gracefully when the command is asked to stop.
+func (w *working) copier() (*migrator.Copier, func(), error) {
+	c, err := migrator.New(w.copy, w.engine.Source, w.engine.Sink, w.queue)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	stop := context.AfterFunc(w.c.Context(), c.Stop)
+	return c, func() { stop() }, nil
+}
+
+// monitor serves what orchestrators and profilers ask a process for. The returned function ends it.
+func monitor(addr string, s *migrator.Stats, out io.Writer) (stop func(), err error) {
+	if addr == "" {
+		return func() {}, nil
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	m := http.NewServeMux()
+	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	m.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s), promhttp.HandlerOpts{}))
+	m.HandleFunc("/debug/pprof/", pprof.Index)
+	m.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	m.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	m.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	m.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	fmt.Fprintf(out, "listening on http://%s\n", ln.Addr())
+	srv := &http.Server{Handler: m, ReadHeaderTimeout: 30 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Serve(ln) // it returns when closed
+	}()
+	return func() { srv.Close(); <-done }, nil
+}
+
+// summary prints how far the whole migration is. A queue that nobody can ask is no further error.
+func (p *part) summary(c *cobra.Command, q wire.Broker) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), 5*time.Second)
+	defer cancel()
+	st, err := q.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	if p.json {
+		b, err := json.Marshal(map[string]any{"event": "summary", "status": st})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", b)
+		return err
+	}
+	return printStatus(ctx, c.ErrOrStderr(), q, &st)
+}
+
+// printStatus tells people how far a migration is over all its processes.
+func printStatus(ctx context.Context, w io.Writer, q wire.Broker, st *wire.BrokerStatus) error {
+	m, t := &st.Migration, &st.Totals
+	state := "running"
+	switch {
+	case st.Done():
+		state = "done"
+	case st.Workers == 0:
+		state = "interrupted"
+	}
+	fmt.Fprintf(w, "%s: %s -> %s/%s, all processes together\n", state, m.Root, m.Bucket, m.Prefix)
+	fmt.Fprintf(w, "  %-12s %d of %d (%s)\n", "copied", t.Copied, t.Files, humanize.IBytes(uint64(max(t.Bytes, 0))))
+	for _, l := range []struct {
+		name string
+		n    int64
+	}{{"folders", t.Folders}, {"listed", t.Listed}, {"unchanged", t.Skipped}, {"left out", t.Filtered}, {"unavailable", t.Unavailable},
+		{"failed", t.Failed}, {"pages left", st.Folders}, {"files left", st.Files}, {"processes", st.Workers}} {
+		if l.n > 0 {
+			fmt.Fprintf(w, "  %-12s %d\n", l.name, l.n)
+		}
+	}
+	for _, o := range []migrator.Outcome{migrator.Unavailable, migrator.Failed} {
+		parked, err := q.Parked(ctx, o, shown)
+		if err != nil {
+			return err
+		}
+		for _, p := range parked {
+			fmt.Fprintf(w, "  %s: %s (%s): %s\n", o, p.Path, p.Reason, p.Detail)
+		}
+		if more := map[migrator.Outcome]int64{migrator.Unavailable: t.Unavailable, migrator.Failed: t.Failed}[o] - int64(len(parked)); more > 0 {
+			fmt.Fprintf(w, "  ... and %d more %s\n", more, o)
+		}
+	}
+	return nil
+}

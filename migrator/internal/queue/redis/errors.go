@@ -1,0 +1,73 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"memsoak/migrator/internal/queue/broker"
+)
+
+// patiently calls f until it succeeds, fails for good, or Redis was unreachable for too long. Whatever f asks for may
+// be asked for twice.
+func (q *Queue) patiently(ctx context.Context, f func() error) error {
+	began := time.Now()
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := f()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !passing(err) || time.Since(began) > q.o.Patience:
+			return q.explain(err)
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// passing says that an error goes away when the server or the network is back.
+func passing(err error) bool {
+	var n net.Error
+	if errors.As(err, &n) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, goredis.ErrPoolTimeout) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	for _, p := range []string{"LOADING ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "BUSY "} {
+		if strings.HasPrefix(err.Error(), p) {
+			return true
+		}
+	}
+	return false
+}
+
+// explain says in one line what is wrong and what to do.
+func (q *Queue) explain(err error) error {
+	text := err.Error()
+	switch {
+	case strings.HasPrefix(text, "NOAUTH"), strings.HasPrefix(text, "WRONGPASS"), strings.Contains(text, "AUTH failed"),
+		strings.HasPrefix(text, "ERR AUTH"):
+		return fmt.Errorf("Redis at %s refuses the credentials: give them as in redis://user:password@host:6379: %w", q.addr, err)
+	case strings.HasPrefix(text, "NOPERM"):
+		return fmt.Errorf("Redis at %s forbids what the queue needs: %w", q.addr, err)
+	case strings.Contains(text, "OOM command not allowed"), strings.HasPrefix(text, "OOM"):
+		return fmt.Errorf("Redis at %s is full: raise its maxmemory or lower --queue-limit; nothing is lost, the same command goes on: %w", q.addr, err)
+	case strings.Contains(text, "MISCONF"):
+		return fmt.Errorf("Redis at %s can't save to its disk and takes no more work: free some space there; nothing is lost: %w", q.addr, err)
+	case strings.Contains(text, "WRONGTYPE"):
+		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
+	case passing(err):
+		return fmt.Errorf("Redis at %s can't be reached: see that --queue is right and the server runs: %w", q.addr, err)
+	}
+	return fmt.Errorf("Redis at %s: %w", q.addr, err)
+}

@@ -1,0 +1,309 @@
+// Package redis is a migrator.Queue on Redis Streams (Redis 6.2 or later), for discovery and uploads in many processes.
+//
+// Folders are in one stream for each depth of the tree and are taken from the deepest, so that their number is bounded
+// by depth and listers; files are in a stream of their own, and while it is longer than a limit no folder is handed
+// out. So the broker's memory is bounded whatever the size of the tree. Each stream has one consumer group.
+//
+// A Lua script settles: the item leaves (XACK and XDEL), its products enter and the counters change in one step, once,
+// whoever comes first. An item of a process that gives no sign of life for a lease is claimed by another (XAUTOCLAIM)
+// and marked, so that the sink is asked for it first. The counters of open folders and files tell the end.
+//
+// All keys of a queue begin with its name in braces, which keeps them in one slot of a cluster.
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
+)
+
+// schema is the version of the keys and of what is in them. Items carry their own version besides.
+const schema = "migrator/redis/1"
+
+const (
+	group      = "migrator"
+	levels     = 16     // streams of folders; what lies deeper shares the last
+	maxParked  = 10_000 // lines kept of each outcome; reasons are counted beyond
+	maxReasons = 100
+)
+
+//go:embed scripts/*.lua
+var scripts embed.FS
+
+func script(name string) *goredis.Script {
+	b, err := scripts.ReadFile("scripts/" + name + ".lua")
+	if err != nil {
+		panic(err) // it is in the binary
+	}
+	return goredis.NewScript(string(b))
+}
+
+var (
+	beginScript      = script("begin")
+	takeScript       = script("take")
+	settleScript     = script("settle")
+	renewScript      = script("renew")
+	leaveScript      = script("leave")
+	unlockScript     = script("unlock")
+	checkpointScript = script("checkpoint")
+)
+
+// quiet drops what the client would print by itself: every error comes back from a call as well.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func init() { goredis.SetLogger(quiet{}) }
+
+// Queue is a broker.Queue. Safe for concurrent use.
+type Queue struct {
+	o    broker.Options
+	rdb  *goredis.Client
+	addr string
+	base string // what keys begin with
+	me   string // consumer in the groups
+
+	lanes   [2]lane // by kind - 1
+	settles chan *settle
+
+	mu    sync.Mutex
+	held  map[*held]struct{}
+	locks map[string]struct{}
+	begun bool // a migration was there
+
+	working sync.Once // whoever only looks gives no sign of life
+	stop    chan struct{}
+	done    sync.WaitGroup
+}
+
+// Open connects to the Redis of a URL as in redis://user:password@host:6379/0, rediss:// or unix://.
+func Open(ctx context.Context, url string, o broker.Options) (*Queue, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	ro, err := goredis.ParseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: %w", broker.Redact(url), err)
+	}
+	ro.MaxRetries = -1 // here, with more patience
+	ro.ContextTimeoutEnabled = true
+	ro.PoolSize, ro.ReadBufferSize, ro.WriteBufferSize = 8, 16<<10, 16<<10
+	ro.Protocol = 2
+	ro.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	q := &Queue{o: o, rdb: goredis.NewClient(ro), addr: ro.Addr, base: "{" + o.Name + "}",
+		me:      fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
+		settles: make(chan *settle), held: map[*held]struct{}{}, locks: map[string]struct{}{}, stop: make(chan struct{})}
+	for i := range q.lanes {
+		q.lanes[i] = lane{turn: make(chan struct{}, 1)}
+	}
+	if err := q.hello(ctx); err != nil {
+		return nil, errors.Join(err, q.rdb.Close())
+	}
+	q.done.Go(q.settler)
+	return q, nil
+}
+
+// hello looks at the server once, without patience.
+func (q *Queue) hello(ctx context.Context) error {
+	info, err := q.rdb.Info(ctx, "memory").Result()
+	if err != nil {
+		return q.explain(err)
+	}
+	for line := range strings.Lines(info) {
+		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:allkeys"); ok {
+			return fmt.Errorf("Redis at %s drops keys when its memory is full (maxmemory-policy allkeys%s), which would lose work: set it to noeviction", q.addr, policy)
+		}
+	}
+	if _, err := q.Migration(ctx); err != nil && !errors.Is(err, broker.ErrNone) {
+		return err
+	}
+	return nil
+}
+
+func (q *Queue) key(suffix string) string { return q.base + ":" + suffix }
+
+func (q *Queue) run(ctx context.Context, s *goredis.Script, key string, args ...any) (reply any, err error) {
+	err = q.patiently(ctx, func() (err error) {
+		reply, err = s.Run(ctx, q.rdb, []string{q.key(key)}, args...).Result()
+		return err
+	})
+	return reply, err
+}
+
+// Begin implements broker.Queue.
+func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Item, restart bool) (broker.Migration, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return m, err
+	}
+	payload, err := root.AppendBinary(nil)
+	if err != nil {
+		return m, err
+	}
+	again := "0"
+	if restart {
+		again = "1"
+	}
+	r, err := q.run(ctx, beginScript, "meta", q.base, group, schema, b, again, stream(&root), payload, levels)
+	if err != nil {
+		return m, err
+	}
+	have, ok := r.([]any)
+	if !ok || len(have) != 2 {
+		return m, fmt.Errorf("queue %s: unexpected reply to begin: %v", q.o.Name, r)
+	}
+	return q.decode(have[0], have[1])
+}
+
+// decode reads the description of a migration and refuses those of another schema.
+func (q *Queue) decode(have, description any) (m broker.Migration, err error) {
+	text, ok := description.(string)
+	if have != schema || !ok {
+		return m, fmt.Errorf("queue %s on Redis at %s: schema %v, not %s: %w", q.o.Name, q.addr, have, schema, broker.ErrSchema)
+	}
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return m, fmt.Errorf("queue %s on Redis at %s: %w: %w", q.o.Name, q.addr, broker.ErrSchema, err)
+	}
+	q.mu.Lock()
+	q.begun = true
+	q.mu.Unlock()
+	return m, nil
+}
+
+// Migration implements broker.Queue.
+func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
+	var have []any
+	var foreign int64
+	err := q.patiently(ctx, func() (err error) {
+		if have, err = q.rdb.HMGet(ctx, q.key("meta"), "schema", "migration").Result(); err == nil && have[0] == nil {
+			foreign, err = q.rdb.Exists(ctx, q.key("meta"), q.key("files"), q.key("folders:0")).Result()
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return broker.Migration{}, err
+	case have[0] == nil && foreign > 0:
+		return q.decode("of somebody else", nil)
+	case have[0] == nil:
+		return broker.Migration{}, fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrNone)
+	}
+	return q.decode(have[0], have[1])
+}
+
+// Status implements broker.Queue.
+func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
+	if st.Migration, err = q.Migration(ctx); err != nil {
+		return st, err
+	}
+	err = q.patiently(ctx, func() error {
+		now, err := q.rdb.Time(ctx).Result()
+		if err != nil {
+			return err
+		}
+		var meta, reasons *goredis.MapStringStringCmd
+		var alive *goredis.IntCmd
+		_, err = q.rdb.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+			meta, reasons = p.HGetAll(ctx, q.key("meta")), p.HGetAll(ctx, q.key("reasons"))
+			alive = p.ZCount(ctx, q.key("workers"), strconv.FormatInt(now.Add(-q.o.Lease).UnixMilli(), 10), "+inf")
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		st.Workers = alive.Val()
+		st.Folders, st.Files = number(meta.Val()["open_folders"]), number(meta.Val()["open_files"])
+		for name, field := range counters(&st.Totals) {
+			*field = number(meta.Val()[name])
+		}
+		st.Reasons = map[string]int64{}
+		for r, n := range reasons.Val() {
+			st.Reasons[r] = number(n)
+		}
+		return nil
+	})
+	return st, err
+}
+
+// number reads a counter that HINCRBY wrote; one that isn't there is 0.
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// counters are the fields of the meta key that hold totals.
+func counters(t *migrator.Totals) map[string]*int64 {
+	return map[string]*int64{"folders": &t.Folders, "files": &t.Files, "size": &t.Size, "listed": &t.Listed, "copied": &t.Copied,
+		"skipped": &t.Skipped, "filtered": &t.Filtered, "unavailable": &t.Unavailable, "failed": &t.Failed, "bytes": &t.Bytes}
+}
+
+// Totals implements migrator.Counter.
+func (q *Queue) Totals(ctx context.Context) (migrator.Totals, error) {
+	st, err := q.Status(ctx)
+	return st.Totals, err
+}
+
+// Parked implements broker.Queue. At most 10,000 lines are kept of each outcome; Status counts all of them by reason.
+func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out []migrator.Parked, err error) {
+	var lines []string
+	err = q.patiently(ctx, func() (err error) {
+		lines, err = q.rdb.LRange(ctx, q.key("parked:"+o.String()), 0, most-1).Result()
+		return err
+	})
+	for _, line := range lines {
+		p := migrator.Parked{Outcome: o}
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			return out, fmt.Errorf("queue %s: parked: %w", q.o.Name, err)
+		}
+		out = append(out, p)
+	}
+	return out, err
+}
+
+// Close returns what was taken ahead, waits for settles in progress, and leaves. Leases that nobody settled are taken
+// over by others after a while.
+func (q *Queue) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var errs []error
+	for i := range q.lanes {
+		l := &q.lanes[i]
+		l.turn <- struct{}{}
+		for _, h := range l.ahead {
+			errs = append(errs, q.giveBack(ctx, h))
+		}
+		l.ahead = nil
+	}
+	worked := true
+	q.working.Do(func() { worked = false })
+	close(q.stop)
+	q.done.Wait()
+	if !worked {
+		return q.rdb.Close()
+	}
+	if _, err := leaveScript.Run(ctx, q.rdb, []string{q.key("workers")}, q.base, group, q.me, levels).Result(); err != nil {
+		errs = append(errs, q.explain(err))
+	}
+	return errors.Join(append(errs, q.rdb.Close())...)
+}

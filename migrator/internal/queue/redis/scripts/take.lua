@@ -1,0 +1,58 @@
+-- Hands out items: first, if asked to, those of processes that gave no sign of life; then new ones.
+-- KEYS: meta. ARGV: base, group, schema, folders or files, consumer, most items, limit of files, claim, lease in
+-- milliseconds, folder streams.
+-- Returns a word, and with 'ok' the items: stream, id, deliveries, again, payload, state.
+local meta, base, group, me = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
+local open = redis.call('HMGET', meta, 'schema', 'open_folders', 'open_files')
+if not open[1] then return {'none'} end
+if open[1] ~= ARGV[3] then return {'schema'} end
+local folders = ARGV[4] == 'folders'
+if tonumber(open[2]) <= 0 and (folders or tonumber(open[3]) <= 0) then return {'end'} end
+
+local streams, most = {}, tonumber(ARGV[6])
+local files = redis.call('XLEN', base .. ':files')
+if folders then
+  if files >= tonumber(ARGV[7]) then return {'full'} end
+  -- The deepest first: so the folders queued are bounded by the depth of the tree and not by its width.
+  for level = tonumber(ARGV[10]) - 1, 0, -1 do streams[#streams + 1] = 'folders:' .. level end
+else
+  streams[1] = 'files'
+  -- Few are left: leave some to the others.
+  most = math.max(1, math.min(most, math.floor(files / 64)))
+end
+
+local out = {'ok'}
+local function add(stream, entry, deliveries, again)
+  local f = {}
+  for i = 1, #entry[2], 2 do f[entry[2][i]] = entry[2][i + 1] end
+  local state = redis.call('HGET', base .. ':states', stream .. ' ' .. entry[1]) or ''
+  if f['a'] == '1' then again = '1' end
+  out[#out + 1] = {stream, entry[1], deliveries, again, f['i'], state}
+end
+
+if ARGV[8] == '1' then
+  for _, s in ipairs(streams) do
+    if redis.call('EXISTS', base .. ':' .. s) == 1 then
+      local cursor = '0-0'
+      repeat
+        local r = redis.call('XAUTOCLAIM', base .. ':' .. s, group, me, ARGV[9], cursor, 'COUNT', most + 1 - #out)
+        cursor = r[1]
+        for _, e in ipairs(r[2]) do
+          local p = redis.call('XPENDING', base .. ':' .. s, group, e[1], e[1], 1)
+          add(s, e, p[1][4], '1')
+        end
+      until cursor == '0-0' or #out > most
+      if #out > most then return out end
+    end
+  end
+end
+for _, s in ipairs(streams) do
+  if redis.call('EXISTS', base .. ':' .. s) == 1 then
+    local r = redis.call('XREADGROUP', 'GROUP', group, me, 'COUNT', most + 1 - #out, 'STREAMS', base .. ':' .. s, '>')
+    if r then
+      for _, e in ipairs(r[1][2]) do add(s, e, 1, '0') end
+      if #out > most then return out end
+    end
+  end
+end
+return out

@@ -1,0 +1,190 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
+)
+
+// held is an item that this process has.
+type held struct {
+	lane, id   string
+	deliveries int64
+	payload    string
+	lease      migrator.Lease
+}
+
+// lane hands out items of one kind. Whoever has the turn fetches and waits for all.
+type lane struct {
+	turn    chan struct{}
+	ahead   []*held
+	claimed time.Time     // when items of dead processes were last looked for
+	pause   time.Duration // grows while there is nothing to take
+}
+
+// The pauses between looks at an empty queue.
+const (
+	pauseMin = 5 * time.Millisecond
+	pauseMax = 250 * time.Millisecond
+)
+
+// Take implements migrator.Queue. It waits for a migration to begin.
+func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, error) {
+	if k != migrator.Folder && k != migrator.File {
+		return nil, fmt.Errorf("queue: no items of kind %d", k)
+	}
+	q.working.Do(func() { q.done.Go(q.renewer) })
+	l := &q.lanes[k-1]
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		for len(l.ahead) > 0 {
+			h := l.ahead[0]
+			l.ahead = l.ahead[1:]
+			if h.deliveries <= q.o.Deliveries {
+				return &h.lease, nil
+			}
+			if err := q.poisoned(ctx, h); err != nil {
+				return nil, err
+			}
+		}
+		if err := q.fetch(ctx, l, k); err != nil {
+			return nil, err
+		}
+		if len(l.ahead) > 0 {
+			l.pause = 0
+			continue
+		}
+		l.pause = min(max(2*l.pause, pauseMin), pauseMax)
+		if err := sleep(ctx, l.pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fetch asks for items. It returns io.EOF at the end, and nothing when there is none now.
+func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
+	lane, most, claim := "folders", 1, "0"
+	if k == migrator.File {
+		lane, most = "files", q.o.Prefetch
+	}
+	if time.Since(l.claimed) > q.o.Lease/2 {
+		claim, l.claimed = "1", time.Now()
+	}
+	r, err := q.run(ctx, takeScript, "meta", q.base, group, schema, lane, q.me, most, q.o.Limit, claim, q.o.Lease.Milliseconds(), levels)
+	if err != nil {
+		return err
+	}
+	reply, ok := r.([]any)
+	if !ok || len(reply) == 0 {
+		return fmt.Errorf("queue %s: unexpected reply to take: %v", q.o.Name, r)
+	}
+	switch reply[0] {
+	case "end":
+		return io.EOF
+	case "schema":
+		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
+	case "none":
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.begun {
+			return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrLost)
+		}
+		return nil
+	case "full":
+		return nil
+	}
+	for _, entry := range reply[1:] {
+		h, err := q.read(entry, k)
+		if err != nil {
+			return err
+		}
+		l.ahead = append(l.ahead, h)
+	}
+	return nil
+}
+
+// read decodes an item of the take script's reply.
+func (q *Queue) read(entry any, k migrator.Kind) (*held, error) {
+	f, ok := entry.([]any)
+	if !ok || len(f) != 6 {
+		return nil, fmt.Errorf("queue %s: unexpected item: %v", q.o.Name, entry)
+	}
+	text := func(i int) string { s, _ := f[i].(string); return s }
+	h := &held{lane: text(0), id: text(1), payload: text(4)}
+	h.deliveries, _ = f[2].(int64)
+	if err := h.lease.Item.UnmarshalBinary([]byte(h.payload)); err != nil || h.lease.Item.Kind != k {
+		return nil, fmt.Errorf("queue %s on Redis at %s: item %s: %w", q.o.Name, q.addr, h.id, errors.Join(broker.ErrSchema, err))
+	}
+	h.lease.Again = text(3) == "1"
+	if s := text(5); s != "" {
+		h.lease.State = []byte(s)
+	}
+	h.lease.Ref = h
+	q.mu.Lock()
+	q.held[h] = struct{}{}
+	q.begun = true
+	q.mu.Unlock()
+	return h, nil
+}
+
+// poisoned parks an item that too many processes had and didn't settle.
+func (q *Queue) poisoned(ctx context.Context, h *held) error {
+	it := &h.lease.Item
+	p := migrator.Parked{ID: it.ID, Path: it.Key, Outcome: migrator.Failed, Reason: "poison", Bytes: max(it.Size, 0),
+		Detail: fmt.Sprintf("%d processes in a row took it and died before they were done with it", h.deliveries-1)}
+	return q.Settle(ctx, &h.lease, migrator.Result{Outcome: migrator.Failed, Parked: []migrator.Parked{p}})
+}
+
+// Lock implements migrator.Locker.
+func (q *Queue) Lock(ctx context.Context, key string) (unlock func(), err error) {
+	name := "lock:" + key
+	for {
+		var got bool
+		err := q.patiently(ctx, func() (err error) {
+			got, err = q.rdb.SetNX(ctx, q.key(name), q.me, q.o.Lease).Result()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if got {
+			break
+		}
+		if err := sleep(ctx, 4*pauseMin); err != nil {
+			return nil, err
+		}
+	}
+	q.mu.Lock()
+	q.locks[q.key(name)] = struct{}{}
+	q.mu.Unlock()
+	return func() {
+		q.mu.Lock()
+		delete(q.locks, q.key(name))
+		q.mu.Unlock()
+		_, _ = q.run(context.WithoutCancel(ctx), unlockScript, name, q.me) // it ends by itself after a lease
+	}, nil
+}
