@@ -67,10 +67,9 @@ func (c recorded) write(t testing.TB) *Run {
 func (c recorded) trial(kind record.TrialKind, cell record.Cell, n int) record.Trial {
 	return record.Trial{
 		Schema: record.TrialSchema, Kind: kind, Cell: cell, Index: n, Outcome: record.OK, Settings: cell,
-		Peak: record.Peak{RSS: int64(float64(c.rss) * (1 + 8*c.noise())), HeapLive: 8 << 20},
-		Snapshots: []record.Snapshot{{State: record.StateReply, ForcedGC: 2, Sample: record.Sample{
-			Runtime: &record.Runtime{HeapAlloc: int64(c.held * (1 + c.noise()))}}}},
-		Work: record.Work{Files: 1000, Bytes: 1 << 30, Seconds: 10},
+		Peak:      record.Peak{RSS: int64(float64(c.rss) * (1 + 8*c.noise())), HeapLive: 8 << 20},
+		Snapshots: []record.Snapshot{{State: record.StateReply, ForcedGC: 2, HeapLive: int64(c.held * (1 + c.noise()))}},
+		Work:      record.Work{Files: 1000, Bytes: 1 << 30, Seconds: 10},
 	}
 }
 

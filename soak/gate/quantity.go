@@ -209,12 +209,12 @@ func (q Quantities) setPeaks(c CellData) {
 	q.set("held_live", held, held > 0, "no state with held transfers was recorded")
 }
 
-// heldLive is the highest exact live heap (after two forced collections) with transfers held.
+// heldLive is the highest live heap after two forced collections with transfers held.
 func heldLive(t *record.Trial) float64 {
 	var most float64
 	for _, s := range t.Snapshots {
-		if s.State.Held() && s.ForcedGC >= 2 && s.Runtime != nil {
-			most = max(most, float64(s.Runtime.HeapAlloc))
+		if s.State.Held() && s.ForcedGC >= 2 {
+			most = max(most, float64(s.HeapLive))
 		}
 	}
 	return most

@@ -173,6 +173,7 @@ func (r *recorder) store(s record.Snapshot, heap, routines []byte) (stored recor
 	if s.Heap != "" {
 		var err error
 		if live, err = liveBytes(heap); err == nil {
+			s.HeapLive = live
 			r.trial.Peak.HeapLive = max(r.trial.Peak.HeapLive, live)
 		}
 	}
