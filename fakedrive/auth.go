@@ -151,8 +151,8 @@ func (s *Server) grant(r *http.Request) (map[string]any, error) {
 			reply["refresh_token"] = "1//fake-refresh-token"
 		}
 	case grantJWT:
-		if err := s.tokens.checkAssertion(form.Get("assertion")); err != nil {
-			return nil, bad("invalid_grant", err.Error())
+		if why := s.tokens.refuse(form.Get("assertion")); why != "" {
+			return nil, bad("invalid_grant", why)
 		}
 	case "":
 		return nil, bad("invalid_request", "Missing required parameter: grant_type")
@@ -171,18 +171,18 @@ const RevokedRefreshToken = "1//revoked"
 // ServiceAccountEmail is the account of the key that ServiceAccountKey makes.
 const ServiceAccountEmail = "soak@fakedrive.iam.gserviceaccount.com"
 
-// checkAssertion checks a service account's assertion. The signature is checked for the account of this server's own
-// key; others are taken at their word.
-func (t *tokens) checkAssertion(jwt string) error {
+// refuse says in Google's words why a service account's assertion does not count; "" if it does. The signature is
+// checked for the account of this server's own key; others are taken at their word.
+func (t *tokens) refuse(jwt string) string {
 	parts := strings.Split(jwt, ".")
 	if len(parts) != 3 {
-		return errors.New("Invalid JWT: the assertion has not three parts.")
+		return "Invalid JWT: the assertion has not three parts."
 	}
 	var raw [3][]byte
 	for i, p := range parts {
 		var err error
 		if raw[i], err = base64.RawURLEncoding.DecodeString(strings.TrimRight(p, "=")); err != nil {
-			return errors.New("Invalid JWT: the assertion is not base64url.")
+			return "Invalid JWT: the assertion is not base64url."
 		}
 	}
 	var head struct{ Alg string }
@@ -191,31 +191,31 @@ func (t *tokens) checkAssertion(jwt string) error {
 		Iat, Exp   int64
 	}
 	if json.Unmarshal(raw[0], &head) != nil || json.Unmarshal(raw[1], &claims) != nil {
-		return errors.New("Invalid JWT: the assertion is not JSON.")
+		return "Invalid JWT: the assertion is not JSON."
 	}
 	now := t.now().Unix()
 	switch {
 	case head.Alg != "RS256":
-		return errors.New("Invalid JWT: the algorithm must be RS256.")
+		return "Invalid JWT: the algorithm must be RS256."
 	case claims.Iss == "":
-		return errors.New("Invalid JWT: the issuer is missing.")
+		return "Invalid JWT: the issuer is missing."
 	case claims.Scope == "":
-		return errors.New("Invalid JWT: the scope is missing.")
+		return "Invalid JWT: the scope is missing."
 	case claims.Exp < now || claims.Iat > now+300 || claims.Exp-claims.Iat > 3600+300:
-		return errors.New("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim.")
+		return "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."
 	}
 	if claims.Iss != ServiceAccountEmail {
-		return nil
+		return ""
 	}
 	key, err := t.key()
 	if err != nil {
-		return err
+		return err.Error()
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	if rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, sum[:], raw[2]) != nil {
-		return errors.New("Invalid JWT Signature.")
+		return "Invalid JWT Signature."
 	}
-	return nil
+	return ""
 }
 
 // ServiceAccountKey returns the JSON of a service account's key, as the cloud console would hand it out, that the
