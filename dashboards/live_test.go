@@ -71,6 +71,7 @@ type lab struct {
 	t   *testing.T
 	dir string
 	ctx context.Context
+	end context.CancelFunc
 	wg  sync.WaitGroup
 }
 
@@ -82,7 +83,7 @@ func TestEveryQueryReturnsData(t *testing.T) {
 	}
 	tool(t, "prometheus")
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-	l := &lab{t: t, dir: t.TempDir(), ctx: ctx}
+	l := &lab{t: t, dir: t.TempDir(), ctx: ctx, end: cancel}
 	defer l.wg.Wait()
 	defer cancel()
 	l.build()
@@ -144,6 +145,7 @@ func (l *lab) start(stdout io.Writer, name string, args ...string) {
 	l.wg.Go(func() {
 		if err := cmd.Wait(); err != nil && l.ctx.Err() == nil {
 			l.t.Errorf("%s: %v\n%.2000s", name, err, errs.String())
+			l.end()
 		}
 		if c, ok := stdout.(io.Closer); ok {
 			c.Close()
@@ -168,7 +170,7 @@ func (l *lab) fake(name string, args ...string) string {
 func (l *lab) soak() string {
 	l.t.Helper()
 	r, w := io.Pipe()
-	l.start(w, "soak", "run", "--axis", "workers=1,2,3,4,5,6,7,8", "--protocol", "quick", "--trials", "attribution,speed", "--out", "run", "--metrics-listen", "127.0.0.1:0")
+	l.start(w, "soak", "run", "--axis", "workers=1,2,3,4,5,6", "--trials", "speed,attribution", "--out", "run", "--metrics-listen", "127.0.0.1:0")
 	found := make(chan string, 1)
 	l.wg.Go(func() {
 		for lines := bufio.NewScanner(r); lines.Scan(); {

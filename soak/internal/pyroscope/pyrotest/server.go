@@ -37,7 +37,6 @@ type Server struct {
 	limited  int
 	budget   float64
 	last     time.Time
-	labels   map[string]int // labels of each series
 }
 
 // Stored is a profile as it was stored.
