@@ -221,7 +221,7 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 		}
 		var meta, reasons *goredis.MapStringStringCmd
 		var alive *goredis.IntCmd
-		_, err = q.rdb.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+		_, err = q.rdb.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			meta, reasons = p.HGetAll(ctx, q.key("meta")), p.HGetAll(ctx, q.key("reasons"))
 			alive = p.ZCount(ctx, q.key("workers"), strconv.FormatInt(now.Add(-q.o.Lease).UnixMilli(), 10), "+inf")
 			return nil
