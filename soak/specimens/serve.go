@@ -18,6 +18,7 @@ import (
 
 	"memsoak/soak/specimens/all"
 	"memsoak/soak/specimens/copier"
+	"memsoak/soak/specimens/specimen"
 )
 
 func newServeCmd() *cobra.Command {
@@ -31,11 +32,7 @@ func newServeCmd() *cobra.Command {
   specimens serve --specimen leak-map+file-readall ...    # two faults at once`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			seams, err := all.Specimens().Seams(name)
-			if err != nil {
-				return usageError{err}
-			}
-			e, err := copier.New(cfg, seams)
+			e, err := all.Specimens().New(name, cfg)
 			if err != nil {
 				return usageError{err}
 			}
@@ -64,7 +61,7 @@ func newServeCmd() *cobra.Command {
 }
 
 // handler is the subject contract over an engine.
-func handler(e *copier.Engine) http.Handler {
+func handler(e specimen.Engine) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /metrics", metrics())
@@ -87,7 +84,7 @@ func metrics() http.Handler {
 }
 
 // wave runs one wave and answers when it has ended.
-func wave(e *copier.Engine, w http.ResponseWriter, r *http.Request) {
+func wave(e specimen.Engine, w http.ResponseWriter, r *http.Request) {
 	var job struct{ Root, Prefix string }
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
 	d.DisallowUnknownFields()

@@ -9,6 +9,7 @@ import (
 	"memsoak/soak/specimens/heldout"
 	"memsoak/soak/specimens/leaks"
 	"memsoak/soak/specimens/metadata"
+	"memsoak/soak/specimens/migration"
 	"memsoak/soak/specimens/process"
 	"memsoak/soak/specimens/routines"
 	"memsoak/soak/specimens/specimen"
@@ -28,6 +29,7 @@ func Specimens() specimen.Set {
 	s.Add(metadata.All()...)
 	s.Add(caches.All()...)
 	s.Add(process.All()...)
+	s.Add(migration.All()...)
 	s.Add(heldout.All()...)
 	return s
 }

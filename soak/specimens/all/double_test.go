@@ -130,8 +130,12 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", size)
 		n, _ := strconv.ParseInt(size, 10, 64)
 		_, _ = io.CopyN(w, zeros{}, n)
+	case strings.HasPrefix(r.URL.Path, "/drive/v3/files/") && parse(r.URL.Path[len("/drive/v3/files/"):]).page > 0:
+		fmt.Fprintf(w, `{"id":%q,"name":"a tree","mimeType":"application/vnd.google-apps.folder"}`, r.URL.Path)
 	case strings.HasPrefix(r.URL.Path, "/drive/v3/files/"):
 		fmt.Fprintf(w, `{"id":%q,"name":"a name","mimeType":"application/octet-stream","size":"1"}`, r.URL.Path)
+	case r.URL.Query().Get("list-type") == "2":
+		fmt.Fprint(w, `<ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`)
 	default:
 		http.NotFound(w, r)
 	}

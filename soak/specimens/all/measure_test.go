@@ -1,9 +1,10 @@
 package all_test
 
 import (
+	"encoding/pem"
 	"fmt"
-	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"memsoak/soak/specimens/all"
 	"memsoak/soak/specimens/copier"
+	"memsoak/soak/specimens/specimen"
 )
 
 // TestMain makes the heap profile exact. Nothing that the tests measure is allocated before.
@@ -104,7 +106,7 @@ func inFunction(m map[place]int64, function string) (sum int64) {
 type lab struct {
 	t          *testing.T
 	d          *double
-	e          *copier.Engine
+	e          specimen.Engine
 	generation int
 }
 
@@ -115,17 +117,15 @@ const (
 
 func newLab(t *testing.T, name string, h2 bool) *lab {
 	d := newDouble(t, h2)
-	seams, err := all.Specimens().Seams(name)
-	require.NoError(t, err)
 	cfg := copier.DefaultConfig()
 	cfg.Drive, cfg.S3, cfg.Bucket, cfg.Workers = d.srv.URL, d.srv.URL, "bucket", labWorkers
 	cfg.TempDir = t.TempDir()
-	e, err := copier.New(cfg, func(e *copier.Engine) copier.Hooks {
-		if h2 {
-			e.Client().Transport.TLSClientConfig = d.srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-		}
-		return seams(e)
-	})
+	if h2 {
+		cfg.CAFile = filepath.Join(t.TempDir(), "ca.pem")
+		block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.srv.Certificate().Raw})
+		require.NoError(t, os.WriteFile(cfg.CAFile, block, 0o600))
+	}
+	e, err := all.Specimens().New(name, cfg)
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
 	return &lab{t: t, d: d, e: e}
@@ -143,7 +143,14 @@ func (l *lab) wave(root string) {
 	stats, err := l.e.Run(l.t.Context(), root, "prefix")
 	require.NoError(l.t, err)
 	require.EqualValues(l.t, parse(root).files, stats.Files)
-	l.e.Client().Transport.CloseIdleConnections()
+	l.closeIdle()
+}
+
+// closeIdle has the engine drop its idle connections, as a floor does.
+func (l *lab) closeIdle() {
+	if e, ok := l.e.(*copier.Engine); ok {
+		e.Client().Transport.CloseIdleConnections()
+	}
 }
 
 // held runs a wave of a fresh tree that is held at p until arrived transfers are there, calls measure, and ends it.
@@ -162,7 +169,7 @@ func (l *lab) held(p holdPoint, arrived, size, files int, measure func()) {
 	measure()
 	l.d.release()
 	require.NoError(l.t, <-done)
-	l.e.Client().Transport.CloseIdleConnections()
+	l.closeIdle()
 }
 
 // settle waits until a counter has not changed for a while.

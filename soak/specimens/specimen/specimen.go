@@ -2,6 +2,7 @@
 package specimen
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -15,8 +16,17 @@ import (
 type Specimen struct {
 	// Name is how the truth, the command line and the results call it.
 	Name string
-	// Hooks puts the specimen into an engine. It is called once per engine, before the engine runs.
+	// Hooks puts the specimen into a copier's engine. It is called once per engine, before the engine runs.
 	Hooks func(*copier.Engine) copier.Hooks
+	// Engine makes an engine of the specimen's own, in place of a copier with Hooks.
+	Engine func(copier.Config) (Engine, error)
+}
+
+// Engine does the waves of a subject.
+type Engine interface {
+	// Run copies the tree below root into prefix and returns when all of it is done.
+	Run(ctx context.Context, root, prefix string) (copier.Stats, error)
+	Close()
 }
 
 // Set is specimens by name.
@@ -35,13 +45,27 @@ func (s Set) Add(all ...Specimen) {
 	}
 }
 
-// Seams returns the hooks of the named specimen; "a+b" is both at once.
-func (s Set) Seams(name string) (func(*copier.Engine) copier.Hooks, error) {
+// New returns an engine with the named specimen; "a+b" is both at once, which only specimens with hooks can be.
+func (s Set) New(name string, cfg copier.Config) (Engine, error) {
+	if sp := s[name]; sp.Engine != nil {
+		return sp.Engine(cfg)
+	}
+	hooks, err := s.hooks(name)
+	if err != nil {
+		return nil, err
+	}
+	return copier.New(cfg, hooks)
+}
+
+func (s Set) hooks(name string) (func(*copier.Engine) copier.Hooks, error) {
 	var parts []Specimen
 	for part := range strings.SplitSeq(name, "+") {
 		sp, ok := s[part]
 		if !ok {
 			return nil, fmt.Errorf("no specimen %q; 'specimens list' names them", part)
+		}
+		if sp.Hooks == nil {
+			return nil, fmt.Errorf("specimen %q has an engine of its own and can't be combined", part)
 		}
 		parts = append(parts, sp)
 	}
