@@ -62,7 +62,7 @@ func (s *Series) units() *units {
 		{name: "distinct-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Distinct) }), penalty: 1},
 		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.BytesDone) }), penalty: 1},
 		{name: "listed-file", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.FilesListed) }), penalty: 1},
-		{name: "request", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), penalty: 2},
+		{name: "request", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), penalty: 6},
 		{name: "page", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Pages) }), penalty: 2},
 		{name: "second", class: record.Leak, values: seconds, penalty: 2},
 		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2,

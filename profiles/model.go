@@ -19,7 +19,6 @@ type observation struct {
 	held    bool
 	cov     record.Covariates
 	live    float64
-	seconds float64
 }
 
 // trialSize is a trial reduced to what the model of resident memory needs.

@@ -78,7 +78,7 @@ func (s *Series) judge(o Options) []*judged {
 			cmp.Compare(rank(a.Class), rank(b.Class)),
 			cmp.Compare(a.key, b.key))
 	})
-	return js
+	return explainsFirst(js)
 }
 
 // complete fills in what follows from the rest of a finding.
@@ -264,11 +264,31 @@ func absorb(js []*judged) []*judged {
 	return out
 }
 
-// heldBy reports whether what leaks in j can be held by the leaked goroutines or connections of head: it goes with the
-// same kind of work, at a pace of no more than one each.
+// heldBy reports whether what leaks in j is held by the leaked goroutines or connections of head: what goes through the
+// network packages with connections, what the same package made with goroutines, and what has no frame of the user's.
 func heldBy(j, head *judged) bool {
-	if j.Class != record.Leak {
+	switch {
+	case j.Class != record.Leak:
 		return true
+	case (j.Slope.Per == "second") != (head.Slope.Per == "second"):
+		return false
+	case j.owner != OwnerUser || j.Site.Function == head.Site.Function:
+		return true
+	case head.Class == record.ConnectionLeak:
+		return throughNetwork(j.stack)
 	}
-	return j.Slope.Per != "second" && head.Slope.Per != "second"
+	return packagePath(j.Site.Function) == packagePath(head.Site.Function)
+}
+
+// explainsFirst moves a leak of goroutines or connections ahead of a leak of memory that leads: it may be what holds it.
+func explainsFirst(js []*judged) []*judged {
+	if len(js) == 0 || js[0].Class != record.Leak {
+		return js
+	}
+	i := slices.IndexFunc(js, func(j *judged) bool { return j.Class == record.GoroutineLeak || j.Class == record.ConnectionLeak })
+	if i < 0 {
+		return js
+	}
+	head := js[i]
+	return slices.Insert(slices.Delete(js, i, i+1), 0, head)
 }
