@@ -148,3 +148,7 @@ accuracy: specimens ## how often verdicts are right, on subjects whose faults ar
 	bin/accuracy --seeds $(SEEDS) $(foreach p,$(ONLY),'$(p)') $(if $(UPDATE),--update)
 accuracy-quick: specimens ## a stratified part of that in ten minutes, for CI
 	bin/accuracy --quick
+
+.PHONY: bench-soak
+bench-soak: build ## print what measuring costs: subject slowed, harness CPU, time of a cell, 500 trials without a trace
+	$(GO) run ./soak/internal/bench/harness -bin bin

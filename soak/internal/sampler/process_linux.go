@@ -63,6 +63,16 @@ func readRSS(pid int) (int64, error) {
 	return int64(stat.ResidentMemory()), err
 }
 
+// readPeakRSS is the largest resident size that a process ever had, as the kernel keeps it.
+func readPeakRSS(pid int) (int64, error) {
+	proc, err := procfs.NewProc(pid)
+	if err != nil {
+		return 0, err
+	}
+	status, err := proc.NewStatus()
+	return int64(status.VmHWM), err
+}
+
 // sockets counts a process's TCP sockets by state: those of its network namespace that are among its descriptors.
 func sockets(pid int, targets []string) (map[string]int, error) {
 	inodes := map[uint64]bool{}

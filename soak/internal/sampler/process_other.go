@@ -15,6 +15,10 @@ func readRSS(int) (int64, error) {
 	return 0, errors.New("the resident size can't be read on " + runtime.GOOS)
 }
 
+func readPeakRSS(int) (int64, error) {
+	return 0, errors.New("the peak size can't be read on " + runtime.GOOS)
+}
+
 func readProcess(int) (*record.Process, error) {
 	return nil, errors.New("process memory can't be read on " + runtime.GOOS)
 }

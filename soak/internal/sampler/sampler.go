@@ -112,6 +112,15 @@ func (s *Sampler) CPU() float64 {
 // RSS is the subject's resident size now, cheap enough for many calls a second.
 func (s *Sampler) RSS() (int64, error) { return readRSS(s.PID) }
 
+// PeakRSS is the largest resident size that the subject ever had; 0 when it can't be read, as after its end.
+func (s *Sampler) PeakRSS() int64 {
+	v, err := readPeakRSS(s.PID)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
 func (s *Sampler) cgroup() *record.Cgroup {
 	if s.Cgroup == nil {
 		return nil

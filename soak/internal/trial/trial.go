@@ -263,6 +263,7 @@ func (t *trial) cleanup() {
 		t.watch.stop()
 	}
 	if t.proc != nil {
+		t.lastPeaks()
 		t.rec.update(func(r *record.Trial) { r.Exit = t.proc.ExitState() }) // nil when we end it ourselves
 		t.proc.Stop(stopGrace)
 	}
@@ -282,6 +283,19 @@ func (t *trial) cleanup() {
 		t.sam.Close()
 	}
 	os.RemoveAll(t.temp)
+}
+
+// lastPeaks raises the peaks to those that the kernel kept: between two samples there may have been more.
+func (t *trial) lastPeaks() {
+	rss := t.sam.PeakRSS()
+	var cg record.Cgroup
+	if t.group != nil {
+		cg, _ = t.group.Read() // zero when it can't be read
+	}
+	t.rec.update(func(r *record.Trial) {
+		r.Peak.RSS = max(r.Peak.RSS, rss)
+		r.Peak.Cgroup = max(r.Peak.Cgroup, cg.Peak)
+	})
 }
 
 // ended is how the subject ended a trial before its last phase.

@@ -1,0 +1,284 @@
+// Command harness measures what measuring costs: how much the sampler slows a subject, what an attribution trial costs
+// it, how much CPU the runner takes, how long a cell lasts, and whether anything grows or is left over many trials. It
+// prints a table with the figure asked for beside the figure measured, and exits 1 when one is missed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"memsoak/profiles/record"
+	"memsoak/soak"
+	"memsoak/soak/internal/leftover"
+	"memsoak/soak/internal/subject"
+	"memsoak/soak/internal/testsubject"
+)
+
+func main() {
+	testsubject.Main()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+type bench struct {
+	bin, dir      string
+	pairs, trials int
+	out           *tabwriter.Writer
+	missed        int
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	b := &bench{out: tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)}
+	fl := flag.NewFlagSet("harness", flag.ContinueOnError)
+	fl.SetOutput(stderr)
+	fl.StringVar(&b.bin, "bin", "bin", "directory of soak, fakedrive and migrator")
+	fl.IntVar(&b.pairs, "pairs", 7, "pairs of speed trials, sampler on and off")
+	fl.IntVar(&b.trials, "trials", 500, "trials of the simulated subject")
+	if fl.Parse(args) != nil {
+		return 2
+	}
+	dir, err := os.MkdirTemp("", "memsoak-bench-")
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	b.dir = dir
+	fmt.Fprintln(b.out, "figure\tasked\tmeasured\t")
+	err = errors.Join(b.overhead(), b.cell(), b.many())
+	b.out.Flush()
+	if err != nil {
+		fmt.Fprintln(stderr, "harness:", err)
+	}
+	if err != nil || b.missed > 0 {
+		return 1
+	}
+	return 0
+}
+
+// row prints a figure.
+func (b *bench) row(name, asked, measured string, ok bool) {
+	mark := ""
+	if !ok {
+		mark = "MISSED"
+		b.missed++
+	}
+	fmt.Fprintf(b.out, "%s\t%s\t%s\t%s\n", name, asked, measured, mark)
+}
+
+func (b *bench) runner(c soak.Config, s *subject.Spec, name string, every time.Duration) (*soak.Runner, error) {
+	p, err := soak.NewPlanFor(s, c, soak.Shard{})
+	if err != nil {
+		return nil, err
+	}
+	return &soak.Runner{Plan: p, Dir: filepath.Join(b.dir, name), Every: every,
+		Fakedrive: filepath.Join(b.bin, "fakedrive"), Soak: filepath.Join(b.bin, "soak")}, nil
+}
+
+func (b *bench) migrator() (*subject.Spec, error) {
+	s, err := soak.LoadSubject("migrator")
+	if err != nil {
+		return nil, err
+	}
+	s.Command[0] = filepath.Join(b.bin, "migrator")
+	return s, nil
+}
+
+// speed runs one speed trial over many files, so that it lasts for several samples.
+func (b *bench) speed(name string, every time.Duration) (soak.TrialEnded, error) {
+	s, err := b.migrator()
+	if err != nil {
+		return soak.TrialEnded{}, err
+	}
+	spec := filepath.Join(b.dir, "many.yaml")
+	if err := os.WriteFile(spec, []byte("files: 6000\nsize: 16KiB\n"), 0o644); err != nil {
+		return soak.TrialEnded{}, err
+	}
+	c := soak.DefaultConfig()
+	c.Corpus, c.Trials = spec, []record.TrialKind{record.Speed}
+	r, err := b.runner(c, s, name, every)
+	if err != nil {
+		return soak.TrialEnded{}, err
+	}
+	res, err := r.Run(context.Background())
+	if err != nil || len(res.Trials) != 1 || res.Trials[0].Outcome != record.OK {
+		return soak.TrialEnded{}, fmt.Errorf("speed trial %s: %v %w", name, res.Trials, err)
+	}
+	return res.Trials[0], nil
+}
+
+// overhead compares interleaved pairs, by the subject's CPU time per file: unlike time by the wall it means something
+// on a busy machine.
+func (b *bench) overhead() error {
+	var slower, cpu, raised []float64
+	for i := range b.pairs {
+		pair := map[bool]soak.TrialEnded{}
+		for _, on := range []bool{i%2 == 0, i%2 != 0} {
+			every := time.Second
+			if !on {
+				every = -1
+			}
+			t, err := b.speed(fmt.Sprintf("pair-%d-%t", i, on), every)
+			if err != nil {
+				return err
+			}
+			pair[on] = t
+		}
+		perFile := func(t soak.TrialEnded) float64 { return t.Work.CPU / float64(t.Work.Files) }
+		rate := func(t soak.TrialEnded) float64 { return float64(t.Work.Files) / t.Work.Seconds }
+		cpu = append(cpu, perFile(pair[true])/perFile(pair[false])-1)
+		slower = append(slower, rate(pair[false])/rate(pair[true])-1)
+		raised = append(raised, float64(pair[true].Peak.RSS-pair[false].Peak.RSS)/(1<<20))
+	}
+	n := fmt.Sprintf(" (median of %d pairs)", b.pairs)
+	b.row("speed trial, subject slowed by the sampler"+n, "<= 2 %", fmt.Sprintf("%+.1f %%, its CPU per file %+.1f %%", 100*median(slower), 100*median(cpu)),
+		min(median(slower), median(cpu)) <= 0.02)
+	b.row("speed trial, peak RSS raised by the sampler"+n, "<= 4 MiB", fmt.Sprintf("%+.1f MiB", median(raised)), median(raised) <= 4)
+	return nil
+}
+
+// cell runs one cell of the default protocol, both trials.
+func (b *bench) cell() error {
+	s, err := b.migrator()
+	if err != nil {
+		return err
+	}
+	r, err := b.runner(soak.DefaultConfig(), s, "cell", time.Second)
+	if err != nil {
+		return err
+	}
+	begun, before := time.Now(), ownCPU()
+	res, err := r.Run(context.Background())
+	if err != nil {
+		return err
+	}
+	took := time.Since(begun).Seconds()
+	own := (ownCPU() - before) / took
+	b.row("a cell, both trials, default protocol", "<= 30 s", fmt.Sprintf("%.1f s", took), took <= 30)
+	b.row("harness CPU, fakes not counted", "<= 10 % of a core", fmt.Sprintf("%.1f %%", 100*own), own <= 0.10)
+	var fine, plain float64
+	for _, t := range res.Trials {
+		if t.Work.Bytes == 0 {
+			continue
+		}
+		if v := t.Work.CPU / float64(t.Work.Files); t.Kind == record.Attribution {
+			fine = v
+		} else {
+			plain = v
+		}
+	}
+	b.row("attribution trial, subject's CPU per file (small files, 4 KiB sampling)", "printed", fmt.Sprintf("%.2f ms", 1000*fine), true)
+	b.row("speed trial, subject's CPU per file (mixed corpus)", "printed", fmt.Sprintf("%.2f ms", 1000*plain), true)
+	return nil
+}
+
+const tiny = `
+name: tiny
+trials: [speed]
+speed:
+  - {name: free, kind: free}
+`
+
+// many runs a simulated subject very often and looks at what grows and what is left.
+func (b *bench) many() error {
+	protocol, corpus := filepath.Join(b.dir, "tiny.yaml"), filepath.Join(b.dir, "five.yaml")
+	if err := errors.Join(os.WriteFile(protocol, []byte(tiny), 0o644), os.WriteFile(corpus, []byte("files: 5\nsize: 1000\n"), 0o644)); err != nil {
+		return err
+	}
+	c := soak.DefaultConfig()
+	c.Protocol, c.Corpus, c.Repeats, c.Set = protocol, corpus, b.trials, soak.Cell{"workers": "2"}
+	r, err := b.runner(c, testsubject.Spec(testsubject.OK), "many", time.Second)
+	if err != nil {
+		return err
+	}
+	fds := openFiles()
+	var early, late uint64
+	r.Events = func(e soak.Event) {
+		if t, ok := e.(soak.TrialEnded); ok && (t.N == b.trials/10 || t.N == b.trials) {
+			debug.FreeOSMemory()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			if t.N == b.trials {
+				late = m.HeapAlloc
+			} else {
+				early = m.HeapAlloc
+			}
+		}
+	}
+	res, err := r.Run(context.Background())
+	if err != nil {
+		return err
+	}
+	for _, t := range res.Trials {
+		if t.Outcome != record.OK {
+			return fmt.Errorf("trial %d of the simulated subject: %s: %s", t.Index, t.Outcome, t.Reason)
+		}
+	}
+	grown := (float64(late) - float64(early)) / (1 << 20)
+	b.row(fmt.Sprintf("runner's live heap, trial %d against %d", b.trials, b.trials/10), "flat (< 2 MiB)", fmt.Sprintf("%+.2f MiB", grown), grown < 2)
+	id := runID(r.Dir)
+	left := []string{
+		fmt.Sprintf("%d descriptors", max(0, openFiles()-fds)), fmt.Sprintf("%d processes", len(leftover.Marked(id))),
+		fmt.Sprintf("%d cgroups", count("/sys/fs/cgroup", id)), fmt.Sprintf("%d temporary files", count(os.TempDir(), id)),
+	}
+	none := !slices.ContainsFunc(left, func(s string) bool { return !strings.HasPrefix(s, "0 ") })
+	b.row(fmt.Sprintf("left after %d trials", b.trials), "nothing", strings.Join(left, ", "), none)
+	return nil
+}
+
+func runID(dir string) string {
+	run, err := record.ReadRun(dir)
+	if err != nil {
+		return "unknown"
+	}
+	return run.ID
+}
+
+// count counts the entries below dir whose name has the run's id.
+func count(dir, id string) int {
+	n := 0
+	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error { // what can't be read isn't ours
+		if err == nil && strings.Contains(d.Name(), id) {
+			n++
+		}
+		return nil
+	})
+	return n
+}
+
+func openFiles() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}
+
+// ownCPU is the CPU time of this process in seconds, its children not counted.
+func ownCPU() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
+
+func median(v []float64) float64 {
+	v = slices.Clone(v)
+	slices.Sort(v)
+	if len(v) == 0 {
+		return 0
+	}
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}

@@ -1,0 +1,150 @@
+package sampler
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/pprof"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/fakedrive/fault"
+	"memsoak/profiles/record"
+)
+
+// smaps has one mapping of each sort, as Linux 6 writes them.
+const smaps = `00400000-00a00000 r-xp 00000000 fe:00 1234                               /bin/subject
+Size:               6144 kB
+Rss:                4000 kB
+Anonymous:             0 kB
+Swap:                  0 kB
+c000000000-c004000000 rw-p 00000000 00:00 0                              [anon: Go: heap]
+Size:              65536 kB
+Rss:               30000 kB
+Anonymous:         30000 kB
+Swap:                 12 kB
+7f1200000000-7f1200100000 rw-p 00000000 00:00 0
+Size:               1024 kB
+Rss:                 500 kB
+Anonymous:           500 kB
+7f1300000000-7f1300100000 rw-s 00000000 00:01 77                         /memfd:ring (deleted)
+Size:               1024 kB
+Rss:                 256 kB
+Anonymous:             0 kB
+7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0                          [stack]
+Size:                132 kB
+Rss:                  20 kB
+Anonymous:            20 kB
+VmFlags: rd wr mr
+`
+
+func TestSmapsIsSplitByMapping(t *testing.T) {
+	var p record.Process
+	require.NoError(t, parseSmaps(strings.NewReader(smaps), &p))
+	assert.Equal(t, record.Process{
+		RSS: 34776 << 10, Anon: 30520 << 10, File: 4000 << 10, Shmem: 256 << 10,
+		HeapArena: 30000 << 10, OtherAnon: 520 << 10, Swap: 12 << 10,
+	}, p)
+}
+
+func TestThisProcessIsRead(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED, no /proc")
+	}
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+	resp, err := http.Get(srv.URL)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, resp.Body) // so that the connection is kept
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	p, err := readProcess(os.Getpid())
+	require.NoError(t, err)
+	assert.Equal(t, p.RSS, p.Anon+p.File+p.Shmem)
+	assert.Equal(t, p.Anon, p.HeapArena+p.OtherAnon)
+	assert.Greater(t, p.HeapArena, int64(1<<20))
+	assert.Positive(t, p.FDs)
+	assert.Positive(t, p.Threads)
+	assert.Positive(t, p.Sockets["listen"])
+	assert.Positive(t, p.Sockets["established"])
+}
+
+func subjectServer(t *testing.T) *httptest.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.Handle("/metrics", promhttp.Handler())
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func TestTheRuntimesAccountIsTheSameFromPprofAndFromMetrics(t *testing.T) {
+	srv := subjectServer(t)
+	s := &Sampler{Pprof: srv.URL + "/debug/pprof", Metrics: srv.URL + "/metrics"}
+	defer s.Close()
+	byPprof := s.Read(t.Context(), true).Runtime
+	require.NotNil(t, byPprof)
+	s.Fine = true
+	byMetrics := s.Read(t.Context(), false).Runtime
+	require.NotNil(t, byMetrics)
+	for _, v := range []*record.Runtime{byPprof, byMetrics} {
+		assert.Positive(t, v.HeapAlloc)
+		assert.Positive(t, v.StackInuse)
+		assert.Positive(t, v.Goroutines)
+		assert.Positive(t, v.Mallocs)
+	}
+	assert.InEpsilon(t, byPprof.Sys, byMetrics.Sys, 0.3)
+	assert.InEpsilon(t, byPprof.Metadata, byMetrics.Metadata, 0.3)
+	assert.Zero(t, s.Lost())
+}
+
+func TestAFineSampledSubjectWithoutMetricsIsAskedOnlyWhenItMatters(t *testing.T) {
+	srv := subjectServer(t)
+	s := &Sampler{Pprof: srv.URL + "/debug/pprof", Fine: true}
+	defer s.Close()
+	assert.Nil(t, s.Read(t.Context(), false).Runtime)
+	assert.NotNil(t, s.Read(t.Context(), true).Runtime)
+}
+
+func TestGarbageIsCountedAsLostAndNeverKept(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }))
+	defer srv.Close()
+	s := &Sampler{Pprof: srv.URL, Metrics: srv.URL}
+	defer s.Close()
+	v := s.Read(t.Context(), true)
+	assert.Nil(t, v.Runtime)
+	assert.Nil(t, v.Metrics)
+	assert.Positive(t, s.Lost())
+	_, err := s.Profile(t.Context(), "heap")
+	assert.ErrorContains(t, err, "no gzipped profile")
+}
+
+type fixed fault.Counters
+
+func (f fixed) Counters(context.Context) (fault.Counters, error) { return fault.Counters(f), nil }
+
+func TestCovariatesOfFrozenStates(t *testing.T) {
+	drive := fixed{FilesListed: 70, ListPages: 3, Backlog: 34, InFlight: 4, BytesInFlight: 4096, ConnsOpen: 5, ConnsIdle: 1, Largest: 2048}
+	sink := fixed{Finished: 36, Distinct: 30, Bytes: 9999, InFlight: 1, BytesInFlight: 1024, ConnsOpen: 2}
+	s := &Sampler{Drive: drive, S3: sink}
+	c := s.Covariates(t.Context())
+	assert.EqualValues(t, 30, c.Backlog, "those in flight are no backlog")
+	assert.EqualValues(t, 4, c.InFlight)
+	assert.EqualValues(t, 7, c.ConnsOpen)
+	assert.EqualValues(t, 36, c.FilesDone)
+	s.Held.Store(&fault.HoldStatus{Hold: fault.Hold{Point: fault.DownloadHeader}, Waiting: 4, BytesWaiting: 4096})
+	c = s.Covariates(t.Context())
+	assert.EqualValues(t, 4, c.AtHeader)
+	assert.EqualValues(t, 1024, c.BytesInFlight, "only bodies that have begun")
+	s.Held.Store(&fault.HoldStatus{Hold: fault.Hold{Point: fault.UploadReply}, Waiting: 3, BytesWaiting: 3000})
+	c = s.Covariates(t.Context())
+	assert.EqualValues(t, 3, c.WithBody)
+	assert.EqualValues(t, 3000, c.BytesSent)
+}
