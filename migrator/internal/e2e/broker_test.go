@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/migrator/internal/rig"
+)
+
+// shared is a world whose migrations are spread over processes that share a queue on a real Redis.
+type shared struct {
+	*world
+	redis *rig.RedisServer
+}
+
+func newShared(t *testing.T) *shared {
+	s, err := rig.Redis(t.Context(), t.TempDir())
+	if errors.Is(err, rig.ErrNoRedis) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(s.Kill)
+	return &shared{newWorld(t), s}
+}
+
+// part starts a process of a migration, with the prefix as the queue's name.
+func (s *shared) part(command, prefix string, extra ...string) *run {
+	args := append([]string{command, "--drive-endpoint", s.drive.HTTP, "--s3-endpoint", s.sink.HTTP, "--bucket", bucket,
+		"--queue", s.redis.URL(), "--queue-name", prefix, "--lease", "1s", "--backoff", "5ms", "--backoff-max", "100ms", "--attempts", "30",
+		"--sink-timeout", "2s"}, extra...)
+	r := &run{cmd: exec.Command(bins.Migrator, args...)}
+	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(s.t, r.cmd.Start())
+	r.wait = sync.OnceValue(r.cmd.Wait)
+	s.t.Cleanup(func() { _ = r.cmd.Process.Kill(); _ = r.wait() })
+	return r
+}
+
+func (s *shared) discoverer(root, prefix string) *run {
+	return s.part("discover", prefix, "--prefix", prefix, "--page-size", "50", root)
+}
+
+func (s *shared) uploader(prefix string) *run {
+	return s.part("upload", prefix, "--workers", "4", "--spool-dir", s.dir, "--multipart-threshold", "6MiB", "--part-size", fmt.Sprint(partSize))
+}
+
+// ends waits for a process to end by itself, well.
+func (s *shared) ends(r *run) {
+	s.t.Helper()
+	timer := time.AfterFunc(2*time.Minute, func() { _ = r.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer timer.Stop()
+	require.NoError(s.t, r.wait(), "%s", &r.out)
+}
+
+// status is what migrator status --json says of a queue.
+type status struct {
+	Totals struct{ Files, Copied, Skipped, Failed int64 }
+	Left   int64 `json:"files_left"`
+	Alive  int64 `json:"processes"`
+}
+
+func (s *shared) status(prefix string) status {
+	r := s.statusCmd(prefix, "--json")
+	s.ends(r)
+	var st status
+	require.NoError(s.t, json.Unmarshal(bytes.TrimSpace(r.out.Bytes()), &st), "%s", &r.out)
+	return st
+}
+
+func (s *shared) statusCmd(prefix string, extra ...string) *run {
+	r := &run{cmd: exec.Command(bins.Migrator, append([]string{"status", "--queue", s.redis.URL(), "--queue-name", prefix}, extra...)...)}
+	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
+	require.NoError(s.t, r.cmd.Start())
+	r.wait = sync.OnceValue(r.cmd.Wait)
+	return r
+}
+
+// partKills is the number of points of TestPartsKilled: 6, and 50 in the long form (make test-long).
+func partKills() int {
+	switch {
+	case os.Getenv("MEMSOAK_LONG") != "":
+		return 50
+	case testing.Short():
+		return 1
+	}
+	return 6
+}
+
+// TestPartsKilled runs two discoverers and four uploaders, kills one of them at a random point of the progress and
+// puts another in its place, as an orchestrator does; at each third point the broker is killed and started again, too.
+// Every object is compared with the corpus, and the totals of the queue count each file once.
+func TestPartsKilled(t *testing.T) {
+	s := newShared(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for i := range partKills() {
+		prefix := fmt.Sprintf("parts-%d", i)
+		tr := s.tree(crashTree, 1)
+		files := int64(len(tr.expected(prefix)))
+		before, err := s.sink.Counters(t.Context())
+		require.NoError(t, err)
+		parts := []*run{s.discoverer(tr.root, prefix), s.discoverer(tr.root, prefix)}
+		for range 4 {
+			parts = append(parts, s.uploader(prefix))
+		}
+		s.reach(before.Finished+rnd.Int64N(files), parts)
+		victim := rnd.IntN(len(parts))
+		if i == 0 {
+			victim = 2 // an uploader for certain
+		}
+		_ = parts[victim].cmd.Process.Kill()
+		_ = parts[victim].wait()
+		if i%3 == 1 {
+			s.redis.Kill()
+			require.NoError(t, s.redis.Start())
+		}
+		if victim < 2 {
+			parts[victim] = s.discoverer(tr.root, prefix)
+		} else {
+			parts[victim] = s.uploader(prefix)
+		}
+		for _, p := range parts {
+			s.ends(p)
+		}
+		s.verify(tr, prefix)
+		st := s.status(prefix)
+		assert.Zero(t, st.Left)
+		assert.Zero(t, st.Totals.Failed)
+		assert.GreaterOrEqual(t, st.Totals.Copied+st.Totals.Skipped, files)
+		assert.LessOrEqual(t, st.Totals.Copied+st.Totals.Skipped, st.Totals.Files, "a file counts once")
+		if t.Failed() {
+			t.Fatalf("after point %d, victim %d, prefix %s", i, victim, prefix)
+		}
+	}
+}
+
+// reach waits until the sink has finished so many uploads, or all parts have ended.
+func (s *shared) reach(finished int64, parts []*run) {
+	ended := make(chan struct{})
+	go func() {
+		for _, p := range parts {
+			_ = p.wait()
+		}
+		close(ended)
+	}()
+	for {
+		c, err := s.sink.Counters(s.t.Context())
+		require.NoError(s.t, err)
+		if c.Finished >= finished {
+			return
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// TestPartsStop: an uploader that is asked to stop gives back what it has, and another finishes at once.
+func TestPartsStop(t *testing.T) {
+	s := newShared(t)
+	tr := s.tree("seed: 5\nfiles: 300\nfolders: 3\nsize: 2KiB\n", 1)
+	s.ends(s.discoverer(tr.root, "stop"))
+	s.faults("", "bandwidth: {total: 100KiB}\n")
+	u := s.part("upload", "stop", "--workers", "4", "--lease", "1h")
+	before, err := s.sink.Counters(t.Context())
+	require.NoError(t, err)
+	s.reach(before.Finished+20, []*run{u})
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	err = u.wait()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, "%s", &u.out)
+	assert.Equal(t, 1, exit.ExitCode(), "%s", &u.out)
+	assert.Contains(t, u.out.String(), "stopped before the end")
+	s.faults("", "")
+	st := s.status("stop")
+	assert.Positive(t, st.Left)
+	assert.Zero(t, st.Alive)
+	s.ends(s.part("upload", "stop", "--lease", "1h"))
+	s.verify(tr, "stop")
+}
+
+// TestPartsRefuse: one clear line and exit code 1, and what is queued stays.
+func TestPartsRefuse(t *testing.T) {
+	s := newShared(t)
+	tr := s.tree("seed: 6\nfiles: 3\nsize: 10\n", 1)
+	s.ends(s.discoverer(tr.root, "refuse"))
+	fails := func(r *run, code int, say string) {
+		t.Helper()
+		err := r.wait()
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, "%s", &r.out)
+		assert.Equal(t, code, exit.ExitCode(), "%s", &r.out)
+		assert.Contains(t, r.out.String(), say)
+	}
+	fails(s.part("discover", "refuse", "--prefix", "elsewhere", tr.root), 1, "holds another migration")
+	fails(s.part("upload", "refuse", "--bucket", "another-bucket"), 1, "give the same --bucket")
+	fails(s.part("upload", "refuse", "--queue", "redis://127.0.0.1:1"), 1, "can't be reached")
+	fails(s.part("upload", "refuse", "--queue", "ftp://x"), 2, "want the URL of a broker")
+	fails(s.part("upload", "re fuse"), 2, "queue name")
+	fails(s.statusCmd("nothing"), 1, "no migration was begun")
+	s.ends(s.uploader("refuse"))
+	s.verify(tr, "refuse")
+}
