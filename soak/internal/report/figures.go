@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"memsoak/profiles/record"
 	"memsoak/profiles/trend"
@@ -110,6 +111,10 @@ func timeline(t *Trial, limit int64) (*figure, error) {
 			slim.Marks = append(slim.Marks, m)
 		}
 	}
+	if wide.Ticks = collections(t, start); len(wide.Ticks) > 0 {
+		slim.Ticks = wide.Ticks
+		key = append(key, keyEntry{"ticks", "collections, by number"})
+	}
 	wide.Tips = sampleTips(t, func(s record.Sample) float64 { return chart.Seconds(start, s.Time) })
 	return draw(wide, slim, wideWidth, key)
 }
@@ -181,6 +186,30 @@ func events(c *chart.Chart, t *Trial, key *[]keyEntry) {
 		c.Marks = append(c.Marks, chart.Mark{Ink: "oom", X: chart.Seconds(at, o.Time), Text: "killed at the limit of " + Bytes(o.Limit)})
 		*key = append(*key, keyEntry{"oom", "OOM kill"})
 	}
+}
+
+// collections are the garbage collections between samples, the highest stroke where most of them were.
+func collections(t *Trial, start time.Time) []chart.Tick {
+	var out []chart.Tick
+	var last int64 = -1
+	most := 1.0
+	for _, s := range t.Samples {
+		if s.Runtime == nil {
+			continue
+		}
+		if n := float64(s.Runtime.NumGC - last); last >= 0 && n > 0 {
+			out = append(out, chart.Tick{X: chart.Seconds(start, s.Time), Height: n})
+			most = max(most, n)
+		}
+		last = s.Runtime.NumGC
+	}
+	for i := range out {
+		out[i].Height /= most
+	}
+	if len(out) > widePoints {
+		return nil // a stroke for each would be a solid bar: the hover has the numbers
+	}
+	return out
 }
 
 // sampleTips are the values at up to tips moments, for the hover.

@@ -105,6 +105,7 @@ func TestReportShowsWhatIsRecorded(t *testing.T) {
 	has(t, text(t, page), "50 s3.(*uploader).put upload.go:95 http.(*persistConn).roundTrip", "the goroutines at the peak, grouped")
 	has(t, page, `class="mark oom"`)
 	has(t, page, `class="band b-hold"`)
+	has(t, page, `class="ticks"`, "collections")
 }
 
 // The flame graphs' frames carry absolute bytes of the recorded profiles: growth between floors is what finished files

@@ -53,6 +53,9 @@ type Level struct {
 	Y   float64
 }
 
+// Tick is a stroke at the bottom of the chart, of a height from 0 to 1.
+type Tick struct{ X, Height float64 }
+
 // Tip is a text that is shown on hover at X.
 type Tip struct {
 	X    float64
@@ -67,6 +70,7 @@ type Chart struct {
 	Bands  []Band
 	Marks  []Mark
 	Levels []Level
+	Ticks  []Tick
 	Tips   []Tip
 	XTicks plot.Ticker
 	YTicks plot.Ticker
@@ -143,6 +147,13 @@ func (c Chart) under(b *strings.Builder, f frame) {
 func (c Chart) over(b *strings.Builder, f frame) {
 	for _, l := range c.Levels {
 		fmt.Fprintf(b, `<path class="level %s" d="M%s %sH%s"/>`, l.Ink, num(f.left), num(f.y(l.Y)), num(f.right))
+	}
+	if len(c.Ticks) > 0 {
+		b.WriteString(`<path class="ticks" d="`)
+		for _, t := range c.Ticks {
+			fmt.Fprintf(b, "M%s %sv%s", num(f.x(t.X)), num(f.bottom), num(-3-9*t.Height))
+		}
+		b.WriteString(`"/>`)
 	}
 	for i, t := range c.Tips {
 		lo, hi := f.left, f.right
