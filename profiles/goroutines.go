@@ -27,6 +27,28 @@ func (g *RoutineGroup) Connection() bool {
 		strings.HasPrefix(g.Root, "golang.org/x/net/http2.(*ClientConn)") || strings.HasPrefix(g.Root, "net/http.(*http2clientConn")
 }
 
+// recursion is the function of the user's that occurs most often in a deep stack: what made it deep. The innermost such
+// frame stands for it; ok is false when none occurs twice.
+func (b Blamer) recursion(stack []Frame) (f Frame, ok bool) {
+	count := map[string]int{}
+	best := 1
+	for _, x := range stack {
+		if !b.User(x) {
+			continue
+		}
+		name := CleanName(x.Function)
+		if count[name]++; count[name] > best {
+			best = count[name]
+		}
+	}
+	for _, x := range stack {
+		if best > 1 && b.User(x) && count[CleanName(x.Function)] == best {
+			return x, true
+		}
+	}
+	return Frame{}, false
+}
+
 // addRoutines counts the goroutines of a snapshot by group. Groups share the interner's site table for locations only.
 func (s *Series) addRoutines(n *Snapshot, path string) error {
 	p, err := parseProfile(path)
@@ -70,7 +92,9 @@ func (s *Series) routineGroup(stack []Frame) int {
 	root := CleanName(stack[len(stack)-1].Function)
 	for i, g := range s.Routines {
 		if g.Site.Site == site.Site && g.Root == root {
-			g.Depth = max(g.Depth, len(stack))
+			if len(stack) > g.Depth {
+				g.Depth, g.Stack = len(stack), stack
+			}
 			return i
 		}
 	}

@@ -359,7 +359,11 @@ func (s *Series) judgeStacks(u *units, sofar []*judged) []*judged {
 		per := t.amount / math.Max(1, float64(max(group.count, 1)))
 		t = t.scaled(per / math.Max(t.slope, 1e-9))
 		t.name, t.amount = "goroutine", per*float64(max(group.count, 1))
-		j := s.processFinding(record.Stacks, group.Site, t)
+		site := group.Site
+		if f, ok := s.intern.blamer.recursion(group.Stack); ok {
+			site.Site = record.Site{Function: CleanName(f.Function), File: shortFile(f, s.intern.blamer.module), Line: f.Line}
+		}
+		j := s.processFinding(record.Stacks, site, t)
 		j.Evidence = append(j.Evidence, fmt.Sprintf("%s of stack with %d transfers held, %s at rest; the deepest of %d such goroutines has %d frames",
 			bytesText(q.values[t.from[1]]), n.cov().InFlight, bytesText(q.values[t.from[1]]-t.amount), group.count, group.Depth))
 		out = append(out, j)

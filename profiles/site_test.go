@@ -82,3 +82,12 @@ func TestInlinedFramesCountAsTheyAre(t *testing.T) {
 	assert.Equal(t, "copy/buf.go", site.File)
 	assert.Equal(t, 12, site.Line)
 }
+
+func TestADeepStackIsBlamedOnWhatRecurs(t *testing.T) {
+	deep := []Frame{readAll, mine, caller, caller, caller, program}
+	f, ok := NewBlamer("example.com/app").recursion(deep)
+	require.True(t, ok)
+	assert.Equal(t, caller, f)
+	_, ok = NewBlamer("example.com/app").recursion([]Frame{readAll, mine, program})
+	assert.False(t, ok)
+}
