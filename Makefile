@@ -85,6 +85,19 @@ gate: build ## a small soak of the migrator, and the gate on it: what CI runs on
 	bin/soak run -f .ci/gate.yaml --out $(GATE_OUT) || [ $$? = 99 ]
 	bin/soak gate $(GATE_OUT)
 
+SPREAD := $(CURDIR)/soak-results/gate-spread
+RECORD ?=
+
+.PHONY: gate-bench
+gate-bench: build ## print how often the gate fails equal runs and catches regressions (RECORD=1: from new recordings, half an hour)
+ifneq ($(RECORD),)
+	rm -rf $(SPREAD)
+	bin/soak run -f .ci/gate.yaml --repeats 8 --out $(SPREAD)/migrator || [ $$? = 99 ]
+	bin/soak run -f soak/gate/testdata/canary-soak.yaml --out $(SPREAD)/canary
+	MEMSOAK_GATE_SPREAD=migrator=$(SPREAD)/migrator,canary=$(SPREAD)/canary $(GO) test -count=1 -run TestRecordSpread ./soak/gate
+endif
+	MEMSOAK_GATE_BENCH=1 $(GO) test -count=1 -v -run 'TestFigures|TestFiftyCells' ./soak/gate
+
 # RUN is a run's directory or a folder of runs, of make view and make pyroscope-check.
 RUN ?= soak-results
 GRAFANA_URL ?=
