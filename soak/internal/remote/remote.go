@@ -97,7 +97,7 @@ func Fetch(ctx context.Context, addresses []string, o Options) (dirs []string, c
 	cleanup = func() { os.RemoveAll(temp) }
 	defer func() {
 		if err != nil {
-			cleanup()
+			os.RemoveAll(temp)
 		}
 	}()
 	for i, a := range addresses {

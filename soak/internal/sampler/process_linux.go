@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -39,8 +40,8 @@ func readProcess(pid int) (*record.Process, error) {
 		return nil, err
 	}
 	v.FDs = len(targets)
-	v.Sockets, err = sockets(pid, targets)
-	return v, err
+	v.Sockets = sockets(pid, targets)
+	return v, nil
 }
 
 // readCPU is the CPU time that a process has used, in seconds.
@@ -74,7 +75,7 @@ func readPeakRSS(pid int) (int64, error) {
 }
 
 // sockets counts a process's TCP sockets by state: those of its network namespace that are among its descriptors.
-func sockets(pid int, targets []string) (map[string]int, error) {
+func sockets(pid int, targets []string) map[string]int {
 	inodes := map[uint64]bool{}
 	for _, t := range targets {
 		if s, ok := strings.CutPrefix(t, "socket:["); ok {
@@ -84,23 +85,33 @@ func sockets(pid int, targets []string) (map[string]int, error) {
 		}
 	}
 	if len(inodes) == 0 {
-		return nil, nil
-	}
-	fs, err := procfs.NewFS(fmt.Sprintf("/proc/%d", pid))
-	if err != nil {
-		return nil, err
+		return nil
 	}
 	out := map[string]int{}
-	for _, table := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
-		lines, err := table()
+	for _, table := range []string{"tcp", "tcp6"} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, table))
 		if err != nil {
 			continue // no IPv6
 		}
-		for _, l := range lines {
-			if inodes[l.Inode] {
-				out[tcpStates[l.St]]++
-			}
+		countSockets(b, inodes, out)
+	}
+	return out
+}
+
+// countSockets adds the sockets with these inodes in a table of /proc/net/tcp to the counts by state.
+func countSockets(table []byte, inodes map[uint64]bool, counts map[string]int) {
+	const stateColumn, inodeColumn = 3, 9
+	for line := range bytes.Lines(table) {
+		f := bytes.Fields(line)
+		if len(f) <= inodeColumn {
+			continue
+		}
+		inode, err := strconv.ParseUint(string(f[inodeColumn]), 10, 64)
+		if err != nil || !inodes[inode] {
+			continue
+		}
+		if state, err := strconv.ParseUint(string(f[stateColumn]), 16, 8); err == nil {
+			counts[tcpStates[state]]++
 		}
 	}
-	return out, nil
 }

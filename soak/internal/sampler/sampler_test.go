@@ -101,7 +101,7 @@ func TestTheRuntimesAccountIsTheSameFromPprofAndFromMetrics(t *testing.T) {
 		assert.Positive(t, v.Mallocs)
 	}
 	assert.InEpsilon(t, byPprof.Sys, byMetrics.Sys, 0.3)
-	assert.InEpsilon(t, byPprof.Metadata, byMetrics.Metadata, 0.3)
+	assert.InEpsilon(t, byPprof.Metadata, byMetrics.Metadata, 0.5) // the readings themselves take some
 	assert.Zero(t, s.Lost())
 }
 

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+func k8s(t *testing.T, args ...string) (int, []byte, string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(append([]string{"k8s"}, args...), &stdout, &stderr)
+	return code, stdout.Bytes(), stderr.String()
+}
+
+func TestK8sManifestsAreWhatKubernetesKnows(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("soak.yaml", []byte("corpus: free.yaml\naxes: {workers: [1, 2, 3, 4]}\nlimit: 2Gi\n"), 0o644))
+	require.NoError(t, os.WriteFile("free.yaml", []byte("files: 3\nsize: 10\n"), 0o644))
+	code, out, stderr := k8s(t, "-f", "soak.yaml", "--shards", "3", "--image", "memsoak:1", "--upload", "s3://results/x", "--secret", "aws")
+	require.Zero(t, code, stderr)
+	docs := bytes.Split(bytes.TrimPrefix(out, []byte("---\n")), []byte("---\n"))
+	require.Len(t, docs, 2)
+	var config corev1.ConfigMap
+	require.NoError(t, yaml.UnmarshalStrict(docs[0], &config))
+	assert.Contains(t, config.Data, "soak.yaml")
+	assert.Equal(t, "files: 3\nsize: 10\n", config.Data["free.yaml"], "the files that soak.yaml names come along")
+	var job batchv1.Job
+	require.NoError(t, yaml.UnmarshalStrict(docs[1], &job))
+	assert.Equal(t, batchv1.IndexedCompletion, *job.Spec.CompletionMode)
+	assert.EqualValues(t, 3, *job.Spec.Completions)
+	c := job.Spec.Template.Spec.Containers[0]
+	assert.Equal(t, []string{"run", "-f", "soak.yaml", "--shard", "job/3", "--out", "/results/run", "--upload", "s3://results/x"}, c.Args)
+	assert.Equal(t, "aws", c.EnvFrom[0].SecretRef.Name)
+
+	t.Setenv("JOB_COMPLETION_INDEX", "2") // what the pods run is a command that soak takes
+	var stdout, errs bytes.Buffer
+	require.Zero(t, run(append(c.Args, "--dry-run"), &stdout, &errs), errs.String())
+	assert.Contains(t, stdout.String(), "shard 3/3")
+}
+
+func TestK8sRefusesWhatCannotWork(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "soak.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("axes: {workers: [1, 2]}\nlimit: 2Gi\n"), 0o644))
+	for want, args := range map[string][]string{
+		"the matrix has 2 cells": {"--shards", "3"},
+		"is less than the":       {"--memory", "2Gi"},
+		"--name":                 {"--name", "Not A Name"},
+		"--cpu":                  {"--cpu", "many"},
+	} {
+		code, _, stderr := k8s(t, append([]string{"-f", file, "--image", "x", "--upload", "s3://b/p"}, args...)...)
+		assert.Equal(t, 2, code, want)
+		assert.Contains(t, stderr, want)
+	}
+}
