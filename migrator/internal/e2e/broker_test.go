@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -216,4 +217,15 @@ func TestPartsRefuse(t *testing.T) {
 	fails(s.statusCmd("nothing"), 1, "no migration was begun")
 	s.ends(s.uploader("refuse"))
 	s.verify(tr, "refuse")
+}
+
+// TestExample runs what the README shows.
+func TestExample(t *testing.T) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip(rig.ErrNoRedis)
+	}
+	out, err := exec.CommandContext(t.Context(), "../../examples/processes.sh", filepath.Dir(bins.Migrator)).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Contains(t, string(out), "of 3000", "status")
+	assert.Contains(t, string(out), "verified     3000 of 3000", "verify")
 }

@@ -31,7 +31,7 @@ type Limiter struct {
 const (
 	window    = time.Second
 	tolerated = 0.2 // share of complaints that isn't about the rate
-	slowest   = 0.5 // calls per second that no cut gets below
+	slowest   = 5   // calls per second that no cut gets below: Google grants a user 200
 	rise      = 1.25
 	lifted    = 4 // the limit goes when it has reached so many times the rate of the first cut
 )
