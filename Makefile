@@ -165,3 +165,8 @@ accuracy-quick: specimens ## a stratified part of that in ten minutes, for CI
 .PHONY: bench-soak
 bench-soak: build ## print what measuring costs: subject slowed, harness CPU, time of a cell, 500 trials without a trace
 	$(GO) run ./soak/internal/bench/harness -bin bin
+
+.PHONY: processes
+processes: build ## copy a tree in six processes that share a queue on Redis, one of them killed
+	@command -v redis-server >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y redis-server; } || { echo "install redis-server"; exit 1; }
+	migrator/examples/processes.sh bin
