@@ -44,8 +44,8 @@ type Config struct {
 	// memory, MaxDisk how many in all. Contents beyond MaxMemory are in files below Dir.
 	MaxFiles           int
 	MaxMemory, MaxDisk int64
-	// Dir is where contents go; "" is a temporary folder that Close removes. With State, Dir is kept, with a journal,
-	// and what it holds is served again by the next Server.
+	// Dir is where contents go, in a folder of their own that Close removes; "" is a temporary one. With State, it is
+	// kept, with a journal, and what it holds is served again by the next Server.
 	Dir   string
 	State bool
 	// ResourceKeys demands a resource key for the files that are shared with the user. AbusiveEvery refuses to send every

@@ -27,7 +27,7 @@ type Server struct {
 	handler http.Handler
 	// sessions are the resumable uploads under way.
 	sessions sessions
-	scratch  string // a temporary folder for contents, removed by Close
+	scratch  string // a folder of contents that is removed by Close
 }
 
 // New makes a Server. The caller closes it.
@@ -72,7 +72,9 @@ func (s *Server) open() (err error) {
 			return fmt.Errorf("make a folder for contents: %w", err)
 		}
 		s.scratch = dir
-	case s.cfg.State:
+	case !s.cfg.State:
+		s.scratch = filepath.Join(dir, "contents")
+	default:
 		memory = 0 // what is to be kept has to be in files
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "contents"), 0o700); err != nil {
@@ -100,7 +102,7 @@ func (s *Server) open() (err error) {
 
 func (s *Server) removeScratch() {
 	if s.scratch != "" {
-		_ = os.RemoveAll(s.scratch) // a temporary folder
+		_ = os.RemoveAll(s.scratch) // what cannot be removed only wastes its space
 	}
 }
 

@@ -121,6 +121,24 @@ func (s *Store) Adopt(name string, sums corpus.Sums) (*Blob, error) {
 	return b, nil
 }
 
+// Sweep removes the files that no adopted content has: of uploads that a crash cut short. Call it after the last Adopt
+// and before the first Create.
+func (s *Store) Sweep(adopted func(name string) bool) error {
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("sweep the contents: %w", err)
+	}
+	for _, f := range files {
+		if adopted(f.Name()) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(s.dir, f.Name())); err != nil {
+			return fmt.Errorf("sweep the contents: %w", err)
+		}
+	}
+	return nil
+}
+
 // Writer takes a content in. One goroutine may use it at a time.
 type Writer struct {
 	store *Store

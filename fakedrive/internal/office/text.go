@@ -6,9 +6,11 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 )
@@ -149,7 +151,7 @@ func rtfText(raw []byte) []byte {
 			depth--
 			i++
 		case c == '\\' && i+1 < len(raw):
-			word, n := rtfWord(raw[i:])
+			word, arg, n := rtfWord(raw[i:])
 			i += n
 			switch {
 			case word == "*", word == "fonttbl", word == "colortbl", word == "stylesheet", word == "info", word == "pict":
@@ -161,6 +163,9 @@ func rtfText(raw []byte) []byte {
 				out.WriteByte('\n')
 			case word == "tab":
 				out.WriteByte('\t')
+			case word == "u": // a character, and one that stands for it where there is no Unicode
+				out.WriteRune(rune(uint16(arg)))
+				i++
 			case word == "\\", word == "{", word == "}":
 				out.WriteString(word)
 			}
@@ -174,24 +179,26 @@ func rtfText(raw []byte) []byte {
 	return bytes.ToValidUTF8(out.Bytes(), []byte("\ufffd"))
 }
 
-// rtfWord reads a control word or symbol and returns its length with its argument and the space that ends it.
-func rtfWord(b []byte) (word string, n int) {
+// rtfWord reads a control word or symbol, its argument, and its length with the space that ends it.
+func rtfWord(b []byte) (word string, arg, n int) {
 	letter := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 	n = 1
 	for n < len(b) && letter(b[n]) {
 		n++
 	}
 	if n == 1 {
-		return string(b[1:2]), 2
+		return string(b[1:2]), 0, 2
 	}
 	word = string(b[1:n])
-	for n < len(b) && (b[n] >= '0' && b[n] <= '9' || b[n] == '-') {
+	start := n
+	for n < len(b) && n < start+7 && (b[n] >= '0' && b[n] <= '9' || b[n] == '-') {
 		n++
 	}
+	arg, _ = strconv.Atoi(string(b[start:n])) // without a number it is 0
 	if n < len(b) && b[n] == ' ' {
 		n++
 	}
-	return word, n
+	return word, arg, n
 }
 
 // htmlText drops tags, scripts and styles.
@@ -222,8 +229,7 @@ func htmlText(raw []byte) []byte {
 		}
 		rest = rest[j+len(end):]
 	}
-	unescape := strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&#39;", "'", "&nbsp;", " ", "&amp;", "&")
-	return bytes.ToValidUTF8([]byte(unescape.Replace(out.String())), []byte("\ufffd"))
+	return bytes.ToValidUTF8([]byte(html.UnescapeString(out.String())), []byte("\ufffd"))
 }
 
 // minRun is the length from which a run of readable characters in a binary file counts as text.

@@ -182,6 +182,9 @@ func (s *Store) restore(name string) error {
 			return fmt.Errorf("read the state of %s in %s: %w", saved.File.ID, name, err)
 		}
 	}
+	if err := s.blobs.Sweep(func(name string) bool { return blobs[name] != nil }); err != nil {
+		return err
+	}
 	for _, b := range blobs {
 		b.Release() // the entries have references of their own
 	}
