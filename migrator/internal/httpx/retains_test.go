@@ -1,0 +1,36 @@
+package httpx_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/migrator/internal/httpx"
+	"memsoak/profiles/memtest"
+)
+
+// A service that answers with long error pages must cost neither memory nor connections: SDKs read such a page whole.
+func TestLongErrorRepliesRetainNothing(t *testing.T) {
+	page := make([]byte, 8<<20)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write(page) // the client hangs up
+	}))
+	defer srv.Close()
+	tr, err := httpx.New(httpx.Options{MaxIdleConns: 4, MaxIdleConnsPerHost: 4})
+	require.NoError(t, err)
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: httpx.CapErrors(tr)}
+	memtest.Check(t, func() {
+		resp, err := client.Get(srv.URL)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		assert.NoError(t, err)
+		assert.Len(t, body, 64<<10)
+	}, memtest.Waves(6, 10), memtest.MaxBytesPerOp(64), memtest.Peak(4<<20))
+}
