@@ -14,12 +14,12 @@ func (s *Sampler) Covariates(ctx context.Context) *record.Covariates {
 	}
 	d, err := s.Drive.Counters(ctx)
 	if err != nil {
-		s.lost.Add(1)
+		s.miss(ctx)
 		return nil
 	}
 	u, err := s.S3.Counters(ctx)
 	if err != nil {
-		s.lost.Add(1)
+		s.miss(ctx)
 		return nil
 	}
 	c := covariates(d, u, s.Held.Load())

@@ -61,6 +61,13 @@ const maxBody = 64 << 20
 // Lost is how many readings of the subject failed.
 func (s *Sampler) Lost() int64 { return s.lost.Load() }
 
+// miss counts a reading that failed, but not one that was broken off because nobody wants it any more.
+func (s *Sampler) miss(ctx context.Context) {
+	if ctx.Err() == nil {
+		s.lost.Add(1)
+	}
+}
+
 // Close drops the sampler's connections.
 func (s *Sampler) Close() { s.client.CloseIdleConnections() }
 
@@ -144,7 +151,7 @@ func (s *Sampler) runtime(ctx context.Context) *record.Runtime {
 		return nil
 	})
 	if err != nil {
-		s.lost.Add(1)
+		s.miss(ctx)
 		return nil
 	}
 	err = s.get(ctx, s.Pprof+"/", func(r io.Reader) error {
@@ -153,7 +160,7 @@ func (s *Sampler) runtime(ctx context.Context) *record.Runtime {
 		return err
 	})
 	if err != nil {
-		s.lost.Add(1)
+		s.miss(ctx)
 	}
 	return v
 }
@@ -164,7 +171,7 @@ func (s *Sampler) metrics(ctx context.Context) (v map[string]float64, exposed *r
 	}
 	err := s.get(ctx, s.Metrics, func(r io.Reader) (err error) { v, exposed, err = parseMetrics(r); return err })
 	if err != nil {
-		s.lost.Add(1)
+		s.miss(ctx)
 		return nil, nil
 	}
 	return v, exposed
