@@ -170,3 +170,7 @@ bench-soak: build ## print what measuring costs: subject slowed, harness CPU, ti
 processes: build ## copy a tree in six processes that share a queue on Redis, one of them killed
 	@command -v redis-server >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y redis-server; } || { echo "install redis-server"; exit 1; }
 	migrator/examples/processes.sh bin
+
+.PHONY: bench-queues
+bench-queues: build ## print the figures of the queue on Redis: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller)
+	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -only queues $(if $(QUICK),-quick)

@@ -1,7 +1,7 @@
 // Command bench prints the migrator's figures: speed as ratios to a bare pipe and to rclone on the same fakes over
 // TLS, interleaved, as medians; and memory. It starts the fakes and every client as processes of their own.
 //
-//	go run ./migrator/internal/bench [-quick] [-only large,small,cgroup,list,ten-million,http2] [-rounds 3]
+//	go run ./migrator/internal/bench [-quick] [-only large,small,cgroup,list,ten-million,http2,queues] [-rounds 3]
 package main
 
 import (
@@ -77,7 +77,7 @@ func (b *bench) run(only string) (err error) {
 	cases := []struct {
 		name string
 		run  func() error
-	}{{"large", b.large}, {"small", b.small}, {"cgroup", b.cgroup}, {"list", b.list}, {"ten-million", b.tenMillion}, {"http2", b.http2}}
+	}{{"large", b.large}, {"small", b.small}, {"cgroup", b.cgroup}, {"list", b.list}, {"ten-million", b.tenMillion}, {"http2", b.http2}, {"queues", b.queues}}
 	for _, c := range cases {
 		if only != "" && !slices.Contains(strings.Split(only, ","), c.name) {
 			continue

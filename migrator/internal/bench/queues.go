@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sync/errgroup"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/rig"
+	"memsoak/migrator/wire"
+)
+
+// queues measures the queue on Redis: the broker's memory with very many items, and uploaders beside the embedded
+// queue.
+func (b *bench) queues() error {
+	dir := filepath.Join(b.dir, "redis")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	s, err := rig.Redis(b.ctx, dir, "--appendfsync", "everysec")
+	if errors.Is(err, rig.ErrNoRedis) {
+		b.skip("the queue on Redis", "-", err.Error())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Kill()
+	if err := b.throughRedis(s); err != nil {
+		return err
+	}
+	return b.uploaders(s)
+}
+
+// perFolder is how many files a folder of throughRedis has: a page.
+const perFolder = 1000
+
+// throughRedis sends items through the broker as two discoverers and four uploaders would if copying took no time.
+func (b *bench) throughRedis(s *rig.RedisServer) error {
+	folders := 1000
+	if b.quick {
+		folders = 200
+	}
+	var open []wire.Broker
+	defer func() {
+		for _, q := range open {
+			_ = q.Close() // the server goes with it
+		}
+	}()
+	for range 6 {
+		o := wire.DefaultBrokerOptions()
+		o.Name, o.Prefetch = "bench", 16
+		q, err := wire.OpenBroker(b.ctx, s.URL(), o)
+		if err != nil {
+			return err
+		}
+		open = append(open, q)
+	}
+	root := migrator.Item{Kind: migrator.Folder, ID: "root", Ancestors: []uint64{1}}
+	if _, err := open[0].Begin(b.ctx, wire.Migration{ID: "bench"}, root, false); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(b.ctx)
+	for _, q := range open[:2] {
+		g.Go(func() error {
+			return drain(ctx, q, migrator.Folder, func(it *migrator.Item) migrator.Result { return listed(it, folders) })
+		})
+	}
+	for _, q := range open[2:] {
+		for range 16 {
+			g.Go(func() error {
+				return drain(ctx, q, migrator.File, func(*migrator.Item) migrator.Result { return migrator.Result{Outcome: migrator.Copied, Bytes: 4096} })
+			})
+		}
+	}
+	began := time.Now()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	t, err := open[0].Totals(b.ctx)
+	if err != nil {
+		return err
+	}
+	peak, err := highWater(s.PID())
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("%s items through Redis (%.0f/s): peak RSS of redis-server", humanize.Comma(t.Copied), float64(t.Copied)/time.Since(began).Seconds())
+	b.add(what, "<= 256 MiB", size(peak), peak <= 256*mib && t.Copied == int64(folders*perFolder))
+	return nil
+}
+
+// drain takes and settles until the end.
+func drain(ctx context.Context, q wire.Broker, k migrator.Kind, result func(*migrator.Item) migrator.Result) error {
+	for {
+		l, err := q.Take(ctx, k)
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = q.Settle(ctx, l, result(&l.Item))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// listed is what listing a folder of throughRedis gives: folders below the root, and files of ordinary names below them.
+func listed(it *migrator.Item, folders int) migrator.Result {
+	r := migrator.Result{Outcome: migrator.Listed}
+	if it.ID == "root" {
+		for i := range folders {
+			r.Produced = append(r.Produced, migrator.Item{Kind: migrator.Folder, ID: fmt.Sprintf("1AbCdEfGhIjKlMnOpQrStUvW%09d", i),
+				Key: fmt.Sprintf("archive/folder %06d/", i), Ancestors: []uint64{1, uint64(i)}})
+		}
+		return r
+	}
+	for i := range perFolder {
+		name := fmt.Sprintf("a file of an ordinary name %06d.jpeg", i)
+		r.Produced = append(r.Produced, migrator.Item{Kind: migrator.File, ID: fmt.Sprintf("%s%06d", it.ID[6:], i), Key: it.Key + name, Name: name,
+			Parent: it.ID, Size: 4096, MD5: fmt.Sprintf("%032x", i), Modified: time.UnixMilli(1_700_000_000_000), MIME: "image/jpeg"})
+	}
+	return r
+}
+
+// highWater is the most resident memory that a process ever had, in bytes.
+func highWater(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")), 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, errors.New("no VmHWM")
+}
+
+// uploaders compares a discoverer and four uploaders of four workers with copies of the embedded queue: one of sixteen
+// workers for the rate, one of four for the memory.
+func (b *bench) uploaders(s *rig.RedisServer) error {
+	corpus, spec := "bench-small", ""
+	if b.quick {
+		corpus, spec = "", "seed: 1\nfiles: 2000\nfolders: 20\nsize: 4KiB\n"
+	}
+	var ratios, more []float64
+	for range b.rounds {
+		root, err := b.drive.Root(b.ctx, corpus, spec, uint64(b.n)+1)
+		if err != nil {
+			return err
+		}
+		embedded, err := b.measure(b.migrator(root.ID, 16))
+		if err != nil {
+			return err
+		}
+		wall, anon, err := b.parts(s, root.ID)
+		if err != nil {
+			return err
+		}
+		small, err := b.measure(b.migrator(root.ID, 4))
+		if err != nil {
+			return err
+		}
+		ratios = append(ratios, embedded.wall.Seconds()/wall.Seconds())
+		more = append(more, float64(anon-small.anon))
+	}
+	rate, grew := median(ratios), int64(median(more))
+	b.add("four uploaders on Redis: rate / the embedded queue's at as many workers", ">= 0.9", fmt.Sprintf("%.2f", rate), rate >= 0.9)
+	b.add("an uploader's anonymous RSS above the embedded queue's at as many workers", "<= 4 MiB", size(grew), grew <= 4*mib)
+	return nil
+}
+
+// parts runs a discoverer and four uploaders and returns how long all of it took, and the most anonymous memory of an
+// uploader.
+func (b *bench) parts(s *rig.RedisServer, root string) (wall time.Duration, anon int64, err error) {
+	b.n++
+	name := fmt.Sprintf("q%d", b.n)
+	part := func(command string, args ...string) *exec.Cmd {
+		return exec.CommandContext(b.ctx, b.bins.Migrator, append([]string{command, "--queue", s.URL(), "--queue-name", name,
+			"--drive-endpoint", b.drive.HTTPS, "--s3-endpoint", b.sink.HTTPS, "--ca-file", b.ca, "--bucket", bucket}, args...)...)
+	}
+	began := time.Now()
+	var g errgroup.Group
+	g.Go(func() error {
+		_, err := b.measure(part("discover", "--prefix", name, root))
+		return err
+	})
+	peaks := make([]int64, 4)
+	for i := range peaks {
+		g.Go(func() error {
+			r, err := b.measure(part("upload", "--workers", "4"))
+			peaks[i] = r.anon
+			return err
+		})
+	}
+	err = g.Wait()
+	for _, p := range peaks {
+		anon = max(anon, p)
+	}
+	return time.Since(began), anon, err
+}
