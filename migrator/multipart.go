@@ -52,7 +52,14 @@ func (c *Copier) storeParts(ctx context.Context, l *Lease, it *Item) error {
 		return &Error{Op: "download", Object: it.ID, Reason: "md5", Class: BadDigest,
 			Err: fmt.Errorf("the content has md5 %s, Drive says %s", sum, it.MD5)}
 	}
-	return c.sinkCall(ctx, func(ctx context.Context) error { return up.Finish(ctx, p.done) })
+	err = c.sinkCall(ctx, func(ctx context.Context) error { return up.Finish(ctx, p.done) })
+	if err != nil && ClassOf(err) == Missing {
+		// The reply to an earlier try may have been lost: then the object is there.
+		if o, serr := c.statKey(ctx, it.Key); serr == nil && differs(&o, it) == "" {
+			return nil
+		}
+	}
+	return err
 }
 
 // giveUp drops an upload; a failure to do so leaves parts for the bucket's lifecycle rule and is no error.

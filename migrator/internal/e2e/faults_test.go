@@ -32,7 +32,6 @@ var driveFaults = map[string]struct{ ops, effect string }{
 	"429-retry-after":   {"list, get, download, export", "error: {status: 429, reason: rateLimitExceeded, retry_after: 1s}"},
 	"403-user-rate":     {"list, get, download, export", "error: {reason: userRateLimitExceeded}"},
 	"huge-error-body":   {"list, download", "error: {status: 503, reason: backendError, body_size: 20MiB}"},
-	"abusive":           {"download", "error: {reason: cannotDownloadAbusiveFile}"},
 	"reset-at-start":    {"list, get, download, export", "reset: {at: start}"},
 	"reset-in-body":     {"download, export", "reset: {after: 500}"},
 	"reset-at-end":      {"list, get, download, export", "reset: {at: end}"},
@@ -63,10 +62,7 @@ func TestEveryFault(t *testing.T) {
 	tr := w.tree(faultTree, 1)
 	plan := func(ops, effect string) string {
 		when := "attempts: 2"
-		switch {
-		case strings.Contains(effect, "Abusive"):
-			when = "attempts: 1" // the second try acknowledges
-		case strings.Contains(effect, "empty_page"):
+		if strings.Contains(effect, "empty_page") {
 			when = "limit: 10" // each empty page has a token of its own, so attempts would never end
 		}
 		return fmt.Sprintf("rules:\n  - {ops: [%s], %s, %s}\n", ops, when, effect)
