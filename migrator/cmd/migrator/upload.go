@@ -42,7 +42,7 @@ func newUploadCmd() *cobra.Command {
 }
 
 // lookAgain is how often a process that has nothing to do looks for a migration.
-const lookAgain = 500 * time.Millisecond
+const lookAgain = 200 * time.Millisecond
 
 // uploads works on one migration, or on one after the other.
 func (w *working) uploads(stay bool) error {
