@@ -57,17 +57,17 @@ func (q *Queue) explain(err error) error {
 	switch {
 	case strings.HasPrefix(text, "NOAUTH"), strings.HasPrefix(text, "WRONGPASS"), strings.Contains(text, "AUTH failed"),
 		strings.HasPrefix(text, "ERR AUTH"):
-		return fmt.Errorf("Redis at %s refuses the credentials: give them as in redis://user:password@host:6379: %w", q.addr, err)
+		return fmt.Errorf("redis at %s refuses the credentials: give them as in redis://user:password@host:6379: %w", q.addr, err)
 	case strings.HasPrefix(text, "NOPERM"):
-		return fmt.Errorf("Redis at %s forbids what the queue needs: %w", q.addr, err)
+		return fmt.Errorf("redis at %s forbids what the queue needs: %w", q.addr, err)
 	case strings.Contains(text, "OOM command not allowed"), strings.HasPrefix(text, "OOM"):
-		return fmt.Errorf("Redis at %s is full: raise its maxmemory or lower --queue-limit; nothing is lost, the same command goes on: %w", q.addr, err)
+		return fmt.Errorf("redis at %s is full: raise its maxmemory or lower --queue-limit; nothing is lost, the same command goes on: %w", q.addr, err)
 	case strings.Contains(text, "MISCONF"):
-		return fmt.Errorf("Redis at %s can't save to its disk and takes no more work: free some space there; nothing is lost: %w", q.addr, err)
+		return fmt.Errorf("redis at %s can't save to its disk and takes no more work: free some space there; nothing is lost: %w", q.addr, err)
 	case strings.Contains(text, "WRONGTYPE"):
 		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
 	case passing(err):
-		return fmt.Errorf("Redis at %s can't be reached: see that --queue is right and the server runs: %w", q.addr, err)
+		return fmt.Errorf("redis at %s can't be reached: see that --queue is right and the server runs: %w", q.addr, err)
 	}
-	return fmt.Errorf("Redis at %s: %w", q.addr, err)
+	return fmt.Errorf("redis at %s: %w", q.addr, err)
 }

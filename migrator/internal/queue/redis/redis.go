@@ -129,7 +129,7 @@ func (q *Queue) hello(ctx context.Context) error {
 	}
 	for line := range strings.Lines(info) {
 		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:allkeys"); ok {
-			return fmt.Errorf("Redis at %s drops keys when its memory is full (maxmemory-policy allkeys%s), which would lose work: set it to noeviction", q.addr, policy)
+			return fmt.Errorf("redis at %s drops keys when its memory is full (maxmemory-policy allkeys%s), which would lose work: set it to noeviction", q.addr, policy)
 		}
 	}
 	if _, err := q.Migration(ctx); err != nil && !errors.Is(err, broker.ErrNone) {
