@@ -92,11 +92,20 @@ func compare(base, now *Baseline) *Comparison {
 	for _, rule := range rules {
 		noises[rule.quantity] = rule.noiseOf(base, now)
 	}
+	tests := 0.0
+	for _, t := range pairs {
+		if !constant(t.b, t.n) {
+			tests += t.rule.share()
+		}
+	}
 	for _, t := range pairs {
 		change := Change{Quantity: t.rule.quantity, Before: stat.Mean(t.b, nil), After: stat.Mean(t.n, nil)}
 		change.Least = t.rule.least(change.Before)
-		// Bonferroni: simple, and valid whatever the quantities have in common.
-		change.P = min(1, t.rule.pValue(t.b, t.n, noises[t.rule.quantity])*float64(len(pairs)))
+		// Bonferroni with weights, over the pairs that can differ: simple, and valid whatever the quantities have in common.
+		change.P = 1
+		if !constant(t.b, t.n) {
+			change.P = min(1, t.rule.pValue(t.b, t.n, noises[t.rule.quantity])*tests/t.rule.share())
+		}
 		res := t.rule.judge(t.cell, change)
 		if strings.HasPrefix(res.Detail, improved) {
 			c.Improvements = append(c.Improvements, res)

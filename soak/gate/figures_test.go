@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -233,6 +234,7 @@ func TestFigures(t *testing.T) {
 // TestFiftyCells times the gate on a run of fifty cells with two trials each, as large as real ones.
 func TestFiftyCells(t *testing.T) {
 	r := healthy()
+	r.noise = func() float64 { return 0 }
 	trial, verdict := r.trial(record.Attribution, nil, 1), r.verdict(nil)
 	for range 40 {
 		s := trial.Snapshots[0]
@@ -273,15 +275,23 @@ func TestFiftyCells(t *testing.T) {
 	check, err := Compile(Threshold{Expr: "peak_rss < 1GiB"})
 	require.NoError(t, err)
 
-	begun := time.Now()
+	begun, cpu := time.Now(), processorTime(t)
 	again, err := LoadRun(dir)
 	require.NoError(t, err)
 	rep, err := Judge(again, Options{Checks: []*Check{check}, Baseline: base})
-	took := time.Since(begun)
+	took, worked := time.Since(begun), processorTime(t)-cpu
 	require.NoError(t, err)
 	assert.Equal(t, Pass, rep.Outcome, "%v", rep.Failures())
-	t.Logf("%-62s asked %-14s measured %.2f s", "gate over a recorded run of 50 cells", "<= 2 s", took.Seconds())
+	t.Logf("%-62s asked %-14s measured %.2f s of processor time, %.2f s by the clock", "gate over a recorded run of 50 cells", "<= 2 s", worked.Seconds(), took.Seconds())
 	if os.Getenv("MEMSOAK_GATE_BENCH") != "" {
-		assert.LessOrEqual(t, took, 2*time.Second)
+		assert.LessOrEqual(t, worked, 2*time.Second)
 	}
+}
+
+// processorTime is what this process has used so far; unlike the clock it doesn't depend on who else is at work.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

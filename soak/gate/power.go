@@ -47,18 +47,16 @@ const (
 func EstimatePower(r *Run) Power {
 	b := summarise(r)
 	p := Power{Simulated: simulations}
-	pairs, deviations := 0, map[string][]float64{}
+	pairs, deviations := 0.0, map[string][]float64{}
 	for _, rule := range rules {
 		deviations[rule.quantity] = rule.deviations(b)
 		for _, c := range b.Cells {
-			if len(c.Values[rule.quantity]) > 0 {
-				pairs++
+			if !constant(c.Values[rule.quantity]) || len(c.Values[rule.quantity]) == 1 {
+				pairs += rule.share()
 			}
 		}
 	}
-	if pairs == 0 {
-		return Power{}
-	}
+	pairs = max(pairs, 1)
 	for _, rule := range rules {
 		if d, ok := rule.detectable(b, pairs); ok {
 			p.Detects = append(p.Detects, d)
@@ -91,9 +89,9 @@ func (r rule) deviations(b *Baseline) []float64 {
 }
 
 // detectable finds the quantity's smallest rise that is caught, in the cell where it takes most.
-func (r rule) detectable(b *Baseline, pairs int) (Detectable, bool) {
+func (r rule) detectable(b *Baseline, pairs float64) (Detectable, bool) {
 	n := r.noiseOf(b, b)
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n.df}.Quantile(1 - Alpha/float64(2*pairs))
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n.df}.Quantile(1 - Alpha*r.share()/pairs)
 	z := distuv.UnitNormal.Quantile(powerWanted)
 	var most Detectable
 	for _, c := range b.Cells {

@@ -20,6 +20,8 @@ type rule struct {
 	// don't make a hair's breadth significant.
 	noiseRel, noiseAbs float64
 	kinds              []record.TrialKind
+	// weight is the quantity's share of Alpha, 1 when it is 0: what doesn't depend on the machine decides first.
+	weight float64
 }
 
 var (
@@ -29,24 +31,27 @@ var (
 
 // rules are the compared quantities, those that don't depend on the machine first; the resident size has a wider band.
 var rules = []rule{
-	{quantity: "held_live", leastRel: 0.025, leastAbs: 64 << 10, noiseRel: 0.008, noiseAbs: 16 << 10, kinds: steered},
+	{quantity: "held_live", leastRel: 0.025, leastAbs: 64 << 10, noiseRel: 0.012, noiseAbs: 16 << 10, kinds: steered, weight: 4},
 	{quantity: "floor_live", leastRel: 0.03, leastAbs: 96 << 10, noiseRel: 0.01, noiseAbs: 24 << 10, kinds: steered},
 	{quantity: "leak_bytes_per_file", leastAbs: 32, noiseAbs: 6, kinds: steered},
 	{quantity: "leak_bytes_per_second", leastAbs: 4 << 10, noiseAbs: 1 << 10, kinds: steered},
 	{quantity: "bytes_per_worker", leastRel: 0.1, leastAbs: 8 << 10, noiseRel: 0.02, noiseAbs: 2 << 10, kinds: steered},
 	{quantity: "bytes_per_listed_file", leastRel: 0.1, leastAbs: 64, noiseRel: 0.02, noiseAbs: 8, kinds: steered},
 	{quantity: "goroutines_growth", leastAbs: 8, noiseAbs: 1.5, kinds: steered},
-	{quantity: "peak_rss", leastRel: 0.05, leastAbs: 1 << 20, noiseRel: 0.012, noiseAbs: 256 << 10, kinds: freely},
+	{quantity: "peak_rss", leastRel: 0.05, leastAbs: 1 << 20, noiseRel: 0.015, noiseAbs: 256 << 10, kinds: freely},
 }
 
-// Alpha is the chance that a comparison of equal runs fails by chance, over all cells and quantities together. The
-// smallest change that counts makes it smaller still.
+// Alpha is the chance that a comparison of equal runs fails by chance, over all cells and quantities together; it is as
+// large again for improvements. The smallest change that counts makes it smaller still.
 const Alpha = 0.004
 
 // priorTrials is how many trials' worth of weight the noise known from A/A recordings has, as degrees of freedom.
 const priorTrials = 24
 
 func (r rule) from(k record.TrialKind) bool { return slices.Contains(r.kinds, k) }
+
+// share is the rule's weight, 1 by default.
+func (r rule) share() float64 { return max(1, r.weight) }
 
 // least is the smallest change from before that counts.
 func (r rule) least(before float64) float64 { return max(r.leastAbs, r.leastRel*math.Abs(before)) }
@@ -92,10 +97,17 @@ func (r rule) noiseOf(sides ...*Baseline) noise {
 	return noise{sd: math.Sqrt((priorTrials/4*known.sd*known.sd + df*(sum/df)) / (priorTrials/4 + df)), df: priorTrials/4 + df}
 }
 
-// pValue is the chance that means of equal trials differ as much, in either direction.
+// pValue is the chance that the means of equal trials differ as much in this direction.
 func (r rule) pValue(before, after []float64, n noise) float64 {
 	mb, ma := stat.Mean(before, nil), stat.Mean(after, nil)
 	sd := max(n.sd*r.scale(mb), r.noiseAbs)
 	se := sd * math.Sqrt(1/float64(len(before))+1/float64(len(after)))
-	return 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n.df}.Survival(math.Abs(ma-mb)/se)
+	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n.df}.Survival(math.Abs(ma-mb) / se)
+}
+
+// constant reports whether all values are the same: such a pair can't fail, whatever the others do, and so it doesn't
+// count among the comparisons that could by chance.
+func constant(sides ...[]float64) bool {
+	all := slices.Concat(sides...)
+	return len(all) == 0 || slices.Min(all) == slices.Max(all)
 }

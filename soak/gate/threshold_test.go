@@ -121,8 +121,8 @@ func TestMeasureLeavesOutWhatWasNotRecorded(t *testing.T) {
 }
 
 func TestMeasure(t *testing.T) {
-	held := record.Snapshot{State: record.StateReply, ForcedGC: 2, Sample: record.Sample{Runtime: &record.Runtime{HeapAlloc: 7 << 20}}}
-	free := record.Snapshot{State: record.StateFree, Sample: record.Sample{Runtime: &record.Runtime{HeapAlloc: 70 << 20}}}
+	held := record.Snapshot{State: record.StateReply, ForcedGC: 2, HeapLive: 7 << 20}
+	free := record.Snapshot{State: record.StateFree, HeapLive: 70 << 20}
 	v := &record.Verdict{
 		Headline: record.HeadLeak,
 		Findings: []record.Finding{
