@@ -58,6 +58,9 @@ rclone: $(TOOLS)/rclone
 $(TOOLS)/rclone:
 	cd / && GOBIN=$(TOOLS) GOFLAGS= $(GO) install github.com/rclone/rclone@$(RCLONE_VERSION)
 
+.PHONY: bench
+bench: bench-fakedrive bench-fakes3 bench-migrator bench-soak bench-profiles bench-queues ## print every figure beside what was asked for
+
 .PHONY: clean
 clean: ## remove binaries, tools and soak results
 	rm -rf bin .tools soak-results conformance-results
