@@ -24,8 +24,12 @@ func newStatusCmd() *cobra.Command {
 		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json\n  migrator status --queue redis://127.0.0.1:6379/0",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if b.url == "" {
-				b.url = os.Getenv(envName("queue"))
+			for _, name := range []string{"queue", "queue-name"} {
+				if v, ok := os.LookupEnv(envName(name)); ok && !c.Flags().Changed(name) {
+					if err := c.Flags().Set(name, v); err != nil {
+						return usageError{err}
+					}
+				}
 			}
 			if b.url != "" {
 				return b.status(c, asJSON)
