@@ -30,7 +30,7 @@ type Detectable struct {
 // String says it in a line.
 func (d Detectable) String() string {
 	s := fmt.Sprintf("%s +%s", d.Quantity, format(d.Quantity, d.Rise))
-	if d.Mean > 0 {
+	if d.Mean > 0 && quantities[d.Quantity].unit == "bytes" {
 		s += fmt.Sprintf(" (%.1f %%)", 100*d.Rise/d.Mean)
 	}
 	return s
