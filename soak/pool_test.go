@@ -1,0 +1,65 @@
+package soak_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+	"memsoak/soak"
+)
+
+const poolProtocol = `
+name: pool
+trials: [attribution]
+memprofilerate: 65536
+budget: 60s
+settle: 50ms
+phases:
+  - {name: wave, kind: wave, times: 2, files: [{count: 96, size: 256KiB}]}
+`
+
+// The pool axis has to reach the subject's HTTP client: with a pool of one the migrator closes what it opened for
+// sixteen workers, with a pool of sixteen it keeps the connections until the floor closes them.
+func TestThePoolAxisChangesTheIdleConnectionsHeld(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs the migrator")
+	}
+	dir := files(t, "ok")
+	migrator := filepath.Join(dir, "migrator")
+	out, err := exec.Command("go", "build", "-o", migrator, "memsoak/migrator/cmd/migrator").CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "pool.yaml"), []byte(poolProtocol), 0o644))
+
+	subject, err := soak.LoadSubject("migrator")
+	require.NoError(t, err)
+	subject.Command[0] = migrator
+	c := tinyConfig(dir)
+	c.Protocol = filepath.Join(dir, "pool.yaml")
+	c.Axes, c.Set = soak.Axes{axis("pool", "1", "16")}, soak.Cell{"workers": "16"}
+	plan, err := soak.NewPlanFor(subject, c, soak.Shard{})
+	require.NoError(t, err)
+	run := filepath.Join(dir, "run")
+	r := &soak.Runner{Plan: plan, Dir: run, Fakedrive: fakedrivePath, Soak: soakPath}
+	_, err = r.Run(t.Context())
+	require.NoError(t, err)
+
+	idle := func(pool string) (most int64) {
+		trial, err := record.ReadTrial(filepath.Join(run, "cells", soak.Cell{"pool": pool}.Dir(), "trial-1"))
+		require.NoError(t, err)
+		require.Equal(t, record.OK, trial.Outcome, trial.Reason)
+		for _, s := range trial.Snapshots {
+			if s.State == record.StateFloor && s.Covariates != nil {
+				most = max(most, s.Covariates.ConnsBeforeClose)
+			}
+		}
+		return most
+	}
+	few, many := idle("1"), idle("16")
+	assert.LessOrEqual(t, few, int64(6), "a few hosts, one idle connection each")
+	assert.GreaterOrEqual(t, many, int64(12))
+}
