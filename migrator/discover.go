@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// maxAncestors is how far up a cycle is looked for: Drive nests folders 100 deep. Cycles beyond end by ShortcutDepth.
+const maxAncestors = 128
+
 func hashID(id string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(id))
@@ -101,8 +104,12 @@ func (c *Copier) folder(parent *Item, d *named, isShortcut bool, res *Result) {
 		c.park(res, Filtered, d, parent, "shortcutDepth", "a shortcut to a folder below another one; see --shortcut-depth")
 		return
 	}
+	above := parent.Ancestors
+	if n := len(above); n >= maxAncestors {
+		above = above[n-maxAncestors+1:]
+	}
 	res.Produced = append(res.Produced, Item{Kind: Folder, ID: id, Key: FolderPrefix(parent.Key, d.target),
-		Ancestors: append(slices.Clone(parent.Ancestors), h), Shortcuts: depth})
+		Ancestors: append(slices.Clone(above), h), Shortcuts: depth})
 }
 
 // follow fills in what a shortcut to a file doesn't say: the target's size, sum and time.

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -135,8 +136,7 @@ func driveAuth(ctx context.Context, s Settings, t http.RoundTripper) (http.Round
 		if err != nil {
 			return nil, fmt.Errorf("credentials of Drive: %w", err)
 		}
-		creds, err := google.CredentialsFromJSONWithParams(ctx, key, google.CredentialsParams{
-			Scopes: []string{gdrive.DriveReadonlyScope}, Subject: s.Impersonate})
+		creds, err := fileCredentials(ctx, key, s.Impersonate)
 		if err != nil {
 			return nil, fmt.Errorf("credentials of Drive in %s: %w", s.CredentialsFile, err)
 		}
@@ -152,6 +152,21 @@ func driveAuth(ctx context.Context, s Settings, t http.RoundTripper) (http.Round
 		tokens = creds.TokenSource
 	}
 	return &oauth2.Transport{Source: oauth2.ReuseTokenSource(nil, tokens), Base: capped}, nil
+}
+
+// fileCredentials reads a credentials file of any kind that can be used for Drive.
+func fileCredentials(ctx context.Context, key []byte, subject string) (*google.Credentials, error) {
+	var kind struct{ Type google.CredentialsType }
+	if err := json.Unmarshal(key, &kind); err != nil {
+		return nil, fmt.Errorf("not JSON: %w", err)
+	}
+	switch kind.Type {
+	case google.ServiceAccount, google.AuthorizedUser, google.ExternalAccount, google.ExternalAccountAuthorizedUser, google.ImpersonatedServiceAccount:
+	default:
+		return nil, fmt.Errorf("type %q: want a service account's key, an authorized user's or an external account's file", kind.Type)
+	}
+	return google.CredentialsFromJSONWithTypeAndParams(ctx, key, kind.Type, google.CredentialsParams{
+		Scopes: []string{gdrive.DriveReadonlyScope}, Subject: subject})
 }
 
 // sink makes the S3 side by AWS's own chain of settings and credentials.

@@ -89,12 +89,13 @@ func (j *job) summary(w io.Writer, parked string) error {
 		if p.Outcome == "filtered" {
 			return
 		}
-		if count[p.Outcome]++; count[p.Outcome] <= shown {
+		// What verify finds is its result, and its list goes with its temporary folder: all of it is printed.
+		if count[p.Outcome]++; count[p.Outcome] <= shown || j.Kind == kindVerify {
 			fmt.Fprintf(w, "  %s: %s (%s): %s\n", p.Outcome, p.Path, p.Reason, p.Detail)
 		}
 	})
 	for _, o := range sortedKeys(count) {
-		if more := count[o] - shown; more > 0 {
+		if more := count[o] - shown; more > 0 && j.Kind != kindVerify {
 			fmt.Fprintf(w, "  ... and %d more %s: see %s\n", more, o, parked)
 		}
 	}
