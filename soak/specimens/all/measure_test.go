@@ -38,8 +38,10 @@ func live() map[place]int64 {
 	runtime.GC()
 	runtime.GC()
 	var records []runtime.MemProfileRecord
-	for n, ok := runtime.MemProfile(nil, false); ; {
+	n, _ := runtime.MemProfile(nil, false)
+	for {
 		records = make([]runtime.MemProfileRecord, n+64)
+		var ok bool
 		if n, ok = runtime.MemProfile(records, false); ok {
 			records = records[:n]
 			break

@@ -56,10 +56,21 @@ func TestEverySpecimenHasItsTruth(t *testing.T) {
 	assert.GreaterOrEqual(t, faults, 48)
 }
 
-// TestFaultsAreThere runs every fault with exact heap profiles and compares what it does with what its truth says.
+// sampled keeps every fifth of the specimens, beginning with the first of each kind, unless MEMSOAK_LONG asks for all:
+// exact profiles cost minutes of processor time over the whole set.
+func sampled() func(kind string) bool {
+	seen := map[string]int{}
+	return func(kind string) bool {
+		seen[kind]++
+		return os.Getenv("MEMSOAK_LONG") != "" || seen[kind]%5 == 1
+	}
+}
+
+// TestFaultsAreThere runs faults with exact heap profiles and compares what they do with what their truth says.
 func TestFaultsAreThere(t *testing.T) {
+	chosen := sampled()
 	for _, tr := range loadTruth(t) {
-		if tr.Healthy() || tr.Combination() {
+		if tr.Healthy() || tr.Combination() || !chosen(string(tr.Class)) {
 			continue
 		}
 		t.Run(tr.Name, func(t *testing.T) {
@@ -387,31 +398,40 @@ func checkOutside(l *lab, tr *truth.Truth) {
 	})
 }
 
-// TestHealthyOnesAreHealthy runs every look-alike with exact heap profiles: floors don't rise, and little is held.
+// TestHealthyOnesAreHealthy runs look-alikes with exact heap profiles: floors don't rise, and little is held.
 func TestHealthyOnesAreHealthy(t *testing.T) {
+	chosen := sampled()
 	for _, tr := range loadTruth(t) {
-		if !tr.Healthy() {
+		if !tr.Healthy() || !chosen("healthy") {
 			continue
 		}
 		t.Run(tr.Name, func(t *testing.T) {
 			l := newLab(t, tr.Name, tr.Set["transport"] == "h2")
 			l.wave(l.root(small, 260)) // more files than any bound
 			l.settle(l.d.open.Load)
-			before, gs, open := live(), runtime.NumGoroutine(), l.d.open.Load()
-			const files = 150
-			l.wave(l.root(small, files))
-			l.settle(l.d.open.Load)
-			g := grown(before, live())
-			delete(g, place{}) // the double's own
-			var sum int64
-			for _, b := range g {
-				sum += b
+			// Bounded things may still fill or double in one wave or another; a leak grows in each.
+			const files, waves = 150, 3
+			gs, open := runtime.NumGoroutine(), l.d.open.Load()
+			least, places := int64(math.MaxInt64), ""
+			for range waves {
+				before := live()
+				l.wave(l.root(small, files))
+				l.settle(l.d.open.Load)
+				g := grown(before, live())
+				delete(g, place{}) // the double's own
+				var sum int64
+				for _, b := range g {
+					sum += b
+				}
+				if sum < least {
+					least, places = sum, top(g)
+				}
 			}
-			assert.Less(t, float64(sum)/files, 16.0, "bytes per file at the floors: %s", top(g))
+			assert.Less(t, float64(least)/files, 16.0, "bytes per file at the floors: %s", places)
 			assert.InDelta(t, gs, runtime.NumGoroutine(), 24)
 			assert.LessOrEqual(t, l.d.open.Load()-open, int64(4))
 
-			before = live()
+			before := live()
 			l.held(holdReply, labWorkers, 4<<20, 2*labWorkers, func() {
 				g := grown(before, live())
 				var sum int64
