@@ -35,8 +35,8 @@ func (c *Copier) partSize(size int64) int64 {
 
 // storeParts streams a large file in parts, one after the other, and compares a running MD5 of the whole with the
 // source's before the object comes to be. After each part the state goes into the queue, so that another process can
-// take the upload up again.
-func (c *Copier) storeParts(ctx context.Context, l *Lease, it *Item) error {
+// take the upload up again. With create set, an object that came to be meanwhile is left alone (class Exists).
+func (c *Copier) storeParts(ctx context.Context, l *Lease, it *Item, create bool) error {
 	p, up, err := c.beginParts(ctx, l, it)
 	if err != nil {
 		return err
@@ -52,7 +52,11 @@ func (c *Copier) storeParts(ctx context.Context, l *Lease, it *Item) error {
 		return &Error{Op: "download", Object: it.ID, Reason: "md5", Class: BadDigest,
 			Err: fmt.Errorf("the content has md5 %s, Drive says %s", sum, it.MD5)}
 	}
-	err = c.sinkCall(ctx, func(ctx context.Context) error { return up.Finish(ctx, p.done) })
+	err = c.sinkCall(ctx, func(ctx context.Context) error { return up.Finish(ctx, p.done, create) })
+	if err != nil && ClassOf(err) == Exists {
+		c.giveUp(ctx, l, up)
+		return err
+	}
 	if err != nil && ClassOf(err) == Missing {
 		// The reply to an earlier try may have been lost: then the object is there.
 		if o, serr := c.statKey(ctx, it.Key); serr == nil && differs(&o, it) == "" {
@@ -64,7 +68,7 @@ func (c *Copier) storeParts(ctx context.Context, l *Lease, it *Item) error {
 
 // giveUp drops an upload; a failure to do so leaves parts for the bucket's lifecycle rule and is no error.
 func (c *Copier) giveUp(ctx context.Context, l *Lease, up Upload) {
-	if err := c.sinkCall(ctx, func(ctx context.Context) error { return up.Finish(ctx, 0) }); err != nil {
+	if err := c.sinkCall(ctx, func(ctx context.Context) error { return up.Finish(ctx, 0, false) }); err != nil {
 		c.event(Event{Type: "retry", Key: l.Item.Key, Reason: "abort", Detail: err.Error()})
 	}
 	l.State = nil

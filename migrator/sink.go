@@ -44,8 +44,9 @@ type Upload interface {
 	// Part stores part number n (from 1) of size bytes; md5 is asked for the part's MD5 (hex) after body was read
 	// and compared with the store's (class BadDigest). Storing a part again replaces it.
 	Part(ctx context.Context, n int, body io.Reader, size int64, md5 func() string) error
-	// Finish makes the object of parts 1 to n, or with n == 0 gives the upload up.
-	Finish(ctx context.Context, n int) error
+	// Finish makes the object of parts 1 to n, or with n == 0 gives the upload up. With create set, an object that
+	// exists already is left alone, as by Put.
+	Finish(ctx context.Context, n int, create bool) error
 }
 
 // Checker is a Sink that can look at its destination before work starts.

@@ -231,7 +231,7 @@ func (c *Copier) store(ctx context.Context, l *Lease, it *Item, create bool) (in
 	case it.Size < 0:
 		return c.storeSpooled(ctx, it, create)
 	case it.Size > c.cfg.MultipartThreshold:
-		return it.Size, c.storeParts(ctx, l, it)
+		return it.Size, c.storeParts(ctx, l, it, create)
 	}
 	content := Content{ID: it.content(), Export: it.Export, Size: it.Size}
 	return it.Size, c.put(ctx, object(it), create, func(ctx context.Context, w *watchdog) io.ReadCloser {

@@ -139,3 +139,13 @@ func TestMultipartGoesOn(t *testing.T) {
 	assert.LessOrEqual(t, after.Finished-before.Finished, int64(12-5), "parts that were stored went again")
 	w.verify(tr, "parts")
 }
+
+// TestLargeFilesOfOneName copies files of one name, each in parts and all at once, from pages of one file each: every
+// one looks under the same key and finds nothing there. The store's condition decides who made it.
+func TestLargeFilesOfOneName(t *testing.T) {
+	w := newWorld(t)
+	tr := w.tree("seed: 5\nfiles: 8\nsize: 8MiB\nnames: {duplicates: 5}\n", 1)
+	w.faults("bandwidth: {stream: 8MiB}\n", "")
+	w.finish("copy", tr.root, "same", "--workers", "8", "--page-size", "1")
+	w.verify(tr, "same")
+}

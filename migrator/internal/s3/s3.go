@@ -112,8 +112,14 @@ func (s *Sink) Put(ctx context.Context, o migrator.Object, body io.Reader, creat
 	if err == nil {
 		return nil
 	}
-	e := wrap("put", o.Key, err)
-	if e.Reason == "NotImplemented" && in.IfNoneMatch != nil {
+	return s.createRefused("put", o.Key, err, in.IfNoneMatch != nil)
+}
+
+// createRefused wraps the error of a write. A store that doesn't know conditional writes isn't asked for one again, and
+// the write is to be tried once more.
+func (s *Sink) createRefused(op, key string, err error, conditional bool) error {
+	e := wrap(op, key, err)
+	if e.Reason == "NotImplemented" && conditional {
 		s.noCreate.Store(true)
 		e.Class = migrator.Transient
 	}
@@ -202,7 +208,7 @@ func (u *upload) Part(ctx context.Context, n int, body io.Reader, size int64, md
 }
 
 // Finish implements migrator.Upload.
-func (u *upload) Finish(ctx context.Context, n int) error {
+func (u *upload) Finish(ctx context.Context, n int, create bool) error {
 	if n == 0 {
 		_, err := u.s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.s.o.Bucket, Key: &u.key, UploadId: &u.id})
 		if err != nil {
@@ -218,12 +224,16 @@ func (u *upload) Finish(ctx context.Context, n int) error {
 	for i := range parts {
 		parts[i] = types.CompletedPart{ETag: &u.etags[i], PartNumber: aws.Int32(int32(i + 1))}
 	}
-	_, err := u.s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+	in := &s3.CompleteMultipartUploadInput{
 		Bucket: &u.s.o.Bucket, Key: &u.key, UploadId: &u.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-	})
+	}
+	if create && !u.s.noCreate.Load() {
+		in.IfNoneMatch = aws.String("*")
+	}
+	_, err := u.s.client.CompleteMultipartUpload(ctx, in)
 	if err != nil {
-		return wrap("finish upload", u.key, err)
+		return u.s.createRefused("finish upload", u.key, err, in.IfNoneMatch != nil)
 	}
 	return nil
 }
