@@ -89,9 +89,9 @@ func blame(frames []runtime.Frame) (site string, mine bool) {
 	return "runtime", true
 }
 
-// runtimeKeeps are allocations that the runtime never gives back but uses again: descriptors of goroutines, of waits and
+// runtimeKeeps are allocations that the runtime never gives back but uses again: descriptors of goroutines and the table of them, of waits and
 // of threads. Their number follows the largest number of goroutines so far; those that never end are counted as such.
-var runtimeKeeps = map[string]bool{"runtime.malg": true, "runtime.acquireSudog": true, "runtime.allocm": true}
+var runtimeKeeps = map[string]bool{"runtime.newproc1": true, "runtime.acquireSudog": true, "runtime.allocm": true}
 
 func keptByRuntime(frames []runtime.Frame) bool {
 	return slices.ContainsFunc(frames, func(f runtime.Frame) bool { return runtimeKeeps[f.Function] })
