@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitcode.OK
+	}
+	if strings.HasPrefix(err.Error(), "required flag(s) ") { // cobra's own, which has no type
+		err = exitcode.Usage(err)
 	}
 	var silent interface{ Silent() bool }
 	if !errors.As(err, &silent) || !silent.Silent() {
@@ -50,6 +54,12 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.Usage(err) })
 	root.AddCommand(newViewCmd(), newPushCmd(), newGateCmd(), newBaselineCmd(), newReportCmd(), newFakes3Cmd(), newVerifyCmd(), newDiagnoseCmd(), newPlanCmd(), newRunCmd(), newMergeCmd(), newSubjectCmd(), newRecordCmd(), newLimitCmd(), newK8sCmd(), newCanaryCmd(), newBisectCmd())
 	return root
+}
+
+// mustExist makes a path that is not there wrong usage.
+func mustExist(path string) error {
+	_, err := os.Stat(path)
+	return exitcode.Usage(err)
 }
 
 // usageArgs makes an argument check fail with the exit code of wrong usage.

@@ -45,6 +45,9 @@ files as large as --largest-file in every worker, and --files of them in all.`,
 }
 
 func plan(out io.Writer, dir string, o planOptions) error {
+	if err := mustExist(dir); err != nil {
+		return err
+	}
 	limit, err := units.ParseBytes(o.limit)
 	if err != nil || limit <= 0 {
 		return exitcode.Usage(fmt.Errorf("--limit: %q is not a size such as 2Gi", o.limit))

@@ -66,3 +66,15 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	}
 	walk(newRoot())
 }
+
+func TestWrongUsageHasItsExitCode(t *testing.T) {
+	for _, args := range [][]string{
+		{"nonsense"}, {"run", "--nonsense"}, {"run", "--axis", "nonsense=1"}, {"merge", "a"}, {"plan", "no-such-run", "--limit", "2Gi"},
+		{"gate", "no-such-run"}, {"report", "no-such-run"}, {"verify", "no-such-run"}, {"view", "no-such-run"},
+	} {
+		var stdout, stderr strings.Builder
+		assert.Equal(t, 2, run(args, &stdout, &stderr), args)
+		assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "%v: one line: %s", args, stderr.String())
+		assert.Empty(t, stdout.String(), args)
+	}
+}
