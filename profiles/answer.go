@@ -70,8 +70,8 @@ func capacityLine(c *record.Capacity) []string {
 		return nil
 	case c.MaxWorkers < 0:
 		return []string{fmt.Sprintf("Below %s not even one worker is safe: %s", bytesText(float64(c.Limit)), c.Binds)}
-	case c.Binds == "nothing":
-		return []string{fmt.Sprintf("Below %s memory does not bind the number of workers", bytesText(float64(c.Limit)))}
+	case c.AtLeast:
+		return []string{fmt.Sprintf("Below %s memory does not bind up to %d workers, as far as this matrix can tell", bytesText(float64(c.Limit)), c.MaxWorkers)}
 	}
 	return []string{fmt.Sprintf("Below %s up to %d workers are safe with GOMEMLIMIT=%dMiB; what binds first is %s",
 		bytesText(float64(c.Limit)), c.MaxWorkers, c.GOMEMLIMIT>>20, c.Binds)}

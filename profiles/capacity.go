@@ -21,8 +21,12 @@ type Plan struct {
 // ErrNoModel is returned, wrapped, when a run does not carry a memory model.
 var ErrNoModel = errors.New("the run carries no memory model")
 
-// mostWorkers is where the search for a capacity ends.
-const mostWorkers = 4096
+// The search for a capacity ends at reach times the largest worker count that the matrix had, and at leastReach where
+// the matrix had few or none: a line through 1, 4 and 16 workers says nothing of 4,000.
+const (
+	reach      = 8
+	leastReach = 16
+)
 
 // Capacity answers how many workers are safe below a limit, from a recorded run. It reads the whole run.
 func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
@@ -90,7 +94,9 @@ func (e *evidenceOfRun) capacity(m *record.Model, p Plan) *record.Capacity {
 		c.At = append(c.At, at(1))
 		return c
 	}
-	lo, hi := 1, mostWorkers+1
+	seen := e.mostWorkersSeen()
+	end := max(leastReach, reach*seen)
+	lo, hi := 1, end+1
 	for lo+1 < hi {
 		if mid := (lo + hi) / 2; safe(mid) {
 			lo = mid
@@ -99,11 +105,10 @@ func (e *evidenceOfRun) capacity(m *record.Model, p Plan) *record.Capacity {
 		}
 	}
 	c.MaxWorkers, c.Binds = lo, binding(m, p, lo+1)
-	if lo == mostWorkers {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("the search ended at %d workers; memory does not bind", mostWorkers))
-		c.Binds = "nothing"
-	}
-	if seen := e.mostWorkersSeen(); lo > 2*seen && seen > 0 {
+	if lo == end {
+		c.AtLeast = true
+		c.Warnings = append(c.Warnings, fmt.Sprintf("the matrix went to %d workers: nothing is claimed beyond %d", seen, end))
+	} else if lo > 2*seen && seen > 0 {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("the matrix went to %d workers; beyond %d this is extrapolation", seen, 2*seen))
 	}
 	for _, n := range stepsUpTo(lo) {

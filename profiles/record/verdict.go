@@ -149,8 +149,11 @@ type Term struct {
 
 // Capacity is the answer of soak plan.
 type Capacity struct {
-	Limit      int64          `json:"limit"`
-	MaxWorkers int            `json:"max_workers"` // largest safe worker count; -1: none is safe, 0: not known
+	Limit      int64 `json:"limit"`
+	MaxWorkers int   `json:"max_workers"` // largest safe worker count; -1: none is safe, 0: not known
+	// AtLeast says that MaxWorkers is as far as the matrix lets one predict: memory does not bind up to there, and
+	// nothing is claimed beyond.
+	AtLeast    bool           `json:"at_least,omitempty"`
 	GOMEMLIMIT int64          `json:"gomemlimit"`
 	Binds      string         `json:"binds"` // what binds first
 	At         []CapacityStep `json:"at"`

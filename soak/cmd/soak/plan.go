@@ -74,10 +74,14 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 	switch {
 	case c.MaxWorkers < 0:
 		fmt.Fprintf(out, "not even one worker is safe below %s\n", units.FormatBytes(c.Limit))
+	case c.AtLeast:
+		fmt.Fprintf(out, "at least %d workers are safe below %s; a larger matrix would tell how many more\n", c.MaxWorkers, units.FormatBytes(c.Limit))
 	default:
 		fmt.Fprintf(out, "up to %d workers are safe below %s\n", c.MaxWorkers, units.FormatBytes(c.Limit))
 	}
-	fmt.Fprintf(out, "what binds first: %s\n", c.Binds)
+	if !c.AtLeast {
+		fmt.Fprintf(out, "what binds first: %s\n", c.Binds)
+	}
 	if c.GOMEMLIMIT > 0 {
 		fmt.Fprintf(out, "set GOMEMLIMIT=%dMiB\n", c.GOMEMLIMIT>>20)
 	}

@@ -89,11 +89,14 @@ func markdownCapacity(w io.Writer, v *record.RunVerdict) {
 	}
 	c := v.Capacity
 	what := fmt.Sprintf("At most %d workers fit", c.MaxWorkers)
-	if c.MaxWorkers < 0 {
+	switch {
+	case c.AtLeast:
+		what = fmt.Sprintf("At least %d workers fit", c.MaxWorkers)
+	case c.MaxWorkers < 0:
 		what = "No number of workers fits"
 	}
 	fmt.Fprintf(w, "\n## Capacity\n\n%s in %s", what, Bytes(c.Limit))
-	if c.Binds != "" {
+	if c.Binds != "" && !c.AtLeast {
 		fmt.Fprintf(w, "; what binds first: %s", md(c.Binds))
 	}
 	fmt.Fprint(w, ".")

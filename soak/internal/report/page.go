@@ -183,6 +183,8 @@ func (d *pageData) capacityAnswer() fact {
 	}
 	c := d.Verdict.Capacity
 	switch {
+	case c.AtLeast:
+		return fact{"workers that fit", template.HTML(fmt.Sprintf("≥ %d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
 	case c.MaxWorkers > 0:
 		return fact{"workers that fit", template.HTML(fmt.Sprintf("%d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
 	case c.MaxWorkers < 0:

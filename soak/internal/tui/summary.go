@@ -71,7 +71,10 @@ func capacityLine(v *record.RunVerdict) string {
 	}
 	c := v.Capacity
 	s := fmt.Sprintf("at most %d workers fit in %s", c.MaxWorkers, report.Bytes(c.Limit))
-	if c.MaxWorkers < 0 {
+	switch {
+	case c.AtLeast:
+		return fmt.Sprintf("at least %d workers fit in %s; a larger matrix would tell how many more", c.MaxWorkers, report.Bytes(c.Limit))
+	case c.MaxWorkers < 0:
 		s = "no number of workers fits in " + report.Bytes(c.Limit)
 	}
 	if c.Binds != "" {
