@@ -122,7 +122,13 @@ type CellData struct {
 	Settings map[string]string
 	Trials   []TrialData
 	// MaxWorkers answers max_workers(limit) by the run's memory model; nil when there is none.
-	MaxWorkers func(limit int64) (workers int, ok bool)
+	MaxWorkers func(limit int64) (workers Workers, ok bool)
+}
+
+// Workers is how many workers fit into a limit; AtLeast says that the matrix doesn't reach far enough to tell the most.
+type Workers struct {
+	Most    int
+	AtLeast bool
 }
 
 // TrialData is a trial and its verdict; Verdict is nil when there is none.
@@ -135,7 +141,7 @@ type TrialData struct {
 type Quantities struct {
 	values map[string]any // of words too: an environment for thresholds
 	why    map[string]string
-	most   func(limit int64) (int, bool)
+	most   func(limit int64) (Workers, bool)
 }
 
 // Get returns a numeric quantity and whether it was measured.
@@ -151,8 +157,12 @@ func (q Quantities) missing(name string) string {
 	return "no trial of this cell recorded it"
 }
 
-// maxWorkers is the function behind max_workers(limit); what it can't answer makes r inconclusive.
-func (q Quantities) maxWorkers(r *Result) func(float64) (float64, error) {
+// manyWorkers stands for any number of workers beyond what a matrix reaches.
+const manyWorkers = 1e9
+
+// maxWorkers is the function behind max_workers(limit); what it can't answer makes r inconclusive. Where only a lower
+// bound is known, open is set and the answer is the bound, or with beyond set a number far above it.
+func (q Quantities) maxWorkers(r *Result, beyond bool, open *bool) func(float64) (float64, error) {
 	return func(limit float64) (float64, error) {
 		if q.most == nil {
 			return 0, fmt.Errorf("max_workers is not known: the run has no memory model")
@@ -161,8 +171,17 @@ func (q Quantities) maxWorkers(r *Result) func(float64) (float64, error) {
 		if !ok {
 			return 0, fmt.Errorf("max_workers is not known: the memory model doesn't reach %s", humanize.IBytes(uint64(limit)))
 		}
-		r.Measured = append(r.Measured, fmt.Sprintf("max_workers(%s) = %d", humanize.IBytes(uint64(limit)), n))
-		return float64(n), nil
+		if n.AtLeast && beyond {
+			return manyWorkers, nil
+		}
+		sign := "="
+		if n.AtLeast {
+			sign, *open = ">=", true
+		}
+		if !beyond {
+			r.Measured = append(r.Measured, fmt.Sprintf("max_workers(%s) %s %d", humanize.IBytes(uint64(limit)), sign, n.Most))
+		}
+		return float64(n.Most), nil
 	}
 }
 

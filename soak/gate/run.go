@@ -45,18 +45,18 @@ func LoadRun(dir string) (*Run, error) {
 
 // capacity answers max_workers(limit) for a run's directory, each limit once. It reads the profiles again, so it is asked
 // only when a threshold wants it.
-func capacity(dir string) func(limit int64) (int, bool) {
-	known := map[int64]int{}
-	return func(limit int64) (int, bool) {
+func capacity(dir string) func(limit int64) (Workers, bool) {
+	known := map[int64]Workers{}
+	return func(limit int64) (Workers, bool) {
 		n, ok := known[limit]
 		if !ok {
 			c, err := profiles.Capacity(dir, profiles.Plan{Limit: limit, LargestFile: profiles.DefaultLargestFile, Files: profiles.DefaultPlannedFiles}, profiles.Options{})
 			if err == nil {
-				n = c.MaxWorkers
+				n = Workers{Most: c.MaxWorkers, AtLeast: c.AtLeast}
 			}
 			known[limit] = n
 		}
-		return max(n, 0), n != 0
+		return Workers{Most: max(n.Most, 0), AtLeast: n.AtLeast}, n.Most != 0
 	}
 }
 

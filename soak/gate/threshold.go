@@ -159,8 +159,16 @@ func (c *Check) Eval(q Quantities) Result {
 		}
 		r.Measured = append(r.Measured, n+" = "+format(n, v))
 	}
-	env["max_workers"] = q.maxWorkers(&r)
+	var open bool
+	env["max_workers"] = q.maxWorkers(&r, false, &open)
 	ok, err := c.cond.holds(env)
+	if err == nil && open {
+		var other bool
+		env["max_workers"] = q.maxWorkers(&r, true, &open)
+		if other, err = c.cond.holds(env); err == nil && other != ok {
+			err = errors.New("the matrix doesn't reach so many workers: add a larger count to its axis")
+		}
+	}
 	switch {
 	case err != nil:
 		r.Detail = err.Error()

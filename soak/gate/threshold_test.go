@@ -58,11 +58,18 @@ func TestMaxWorkersAsksTheModel(t *testing.T) {
 	require.NoError(t, err)
 	q := measured(nil)
 	var asked int64
-	q.most = func(limit int64) (int, bool) { asked = limit; return 49, true }
+	q.most = func(limit int64) (Workers, bool) { asked = limit; return Workers{Most: 49}, true }
 	r := c.Eval(q)
 	assert.Equal(t, Fail, r.Outcome)
 	assert.Equal(t, int64(2<<30), asked)
 	assert.Equal(t, []string{"max_workers(2.0 GiB) = 49"}, r.Measured)
+
+	q.most = func(int64) (Workers, bool) { return Workers{Most: 49, AtLeast: true}, true }
+	r = c.Eval(q)
+	assert.Equal(t, Inconclusive, r.Outcome, "a bound below what is asked for is no failure")
+	assert.Equal(t, []string{"max_workers(2.0 GiB) >= 49"}, r.Measured)
+	q.most = func(int64) (Workers, bool) { return Workers{Most: 64, AtLeast: true}, true }
+	assert.Equal(t, Pass, c.Eval(q).Outcome)
 }
 
 func TestThresholdsWithoutSenseAreRefusedWithThePosition(t *testing.T) {
