@@ -105,11 +105,15 @@ func (l *lane) sync() error {
 	return syncAndDrop(l.w)
 }
 
+// syncAndDrop makes a file durable and gives its pages back. The file may be closed meanwhile: the descriptor is held
+// through SyscallConn, so that the hint never meets another file's.
 func syncAndDrop(f *os.File) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // a hint only
+	if conn, err := f.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { _ = unix.Fadvise(int(fd), 0, 0, unix.FADV_DONTNEED) }) // a hint only
+	}
 	return nil
 }
 
