@@ -56,7 +56,7 @@ func (c *Control) routes() {
 		return struct{}{}, nil
 	})
 	c.route("POST connections/close-idle", func(r *http.Request) (any, error) {
-		return map[string]int{"closed": c.CloseIdle()}, nil
+		return map[string]int{"closed": c.CloseIdle(r.Context())}, nil
 	})
 	c.mux.HandleFunc(AdminPrefix, func(w http.ResponseWriter, r *http.Request) {
 		WriteJSONError(w, http.StatusNotFound, fmt.Errorf("no such admin route: %s %s", r.Method, r.URL.Path))

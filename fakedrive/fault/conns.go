@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // connTable knows every open connection of every watched server. A connection is the admin client's own, and counts
@@ -17,10 +18,15 @@ type connTable struct {
 
 // connEntry is one connection. Its fields belong to the table's mutex.
 type connEntry struct {
-	conn   net.Conn
-	active bool
-	admin  bool
+	conn    net.Conn
+	active  bool // as net/http sees it: from the first byte of a request until its reply is sent
+	serving int  // requests that a handler is at work on
+	admin   bool
 }
+
+// between says that the connection is active, and no handler is: net/http is about to call the connection idle, or to
+// hand over a request.
+func (e *connEntry) between() bool { return e.active && e.serving == 0 }
 
 type connKey struct{}
 
@@ -63,13 +69,36 @@ func (c *Control) ConnState(conn net.Conn, s http.ConnState) {
 	}
 }
 
-// CloseIdle closes the connections that are idle, the admin client's excepted, and says how many there were.
-func (c *Control) CloseIdle() int {
-	idle := c.conns.idle()
-	for _, conn := range idle {
-		conn.Close()
+// How long CloseIdle waits for connections that a client may think idle: for one that no handler is at work on, and for
+// one whose handler may have sent all and not have returned yet. The latter is as long as CloseIdle takes when a client
+// keeps a connection busy.
+const (
+	betweenTimeout = 2 * time.Second
+	servingTimeout = 200 * time.Millisecond
+)
+
+// CloseIdle closes the connections that are idle, the admin client's excepted, and says how many there were. A client
+// knows of the end of its request before the server calls the connection idle: such a connection is waited for. The
+// closed ones are gone from the counters when CloseIdle returns.
+func (c *Control) CloseIdle(ctx context.Context) int {
+	begun := time.Now()
+	closed := 0
+	for {
+		idle, between, serving := c.conns.takeIdle()
+		for _, conn := range idle {
+			conn.Close()
+		}
+		closed += len(idle)
+		waited := time.Since(begun)
+		if (between == 0 || waited > betweenTimeout) && (serving == 0 || waited > servingTimeout) {
+			return closed
+		}
+		select {
+		case <-ctx.Done():
+			return closed
+		case <-time.After(time.Millisecond):
+		}
 	}
-	return len(idle)
 }
 
 func (t *connTable) add(conn net.Conn) *connEntry {
@@ -127,16 +156,38 @@ func (t *connTable) counts() (total, open, idle int64) {
 	return t.total, open, idle
 }
 
-func (t *connTable) idle() []net.Conn {
+// takeIdle removes the idle connections from the table and returns them, and counts the others.
+func (t *connTable) takeIdle() (idle []net.Conn, between, serving int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var conns []net.Conn
 	for conn, e := range t.open {
-		if !e.admin && !e.active {
-			conns = append(conns, conn)
+		switch {
+		case e.admin:
+		case !e.active:
+			idle = append(idle, conn)
+			delete(t.open, conn)
+		case e.between():
+			between++
+		default:
+			serving++
 		}
 	}
-	return conns
+	return idle, between, serving
+}
+
+// serve counts a request on the connection of its context until the returned function is called.
+func (t *connTable) serve(ctx context.Context) (done func()) {
+	e, _ := ctx.Value(connKey{}).(*connEntry)
+	if e == nil {
+		return func() {}
+	}
+	add := func(n int) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		e.serving += n
+	}
+	add(1)
+	return func() { add(-1) }
 }
 
 // reset closes the connection of a request's context with a TCP reset, below TLS and HTTP/2. Without a watched

@@ -100,6 +100,7 @@ func (c *Control) Wrap(next http.Handler) http.Handler {
 			return
 		}
 		c.requests.Add(1)
+		defer c.conns.serve(r.Context())()
 		cut := new(atomic.Bool)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cutKey{}, cut)))
 		if cut.Load() {
