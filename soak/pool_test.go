@@ -26,6 +26,23 @@ phases:
 // The pool axis has to reach the subject's HTTP client: with a pool of one the migrator closes what it opened for
 // sixteen workers, with a pool of sixteen it keeps the connections until the floor closes them.
 func TestThePoolAxisChangesTheIdleConnectionsHeld(t *testing.T) {
+	idle := idleConnections(t, axis("pool", "1", "16"), soak.Cell{"workers": "16"})
+	assert.LessOrEqual(t, idle["1"], int64(6), "a few hosts, one idle connection each")
+	assert.GreaterOrEqual(t, idle["16"], int64(12))
+}
+
+// Over HTTP/2 sixteen workers share a connection to Drive. The sink speaks HTTP/1.1 alone, as S3 does.
+func TestTheTransportAxisChoosesTheProtocol(t *testing.T) {
+	idle := idleConnections(t, axis("transport", "tls", "h2"), soak.Cell{"workers": "16", "pool": "16"})
+	t.Logf("connections: %v", idle)
+	assert.LessOrEqual(t, idle["h2"], int64(16+4))
+	assert.Greater(t, idle["tls"], idle["h2"]+4)
+}
+
+// idleConnections runs the migrator once for each value of an axis and returns how many connections it kept, at most,
+// after a wave.
+func idleConnections(t *testing.T, a soak.Axis, set soak.Cell) map[string]int64 {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and runs the migrator")
 	}
@@ -40,7 +57,7 @@ func TestThePoolAxisChangesTheIdleConnectionsHeld(t *testing.T) {
 	subject.Command[0] = migrator
 	c := tinyConfig(dir)
 	c.Protocol = filepath.Join(dir, "pool.yaml")
-	c.Axes, c.Set = soak.Axes{axis("pool", "1", "16")}, soak.Cell{"workers": "16"}
+	c.Axes, c.Set = soak.Axes{a}, set
 	plan, err := soak.NewPlanFor(subject, c, soak.Shard{})
 	require.NoError(t, err)
 	run := filepath.Join(dir, "run")
@@ -48,18 +65,16 @@ func TestThePoolAxisChangesTheIdleConnectionsHeld(t *testing.T) {
 	_, err = r.Run(t.Context())
 	require.NoError(t, err)
 
-	idle := func(pool string) (most int64) {
-		trial, err := record.ReadTrial(filepath.Join(run, "cells", soak.Cell{"pool": pool}.Dir(), "trial-1"))
+	most := map[string]int64{}
+	for _, value := range a.Values {
+		trial, err := record.ReadTrial(filepath.Join(run, "cells", soak.Cell{a.Name: value}.Dir(), "trial-1"))
 		require.NoError(t, err)
 		require.Equal(t, record.OK, trial.Outcome, trial.Reason)
 		for _, s := range trial.Snapshots {
 			if s.State == record.StateFloor && s.Covariates != nil {
-				most = max(most, s.Covariates.ConnsBeforeClose)
+				most[value] = max(most[value], s.Covariates.ConnsBeforeClose)
 			}
 		}
-		return most
 	}
-	few, many := idle("1"), idle("16")
-	assert.LessOrEqual(t, few, int64(6), "a few hosts, one idle connection each")
-	assert.GreaterOrEqual(t, many, int64(12))
+	return most
 }

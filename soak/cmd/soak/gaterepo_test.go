@@ -11,10 +11,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"memsoak/soak/internal/testsubject"
 )
 
-// TestMain lets the test's binary stand in for soak where soak starts itself: as a fake and as the canary.
+// TestMain lets the test's binary stand in for soak where soak starts itself, as a fake and as the canary, and for the
+// subject.
 func TestMain(m *testing.M) {
+	testsubject.Main()
 	if len(os.Args) > 1 && (os.Args[1] == "fakes3" || os.Args[1] == "canary") {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
