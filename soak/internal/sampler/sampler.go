@@ -17,6 +17,7 @@ import (
 
 	"memsoak/fakedrive/fault"
 	"memsoak/profiles/record"
+	"memsoak/soak/internal/clock"
 )
 
 // Cgroup is what the sampler reads of a subject's cgroup.
@@ -37,6 +38,7 @@ type Sampler struct {
 	Cgroup  Cgroup
 	Drive   Counter
 	S3      Counter
+	Clock   *clock.Clock // stamps the samples
 
 	// Fine says that the subject's heap sampling is fine. Then the page that has runtime.MemStats, /heap?debug=1, is
 	// megabytes long and costs the subject a fifth of a second: the runtime's account is taken from Metrics when they
@@ -74,7 +76,7 @@ func (s *Sampler) Close() { s.client.CloseIdleConnections() }
 // Read reads everything once. What can't be read is nil in the sample and counted in Lost. full asks for the
 // runtime's own account at whatever cost.
 func (s *Sampler) Read(ctx context.Context, full bool) record.Sample {
-	v := record.Sample{Time: time.Now()}
+	v := record.Sample{Time: s.Clock.Now()}
 	var exposed *record.Runtime
 	var g errgroup.Group
 	g.Go(func() error { v.Process = s.process(); return nil })

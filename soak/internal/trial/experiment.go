@@ -93,7 +93,7 @@ func (t *trial) phases(ctx context.Context) error {
 
 // open announces a phase; close records it.
 func (t *trial) open(name string, ph *protocol.Phase, j job) *record.Phase {
-	p := &record.Phase{Name: name, Kind: ph.Kind, Start: time.Now(), Files: j.files, FileSize: j.size, Folders: j.folders, Repeat: j.repeat}
+	p := &record.Phase{Name: name, Kind: ph.Kind, Start: t.Clock.Now(), Files: j.files, FileSize: j.size, Folders: j.folders, Repeat: j.repeat}
 	t.watch.enter(name, ph.Kind)
 	if t.OnPhase != nil {
 		t.OnPhase(*p)
@@ -102,7 +102,7 @@ func (t *trial) open(name string, ph *protocol.Phase, j job) *record.Phase {
 }
 
 func (t *trial) close(p *record.Phase) {
-	p.End = time.Now()
+	p.End = t.Clock.Now()
 	t.rec.phase(*p)
 	if t.OnPhase != nil {
 		t.OnPhase(*p)
@@ -227,11 +227,12 @@ const floorsPerRun = 500
 
 // stretch runs one wave, and in a very long run as many as fit between two floors; they are one phase.
 func (t *trial) stretch(ctx context.Context, name string, ph *protocol.Phase) error {
+	begun := time.Now()
 	p, err := t.do(ctx, name, ph, t.filesJob(slices.Clone(ph.Files)))
-	if err != nil || time.Since(p.Start) >= t.Duration/floorsPerRun {
+	if err != nil || time.Since(begun) >= t.Duration/floorsPerRun {
 		return err
 	}
-	for time.Since(p.Start) < t.Duration/floorsPerRun {
+	for time.Since(begun) < t.Duration/floorsPerRun {
 		j := t.filesJob(slices.Clone(ph.Files))
 		p.Files += j.files
 		since := t.mark(ctx)
@@ -245,7 +246,7 @@ func (t *trial) stretch(ctx context.Context, name string, ph *protocol.Phase) er
 			return err
 		}
 	}
-	p.End = time.Now()
+	p.End = t.Clock.Now()
 	t.rec.rewrite(*p)
 	return nil
 }

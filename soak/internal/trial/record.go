@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"memsoak/profiles/record"
+	"memsoak/soak/internal/clock"
 )
 
 // recorder writes a trial's directory. trial.json is rewritten at each phase, so that a killed runner leaves what it
@@ -28,12 +29,13 @@ type recorder struct {
 	lines   int64
 	thin    int64 // only each thin-th sample is written once the file is large
 	seq     int
+	clock   *clock.Clock
 	err     error
 	// taken is told of each snapshot and its live bytes; nil for nobody.
 	taken func(record.Snapshot, int64)
 }
 
-func newRecorder(dir string, t record.Trial) (*recorder, error) {
+func newRecorder(dir string, t record.Trial, c *clock.Clock) (*recorder, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
@@ -46,7 +48,7 @@ func newRecorder(dir string, t record.Trial) (*recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &recorder{dir: dir, trial: t, samples: f, buf: bufio.NewWriter(f), thin: 1}
+	r := &recorder{clock: c, dir: dir, trial: t, samples: f, buf: bufio.NewWriter(f), thin: 1}
 	return r, nil
 }
 
@@ -226,7 +228,7 @@ func (r *recorder) finish(runErr error) (*record.Trial, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := &r.trial
-	t.Ended = time.Now()
+	t.Ended = r.clock.Now()
 	var e *ended
 	switch {
 	case r.err != nil:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"memsoak/profiles/record"
+	"memsoak/soak/internal/clock"
 	"memsoak/soak/internal/protocol"
 	"memsoak/soak/internal/sampler"
 )
@@ -28,15 +29,16 @@ type Recording struct {
 // Record reads the process until the time is over or ctx ends, which is no error. A process that can't be read at all
 // is one; readings that fail later are counted in the record's warnings.
 func Record(ctx context.Context, o Recording) (*record.Trial, error) {
-	begun := time.Now()
+	c := clock.Start()
+	begun := c.Now()
 	rec, err := newRecorder(o.Dir, record.Trial{
 		Schema: record.TrialSchema, Kind: record.Passive, Cell: record.Cell{}, Settings: map[string]string{}, Index: 1, Started: begun,
 		Subject: record.Subject{Name: o.Name, Module: o.Module}, Isolation: record.Isolation{Kind: "none", Why: "recorded from outside"},
-	})
+	}, c)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	s := &sampler.Sampler{Pprof: o.Pprof, Metrics: o.Metrics}
+	s := &sampler.Sampler{Clock: c, Pprof: o.Pprof, Metrics: o.Metrics}
 	defer s.Close()
 	if err := recordOne(ctx, rec, s, o); err != nil {
 		rec.finish(err)
@@ -70,7 +72,7 @@ loop:
 	if failed > 0 {
 		rec.warn("%d readings failed", failed)
 	}
-	rec.phase(record.Phase{Name: protocol.Free, Kind: protocol.Free, Start: begun, End: time.Now()})
+	rec.phase(record.Phase{Name: protocol.Free, Kind: protocol.Free, Start: begun, End: c.Now()})
 	return rec.finish(nil)
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"memsoak/profiles/record"
 	"memsoak/soak/internal/cgroup"
+	"memsoak/soak/internal/clock"
 	"memsoak/soak/internal/fakes"
 	"memsoak/soak/internal/protocol"
 	"memsoak/soak/internal/sampler"
@@ -48,6 +49,8 @@ type Options struct {
 	Env []string
 	// Every is the time between samples; default a second. Below 0 nothing is sampled between phases.
 	Every time.Duration
+	// Clock stamps what is recorded; nil is one that Run starts.
+	Clock *clock.Clock
 	// Duration repeats the equal waves until so long has passed; 0 runs the protocol once.
 	Duration time.Duration
 
@@ -103,12 +106,15 @@ func Run(ctx context.Context, o Options) (*record.Trial, error) {
 	if o.Every == 0 {
 		o.Every = time.Second
 	}
+	if o.Clock == nil {
+		o.Clock = clock.Start()
+	}
 	t := &trial{Options: o, begun: time.Now(), scale: 1, work: map[string]job{}}
 	t.gen = uint64(o.Seed)*1_000_000 + uint64(o.Index)*10_000
 	rec, err := newRecorder(o.Dir, record.Trial{
 		Schema: record.TrialSchema, Kind: o.Kind, Cell: o.Cell, Settings: o.Settings, Index: o.Index, Seed: o.Seed,
-		Started: t.begun, GOMAXPROCS: t.gomaxprocs(), SampleRate: t.sampleRate(),
-	})
+		Started: o.Clock.Now(), GOMAXPROCS: t.gomaxprocs(), SampleRate: t.sampleRate(),
+	}, o.Clock)
 	if err != nil {
 		return &record.Trial{}, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
@@ -198,7 +204,7 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	}
 	t.proc = proc
 	t.rec.update(func(r *record.Trial) { r.Subject = proc.Describe() })
-	t.sam = &sampler.Sampler{PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: t.fakes.Drive, S3: t.fakes.S3, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse}
+	t.sam = &sampler.Sampler{Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: t.fakes.Drive, S3: t.fakes.S3, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse}
 	if t.group != nil {
 		t.sam.Cgroup = t.group
 	}
@@ -314,7 +320,7 @@ var errGone = errors.New("the subject's process has ended")
 func (t *trial) why() *ended {
 	if n := t.ooms(); n > 0 {
 		node := t.NodeSize > 0 && !t.reachedLimit()
-		oom := record.OOM{Time: time.Now(), Limit: t.Limit, Kills: n, Node: node}
+		oom := record.OOM{Time: t.Clock.Now(), Limit: t.Limit, Kills: n, Node: node}
 		what := "its limit of " + units.FormatBytes(t.Limit)
 		if node {
 			oom.Limit, what = t.NodeSize, "the node's "+units.FormatBytes(t.NodeSize)

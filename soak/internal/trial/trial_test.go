@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"memsoak/profiles/record"
 	"memsoak/soak/internal/cgroup"
+	"memsoak/soak/internal/clock"
 	"memsoak/soak/internal/fakes"
 	"memsoak/soak/internal/leftover"
 	"memsoak/soak/internal/protocol"
@@ -168,6 +170,38 @@ func TestAnExperimentBringsTheSubjectIntoEachState(t *testing.T) {
 	assert.Len(t, at["idle-again"], 2)
 	assert.Positive(t, tr.Work.Files)
 	assert.Positive(t, tr.Work.CPU)
+}
+
+// The system's clock is stepped by an hour as soon as the trial runs: it is then an hour ahead of the trial's own clock,
+// which goes on. Nothing that is recorded may have the system's time.
+func TestAStepOfTheSystemsClockDoesNotReachTheRecord(t *testing.T) {
+	o := options(t, testsubject.OK)
+	begun := time.Now()
+	o.Clock = clock.At(begun.Add(-time.Hour), func() time.Duration { return time.Since(begun) })
+	var mu sync.Mutex
+	var times []time.Time
+	note := func(more ...time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		times = append(times, more...)
+	}
+	o.OnSample = func(s record.Sample) { note(s.Time) }
+	tr := run(t, o)
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	note(tr.Started, tr.Ended)
+	for _, p := range tr.Phases {
+		note(p.Start, p.End)
+	}
+	for i, s := range tr.Snapshots {
+		note(s.Time)
+		if i > 0 {
+			assert.False(t, s.Time.Before(tr.Snapshots[i-1].Time), "snapshots are in order")
+		}
+	}
+	require.NotEmpty(t, tr.Phases)
+	for _, at := range times {
+		assert.WithinRange(t, at, begun.Add(-time.Hour), time.Now().Add(-time.Hour+time.Second))
+	}
 }
 
 func TestProfilesHaveTheSamplingRateThatWasSetFromOutside(t *testing.T) {
