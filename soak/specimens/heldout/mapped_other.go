@@ -1,0 +1,7 @@
+//go:build !linux
+
+package heldout
+
+import "memsoak/soak/specimens/specimen"
+
+func mapped() []specimen.Specimen { return nil }
