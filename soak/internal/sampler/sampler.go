@@ -87,12 +87,14 @@ func (s *Sampler) Read(ctx context.Context, full bool) record.Sample {
 		g.Go(func() error { v.Runtime = s.runtime(ctx); return nil })
 	}
 	_ = g.Wait() // none returns an error
-	switch {
-	case v.Runtime != nil:
-	case exposed != nil:
+	if v.Runtime == nil {
 		v.Runtime = exposed
-	case full:
-		v.Runtime = s.runtime(ctx)
+	}
+	// The Go collector as it comes exposes no CPU time of the garbage collector.
+	if full && s.Fine && (v.Runtime == nil || v.Runtime.GCCPU == 0) {
+		if own := s.runtime(ctx); own != nil {
+			v.Runtime = own
+		}
 	}
 	return v
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -114,6 +116,20 @@ func TestAFineSampledSubjectWithoutMetricsIsAskedOnlyWhenItMatters(t *testing.T)
 	defer s.Close()
 	assert.Nil(t, s.Read(t.Context(), false).Runtime)
 	assert.NotNil(t, s.Read(t.Context(), true).Runtime)
+}
+
+// The Go collector as it comes says nothing of the collector's CPU time, which a thrashing heap is known by.
+func TestTheCollectorsCPUTimeIsReadWhereMetricsLackIt(t *testing.T) {
+	srv := subjectServer(t)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector())
+	metrics := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	defer metrics.Close()
+	runtime.GC()
+	s := &Sampler{Pprof: srv.URL + "/debug/pprof", Metrics: metrics.URL, Fine: true}
+	defer s.Close()
+	assert.Zero(t, s.Read(t.Context(), false).Runtime.GCCPU)
+	assert.Positive(t, s.Read(t.Context(), true).Runtime.GCCPU)
 }
 
 func TestGarbageIsCountedAsLostAndNeverKept(t *testing.T) {
