@@ -41,8 +41,8 @@ type Sampler struct {
 	Clock   *clock.Clock // stamps the samples
 
 	// Fine says that the subject's heap sampling is fine. Then the page that has runtime.MemStats, /heap?debug=1, is
-	// megabytes long and costs the subject a fifth of a second: the runtime's account is taken from Metrics when they
-	// have it, and else only for snapshots.
+	// megabytes long and costs the subject a fifth of a second: it is read only for snapshots. At any sampling it is not
+	// read when Metrics have the runtime's account, which costs the subject far less.
 	Fine bool
 
 	// Held is the hold in effect, which tells where the transfers in flight stand; nil when there is none.
@@ -83,15 +83,10 @@ func (s *Sampler) Read(ctx context.Context, full bool) record.Sample {
 	g.Go(func() error { v.Cgroup = s.cgroup(); return nil })
 	g.Go(func() error { v.Covariates = s.Covariates(ctx); return nil })
 	g.Go(func() error { v.Metrics, exposed = s.metrics(ctx); return nil })
-	if !s.Fine {
-		g.Go(func() error { v.Runtime = s.runtime(ctx); return nil })
-	}
 	_ = g.Wait() // none returns an error
-	if v.Runtime == nil {
-		v.Runtime = exposed
-	}
+	v.Runtime = exposed
 	// The Go collector as it comes exposes no CPU time of the garbage collector.
-	if full && s.Fine && (v.Runtime == nil || v.Runtime.GCCPU == 0) {
+	if lacks := exposed == nil || exposed.GCCPU == 0; lacks && (full || !s.Fine) {
 		if own := s.runtime(ctx); own != nil {
 			v.Runtime = own
 		}

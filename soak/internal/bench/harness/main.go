@@ -56,7 +56,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer os.RemoveAll(dir)
 	b.dir = dir
 	fmt.Fprintln(b.out, "figure\tasked\tmeasured\t")
-	err = errors.Join(b.overhead(), b.cell(), b.many())
+	for _, part := range []struct {
+		what    string
+		measure func() error
+	}{
+		{fmt.Sprintf("%d pairs of speed trials, with the sampler and without", b.pairs), b.overhead},
+		{"a cell of the default protocol", b.cell},
+		{fmt.Sprintf("%d trials of a simulated subject", b.trials), b.many},
+	} {
+		fmt.Fprintf(stderr, "measuring %s ...\n", part.what)
+		err = errors.Join(err, part.measure())
+	}
 	b.out.Flush()
 	if err != nil {
 		fmt.Fprintln(stderr, "harness:", err)
