@@ -210,9 +210,9 @@ func TestACancelledRunKeepsWhatItHas(t *testing.T) {
 // TestARunnerKilledAtAnyPointIsResumedAndLeavesNothing kills the runner with -9 after a number of its events, and once
 // more after each resumption, until the run is whole. MEMSOAK_LONG tries 50 points.
 func TestARunnerKilledAtAnyPointIsResumedAndLeavesNothing(t *testing.T) {
-	points := []int{1, 6, 11}
+	points, workers := []int{1, 6, 11}, "1,2"
 	if os.Getenv("MEMSOAK_LONG") != "" {
-		points = nil
+		points, workers = nil, "1,2,3,4"
 		for i := 1; i <= 50; i++ {
 			points = append(points, i)
 		}
@@ -222,7 +222,7 @@ func TestARunnerKilledAtAnyPointIsResumedAndLeavesNothing(t *testing.T) {
 		t.Run(fmt.Sprint("after ", point, " events"), func(t *testing.T) {
 			out := filepath.Join(dir, fmt.Sprint("out-", point))
 			args := []string{"run", "--json", "--subject", "subject.yaml", "--protocol", "tiny.yaml", "--corpus", "corpus.yaml",
-				"--axis", "workers=1,2", "--design", "full", "--out", out, "--fakedrive", fakedrivePath}
+				"--axis", "workers=" + workers, "--design", "full", "--out", out, "--fakedrive", fakedrivePath}
 			require.True(t, killAfter(t, dir, args, point), "the run ended before it could be killed")
 			run, err := record.ReadRun(out)
 			require.NoError(t, err)
