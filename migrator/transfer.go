@@ -1,6 +1,7 @@
 package migrator
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -232,11 +233,43 @@ func (c *Copier) store(ctx context.Context, l *Lease, it *Item, create bool) (in
 		return c.storeSpooled(ctx, it, create)
 	case it.Size > c.cfg.MultipartThreshold:
 		return it.Size, c.storeParts(ctx, l, it, create)
+	case it.Size <= smallFile && it.Export == "":
+		return it.Size, c.storeSmall(ctx, it, create)
 	}
 	content := Content{ID: it.content(), Export: it.Export, Size: it.Size}
 	return it.Size, c.put(ctx, object(it), create, func(ctx context.Context, w *watchdog) io.ReadCloser {
 		return c.newBody(ctx, content, 0, w)
 	})
+}
+
+// smallFile is the largest file, in bytes, that is read whole before it is sent: its request then goes out in one
+// write, and another try needs no other download.
+const smallFile = 32 << 10
+
+// storeSmall stores a file by way of memory.
+func (c *Copier) storeSmall(ctx context.Context, it *Item, create bool) error {
+	content := make([]byte, it.Size)
+	b := c.newBody(ctx, Content{ID: it.content(), Size: it.Size}, 0, nil)
+	err := readAll(b, content)
+	b.Close()
+	if err != nil {
+		return err
+	}
+	o := object(it)
+	return c.sinkCall(ctx, func(ctx context.Context) error { return c.sink.Put(ctx, o, bytes.NewReader(content), create) })
+}
+
+// readAll fills p with all that r has.
+func readAll(r io.Reader, p []byte) error {
+	if _, err := io.ReadFull(r, p); err != nil {
+		return err
+	}
+	var more [1]byte
+	_, err := r.Read(more[:])
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 // put stores an object in one request, each try with a new stream.

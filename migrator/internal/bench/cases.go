@@ -19,48 +19,92 @@ const mib = 1 << 20
 
 func size(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/mib) }
 
+// asked are the figures of a comparison.
+type asked struct {
+	vsPipe, vsRclone float64
+	rss              int64
+}
+
+// runs are the results of one client, a round each.
+type runs []result
+
+func (r runs) median(of func(result) time.Duration) float64 {
+	v := make([]float64, len(r))
+	for i := range r {
+		v[i] = of(r[i]).Seconds()
+	}
+	return median(v)
+}
+
+func (r runs) wall() float64  { return r.median(func(r result) time.Duration { return r.wall }) }
+func (r runs) cpu() float64   { return r.median(func(r result) time.Duration { return r.cpu }) }
+func (r runs) fakes() float64 { return r.median(func(r result) time.Duration { return r.fakes }) }
+
+func (r runs) rss() (peak int64) {
+	for i := range r {
+		peak = max(peak, r[i].rss)
+	}
+	return peak
+}
+
 // compare copies a tree by the pipe, rclone and the migrator in turn, and records the ratios of the medians.
-func (b *bench) compare(name, corpus, spec string, workers int, vsPipe, vsRclone float64, rss int64) error {
-	var pipe, rclone, mig []float64
-	peak, rclonePeak := int64(0), int64(0)
+func (b *bench) compare(name, corpus, spec string, workers int, a asked) error {
+	var pipe, rclone, mig runs
+	files := int64(0)
 	_, noRclone := exec.LookPath(b.rclone)
 	for range b.rounds {
 		root, err := b.drive.Root(b.ctx, corpus, spec, uint64(b.n)+1)
 		if err != nil {
 			return err
 		}
-		r, err := b.measure(b.barePipe(root.ID, workers))
-		if err != nil {
+		files = root.Files
+		if err := b.one(&pipe, b.barePipe(root.ID, workers)); err != nil {
 			return err
 		}
-		pipe = append(pipe, r.wall.Seconds())
 		if noRclone == nil {
 			cmd, err := b.rcloneCopy(root.ID, workers)
 			if err != nil {
 				return err
 			}
-			if r, err = b.measure(cmd); err != nil {
+			if err := b.one(&rclone, cmd); err != nil {
 				return err
 			}
-			rclone = append(rclone, r.wall.Seconds())
-			rclonePeak = max(rclonePeak, r.rss)
 		}
-		if r, err = b.measure(b.migrator(root.ID, workers)); err != nil {
+		if err := b.one(&mig, b.migrator(root.ID, workers)); err != nil {
 			return err
 		}
-		mig = append(mig, r.wall.Seconds())
-		peak = max(peak, r.rss)
 	}
-	ratio := median(pipe) / median(mig)
-	b.add(name+": speed / pipe", fmt.Sprintf(">= %.2f", vsPipe), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio, median(pipe), median(mig)), ratio >= vsPipe)
+	ratio := pipe.wall() / mig.wall()
+	b.add(name+": speed / pipe", fmt.Sprintf(">= %.2f", a.vsPipe), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio, pipe.wall(), mig.wall()), ratio >= a.vsPipe)
 	if noRclone != nil {
-		b.skip(name+": speed / rclone", fmt.Sprintf(">= %.2f", vsRclone), "no "+b.rclone)
+		b.skip(name+": speed / rclone", fmt.Sprintf(">= %.2f", a.vsRclone), "no "+b.rclone)
 	} else {
-		ratio = median(rclone) / median(mig)
-		b.add(name+": speed / rclone", fmt.Sprintf(">= %.2f", vsRclone), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio, median(rclone), median(mig)), ratio >= vsRclone)
+		ratio = rclone.wall() / mig.wall()
+		b.add(name+": speed / rclone", fmt.Sprintf(">= %.2f", a.vsRclone), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio, rclone.wall(), mig.wall()), ratio >= a.vsRclone)
 	}
-	b.add(name+": peak RSS", "<= "+size(rss), fmt.Sprintf("%s (rclone %s)", size(peak), size(rclonePeak)), peak <= rss)
+	b.add(name+": peak RSS", "<= "+size(a.rss), fmt.Sprintf("%s (rclone %s)", size(mig.rss()), size(rclone.rss())), mig.rss() <= a.rss)
+	b.cpu(name, float64(files), pipe, rclone, mig)
 	return nil
+}
+
+func (b *bench) one(to *runs, cmd *exec.Cmd) error {
+	r, err := b.measure(cmd)
+	*to = append(*to, r)
+	return err
+}
+
+// cpu records the processor time of a file. Other than speed it depends little on what else the machine does; and where
+// client and fakes share all processors, speed can't be better than the ratio of the sums.
+func (b *bench) cpu(name string, files float64, pipe, rclone, mig runs) {
+	per := func(r runs) string {
+		if len(r) == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.2f + %.2f", 1e3*r.cpu()/files, 1e3*r.fakes()/files)
+	}
+	b.note(name+": CPU ms a file, client + fakes", fmt.Sprintf("%s (pipe %s, rclone %s)", per(mig), per(pipe), per(rclone)))
+	b.note(name+": CPU of pipe / migrator", fmt.Sprintf("%.2f (with the fakes %.2f)", pipe.cpu()/mig.cpu(),
+		(pipe.cpu()+pipe.fakes())/(mig.cpu()+mig.fakes())))
 }
 
 func (b *bench) large() error {
@@ -68,7 +112,7 @@ func (b *bench) large() error {
 	if b.quick {
 		corpus, spec = "", "seed: 1\nfiles: 8\nsize: 64MiB\n"
 	}
-	return b.compare("8 large files, 8 workers", corpus, spec, 8, 0.9, 1.1, 40*mib)
+	return b.compare("8 large files, 8 workers", corpus, spec, 8, asked{0.9, 1.1, 40 * mib})
 }
 
 func (b *bench) small() error {
@@ -76,7 +120,7 @@ func (b *bench) small() error {
 	if b.quick {
 		corpus, spec = "", "seed: 1\nfiles: 2000\nfolders: 20\nsize: 4KiB\n"
 	}
-	return b.compare("small files, 16 workers", corpus, spec, 16, 0.75, 1.5, 48*mib)
+	return b.compare("small files, 16 workers", corpus, spec, 16, asked{0.75, 1.5, 48 * mib})
 }
 
 // cgroup runs 50 workers inside a hard memory limit.

@@ -134,6 +134,12 @@ func (b *bench) skip(what, asked, why string) {
 	b.rows = append(b.rows, row{what, asked, "not measured: " + why, "-"})
 }
 
+// note records a figure that nothing was asked of.
+func (b *bench) note(what, measured string) {
+	b.rows = append(b.rows, row{what, "-", measured, ""})
+	fmt.Fprintf(os.Stderr, "%s: %s\n", what, measured)
+}
+
 func (b *bench) print() {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FIGURE\tASKED\tMEASURED\t")

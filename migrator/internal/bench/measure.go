@@ -9,6 +9,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
+
+	"memsoak/migrator/internal/rig"
 )
 
 // result is what one run of a client cost.
@@ -16,7 +20,9 @@ type result struct {
 	wall time.Duration
 	rss  int64 // peak resident memory, bytes
 	anon int64 // peak anonymous part of it, from samples
-	out  string
+	// cpu is the client's processor time, user and system; fakes is what both fakes used meanwhile.
+	cpu, fakes time.Duration
+	out        string
 }
 
 // measure runs a command to its end, which has to be a success.
@@ -24,6 +30,7 @@ func (b *bench) measure(cmd *exec.Cmd) (result, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	fakes := b.fakesCPU()
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return result{}, err
@@ -44,14 +51,29 @@ func (b *bench) measure(cmd *exec.Cmd) (result, error) {
 		}
 	}()
 	err := cmd.Wait()
-	r := result{wall: time.Since(began), out: out.String()}
+	r := result{wall: time.Since(began), fakes: b.fakesCPU() - fakes, out: out.String()}
 	close(stop)
 	r.anon = <-peak
 	if err != nil {
 		return r, fmt.Errorf("%s: %w\n%s", cmd.Path, err, tail(r.out))
 	}
 	r.rss = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return r, nil
+}
+
+// fakesCPU is the processor time of both fakes so far.
+func (b *bench) fakesCPU() (sum time.Duration) {
+	for _, f := range []*rig.Fake{b.drive, b.sink} {
+		p, err := procfs.NewProc(f.PID())
+		if err != nil {
+			continue // it is gone: the client will fail
+		}
+		if st, err := p.Stat(); err == nil {
+			sum += time.Duration(st.CPUTime() * float64(time.Second))
+		}
+	}
+	return sum
 }
 
 func tail(s string) string {

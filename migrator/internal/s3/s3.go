@@ -1,5 +1,6 @@
 // Package s3 is the migrator's sink: any S3-compatible store by AWS's own SDK, with its buffering and retrying parts
-// left out. Bodies are streamed with a known length and an unsigned payload, and the store checks Content-MD5.
+// left out, and for single objects its middleware too. Bodies are streamed with a known length and an unsigned payload,
+// and the store checks Content-MD5.
 package s3
 
 import (
@@ -32,6 +33,7 @@ type Options struct {
 // Sink is a migrator.Sink.
 type Sink struct {
 	client *s3.Client
+	direct *direct
 	o      Options
 	// noCreate is set once the store has shown that it doesn't know conditional writes.
 	noCreate atomic.Bool
@@ -49,7 +51,7 @@ func New(o Options) *Sink {
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true
 	})
-	return &Sink{client: client, o: o}
+	return &Sink{client: client, direct: newDirect(client), o: o}
 }
 
 // unsigned streams the body without reading it for a signature first, over plain HTTP too.
@@ -100,19 +102,27 @@ func md5OfETag(etag string) string {
 
 // Put implements migrator.Sink.
 func (s *Sink) Put(ctx context.Context, o migrator.Object, body io.Reader, create bool) error {
-	in := &s3.PutObjectInput{
+	create = create && !s.noCreate.Load()
+	usable, err := s.direct.put(ctx, s, &o, body, create)
+	if !usable {
+		in := s.putInput(o, body)
+		if create {
+			in.IfNoneMatch = aws.String("*")
+		}
+		_, err = s.client.PutObject(ctx, in, unsigned)
+	}
+	if err == nil {
+		return nil
+	}
+	return s.createRefused("put", o.Key, err, create)
+}
+
+func (s *Sink) putInput(o migrator.Object, body io.Reader) *s3.PutObjectInput {
+	return &s3.PutObjectInput{
 		Bucket: &s.o.Bucket, Key: &o.Key, Body: body, ContentLength: &o.Size,
 		ContentType: nonEmpty(o.ContentType), ContentMD5: base64MD5(o.MD5), Metadata: o.Metadata,
 		StorageClass: types.StorageClass(s.o.StorageClass), ServerSideEncryption: types.ServerSideEncryption(s.o.SSE),
 	}
-	if create && !s.noCreate.Load() {
-		in.IfNoneMatch = aws.String("*")
-	}
-	_, err := s.client.PutObject(ctx, in, unsigned)
-	if err == nil {
-		return nil
-	}
-	return s.createRefused("put", o.Key, err, in.IfNoneMatch != nil)
 }
 
 // createRefused wraps the error of a write. A store that doesn't know conditional writes isn't asked for one again, and
