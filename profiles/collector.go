@@ -32,12 +32,19 @@ func (s *Series) running() []*Snapshot {
 	return out
 }
 
-// headroom compares garbage with live bytes while work runs freely.
+// headroom compares garbage with live bytes: while work runs freely, and at the ends of equal waves, before their
+// floors collect it.
 func (s *Series) headroom() *judged {
 	var garbage, live []float64
 	for _, n := range s.running() {
 		garbage = append(garbage, float64(n.Runtime.HeapAlloc)-n.Live.Bytes)
 		live = append(live, n.Live.Bytes)
+	}
+	for _, n := range s.floors() {
+		if n.HeapBefore > 0 && s.phaseKind(n.Phase) == "wave" {
+			garbage = append(garbage, math.Max(0, float64(n.HeapBefore)-n.Live.Bytes))
+			live = append(live, n.Live.Bytes)
+		}
 	}
 	if len(garbage) < 3 {
 		return nil
@@ -49,7 +56,7 @@ func (s *Series) headroom() *judged {
 	site := s.busiest()
 	j := &judged{owner: site.Owner, stack: site.Stack, term: term{amount: g}}
 	j.Class, j.Site, j.key = record.GCHeadroom, site.Site, string(record.GCHeadroom)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("running freely, %d snapshots: garbage %s at the 90th percentile, live %s at the median; GOGC=%s",
+	j.Evidence = append(j.Evidence, fmt.Sprintf("%d readings while work ran or had just ended: garbage %s at the 90th percentile, live %s at the median; GOGC=%s",
 		len(garbage), bytesText(g), bytesText(l), s.setting("gogc", "100")))
 	return j
 }

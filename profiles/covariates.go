@@ -59,6 +59,8 @@ func (s *Series) units() *units {
 	files := column(func(c record.Covariates) float64 { return float64(c.FilesDone) })
 	u.retained = []unit{
 		{name: "file", class: record.Leak, values: files},
+		// In held states what a file leaves behind may be there from its beginning on; at floors the two are the same.
+		{name: "file", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.FilesDone + c.InFlight) }), penalty: 0.5},
 		{name: "distinct-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Distinct) }), penalty: 1},
 		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.BytesDone) }), penalty: 1},
 		{name: "listed-file", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.FilesListed) }), penalty: 1},
@@ -67,6 +69,7 @@ func (s *Series) units() *units {
 		{name: "second", class: record.Leak, values: seconds, penalty: 2},
 		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2,
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.BytesInFlight) }))},
+		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2, values: s.largestPerWorker()},
 		{name: "worker", class: record.BufferWorker, running: true, penalty: 2,
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.InFlight) }))},
 		{name: "backlog-item", class: record.Metadata, running: true, penalty: 2,
@@ -189,6 +192,37 @@ func (s *Series) filesBefore(name string) (float64, bool) {
 
 // atRest says that no work is under way: before the first wave, at a floor, idle again.
 func (n *Snapshot) atRest() bool { return n.State == record.StateFloor || n.State == record.StateIdle }
+
+// largestPerWorker is the sum, over the transfers that run at once, of the largest file that each has had so far: what
+// buffers hold that workers keep and grow. A hold shows how many files of which size were under way at once; before
+// the first one it follows from the largest file, and from the bytes done how many of those there can have been.
+func (s *Series) largestPerWorker() []float64 {
+	var most, done, largest int64
+	for _, n := range s.Snaps {
+		most = max(most, n.cov().InFlight)
+	}
+	workers := make([]float64, most)
+	raise := func(count, size int64) {
+		slices.Sort(workers)
+		for i := range workers[:min(count, most)] {
+			workers[i] = math.Max(workers[i], float64(size))
+		}
+	}
+	out := make([]float64, len(s.Snaps))
+	for i, n := range s.Snaps {
+		c := n.cov()
+		if bodies := c.InFlight - c.AtHeader; n.State.Held() && bodies > 0 {
+			raise(bodies, c.BytesInFlight/bodies)
+		} else if n.atRest() && c.Largest > largest {
+			raise((c.BytesDone-done)/c.Largest, c.Largest)
+		}
+		done, largest = c.BytesDone, max(largest, c.Largest)
+		for _, size := range workers {
+			out[i] += size
+		}
+	}
+	return out
+}
 
 func runningMax(v []float64) []float64 {
 	out := slices.Clone(v)

@@ -90,6 +90,26 @@ var faults = []struct {
 		return s
 	}},
 	{"garbage", record.Healthy, record.GCHeadroom, "app/copy.(*job).run", "", 0, func() *subject { return &subject{garbage: 64 << 20} }},
+	{"leak at a file's beginning", record.HeadLeak, record.Leak, "app/reg.begin", "file", 320, func() *subject {
+		high := 0.0
+		return with(source{stack: frames("app/reg.begin", "app/copy.(*job).run"), size: 320, retained: func(c record.Covariates, _ float64) float64 {
+			high = math.Max(high, float64(c.FilesDone+c.InFlight))
+			return high
+		}})
+	}},
+	{"window of 4 MiB, less of it in mid-body than was sent", record.Healthy, record.BufferWorker, "app/copy.window", "worker", 4 << 20, func() *subject {
+		return with(source{stack: frames("app/copy.window", "app/copy.(*job).run"), size: 16 << 10, held: func(c record.Covariates) float64 {
+			m := float64(c.InFlight - c.AtHeader)
+			if m == 0 {
+				return 0
+			}
+			unread := math.Min(float64(c.BytesSent)/m, 4<<20)
+			if c.WithBody == 0 {
+				unread /= 2
+			}
+			return m * unread / (16 << 10)
+		}})
+	}},
 }
 
 func with(s source) *subject { return &subject{sources: []*source{&s}} }

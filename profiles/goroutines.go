@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/pprof/profile"
+
+	"memsoak/profiles/record"
 )
 
 // ErrNotRoutines is returned, wrapped, for a profile that does not count goroutines.
@@ -27,26 +29,29 @@ func (g *RoutineGroup) Connection() bool {
 		strings.HasPrefix(g.Root, "golang.org/x/net/http2.(*ClientConn)") || strings.HasPrefix(g.Root, "net/http.(*http2clientConn")
 }
 
-// recursion is the function of the user's that occurs most often in a deep stack: what made it deep. The innermost such
-// frame stands for it; ok is false when none occurs twice.
+// recursion is the function of the user's that occurs most often in a deep stack, at the line where it does so most: what
+// made the stack deep. ok is false when none occurs twice.
 func (b Blamer) recursion(stack []Frame) (f Frame, ok bool) {
-	count := map[string]int{}
-	best := 1
+	calls, lines := map[string]int{}, map[record.Site]int{}
 	for _, x := range stack {
-		if !b.User(x) {
-			continue
-		}
-		name := CleanName(x.Function)
-		if count[name]++; count[name] > best {
-			best = count[name]
+		if b.User(x) {
+			calls[CleanName(x.Function)]++
+			lines[lineOf(x)]++
 		}
 	}
+	most, at := 1, 0
 	for _, x := range stack {
-		if best > 1 && b.User(x) && count[CleanName(x.Function)] == best {
-			return x, true
+		c, l := calls[CleanName(x.Function)], lines[lineOf(x)]
+		if b.User(x) && (c > most || c == most && ok && l > at) {
+			f, ok, most, at = x, true, c, l
 		}
 	}
-	return Frame{}, false
+	return f, ok
+}
+
+// lineOf is a frame's place, whatever instance of a generic function it is in.
+func lineOf(f Frame) record.Site {
+	return record.Site{Function: CleanName(f.Function), File: f.File, Line: f.Line}
 }
 
 // addRoutines counts the goroutines of a snapshot by group. Groups share the interner's site table for locations only.

@@ -162,14 +162,7 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 	for k, p := range steps {
 		y[k] = q.values[p[1]] - q.values[p[0]]
 	}
-	cands := make([]trend.Candidate, len(us))
-	for j, u := range us {
-		d := make([]float64, n)
-		for k, p := range steps {
-			d[k] = u.values[p[1]] - u.values[p[0]]
-		}
-		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
-	}
+	cands := stepCandidates(us, steps)
 	fit := q.fitSteps(cands, y, steps)
 	if fit == nil {
 		return nil
@@ -189,6 +182,19 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 		}
 	}
 	return out
+}
+
+// stepCandidates are the steps of the units.
+func stepCandidates(us []unit, steps [][2]int) []trend.Candidate {
+	cands := make([]trend.Candidate, len(us))
+	for j, u := range us {
+		d := make([]float64, len(steps))
+		for k, p := range steps {
+			d[k] = u.values[p[1]] - u.values[p[0]]
+		}
+		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
+	}
+	return cands
 }
 
 // turnovers are the shares of a site's objects at a floor that may be others than at the floor before: how much they
@@ -285,31 +291,41 @@ func (t *term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidat
 				r -= fit.Coef[m] * cands[j].Values[k]
 			}
 		}
-		if seen >= total/2 {
+		if seen+x[k]/2 >= total/2 { // a step over the middle belongs where the larger part of it lies
 			lateX, lateY = lateX+x[k], lateY+r
 		}
 		seen += x[k]
-		if x[k] >= 0.02*total {
+		if x[k] >= minStep*total {
 			steps++
 			if r > 0.1*fit.Coef[i]*x[k] {
 				up++
 			}
 		}
 	}
-	if lateX > 0 && lateY/lateX < lateShare*fit.Coef[i] {
+	if lateX >= minLate*total && lateY/lateX < lateShare*fit.Coef[i] {
 		return false
 	}
 	return steps >= 2 && float64(up) >= risingShare*float64(steps)
 }
 
 // heldTerms fits what is there in held states and gone at rest: each hold's value less what was at rest around it,
-// what is retained by kept terms included.
+// what is retained by kept terms included. Where no terms explain all states, those in mid-body are left out: how much
+// of a half-sent body is in memory depends on who has read how far, which nobody outside can see.
 func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
+	out, fits := s.heldFit(q, us, kept, func(record.State) bool { return true })
+	if !fits {
+		out, _ = s.heldFit(q, us, kept, func(st record.State) bool { return st != record.StateBody })
+	}
+	return out
+}
+
+// heldFit fits the held states of the given kinds; fits is false when the terms leave too much unexplained.
+func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.State) bool) (out []term, fits bool) {
 	var idx []int
 	var y, v []float64
-	lowest, highest := math.Inf(1), math.Inf(-1)
+	highest := math.Inf(-1)
 	for i, n := range s.Snaps {
-		if !n.State.Held() || !q.measured(i) {
+		if !n.State.Held() || !kinds(n.State) || !q.measured(i) {
 			continue
 		}
 		base, spread, ok := s.restAround(q, i, kept)
@@ -320,10 +336,10 @@ func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
 		m := modelError * math.Abs(r)
 		idx, y = append(idx, i), append(y, r)
 		v = append(v, q.variance[i]+spread*spread/12+m*m+q.grain*q.grain/4)
-		lowest, highest = math.Min(lowest, r), math.Max(highest, r)
+		highest = math.Max(highest, r)
 	}
-	if len(idx) < 4 || highest <= q.least {
-		return nil
+	if len(idx) < minHolds || highest <= q.least {
+		return nil, true
 	}
 	cands := make([]trend.Candidate, len(us))
 	for j, u := range us {
@@ -334,25 +350,29 @@ func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
 		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
 	}
 	fit, err := selectBelieved(cands, y, v, 3)
-	if err != nil || fit.R2 < minFit {
-		return nil
+	if err != nil || fit.R2 < minFit && fit.Chi2 > maxChi2*float64(fit.DF) {
+		return nil, false
 	}
-	var out []term
 	for i, j := range fit.Terms {
-		t := term{unit: us[j], slope: fit.Coef[i], se: math.Hypot(fit.SE[i], fillError*fit.Coef[i]), r2: fit.R2, steps: len(idx)}
-		least := math.Inf(1)
-		for k, x := range cands[j].Values {
-			if a := t.slope * x; a > t.amount {
-				t.amount, t.from[1] = a, idx[k]
-			}
-			if x < least {
-				least, t.from[0] = x, idx[k]
-			}
-		}
-		t.share = t.amount / highest
-		out = append(out, t)
+		out = append(out, heldTerm(us[j], fit, i, cands[j].Values, idx, highest))
 	}
-	return out
+	return out, true
+}
+
+// heldTerm is the i-th term of a fit over the held snapshots idx, of which values are the unit's.
+func heldTerm(u unit, fit *trend.Fit, i int, values []float64, idx []int, highest float64) term {
+	t := term{unit: u, slope: fit.Coef[i], se: math.Hypot(fit.SE[i], fillError*fit.Coef[i]), r2: fit.R2, steps: len(idx)}
+	least := math.Inf(1)
+	for k, x := range values {
+		if a := t.slope * x; a > t.amount {
+			t.amount, t.from[1] = a, idx[k]
+		}
+		if x < least {
+			least, t.from[0] = x, idx[k]
+		}
+	}
+	t.share = t.amount / highest
+	return t
 }
 
 // selectBelieved is trend.Select without the terms that are not believed in the end: the least certain is forbidden and

@@ -42,8 +42,8 @@ func (s *Series) sufficient() sufficiency {
 		lack("need work between the floors: the files done differ between %d of them only", waves)
 		d.complete = false
 	}
-	if held < 4 {
-		lack("need >= 4 held states to tell buffers from metadata, have %d", held)
+	if held < minHolds {
+		lack("need >= %d held states to tell buffers from metadata, have %d", minHolds, held)
 		d.complete = false
 	}
 	if s.Trial.Outcome != record.OK {

@@ -20,12 +20,26 @@ const (
 	// what the fit uses to mend the shape of the larger.
 	minShare = 0.15
 
+	// minHolds is how many held states a fit of what they hold needs: one more than its three terms.
+	minHolds = 4
+
 	// minFit is the part of the weighted variation between held states that the fit has to explain.
 	minFit = 0.90
+
+	// maxChi2 is the weighted sum of squared residuals per degree of freedom up to which a fit is one whatever it
+	// explains: the rest is no more than the sampling of the profiles makes, which for small findings is a lot.
+	maxChi2 = 1.5
 
 	// lateShare is how steep the second half of a leak has to be against the whole: a cache that fills and a pool that
 	// warms up rise early and then stop.
 	lateShare = 0.4
+
+	// minLate is the part of the work that the later half needs for that: steps differ in size, and where one of them is
+	// nearly all of the work, what is left says nothing.
+	minLate = 0.1
+
+	// minStep is the part of the work from which a step's direction counts.
+	minStep = 0.02
 
 	// risingShare is the part of the steps of a leak that have to go up.
 	risingShare = 0.6

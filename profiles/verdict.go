@@ -244,6 +244,7 @@ func absorb(js []*judged) []*judged {
 		return js
 	}
 	head := heads[0]
+	most := head.term.amount
 	var out []*judged
 	for _, j := range js {
 		same := j != head && j.term.retainedTerm && (j.Class == record.Leak || j.Class == record.GoroutineLeak || j.Class == record.ConnectionLeak)
@@ -257,8 +258,10 @@ func absorb(js []*judged) []*judged {
 		head.Slope.Bytes, head.Slope.CI95 = head.term.slope, head.term.ci95()
 		head.Evidence = append(head.Evidence, fmt.Sprintf("with it stays %s per %s from %s %s:%d", bytesText(j.Slope.Bytes), itemText(j.Slope.Per),
 			short(j.Site.Function), j.Site.File, j.Site.Line))
-		if head.Site.Function == "" || head.owner != OwnerUser && j.owner == OwnerUser {
-			head.Site, head.owner, head.stack = j.Site, j.owner, j.stack
+		// As everywhere, the line with the most bytes stands for its function.
+		line := j.Site.Function == head.Site.Function && j.term.amount > most
+		if head.Site.Function == "" || head.owner != OwnerUser && j.owner == OwnerUser || line {
+			head.Site, head.owner, head.stack, most = j.Site, j.owner, j.stack, j.term.amount
 		}
 	}
 	return out

@@ -146,6 +146,9 @@ type Snapshot struct {
 	// HeapLive is the live heap of the profile in bytes: the sum over its sites without pprof's own frames. Unlike
 	// Runtime.HeapAlloc it has no garbage in it.
 	HeapLive int64 `json:"heap_live,omitempty"`
+	// HeapBefore is the runtime's HeapAlloc when a floor began, before its collections were forced: what it has beyond
+	// HeapLive was garbage waiting for the collector. 0 when it was not read.
+	HeapBefore int64 `json:"heap_before,omitempty"`
 	Sample
 }
 
@@ -166,7 +169,7 @@ type Process struct {
 	Anon      int64 `json:"anon"`
 	File      int64 `json:"file"`
 	Shmem     int64 `json:"shmem"`
-	HeapArena int64 `json:"heap_arena"` // resident anonymous pages in Go heap arenas (0xc000000000 up)
+	HeapArena int64 `json:"heap_arena"` // resident anonymous pages in Go heap arenas
 	OtherAnon int64 `json:"other_anon"` // resident anonymous pages elsewhere: runtime metadata, thread stacks, mmap, cgo
 	Swap      int64 `json:"swap,omitempty"`
 

@@ -83,7 +83,11 @@ func (s Score) String() string {
 		mark = "WRONG"
 	}
 	line := fmt.Sprintf("%s %-32s w%-3d %5.1fs", mark, s.Specimen, s.Workers, s.Seconds)
-	if s.Slope != nil {
+	switch {
+	case s.Slope == nil:
+	case s.Slope.WrongUnit:
+		line += "  slope per " + s.Slope.Unit + ", which is the wrong unit"
+	default:
 		line += fmt.Sprintf("  slope %+.1f %%", 100*s.Slope.Error)
 		if !s.Slope.Covered {
 			line += " (outside its interval)"

@@ -31,6 +31,8 @@ type Bench struct {
 	Parallel int
 	// KeepAll keeps every trial's directory, not only those that went wrong.
 	KeepAll bool
+	// Recorded judges the trials that lie in Out instead of running any.
+	Recorded bool
 	// All is the truth of every specimen, for the parts of combinations.
 	All []*truth.Truth
 	// Done is told of each score as it comes, one at a time; nil for nobody.
@@ -74,9 +76,16 @@ func (b *Bench) Run(ctx context.Context, plan []Trial) ([]Score, error) {
 func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
 	dir := filepath.Join(b.Out, filepath.FromSlash(t.Dir()))
 	begun := time.Now()
-	v, trial, err := b.record(ctx, t, dir)
+	recording := b.record
+	if b.Recorded {
+		recording = b.recorded
+	}
+	v, trial, err := recording(ctx, t, dir)
 	s := Judge(t.Truth, b.parts(t.Truth), v)
 	s.Seed, s.Workers, s.Seconds, s.Dir = t.Seed, t.Workers, time.Since(begun).Seconds(), dir
+	if b.Recorded && trial != nil {
+		s.Seconds = trial.Ended.Sub(trial.Started).Seconds()
+	}
 	if trial != nil {
 		s.Files = trial.Work.Files
 		s.Outcome = trial.Outcome
@@ -92,7 +101,7 @@ func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
 	case err != nil:
 		s.Right, s.Why = false, err.Error()
 	}
-	if s.Right && !b.KeepAll && (s.Line == nil || *s.Line) {
+	if s.Right && !b.KeepAll && !b.Recorded && (s.Line == nil || *s.Line) {
 		return s, os.RemoveAll(dir)
 	}
 	return s, nil
@@ -129,6 +138,27 @@ func (b *Bench) record(ctx context.Context, t Trial, dir string) (*record.Verdic
 	}
 	trial, err := record.ReadTrial(filepath.Join(dir, filepath.FromSlash(plan.Trials[0].Dir())))
 	return verdict, trial, err
+}
+
+// recorded judges a trial that was recorded before.
+func (b *Bench) recorded(_ context.Context, _ Trial, dir string) (*record.Verdict, *record.Trial, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "cells", "*", "trial-*", "trial.json"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(files) != 1 {
+		return nil, nil, fmt.Errorf("%s: %d recorded trials, want one", dir, len(files))
+	}
+	dir = filepath.Dir(files[0])
+	v, err := profiles.DiagnoseTrial(dir, profiles.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := record.Write(filepath.Join(dir, "verdict.json"), v); err != nil {
+		return nil, nil, err
+	}
+	trial, err := record.ReadTrial(dir)
+	return v, trial, err
 }
 
 // parts are the faults of a combination.

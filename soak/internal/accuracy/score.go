@@ -67,6 +67,8 @@ type SlopeScore struct {
 	Large   bool `json:"large"`
 	// Tolerance is the error that the truth allows.
 	Tolerance float64 `json:"tolerance"`
+	// WrongUnit is that the verdict says the slope per something else; the error is then 100 %.
+	WrongUnit bool `json:"wrong_unit,omitempty"`
 }
 
 // Remainder is what the waterfall did not explain.
@@ -220,15 +222,18 @@ func lineOf(t *truth.Truth, f *record.Finding) *bool {
 }
 
 func slopeOf(t *truth.Truth, f *record.Finding) *SlopeScore {
-	if t.Slope == nil || f.Slope == nil || !slices.Contains(t.Slope.Per, f.Slope.Per) {
+	if t.Slope == nil || f.Slope == nil {
 		return nil
 	}
-	want, tolerance := t.Slope.Bytes, t.Slope.Tolerance()
-	return &SlopeScore{
-		Want: want, Got: f.Slope.Bytes, Error: (f.Slope.Bytes - want) / want, Unit: f.Slope.Per,
-		Covered: f.Slope.CI95[0] <= want && want <= f.Slope.CI95[1],
-		Large:   float64(f.BytesAtPeak) >= LargeFinding, Tolerance: tolerance,
+	want := t.Slope.Bytes
+	s := &SlopeScore{Want: want, Got: f.Slope.Bytes, Unit: f.Slope.Per, Large: float64(f.BytesAtPeak) >= LargeFinding, Tolerance: t.Slope.Tolerance()}
+	if !slices.Contains(t.Slope.Per, f.Slope.Per) {
+		s.Error, s.WrongUnit = 1, true // bytes per something else are no estimate at all
+		return s
 	}
+	s.Error = (f.Slope.Bytes - want) / want
+	s.Covered = f.Slope.CI95[0] <= want && want <= f.Slope.CI95[1]
+	return s
 }
 
 func remainder(v *record.Verdict) *Remainder {

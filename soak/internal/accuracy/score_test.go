@@ -65,7 +65,10 @@ func TestJudgeSlopeAndLine(t *testing.T) {
 
 	other := finding(record.Leak, "leaks.keep", 7, 512)
 	other.Slope.Per = "second"
-	assert.Nil(t, Judge(leakTruth(), nil, verdict(record.HeadLeak, other)).Slope, "another unit is not compared")
+	wrong := Judge(leakTruth(), nil, verdict(record.HeadLeak, other)).Slope
+	assert.True(t, wrong.WrongUnit)
+	assert.Equal(t, 1.0, wrong.Error, "a slope per something else is a wrong one, whatever its number")
+	assert.False(t, wrong.Covered)
 }
 
 func TestJudgeBoundedFaultBesideAnAccusation(t *testing.T) {

@@ -56,6 +56,26 @@ func TestSmapsIsSplitByMapping(t *testing.T) {
 	}, p)
 }
 
+// TestHeapIsFoundAtAnyBase has a base as Go 1.26 draws it below the fixed one of earlier releases, and the brk heap of a
+// program with cgo beside it.
+func TestHeapIsFoundAtAnyBase(t *testing.T) {
+	for _, base := range []string{"0c34000000-0c38000000", "c000000000-c004000000", "30c214000000-30c218000000", "3ffffc000000-400000000000"} {
+		var p record.Process
+		require.NoError(t, parseSmaps(strings.NewReader(base+` rw-p 00000000 00:00 0
+Rss:               3000 kB
+Anonymous:         3000 kB
+0e15e000-0e17f000 rw-p 00000000 00:00 0                                  [heap]
+Rss:                100 kB
+Anonymous:          100 kB
+7f1200000000-7f1200100000 rw-p 00000000 00:00 0
+Rss:                 20 kB
+Anonymous:           20 kB
+`), &p))
+		assert.Equal(t, int64(3000<<10), p.HeapArena, base)
+		assert.Equal(t, int64(120<<10), p.OtherAnon, base)
+	}
+}
+
 func TestThisProcessIsRead(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIPPED, no /proc")

@@ -4,17 +4,30 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"runtime"
 	"strconv"
 
 	"memsoak/profiles/record"
 )
 
-// goArenaStart is where Go's heap arenas begin on 64-bit Linux; they grow upwards from there, well below the
-// mappings of libraries and thread stacks.
+// Where Go's heap arenas lie: from 0xc000000000 up until Go 1.25, at a random multiple of 64 MiB below 2^46 (arm64:
+// 2^47) since. Below them are a program that is not position-independent and its brk heap, above them one that is
+// (0x55... and 0xaa...), libraries and thread stacks. One base in 16,384 is below goArenaStart, and is taken for other
+// memory then.
 const (
-	goArenaStart = 0xc000000000
-	goArenaEnd   = 0x7e0000000000
+	goArenaStart    = 1 << 32
+	goArenaEnd      = 0x550000000000
+	goArenaEndARM64 = 0xaa0000000000
 )
+
+// isArena reports whether the mapping at addr, with its line of smaps, is one of the Go heap's.
+func isArena(addr uint64, line []byte) bool {
+	end := uint64(goArenaEnd)
+	if runtime.GOARCH == "arm64" {
+		end = goArenaEndARM64
+	}
+	return addr >= goArenaStart && addr < end && !bytes.ContainsRune(line, '/') && !bytes.Contains(line, []byte("[heap]"))
+}
 
 // parseSmaps adds up /proc/PID/smaps: resident, anonymous, file and shared memory, and anonymous memory split into Go
 // heap arenas and the rest.
@@ -53,7 +66,7 @@ func parseSmaps(r io.Reader, p *record.Process) error {
 			flush(shmem)
 			start, _, _ := bytes.Cut(line, []byte("-"))
 			addr, _ := strconv.ParseUint(string(start), 16, 64)
-			inArena = addr >= goArenaStart && addr < goArenaEnd && !bytes.Contains(line, []byte("/"))
+			inArena = isArena(addr, line)
 			shmem = bytes.Contains(line, []byte("/dev/shm")) || bytes.Contains(line, []byte("/memfd:")) ||
 				bytes.Contains(line, []byte("/dev/zero")) || bytes.Contains(line, []byte("/SYSV"))
 		case string(key) == "Rss":

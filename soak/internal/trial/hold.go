@@ -209,19 +209,23 @@ func (t *trial) cause(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ErrSetup, err)
 }
 
-// floor brings the subject to rest: connections are counted first, then idle ones are closed, then two collections are
-// forced. Closing connections cures a leak of transports, so the count comes before.
+// floor brings the subject to rest: connections are counted and the heap with its garbage is read first, then idle
+// connections are closed, then two collections are forced. Closing connections cures a leak of transports, so the count
+// comes before.
 func (t *trial) floor(ctx context.Context, phase string, state record.State) error {
-	before := t.sam.Covariates(ctx)
+	before := t.sam.Read(ctx, false)
 	for _, c := range []*fault.Client{t.fakes.Drive, t.fakes.S3} {
 		if _, err := c.CloseIdle(ctx); err != nil {
 			return t.cause(ctx, err)
 		}
 	}
-	if before != nil {
-		t.connsBefore = before.ConnsOpen
-		defer func() { t.connsBefore = 0 }()
+	if before.Covariates != nil {
+		t.connsBefore = before.Covariates.ConnsOpen
 	}
+	if before.Runtime != nil {
+		t.heapBefore = before.Runtime.HeapAlloc
+	}
+	defer func() { t.connsBefore, t.heapBefore = 0, 0 }()
 	return t.snapshot(ctx, phase, state)
 }
 
@@ -232,7 +236,7 @@ func (t *trial) snapshot(ctx context.Context, phase string, state record.State) 
 	t.watch.pause()
 	defer t.watch.resume()
 	begun := time.Now()
-	s := record.Snapshot{Phase: phase, State: state}
+	s := record.Snapshot{Phase: phase, State: state, HeapBefore: t.heapBefore}
 	var heap []byte
 	for range 2 {
 		b, err := t.sam.Profile(ctx, "heap?gc=1")

@@ -90,10 +90,10 @@ type trial struct {
 	failed  int        // waves in a row
 	anyFail string
 	floors  []int64 // live heap at the floors
-	// connsBefore is the number of open connections before a floor closed the idle ones.
-	connsBefore int64
-	snaps       int           // snapshots taken so far
-	snapTime    time.Duration // and the time they took
+	// connsBefore is the number of open connections, and heapBefore the heap with its garbage, when a floor began.
+	connsBefore, heapBefore int64
+	snaps                   int           // snapshots taken so far
+	snapTime                time.Duration // and the time they took
 }
 
 // stopGrace is how long a subject has to end by itself once its trial is over.

@@ -43,7 +43,7 @@ type flags struct {
 	seeds, parallel           int
 	budget                    time.Duration
 	quick, keep, update, json bool
-	list                      bool
+	list, recorded            bool
 }
 
 func newCmd() *cobra.Command {
@@ -56,7 +56,8 @@ specimens run. It needs bin/soak, bin/fakedrive and bin/specimens.
 
 Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every command.`,
 		Example: `  accuracy --seeds 5
-  accuracy 'leak-*' 'ok-*' --seeds 1 --keep
+  accuracy 'leak-*' 'ok-*' --seeds 1 --keep --out trials
+  accuracy 'leak-*' 'ok-*' --seeds 1 --recorded --out trials
   accuracy --quick`,
 		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, patterns []string) error { return f.run(c, patterns) },
@@ -70,6 +71,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen, each with a worker count of its own")
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
 	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, one seed")
+	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
 	fl.BoolVar(&f.update, "update", false, "write the results to profiles/baselines/accuracy.json")
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON, progress goes to stderr")
@@ -91,6 +93,9 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 	}
 	if f.update && (f.quick || len(patterns) > 0) {
 		return exitcode.Usage(fmt.Errorf("--update wants all specimens: leave out --quick and patterns"))
+	}
+	if f.recorded && f.out == "" {
+		return exitcode.Usage(fmt.Errorf("--recorded wants --out, where the trials were recorded"))
 	}
 	if f.quick {
 		chosen, f.seeds = accuracy.Quick(chosen), 1
@@ -123,7 +128,7 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	}
 	fmt.Fprintf(progress, "%d trials, %d at once, recorded in %s\n", len(plan), f.parallel, f.out)
 	begun, n := time.Now(), 0
-	bench := &accuracy.Bench{Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, All: all,
+	bench := &accuracy.Bench{Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, All: all,
 		Done: func(s accuracy.Score) {
 			n++
 			fmt.Fprintf(progress, "%4d/%d %s\n", n, len(plan), s)

@@ -1,0 +1,115 @@
+package profiles
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+	"memsoak/profiles/trend"
+)
+
+// series makes a series of snapshots with these covariates, a second apart.
+func series(states []record.State, covs []record.Covariates) *Series {
+	s := newSeries(&record.Trial{Kind: record.Attribution, SampleRate: synthRate, Subject: record.Subject{Module: "app"}}, Options{})
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for i, st := range states {
+		n := &Snapshot{Profiled: true}
+		n.Seq, n.State, n.Phase, n.Time = i+1, st, "wave-1", start.Add(time.Duration(i)*time.Second)
+		if covs != nil {
+			n.Covariates = &covs[i]
+		}
+		s.Snaps = append(s.Snaps, n)
+	}
+	return s
+}
+
+// TestSteadyWithOneLargeStep has the work of a trial whose last step is more than half of it.
+func TestSteadyWithOneLargeStep(t *testing.T) {
+	work := []float64{60, 60, 60, 60, 60, 60, 60, 60, 106, 406, 1506, 6}
+	grows := func(slope func(k int) float64) []float64 {
+		y := make([]float64, len(work))
+		for k, w := range work {
+			y[k] = w * slope(k)
+		}
+		return y
+	}
+	steady := func(y []float64) bool {
+		cands := []trend.Candidate{{Values: work}}
+		fit := &trend.Fit{Terms: []int{0}, Coef: []float64{100}}
+		return new(term).steady(fit, 0, y, cands)
+	}
+	assert.True(t, steady(grows(func(int) float64 { return 100 })))
+	assert.False(t, steady(grows(func(k int) float64 {
+		if k >= 9 {
+			return 10
+		}
+		return 100
+	})), "it rose early and is flat in the larger half")
+}
+
+func TestLargestPerWorker(t *testing.T) {
+	const mib = 1 << 20
+	held := func(flight, size int64) record.Covariates {
+		return record.Covariates{InFlight: flight, BytesInFlight: flight * size, Largest: 16 * mib}
+	}
+	s := series([]record.State{record.StateIdle, record.StateFloor, record.StateReply, record.StateReply, record.StateReply, record.StateHeader},
+		[]record.Covariates{
+			{},
+			{FilesDone: 42, BytesDone: 2*2*mib + 40<<12, Largest: 2 * mib}, // two of 2 MiB at once, and small ones
+			held(5, mib),
+			held(5, 4*mib),
+			held(2, 16*mib),
+			{InFlight: 5, AtHeader: 5, Largest: 16 * mib},
+		})
+	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 44 * mib, 44 * mib}, s.largestPerWorker())
+}
+
+// TestHeadroomFromWaves judges garbage without a free run: what was there when each wave's floor began.
+func TestHeadroomFromWaves(t *testing.T) {
+	make := func(garbage int64, kind string) *Series {
+		states := []record.State{record.StateFloor, record.StateFloor, record.StateFloor, record.StateFloor}
+		s := series(states, nil)
+		s.Trial.Phases = []record.Phase{{Name: "wave-1", Kind: kind}}
+		for _, n := range s.Snaps {
+			n.Live = Amount{Bytes: 4 << 20}
+			n.HeapBefore = 4<<20 + garbage
+		}
+		return s
+	}
+	j := make(40<<20, "wave").headroom()
+	require.NotNil(t, j)
+	assert.Equal(t, record.GCHeadroom, j.Class)
+	assert.InDelta(t, 40<<20, j.term.amount, 1)
+	assert.Nil(t, make(3<<20, "wave").headroom(), "as much garbage as GOGC=100 allows")
+	assert.Nil(t, make(40<<20, "repeat").headroom(), "a heap that had just been large by a hold")
+}
+
+// TestRecursionNamesTheCall has the innermost frame at the line that ends the recursion.
+func TestRecursionNamesTheCall(t *testing.T) {
+	at := func(fn string, line int) Frame { return Frame{Function: fn, File: "/src/app/walk.go", Line: line} }
+	stack := []Frame{at("net/http.send", 3), at("app/walk.down", 12), at("app/walk.down", 15), at("app/walk.down", 15), at("app/walk.down", 15),
+		at("app/copy.run", 9), at("app/copy.run", 9)}
+	f, ok := NewBlamer("app").recursion(stack)
+	assert.True(t, ok)
+	assert.Equal(t, at("app/walk.down", 15), f)
+	_, ok = NewBlamer("app").recursion(stack[:2])
+	assert.False(t, ok, "nothing occurs twice")
+}
+
+// TestAbsorbedLineWithMostBytes has connections dialled in one line and their buffers made in another of the function.
+func TestAbsorbedLineWithMostBytes(t *testing.T) {
+	finding := func(c record.Class, line int, amount float64) *judged {
+		j := &judged{owner: OwnerUser, term: term{unit: unit{name: "file", class: c}, slope: amount / 1000, se: 1, amount: amount, retainedTerm: true}}
+		j.Class, j.Site = c, record.Site{Function: "app/probe.dial", File: "probe/probe.go", Line: line}
+		j.Slope = &record.Slope{Bytes: j.term.slope, Per: "file"}
+		return j
+	}
+	out := absorb([]*judged{finding(record.ConnectionLeak, 10, 3000), finding(record.Leak, 15, 8000), finding(record.Leak, 12, 100)})
+	require.Len(t, out, 1)
+	assert.Equal(t, 15, out[0].Site.Line)
+	assert.InDelta(t, 11.1, out[0].Slope.Bytes, 1e-9)
+	assert.Len(t, out[0].Evidence, 2)
+}
