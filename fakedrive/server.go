@@ -68,17 +68,17 @@ func (s *Server) open() (err error) {
 	case dir == "" && s.cfg.State:
 		return errors.New("state needs a folder")
 	case dir == "":
-		if dir, err = os.MkdirTemp("", "fakedrive-"); err != nil {
-			return fmt.Errorf("make a folder for contents: %w", err)
-		}
+		dir = filepath.Join(os.TempDir(), "fakedrive-"+rand.Text()) // made when a content is too large for memory
 		s.scratch = dir
 	case !s.cfg.State:
 		s.scratch = filepath.Join(dir, "contents")
 	default:
 		memory = 0 // what is to be kept has to be in files
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "contents"), 0o700); err != nil {
-		return fmt.Errorf("make a folder for contents: %w", err)
+	if s.cfg.Dir != "" {
+		if err := os.MkdirAll(filepath.Join(dir, "contents"), 0o700); err != nil {
+			return fmt.Errorf("make a folder for contents: %w", err)
+		}
 	}
 	s.blobs = blob.New(filepath.Join(dir, "contents"), memory, s.cfg.MaxDisk)
 	s.store, err = store.New(store.Config{

@@ -36,8 +36,8 @@ type Store struct {
 	next      atomic.Int64
 }
 
-// New keeps at most maxTotal bytes, maxMemory of them in memory and the rest in files in dir, which must exist.
-// With maxMemory 0 everything is in files.
+// New keeps at most maxTotal bytes, maxMemory of them in memory and the rest in files in dir, which is made
+// with the first of them. With maxMemory 0 everything is in files.
 func New(dir string, maxMemory, maxTotal int64) *Store {
 	return &Store{dir: dir, maxMemory: maxMemory, maxTotal: maxTotal}
 }
@@ -210,6 +210,9 @@ func (w *Writer) keep(p []byte) error {
 }
 
 func (w *Writer) spill() error {
+	if err := os.MkdirAll(w.store.dir, 0o700); err != nil {
+		return fmt.Errorf("make a folder for contents: %w", err)
+	}
 	name := strconv.FormatInt(w.store.next.Add(1), 36)
 	f, err := os.OpenFile(filepath.Join(w.store.dir, name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"io"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,6 +66,15 @@ func TestContentsAreInMemoryOrInFiles(t *testing.T) {
 	a.Release()
 	c.Release()
 	require.Zero(t, s.Used())
+}
+
+func TestAFolderIsMadeForTheFirstFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	s := New(dir, 10, 1000)
+	put(t, s, []byte("small"))
+	require.NoDirExists(t, dir)
+	put(t, s, []byte("larger than the memory"))
+	require.DirExists(t, dir)
 }
 
 func TestTheBoundHolds(t *testing.T) {
