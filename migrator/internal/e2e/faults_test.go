@@ -66,7 +66,7 @@ func TestEveryFault(t *testing.T) {
 		case strings.Contains(effect, "empty_page"):
 			when = "limit: 10" // each empty page has a token of its own, so attempts would never end
 		case strings.Contains(effect, "flip"):
-			when = "limit: 20" // a body taken up again elsewhere would be struck again, and only so many bad bodies are forgiven
+			when = "limit: 3" // a file is given up after four bad bodies
 		}
 		return fmt.Sprintf("rules:\n  - {ops: [%s], %s, %s}\n", ops, when, effect)
 	}
