@@ -155,7 +155,13 @@ var runnerSettings = map[string]func(string) error{
 	"subject_ref":  checkRef,
 	"drive_faults": checkFile,
 	"s3_faults":    checkFile,
-	"cpuset":       func(v string) error { _, err := subject.ParseCPUs(v); return err },
+	"s3_min_part": func(v string) error {
+		if n, err := units.ParseBytes(v); err != nil || n < 1 {
+			return fmt.Errorf("want a size of at least a byte, such as 5MiB")
+		}
+		return nil
+	},
+	"cpuset": func(v string) error { _, err := subject.ParseCPUs(v); return err },
 }
 
 // commonSettings are defaults of settings that most subjects have.

@@ -24,7 +24,8 @@ var rules = []struct {
 	{"memsoak/profiles", []string{"memsoak/profiles"}},
 	{"memsoak/soak", []string{"memsoak/soak", "memsoak/profiles", "memsoak/fakedrive/corpus", "memsoak/fakedrive/fault"}},
 	{"memsoak/soak/specimens", []string{"memsoak/soak/specimens", "memsoak/migrator", "memsoak/fakedrive/fault"}},
-	{"memsoak/soak/replay", []string{"memsoak/soak/replay", "memsoak/migrator"}},
+	{"memsoak/soak/replay", []string{"memsoak/soak/replay", "memsoak/migrator", "memsoak/soak/specimens/contract", "memsoak/soak/specimens/copier"}},
+	{"memsoak/soak/replay/history", []string{"memsoak/soak/replay/history"}},
 }
 
 func below(pkg, dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") }

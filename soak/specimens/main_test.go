@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"memsoak/soak/specimens/all"
+	"memsoak/soak/specimens/contract"
 	"memsoak/soak/specimens/copier"
 )
 
@@ -86,7 +87,7 @@ func TestServesTheSubjectContract(t *testing.T) {
 	e, err := copier.New(cfg, nil)
 	require.NoError(t, err)
 	defer e.Close()
-	subject := httptest.NewServer(handler(e))
+	subject := httptest.NewServer(contract.Handler(e))
 	defer subject.Close()
 
 	for _, path := range []string{"/healthz", "/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/goroutine"} {

@@ -30,6 +30,7 @@ type fakes3Flags struct {
 	buckets []string
 	faults  string
 	maxPut  string
+	minPart string
 }
 
 func newFakes3ServeCmd() *cobra.Command {
@@ -54,6 +55,7 @@ The plain listener serves the admin protocol below /_fake/v1/ (counters, holds, 
 	fl.StringVar(&f.serve.AddrFile, "addr-file", "", "write the addresses to this `file` (JSON) once the sink listens")
 	fl.StringArrayVar(&f.buckets, "bucket", nil, "make a bucket of this `name` (repeatable)")
 	fl.StringVar(&f.faults, "faults", "", "fault plan: a YAML `file`")
+	fl.StringVar(&f.minPart, "min-part", "5MiB", "least size of a part but the last; 5MiB is S3's own")
 	fl.StringVar(&f.maxPut, "max-put", "5GiB", "largest body of one PutObject or UploadPart; 5GiB is S3's own limit")
 	return cmd
 }
@@ -63,11 +65,15 @@ func runFakes3Serve(c *cobra.Command, f fakes3Flags) error {
 	if err := maxPut.UnmarshalText([]byte(f.maxPut)); err != nil || maxPut == 0 {
 		return exitcode.Usage(fmt.Errorf("--max-put: not a size: %q (try 5GiB)", f.maxPut))
 	}
+	var minPart fault.Size
+	if err := minPart.UnmarshalText([]byte(f.minPart)); err != nil || minPart == 0 {
+		return exitcode.Usage(fmt.Errorf("--min-part: not a size: %q (try 5MiB)", f.minPart))
+	}
 	if f.serve.CAFile != "" && f.serve.TLSListen == "" {
 		return exitcode.Usage(errors.New("--ca-file needs --tls-listen"))
 	}
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
-	sink, err := fakes3.New(fakes3.Config{Buckets: f.buckets, MaxPut: int64(maxPut), Log: log})
+	sink, err := fakes3.New(fakes3.Config{Buckets: f.buckets, MaxPut: int64(maxPut), MinPart: int64(minPart), Log: log})
 	if err != nil {
 		return exitcode.Usage(err)
 	}

@@ -37,6 +37,8 @@ type Options struct {
 	// Proxy asks for fakedrive's CONNECT proxy, for clients that can't be given an endpoint.
 	Proxy  bool
 	Bucket string
+	// S3MinPart is the least size of a part of an upload, as the sink takes it; "" is S3's own.
+	S3MinPart string
 	// Env is added to the environment of both.
 	Env []string
 	// Dir takes address files, certificates and logs; it is the caller's to remove.
@@ -121,6 +123,9 @@ func Start(ctx context.Context, o Options) (_ *Fakes, err error) {
 	}
 	if o.S3Faults != "" {
 		s3Args = append(s3Args, "--faults", o.S3Faults)
+	}
+	if o.S3MinPart != "" {
+		s3Args = append(s3Args, "--min-part", o.S3MinPart)
 	}
 	drive, err := launch("fakedrive", o.Fakedrive, driveArgs, o)
 	if err != nil {

@@ -113,7 +113,7 @@ func FuzzChunkReader(f *testing.F) {
 
 func TestListerAgainstThePlainDefinition(t *testing.T) {
 	st := newStore()
-	b := &backend{store: st, uploads: newUploads(), created: func() {}, now: nowForTest}
+	b := &backend{store: st, uploads: newUploads(MinPart), created: func() {}, now: nowForTest}
 	require.NoError(t, b.CreateBucket("bucket"))
 	keys := []string{"/", "//", "a", "a/", "a/b", "a/b/c", "a/c", "a0", "b\xff", "b\xff\xff/x", "b\xff\xff0", "\xff/1", "\xff/2", "\xff0", "ü/1", "ü/2", "z"}
 	for _, k := range keys {

@@ -343,3 +343,26 @@ func TestResetOfTheSink(t *testing.T) {
 	require.Contains(t, string(b), "\nfakes3_transferred_bytes_total 42\n")
 	require.Contains(t, string(b), "\nfakes3_distinct_files_total 6\n")
 }
+
+// A store that is scaled down takes smaller parts, but none smaller than it says.
+func TestMinPartIsASetting(t *testing.T) {
+	s := start(t, fakes3.Config{MinPart: 1000})
+	c := s.client(t, s.HTTPS)
+	bucket := aws.String("bucket")
+	upload := func(key string, first int) error {
+		up, err := c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: bucket, Key: &key})
+		require.NoError(t, err)
+		var parts []types.CompletedPart
+		for i, n := range []int{first, 10} {
+			p, err := c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: bucket, Key: &key, UploadId: up.UploadId,
+				PartNumber: aws.Int32(int32(i + 1)), Body: bytes.NewReader(content(n))})
+			require.NoError(t, err)
+			parts = append(parts, types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: p.ETag})
+		}
+		_, err = c.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: bucket, Key: &key, UploadId: up.UploadId,
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
+		return err
+	}
+	require.NoError(t, upload("large-enough", 1000))
+	require.Equal(t, "EntityTooSmall", code(upload("too-small", 999)))
+}

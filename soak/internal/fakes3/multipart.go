@@ -15,7 +15,6 @@ import (
 
 // Bounds of multipart uploads.
 const (
-	minPartSize   = 5 << 20    // S3003: each part but the last has at least 5 MiB
 	maxUploads    = 100_000    // open at once
 	maxOpenParts  = 10_000_000 // of all open uploads
 	errTooSmall   = gofakes3.ErrorCode("EntityTooSmall")
@@ -23,12 +22,16 @@ const (
 	errInvalidReq = gofakes3.ErrorCode("InvalidRequest")
 )
 
+// MinPart is the least that S3 takes as a part, but for the last. S3003.
+const MinPart = 5 << 20
+
 // uploads has the multipart uploads that are open. It is safe for concurrent use.
 type uploads struct {
 	mu     sync.Mutex
 	open   map[gofakes3.UploadID]*upload
 	lastID int64
 	parts  int // of all open uploads
+	least  int64 // bytes of a part, but for the last
 }
 
 type upload struct {
@@ -45,7 +48,9 @@ type part struct {
 	at   time.Time
 }
 
-func newUploads() *uploads { return &uploads{open: map[gofakes3.UploadID]*upload{}} }
+func newUploads(least int64) *uploads {
+	return &uploads{open: map[gofakes3.UploadID]*upload{}, least: least}
+}
 
 // find returns an open upload or S3's error. The caller holds the lock.
 func (u *uploads) find(bucketName, key string, id gofakes3.UploadID) (*upload, error) {
@@ -130,7 +135,7 @@ func (b *backend) CompleteMultipartUpload(bucketName, key string, id gofakes3.Up
 	if err != nil {
 		return "", "", err
 	}
-	o, err := up.assemble(in.Parts)
+	o, err := up.assemble(in.Parts, u.least)
 	if err != nil {
 		return "", "", err
 	}
@@ -142,8 +147,8 @@ func (b *backend) CompleteMultipartUpload(bucketName, key string, id gofakes3.Up
 	return "", `"` + o.ETag() + `"`, nil
 }
 
-// assemble makes an object of the parts that the client names, which must be there, in order, and large enough.
-func (up *upload) assemble(named []gofakes3.CompletedPart) (*Object, error) {
+// assemble makes an object of the parts that the client names, which must be there, in order, and of least bytes.
+func (up *upload) assemble(named []gofakes3.CompletedPart, least int64) (*Object, error) {
 	if len(named) == 0 {
 		return nil, gofakes3.ErrorMessage(gofakes3.ErrMalformedXML, "no parts are named")
 	}
@@ -159,9 +164,9 @@ func (up *upload) assemble(named []gofakes3.CompletedPart) (*Object, error) {
 		switch {
 		case !ok || strings.Trim(n.ETag, `"`) != hex.EncodeToString(p.md5[:]):
 			return nil, gofakes3.ErrorMessagef(gofakes3.ErrInvalidPart, "part %d is not there or has another ETag", n.PartNumber)
-		case p.size < minPartSize && i < len(named)-1:
+		case p.size < least && i < len(named)-1:
 			return nil, gofakes3.ErrorMessagef(errTooSmall,
-				"part %d has %d bytes; each part but the last must have at least %d", n.PartNumber, p.size, minPartSize)
+				"part %d has %d bytes; each part but the last must have at least %d", n.PartNumber, p.size, least)
 		}
 		o.Size += p.size
 		sums.Write(p.md5[:])

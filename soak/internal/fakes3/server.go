@@ -27,6 +27,8 @@ type Config struct {
 	Buckets []string
 	// MaxPut is the largest body of a PutObject or UploadPart, in bytes; 0 means S3's own limit.
 	MaxPut int64
+	// MinPart is the least size of a part but the last, in bytes; 0 means S3's own. A scaled-down store has it smaller.
+	MinPart int64
 	// Log takes what the sink doesn't understand. Default: discard.
 	Log *slog.Logger
 }
@@ -61,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 		},
 		Log: cfg.Log,
 	})
-	s.backend = &backend{store: newStore(), uploads: newUploads(), now: time.Now, created: func() { s.Control.Distinct(1) }}
+	s.backend = &backend{store: newStore(), uploads: newUploads(cmp.Or(cfg.MinPart, MinPart)), now: time.Now, created: func() { s.Control.Distinct(1) }}
 	for _, b := range cfg.Buckets {
 		if err := gofakes3.ValidateBucketName(b); err != nil {
 			return nil, fmt.Errorf("bucket %q: %w", b, err)

@@ -154,6 +154,7 @@ func (t *trial) setUp(ctx context.Context) (err error) {
 	if v := t.Settings["s3_faults"]; v != "" && v != "none" {
 		fo.S3Faults = v
 	}
+	fo.S3MinPart = t.Settings["s3_min_part"]
 	for _, p := range t.Subject.Placeholders() {
 		fo.Proxy = fo.Proxy || p == "proxy_url"
 	}

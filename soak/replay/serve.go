@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"memsoak/soak/replay/history"
+	"memsoak/soak/replay/service"
+	"memsoak/soak/specimens/contract"
+)
+
+// serveFlags are the flags of replay serve. traits holds what was given; only flags that were set count.
+type serveFlags struct {
+	preset, listen string
+	scale          int
+	cfg            service.Config
+	traits         history.Traits
+}
+
+func newServeCmd() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the subject contract: /healthz, /metrics, /debug/pprof, POST /v1/waves",
+		Long: `Serve the subject contract with the traits of a preset. A flag of a trait wins over the preset, and is taken as it is:
+--scale divides the preset's sizes only.`,
+		Example: `  replay serve --preset v2.4.1-single-worker --listen 127.0.0.1:6060 \
+    --drive-endpoint http://127.0.0.1:7000 --s3-endpoint http://127.0.0.1:9000 --bucket copies
+  replay serve --preset v2.3.6 --scale 16 --discovery spool ...    # one of its remedies`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return f.serve(c) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.preset, "preset", "v2.4.1-single-worker", "the version; 'replay presets' lists them")
+	fl.IntVar(&f.scale, "scale", 1, "divide the preset's sizes by this")
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:0", "address of the control server")
+	fl.StringVar(&f.cfg.Drive, "drive-endpoint", "", "base URL of the Drive (required)")
+	fl.StringVar(&f.cfg.S3, "s3-endpoint", "", "base URL of the S3 service (required)")
+	fl.StringVar(&f.cfg.Bucket, "bucket", "", "bucket to copy into (required)")
+	fl.StringVar(&f.cfg.TempDir, "temp-dir", "", "directory of the spool (default the system's)")
+	f.register(fl)
+	return cmd
+}
+
+// register adds a flag for each trait.
+func (f *serveFlags) register(fl *pflag.FlagSet) {
+	t := &f.traits
+	fl.IntVar(&t.Workers, "workers", 0, "uploads at once")
+	fl.IntVar(&t.DiscoveryWorkers, "discovery-workers", 0, "listings at once")
+	fl.Var(&t.BufferBelow, "buffer-below", "files below this are read whole before the upload; 0: none")
+	fl.Var(&t.PartSize, "part-size", "part of the SDK's uploader")
+	fl.IntVar(&t.PartConcurrency, "part-concurrency", 0, "parts of a file that the SDK sends at once")
+	fl.IntVar(&t.MaxIdle, "max-idle-conns", 0, "idle connections kept, in total; 0: no limit")
+	fl.IntVar(&t.MaxIdlePerHost, "max-idle-conns-per-host", 0, "idle connections kept per host")
+	fl.Var(&t.StreamWindow, "stream-window", "bytes that HTTP/2 lets Drive send of a file before they are read; 0: net/http's 4 MiB")
+	fl.Var(&t.ForceGCAbove, "force-gc-above", "force a collection each second while the heap is larger; 0: never")
+	fl.DurationVar(&t.Timeout, "timeout", 0, "of a whole request, its body included; 0: none")
+	fl.IntVar(&t.Attempts, "attempts", 0, "attempts at a file, each from its first byte")
+	fl.StringVar(&t.Discovery, "discovery", "", "memory, as the history has it, or spool: the migrator's queue on disk")
+	fl.StringVar(&t.Upload, "upload", "", "sdk, as the history has it, or chunks: streamed parts by the migrator's sink")
+}
+
+// resolve lays the flags that were given over the preset.
+func (f *serveFlags) resolve(fl *pflag.FlagSet) (history.Traits, error) {
+	p, err := history.Find(f.preset)
+	if err != nil {
+		return history.Traits{}, err
+	}
+	if f.scale < 1 {
+		return history.Traits{}, fmt.Errorf("--scale %d: want at least 1", f.scale)
+	}
+	t := p.By(f.scale)
+	for name, set := range map[string]func(){
+		"workers": func() { t.Workers = f.traits.Workers }, "discovery-workers": func() { t.DiscoveryWorkers = f.traits.DiscoveryWorkers },
+		"buffer-below": func() { t.BufferBelow = f.traits.BufferBelow },
+		"part-size":    func() { t.PartSize = f.traits.PartSize }, "part-concurrency": func() { t.PartConcurrency = f.traits.PartConcurrency },
+		"max-idle-conns": func() { t.MaxIdle = f.traits.MaxIdle }, "max-idle-conns-per-host": func() { t.MaxIdlePerHost = f.traits.MaxIdlePerHost },
+		"stream-window": func() { t.StreamWindow = f.traits.StreamWindow }, "force-gc-above": func() { t.ForceGCAbove = f.traits.ForceGCAbove },
+		"timeout": func() { t.Timeout = f.traits.Timeout }, "attempts": func() { t.Attempts = f.traits.Attempts },
+		"discovery": func() { t.Discovery = f.traits.Discovery }, "upload": func() { t.Upload = f.traits.Upload },
+	} {
+		if fl.Changed(name) {
+			set()
+		}
+	}
+	return t, t.Validate()
+}
+
+func (f *serveFlags) serve(c *cobra.Command) error {
+	var err error
+	if f.cfg.Traits, err = f.resolve(c.Flags()); err != nil {
+		return usageError{err}
+	}
+	s, err := service.New(f.cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	defer s.Close()
+	l, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.OutOrStdout(), "replay %s listens on http://%s\n", f.preset, l.Addr())
+	return contract.Serve(c.Context(), l, contract.Handler(s))
+}
