@@ -53,7 +53,7 @@ type Control struct {
 	requests, notUnderstood, fired             atomic.Int64
 	listPages, filesListed, foldersListed      atomic.Int64
 	started, finished, failed, bytes, distinct atomic.Int64
-	backlog, largest                           atomic.Int64
+	backlog, largest, filesFinished            atomic.Int64
 	flightMu                                   sync.Mutex
 	flight                                     map[*Transfer]struct{}
 }
@@ -133,6 +133,9 @@ func (c *Control) Page(files, folders int) {
 // Distinct counts n files that were finished for the first time. Fakes that use [Items] don't need it.
 func (c *Control) Distinct(n int64) { c.distinct.Add(n) }
 
+// FileFinished counts a file that was moved in parts and is complete now.
+func (c *Control) FileFinished() { c.filesFinished.Add(1) }
+
 // Counters returns the counters now.
 func (c *Control) Counters() Counters {
 	v := Counters{
@@ -149,15 +152,23 @@ func (c *Control) Counters() Counters {
 		Distinct:      c.distinct.Load(),
 		Backlog:       c.backlog.Load(),
 		Largest:       c.largest.Load(),
+		FilesFinished: c.filesFinished.Load(),
 	}
 	c.flightMu.Lock()
 	v.Started = c.started.Load()
 	v.InFlight = int64(len(c.flight))
+	parts := map[string]bool{}
 	for t := range c.flight {
+		if t.req.Part {
+			parts[t.req.key()] = true
+		} else {
+			v.FilesInFlight++
+		}
 		v.BytesInFlight += t.req.Size
 		v.LargestNow = max(v.LargestNow, t.req.Size)
 	}
 	c.flightMu.Unlock()
+	v.FilesInFlight += int64(len(parts))
 	v.ConnsTotal, v.ConnsOpen, v.ConnsIdle = c.conns.counts()
 	return v
 }

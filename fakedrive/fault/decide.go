@@ -24,6 +24,8 @@ type Request struct {
 	Size int64
 	// Offset is the first byte of the file that it moves (Range).
 	Offset int64
+	// Part says that it moves a part of a file, which another request completes: see Control.FileFinished.
+	Part bool
 }
 
 func (r *Request) key() string {

@@ -73,8 +73,11 @@ type Counters struct {
 	Failed   int64 `json:"failed"`
 	Bytes    int64 `json:"bytes"` // body bytes sent or stored, of unfinished transfers too
 	Distinct int64 `json:"distinct"`
+	// FilesFinished are the finished transfers with the parts of a file counted once, when the file is complete.
+	FilesFinished int64 `json:"files_finished"`
 	// Gauges.
 	InFlight      int64 `json:"in_flight"`
+	FilesInFlight int64 `json:"files_in_flight"` // the transfers in flight, parts of one file counted once
 	BytesInFlight int64 `json:"bytes_in_flight"` // sum of the full sizes of the transfers in flight
 	Backlog       int64 `json:"backlog"`         // Drive: files listed and not yet finished downloading, repeats not counted twice
 	LargestNow    int64 `json:"largest_now"`

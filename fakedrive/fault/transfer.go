@@ -56,6 +56,9 @@ func (t *Transfer) End(err error) {
 	t.c.flightMu.Unlock()
 	if err == nil {
 		t.c.finished.Add(1)
+		if !t.req.Part {
+			t.c.filesFinished.Add(1)
+		}
 	} else {
 		t.c.failed.Add(1)
 	}

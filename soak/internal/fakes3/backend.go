@@ -20,7 +20,9 @@ type backend struct {
 	*store
 	uploads *uploads
 	created func() // called for each object with a new key
-	now     func() time.Time
+	// completed is called for each object made of parts.
+	completed func()
+	now       func() time.Time
 }
 
 var (

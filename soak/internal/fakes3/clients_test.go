@@ -2,6 +2,7 @@ package fakes3_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/md5"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
@@ -22,6 +24,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/stretchr/testify/require"
 
+	"memsoak/fakedrive/fault"
 	"memsoak/soak/internal/fakes3"
 )
 
@@ -342,6 +345,39 @@ func TestResetOfTheSink(t *testing.T) {
 	require.Contains(t, string(b), "\nfakes3_objects 0\n")
 	require.Contains(t, string(b), "\nfakes3_transferred_bytes_total 42\n")
 	require.Contains(t, string(b), "\nfakes3_distinct_files_total 6\n")
+}
+
+// A file that comes in parts is one transfer, and done when it is complete: all memory per transfer and per file depends
+// on it.
+func TestPartsOfAFileAreOneTransfer(t *testing.T) {
+	s := start(t, fakes3.Config{MinPart: 1000})
+	c := s.client(t, s.HTTPS)
+	hold, err := s.admin.Hold(t.Context(), fault.Hold{Point: fault.UploadReply})
+	require.NoError(t, err)
+	m := transfermanager.New(c, func(o *transfermanager.Options) {
+		o.PartSizeBytes, o.MultipartUploadThreshold, o.Concurrency = 1000, 1000, 4
+	})
+	done := make(chan error, 2)
+	for _, key := range []string{"a", "b"} {
+		go func() {
+			_, err := m.UploadObject(context.WithoutCancel(t.Context()), &transfermanager.UploadObjectInput{
+				Bucket: aws.String("bucket"), Key: &key, Body: onlyReader{bytes.NewReader(content(4000))}})
+			done <- err
+		}()
+	}
+	_, err = s.admin.WaitArrived(t.Context(), hold.ID, 8, 10*time.Second)
+	require.NoError(t, err)
+	v := s.Control.Counters()
+	require.EqualValues(t, 8, v.InFlight)
+	require.EqualValues(t, 2, v.FilesInFlight)
+	require.Zero(t, v.FilesFinished)
+	require.NoError(t, s.admin.ReleaseAll(t.Context()))
+	require.NoError(t, <-done)
+	require.NoError(t, <-done)
+	v = s.Control.Counters()
+	require.EqualValues(t, 8, v.Finished)
+	require.EqualValues(t, 2, v.FilesFinished)
+	require.Zero(t, v.FilesInFlight)
 }
 
 // A store that is scaled down takes smaller parts, but none smaller than it says.

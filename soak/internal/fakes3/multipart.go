@@ -30,7 +30,7 @@ type uploads struct {
 	mu     sync.Mutex
 	open   map[gofakes3.UploadID]*upload
 	lastID int64
-	parts  int // of all open uploads
+	parts  int   // of all open uploads
 	least  int64 // bytes of a part, but for the last
 }
 
@@ -144,6 +144,7 @@ func (b *backend) CompleteMultipartUpload(bucketName, key string, id gofakes3.Up
 		return "", "", err
 	}
 	u.drop(id)
+	b.completed()
 	return "", `"` + o.ETag() + `"`, nil
 }
 

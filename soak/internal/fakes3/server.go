@@ -63,7 +63,8 @@ func New(cfg Config) (*Server, error) {
 		},
 		Log: cfg.Log,
 	})
-	s.backend = &backend{store: newStore(), uploads: newUploads(cmp.Or(cfg.MinPart, MinPart)), now: time.Now, created: func() { s.Control.Distinct(1) }}
+	s.backend = &backend{store: newStore(), uploads: newUploads(cmp.Or(cfg.MinPart, MinPart)), now: time.Now,
+		created: func() { s.Control.Distinct(1) }, completed: s.Control.FileFinished}
 	for _, b := range cfg.Buckets {
 		if err := gofakes3.ValidateBucketName(b); err != nil {
 			return nil, fmt.Errorf("bucket %q: %w", b, err)
@@ -150,7 +151,7 @@ func (s *Server) other(w *reply, r *http.Request, t target) {
 
 // upload takes one PutObject or UploadPart.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, t target, req fault.Request) {
-	req.Size = contentLength(r)
+	req.Size, req.Part = contentLength(r), t.op == OpUploadPart
 	act, ok := s.Control.Admit(w, r, req)
 	if !ok {
 		return

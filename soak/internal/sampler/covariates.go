@@ -29,14 +29,15 @@ func (s *Sampler) Covariates(ctx context.Context) *record.Covariates {
 
 // covariates joins the counters of Drive, d, and S3, u. A streamed transfer is in flight on both sides, a buffered one
 // on one side at a time: the larger side is the number of transfers in every frozen state, and a lower bound while they
-// run freely. Distinct files are counted by their ids on Drive: a repeated wave may store them under keys of its own.
+// run freely. The parts of one file are one transfer. Distinct files are counted by their ids on Drive: a repeated wave
+// may store them under keys of its own.
 func covariates(d, u fault.Counters, held *fault.HoldStatus) record.Covariates {
 	c := record.Covariates{
-		FilesListed: d.FilesListed, FilesDone: u.Finished, Distinct: d.Distinct, BytesDone: u.Bytes,
+		FilesListed: d.FilesListed, FilesDone: u.FilesFinished, Distinct: d.Distinct, BytesDone: u.Bytes,
 		Pages: d.ListPages, Folders: d.FoldersListed, Requests: d.Requests + u.Requests, Failed: d.Failed + u.Failed,
 		Largest: max(d.Largest, u.Largest), Backlog: max(0, d.Backlog-d.InFlight),
-		InFlight: max(d.InFlight, u.InFlight), BytesInFlight: max(d.BytesInFlight, u.BytesInFlight),
-		WithBody:  max(0, u.InFlight-d.InFlight),
+		InFlight: max(d.InFlight, u.FilesInFlight), BytesInFlight: max(d.BytesInFlight, u.BytesInFlight),
+		WithBody:  max(0, u.FilesInFlight-d.InFlight),
 		ConnsOpen: d.ConnsOpen + u.ConnsOpen, ConnsIdle: d.ConnsIdle + u.ConnsIdle, ConnsTotal: d.ConnsTotal + u.ConnsTotal,
 	}
 	if held == nil {
@@ -50,7 +51,7 @@ func covariates(d, u fault.Counters, held *fault.HoldStatus) record.Covariates {
 	case fault.DownloadBody:
 		c.BytesSent = min(held.Offset*n, held.BytesWaiting)
 	case fault.UploadReply:
-		c.WithBody = n
+		c.WithBody = min(n, c.InFlight) // parts of one file are held each for itself
 		c.BytesSent = held.BytesWaiting
 	case fault.UploadBody:
 		c.BytesSent = min(held.Offset*n, held.BytesWaiting)

@@ -171,7 +171,7 @@ func (f fixed) Counters(context.Context) (fault.Counters, error) { return fault.
 
 func TestCovariatesOfFrozenStates(t *testing.T) {
 	drive := fixed{FilesListed: 70, ListPages: 3, Backlog: 34, InFlight: 4, BytesInFlight: 4096, ConnsOpen: 5, ConnsIdle: 1, Largest: 2048}
-	sink := fixed{Finished: 36, Distinct: 30, Bytes: 9999, InFlight: 1, BytesInFlight: 1024, ConnsOpen: 2}
+	sink := fixed{FilesFinished: 36, Finished: 50, Distinct: 30, Bytes: 9999, InFlight: 3, FilesInFlight: 1, BytesInFlight: 1024, ConnsOpen: 2}
 	s := &Sampler{Drive: drive, S3: sink}
 	c := s.Covariates(t.Context())
 	assert.EqualValues(t, 30, c.Backlog, "those in flight are no backlog")
