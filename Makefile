@@ -179,3 +179,14 @@ processes: build ## copy a tree in six processes that share a queue on Redis, on
 .PHONY: bench-queues
 bench-queues: build ## print the figures of the queue on Redis: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller)
 	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -only queues $(if $(QUICK),-quick)
+
+# QUICK=1 is smaller and shorter, SCALE=16 divides sizes, ONLY='v2.4.*' selects rows, REPEATS=5 counts how stable verdicts are.
+SCALE   ?=
+REPEATS ?=
+
+.PHONY: replay replay-subject
+replay-subject: build ## build bin/replay, the service that memsoak began with
+	$(GO) build -o bin/ ./soak/replay
+replay: replay-subject $(TOOLS)/rclone ## run the history that memsoak began with, and say what held its memory (QUICK=1, SCALE=16, ONLY='v2.4.*', REPEATS=5)
+	@command -v redis-server >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y redis-server; } || echo "no redis-server: the external queue is skipped"
+	bin/soak replay $(if $(QUICK),--quick) $(if $(SCALE),--scale $(SCALE)) $(if $(REPEATS),--repeats $(REPEATS)) $(foreach r,$(ONLY),--rows '$(r)') $(if $(OUT),--out $(OUT))

@@ -52,7 +52,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.Usage(err) })
-	root.AddCommand(newViewCmd(), newPushCmd(), newGateCmd(), newBaselineCmd(), newReportCmd(), newFakes3Cmd(), newVerifyCmd(), newDiagnoseCmd(), newPlanCmd(), newRunCmd(), newMergeCmd(), newSubjectCmd(), newRecordCmd(), newLimitCmd(), newK8sCmd(), newCanaryCmd(), newBisectCmd())
+	root.AddCommand(newViewCmd(), newPushCmd(), newGateCmd(), newBaselineCmd(), newReportCmd(), newFakes3Cmd(), newVerifyCmd(), newDiagnoseCmd(), newPlanCmd(), newRunCmd(), newMergeCmd(), newSubjectCmd(), newRecordCmd(), newLimitCmd(), newK8sCmd(), newCanaryCmd(), newBisectCmd(), newReplayCmd())
 	return root
 }
 

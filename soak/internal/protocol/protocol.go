@@ -68,6 +68,8 @@ type Phase struct {
 	// For is the duration of an idle phase; At most bounds a free run, which is cut off then.
 	For    Duration `yaml:"for"`
 	AtMost Duration `yaml:"at_most"`
+	// SinkRate makes the sink slow during a free run: so many bytes a second of all uploads together.
+	SinkRate fault.Size `yaml:"sink_rate"`
 	// Snapshots is the number of snapshots spread over an idle phase, at least 1.
 	Snapshots int `yaml:"snapshots"`
 
@@ -206,6 +208,9 @@ func (p *Protocol) Of(k record.TrialKind) []Phase {
 
 // check checks a phase; before has the names of the phases ahead of it.
 func (ph *Phase) check(before map[string]bool) error {
+	if ph.SinkRate != 0 && ph.Kind != Free {
+		return errors.New("`sink_rate` is for free runs: what is held moves at no rate")
+	}
 	if strings.ContainsFunc(ph.Name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}) {

@@ -3,11 +3,14 @@ package trial
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"time"
 
 	"memsoak/profiles/record"
 	"memsoak/soak/internal/protocol"
+	"memsoak/soak/internal/units"
 )
 
 // experiment takes the subject through the phases. Its context ends with the subject's process.
@@ -296,6 +299,11 @@ func (t *trial) free(ctx context.Context, ph *protocol.Phase) error {
 		timer := time.AfterFunc(time.Duration(ph.AtMost), func() { cancel(errCutOff) })
 		defer timer.Stop()
 	}
+	restore, err := t.slow(ctx, ph)
+	if err != nil {
+		return err
+	}
+	defer restore()
 	since := t.mark(ctx)
 	r, err := t.begin(waveCtx, j)
 	if err != nil {
@@ -306,12 +314,69 @@ func (t *trial) free(ctx context.Context, ph *protocol.Phase) error {
 	t.count(ctx, since)
 	if r.err == errCutOff && ctx.Err() == nil {
 		t.rec.warn("phase %s was broken off after %s, its time", ph.Name, time.Duration(ph.AtMost))
+		if err := t.hung(ctx); err != nil {
+			return err
+		}
 		return t.afterFree(ctx, ph)
 	}
 	if p.Failed, err = t.finishWave(ctx, r); err != nil {
 		return err
 	}
 	return t.afterFree(ctx, ph)
+}
+
+// slow makes the sink as slow as the phase wants it, in place of the trial's own plan of faults, which restore puts back.
+func (t *trial) slow(ctx context.Context, ph *protocol.Phase) (restore func(), err error) {
+	if ph.SinkRate == 0 {
+		return func() {}, nil
+	}
+	var own []byte
+	if v := t.Settings["s3_faults"]; v != "" && v != "none" {
+		if own, err = os.ReadFile(v); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSetup, err)
+		}
+	}
+	if err := t.fakes.S3.SetFaults(ctx, fmt.Appendf(nil, "bandwidth: {total: %d}", int64(ph.SinkRate))); err != nil {
+		return nil, t.cause(ctx, err)
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err := t.fakes.S3.ClearFaults(ctx)
+		if own != nil {
+			err = t.fakes.S3.SetFaults(ctx, own)
+		}
+		if err != nil {
+			t.rec.warn("the sink is still as slow as in phase %s: %v", ph.Name, err)
+		}
+	}, nil
+}
+
+// The signs of a subject that hangs at its limit.
+const (
+	hungShare = 0.97            // of the limit
+	hungAfter = 5 * time.Second // without an answer
+)
+
+// hung ends the trial of a subject that is at its limit and doesn't answer any more. Near the limit the kernel may take
+// the pages of the program itself, again and again, for a long time before it kills.
+func (t *trial) hung(ctx context.Context) error {
+	if t.group == nil || t.Limit == 0 {
+		return nil
+	}
+	limit := t.Limit
+	if t.NodeSize > 0 {
+		limit = min(limit, t.NodeSize)
+	}
+	if now, err := t.group.Usage(); err != nil || float64(now) < hungShare*float64(limit) {
+		return nil
+	}
+	asked, cancel := context.WithTimeout(ctx, hungAfter)
+	defer cancel()
+	if _, err := t.sam.Profile(asked, "heap"); err == nil || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &ended{outcome: record.Timeout, reason: fmt.Sprintf("hung at its limit of %s: no answer for %s", units.FormatBytes(limit), hungAfter)}
 }
 
 // afterFree takes a floor after an attribution trial's free run.

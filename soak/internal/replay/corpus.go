@@ -1,0 +1,89 @@
+package replay
+
+import (
+	"fmt"
+	"time"
+
+	"memsoak/soak/replay/history"
+)
+
+// Corpus is a tree, at its full size, and how it is copied.
+type Corpus struct {
+	Name string
+	// Tells says which hypothesis the corpus would show.
+	Tells string
+	// Files, Folders and Depth are those of the tree. What makes many of them is divided by the scale.
+	Files, Folders int64
+	Depth          int
+	Many           bool // files and folders are divided by the scale, not the size of a file
+	Size           history.Size
+	Transport      string       // http or h2
+	SinkRate       history.Size // bytes a second of all uploads; 0: as fast as it can
+}
+
+// Corpora returns the corpora of the matrix.
+func Corpora() []Corpus {
+	return []Corpus{
+		{Name: "many-small", Tells: "metadata, if discovery gathers it", Files: 4_000_000, Folders: 16_000, Many: true, Size: history.KiB, Transport: "http"},
+		{Name: "few-huge", Tells: "large files, if they are held", Files: 60, Folders: 4, Size: 4 * history.GiB, Transport: "http"},
+		{Name: "deep-tree", Tells: "metadata of folders and paths", Files: 160_000, Folders: 160_000, Depth: 100, Many: true, Size: history.KiB, Transport: "http"},
+		{Name: "slow-sink", Tells: "HTTP responses that wait to be read, over HTTP/2", Files: 400, Folders: 4, Size: 128 * history.MiB, Transport: "h2", SinkRate: 10 * history.MB},
+	}
+}
+
+// At is the corpus scaled down. Sizes of files and rates, or numbers of files and folders, are divided by scale.
+func (c Corpus) At(scale int) Corpus {
+	if c.Many {
+		c.Files, c.Folders = max(1, c.Files/int64(scale)), max(1, c.Folders/int64(scale))
+		c.Depth = int(min(int64(c.Depth), c.Folders))
+		return c
+	}
+	c.Size, c.SinkRate = c.Size.By(scale), c.SinkRate.By(scale)
+	return c
+}
+
+// Spec is the corpus file for fakedrive.
+func (c Corpus) Spec() []byte {
+	out := fmt.Appendf(nil, "seed: 1\nfiles: %d\nfolders: %d\nsize: %d\n", c.Files, c.Folders, int64(c.Size))
+	if c.Depth > 0 {
+		out = fmt.Appendf(out, "depth: %d\nspread: even\n", c.Depth)
+	}
+	return out
+}
+
+// Sampled is the protocol for subjects that end with their work: nothing is held, and they are ended after so long.
+func (c Corpus) Sampled(free time.Duration) []byte {
+	return fmt.Appendf(nil, "name: replay-sampled\ntrials: [passive]\nbudget: 5m\nwave_timeout: %s\nphases:\n  - {name: free, kind: free}\n", free)
+}
+
+// Protocol is the experiment of a trial: the states that tell causes apart, with files around the sizes at which the
+// service changes its ways, and then the corpus, unhindered, for so long at most. It is the same for all subjects.
+func (c Corpus) Protocol(scale int, free time.Duration) []byte {
+	part, whole := (5 * history.MiB).By(scale), (10 * history.MiB).By(scale)
+	rate := ""
+	if c.SinkRate > 0 {
+		rate = fmt.Sprintf(", sink_rate: %d", int64(c.SinkRate))
+	}
+	return fmt.Appendf(nil, `name: replay
+trials: [attribution]
+memprofilerate: 4096
+budget: 90s
+wave_timeout: 5m
+settle: 200ms
+phases:
+  - {name: idle, kind: idle, for: 100ms}
+  - {name: warm-up, kind: warm-up, files: [{count: 2, size: %[1]d}, {count: 30, size: 4096}]}
+  - {name: wave, kind: wave, times: 8, times_most: 10, files: [{count: 30, size: 4096}]}
+  - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[2]d}
+  - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[3]d}
+  - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %[4]d}
+  - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %[5]d}
+  - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[5]d}
+  - {name: header-100, kind: hold, point: download-header, transfers: M, backlog: 100, size: 1024}
+  - {name: header-500, kind: hold, point: download-header, transfers: M, backlog: 500, size: 1024}
+  - {name: header-1500, kind: hold, point: download-header, transfers: M, backlog: 1500, size: 1024}
+  - {name: folders, kind: folders, folders: 100}
+  - {name: repeat, kind: repeat, of: header-500}
+  - {name: free, kind: free, at_most: %[6]s%[7]s}
+`, int64(whole), int64(whole/8), int64(whole/2), int64(8*part), int64(12*part), free, rate)
+}

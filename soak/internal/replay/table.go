@@ -1,0 +1,140 @@
+package replay
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"memsoak/soak/internal/units"
+	"memsoak/soak/replay/history"
+)
+
+// WriteMarkdown writes the result as Markdown, which a terminal shows well enough.
+func (r *Result) WriteMarkdown(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Scale 1:%d. Limits, nodes, GOMEMLIMIT, buffers, parts and windows are divided by %d, and of the corpora what makes them large;\n", r.Scale, r.Scale)
+	fmt.Fprintf(&b, "workers, pools and times are not. A corpus was copied for %s at most, one of many files for %s. Peaks are as measured, at this scale.\n\n", r.Free, manyTimes*r.Free)
+	if r.Predicted {
+		b.WriteString("**No memory cgroup can be made here: outcomes are predicted from the peaks, not suffered, in every row.**\n\n")
+	}
+	r.cells(&b)
+	r.expected(&b)
+	if r.FullSize != nil {
+		r.FullSize.markdown(&b)
+	}
+	if r.Rclone != nil {
+		r.Rclone.markdown(&b)
+	}
+	for _, s := range r.Skipped {
+		fmt.Fprintf(&b, "skipped: %s\n", s)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Result) cells(b *strings.Builder) {
+	b.WriteString("| version | corpus | outcome | headline | held the most | slope | holds | peak | open it |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, c := range r.Cells {
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s of %s | `make view RUN=%s` |\n", c.Row, c.Corpus, c.OutcomeText(), c.headlineText(),
+			c.culpritText(), c.slopeText(), c.holdsText(), units.FormatBytes(c.Peak), units.FormatBytes(c.Limit), c.Dir)
+	}
+	b.WriteString("\n")
+}
+
+// OutcomeText is the outcome with its time and its files.
+func (c *Cell) OutcomeText() string {
+	var s string
+	after := c.After.Round(100 * time.Millisecond)
+	switch {
+	case c.Outcome == Survived && c.Cut:
+		s = fmt.Sprintf("survived %s, %d of %d files", after, c.Files, c.Of)
+	case c.Outcome == Survived:
+		s = fmt.Sprintf("survived, %d files in %s", c.Files, after)
+	case c.Outcome == Failed:
+		s = "failed: " + shorten(c.Why, 120)
+	case c.Hung:
+		s = fmt.Sprintf("%s: hung at the limit after %s, %d of %d files listed, %d copied", c.Outcome, after, c.Listed, c.Of, c.Files)
+	default:
+		s = fmt.Sprintf("%s after %s, %d of %d files listed, %d copied", c.Outcome, after, c.Listed, c.Of, c.Files)
+	}
+	if c.Predicted {
+		s = "predicted: " + s
+	}
+	return strings.ReplaceAll(s, "|", "/")
+}
+
+func shorten(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
+}
+
+func (c *Cell) headlineText() string {
+	if c.Stable == nil {
+		return string(c.Headline)
+	}
+	return fmt.Sprintf("%s (%d of %d runs)", c.Headline, c.Stable.Headlines, c.Stable.Runs)
+}
+
+func (c *Cell) culpritText() string {
+	if c.Culprit == nil {
+		return "-"
+	}
+	s := fmt.Sprintf("%s: `%s`", c.Culprit.Class, c.Culprit.Line())
+	if c.Stable != nil {
+		s += fmt.Sprintf(" (%d of %d runs)", c.Stable.Culprits, c.Stable.Runs)
+	}
+	return s
+}
+
+func (c *Cell) slopeText() string {
+	if c.Culprit == nil || c.Culprit.Slope == nil {
+		return "-"
+	}
+	s := c.Culprit.Slope
+	per := strings.ReplaceAll(s.Per, "-", " ")
+	if s.Bytes < 100 {
+		return fmt.Sprintf("%.2g B per %s", s.Bytes, per)
+	}
+	return fmt.Sprintf("%s per %s", units.FormatBytes(int64(s.Bytes)), per)
+}
+
+func (c *Cell) holdsText() string {
+	if len(c.Shares) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s (%.0f %%)", c.Holds, 100*c.Part)
+}
+
+func (r *Result) expected(b *strings.Builder) {
+	if len(r.Expected) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "Expected by the history: %s to %s a worker, %s to %s in all, %s to %s a second. Measured on %s, memory multiplied by %d:\n\n",
+		mb(history.ExpectedPerWorkerMin), mb(history.ExpectedPerWorkerMax), mb(history.ExpectedTotalMin), mb(history.ExpectedTotalMax),
+		mb(history.ExpectedRateMin), mb(history.ExpectedRateMax), huge, r.Scale)
+	b.WriteString("| version | per worker | in all | a second, here | by the history | suffered here |\n|---|---|---|---|---|---|\n")
+	for _, e := range r.Expected {
+		agrees := "the history doesn't tell"
+		if e.Agrees != nil && *e.Agrees {
+			agrees = "the same, on a corpus at least"
+		} else if e.Agrees != nil {
+			agrees = "not on any corpus"
+		}
+		if r.Predicted {
+			agrees = "predicted: " + agrees
+		}
+		perWorker, total, rate := "not run", "not run", "not run"
+		if _, ok := e.Outcomes[huge]; ok {
+			perWorker, total, rate = mb(history.Size(e.PerWorker)), mb(history.Size(e.Total)), mb(history.Size(e.Rate))
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", e.Row, perWorker, total, rate, e.Happened, agrees)
+	}
+	b.WriteString("\n")
+}
+
+// mb writes a size in the history's unit.
+func mb(n history.Size) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }
