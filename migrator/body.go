@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -168,24 +170,59 @@ func (b *body) Close() error {
 	return nil
 }
 
-// watchdog cancels a context when nothing moved for a time. A nil watchdog does nothing.
+// watchdog calls a function when nothing moved for a time. It is started and stopped for each few kilobytes, so that
+// only notes the time; a timer looks at it. A nil watchdog does nothing.
 type watchdog struct {
 	d     time.Duration
+	fire  func()
+	since atomic.Int64 // when it was started, as time since epoch; 0 while it is stopped
+	ended atomic.Bool
 	timer *time.Timer
 }
 
+// epoch is what watchdogs count from, by the monotonic clock.
+var epoch = time.Now()
+
+// newWatchdog returns a watchdog that is started.
 func newWatchdog(d time.Duration, fire func()) *watchdog {
-	return &watchdog{d: d, timer: time.AfterFunc(d, fire)}
+	w := &watchdog{d: d, fire: fire}
+	w.start()
+	w.timer = time.AfterFunc(math.MaxInt64, w.look)
+	w.timer.Reset(d) // not before look can see the timer
+	return w
+}
+
+// look fires, or looks again when it may be time.
+func (w *watchdog) look() {
+	if w.ended.Load() {
+		return
+	}
+	left := w.d
+	if since := w.since.Load(); since != 0 {
+		if left -= time.Since(epoch) - time.Duration(since); left <= 0 {
+			w.fire()
+			return
+		}
+	}
+	w.timer.Reset(left)
 }
 
 func (w *watchdog) start() {
 	if w != nil {
-		w.timer.Reset(w.d)
+		w.since.Store(int64(time.Since(epoch)))
 	}
 }
 
 func (w *watchdog) stop() {
 	if w != nil {
+		w.since.Store(0)
+	}
+}
+
+// end stops it for good.
+func (w *watchdog) end() {
+	if w != nil {
+		w.ended.Store(true)
 		w.timer.Stop()
 	}
 }
@@ -197,6 +234,7 @@ func openWatched(ctx context.Context, src Source, content Content, off int64, id
 	rc, err := src.Open(ctx, content, off)
 	w.stop()
 	if err != nil {
+		w.end()
 		err = stalled(ctx, err)
 		cancel(nil)
 		return nil, err
@@ -222,7 +260,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 }
 
 func (b *watchedBody) Close() error {
-	b.w.stop()
+	b.w.end()
 	b.cancel(nil)
 	return b.rc.Close()
 }

@@ -151,7 +151,7 @@ func (c *Copier) sendPart(ctx context.Context, up Upload, p *parts, b *body, n i
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := newWatchdog(c.cfg.SinkTimeout, func() { cancel(errSink) })
-	defer w.stop()
+	defer w.end()
 	b.mu.Lock()
 	b.watch = w
 	b.mu.Unlock()

@@ -30,7 +30,8 @@ type Sink interface {
 	// Stat returns what is stored under key; an error of class Missing when there is nothing.
 	Stat(ctx context.Context, key string) (Object, error)
 	// Put stores o with the bytes of body in one request. The store itself verifies o.MD5 (class BadDigest). With
-	// create set, an object that exists already is left alone (class Exists) where the store knows how.
+	// create set, an object that exists already is left alone (class Exists) where the store knows how. When it
+	// returns nil, body was read to its end and isn't read any more.
 	Put(ctx context.Context, o Object, body io.Reader, create bool) error
 	// Multipart begins an upload in parts, or takes up the one with the id upload again (class Missing when the
 	// store has forgotten it).

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -246,17 +247,30 @@ func (c *Copier) store(ctx context.Context, l *Lease, it *Item, create bool) (in
 // write, and another try needs no other download.
 const smallFile = 32 << 10
 
+// smallBuffers are for the content of small files, of which each worker has one at a time.
+var smallBuffers = sync.Pool{New: func() any { return new([smallFile]byte) }}
+
 // storeSmall stores a file by way of memory.
 func (c *Copier) storeSmall(ctx context.Context, it *Item, create bool) error {
-	content := make([]byte, it.Size)
+	buf := smallBuffers.Get().(*[smallFile]byte)
+	content := buf[:it.Size]
 	b := c.newBody(ctx, Content{ID: it.content(), Size: it.Size}, 0, nil)
 	err := readAll(b, content)
 	b.Close()
 	if err != nil {
+		smallBuffers.Put(buf)
 		return err
 	}
 	o := object(it)
-	return c.sinkCall(ctx, func(ctx context.Context) error { return c.sink.Put(ctx, o, bytes.NewReader(content), create) })
+	tries := 0
+	err = c.sinkCall(ctx, func(ctx context.Context) error {
+		tries++
+		return c.sink.Put(ctx, o, bytes.NewReader(content), create)
+	})
+	if err == nil && tries == 1 {
+		smallBuffers.Put(buf) // after an error a transport may still read it
+	}
+	return err
 }
 
 // readAll fills p with all that r has.
@@ -303,7 +317,7 @@ func (c *Copier) putOnce(ctx context.Context, o Object, create bool, open func(c
 	src := open(ctx, w)
 	err := c.sink.Put(ctx, o, src, create)
 	src.Close()
-	w.stop()
+	w.end()
 	if err == nil {
 		return nil
 	}

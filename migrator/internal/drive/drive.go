@@ -182,7 +182,7 @@ func (s *Source) media(ctx context.Context, id string, offset int64, abuse bool)
 	if offset > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}
-	resp, err := s.o.Client.Do(req)
+	resp, err := s.send(req)
 	if err != nil {
 		return nil, err
 	}
@@ -191,6 +191,18 @@ func (s *Source) media(ctx context.Context, id string, offset int64, abuse bool)
 		return nil, err
 	}
 	return resp, nil
+}
+
+// send sends a request without a body. The client's own way of doing that is left to replies that it knows to follow.
+func (s *Source) send(req *http.Request) (*http.Response, error) {
+	if t := s.o.Client.Transport; t != nil && s.o.Client.Jar == nil && s.o.Client.Timeout == 0 {
+		resp, err := t.RoundTrip(req)
+		if err != nil || resp.StatusCode/100 != 3 {
+			return resp, err
+		}
+		resp.Body.Close()
+	}
+	return s.o.Client.Do(req)
 }
 
 var userAgent = []string{googleapi.UserAgent}

@@ -116,6 +116,25 @@ func TestRange(t *testing.T) {
 	}
 }
 
+// TestDownloadsAreRedirected: Drive may send a download to another host.
+func TestDownloadsAreRedirected(t *testing.T) {
+	s := source(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path != "/elsewhere" {
+			http.Redirect(w, req, "/elsewhere", http.StatusFound)
+			return
+		}
+		assert.Equal(t, "bytes=4-", req.Header.Get("Range"))
+		w.Header().Set("Content-Range", "bytes 4-9/10")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(w, "456789")
+	})
+	rc, err := s.Open(t.Context(), migrator.Content{ID: "x", Size: 10}, 4)
+	require.NoError(t, err)
+	b, err := io.ReadAll(rc)
+	require.NoError(t, errorOf(rc.Close(), err))
+	assert.Equal(t, "456789", string(b))
+}
+
 func TestPageTokenForgotten(t *testing.T) {
 	s := source(t, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 400, "invalid") })
 	_, err := s.List(t.Context(), migrator.Listing{Folder: "f", Page: "old"})

@@ -30,7 +30,7 @@ import (
 // region and options are the SDK's own decisions. Where they ask for more than a signature of version 4 (sessions of
 // directory buckets, multi-region access points), the SDK does it all.
 type direct struct {
-	client aws.HTTPClient
+	send   func(*http.Request) (*http.Response, error)
 	creds  aws.CredentialsProvider
 	signer *v4.Signer
 	skew   atomic.Int64 // nanoseconds that the store's clock is ahead, once it has complained
@@ -59,7 +59,11 @@ var perRequest = []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token",
 
 func newDirect(client *s3.Client) *direct {
 	o := client.Options()
-	return &direct{client: o.HTTPClient, creds: o.Credentials, signer: v4.NewSigner(func(o *v4.SignerOptions) {
+	send := o.HTTPClient.Do
+	if c, ok := o.HTTPClient.(*http.Client); ok && c.Transport != nil && c.Jar == nil && c.Timeout == 0 {
+		send = c.Transport.RoundTrip // all that Do adds is to follow redirects, which a body that is gone can't
+	}
+	return &direct{send: send, creds: o.Credentials, signer: v4.NewSigner(func(o *v4.SignerOptions) {
 		o.DisableURIPathEscaping = true // S3's rule: the path is signed as it is sent
 	})}
 }
@@ -186,7 +190,7 @@ func (d *direct) put(ctx context.Context, s *Sink, o *migrator.Object, body io.R
 			return true, err
 		}
 	}
-	resp, err := d.client.Do(req)
+	resp, err := d.send(req)
 	if err != nil {
 		return true, err
 	}

@@ -4,9 +4,11 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -111,11 +113,16 @@ func (s *Sink) Put(ctx context.Context, o migrator.Object, body io.Reader, creat
 		}
 		_, err = s.client.PutObject(ctx, in, unsigned)
 	}
+	if r, ok := body.(*bytes.Reader); ok && err == nil && r.Len() > 0 {
+		err = errUnread // and the transport may still be at it
+	}
 	if err == nil {
 		return nil
 	}
 	return s.createRefused("put", o.Key, err, create)
 }
+
+var errUnread = errors.New("the store said that all is well before it had read the content")
 
 func (s *Sink) putInput(o migrator.Object, body io.Reader) *s3.PutObjectInput {
 	return &s3.PutObjectInput{
