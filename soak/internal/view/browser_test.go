@@ -189,7 +189,10 @@ func TestReportAnswersToClicks(t *testing.T) {
 	id := eval[string](b, `document.querySelector("#heat .tile a").hash.slice(1)`)
 	assert.False(t, eval[bool](b, `document.getElementById("`+id+`").open`))
 	b.do(chromedp.Click("#heat .tile a"))
-	assert.True(t, eval[bool](b, `new Promise(r => requestAnimationFrame(() => setTimeout(() => r(document.getElementById("`+id+`").open), 50)))`), "a tile opens its cell")
+	assert.True(t, eval[bool](b, `new Promise(done => {
+		const look = left => { const open = document.getElementById("`+id+`").open; open || !left ? done(open) : setTimeout(look, 10, left - 1) };
+		look(1000);
+	})`), "a tile opens its cell")
 
 	eval[any](b, `window.frame = [...document.querySelectorAll("details[open] .flame i")].find(i => parseFloat(i.style.width) > 1 && parseFloat(i.style.width) < 60); window.before = frame.style.width; frame.click(); null`)
 	assert.InDelta(t, 100, eval[float64](b, `parseFloat(frame.style.width)`), 0.01, "a click on a frame makes it as wide as the graph")
