@@ -41,6 +41,7 @@ type Queue struct {
 	size    int64  // of the journal
 	base    int64  // size of its snapshot
 	grown   ends   // ends at the snapshot
+	synced  mark   // what the background sync saw last
 	broken  error  // an earlier write failed: nothing is sure any more
 	wake    chan struct{}
 	buf     []byte // records of one lane
@@ -48,6 +49,12 @@ type Queue struct {
 
 	stop chan struct{}
 	done chan struct{}
+}
+
+// mark is a place in the journal. Nothing is written without the journal.
+type mark struct {
+	gen  uint64
+	size int64
 }
 
 // ends are the committed lengths of the two lanes and of the parked file.
@@ -407,12 +414,18 @@ func (q *Queue) syncer() {
 	}
 }
 
-// background syncs without keeping others from the queue. Files that are closed meanwhile were synced by who closed
+// background syncs what was written since the last time, without keeping others from the queue. Files that are closed meanwhile were synced by who closed
 // them.
 func (q *Queue) background() {
 	q.mu.Lock()
+	now := mark{q.gen, q.size}
+	idle := now == q.synced
+	q.synced = now
 	files := []*os.File{q.lanes[0].w, q.lanes[1].w, q.parked, q.journal}
 	q.mu.Unlock()
+	if idle {
+		return
+	}
 	for _, f := range files {
 		if f == nil {
 			continue
