@@ -110,7 +110,10 @@ func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engin
 		err = retire(dir, q)
 		q = nil
 	}
-	return j, errors.Join(err, j.write(dir))
+	if werr := j.write(dir); err == nil {
+		err = werr // after another error, which may well have the same cause, it would say nothing new
+	}
+	return j, err
 }
 
 // retire removes the queue of a finished job and keeps the list of what was left out.

@@ -160,6 +160,7 @@ func (q *Queue) newJournal(entry []byte) error {
 		err = syncDir(q.dir)
 	}
 	if err != nil {
+		_ = os.Remove(tmp) // the disk may be full
 		return errors.Join(err, f.Close())
 	}
 	if q.journal != nil {
