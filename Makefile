@@ -171,10 +171,13 @@ accuracy-quick: specimens ## a stratified part of that in ten minutes, for CI
 bench-soak: build ## print what measuring costs: subject slowed, harness CPU, time of a cell, 500 trials without a trace
 	$(GO) run ./soak/internal/bench/harness -bin bin
 
+# QUEUE is the broker of make processes.
+QUEUE ?= redis
+
 .PHONY: processes
-processes: build ## copy a tree in six processes that share a queue on Redis, one of them killed
-	@command -v redis-server >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y redis-server; } || { echo "install redis-server"; exit 1; }
-	migrator/examples/processes.sh bin
+processes: build ## copy a tree in six processes that share a queue, one of them killed: QUEUE=redis or rabbitmq
+	@command -v $(QUEUE)-server >/dev/null || [ -x /usr/sbin/$(QUEUE)-server ] || .ci/packages
+	QUEUE=$(QUEUE) migrator/examples/processes.sh bin
 
 .PHONY: bench-queues
 bench-queues: build ## print the figures of the queue on Redis: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"memsoak/migrator/internal/queue/broker"
+	"memsoak/migrator/internal/queue/rabbit"
 	"memsoak/migrator/internal/queue/redis"
 )
 
@@ -28,7 +29,7 @@ var (
 func DefaultBrokerOptions() BrokerOptions { return broker.DefaultOptions() }
 
 // ErrBrokerURL means that a URL isn't one of a broker.
-var ErrBrokerURL = errors.New("want the URL of a broker, as in redis://host:6379/0")
+var ErrBrokerURL = errors.New("want the URL of a broker, as in redis://host:6379/0 or amqp://host:5672/vhost")
 
 // OpenBroker opens the queue on the broker that a URL names.
 func OpenBroker(ctx context.Context, raw string, o BrokerOptions) (Broker, error) {
@@ -39,6 +40,8 @@ func OpenBroker(ctx context.Context, raw string, o BrokerOptions) (Broker, error
 	switch u.Scheme {
 	case "redis", "rediss", "unix":
 		return redis.Open(ctx, raw, o)
+	case "amqp", "amqps":
+		return rabbit.Open(ctx, raw, o)
 	}
 	return nil, fmt.Errorf("--queue %q: %w", broker.Redact(raw), ErrBrokerURL)
 }

@@ -28,7 +28,7 @@ type brokerFlags struct {
 
 func (b *brokerFlags) addFlags(f *pflag.FlagSet) {
 	b.options = wire.DefaultBrokerOptions()
-	f.StringVar(&b.url, "queue", "", "URL of the broker, as in redis://user:password@host:6379/0; better set by the environment")
+	f.StringVar(&b.url, "queue", "", "URL of the broker, as in redis://user:password@host:6379/0 or amqp://user:password@host:5672/vhost; better set by the environment")
 	f.StringVar(&b.options.Name, "queue-name", b.options.Name, "name of the queue; migrations under different names share a broker")
 }
 

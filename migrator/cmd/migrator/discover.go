@@ -32,6 +32,7 @@ func newDiscoverCmd() *cobra.Command {
 			if err := p.copy.Validate(); err != nil {
 				return usageError{err}
 			}
+			p.broker.options.Prefetch = p.copy.DiscoveryWorkers
 			return p.run(c, func(w *working) error { return w.discover(restart) })
 		},
 	}

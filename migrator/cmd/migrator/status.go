@@ -21,7 +21,7 @@ func newStatusCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "status [flags]",
 		Short:   "Show the migrations of this machine, or the one in a queue on a broker",
-		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json\n  migrator status --queue redis://127.0.0.1:6379/0",
+		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json\n  migrator status --queue redis://127.0.0.1:6379/0\n  migrator status --queue amqp://guest:guest@127.0.0.1:5672",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, name := range []string{"queue", "queue-name"} {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,26 +21,71 @@ import (
 	"memsoak/migrator/internal/rig"
 )
 
-// shared is a world whose migrations are spread over processes that share a queue on a real Redis.
-type shared struct {
-	*world
-	redis *rig.RedisServer
+// server is a real broker.
+type server interface {
+	URL() string
+	Kill()
+	Start() error
 }
 
-func newShared(t *testing.T) *shared {
-	s, err := rig.Redis(t.Context(), t.TempDir())
-	if errors.Is(err, rig.ErrNoRedis) {
-		t.Skip(err)
+// brokers are the servers that the tests of this file run on, each started when the first test needs it.
+var brokers = map[string]func(context.Context) (server, error){
+	"redis":    once(func(ctx context.Context, dir string) (server, error) { return rig.Redis(ctx, dir) }),
+	"rabbitmq": once(func(ctx context.Context, dir string) (server, error) { return rig.Rabbit(ctx, dir) }),
+}
+
+// stopBrokers stops what once started.
+var stopBrokers []func()
+
+func once(start func(context.Context, string) (server, error)) func(context.Context) (server, error) {
+	var s server
+	var err error
+	var did sync.Once
+	return func(ctx context.Context) (server, error) {
+		did.Do(func() {
+			var dir string
+			if dir, err = os.MkdirTemp("", "migrator-broker-"); err != nil {
+				return
+			}
+			s, err = start(ctx, dir)
+			stopBrokers = append(stopBrokers, func() {
+				switch s := s.(type) {
+				case *rig.RabbitServer:
+					s.Stop()
+				case *rig.RedisServer:
+					s.Kill()
+				}
+				os.RemoveAll(dir)
+			})
+		})
+		return s, err
 	}
-	require.NoError(t, err)
-	t.Cleanup(s.Kill)
-	return &shared{newWorld(t), s}
+}
+
+// shared is a world whose migrations are spread over processes that share a queue on a real broker.
+type shared struct {
+	*world
+	broker server
+}
+
+// onBrokers runs a test on every broker.
+func onBrokers(t *testing.T, test func(*testing.T, *shared)) {
+	for name, start := range brokers {
+		t.Run(name, func(t *testing.T) {
+			s, err := start(context.WithoutCancel(t.Context()))
+			if errors.Is(err, rig.ErrNoRedis) || errors.Is(err, rig.ErrNoRabbit) {
+				t.Skip(err)
+			}
+			require.NoError(t, err)
+			test(t, &shared{newWorld(t), s})
+		})
+	}
 }
 
 // part starts a process of a migration, with the prefix as the queue's name.
 func (s *shared) part(command, prefix string, extra ...string) *run {
 	args := append([]string{command, "--drive-endpoint", s.drive.HTTP, "--s3-endpoint", s.sink.HTTP, "--bucket", bucket,
-		"--queue", s.redis.URL(), "--queue-name", prefix, "--lease", "1s", "--backoff", "5ms", "--backoff-max", "100ms", "--attempts", "30",
+		"--queue", s.broker.URL(), "--queue-name", prefix, "--lease", "1s", "--backoff", "5ms", "--backoff-max", "100ms", "--attempts", "30",
 		"--sink-timeout", "2s"}, extra...)
 	r := &run{cmd: exec.Command(bins.Migrator, args...)}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
@@ -82,7 +128,7 @@ func (s *shared) status(prefix string) status {
 }
 
 func (s *shared) statusCmd(prefix string, extra ...string) *run {
-	r := &run{cmd: exec.Command(bins.Migrator, append([]string{"status", "--queue", s.redis.URL(), "--queue-name", prefix}, extra...)...)}
+	r := &run{cmd: exec.Command(bins.Migrator, append([]string{"status", "--queue", s.broker.URL(), "--queue-name", prefix}, extra...)...)}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	require.NoError(s.t, r.cmd.Start())
 	r.wait = sync.OnceValue(r.cmd.Wait)
@@ -103,8 +149,9 @@ func partKills() int {
 // TestPartsKilled runs two discoverers and four uploaders, kills one of them at a random point of the progress and
 // puts another in its place, as an orchestrator does; at each third point the broker is killed and started again, too.
 // Every object is compared with the corpus, and the totals of the queue count each file once.
-func TestPartsKilled(t *testing.T) {
-	s := newShared(t)
+func TestPartsKilled(t *testing.T) { onBrokers(t, testPartsKilled) }
+
+func testPartsKilled(t *testing.T, s *shared) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
@@ -126,8 +173,8 @@ func TestPartsKilled(t *testing.T) {
 		_ = parts[victim].cmd.Process.Kill()
 		_ = parts[victim].wait()
 		if i%3 == 1 {
-			s.redis.Kill()
-			require.NoError(t, s.redis.Start())
+			s.broker.Kill()
+			require.NoError(t, s.broker.Start())
 		}
 		if victim < 2 {
 			parts[victim] = s.discoverer(tr.root, prefix)
@@ -173,8 +220,9 @@ func (s *shared) reach(finished int64, parts []*run) {
 }
 
 // TestPartsStop: an uploader that is asked to stop gives back what it has, and another finishes at once.
-func TestPartsStop(t *testing.T) {
-	s := newShared(t)
+func TestPartsStop(t *testing.T) { onBrokers(t, testPartsStop) }
+
+func testPartsStop(t *testing.T, s *shared) {
 	tr := s.tree("seed: 5\nfiles: 300\nfolders: 3\nsize: 2KiB\n", 1)
 	s.ends(s.discoverer(tr.root, "stop"))
 	s.faults("", "bandwidth: {total: 100KiB}\n")
@@ -197,8 +245,9 @@ func TestPartsStop(t *testing.T) {
 }
 
 // TestPartsRefuse: one clear line and exit code 1, and what is queued stays.
-func TestPartsRefuse(t *testing.T) {
-	s := newShared(t)
+func TestPartsRefuse(t *testing.T) { onBrokers(t, testPartsRefuse) }
+
+func testPartsRefuse(t *testing.T, s *shared) {
 	tr := s.tree("seed: 6\nfiles: 3\nsize: 10\n", 1)
 	s.ends(s.discoverer(tr.root, "refuse"))
 	fails := func(r *run, code int, say string) {
@@ -221,11 +270,18 @@ func TestPartsRefuse(t *testing.T) {
 
 // TestExample runs what the README shows.
 func TestExample(t *testing.T) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip(rig.ErrNoRedis)
+	for _, queue := range []string{"redis", "rabbitmq"} {
+		t.Run(queue, func(t *testing.T) {
+			start := brokers[queue]
+			if _, err := start(context.WithoutCancel(t.Context())); errors.Is(err, rig.ErrNoRedis) || errors.Is(err, rig.ErrNoRabbit) {
+				t.Skip(err)
+			}
+			cmd := exec.CommandContext(t.Context(), "../../examples/processes.sh", filepath.Dir(bins.Migrator))
+			cmd.Env = append(os.Environ(), "QUEUE="+queue)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			assert.Contains(t, string(out), "of 3000", "status")
+			assert.Contains(t, string(out), "verified     3000 of 3000", "verify")
+		})
 	}
-	out, err := exec.CommandContext(t.Context(), "../../examples/processes.sh", filepath.Dir(bins.Migrator)).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	assert.Contains(t, string(out), "of 3000", "status")
-	assert.Contains(t, string(out), "verified     3000 of 3000", "verify")
 }

@@ -45,6 +45,9 @@ func TestMain(m *testing.M) {
 	} else {
 		code = m.Run()
 	}
+	for _, stop := range stopBrokers {
+		stop()
+	}
 	os.RemoveAll(dir)
 	os.Exit(code)
 }

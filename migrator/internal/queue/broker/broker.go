@@ -96,7 +96,7 @@ var (
 	// ErrNone means that no migration was begun in the queue.
 	ErrNone = errors.New("no migration was begun here: start one with 'migrator discover'")
 	// ErrSchema means that the queue isn't one of this version's.
-	ErrSchema = errors.New("not a queue of this version of the migrator: give another --queue-name, or forget what it holds with 'migrator discover --restart'")
+	ErrSchema = errors.New("not a queue of this version of the migrator: give another --queue-name, or remove it from the broker")
 	// ErrLost means that a migration that was there is gone.
 	ErrLost = errors.New("the broker has lost the migration, or somebody has removed it: see that it is persistent and begin anew with 'migrator discover'; what was copied is skipped")
 )

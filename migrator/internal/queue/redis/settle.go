@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
 )
 
 // settle is a call of Settle that waits to go out together with others.
@@ -31,7 +32,7 @@ func stream(it *migrator.Item) string {
 
 // Push implements migrator.Queue.
 func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
-	args, err := settleArgs("", "", 0, migrator.Result{Produced: items})
+	args, err := settleArgs("", "", nil, migrator.Result{Produced: items})
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		h.lease.Again = true
 		return q.giveBack(ctx, h)
 	}
-	args, err := settleArgs(h.lane, h.id, lease.Item.Kind, r)
+	args, err := settleArgs(h.lane, h.id, &lease.Item, r)
 	if err != nil {
 		return err
 	}
@@ -95,14 +96,16 @@ func (q *Queue) giveBack(ctx context.Context, h *held) error {
 	return err
 }
 
-// settleArgs are the settle script's arguments for one lease, or for items from outside with an empty lane.
-func settleArgs(lane, id string, k migrator.Kind, r migrator.Result) ([]any, error) {
+// settleArgs are the settle script's arguments for one lease of an item, or for items from outside with an empty lane
+// and no item.
+func settleArgs(lane, id string, of *migrator.Item, r migrator.Result) ([]any, error) {
 	var t migrator.Totals
 	openFolders, openFiles := int64(0), int64(0)
-	switch k {
-	case migrator.Folder:
+	switch {
+	case of == nil:
+	case of.Kind == migrator.Folder:
 		openFolders--
-	case migrator.File:
+	default:
 		openFiles--
 	}
 	products := []any{len(r.Produced)}
@@ -120,7 +123,7 @@ func settleArgs(lane, id string, k migrator.Kind, r migrator.Result) ([]any, err
 			continue
 		}
 		openFolders++
-		if it.Page == "" && r.Outcome != migrator.Returned {
+		if broker.Found(of, it) {
 			t.Folders++
 		}
 	}
@@ -130,9 +133,9 @@ func settleArgs(lane, id string, k migrator.Kind, r migrator.Result) ([]any, err
 		if err != nil {
 			return nil, err
 		}
-		parked = append(parked, outcome(r.Parked[i].Outcome, &t), r.Parked[i].Reason, line)
+		parked = append(parked, broker.CountParked(&t, r.Parked[i].Outcome), r.Parked[i].Reason, line)
 	}
-	count(&t, r)
+	broker.Count(&t, r.Outcome, r.Bytes)
 	changes := []any{}
 	add := func(name string, n int64) {
 		if n != 0 {
@@ -146,32 +149,6 @@ func settleArgs(lane, id string, k migrator.Kind, r migrator.Result) ([]any, err
 	}
 	args := append([]any{lane, id, "0", len(changes) / 2}, changes...)
 	return append(append(args, products...), parked...), nil
-}
-
-// outcome counts a parked item and names its list.
-func outcome(o migrator.Outcome, t *migrator.Totals) string {
-	switch o {
-	case migrator.Failed:
-		t.Failed++
-	case migrator.Unavailable:
-		t.Unavailable++
-	default:
-		t.Filtered++
-		o = migrator.Filtered
-	}
-	return o.String()
-}
-
-func count(t *migrator.Totals, r migrator.Result) {
-	switch r.Outcome {
-	case migrator.Listed:
-		t.Listed++
-	case migrator.Copied:
-		t.Copied++
-		t.Bytes += r.Bytes
-	case migrator.Skipped:
-		t.Skipped++
-	}
 }
 
 // settle runs the settle script. Leases that were lost to others are no error: those have settled them or will.

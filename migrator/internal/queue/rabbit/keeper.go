@@ -1,0 +1,325 @@
+package rabbit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
+)
+
+// keeper keeps the ledger while the broker lets this process do so.
+type keeper struct {
+	s       *session
+	state   *amqp.Channel
+	inbox   *amqp.Channel
+	states  <-chan amqp.Delivery
+	events  <-chan amqp.Delivery
+	l       *ledger
+	stale   []amqp.Delivery // messages of the state queue that the next commit replaces
+	emptied bool            // what was left in the work queues at the end is removed
+	serial  int
+}
+
+const (
+	appHello = "hello" // in the state queue: somebody has come; changes nothing
+	appState = "state"
+
+	keeperAhead  = 64                    // events in the keeper's memory
+	keeperLinger = 10 * time.Millisecond // how long a batch waits for more events when nobody waits for it
+	commitWait   = time.Minute
+)
+
+// keep waits for its turn to keep the ledger, and keeps it until the session ends.
+func (s *session) keep() error {
+	k := &keeper{s: s}
+	var err error
+	if k.state, err = s.channel(true); err != nil {
+		return err
+	}
+	if k.inbox, err = s.channel(false); err != nil {
+		return err
+	}
+	if k.states, err = k.state.Consume(s.q.name(queueState), "", false, false, false, false, nil); err != nil {
+		return err
+	}
+	if _, err := k.hello(); err != nil {
+		return err
+	}
+	if err := k.adopt(); err != nil {
+		return err
+	}
+	if err := k.inbox.Qos(keeperAhead, 0, false); err != nil {
+		return err
+	}
+	if k.events, err = k.inbox.Consume(s.q.name(queueEvents), "", false, false, false, false, nil); err != nil {
+		return err
+	}
+	for {
+		if err := k.round(); err != nil {
+			return err
+		}
+	}
+}
+
+// hello puts a message into the state queue that is known again.
+func (k *keeper) hello() (id string, err error) {
+	k.serial++
+	id = fmt.Sprintf("%s.%d.%d", k.s.q.me, k.s.q.serial.Add(1), k.serial)
+	p := persistent(nil)
+	p.AppId, p.MessageId = appHello, id
+	_, err = k.s.publish(k.state, k.s.q.name(queueState), p)
+	return id, err
+}
+
+// nextState waits for a message of the state queue.
+func (k *keeper) nextState(ctx context.Context) (d amqp.Delivery, err error) {
+	var ok bool
+	select {
+	case d, ok = <-k.states:
+	case <-k.s.dead:
+		return d, k.s.err
+	case <-ctx.Done():
+		return d, errors.Join(errSession, ctx.Err())
+	}
+	if !ok {
+		return d, k.s.or(errSession)
+	}
+	if d.Type != schema {
+		return d, fmt.Errorf("schema %q, not %s: %w", d.Type, schema, broker.ErrSchema)
+	}
+	return d, nil
+}
+
+// adopt takes the ledger over. The first message says that it is this process's turn; a hello sent after that comes
+// behind all states that any keeper before can have acted upon, and the newest of them counts. The new epoch is higher
+// than that of any keeper before, even of one that never came to commit: that one saw fewer hellos.
+func (k *keeper) adopt() error {
+	first, err := k.nextState(context.Background())
+	if err != nil {
+		return err
+	}
+	mark, err := k.hello()
+	if err != nil {
+		return err
+	}
+	k.l = newLedger()
+	hellos := uint64(0)
+	for d := first; ; {
+		k.stale = append(k.stale, d)
+		if d.AppId == appHello {
+			hellos++
+		} else {
+			l, err := decodeLedger(d.Body)
+			if err != nil {
+				return err
+			}
+			if l.epoch > k.l.epoch || l.epoch == k.l.epoch && l.version > k.l.version {
+				k.l = l
+			}
+		}
+		if d.MessageId == mark {
+			break
+		}
+		if d, err = k.nextState(context.Background()); err != nil {
+			return err
+		}
+	}
+	k.l.epoch += hellos
+	k.l.next = 0
+	return k.commit()
+}
+
+// commit makes the state outlive this process: it goes into the state queue and has to come back, which it does only as
+// long as no other process has the turn.
+func (k *keeper) commit() error {
+	k.l.version++
+	b, err := k.l.encode()
+	if err != nil {
+		return err
+	}
+	p := persistent(b)
+	p.AppId, p.MessageId = appState, fmt.Sprintf("%s.%d.%d", k.s.q.me, k.l.epoch, k.l.version)
+	if _, err := k.s.publish(k.state, k.s.q.name(queueState), p); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commitWait)
+	defer cancel()
+	for {
+		d, err := k.nextState(ctx)
+		if err != nil {
+			return err
+		}
+		if d.MessageId == p.MessageId {
+			for _, old := range k.stale {
+				_ = old.Ack(false) // if it fails the session ends, and the newest counts
+			}
+			k.stale = append(k.stale[:0], d)
+			return nil
+		}
+		if err := k.stray(d); err != nil {
+			return err
+		}
+	}
+}
+
+// stray removes a message of the state queue that isn't this keeper's: a hello, or the state of one before.
+func (k *keeper) stray(d amqp.Delivery) error {
+	if d.AppId == appState {
+		l, err := decodeLedger(d.Body)
+		if err != nil {
+			return err
+		}
+		if l.epoch >= k.l.epoch {
+			return fmt.Errorf("%w: another process keeps the ledger", errSession)
+		}
+	}
+	return d.Ack(false)
+}
+
+// batch is events that are committed together.
+type batch struct {
+	last     amqp.Delivery
+	n        int
+	asked    []amqp.Delivery
+	replies  []reply
+	outgoing []*amqp.DeferredConfirmation
+}
+
+// round handles the events that are there: first what comes of them is published for good, then the state is, and only
+// then are the events gone and their senders told.
+func (k *keeper) round() error {
+	var b batch
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
+	for b.n < keeperAhead {
+		if b.n == 1 {
+			linger.Reset(keeperLinger)
+		}
+		var d amqp.Delivery
+		ok := true
+		select {
+		case d, ok = <-k.events:
+		default:
+			if len(b.asked) > 0 {
+				return k.finish(&b)
+			}
+			select {
+			case d, ok = <-k.events:
+			case d, ok := <-k.states:
+				if !ok {
+					return k.s.or(errSession)
+				}
+				if err := k.stray(d); err != nil {
+					return err
+				}
+				continue
+			case <-linger.C:
+				return k.finish(&b)
+			case <-k.s.dead:
+				return k.s.err
+			}
+		}
+		if !ok {
+			return k.s.or(errSession)
+		}
+		if err := k.handle(&b, d); err != nil {
+			return err
+		}
+	}
+	return k.finish(&b)
+}
+
+func (k *keeper) handle(b *batch, d amqp.Delivery) error {
+	var e event
+	if d.Type != schema {
+		return fmt.Errorf("an event of schema %q, not %s: %w", d.Type, schema, broker.ErrSchema)
+	}
+	if err := json.Unmarshal(d.Body, &e); err != nil {
+		return fmt.Errorf("event: %w: %w", broker.ErrSchema, err)
+	}
+	b.last = d
+	b.n++
+	if e.Begin != nil && e.Begin.Restart && k.l.migration != nil && k.l.request != e.Begin.Request {
+		// First nothing is open any more; then nothing need be there.
+		k.l.forget()
+		if err := k.commit(); err != nil {
+			return err
+		}
+		if err := k.empty(allQueues()[2:]); err != nil {
+			return err
+		}
+	}
+	out, r := k.l.apply(&e)
+	for _, o := range out {
+		c, err := k.send(&o)
+		if err != nil {
+			return err
+		}
+		b.outgoing = append(b.outgoing, c)
+	}
+	if d.ReplyTo != "" {
+		b.asked, b.replies = append(b.asked, d), append(b.replies, r)
+	}
+	return nil
+}
+
+// send publishes an item or a parked line.
+func (k *keeper) send(o *outgoing) (*amqp.DeferredConfirmation, error) {
+	if o.parked != nil {
+		line, err := json.Marshal(o.parked)
+		if err != nil {
+			return nil, err
+		}
+		list := broker.CountParked(&migrator.Totals{}, o.parked.Outcome)
+		return k.s.publish(k.s.out, k.s.q.name(queueParked+"."+list), persistent(line))
+	}
+	w := work{run: k.l.run, id: o.id, level: o.product.Level, item: o.product.Payload}
+	return k.s.publish(k.s.out, k.s.q.name(w.queue()), persistent(w.encode()))
+}
+
+func (k *keeper) finish(b *batch) error {
+	if err := k.s.confirmed(context.Background(), b.outgoing...); err != nil {
+		return err
+	}
+	if err := k.commit(); err != nil {
+		return err
+	}
+	if err := b.last.Ack(true); err != nil {
+		return err
+	}
+	for i, d := range b.asked {
+		r := b.replies[i]
+		k.l.status(&r)
+		body, err := json.Marshal(&r)
+		if err != nil {
+			return err
+		}
+		// Nobody is told twice: who hears nothing asks again.
+		if err := k.s.talk.PublishWithContext(context.Background(), "", d.ReplyTo, false, false, amqp.Publishing{CorrelationId: d.CorrelationId, Type: schema, Body: body}); err != nil {
+			return err
+		}
+	}
+	if done := k.l.done(); done != k.emptied {
+		k.emptied = done
+		if done {
+			return k.empty(workQueues()) // second copies of items, from listings that didn't count
+		}
+	}
+	return nil
+}
+
+// empty removes what is ready in queues.
+func (k *keeper) empty(names []string) error {
+	for _, name := range names {
+		if _, err := k.inbox.QueuePurge(k.s.q.name(name), false); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package rabbit
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
+)
+
+// model is a broker and processes, without any of their code: messages that are ready, events, and a committed ledger.
+// At every step something may come twice, in another order, or from a keeper that dies.
+type model struct {
+	t         *testing.T
+	rnd       *rand.Rand
+	committed []byte
+	work      []work  // ready
+	events    []event // told and not committed
+	settled   map[string]int
+	epoch     uint64
+}
+
+// tree is what listing finds: folders three deep, with files.
+func (m *model) children(name string) (files int, folders []string) {
+	depth := len(name)
+	if depth >= 4 {
+		return 3, nil
+	}
+	return depth, []string{name + "a", name + "b"}
+}
+
+// step lets the ledger's keeper handle some events; it may die before or after what comes of them is published.
+func (m *model) keep() {
+	l, err := decodeLedger(m.committed)
+	require.NoError(m.t, err)
+	m.epoch++
+	l.epoch, l.next = m.epoch, 0
+	n := m.rnd.IntN(len(m.events) + 1)
+	for i := range n {
+		out, _ := l.apply(&m.events[i])
+		for _, o := range out {
+			if o.parked == nil {
+				m.work = append(m.work, work{id: o.id, item: o.product.Payload})
+			}
+		}
+	}
+	if m.rnd.IntN(3) == 0 {
+		return // dies: the events come again
+	}
+	m.committed, err = l.encode()
+	require.NoError(m.t, err)
+	m.events = append([]event{}, m.events[n:]...)
+}
+
+// take lets a process have an item and die in the middle, or be done with it.
+func (m *model) take() {
+	if len(m.work) == 0 {
+		return
+	}
+	i := m.rnd.IntN(len(m.work))
+	w := m.work[i]
+	name := string(w.item)
+	l, err := decodeLedger(m.committed)
+	require.NoError(m.t, err)
+	if w.id.N == 0 {
+		r := l.took(&took{ID: w.id, Proc: fmt.Sprint(m.rnd.IntN(5)), Limit: 1 << 30, Deliveries: 1 << 30})
+		if m.committed, err = l.encode(); r.Verdict == gone {
+			m.drop(i)
+			return
+		}
+		if !m.list(w.id.Page, r.Try, name) {
+			return // dies; the item comes again
+		}
+	} else {
+		m.settled[name]++
+		m.tell(event{Settled: []settled{{ID: w.id, Outcome: migrator.Copied, Bytes: 1}}})
+	}
+	require.NoError(m.t, err)
+	if m.rnd.IntN(3) > 0 {
+		m.drop(i) // else it dies before it acknowledges, and the item comes again
+	}
+}
+
+func (m *model) drop(i int) { m.work = append(m.work[:i], m.work[i+1:]...) }
+
+// tell puts events in no order at all.
+func (m *model) tell(e event) {
+	i := m.rnd.IntN(len(m.events) + 1)
+	m.events = append(m.events[:i], append([]event{e}, m.events[i:]...)...)
+}
+
+// list publishes files, and may die before the listing is settled.
+func (m *model) list(page uint64, try uint32, name string) bool {
+	s := settled{ID: itemID{Page: page, Try: try}, Outcome: migrator.Listed}
+	files, folders := m.children(name)
+	for n := range files {
+		s.Files++
+		m.work = append(m.work, work{id: itemID{page, try, s.Files}, item: []byte(fmt.Sprintf("%s/%d", name, n))})
+		if m.rnd.IntN(20) == 0 {
+			return false
+		}
+	}
+	for _, f := range folders {
+		s.Products = append(s.Products, product{Folder: true, Found: true, Payload: []byte(f)})
+	}
+	m.tell(event{Settled: []settled{s}})
+	return true
+}
+
+// TestEveryItemCountsOnce is the argument of the package comment, tried: whatever dies and however often things come,
+// the ledger is at its end if and only if each file was settled, and each counts once.
+func TestEveryItemCountsOnce(t *testing.T) {
+	for seed := range uint64(100) {
+		m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), settled: map[string]int{}}
+		l := newLedger()
+		l.epoch = 1
+		m.epoch = 1
+		out := l.begin(&begin{Migration: []byte(`{}`), Root: product{Folder: true, Found: true, Payload: []byte("r")}})
+		m.work = append(m.work, work{id: out[0].id, item: out[0].product.Payload})
+		var err error
+		m.committed, err = l.encode()
+		require.NoError(t, err)
+		for step := 0; !l.done(); step++ {
+			require.Less(t, step, 100_000, "seed %d: it doesn't end", seed)
+			if m.rnd.IntN(4) == 0 {
+				m.keep()
+			} else {
+				m.take()
+			}
+			l, err = decodeLedger(m.committed)
+			require.NoError(t, err)
+			require.False(t, !l.done() && len(m.work) == 0 && len(m.events) == 0, "seed %d: open items that are nowhere", seed)
+		}
+		want := 1 + 2*2 + 4*3 + 8*3 // files of folders one to four deep
+		require.Len(t, m.settled, want, "seed %d", seed)
+		require.EqualValues(t, want, l.totals.Files, "seed %d", seed)
+		require.EqualValues(t, want, l.totals.Copied, "seed %d", seed)
+		require.EqualValues(t, 15, l.totals.Folders, "seed %d", seed)
+		require.EqualValues(t, 15, l.totals.Listed, "seed %d", seed)
+	}
+}
+
+func TestSnapshot(t *testing.T) {
+	l := newLedger()
+	l.epoch, l.version = 3, 7
+	var root product
+	root.Folder, root.Found = true, true
+	l.begin(&begin{Request: "r", Migration: []byte(`{"id":"m"}`), Root: root})
+	var folders []product
+	for range 3 {
+		folders = append(folders, root)
+	}
+	l.apply(&event{Settled: []settled{{ID: itemID{Page: 3<<40 | 1, Try: 1}, Outcome: migrator.Listed, Files: 200, Size: 9, Products: folders}}})
+	file := itemID{3<<40 | 1, 1, 150}
+	l.apply(&event{Settled: []settled{{ID: itemID{3<<40 | 1, 1, 199}, Outcome: migrator.Copied, Bytes: 5}}})
+	l.apply(&event{State: &saved{ID: file, Proc: "p", State: []byte("half")}})
+	l.apply(&event{Took: &took{ID: itemID{Page: 3<<40 | 2}, Proc: "p", Limit: 1000, Deliveries: 3}})
+	early := settled{ID: itemID{3<<40 | 2, 1, 70}, Outcome: migrator.Failed, Parked: []parked{{migrator.Parked{ID: "x", Reason: "why"}, migrator.Failed}}}
+	l.apply(&event{Settled: []settled{early}})
+	b, err := l.encode()
+	require.NoError(t, err)
+	again, err := decodeLedger(b)
+	require.NoError(t, err)
+	again.next = l.next // which a new epoch begins anew
+	assert.Equal(t, l, again)
+	for n := range b {
+		if l, err := decodeLedger(b[:n]); err == nil {
+			t.Fatalf("cut at %d of %d: %+v", n, len(b), l)
+		}
+	}
+	_, err = decodeLedger([]byte(`{"listings":"/w=="}`))
+	assert.ErrorIs(t, err, broker.ErrSchema)
+}
+
+// TestSnapshotStaysSmall: with 100,000 files open, one in each folder, the state takes few bytes for each.
+func TestSnapshotStaysSmall(t *testing.T) {
+	l := newLedger()
+	const files = 100_000
+	for n := range uint64(files) {
+		id := 1<<40 | n + 1
+		l.pages[id] = &page{}
+		l.apply(&event{Settled: []settled{{ID: itemID{Page: id, Try: 1}, Outcome: migrator.Listed, Files: 1, Size: 5}}})
+	}
+	b, err := l.encode()
+	require.NoError(t, err)
+	assert.Less(t, len(b), 8*files)
+	l, err = decodeLedger(b)
+	require.NoError(t, err)
+	assert.EqualValues(t, files, l.openFiles)
+}

@@ -1,0 +1,329 @@
+package rabbit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
+)
+
+// Queue is a broker.Queue. Safe for concurrent use.
+type Queue struct {
+	o      broker.Options
+	url    string
+	addr   string
+	vhost  string
+	me     string // process, in the ledger
+	serial atomic.Int64
+
+	dialing chan struct{} // whoever has it connects
+
+	mu     sync.Mutex
+	now    *session
+	broken error // no connection helps any more
+	held   map[*held]struct{}
+	ahead  [2][]*held // by kind - 1: delivered and in nobody's hands
+	wake   chan struct{}
+	begun  bool // a migration was there
+	run    uint64
+	known  reply // the ledger's last word
+	at     time.Time
+	locks  map[string]struct{}
+
+	looking chan struct{} // whoever has it asks how far the migration is
+	settles chan *waiting
+	stop    chan struct{}
+	done    sync.WaitGroup
+}
+
+// Open connects to the RabbitMQ of a URL as in amqp://user:password@host:5672/vhost or amqps://.
+func Open(ctx context.Context, raw string, o broker.Options) (*Queue, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("queue %s: not a URL", broker.Redact(raw))
+	}
+	if _, err := amqp.ParseURI(raw); err != nil {
+		return nil, fmt.Errorf("queue %s: %w", broker.Redact(raw), err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	q := &Queue{o: o, url: raw, addr: u.Host, vhost: vhost(u), me: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
+		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), held: map[*held]struct{}{}, locks: map[string]struct{}{},
+		wake: make(chan struct{}), settles: make(chan *waiting), stop: make(chan struct{})}
+	if err := q.hello(ctx); err != nil {
+		return nil, errors.Join(err, q.disconnect())
+	}
+	q.done.Go(q.settler)
+	q.done.Go(q.returner)
+	return q, nil
+}
+
+func vhost(u *url.URL) string {
+	if v := u.Path; len(v) > 1 {
+		return v[1:]
+	}
+	return "/"
+}
+
+// hello looks at the broker once, without patience.
+func (q *Queue) hello(ctx context.Context) error {
+	s, err := q.session(ctx)
+	if err == nil {
+		_, err = s.ask(ctx, &event{})
+	}
+	if err == nil || errors.Is(err, broker.ErrNone) {
+		return nil
+	}
+	return q.explain(err)
+}
+
+func (q *Queue) name(queue string) string { return q.o.Name + "." + queue }
+
+// session returns the connection, a new one where the last has ended.
+func (q *Queue) session(ctx context.Context) (*session, error) {
+	select {
+	case q.dialing <- struct{}{}:
+		defer func() { <-q.dialing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	q.mu.Lock()
+	s, err := q.now, q.broken
+	q.mu.Unlock()
+	if s != nil || err != nil {
+		return s, err
+	}
+	s, err = q.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-s.dead: // in the meantime
+		return nil, s.err
+	default:
+		q.now = s
+		return s, nil
+	}
+}
+
+// dropped forgets a session and what came by it: that goes to others.
+func (q *Queue) dropped(s *session) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.now == s {
+		q.now = nil
+	}
+	for i := range q.ahead {
+		q.ahead[i] = slices.DeleteFunc(q.ahead[i], func(h *held) bool { return h.s == s })
+	}
+	q.broadcast()
+}
+
+// broadcast wakes those who wait for items. q.mu is held.
+func (q *Queue) broadcast() {
+	close(q.wake)
+	q.wake = make(chan struct{})
+}
+
+// break_ keeps an error that no new connection would help against.
+func (q *Queue) break_(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.broken == nil {
+		q.broken = err
+	}
+}
+
+func (q *Queue) hadMigration() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.begun
+}
+
+// learn keeps the ledger's word.
+func (q *Queue) learn(r *reply) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.known, q.at, q.run = *r, time.Now(), r.Run
+	if r.begun() {
+		q.begun = true
+	}
+}
+
+func (r *reply) begun() bool { return len(r.Mine) > 0 && string(r.Mine) != "null" }
+
+// ask asks the ledger with patience.
+func (q *Queue) ask(ctx context.Context, e *event) (r reply, err error) {
+	err = q.patiently(ctx, func(s *session) (err error) {
+		r, err = s.ask(ctx, e)
+		return err
+	})
+	return r, err
+}
+
+// Begin implements broker.Queue.
+func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Item, restart bool) (broker.Migration, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return m, err
+	}
+	p, err := makeProduct(nil, &root)
+	if err != nil {
+		return m, err
+	}
+	e := &event{Begin: &begin{Request: rand.Text(), Migration: b, Root: p, Restart: restart}}
+	var r reply
+	err = q.patiently(ctx, func(s *session) (err error) {
+		if err := s.join(true); err != nil {
+			return s.or(err)
+		}
+		r, err = s.ask(ctx, e)
+		return err
+	})
+	if err != nil {
+		return m, err
+	}
+	return q.decode(&r)
+}
+
+// decode reads the description of a migration from a reply.
+func (q *Queue) decode(r *reply) (m broker.Migration, err error) {
+	if !r.begun() {
+		return m, fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrNone)
+	}
+	if err := json.Unmarshal(r.Mine, &m); err != nil {
+		return m, fmt.Errorf("queue %s on RabbitMQ at %s: %w: %w", q.o.Name, q.addr, broker.ErrSchema, err)
+	}
+	return m, nil
+}
+
+// Migration implements broker.Queue.
+func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
+	r, err := q.ask(ctx, &event{})
+	if err != nil {
+		return broker.Migration{}, err
+	}
+	return q.decode(&r)
+}
+
+// Status implements broker.Queue.
+func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
+	r, err := q.ask(ctx, &event{})
+	if err != nil {
+		return st, err
+	}
+	if st.Migration, err = q.decode(&r); err != nil {
+		return st, err
+	}
+	st.Totals, st.Folders, st.Files, st.Reasons = r.Totals, r.Folders, r.Files, r.Reasons
+	if st.Reasons == nil {
+		st.Reasons = map[string]int64{}
+	}
+	err = q.patiently(ctx, func(s *session) error {
+		ch, err := s.conn.Channel()
+		if err != nil {
+			return s.or(err)
+		}
+		defer ch.Close()
+		st.Workers = 0
+		for _, name := range []string{queueFiles, folders(0)} {
+			got, err := ch.QueueDeclarePassive(q.name(name), true, false, false, false, nil)
+			if err != nil {
+				return s.or(err)
+			}
+			st.Workers += int64(got.Consumers)
+		}
+		return nil
+	})
+	return st, err
+}
+
+// Totals implements migrator.Counter.
+func (q *Queue) Totals(ctx context.Context) (migrator.Totals, error) {
+	r, err := q.ask(ctx, &event{})
+	return r.Totals, err
+}
+
+// Parked implements broker.Queue. At most 10,000 lines are kept of each outcome; Status counts all of them by reason.
+func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out []migrator.Parked, err error) {
+	err = q.patiently(ctx, func(s *session) error {
+		out = nil
+		ch, err := s.conn.Channel() // when it closes, what was read is back where it was
+		if err != nil {
+			return s.or(err)
+		}
+		defer ch.Close()
+		seen := map[string]bool{} // a keeper that died may have parked a line twice
+		for int64(len(out)) < most {
+			d, ok, err := ch.Get(q.name(queueParked+"."+o.String()), false)
+			if err != nil {
+				return s.or(err)
+			}
+			if !ok {
+				return nil
+			}
+			var p parked
+			if err := json.Unmarshal(d.Body, &p); err != nil {
+				return fmt.Errorf("parked: %w: %w", broker.ErrSchema, err)
+			}
+			p.Parked.Outcome = o
+			if !seen[string(d.Body)] {
+				seen[string(d.Body)] = true
+				out = append(out, p.Parked)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Close gives back what was taken ahead, waits for settles in progress, and leaves. Leases that nobody settled go to
+// others at once.
+func (q *Queue) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	q.mu.Lock()
+	s := q.now
+	q.mu.Unlock()
+	var errs []error
+	if s != nil && s.takeNoMore() == nil {
+		for _, h := range q.removeAhead(func(*held) bool { return true }) {
+			errs = append(errs, q.giveBack(ctx, h))
+		}
+	}
+	close(q.stop)
+	q.done.Wait()
+	return errors.Join(append(errs, q.disconnect())...)
+}
+
+func (q *Queue) disconnect() error {
+	q.mu.Lock()
+	s := q.now
+	if q.broken == nil {
+		q.broken = errClosed
+	}
+	q.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return s.end()
+}

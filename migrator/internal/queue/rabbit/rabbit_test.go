@@ -1,0 +1,268 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
+	"memsoak/migrator/internal/queue/broker/brokertest"
+	"memsoak/migrator/internal/rig"
+)
+
+var shared struct {
+	sync.Once
+	*rig.RabbitServer
+	dir string
+	err error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.RabbitServer != nil {
+		shared.Stop()
+	}
+	if shared.dir != "" {
+		os.RemoveAll(shared.dir)
+	}
+	os.Exit(code)
+}
+
+// server is the package's broker.
+func server(t *testing.T) *rig.RabbitServer {
+	shared.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "migrator-rabbit-"); shared.err == nil {
+			shared.RabbitServer, shared.err = rig.Rabbit(context.Background(), shared.dir)
+		}
+	})
+	if errors.Is(shared.err, rig.ErrNoRabbit) {
+		t.Skip(shared.err)
+	}
+	require.NoError(t, shared.err)
+	return shared.RabbitServer
+}
+
+func open(t *testing.T, o broker.Options) *Queue {
+	q, err := Open(t.Context(), server(t).URL(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { die(q) })
+	return q
+}
+
+// die ends a process's connection as kill -9 does: nothing is given back.
+func die(q *Queue) {
+	q.break_(errClosed)
+	q.mu.Lock()
+	s := q.now
+	q.mu.Unlock()
+	if s != nil {
+		s.fail(errClosed)
+		s.serving.Wait()
+	}
+	select {
+	case <-q.stop:
+	default:
+		close(q.stop)
+		q.done.Wait()
+	}
+}
+
+func TestQueue(t *testing.T) {
+	s := server(t)
+	brokertest.Run(t, &brokertest.Rig{
+		URL: s.URL(),
+		Open: func(ctx context.Context, url string, o broker.Options) (brokertest.Queue, error) {
+			return Open(ctx, url, o)
+		},
+		Die: func(q brokertest.Queue) { die(q.(*Queue)) },
+		Restart: func(between func()) error {
+			s.Kill()
+			between()
+			return s.Start()
+		},
+	})
+}
+
+// TestKeeperDies: the ledger is taken over by another process, with all that was told.
+func TestKeeperDies(t *testing.T) {
+	o := brokertest.Options(t)
+	o.Prefetch = 1
+	keeper := open(t, o)
+	brokertest.Begin(t, keeper, "m") // the first to be there keeps the ledger
+	a := open(t, o)
+	brokertest.List(t, a, append(brokertest.Files(20), brokertest.Folder("sub", 2))...)
+	die(keeper)
+	for i := range 20 {
+		require.NoError(t, a.Settle(t.Context(), brokertest.Take(t, a, migrator.File), migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
+		if i%5 == 0 {
+			next := open(t, o)
+			_, err := next.Status(t.Context())
+			require.NoError(t, err)
+			die(a)
+			a = next
+		}
+	}
+	st, err := a.Status(t.Context())
+	require.NoError(t, err)
+	assert.False(t, st.Done(), "a folder is left")
+	brokertest.List(t, a)
+	st, err = a.Status(t.Context())
+	require.NoError(t, err)
+	assert.True(t, st.Done())
+	assert.Equal(t, migrator.Totals{Folders: 2, Files: 20, Size: 60, Listed: 2, Copied: 20, Bytes: 60}, st.Totals)
+}
+
+// TestOrphansAreRemoved: items of a listing that never counted don't stay in the broker.
+func TestOrphansAreRemoved(t *testing.T) {
+	q := open(t, brokertest.Options(t))
+	brokertest.Begin(t, q, "m")
+	l := brokertest.Take(t, q, migrator.Folder)
+	h := l.Ref.(*held)
+	var orphans []work
+	for n := range uint32(5) {
+		b, err := new(migrator.Item{Kind: migrator.File, ID: "orphan"}).AppendBinary(nil)
+		require.NoError(t, err)
+		orphans = append(orphans, work{run: h.work.run, id: itemID{h.work.id.Page, h.work.id.Try + 1, n + 1}, item: b})
+	}
+	require.NoError(t, q.send(t.Context(), orphans))
+	require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed}))
+	st, err := q.Status(t.Context())
+	require.NoError(t, err)
+	assert.True(t, st.Done())
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.Zero(c, ready(t, q, queueFiles))
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// ready is how many messages wait in a queue.
+func ready(t *testing.T, q *Queue, name string) int {
+	s, err := q.session(t.Context())
+	require.NoError(t, err)
+	ch, err := s.conn.Channel()
+	require.NoError(t, err)
+	defer ch.Close()
+	got, err := ch.QueueDeclarePassive(q.name(name), true, false, false, false, nil)
+	require.NoError(t, err)
+	return got.Messages
+}
+
+// raw is a connection of somebody else.
+func raw(t *testing.T) *amqp.Channel {
+	c, err := amqp.Dial(server(t).URL())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	ch, err := c.Channel()
+	require.NoError(t, err)
+	return ch
+}
+
+func TestRefusals(t *testing.T) {
+	s := server(t)
+	o := brokertest.Options(t)
+	o.Patience = 0
+	refused := func(url string, o broker.Options) error {
+		q, err := Open(t.Context(), url, o)
+		if err == nil {
+			t.Cleanup(func() { die(q) })
+			return nil
+		}
+		assert.NotContains(t, err.Error(), "\n")
+		return err
+	}
+	other := o
+	other.Name += "-classic"
+	_, err := raw(t).QueueDeclare(other.Name+"."+queueState, true, false, false, false, nil)
+	require.NoError(t, err)
+	assert.ErrorIs(t, refused(s.URL(), other), broker.ErrSchema, "a queue of somebody else")
+
+	other.Name = o.Name + "-newer"
+	q, err := Open(t.Context(), s.URL(), other)
+	require.NoError(t, err)
+	brokertest.Begin(t, q, "m")
+	require.NoError(t, q.Close())
+	newer := amqp.Publishing{Type: "migrator/rabbit/9", AppId: appState, DeliveryMode: amqp.Persistent, Body: []byte("?")}
+	require.NoError(t, raw(t).PublishWithContext(t.Context(), "", other.Name+"."+queueState, true, false, newer))
+	err = refused(s.URL(), other)
+	assert.ErrorIs(t, err, broker.ErrSchema)
+	assert.ErrorContains(t, err, "migrator/rabbit/9")
+
+	err = refused("amqp://guest:wrong@"+s.Addr, o)
+	assert.ErrorContains(t, err, "refuses the credentials")
+	assert.NotContains(t, err.Error(), "wrong")
+	assert.ErrorContains(t, refused(s.URL()+"/nowhere", o), `virtual host "nowhere"`)
+	assert.ErrorContains(t, refused("amqp://guest:guest@127.0.0.1:1", o), "can't be reached")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			c.Close()
+		}
+	}()
+	assert.ErrorContains(t, refused("amqp://guest:guest@"+ln.Addr().String(), o), "can't be reached", "no RabbitMQ at all")
+}
+
+// TestFull: while the broker is full everything waits; for too long, and calls end with one line. Nothing is lost.
+func TestFull(t *testing.T) {
+	s := server(t)
+	o := brokertest.Options(t)
+	o.Patience = 200 * time.Millisecond
+	impatient := open(t, o)
+	brokertest.Begin(t, impatient, "m")
+	l := brokertest.Take(t, impatient, migrator.Folder)
+	require.NoError(t, s.Control(t.Context(), "set_vm_memory_high_watermark", "0.0001"))
+	full := true
+	relieve := func() {
+		if full {
+			full = false
+			assert.NoError(t, s.Control(context.Background(), "set_vm_memory_high_watermark", "0.4"))
+		}
+	}
+	defer relieve()
+	err := impatient.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed, Produced: brokertest.Files(5)})
+	assert.ErrorContains(t, err, "is full")
+	assert.NotContains(t, err.Error(), "\n")
+	_, err = impatient.Take(t.Context(), migrator.File)
+	assert.ErrorContains(t, err, "is full", "no call waits again")
+	relieve()
+
+	q := open(t, brokertest.Options(t))
+	brokertest.List(t, q, brokertest.Files(5)...)
+	for range 5 {
+		require.NoError(t, q.Settle(t.Context(), brokertest.Take(t, q, migrator.File), migrator.Result{Outcome: migrator.Copied}))
+	}
+	st, err := q.Status(t.Context())
+	require.NoError(t, err)
+	assert.True(t, st.Done())
+	assert.EqualValues(t, 5, st.Totals.Copied)
+}
+
+// TestLost: a migration whose queues somebody has removed is said to be lost.
+func TestLost(t *testing.T) {
+	q := open(t, brokertest.Options(t))
+	brokertest.Begin(t, q, "m")
+	ch := raw(t)
+	for _, name := range allQueues() {
+		_, err := ch.QueueDelete(q.name(name), false, false, false)
+		require.NoError(t, err)
+	}
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		_, err := q.Take(t.Context(), migrator.File)
+		assert.ErrorIs(c, err, broker.ErrLost)
+	}, time.Minute, 10*time.Millisecond)
+}

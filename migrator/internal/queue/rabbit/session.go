@@ -1,0 +1,420 @@
+package rabbit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
+)
+
+// session is one connection and all that depends on it. It dies as a whole: at the first error of any of its channels.
+type session struct {
+	q       *Queue
+	conn    *amqp.Connection
+	wire    net.Conn
+	talk    *amqp.Channel // events to the ledger, and its replies
+	out     *amqp.Channel // items
+	in      *amqp.Channel // items that this process takes
+	serving sync.WaitGroup
+	arrival sync.WaitGroup // of items
+
+	once sync.Once
+	dead chan struct{}
+	err  error // why, once dead
+
+	mu      sync.Mutex
+	replies map[string]chan reply
+	taking  [2]bool  // by kind - 1: items of it come
+	tags    []string // of the consumers that bring them
+	joined  bool
+}
+
+const (
+	dialTimeout = 10 * time.Second
+	// replyTimeout is how long the ledger's keeper may take for an answer before it is asked again.
+	replyTimeout = 20 * time.Second
+	directReply  = "amq.rabbitmq.reply-to"
+)
+
+// dial connects and looks whether the queues are there.
+func (q *Queue) dial(ctx context.Context) (s *session, err error) {
+	s = &session{q: q, dead: make(chan struct{}), replies: map[string]chan reply{}}
+	config := amqp.Config{Heartbeat: min(max(q.o.Lease/3, time.Second), 30*time.Second), Locale: "en_US",
+		Properties: amqp.Table{"connection_name": "migrator " + q.me},
+		Dial: func(network, addr string) (net.Conn, error) {
+			d := net.Dialer{Timeout: dialTimeout}
+			c, err := d.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			s.wire = c
+			return c, c.SetDeadline(time.Now().Add(dialTimeout)) // of the handshake; the client lifts it
+		}}
+	if s.conn, err = amqp.DialConfig(q.url, config); err != nil {
+		if s.wire != nil {
+			s.wire.Close()
+		}
+		return nil, err
+	}
+	closed, blocked := s.conn.NotifyClose(make(chan *amqp.Error, 1)), s.conn.NotifyBlocked(make(chan amqp.Blocking, 8))
+	s.serving.Go(func() { s.watch(closed, blocked) })
+	if err = s.open(); err != nil {
+		s.fail(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+// open opens the channels, and joins in if there is something to join.
+func (s *session) open() (err error) {
+	if s.talk, err = s.channel(true); err != nil {
+		return err
+	}
+	if s.out, err = s.channel(true); err != nil {
+		return err
+	}
+	if s.in, err = s.channel(false); err != nil {
+		return err
+	}
+	answers, err := s.talk.Consume(directReply, "", true, false, false, false, nil)
+	if err != nil {
+		return err
+	}
+	s.serving.Go(func() { s.hear(answers) })
+	return s.join(false)
+}
+
+// channel opens a channel whose end is the session's.
+func (s *session) channel(confirm bool) (*amqp.Channel, error) {
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return nil, err
+	}
+	if confirm {
+		if err := ch.Confirm(false); err != nil {
+			return nil, err
+		}
+	}
+	closed, cancelled := ch.NotifyClose(make(chan *amqp.Error, 1)), ch.NotifyCancel(make(chan string, 1))
+	returned := ch.NotifyReturn(make(chan amqp.Return, 1))
+	s.serving.Go(func() {
+		for {
+			select {
+			case err := <-closed:
+				s.fail(lost(err))
+			case <-cancelled: // somebody has removed the queue: on connecting anew that shows
+				s.fail(errSession)
+			case r, ok := <-returned:
+				if ok && r.RoutingKey != "" && r.Type == schema {
+					s.fail(broker.ErrLost)
+				}
+				if !ok {
+					returned = nil
+				}
+				continue
+			case <-s.dead:
+			}
+			return
+		}
+	})
+	return ch, nil
+}
+
+// lost makes an error of what a connection or channel ended with: nil when it was closed by this side.
+func lost(err *amqp.Error) error {
+	if err == nil {
+		return errSession
+	}
+	return fmt.Errorf("%w: %w", errSession, err)
+}
+
+// watch ends the session when the connection ends, or when the broker was full for too long.
+func (s *session) watch(closed chan *amqp.Error, blocked chan amqp.Blocking) {
+	full := time.NewTimer(time.Hour)
+	full.Stop()
+	defer full.Stop()
+	var reason string
+	for {
+		select {
+		case err := <-closed:
+			s.fail(lost(err))
+			return
+		case b, ok := <-blocked:
+			switch {
+			case !ok:
+				blocked = nil
+			case b.Active:
+				reason = b.Reason
+				full.Reset(s.q.o.Patience)
+			default:
+				full.Stop()
+			}
+		case <-full.C:
+			s.fail(&fullError{reason})
+			return
+		case <-s.dead:
+			return
+		}
+	}
+}
+
+// fail ends the session at once. What it held goes to others.
+func (s *session) fail(err error) {
+	s.once.Do(func() {
+		s.err = err
+		if !passing(err) && !errors.Is(err, errClosed) {
+			s.q.break_(err)
+		}
+		close(s.dead)
+		if s.wire != nil {
+			s.wire.Close() // a polite end could wait for a broker that reads nothing
+		}
+		s.q.dropped(s)
+	})
+}
+
+// join declares the queues and takes part in keeping the ledger. Without create it does nothing where no queues are.
+func (s *session) join(create bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.joined {
+		return nil
+	}
+	if !create {
+		there, err := s.there()
+		if err != nil || !there {
+			return err
+		}
+	}
+	ch, err := s.conn.Channel() // a refusal closes it
+	if err != nil {
+		return err
+	}
+	for _, name := range allQueues() {
+		if _, err := ch.QueueDeclare(s.q.name(name), true, false, false, false, arguments(name)); err != nil {
+			return err
+		}
+	}
+	if err := ch.Close(); err != nil {
+		return err
+	}
+	s.joined = true
+	s.serving.Go(func() { s.fail(s.keep()) })
+	return nil
+}
+
+// there says whether the queues are, without making them.
+func (s *session) there() (bool, error) {
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return false, err
+	}
+	_, err = ch.QueueDeclarePassive(s.q.name(queueState), true, false, false, false, nil)
+	var e *amqp.Error
+	if errors.As(err, &e) && e.Code == amqp.NotFound && !passing(err) {
+		if s.q.hadMigration() {
+			return false, broker.ErrLost
+		}
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, ch.Close()
+}
+
+// publish sends a message to a queue. The confirmation is waited for by confirmed.
+func (s *session) publish(ch *amqp.Channel, queue string, p amqp.Publishing) (*amqp.DeferredConfirmation, error) {
+	d, err := ch.PublishWithDeferredConfirm("", queue, true, false, p)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSession, err)
+	}
+	return d, nil
+}
+
+// confirmed waits until the broker has all of the messages for good.
+func (s *session) confirmed(ctx context.Context, all ...*amqp.DeferredConfirmation) error {
+	for _, d := range all {
+		select {
+		case <-d.Done():
+			if !d.Acked() {
+				return s.or(errNack)
+			}
+		case <-s.dead:
+			return s.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// or returns why the session ended if it did, else err.
+func (s *session) or(err error) error {
+	select {
+	case <-s.dead:
+		return s.err
+	default:
+		return err
+	}
+}
+
+// tell sends an event to the ledger and waits until the broker has it.
+func (s *session) tell(ctx context.Context, e *event) error {
+	if err := s.present(); err != nil {
+		return err
+	}
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	d, err := s.publish(s.talk, s.q.name(queueEvents), persistent(b))
+	if err != nil {
+		return s.or(err)
+	}
+	return s.confirmed(ctx, d)
+}
+
+// present is ErrNone or ErrLost where there are no queues.
+func (s *session) present() error {
+	if err := s.join(false); err != nil {
+		return s.or(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.joined {
+		return broker.ErrNone
+	}
+	return nil
+}
+
+// ask sends an event to the ledger and waits for the reply, which speaks of a state that nothing can undo.
+func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
+	if err := s.present(); err != nil {
+		return r, err
+	}
+	b, err := json.Marshal(e)
+	if err != nil {
+		return r, err
+	}
+	id := strconv.FormatInt(s.q.serial.Add(1), 10)
+	answer := make(chan reply, 1)
+	s.mu.Lock()
+	s.replies[id] = answer
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.replies, id)
+		s.mu.Unlock()
+	}()
+	p := persistent(b)
+	p.ReplyTo, p.CorrelationId = directReply, id
+	if _, err := s.publish(s.talk, s.q.name(queueEvents), p); err != nil {
+		return r, s.or(err)
+	}
+	late := time.NewTimer(replyTimeout)
+	defer late.Stop()
+	select {
+	case r = <-answer:
+	case <-s.dead:
+		return r, s.err
+	case <-ctx.Done():
+		return r, ctx.Err()
+	case <-late.C:
+		return r, errReply
+	}
+	if r.Schema != schema {
+		return r, fmt.Errorf("schema %s, not %s: %w", r.Schema, schema, broker.ErrSchema)
+	}
+	s.q.learn(&r)
+	return r, nil
+}
+
+// hear hands replies to those who wait for them.
+func (s *session) hear(answers <-chan amqp.Delivery) {
+	for d := range answers {
+		var r reply
+		if err := json.Unmarshal(d.Body, &r); err != nil {
+			s.fail(fmt.Errorf("reply: %w: %w", broker.ErrSchema, err))
+			return
+		}
+		s.mu.Lock()
+		answer := s.replies[d.CorrelationId]
+		s.mu.Unlock()
+		if answer != nil {
+			answer <- r
+		}
+	}
+}
+
+// take makes items of a kind come, a bounded number at a time.
+func (s *session) take(k migrator.Kind) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taking[k-1] || !s.joined {
+		return nil
+	}
+	ahead, names := s.q.o.Prefetch, workQueues()[1:]
+	if k == migrator.File {
+		// As many as workers are in hand, and as many wait in memory.
+		ahead, names = 2*s.q.o.Prefetch, workQueues()[:1]
+	}
+	if err := s.in.Qos(ahead, 0, false); err != nil {
+		return err
+	}
+	for level, name := range names {
+		tag := strconv.FormatInt(s.q.serial.Add(1), 10)
+		items, err := s.in.Consume(s.q.name(name), tag, false, false, false, false, nil)
+		if err != nil {
+			return err
+		}
+		s.tags = append(s.tags, tag)
+		s.arrival.Go(func() {
+			for d := range items {
+				s.q.arrived(s, k, level, d)
+			}
+		})
+	}
+	s.taking[k-1] = true
+	return nil
+}
+
+// takeNoMore ends what take began. When it returns, all that came has arrived.
+func (s *session) takeNoMore() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, tag := range s.tags {
+		if err := s.in.Cancel(tag, false); err != nil {
+			return err // the session is about to end, and all consumers with it
+		}
+	}
+	s.tags = nil
+	s.arrival.Wait()
+	return nil
+}
+
+// end closes the connection as it should be.
+func (s *session) end() error {
+	var err error
+	select {
+	case <-s.dead:
+	default:
+		err = s.conn.CloseDeadline(time.Now().Add(5 * time.Second))
+	}
+	s.fail(errClosed)
+	s.serving.Wait()
+	s.arrival.Wait()
+	if errors.Is(err, amqp.ErrClosed) {
+		return nil
+	}
+	return err
+}

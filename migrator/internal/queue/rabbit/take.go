@@ -1,0 +1,382 @@
+package rabbit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"memsoak/migrator"
+	"memsoak/migrator/internal/queue/broker"
+)
+
+// held is an item that this process has.
+type held struct {
+	s           *session // the item is somebody else's when it has ended
+	tag         uint64
+	kind        migrator.Kind
+	work        work
+	redelivered bool
+	asked       bool  // the ledger knows that this process has it
+	deaths      int64 // of processes that had it, as far as the ledger knows
+	bad         error
+	since       time.Time // when it came
+	lease       migrator.Lease
+}
+
+// The pauses between looks at an empty queue.
+const (
+	pauseMin = 5 * time.Millisecond
+	pauseMax = 250 * time.Millisecond
+)
+
+// arrived keeps an item until somebody takes it.
+func (q *Queue) arrived(s *session, k migrator.Kind, level int, d amqp.Delivery) {
+	h := &held{s: s, tag: d.DeliveryTag, kind: k, redelivered: d.Redelivered, since: time.Now()}
+	h.work, h.bad = decodeWork(d.Body)
+	if d.Type != schema {
+		h.bad = broker.ErrSchema
+	}
+	h.work.level = level
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s == q.now {
+		q.putAhead(h, false)
+	}
+}
+
+// putAhead puts an item where Take finds it: the deepest folders first. q.mu is held.
+func (q *Queue) putAhead(h *held, first bool) {
+	lane := &q.ahead[h.kind-1]
+	at := len(*lane)
+	switch {
+	case h.kind == migrator.Folder:
+		at = slices.IndexFunc(*lane, func(o *held) bool { return o.work.level < h.work.level || first && o.work.level == h.work.level })
+		if at < 0 {
+			at = len(*lane)
+		}
+	case first:
+		at = 0
+	}
+	*lane = slices.Insert(*lane, at, h)
+	q.broadcast()
+}
+
+// removeAhead removes items that nobody has in hand, and returns them.
+func (q *Queue) removeAhead(which func(*held) bool) (out []*held) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.ahead {
+		q.ahead[i] = slices.DeleteFunc(q.ahead[i], func(h *held) bool {
+			if h.bad == nil && which(h) {
+				out = append(out, h)
+				return true
+			}
+			return false
+		})
+	}
+	return out
+}
+
+// aheadWait is how long an item may wait for a free worker of this process while others have nothing to do.
+const aheadWait = time.Second
+
+// returner gives items back that wait here in vain, until Close.
+func (q *Queue) returner() {
+	t := time.NewTicker(aheadWait / 2)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-q.stop:
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*aheadWait)
+		q.share(ctx)
+		cancel()
+	}
+}
+
+// share gives back the items that have waited for long, of queues that are empty for the others.
+func (q *Queue) share(ctx context.Context) {
+	queues := map[string]*session{}
+	q.mu.Lock()
+	for _, lane := range q.ahead {
+		for _, h := range lane {
+			if time.Since(h.since) > aheadWait {
+				queues[h.work.queue()] = h.s
+			}
+		}
+	}
+	q.mu.Unlock()
+	for name, s := range queues {
+		if !s.wanted(q.name(name)) {
+			continue
+		}
+		for _, h := range q.removeAhead(func(h *held) bool { return h.s == s && h.work.queue() == name && time.Since(h.since) > aheadWait }) {
+			if q.giveBack(ctx, h) != nil {
+				return // others get it when this connection ends, which the calls of workers tell
+			}
+		}
+	}
+}
+
+// wanted says that a queue has nothing for other processes that take from it.
+func (s *session) wanted(queue string) bool {
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return false
+	}
+	defer ch.Close()
+	got, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	return err == nil && got.Messages == 0 && got.Consumers > 1
+}
+
+// Take implements migrator.Queue. It waits for a migration to begin.
+func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, error) {
+	if k != migrator.Folder && k != migrator.File {
+		return nil, fmt.Errorf("queue: no items of kind %d", k)
+	}
+	began, pause := time.Now(), pauseMin
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		h, wake := q.next(k)
+		if h != nil {
+			l, err := q.begin(ctx, h)
+			if l != nil || err != nil {
+				return l, err
+			}
+			continue
+		}
+		over, err := q.over(ctx, k, began, pause)
+		switch {
+		case err != nil:
+			return nil, err
+		case over:
+			return nil, io.EOF
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-wake:
+		case <-t.C:
+			pause = min(2*pause, pauseMax)
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// next returns an item that was delivered, or what is closed when one is.
+func (q *Queue) next(k migrator.Kind) (*held, <-chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	lane := &q.ahead[k-1]
+	if len(*lane) == 0 {
+		return nil, q.wake
+	}
+	h := (*lane)[0]
+	*lane = (*lane)[1:]
+	return h, nil
+}
+
+// over sees to it that items come, and says whether none can come any more. What was heard since began, and not longer
+// than a pause ago, is new enough.
+func (q *Queue) over(ctx context.Context, k migrator.Kind, began time.Time, pause time.Duration) (bool, error) {
+	select {
+	case q.looking <- struct{}{}:
+		defer func() { <-q.looking }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	q.mu.Lock()
+	r, at, s := q.known, q.at, q.now
+	q.mu.Unlock()
+	if s == nil || !s.takes(k) || at.Before(began) || time.Since(at) > pause {
+		err := q.patiently(ctx, func(s *session) (err error) {
+			if r, err = s.ask(ctx, &event{}); err != nil {
+				return err
+			}
+			if err := s.take(k); err != nil {
+				return s.or(err)
+			}
+			return nil
+		})
+		if errors.Is(err, broker.ErrNone) && !q.hadMigration() {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	if !r.begun() {
+		if q.hadMigration() {
+			return false, q.explain(broker.ErrLost)
+		}
+		return false, nil
+	}
+	return r.Folders == 0 && (k == migrator.Folder || r.Files == 0), nil
+}
+
+func (s *session) takes(k migrator.Kind) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taking[k-1]
+}
+
+// begin makes a lease of an item, with the ledger's leave where that is needed; nil when the item is none any more.
+func (q *Queue) begin(ctx context.Context, h *held) (*migrator.Lease, error) {
+	it := &h.lease.Item
+	if err := errors.Join(h.bad, it.UnmarshalBinary(h.work.item)); err != nil || it.Kind != h.kind {
+		return nil, fmt.Errorf("queue %s on RabbitMQ at %s: item: %w", q.o.Name, q.addr, errors.Join(broker.ErrSchema, err))
+	}
+	h.lease.Again = h.redelivered || h.work.again
+	q.mu.Lock()
+	other := h.work.run != q.run
+	q.mu.Unlock()
+	if h.kind == migrator.Folder || h.lease.Again || other {
+		v, err := q.leave(ctx, h)
+		switch {
+		case err != nil:
+			q.mu.Lock()
+			q.putAhead(h, true)
+			q.mu.Unlock()
+			return nil, err
+		case v == gone:
+			_ = h.s.in.Ack(h.tag, false) // if it fails, it comes again and is asked for again
+			return nil, nil
+		case v == poison:
+			return nil, q.poisoned(ctx, h)
+		case v != goOn:
+			return nil, nil
+		}
+	}
+	q.hold(h)
+	return &h.lease, nil
+}
+
+func (q *Queue) hold(h *held) {
+	h.lease.Ref = h
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held[h] = struct{}{}
+}
+
+// leave asks the ledger for an item, and waits while too many files are queued. It returns nothing where the item is
+// somebody else's by now.
+func (q *Queue) leave(ctx context.Context, h *held) (verdict, error) {
+	e := &event{Took: &took{ID: h.work.id, Proc: q.me, Redelivered: h.redelivered, Limit: q.o.Limit, Deliveries: q.o.Deliveries}}
+	for pause := 4 * pauseMin; ; pause = min(2*pause, pauseMax) {
+		select {
+		case <-h.s.dead:
+			return "", nil
+		default:
+		}
+		r, err := h.s.ask(ctx, e)
+		switch {
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case err != nil && passing(err):
+			return "", nil // it comes again
+		case err != nil:
+			return "", q.explain(err)
+		case r.Verdict == wait:
+			if err := sleep(ctx, pause); err != nil {
+				return "", err
+			}
+			continue
+		}
+		h.asked = true
+		h.work.id.Try = max(h.work.id.Try, r.Try)
+		if len(r.State) > 0 {
+			h.lease.State = r.State
+		}
+		h.lease.Again = h.lease.Again || r.Try > 1
+		h.deaths = r.Deaths
+		return r.Verdict, nil
+	}
+}
+
+// poisoned parks an item that too many processes had and didn't settle.
+func (q *Queue) poisoned(ctx context.Context, h *held) error {
+	it := &h.lease.Item
+	p := migrator.Parked{ID: it.ID, Path: it.Key, Outcome: migrator.Failed, Reason: "poison", Bytes: max(it.Size, 0),
+		Detail: fmt.Sprintf("%d processes in a row took it and died before they were done with it", h.deaths)}
+	q.hold(h)
+	return q.Settle(ctx, &h.lease, migrator.Result{Outcome: migrator.Failed, Parked: []migrator.Parked{p}})
+}
+
+// Lock implements migrator.Locker. The lock is a queue that is this connection's alone: it goes with it.
+func (q *Queue) Lock(ctx context.Context, key string) (unlock func(), err error) {
+	sum := sha256.Sum256([]byte(key))
+	name := q.name("lock." + hex.EncodeToString(sum[:16]))
+	for {
+		if q.lockHere(name) {
+			var s *session
+			err = q.patiently(ctx, func(now *session) (err error) { s = now; return now.lock(name) })
+			if err == nil {
+				return func() { s.unlock(name); q.unlockHere(name) }, nil
+			}
+			q.unlockHere(name)
+			if !errors.Is(err, errLocked) {
+				return nil, err
+			}
+		}
+		if err := sleep(ctx, 4*pauseMin); err != nil {
+			return nil, err
+		}
+	}
+}
+
+var errLocked = errors.New("locked")
+
+// lock makes the queue that is a lock.
+func (s *session) lock(name string) error {
+	ch, err := s.conn.Channel() // a refusal closes it
+	if err != nil {
+		return s.or(err)
+	}
+	_, err = ch.QueueDeclare(name, false, false, true, false, nil)
+	var e *amqp.Error
+	if errors.As(err, &e) && e.Code == amqp.ResourceLocked {
+		return errLocked
+	}
+	if err != nil {
+		return s.or(err)
+	}
+	return ch.Close()
+}
+
+// unlock removes it; where the connection is gone, the lock is, too.
+func (s *session) unlock(name string) {
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return
+	}
+	_, _ = ch.QueueDelete(name, false, false, false)
+	_ = ch.Close()
+}
+
+// lockHere keeps a lock from others in this process, which share the connection.
+func (q *Queue) lockHere(name string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, taken := q.locks[name]; taken {
+		return false
+	}
+	q.locks[name] = struct{}{}
+	return true
+}
+
+func (q *Queue) unlockHere(name string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.locks, name)
+}

@@ -1,0 +1,164 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// ErrNoRabbit means that there is no rabbitmq-server and none could be installed.
+var ErrNoRabbit = errors.New("no rabbitmq-server here, and it could not be installed: apt-get install rabbitmq-server")
+
+// RabbitServer is a real RabbitMQ on private ports, with a port mapper of its own.
+type RabbitServer struct {
+	Addr string
+	Dir  string // its files
+
+	path string
+	env  []string
+	cmd  *exec.Cmd
+	epmd *exec.Cmd
+	log  bytes.Buffer
+
+	ended chan struct{}
+}
+
+// rabbitPath finds the server's own script: the one in the PATH would change the user.
+func rabbitPath() (string, error) {
+	for _, pattern := range []string{"/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server"} {
+		if found, err := filepath.Glob(pattern); err == nil && len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	return exec.LookPath("rabbitmq-server")
+}
+
+// Rabbit starts a RabbitMQ in dir. It installs the package where it can. Settings are lines of rabbitmq.conf.
+func Rabbit(ctx context.Context, dir string, settings ...string) (*RabbitServer, error) {
+	path, err := rabbitPath()
+	if err != nil && os.Geteuid() == 0 {
+		// Its own service isn't wanted.
+		install := exec.CommandContext(ctx, "apt-get", "install", "-y", "--no-install-recommends", "rabbitmq-server")
+		install.Env = append(os.Environ(), "RUNLEVEL=1", "DEBIAN_FRONTEND=noninteractive")
+		if install.Run() == nil {
+			path, err = rabbitPath()
+		}
+	}
+	if err != nil {
+		return nil, ErrNoRabbit
+	}
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	conf := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nloopback_users = none\nraft.wal_max_size_bytes = 16777216\n", ports[0])
+	for _, line := range settings {
+		conf += line + "\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "rabbitmq.conf"), []byte(conf), 0o600); err != nil {
+		return nil, err
+	}
+	r := &RabbitServer{Addr: fmt.Sprint("127.0.0.1:", ports[0]), Dir: dir, path: path}
+	r.env = append(os.Environ(), "HOME="+dir, "RUNNING_UNDER_SYSTEMD=1", // so that the script becomes the server
+		"ERL_EPMD_ADDRESS=127.0.0.1", "ERL_EPMD_PORT="+strconv.Itoa(ports[1]), "RABBITMQ_NODENAME=memsoak@localhost",
+		"RABBITMQ_DIST_PORT="+strconv.Itoa(ports[2]), "RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),
+		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_LOGS=-", "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"),
+		"RABBITMQ_CONF_ENV_FILE="+filepath.Join(dir, "none"))
+	return r, r.boot(ports[1])
+}
+
+// freePorts returns ports that nobody listens on.
+func freePorts(n int) (ports []int, err error) {
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close() // not before all are found, so that they differ
+		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// boot starts the port mapper, which else would start by itself and outlive the server, and the server.
+func (r *RabbitServer) boot(epmdPort int) error {
+	r.epmd = exec.Command("epmd", "-port", strconv.Itoa(epmdPort))
+	r.epmd.Env = r.env
+	r.epmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := r.epmd.Start(); err != nil {
+		return fmt.Errorf("epmd: %w", err)
+	}
+	if err := r.Start(); err != nil {
+		r.Stop()
+		return err
+	}
+	return nil
+}
+
+// URL is what --queue takes.
+func (r *RabbitServer) URL() string { return "amqp://guest:guest@" + r.Addr }
+
+// PID is the server's process id.
+func (r *RabbitServer) PID() int { return r.cmd.Process.Pid }
+
+// Start starts the server, again after Kill, and waits until it listens.
+func (r *RabbitServer) Start() error {
+	r.cmd = exec.Command(r.path)
+	r.cmd.Env = r.env
+	r.cmd.Stdout, r.cmd.Stderr = &r.log, &r.log
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	r.ended = ended
+	go func(c *exec.Cmd) {
+		_ = c.Wait() // killed on purpose, or the log says why
+		close(ended)
+	}(r.cmd)
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", r.Addr); err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ended:
+			return fmt.Errorf("rabbitmq-server ended: %s", &r.log)
+		default:
+		}
+	}
+	r.Kill()
+	return fmt.Errorf("rabbitmq-server didn't start: %s", &r.log)
+}
+
+// Kill kills the server and its helpers with kill -9 and waits for its end.
+func (r *RabbitServer) Kill() {
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+	<-r.ended
+}
+
+// Stop kills the server and its port mapper for good.
+func (r *RabbitServer) Stop() {
+	if r.cmd != nil {
+		r.Kill()
+	}
+	_ = r.epmd.Process.Kill()
+	_ = r.epmd.Wait() // killed on purpose
+}
+
+// Control runs rabbitmqctl.
+func (r *RabbitServer) Control(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(r.path), "rabbitmqctl"), args...)
+	cmd.Env = r.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("rabbitmqctl %v: %w: %s", args, err, out)
+	}
+	return nil
+}
