@@ -26,9 +26,9 @@ type replayFlags struct {
 
 // What a replay does by default, and a quick one.
 const (
-	replayScale, quickScale = 16, 32
-	replayFree, quickFree   = 10 * time.Second, 4 * time.Second
-	replayFile              = "replay.json"
+	replayScale           = 16
+	replayFree, quickFree = 12 * time.Second, 4 * time.Second
+	replayFile            = "replay.json"
 )
 
 func newReplayCmd() *cobra.Command {
@@ -49,11 +49,11 @@ memory cgroup can be made outcomes are predicted, and every row says so.`,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	fl := cmd.Flags()
-	fl.IntVar(&f.bench.Scale, "scale", 0, "divide sizes by this; 1 is the full size (default 16, quick 32)")
+	fl.IntVar(&f.bench.Scale, "scale", replayScale, "divide sizes by this; 1 is the full size")
 	fl.BoolVar(&f.quick, "quick", false, "copy each corpus for a shorter time, remedies on two corpora only, no full size, no study of rclone")
 	fl.StringSliceVar(&f.selection.Rows, "rows", nil, "names of rows, as patterns, or groups: version, what-if, migrator")
 	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora")
-	fl.DurationVar(&f.bench.Free, "free", 0, "how long a corpus is copied at most, one of many files four times as long (default 10s, quick 4s)")
+	fl.DurationVar(&f.bench.Free, "free", 0, "how long a corpus is copied at most, one of many files four times as long (default 12s, quick 4s)")
 	fl.IntVar(&f.bench.Repeats, "repeats", 1, "run each cell so often and count how often headline and culprit are the same")
 	fl.Int64Var(&f.bench.Seed, "seed", 1, "seed of the generated work")
 	fl.StringVar(&f.bench.Out, "out", "", "directory of the runs (default soak-results/replay-<time>)")
@@ -63,14 +63,14 @@ memory cgroup can be made outcomes are predicted, and every row says so.`,
 }
 
 func (f *replayFlags) run(c *cobra.Command) error {
-	if f.bench.Scale < 0 || f.bench.Repeats < 1 || f.bench.Free < 0 {
-		return exitcode.Usage(fmt.Errorf("--scale %d, --repeats %d and --free %s: want numbers that make sense: at least 1 run, and nothing below 0", f.bench.Scale, f.bench.Repeats, f.bench.Free))
+	if f.bench.Scale < 1 || f.bench.Repeats < 1 || f.bench.Free < 0 {
+		return exitcode.Usage(fmt.Errorf("--scale %d, --repeats %d and --free %s: want at least 1, 1 and 0", f.bench.Scale, f.bench.Repeats, f.bench.Free))
 	}
-	scale, free := replayScale, replayFree
+	free := replayFree
 	if f.quick {
-		scale, free = quickScale, quickFree
+		free = quickFree
 	}
-	f.bench.Scale, f.bench.Free = cmp.Or(f.bench.Scale, scale), cmp.Or(f.bench.Free, free)
+	f.bench.Free = cmp.Or(f.bench.Free, free)
 	if f.bench.Out == "" {
 		f.bench.Out = filepath.Join("soak-results", "replay-"+time.Now().Format("20060102-150405"))
 	}

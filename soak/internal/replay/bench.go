@@ -36,7 +36,7 @@ type Bench struct {
 var ErrMissing = errors.New("not installed")
 
 // every is the time between samples: the last before a kill has to be near.
-const every = 100 * time.Millisecond
+const every = 200 * time.Millisecond
 
 // manyTimes is how many times as long corpora of many files may be copied.
 const manyTimes = 4
@@ -92,13 +92,14 @@ func (b *Bench) config(row Row, c Corpus) (soak.Config, error) {
 		return cfg, err
 	}
 	base := fmt.Sprintf("%s-%d", c.Name, b.Scale)
-	cfg.Corpus, cfg.Protocol = filepath.Join(work, base+".yaml"), filepath.Join(work, base+"-protocol.yaml")
+	cfg.Corpus = filepath.Join(work, base+".yaml")
 	if err := os.WriteFile(cfg.Corpus, c.Spec(), 0o644); err != nil {
 		return cfg, err
 	}
-	protocol := c.Protocol(b.Scale, b.free(c))
+	cfg.Protocol = filepath.Join(work, slug(row.Name)+"-"+base+"-protocol.yaml")
+	protocol := c.Protocol(b.Scale, b.free(c), row.Limit)
 	if row.Passive {
-		cfg.Protocol, protocol = filepath.Join(work, base+"-sampled.yaml"), c.Sampled(b.free(c))
+		protocol = c.Sampled(b.free(c))
 	}
 	if err := os.WriteFile(cfg.Protocol, protocol, 0o644); err != nil {
 		return cfg, err
