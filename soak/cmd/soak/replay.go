@@ -21,6 +21,7 @@ type replayFlags struct {
 	bench     replay.Bench
 	selection replay.Selection
 	quick     bool
+	parts     []string
 	json      bool
 }
 
@@ -53,6 +54,7 @@ memory cgroup can be made outcomes are predicted, and every row says so.`,
 	fl.BoolVar(&f.quick, "quick", false, "copy each corpus for a shorter time, remedies on two corpora only, no full size, no study of rclone")
 	fl.StringSliceVar(&f.selection.Rows, "rows", nil, "names of rows, as patterns, or groups: version, what-if, migrator")
 	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora")
+	fl.StringSliceVar(&f.parts, "parts", nil, "matrix, full-size, rclone (default all, or matrix with --quick, --rows or --corpora)")
 	fl.DurationVar(&f.bench.Free, "free", 0, "how long a corpus is copied at most, one of many files four times as long (default 12s, quick 4s)")
 	fl.IntVar(&f.bench.Repeats, "repeats", 1, "run each cell so often and count how often headline and culprit are the same")
 	fl.Int64Var(&f.bench.Seed, "seed", 1, "seed of the generated work")
@@ -75,8 +77,9 @@ func (f *replayFlags) run(c *cobra.Command) error {
 		f.bench.Out = filepath.Join("soak-results", "replay-"+time.Now().Format("20060102-150405"))
 	}
 	f.selection.Quick = f.quick
-	whole := !f.quick && len(f.selection.Rows) == 0 && len(f.selection.Corpora) == 0
-	f.selection.FullSize, f.selection.Rclone = whole, whole
+	if err := f.choose(); err != nil {
+		return exitcode.Usage(err)
+	}
 	said := c.OutOrStdout()
 	if f.json {
 		said = c.ErrOrStderr()
@@ -94,9 +97,28 @@ func (f *replayFlags) run(c *cobra.Command) error {
 	return errors.Join(err, f.print(c, res))
 }
 
+// choose sets the parts: all of them, unless the matrix is cut down in any way.
+func (f *replayFlags) choose() error {
+	parts := f.parts
+	if len(parts) == 0 {
+		parts = []string{"matrix"}
+		if !f.quick && len(f.selection.Rows) == 0 && len(f.selection.Corpora) == 0 {
+			parts = append(parts, "full-size", "rclone")
+		}
+	}
+	by := map[string]*bool{"matrix": &f.selection.Matrix, "full-size": &f.selection.FullSize, "rclone": &f.selection.Rclone}
+	for _, p := range parts {
+		if by[p] == nil {
+			return fmt.Errorf("--parts: no part %q; there are matrix, full-size and rclone", p)
+		}
+		*by[p] = true
+	}
+	return nil
+}
+
 // print writes the result beside the runs and shows it.
 func (f *replayFlags) print(c *cobra.Command, res *replay.Result) error {
-	if len(res.Cells) == 0 {
+	if len(res.Cells) == 0 && res.FullSize == nil && res.Rclone == nil {
 		return nil
 	}
 	if err := record.Write(filepath.Join(f.bench.Out, replayFile), res); err != nil {

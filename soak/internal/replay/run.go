@@ -12,11 +12,11 @@ import (
 
 // Selection is what of the matrix to run.
 type Selection struct {
-	Rows     []string // name patterns, as of path.Match; none: all
-	Corpora  []string // names; none: all
-	Quick    bool     // only two corpora for what is no version
-	FullSize bool
-	Rclone   bool
+	Rows    []string // name patterns, as of path.Match; none: all
+	Corpora []string // names; none: all
+	Quick   bool     // only two corpora for what is no version
+	// Matrix, FullSize and Rclone are the parts of a replay.
+	Matrix, FullSize, Rclone bool
 }
 
 // quickCorpora are those that remedies, the migrator and rclone run on in a quick replay.
@@ -52,6 +52,9 @@ func (b *Bench) Run(ctx context.Context, s Selection, done func(n, of int, c *Ce
 			pairs = append(pairs, pair{r, c.At(b.Scale)})
 		}
 	}
+	if !s.Matrix {
+		pairs = nil
+	}
 	for i, p := range pairs {
 		cell, err := b.Cell(ctx, p.row, p.corpus)
 		if err != nil {
@@ -63,6 +66,14 @@ func (b *Bench) Run(ctx context.Context, s Selection, done func(n, of int, c *Ce
 	}
 	if s.FullSize {
 		if res.FullSize, err = b.FullSize(ctx); err != nil {
+			return res.finish(rows, begun), err
+		}
+	}
+	if s.Rclone {
+		if res.Rclone, err = b.Rclone(ctx); errors.Is(err, ErrMissing) {
+			res.Skipped, res.Rclone, err = append(res.Skipped, err.Error()), nil, nil
+		}
+		if err != nil {
 			return res.finish(rows, begun), err
 		}
 	}

@@ -18,7 +18,9 @@ func (r *Result) WriteMarkdown(w io.Writer) error {
 	if r.Predicted {
 		b.WriteString("**No memory cgroup can be made here: outcomes are predicted from the peaks, not suffered, in every row.**\n\n")
 	}
-	r.cells(&b)
+	if len(r.Cells) > 0 {
+		r.cells(&b)
+	}
 	r.expected(&b)
 	if r.FullSize != nil {
 		r.FullSize.markdown(&b)

@@ -1,0 +1,221 @@
+package replay
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+	"memsoak/soak"
+	"memsoak/soak/replay/history"
+)
+
+func finding(c record.Class, function string, bytes float64, per string, stack ...string) record.Finding {
+	f := record.Finding{Class: c, Site: record.Site{Function: function, File: "soak/x.go", Line: 7}, Stack: stack}
+	if per != "" {
+		f.Slope = &record.Slope{Bytes: bytes, Per: per}
+	}
+	return f
+}
+
+func TestHypothesesFollowFromClassAndStack(t *testing.T) {
+	for _, c := range []struct {
+		finding record.Finding
+		want    Hypothesis
+	}{
+		{finding(record.Metadata, "x.worker", 1, "backlog-item"), Discovery},
+		{finding(record.BufferFile, "x.read", 1, "byte-in-flight"), HugeFiles},
+		{finding(record.BufferPool, "net/http.(*Transport).dialConn", 1, "connection"), Responses},
+		{finding(record.BufferWorker, "net/http/internal/http2.(*dataBuffer).Write", 1, "worker"), Responses},
+		{finding(record.BufferWorker, "x.parts", 1, "worker", "net/http.(*Client).Do http/client.go:1", "x.parts x.go:1"), NoneOf},
+		{finding(record.Leak, "x.keep", 1, "file", "google.golang.org/api/drive/v3.(*FilesGetCall).Do drive.go:1"), DriveLeak},
+		{finding(record.ConnectionLeak, "net/http.(*persistConn).readLoop", 1, "file"), DriveLeak},
+		{finding(record.Leak, "x.keep", 1, "file", "x.keep x.go:1"), NoneOf},
+		{finding(record.GCHeadroom, "x.busy", 0, ""), NoneOf},
+	} {
+		assert.Equal(t, c.want, HypothesisOf(c.finding), "%s at %s", c.finding.Class, c.finding.Site.Function)
+	}
+}
+
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// recorded is a trial that copied its corpus from second 10 on, with a sample a second.
+func recorded(usages ...int64) (*record.Trial, []record.Sample) {
+	begin := start.Add(10 * time.Second)
+	tr := &record.Trial{Started: start, Outcome: record.OK, Isolation: record.Isolation{Kind: "cgroup-v1"},
+		Phases:    []record.Phase{{Name: "wave", Kind: "wave", Start: start, End: begin}, {Name: "free", Kind: "free", Start: begin, End: begin.Add(time.Duration(len(usages)) * time.Second)}},
+		Snapshots: []record.Snapshot{{Phase: "wave", Sample: record.Sample{Time: begin.Add(-time.Second), Covariates: &record.Covariates{FilesDone: 100, FilesListed: 100, BytesDone: 1000}}}}}
+	var samples []record.Sample
+	for i, u := range usages {
+		n := int64(i + 1)
+		samples = append(samples, record.Sample{Time: begin.Add(time.Duration(i)*time.Second + time.Millisecond), PhaseName: "free",
+			Cgroup: &record.Cgroup{Usage: u}, Process: &record.Process{RSS: u},
+			Covariates: &record.Covariates{FilesDone: 100 + n, FilesListed: 100 + 1000*n, Backlog: 999 * n, InFlight: 2, BytesInFlight: 1 << 20, ConnsOpen: 4, BytesDone: 1000 + 500*n}})
+	}
+	return tr, samples
+}
+
+func verdict(fs ...record.Finding) *record.Verdict {
+	return &record.Verdict{Headline: record.HeadMetadata, Findings: fs}
+}
+
+var (
+	row    = Row{Name: "v1", Limit: 8 << 20, Node: 6 << 20}
+	corpus = Corpus{Name: "many-small", Files: 5000, Many: true}
+)
+
+func TestTheFullestMomentSizesTheFindings(t *testing.T) {
+	tr, samples := recorded(1<<20, 4<<20, 2<<20)
+	c := judgeCell(row, corpus, time.Minute, tr, verdict(
+		finding(record.BufferWorker, "x.parts", 5<<20, "worker"), // no more than twice what is in flight
+		finding(record.Metadata, "x.worker", 2000, "backlog-item"),
+		finding(record.BufferPool, "net/http.dial", 1000, "connection"),
+		finding(record.Leak, "x.keep", 10, "file", "x.keep x.go:1"),
+	), samples)
+	assert.EqualValues(t, 4<<20, c.Peak)
+	assert.EqualValues(t, 3, c.Files)
+	assert.EqualValues(t, 3000, c.Listed)
+	assert.InDelta(t, 500, c.Rate, 1)
+	require.Len(t, c.Shares, 4)
+	assert.Equal(t, "x.worker", c.Culprit.Site.Function)
+	assert.EqualValues(t, 2000*2*999, c.Shares[0].Bytes, "the backlog of the second sample")
+	assert.EqualValues(t, 2<<20, c.Shares[1].Bytes)
+	assert.EqualValues(t, 4000, c.Shares[2].Bytes)
+	assert.EqualValues(t, 20, c.Shares[3].Bytes)
+	assert.Equal(t, Discovery, c.Holds)
+	assert.InDelta(t, 0.65, c.Part, 0.02)
+	assert.Equal(t, Survived, c.Outcome)
+	assert.Equal(t, "survived, 3 files in 3s", c.OutcomeText())
+}
+
+func TestWhatIsHeldAfterTheCutDoesNotCount(t *testing.T) {
+	tr, samples := recorded(1<<20, 2<<20, 4<<20)
+	tr.Warnings = []string{"phase free was broken off after 2s, its time"}
+	c := judgeCell(row, corpus, 1500*time.Millisecond, tr, verdict(), samples)
+	assert.EqualValues(t, 2<<20, c.Peak)
+	assert.True(t, c.Cut)
+	assert.Equal(t, "survived 1.5s, 2 of 5000 files", c.OutcomeText())
+	assert.Equal(t, NoneOf, c.Holds)
+	assert.Equal(t, "-", c.holdsText())
+}
+
+func TestOutcomes(t *testing.T) {
+	for want, change := range map[string]func(*record.Trial){
+		"oom-killed after 2s, 3000 of 5000 files listed, 2 copied": func(tr *record.Trial) {
+			tr.Outcome = record.OOMKilled
+			tr.OOM = &record.OOM{Time: start.Add(12 * time.Second), Limit: row.Limit, FilesDone: 102}
+		},
+		"node crashed after 2s, 3000 of 5000 files listed, 2 copied": func(tr *record.Trial) {
+			tr.Outcome = record.OOMKilled
+			tr.OOM = &record.OOM{Time: start.Add(12 * time.Second), Limit: row.Node, Node: true, FilesDone: 102}
+		},
+		"node crashed: hung at the limit after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { tr.Outcome, tr.Reason = record.Timeout, "hung at its limit" },
+		"failed: exit code 2: a / b": func(tr *record.Trial) { tr.Outcome, tr.Reason = record.Crashed, "exit code 2:\n a | b" },
+		"predicted: node crashed after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { tr.Isolation.Kind = "none" },
+	} {
+		tr, samples := recorded(1<<20, 7<<20, 6<<20)
+		change(tr)
+		c := judgeCell(row, corpus, time.Minute, tr, verdict(), samples)
+		assert.Equal(t, want, c.OutcomeText())
+	}
+}
+
+func TestWithoutCgroupsEveryOutcomeIsPredicted(t *testing.T) {
+	for peak, want := range map[int64]string{1 << 20: Survived, 7 << 20: NodeCrashed, 9 << 20: NodeCrashed} {
+		tr, samples := recorded(peak)
+		tr.Isolation = record.Isolation{Kind: "none", Why: "no permission"}
+		c := judgeCell(row, corpus, time.Minute, tr, verdict(), samples)
+		assert.Equal(t, want, c.Outcome)
+		assert.True(t, c.Predicted)
+	}
+	tr, samples := recorded(9 << 20)
+	tr.Isolation.Kind = "none"
+	c := judgeCell(Row{Name: "v1", Limit: 8 << 20, Node: 16 << 20}, corpus, time.Minute, tr, verdict(), samples)
+	assert.Equal(t, Killed, c.Outcome, "the node has room")
+	var b strings.Builder
+	r := &Result{Scale: 16, Predicted: true, Cells: []*Cell{&c, &c}}
+	require.NoError(t, r.WriteMarkdown(&b))
+	assert.Contains(t, b.String(), "outcomes are predicted from the peaks, not suffered, in every row")
+	assert.Equal(t, 2, strings.Count(b.String(), "| predicted: oom-killed"))
+}
+
+func TestATrialThatNeverCameToItsCorpusExplainsNothing(t *testing.T) {
+	tr, _ := recorded()
+	tr.Phases, tr.Outcome, tr.OOM = tr.Phases[:1], record.OOMKilled, &record.OOM{Time: start, Limit: row.Limit}
+	c := judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.Metadata, "x", 1, "backlog-item")), nil)
+	assert.Equal(t, Killed, c.Outcome)
+	assert.Nil(t, c.Culprit)
+	assert.Equal(t, NoneOf, c.Holds)
+}
+
+func TestStabilityCountsHeadlinesAndCulprits(t *testing.T) {
+	a := Cell{Outcome: Killed, Headline: "metadata", Shares: []Share{{Site: record.Site{Function: "x"}}}}
+	a.Culprit = &a.Shares[0]
+	b := a
+	b.Shares = []Share{{Site: record.Site{Function: "y"}}}
+	b.Culprit = &b.Shares[0]
+	c := a
+	c.Headline, c.Outcome = "leak", Survived
+	assert.Equal(t, &Stability{Runs: 4, Headlines: 3, Culprits: 2, Outcomes: 3}, stability([]Cell{a, a, b, c}))
+}
+
+func TestExpectationsAreSetBesideWhatWasSuffered(t *testing.T) {
+	rows := []Row{{Name: "a", Group: Versions, Happened: "node crashed", Expected: history.NodeCrashed}, {Name: "b", Group: Versions, Expected: history.OOMKilled},
+		{Name: "c", Group: Versions, Expected: history.Unknown}, {Name: "d", Group: WhatIf}}
+	cells := []*Cell{
+		{Row: "a", Corpus: "many-small", Outcome: NodeCrashed},
+		{Row: "a", Corpus: huge, Outcome: Survived, Peak: 100, Shares: []Share{{Slope: &record.Slope{Bytes: 10, Per: "worker"}}, {Slope: &record.Slope{Bytes: 5, Per: "connection"}}}},
+		{Row: "b", Corpus: huge, Outcome: Survived}, {Row: "c", Corpus: huge, Outcome: Killed}, {Row: "d", Corpus: huge, Outcome: Killed},
+	}
+	got := expectations(rows, cells, 16)
+	require.Len(t, got, 3)
+	assert.True(t, *got[0].Agrees)
+	assert.EqualValues(t, 160, got[0].PerWorker)
+	assert.EqualValues(t, 1600, got[0].Total)
+	assert.False(t, *got[1].Agrees)
+	assert.Nil(t, got[2].Agrees)
+}
+
+// TestEveryCellHasAPlanThatCanBeRun, so that no setting of a row is one that its subject doesn't have.
+func TestEveryCellHasAPlanThatCanBeRun(t *testing.T) {
+	b := &Bench{Out: t.TempDir(), Scale: 16, Free: time.Second, Repeats: 2}
+	names := map[string]bool{}
+	for _, r := range Rows(16) {
+		assert.False(t, names[slug(r.Name)], "%s: two rows share a directory", r.Name)
+		names[slug(r.Name)] = true
+		for _, c := range Corpora() {
+			cfg, err := b.config(r, c.At(16))
+			require.NoError(t, err)
+			plan, err := soak.NewPlan(cfg, soak.Shard{})
+			require.NoError(t, err, "%s on %s", r.Name, c.Name)
+			assert.Len(t, plan.Trials, 2)
+			assert.Equal(t, "free", plan.Protocol.Phases[len(plan.Protocol.Phases)-1].Kind)
+		}
+	}
+	rows, err := selectRows(Rows(16), []string{"v2.4.*", Migrator})
+	require.NoError(t, err)
+	assert.Len(t, rows, 3+5)
+	_, err = selectRows(Rows(16), []string{"nope"})
+	assert.ErrorIs(t, err, ErrSelection)
+	_, err = selectCorpora([]string{"nope"})
+	assert.ErrorIs(t, err, ErrSelection)
+}
+
+func TestScaleDividesWhatMakesACorpusLarge(t *testing.T) {
+	for _, c := range Corpora() {
+		s := c.At(16)
+		if c.Many {
+			assert.Equal(t, c.Files/16, s.Files, c.Name)
+			assert.Equal(t, c.Size, s.Size, c.Name)
+		} else {
+			assert.Equal(t, c.Files, s.Files, c.Name)
+			assert.Equal(t, c.Size/16, s.Size, c.Name)
+		}
+	}
+	assert.Equal(t, "v2.4.1-single-worker--deep-tree", slug("v2.4.1-single-worker")+"--deep-tree")
+	assert.Equal(t, filepath.Base(slug("bigger node: twice of all")), "bigger-node-twice-of-all")
+}
