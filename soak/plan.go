@@ -149,11 +149,11 @@ func (p *Plan) loadProtocol() error {
 		return p.Protocol.Check()
 	}
 	name := p.Config.Protocol
-	if p.Subject.Wave.Exit && name != "passive" {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("subject %s is a one-shot command: protocol passive is used instead of %s", p.Subject.Name, name))
-		name = "passive"
-	}
 	proto, err := protocol.Load(name)
+	if err == nil && p.Subject.Wave.Exit && slices.ContainsFunc(proto.Trials, func(k record.TrialKind) bool { return k != record.Passive }) {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("subject %s is a one-shot command: protocol passive is used instead of %s", p.Subject.Name, name))
+		proto, err = protocol.Load("passive")
+	}
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,14 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"memsoak/profiles"
 	"memsoak/profiles/record"
@@ -13,25 +17,41 @@ import (
 	"memsoak/soak/replay/history"
 )
 
-// FullSize compares what the memory model says of the full size, from a run that was scaled down, with a run of the
-// full size.
+// FullSize compares what runs that were scaled down say of the full size with a run of the full size.
 type FullSize struct {
-	Row       string   `json:"row"`
-	Files     int64    `json:"files"`
-	ScaledDir string   `json:"scaled_dir"`
-	FullDir   string   `json:"full_dir"`
-	Predicted int64    `json:"predicted"` // peak, bytes
-	Interval  [2]int64 `json:"interval"`
-	Measured  int64    `json:"measured"`
-	Error     float64  `json:"error"` // of the prediction, relative to what was measured
-	Outcome   string   `json:"outcome"`
+	Row         string       `json:"row"`
+	Files       int64        `json:"files"`
+	Scaled      []ScaledPeak `json:"scaled"`
+	Predictions []Prediction `json:"predictions"`
+	Measured    int64        `json:"measured"` // peak, bytes
+	Outcome     string       `json:"outcome"`
+	Dir         string       `json:"dir"`
+}
+
+// ScaledPeak is a run that was scaled down.
+type ScaledPeak struct {
+	Scale int    `json:"scale"`
+	Files int64  `json:"files"`
+	Peak  int64  `json:"peak"`
+	Dir   string `json:"dir"`
+}
+
+// Prediction is what one model says of the peak.
+type Prediction struct {
+	By       string   `json:"by"`
+	Peak     int64    `json:"peak"`
+	Interval [2]int64 `json:"interval"` // 95 % of peaks
+	Error    float64  `json:"error"`    // relative to what was measured
 }
 
 // fullFiles is how many files the version copies at full size: as many as fit into its limit, since of a peak that the
 // limit cuts off only the limit can be predicted.
 const fullFiles = 250_000
 
-// FullSize runs the last version scaled down and at full size.
+// The scales of the runs that the line is fitted through, in eighths of the replay's.
+var fitted = []int{8, 7, 6, 5, 4}
+
+// FullSize runs the last version at several scales and at full size.
 func (b *Bench) FullSize(ctx context.Context) (*FullSize, error) {
 	p, err := history.Find(last)
 	if err != nil {
@@ -39,29 +59,82 @@ func (b *Bench) FullSize(ctx context.Context) (*FullSize, error) {
 	}
 	full := Corpus{Name: "many-that-fit", Files: fullFiles, Folders: 1000, Many: true, Size: history.KiB, Transport: "http"}
 	f := &FullSize{Row: p.Name, Files: full.Files}
-	small := full.At(b.Scale)
-	scaled, err := b.Cell(ctx, versionRow(p, b.Scale), small)
-	if err != nil {
-		return nil, err
-	}
-	f.ScaledDir = scaled.Dir
-	plan := profiles.Plan{Limit: int64(p.Limit), LargestFile: int64(full.Size), Files: full.Files}
-	capacity, err := profiles.Capacity(scaled.Dir, plan, options(full))
-	if err != nil {
-		return nil, fmt.Errorf("full size: %w", err)
-	}
-	if f.Predicted, f.Interval, err = at(capacity, p.Workers); err != nil {
-		return nil, err
-	}
 	one := *b
-	one.Scale, one.Out, one.Repeats = 1, filepath.Join(b.Out, "full-size"), 1
+	one.Repeats = 1
+	for _, eighths := range fitted {
+		one.Scale = max(1, b.Scale*eighths/8)
+		one.Out = filepath.Join(b.Out, fmt.Sprintf("scale-%d", one.Scale))
+		small := full.At(one.Scale)
+		cell, err := one.Cell(ctx, versionRow(p, one.Scale), small)
+		if err != nil {
+			return nil, err
+		}
+		if cell.Outcome != Survived {
+			return nil, fmt.Errorf("full size: at scale %d the version did not survive: %s", one.Scale, cell.OutcomeText())
+		}
+		f.Scaled = append(f.Scaled, ScaledPeak{one.Scale, small.Files, cell.Peak, cell.Dir})
+	}
+	if f.Predictions, err = f.predict(p, full); err != nil {
+		return nil, err
+	}
+	one.Scale, one.Out = 1, filepath.Join(b.Out, "full-size")
 	measured, err := one.Cell(ctx, versionRow(p, 1), full)
 	if err != nil {
 		return nil, err
 	}
-	f.FullDir, f.Measured, f.Outcome = measured.Dir, measured.Peak, measured.Outcome
-	f.Error = float64(f.Predicted)/math.Max(1, float64(f.Measured)) - 1
+	f.Dir, f.Measured, f.Outcome = measured.Dir, measured.Peak, measured.Outcome
+	for i := range f.Predictions {
+		f.Predictions[i].Error = float64(f.Predictions[i].Peak)/math.Max(1, float64(f.Measured)) - 1
+	}
 	return f, nil
+}
+
+// predict asks both models: the line through the peaks of the scaled runs, and the model of the live heap that soak plan
+// has of the smallest of them, which is careful on purpose.
+func (f *FullSize) predict(p history.Preset, full Corpus) ([]Prediction, error) {
+	var files, peaks []float64
+	for _, s := range f.Scaled {
+		files, peaks = append(files, float64(s.Files)), append(peaks, float64(s.Peak))
+	}
+	line := Prediction{By: fmt.Sprintf("a line through the peaks at scales 1:%d to 1:%d", f.Scaled[0].Scale, f.Scaled[len(f.Scaled)-1].Scale)}
+	peak, half, err := extrapolate(files, peaks, float64(full.Files))
+	if err != nil {
+		return nil, err
+	}
+	line.Peak, line.Interval = int64(peak), [2]int64{int64(peak - half), int64(peak + half)}
+	capacity, err := profiles.Capacity(f.Scaled[0].Dir, profiles.Plan{Limit: int64(p.Limit), LargestFile: int64(full.Size), Files: full.Files}, options(full))
+	if err != nil {
+		return nil, fmt.Errorf("full size: %w", err)
+	}
+	plan := Prediction{By: fmt.Sprintf("soak plan, from the run at 1:%d alone", f.Scaled[0].Scale)}
+	if plan.Peak, plan.Interval, err = at(capacity, p.Workers); err != nil {
+		return nil, err
+	}
+	return []Prediction{line, plan}, nil
+}
+
+// errTooFew is returned for a line through too few points.
+var errTooFew = errors.New("a line with an interval needs at least three different points")
+
+// extrapolate fits a line and returns its value at x with half the width of the 95 % interval of single values there.
+func extrapolate(xs, ys []float64, x float64) (y, half float64, err error) {
+	n := float64(len(xs))
+	mean := stat.Mean(xs, nil)
+	spread := 0.0
+	for _, v := range xs {
+		spread += (v - mean) * (v - mean)
+	}
+	if n < 3 || spread == 0 {
+		return 0, 0, errTooFew
+	}
+	a, b := stat.LinearRegression(xs, ys, nil, false)
+	rest := 0.0
+	for i, v := range xs {
+		d := ys[i] - a - b*v
+		rest += d * d
+	}
+	t := distuv.StudentsT{Nu: n - 2, Sigma: 1}.Quantile(0.975)
+	return a + b*x, t * math.Sqrt(rest/(n-2)*(1+1/n+(x-mean)*(x-mean)/spread)), nil
 }
 
 // at is the prediction for a number of workers.
@@ -75,7 +148,11 @@ func at(c *record.Capacity, workers int) (int64, [2]int64, error) {
 }
 
 func (f *FullSize) markdown(b *strings.Builder) {
-	b.WriteString("Full size, predicted from the scaled run and then run:\n\n| version | files | predicted | 95 % of peaks | measured | error | outcome | open it |\n|---|---|---|---|---|---|---|---|\n")
-	fmt.Fprintf(b, "| %s | %d | %s | %s to %s | %s | %+.1f %% | %s | `make view RUN=%s` |\n\n", f.Row, f.Files, units.FormatBytes(f.Predicted),
-		units.FormatBytes(f.Interval[0]), units.FormatBytes(f.Interval[1]), units.FormatBytes(f.Measured), 100*f.Error, f.Outcome, f.FullDir)
+	fmt.Fprintf(b, "Full size: %s with %d files, as many as fit, predicted from runs that were scaled down, and run: %s at %s (`make view RUN=%s`).\n\n",
+		f.Row, f.Files, f.Outcome, units.FormatBytes(f.Measured), f.Dir)
+	b.WriteString("| predicted by | peak | 95 % of peaks | error |\n|---|---|---|---|\n")
+	for _, p := range f.Predictions {
+		fmt.Fprintf(b, "| %s | %s | %s to %s | %+.1f %% |\n", p.By, units.FormatBytes(p.Peak), units.FormatBytes(p.Interval[0]), units.FormatBytes(p.Interval[1]), 100*p.Error)
+	}
+	b.WriteString("\n")
 }

@@ -219,3 +219,18 @@ func TestScaleDividesWhatMakesACorpusLarge(t *testing.T) {
 	assert.Equal(t, "v2.4.1-single-worker--deep-tree", slug("v2.4.1-single-worker")+"--deep-tree")
 	assert.Equal(t, filepath.Base(slug("bigger node: twice of all")), "bigger-node-twice-of-all")
 }
+
+func TestALineIsExtrapolatedWithItsInterval(t *testing.T) {
+	y, half, err := extrapolate([]float64{1, 2, 3}, []float64{12, 14, 16}, 100)
+	require.NoError(t, err)
+	assert.InDelta(t, 210, y, 1e-9)
+	assert.InDelta(t, 0, half, 1e-9)
+	y, half, err = extrapolate([]float64{1, 2, 3, 4}, []float64{12, 14.2, 15.8, 18}, 5)
+	require.NoError(t, err)
+	assert.InDelta(t, 19.9, y, 1e-9)
+	assert.InDelta(t, 1.291, half, 0.001, "t of 2 degrees of freedom, 4.303, times the error of a single value")
+	_, _, err = extrapolate([]float64{1, 1, 1}, []float64{1, 2, 3}, 5)
+	assert.ErrorIs(t, err, errTooFew)
+	_, _, err = extrapolate([]float64{1, 2}, []float64{1, 2}, 5)
+	assert.ErrorIs(t, err, errTooFew)
+}
