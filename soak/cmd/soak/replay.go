@@ -51,7 +51,7 @@ memory cgroup can be made outcomes are predicted, and every row says so.`,
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&f.bench.Scale, "scale", replayScale, "divide sizes by this; 1 is the full size")
-	fl.BoolVar(&f.quick, "quick", false, "copy each corpus for a shorter time, remedies on two corpora only, no full size, no study of rclone")
+	fl.BoolVar(&f.quick, "quick", false, "copy each corpus for a shorter time, remedies on two corpora and the migrator on one, no full size, no study of rclone")
 	fl.StringSliceVar(&f.selection.Rows, "rows", nil, "names of rows, as patterns, or groups: version, what-if, migrator")
 	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora")
 	fl.StringSliceVar(&f.parts, "parts", nil, "matrix, full-size, rclone (default all, or matrix with --quick, --rows or --corpora)")

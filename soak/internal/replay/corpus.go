@@ -59,6 +59,7 @@ func (c Corpus) Sampled(free time.Duration) []byte {
 // Protocol is the experiment of a trial: the states that tell causes apart, with files around the sizes at which the
 // service changes its ways, and then the corpus, unhindered, for so long at most. It is the same for all subjects, but that
 // no more bytes are held at once than a third of the limit: the kill is to come from the corpus.
+// The holds are in no order of size or backlog, so that nothing looks as if it grew with their number.
 func (c Corpus) Protocol(scale int, free time.Duration, limit int64) []byte {
 	part, whole := (5 * history.MiB).By(scale), (10 * history.MiB).By(scale)
 	rate := ""
@@ -75,15 +76,15 @@ phases:
   - {name: idle, kind: idle, for: 100ms}
   - {name: warm-up, kind: warm-up, files: [{count: 2, size: %[1]d}, {count: 30, size: 4096}]}
   - {name: wave, kind: wave, times: 8, times_most: 10, files: [{count: 30, size: 4096}]}
-  - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[2]d}
-  - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[3]d, max_bytes: %[8]d}
-  - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %[4]d, max_bytes: %[8]d}
-  - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %[5]d, max_bytes: %[8]d}
-  - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[5]d, max_bytes: %[8]d}
+  - {name: header-1500, kind: hold, point: download-header, transfers: M, backlog: 1500, size: 1024}
   - {name: header-100, kind: hold, point: download-header, transfers: M, backlog: 100, size: 1024}
   - {name: header-500, kind: hold, point: download-header, transfers: M, backlog: 500, size: 1024}
-  - {name: header-1500, kind: hold, point: download-header, transfers: M, backlog: 1500, size: 1024}
   - {name: folders, kind: folders, folders: 100}
+  - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %[5]d, max_bytes: %[8]d}
+  - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[2]d}
+  - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %[4]d, max_bytes: %[8]d}
+  - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[3]d, max_bytes: %[8]d}
+  - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[5]d, max_bytes: %[8]d}
   - {name: repeat, kind: repeat, of: header-500}
   - {name: free, kind: free, at_most: %[6]s%[7]s}
 `, int64(whole), int64(whole/8), int64(whole/2), int64(8*part), int64(12*part), free, rate, limit/3)

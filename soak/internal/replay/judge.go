@@ -44,7 +44,7 @@ type Cell struct {
 	Headline record.Headline `json:"headline"`
 	// Culprit is the finding that held the most at the fullest moment.
 	Culprit *Share `json:"culprit,omitempty"`
-	// Shares are all findings with what they held then, and Holds is the hypothesis with the most of it.
+	// Shares are all findings of held memory with what they came to then, and Holds is the hypothesis with the most of it.
 	Shares []Share    `json:"shares"`
 	Holds  Hypothesis `json:"holds"`
 	Part   float64    `json:"part"` // of what is explained that Holds makes up
@@ -149,6 +149,9 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 	by := map[Hypothesis]int64{}
 	var all int64
 	for _, f := range v.Findings {
+		if garbage(f.Class) {
+			continue
+		}
 		s := Share{Class: f.Class, Site: f.Site, Slope: f.Slope, Bytes: m.held(f), Hypothesis: HypothesisOf(f)}
 		c.Shares = append(c.Shares, s)
 		by[s.Hypothesis] += s.Bytes
@@ -167,6 +170,11 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 			}
 		}
 	}
+}
+
+// garbage says that a class is about memory that nothing holds: it comes on top of what is held, by the collector's settings.
+func garbage(c record.Class) bool {
+	return c == record.GCHeadroom || c == record.GCThrash || c == record.Unreturned
 }
 
 // stability compares repeats with the first.

@@ -14,13 +14,13 @@ import (
 type Selection struct {
 	Rows    []string // name patterns, as of path.Match; none: all
 	Corpora []string // names; none: all
-	Quick   bool     // only two corpora for what is no version
+	Quick   bool     // fewer corpora for what is no version
 	// Matrix, FullSize and Rclone are the parts of a replay.
 	Matrix, FullSize, Rclone bool
 }
 
-// quickCorpora are those that remedies, the migrator and rclone run on in a quick replay.
-var quickCorpora = []string{"many-small", huge}
+// quickCorpora are those that what is no version runs on in a quick replay.
+var quickCorpora = map[string][]string{WhatIf: {"many-small", huge}, Migrator: {"many-small"}}
 
 // Run runs the selected cells, one after the other, and what was asked for beside them. done is told of each cell as
 // it ends. A cancelled context ends it with what is there and the context's error.
@@ -46,7 +46,7 @@ func (b *Bench) Run(ctx context.Context, s Selection, done func(n, of int, c *Ce
 			continue
 		}
 		for _, c := range corpora {
-			if s.Quick && r.Group != Versions && len(s.Corpora) == 0 && !slices.Contains(quickCorpora, c.Name) {
+			if s.Quick && r.Group != Versions && len(s.Corpora) == 0 && !slices.Contains(quickCorpora[r.Group], c.Name) {
 				continue
 			}
 			pairs = append(pairs, pair{r, c.At(b.Scale)})

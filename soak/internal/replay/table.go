@@ -120,12 +120,7 @@ func (r *Result) expected(b *strings.Builder) {
 		mb(history.ExpectedRateMin), mb(history.ExpectedRateMax), huge, r.Scale)
 	b.WriteString("| version | per worker | in all | a second, here | by the history | suffered here |\n|---|---|---|---|---|---|\n")
 	for _, e := range r.Expected {
-		agrees := "the history doesn't tell"
-		if e.Agrees != nil && *e.Agrees {
-			agrees = "the same, on a corpus at least"
-		} else if e.Agrees != nil {
-			agrees = "not on any corpus"
-		}
+		agrees := e.suffered()
 		if r.Predicted {
 			agrees = "predicted: " + agrees
 		}
@@ -136,6 +131,27 @@ func (r *Result) expected(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", e.Row, perWorker, total, rate, e.Happened, agrees)
 	}
 	b.WriteString("\n")
+}
+
+// suffered lists what became of the version, corpora in the order of the matrix.
+func (e Expectation) suffered() string {
+	var out []string
+	for _, c := range Corpora() {
+		if o := e.Outcomes[c.Name]; o != "" && o != Survived {
+			out = append(out, o+" on "+c.Name)
+		}
+	}
+	s := strings.Join(out, ", ")
+	if s == "" {
+		s = "survived every corpus that was run"
+	}
+	switch {
+	case e.Agrees == nil:
+		return s
+	case *e.Agrees:
+		return "the same: " + s
+	}
+	return "something else: " + s
 }
 
 // mb writes a size in the history's unit.
