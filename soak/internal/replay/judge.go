@@ -40,6 +40,7 @@ type Cell struct {
 	Hung bool `json:"hung,omitempty"`
 
 	Peak     int64           `json:"peak"` // while the corpus was copied, bytes
+	Anon     int64           `json:"anon"` // the most anonymous memory then
 	Limit    int64           `json:"limit"`
 	Headline record.Headline `json:"headline"`
 	// Culprit is the finding that held the most at the fullest moment.
@@ -84,7 +85,7 @@ type Stability struct {
 // judgeCell reads one recorded trial.
 func judgeCell(row Row, c Corpus, free time.Duration, t *record.Trial, v *record.Verdict, samples []record.Sample) Cell {
 	m := fullest(t, samples, free)
-	cell := Cell{Row: row.Name, Corpus: c.Name, After: m.took, Of: c.Files, Peak: m.usage, Limit: row.Limit, Headline: record.Headline(v.Headline.String()),
+	cell := Cell{Row: row.Name, Corpus: c.Name, After: m.took, Of: c.Files, Peak: m.usage, Anon: m.anon, Limit: row.Limit, Headline: record.Headline(v.Headline.String()),
 		Files: m.last.FilesDone - m.began.FilesDone, Listed: m.last.FilesListed - m.began.FilesListed}
 	if t.OOM != nil {
 		cell.Files = t.OOM.FilesDone - m.began.FilesDone

@@ -11,6 +11,7 @@ import (
 type moment struct {
 	usage   int64 // charged to the cgroup, or resident where there is none
 	rss     int64
+	anon    int64 // the most of the process's own, in that time
 	now     record.Covariates
 	began   record.Covariates // when the copy of the corpus began
 	last    record.Covariates // the last that was seen of it
@@ -49,7 +50,7 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 			m.usage, m.now, m.sampled = u, *s.Covariates, true
 		}
 		if s.Process != nil {
-			m.rss = max(m.rss, s.Process.RSS)
+			m.rss, m.anon = max(m.rss, s.Process.RSS), max(m.anon, s.Process.Anon)
 		}
 	}
 	return m

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"memsoak/profiles"
-	"memsoak/profiles/record"
 	"memsoak/soak"
 	"memsoak/soak/internal/units"
 	"memsoak/soak/replay/history"
@@ -59,7 +59,10 @@ const (
 )
 
 // rcloneCorpus has files that go in parts once upload_cutoff is below their size.
-var rcloneCorpus = Corpus{Name: "rclone", Files: 48, Folders: 2, Size: 96 * history.MiB, Transport: "http"}
+var rcloneCorpus = Corpus{Name: "rclone", Files: 16, Folders: 2, Size: 48 * history.MiB, Transport: "http"}
+
+// rcloneFree is how long it is copied at most: peaks count of whole copies only.
+const rcloneFree = 40 * time.Second
 
 // rcloneRow is rclone with chunked uploads and a change.
 func rcloneRow(name string, change map[string]string) Row {
@@ -71,7 +74,7 @@ func rcloneRow(name string, change map[string]string) Row {
 // Rclone studies rclone at full size: its memory doesn't scale.
 func (b *Bench) Rclone(ctx context.Context) (*Rclone, error) {
 	full := *b
-	full.Scale, full.Out, full.Repeats = 1, filepath.Join(b.Out, "rclone"), 1
+	full.Scale, full.Out, full.Repeats, full.Free = 1, filepath.Join(b.Out, "rclone"), 1, rcloneFree
 	r := &Rclone{Formula: rcloneTransfers * rcloneConcurrency * rcloneChunk}
 	for _, change := range []map[string]string{{}, {"gomemlimit": "128MiB"}, {"buffer_size": "0"}, {"buffer_size": "64Mi"}, {"chunk_size": "16Mi"}, {"chunk_concurrency": "1"}, {"use_mmap": "true"}} {
 		s, cell, err := full.rcloneSetting(ctx, change)
@@ -97,28 +100,8 @@ func (b *Bench) rcloneSetting(ctx context.Context, change map[string]string) (Rc
 	if err != nil {
 		return RcloneSetting{}, nil, fmt.Errorf("rclone %s: %w", name, err)
 	}
-	s := RcloneSetting{Change: name, Peak: cell.Peak, Rate: cell.Rate, Dir: cell.Dir, PerTransfer: cell.perWorker()}
-	s.Anon, err = peakAnon(cell.Dir)
-	return s, cell, err
-}
-
-// peakAnon is the most anonymous memory of the trials of a run.
-func peakAnon(dir string) (int64, error) {
-	run, err := record.ReadRun(dir)
-	if err != nil {
-		return 0, err
-	}
-	var most int64
-	for _, st := range run.Status {
-		for _, ts := range st.Trials {
-			t, err := record.ReadTrial(filepath.Join(dir, filepath.FromSlash(st.Dir), fmt.Sprintf("trial-%d", ts.Index)))
-			if err != nil {
-				return 0, err
-			}
-			most = max(most, t.Peak.Anon)
-		}
-	}
-	return most, nil
+	s := RcloneSetting{Change: name, Peak: cell.Peak, Rate: cell.Rate, Dir: cell.Dir, PerTransfer: cell.perWorker(), Anon: cell.Anon}
+	return s, cell, nil
 }
 
 // rcloneCapacity fits the model over three numbers of transfers and compares its answer with a search.
@@ -164,7 +147,7 @@ func (b *Bench) try(row Row, transfers int) soak.Try {
 		if err != nil {
 			return false, err
 		}
-		text := fmt.Appendf(nil, "name: replay-limit\ntrials: [speed]\nwave_timeout: 2m\nspeed:\n  - {name: free, kind: free, at_most: %s}\n", b.free(rcloneCorpus))
+		text := fmt.Appendf(nil, "name: replay-limit\ntrials: [speed]\nwave_timeout: 2m\nspeed:\n  - {name: warm-up, kind: warm-up, files: [{count: 8, size: 4096}]}\n  - {name: free, kind: free, at_most: %s}\n", b.free(rcloneCorpus))
 		if err := os.WriteFile(cfg.Protocol, text, 0o644); err != nil {
 			return false, err
 		}
@@ -178,6 +161,9 @@ func (b *Bench) try(row Row, transfers int) soak.Try {
 		}
 		if cell.Predicted || cell.Outcome == Failed {
 			return false, fmt.Errorf("the limit of rclone can't be searched for: %s", cmp.Or(cell.Why, "no memory cgroup can be made"))
+		}
+		if cell.Outcome == Survived && cell.Cut && cell.Files < int64(transfers) {
+			return false, fmt.Errorf("below %s only %d files were copied in %s: too few to say whether that is enough", units.FormatBytes(limit), cell.Files, rcloneFree)
 		}
 		return cell.Outcome == Survived, nil
 	}
