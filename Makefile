@@ -180,7 +180,7 @@ processes: build ## copy a tree in six processes that share a queue, one of them
 	QUEUE=$(QUEUE) migrator/examples/processes.sh bin
 
 .PHONY: bench-queues
-bench-queues: build ## print the figures of the queue on Redis: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller)
+bench-queues: build ## print the figures of the queues on brokers: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller)
 	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -only queues $(if $(QUICK),-quick)
 
 # QUICK=1 is smaller and shorter, SCALE=16 divides sizes, ONLY='v2.4.*' selects rows, REPEATS=5 counts how stable verdicts are.

@@ -2,6 +2,7 @@ package k8s
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
+
+	"memsoak/migrator/internal/rig"
 )
 
 // decode reads one manifest strictly: an unknown or doubled field is an error.
@@ -39,12 +42,14 @@ func pod(t *testing.T, labels, selector map[string]string, p corev1.PodSpec) []s
 	assert.Equal(t, resource.MustParse("2Gi"), c.Resources.Limits[corev1.ResourceMemory])
 	var limit *corev1.ResourceFieldSelector
 	for _, e := range c.Env {
-		if e.Name == "GOMEMLIMIT" && e.ValueFrom != nil {
+		assert.NotEqual(t, "GOMEMLIMIT", e.Name, "it would be the whole limit")
+		if e.Name == "MEMORY_LIMIT" && e.ValueFrom != nil {
 			limit = e.ValueFrom.ResourceFieldRef
 		}
 	}
-	require.NotNil(t, limit, "GOMEMLIMIT by the downward API")
+	require.NotNil(t, limit, "the limit by the downward API")
 	assert.Equal(t, "limits.memory", limit.Resource)
+	assert.True(t, limit.Divisor.IsZero(), "in bytes")
 	for _, probe := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe} {
 		require.NotNil(t, probe)
 		assert.Equal(t, "/healthz", probe.HTTPGet.Path)
@@ -96,6 +101,44 @@ func TestRedis(t *testing.T) {
 	c := r.Spec.Template.Spec.Containers[0]
 	assert.Contains(t, strings.Join(c.Args, " "), "--maxmemory-policy noeviction", "what migrator demands")
 	assert.Equal(t, r.Spec.VolumeClaimTemplates[0].Name, c.VolumeMounts[0].Name)
+}
+
+func TestRabbitMQ(t *testing.T) {
+	var s corev1.Service
+	var m corev1.ConfigMap
+	var r appsv1.StatefulSet
+	decode(t, "rabbitmq.yaml", &s, &m, &r)
+	assert.Equal(t, "v1/Service", s.APIVersion+"/"+s.Kind)
+	assert.Equal(t, "v1/ConfigMap", m.APIVersion+"/"+m.Kind)
+	assert.Equal(t, "apps/v1/StatefulSet", r.APIVersion+"/"+r.Kind)
+	assert.Equal(t, s.Name, r.Spec.ServiceName)
+	assert.Equal(t, s.Spec.Selector, r.Spec.Template.Labels)
+	c := r.Spec.Template.Spec.Containers[0]
+	mounts := map[string]string{}
+	for _, v := range c.VolumeMounts {
+		mounts[v.Name] = v.MountPath
+	}
+	assert.Equal(t, "/var/lib/rabbitmq", mounts[r.Spec.VolumeClaimTemplates[0].Name], "queues are on disk")
+	require.Len(t, r.Spec.Template.Spec.Volumes, 1)
+	assert.Equal(t, m.Name, r.Spec.Template.Spec.Volumes[0].ConfigMap.Name)
+	assert.Equal(t, "/etc/rabbitmq/conf.d", mounts[r.Spec.Template.Spec.Volumes[0].Name])
+	assert.Contains(t, m.Data["20-migrator.conf"], "raft.wal_max_size_bytes = 64000000\n")
+	assert.Contains(t, m.Data["20-migrator.conf"], "consumer_timeout = ", "uploads may take long")
+}
+
+// TestRabbitMQStarts: a real server takes the settings.
+func TestRabbitMQStarts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a RabbitMQ")
+	}
+	var m corev1.ConfigMap
+	decode(t, "rabbitmq.yaml", &corev1.Service{}, &m, &appsv1.StatefulSet{})
+	s, err := rig.Rabbit(t.Context(), t.TempDir(), strings.Split(m.Data["20-migrator.conf"], "\n")...)
+	if errors.Is(err, rig.ErrNoRabbit) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	s.Stop()
 }
 
 // flagsExist compares the flags with the README's of the migrator, which a test of the command keeps true.

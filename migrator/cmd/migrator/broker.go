@@ -183,7 +183,8 @@ func (p *part) summary(c *cobra.Command, q wire.Broker) error {
 		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", b)
 		return err
 	}
-	return printStatus(ctx, c.ErrOrStderr(), q, &st)
+	_ = printStatus(ctx, c.ErrOrStderr(), q, &st)
+	return nil
 }
 
 // printStatus tells people how far a migration is over all its processes.

@@ -13,7 +13,7 @@ import (
 
 func newDiscoverCmd() *cobra.Command {
 	p := &part{settings: newSettings()}
-	var restart bool
+	var restart, wait bool
 	cmd := &cobra.Command{
 		Use:   "discover --queue URL --bucket BUCKET [flags] FOLDER",
 		Short: "List a Drive folder into a queue that uploaders in other processes work on",
@@ -33,19 +33,20 @@ func newDiscoverCmd() *cobra.Command {
 				return usageError{err}
 			}
 			p.broker.options.Prefetch = p.copy.DiscoveryWorkers
-			return p.run(c, func(w *working) error { return w.discover(restart) })
+			return p.run(c, func(w *working) error { return w.discover(restart, wait) })
 		},
 	}
 	p.addFlags(cmd, "workers", "multipart-threshold", "part-size", "bandwidth", "force", "spool-dir")
 	f := cmd.Flags()
 	f.StringVar(&p.copy.Prefix, "prefix", "", "what keys begin with")
 	f.Int64Var(&p.broker.options.Limit, "queue-limit", p.broker.options.Limit, "files queued, above which listing waits for uploads; bounds the broker's memory")
+	f.BoolVar(&wait, "wait", false, "end only when all files are copied, too, and fail if one wasn't")
 	f.BoolVar(&restart, "restart", false, "forget what the queue holds, finished or not, and list anew; give it to one process only")
 	return cmd
 }
 
-// discover begins the migration or joins it, and lists until no folder is left.
-func (w *working) discover(restart bool) error {
+// discover begins the migration or joins it, and lists until no folder is left; wait also waits for the uploads.
+func (w *working) discover(restart, wait bool) error {
 	c, release, err := w.copier()
 	if err != nil {
 		return err
@@ -70,7 +71,13 @@ func (w *working) discover(restart bool) error {
 	if n := w.copy.Stats.Failed.Load(); n > 0 {
 		return fmt.Errorf("%d entries weren't listed", n)
 	}
-	return nil
+	if !wait {
+		return nil
+	}
+	if _, err := w.await(func(st *wire.BrokerStatus) bool { return st.Done() }); err != nil {
+		return err
+	}
+	return w.failures()
 }
 
 // begin puts the root into the queue, unless another process was faster. The migration that is there is returned.

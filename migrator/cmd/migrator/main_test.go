@@ -132,3 +132,13 @@ func TestCgroupLimit(t *testing.T) {
 	assert.Equal(t, int64(40<<20), softLimit(64<<20))
 	assert.Equal(t, int64(2<<30)-int64(2<<30)/10, softLimit(2<<30))
 }
+
+func TestHardLimit(t *testing.T) {
+	limit, err := hardLimit("2147483648")
+	require.NoError(t, err)
+	assert.Equal(t, int64(2<<30), limit)
+	for _, bad := range []string{"2Gi", "0", "-1"} {
+		_, err := hardLimit(bad)
+		assert.ErrorContains(t, err, "want a number of bytes", bad)
+	}
+}

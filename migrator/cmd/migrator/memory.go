@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -17,22 +18,41 @@ const gcPercent = 50
 // queue's files until they are written.
 const outsideHeap = 24 << 20
 
-// tuneMemory sets a soft memory limit from the cgroup's and a garbage collection target, unless the environment says
+// limitEnv is the environment variable that says how much memory the container may have, in bytes, as Kubernetes' downward
+// API gives it. GOMEMLIMIT can't be that: it has to lie below.
+const limitEnv = "MEMORY_LIMIT"
+
+// tuneMemory sets a garbage collection target, and a soft memory limit below the hard one, unless the environment says
 // otherwise.
-func tuneMemory() {
+func tuneMemory() error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") != "" {
-		return
+		return nil
+	}
+	limit, err := hardLimit(os.Getenv(limitEnv))
+	if err == nil && limit > 0 {
+		debug.SetMemoryLimit(softLimit(limit))
+	}
+	return err
+}
+
+// hardLimit is the memory that the process may have, in bytes: what the environment says, else the cgroup's limit; 0 when
+// there is none.
+func hardLimit(said string) (int64, error) {
+	if said != "" {
+		limit, err := strconv.ParseInt(said, 10, 64)
+		if err != nil || limit <= 0 {
+			return 0, fmt.Errorf("%s=%q: want a number of bytes", limitEnv, said)
+		}
+		return limit, nil
 	}
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return // not Linux
+		return 0, nil // not Linux
 	}
-	if limit := cgroupLimit("/sys/fs/cgroup", own); limit > 0 {
-		debug.SetMemoryLimit(softLimit(limit))
-	}
+	return cgroupLimit("/sys/fs/cgroup", own), nil
 }
 
 // softLimit leaves room below a hard limit.

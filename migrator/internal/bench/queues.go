@@ -20,9 +20,25 @@ import (
 	"memsoak/migrator/wire"
 )
 
-// queues measures the queue on Redis: the broker's memory with very many items, and uploaders beside the embedded
+// server is a broker that runs for the bench.
+type server struct {
+	name    string
+	url     string
+	pid     int
+	asked   bool // the figures that were asked for are Redis's
+	process string
+}
+
+// queues measures the queues on brokers: the broker's memory with very many items, and uploaders beside the embedded
 // queue.
 func (b *bench) queues() error {
+	if err := b.onRedis(); err != nil {
+		return err
+	}
+	return b.onRabbit()
+}
+
+func (b *bench) onRedis() error {
 	dir := filepath.Join(b.dir, "redis")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
@@ -36,17 +52,52 @@ func (b *bench) queues() error {
 		return err
 	}
 	defer s.Kill()
-	if err := b.throughRedis(s); err != nil {
+	return b.queue(&server{name: "Redis", url: s.URL(), pid: s.PID(), asked: true, process: "redis-server"})
+}
+
+func (b *bench) onRabbit() error {
+	dir := filepath.Join(b.dir, "rabbit")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	s, err := rig.Rabbit(b.ctx, dir)
+	if errors.Is(err, rig.ErrNoRabbit) {
+		b.skip("the queue on RabbitMQ", "-", err.Error())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Stop()
+	idle, err := highWater(s.PID())
+	if err != nil {
+		return err
+	}
+	b.note("RabbitMQ without any queue: peak RSS", size(idle))
+	return b.queue(&server{name: "RabbitMQ", url: s.URL(), pid: s.PID(), process: "rabbitmq-server"})
+}
+
+func (b *bench) queue(s *server) error {
+	if err := b.through(s); err != nil {
 		return err
 	}
 	return b.uploaders(s)
 }
 
-// perFolder is how many files a folder of throughRedis has: a page.
+// figure records one of a broker: checked where something was asked for.
+func (b *bench) figure(s *server, what, asked, measured string, ok bool) {
+	if s.asked {
+		b.add(what, asked, measured, ok)
+	} else {
+		b.note(what, measured)
+	}
+}
+
+// perFolder is how many files a folder of through has: a page.
 const perFolder = 1000
 
-// throughRedis sends items through the broker as two discoverers and four uploaders would if copying took no time.
-func (b *bench) throughRedis(s *rig.RedisServer) error {
+// through sends items through the broker as two discoverers and four uploaders would if copying took no time.
+func (b *bench) through(s *server) error {
 	folders := 1000
 	if b.quick {
 		folders = 200
@@ -60,7 +111,7 @@ func (b *bench) throughRedis(s *rig.RedisServer) error {
 	for range 6 {
 		o := wire.DefaultBrokerOptions()
 		o.Name, o.Prefetch = "bench", 16
-		q, err := wire.OpenBroker(b.ctx, s.URL(), o)
+		q, err := wire.OpenBroker(b.ctx, s.url, o)
 		if err != nil {
 			return err
 		}
@@ -91,12 +142,15 @@ func (b *bench) throughRedis(s *rig.RedisServer) error {
 	if err != nil {
 		return err
 	}
-	peak, err := highWater(s.PID())
+	peak, err := highWater(s.pid)
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%s items through Redis (%.0f/s): peak RSS of redis-server", humanize.Comma(t.Copied), float64(t.Copied)/time.Since(began).Seconds())
-	b.add(what, "<= 256 MiB", size(peak), peak <= 256*mib && t.Copied == int64(folders*perFolder))
+	if t.Copied != int64(folders*perFolder) {
+		return fmt.Errorf("%d items came through %s, not %d", t.Copied, s.name, folders*perFolder)
+	}
+	what := fmt.Sprintf("%s items through %s (%.0f/s): peak RSS of %s", humanize.Comma(t.Copied), s.name, float64(t.Copied)/time.Since(began).Seconds(), s.process)
+	b.figure(s, what, "<= 256 MiB", size(peak), peak <= 256*mib)
 	return nil
 }
 
@@ -116,7 +170,7 @@ func drain(ctx context.Context, q wire.Broker, k migrator.Kind, result func(*mig
 	}
 }
 
-// listed is what listing a folder of throughRedis gives: folders below the root, and files of ordinary names below them.
+// listed is what listing a folder of through gives: folders below the root, and files of ordinary names below them.
 func listed(it *migrator.Item, folders int) migrator.Result {
 	r := migrator.Result{Outcome: migrator.Listed}
 	if it.ID == "root" {
@@ -151,7 +205,7 @@ func highWater(pid int) (int64, error) {
 
 // uploaders compares a discoverer and four uploaders of four workers with copies of the embedded queue: one of sixteen
 // workers for the rate, one of four for the memory.
-func (b *bench) uploaders(s *rig.RedisServer) error {
+func (b *bench) uploaders(s *server) error {
 	corpus, spec := "bench-small", ""
 	if b.quick {
 		corpus, spec = "", "seed: 1\nfiles: 2000\nfolders: 20\nsize: 4KiB\n"
@@ -178,18 +232,18 @@ func (b *bench) uploaders(s *rig.RedisServer) error {
 		more = append(more, float64(anon-small.anon))
 	}
 	rate, grew := median(ratios), int64(median(more))
-	b.add("four uploaders on Redis: rate / the embedded queue's at as many workers", ">= 0.9", fmt.Sprintf("%.2f", rate), rate >= 0.9)
-	b.add("an uploader's anonymous RSS above the embedded queue's at as many workers", "<= 4 MiB", size(grew), grew <= 4*mib)
+	b.figure(s, "four uploaders on "+s.name+": rate / the embedded queue's at as many workers", ">= 0.9", fmt.Sprintf("%.2f", rate), rate >= 0.9)
+	b.figure(s, "an uploader's anonymous RSS on "+s.name+" above the embedded queue's at as many workers", "<= 4 MiB", size(grew), grew <= 4*mib)
 	return nil
 }
 
 // parts runs a discoverer and four uploaders and returns how long all of it took, and the most anonymous memory of an
 // uploader.
-func (b *bench) parts(s *rig.RedisServer, root string) (wall time.Duration, anon int64, err error) {
+func (b *bench) parts(s *server, root string) (wall time.Duration, anon int64, err error) {
 	b.n++
 	name := fmt.Sprintf("q%d", b.n)
 	part := func(command string, args ...string) *exec.Cmd {
-		return exec.CommandContext(b.ctx, b.bins.Migrator, append([]string{command, "--queue", s.URL(), "--queue-name", name,
+		return exec.CommandContext(b.ctx, b.bins.Migrator, append([]string{command, "--queue", s.url, "--queue-name", name,
 			"--drive-endpoint", b.drive.HTTPS, "--s3-endpoint", b.sink.HTTPS, "--ca-file", b.ca, "--bucket", bucket}, args...)...)
 	}
 	began := time.Now()

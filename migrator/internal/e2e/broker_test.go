@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +67,18 @@ func once(start func(context.Context, string) (server, error)) func(context.Cont
 type shared struct {
 	*world
 	broker server
+	relay  *rig.Relay // between the processes and the broker
+	url    string     // of the broker by way of the relay
+}
+
+func newShared(t *testing.T, s server) *shared {
+	u, err := url.Parse(s.URL())
+	require.NoError(t, err)
+	relay, err := rig.NewRelay(u.Host)
+	require.NoError(t, err)
+	t.Cleanup(relay.Close)
+	u.Host = relay.Addr
+	return &shared{newWorld(t), s, relay, u.String()}
 }
 
 // onBrokers runs a test on every broker.
@@ -77,7 +90,7 @@ func onBrokers(t *testing.T, test func(*testing.T, *shared)) {
 				t.Skip(err)
 			}
 			require.NoError(t, err)
-			test(t, &shared{newWorld(t), s})
+			test(t, newShared(t, s))
 		})
 	}
 }
@@ -85,7 +98,7 @@ func onBrokers(t *testing.T, test func(*testing.T, *shared)) {
 // part starts a process of a migration, with the prefix as the queue's name.
 func (s *shared) part(command, prefix string, extra ...string) *run {
 	args := append([]string{command, "--drive-endpoint", s.drive.HTTP, "--s3-endpoint", s.sink.HTTP, "--bucket", bucket,
-		"--queue", s.broker.URL(), "--queue-name", prefix, "--lease", "1s", "--backoff", "5ms", "--backoff-max", "100ms", "--attempts", "30",
+		"--queue", s.url, "--queue-name", prefix, "--lease", "1s", "--backoff", "5ms", "--backoff-max", "100ms", "--attempts", "30",
 		"--sink-timeout", "2s"}, extra...)
 	r := &run{cmd: exec.Command(bins.Migrator, args...)}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
@@ -128,7 +141,7 @@ func (s *shared) status(prefix string) status {
 }
 
 func (s *shared) statusCmd(prefix string, extra ...string) *run {
-	r := &run{cmd: exec.Command(bins.Migrator, append([]string{"status", "--queue", s.broker.URL(), "--queue-name", prefix}, extra...)...)}
+	r := &run{cmd: exec.Command(bins.Migrator, append([]string{"status", "--queue", s.url, "--queue-name", prefix}, extra...)...)}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	require.NoError(s.t, r.cmd.Start())
 	r.wait = sync.OnceValue(r.cmd.Wait)
@@ -147,7 +160,8 @@ func partKills() int {
 }
 
 // TestPartsKilled runs two discoverers and four uploaders, kills one of them at a random point of the progress and
-// puts another in its place, as an orchestrator does; at each third point the broker is killed and started again, too.
+// puts another in its place, as an orchestrator does; at each third point the broker is killed and started again, too, and
+// at each third every connection to it is cut.
 // Every object is compared with the corpus, and the totals of the queue count each file once.
 func TestPartsKilled(t *testing.T) { onBrokers(t, testPartsKilled) }
 
@@ -175,6 +189,9 @@ func testPartsKilled(t *testing.T, s *shared) {
 		if i%3 == 1 {
 			s.broker.Kill()
 			require.NoError(t, s.broker.Start())
+		}
+		if i%3 == 2 {
+			s.relay.Cut()
 		}
 		if victim < 2 {
 			parts[victim] = s.discoverer(tr.root, prefix)
@@ -261,10 +278,14 @@ func testPartsRefuse(t *testing.T, s *shared) {
 	fails(s.part("discover", "refuse", "--prefix", "elsewhere", tr.root), 1, "holds another migration")
 	fails(s.part("upload", "refuse", "--bucket", "another-bucket"), 1, "give the same --bucket")
 	fails(s.part("upload", "refuse", "--queue", "redis://127.0.0.1:1"), 1, "can't be reached")
+	fails(s.part("upload", "refuse", "--queue", "amqp://127.0.0.1:1"), 1, "can't be reached")
 	fails(s.part("upload", "refuse", "--queue", "ftp://x"), 2, "want the URL of a broker")
 	fails(s.part("upload", "re fuse"), 2, "queue name")
 	fails(s.statusCmd("nothing"), 1, "no migration was begun")
+	waits := s.part("discover", "refuse", "--prefix", "refuse", "--wait", tr.root)
 	s.ends(s.uploader("refuse"))
+	s.ends(waits)
+	assert.Contains(t, waits.out.String(), "done: ", "it ends when all is copied")
 	s.verify(tr, "refuse")
 }
 

@@ -39,8 +39,10 @@ func (q *Queue) patiently(ctx context.Context, f func(*session) error) error {
 		switch {
 		case err == nil:
 			return nil
-		case ctx.Err() != nil:
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return ctx.Err()
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case !passing(err) || time.Since(began) > q.o.Patience:
 			return q.explain(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -68,7 +69,8 @@ func Open(ctx context.Context, raw string, o broker.Options) (*Queue, error) {
 		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), held: map[*held]struct{}{}, locks: map[string]struct{}{},
 		wake: make(chan struct{}), settles: make(chan *waiting), stop: make(chan struct{})}
 	if err := q.hello(ctx); err != nil {
-		return nil, errors.Join(err, q.disconnect())
+		q.disconnect()
+		return nil, err
 	}
 	q.done.Go(q.settler)
 	q.done.Go(q.returner)
@@ -82,16 +84,43 @@ func vhost(u *url.URL) string {
 	return "/"
 }
 
-// hello looks at the broker once, without patience.
+// hello looks at the broker. It has no patience with an address where nobody listens, nor with a broker that is full.
 func (q *Queue) hello(ctx context.Context) error {
+	began := time.Now()
+	for {
+		err := q.look(ctx)
+		var dial *net.OpError
+		switch {
+		case err == nil, errors.Is(err, broker.ErrNone):
+			return nil
+		case !passing(err), errors.As(err, &dial) && dial.Op == "dial", time.Since(began) >= q.o.Patience:
+			return q.explain(err)
+		}
+		if err := sleep(ctx, pauseMax); err != nil {
+			return err
+		}
+	}
+}
+
+// look asks the ledger once, unless the broker is full.
+func (q *Queue) look(ctx context.Context) error {
 	s, err := q.session(ctx)
-	if err == nil {
-		_, err = s.ask(ctx, &event{})
+	if err != nil {
+		return err
 	}
-	if err == nil || errors.Is(err, broker.ErrNone) {
-		return nil
+	answer := make(chan error, 1)
+	go func() {
+		_, err := s.ask(ctx, &event{})
+		answer <- err
+	}()
+	select {
+	case err = <-answer:
+	case <-s.full:
+		err = &fullError{s.reason}
+		s.fail(err)
+		<-answer
 	}
-	return q.explain(err)
+	return err
 }
 
 func (q *Queue) name(queue string) string { return q.o.Name + "." + queue }
@@ -299,31 +328,36 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 // Close gives back what was taken ahead, waits for settles in progress, and leaves. Leases that nobody settled go to
 // others at once.
 func (q *Queue) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	q.mu.Lock()
 	s := q.now
 	q.mu.Unlock()
-	var errs []error
+	if s != nil {
+		// A broker that is full reads nothing and answers nothing.
+		defer context.AfterFunc(ctx, func() { s.fail(errClosed) })()
+	}
 	if s != nil && s.takeNoMore() == nil {
 		for _, h := range q.removeAhead(func(*held) bool { return true }) {
-			errs = append(errs, q.giveBack(ctx, h))
+			if q.giveBack(ctx, h) != nil {
+				break // the end of the connection gives them back as well
+			}
 		}
 	}
 	close(q.stop)
 	q.done.Wait()
-	return errors.Join(append(errs, q.disconnect())...)
+	q.disconnect()
+	return nil
 }
 
-func (q *Queue) disconnect() error {
+func (q *Queue) disconnect() {
 	q.mu.Lock()
 	s := q.now
 	if q.broken == nil {
 		q.broken = errClosed
 	}
 	q.mu.Unlock()
-	if s == nil {
-		return nil
+	if s != nil {
+		s.end()
 	}
-	return s.end()
 }

@@ -222,8 +222,10 @@ func TestFull(t *testing.T) {
 	s := server(t)
 	o := brokertest.Options(t)
 	o.Patience = 200 * time.Millisecond
-	impatient := open(t, o)
+	impatient, patient := open(t, o), open(t, brokertest.Options(t))
 	brokertest.Begin(t, impatient, "m")
+	_, err := patient.Migration(t.Context())
+	require.NoError(t, err)
 	l := brokertest.Take(t, impatient, migrator.Folder)
 	require.NoError(t, s.Control(t.Context(), "set_vm_memory_high_watermark", "0.0001"))
 	full := true
@@ -234,22 +236,29 @@ func TestFull(t *testing.T) {
 		}
 	}
 	defer relieve()
-	err := impatient.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed, Produced: brokertest.Files(5)})
+	err = impatient.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed, Produced: brokertest.Files(5)})
 	assert.ErrorContains(t, err, "is full")
 	assert.NotContains(t, err.Error(), "\n")
 	_, err = impatient.Take(t.Context(), migrator.File)
 	assert.ErrorContains(t, err, "is full", "no call waits again")
+	_, err = Open(t.Context(), s.URL(), o)
+	assert.ErrorContains(t, err, "is full")
+	assert.NotContains(t, err.Error(), "\n")
+	waits := make(chan error, 1)
+	go func() { waits <- patient.Push(t.Context(), brokertest.File("later")) }()
 	relieve()
+	require.NoError(t, <-waits, "what waited goes on")
+	require.NoError(t, patient.Close())
 
 	q := open(t, brokertest.Options(t))
 	brokertest.List(t, q, brokertest.Files(5)...)
-	for range 5 {
+	for range 6 {
 		require.NoError(t, q.Settle(t.Context(), brokertest.Take(t, q, migrator.File), migrator.Result{Outcome: migrator.Copied}))
 	}
 	st, err := q.Status(t.Context())
 	require.NoError(t, err)
 	assert.True(t, st.Done())
-	assert.EqualValues(t, 5, st.Totals.Copied)
+	assert.EqualValues(t, 6, st.Totals.Copied)
 }
 
 // TestLost: a migration whose queues somebody has removed is said to be lost.

@@ -31,6 +31,9 @@ type session struct {
 	dead chan struct{}
 	err  error // why, once dead
 
+	full   chan struct{} // closed when the broker says that it is full, for the first time
+	reason string        // why, once full is closed
+
 	mu      sync.Mutex
 	replies map[string]chan reply
 	taking  [2]bool  // by kind - 1: items of it come
@@ -47,7 +50,7 @@ const (
 
 // dial connects and looks whether the queues are there.
 func (q *Queue) dial(ctx context.Context) (s *session, err error) {
-	s = &session{q: q, dead: make(chan struct{}), replies: map[string]chan reply{}}
+	s = &session{q: q, dead: make(chan struct{}), full: make(chan struct{}), replies: map[string]chan reply{}}
 	config := amqp.Config{Heartbeat: min(max(q.o.Lease/3, time.Second), 30*time.Second), Locale: "en_US",
 		Properties: amqp.Table{"connection_name": "migrator " + q.me},
 		Dial: func(network, addr string) (net.Conn, error) {
@@ -139,10 +142,9 @@ func lost(err *amqp.Error) error {
 
 // watch ends the session when the connection ends, or when the broker was full for too long.
 func (s *session) watch(closed chan *amqp.Error, blocked chan amqp.Blocking) {
-	full := time.NewTimer(time.Hour)
-	full.Stop()
-	defer full.Stop()
-	var reason string
+	patience := time.NewTimer(time.Hour)
+	patience.Stop()
+	defer patience.Stop()
 	for {
 		select {
 		case err := <-closed:
@@ -153,13 +155,16 @@ func (s *session) watch(closed chan *amqp.Error, blocked chan amqp.Blocking) {
 			case !ok:
 				blocked = nil
 			case b.Active:
-				reason = b.Reason
-				full.Reset(s.q.o.Patience)
+				if s.reason == "" {
+					s.reason = b.Reason
+					close(s.full)
+				}
+				patience.Reset(s.q.o.Patience)
 			default:
-				full.Stop()
+				patience.Stop()
 			}
-		case <-full.C:
-			s.fail(&fullError{reason})
+		case <-patience.C:
+			s.fail(&fullError{s.reason})
 			return
 		case <-s.dead:
 			return
@@ -403,18 +408,13 @@ func (s *session) takeNoMore() error {
 }
 
 // end closes the connection as it should be.
-func (s *session) end() error {
-	var err error
+func (s *session) end() {
 	select {
 	case <-s.dead:
 	default:
-		err = s.conn.CloseDeadline(time.Now().Add(5 * time.Second))
+		_ = s.conn.CloseDeadline(time.Now().Add(5 * time.Second)) // what matters was confirmed before
 	}
 	s.fail(errClosed)
 	s.serving.Wait()
 	s.arrival.Wait()
-	if errors.Is(err, amqp.ErrClosed) {
-		return nil
-	}
-	return err
 }

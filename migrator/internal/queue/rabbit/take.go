@@ -234,8 +234,8 @@ func (s *session) takes(k migrator.Kind) bool {
 // begin makes a lease of an item, with the ledger's leave where that is needed; nil when the item is none any more.
 func (q *Queue) begin(ctx context.Context, h *held) (*migrator.Lease, error) {
 	it := &h.lease.Item
-	if err := errors.Join(h.bad, it.UnmarshalBinary(h.work.item)); err != nil || it.Kind != h.kind {
-		return nil, fmt.Errorf("queue %s on RabbitMQ at %s: item: %w", q.o.Name, q.addr, errors.Join(broker.ErrSchema, err))
+	if h.bad != nil || it.UnmarshalBinary(h.work.item) != nil || it.Kind != h.kind {
+		return nil, fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
 	}
 	h.lease.Again = h.redelivered || h.work.again
 	q.mu.Lock()
