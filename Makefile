@@ -32,7 +32,7 @@ build: ## build soak, migrator and fakedrive into bin/
 # Packages whose state is shared between goroutines run under the race detector as well.
 # (Those that start programs built without it gain nothing from it.)
 RACE := ./fakedrive/fault/... ./fakedrive ./fakedrive/corpus ./migrator ./migrator/internal/httpx ./migrator/internal/pace \
-	./migrator/internal/queue/... ./migrator/internal/drive ./soak/internal/fakes3/... ./soak/internal/verify ./soak/internal/sampler
+	./migrator/internal/queue/... ./migrator/internal/drive ./migrator/internal/s3 ./soak/internal/fakes3/... ./soak/internal/verify ./soak/internal/sampler
 
 .PHONY: test
 test: build ## run the tests, and those of concurrent code under the race detector
