@@ -148,7 +148,8 @@ func (s *shared) statusCmd(prefix string, extra ...string) *run {
 	return r
 }
 
-// partKills is the number of points of TestPartsKilled: 6, and 50 in the long form (make test-long).
+// partKills is the number of points of TestPartsKilled on each broker: 3, one of each kind, and 50 in the long form (make
+// test-long).
 func partKills() int {
 	switch {
 	case os.Getenv("MEMSOAK_LONG") != "":
@@ -156,7 +157,7 @@ func partKills() int {
 	case testing.Short():
 		return 1
 	}
-	return 6
+	return 3
 }
 
 // TestPartsKilled runs two discoverers and four uploaders, kills one of them at a random point of the progress and
