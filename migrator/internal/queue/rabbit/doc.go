@@ -50,6 +50,10 @@
 // it that got no commit through saw fewer of them, so even its last words have a lower epoch and are passed over. This
 // doesn't depend on clocks, nor on a dead keeper being dead rather than slow: commits of the slow one don't come back.
 //
+// A process that hears nothing though something should come (an answer of the ledger, an item that is ready) connects anew
+// after a while, and so asks the broker anew for its turn: RabbitMQ can lose sight of consumers when it restarts. Connecting
+// anew is always safe; at worst an item comes twice.
+//
 // # What this isn't
 //
 // Locks are exclusive queues, which end with the connection of whoever has them. A process that is cut off in the middle of

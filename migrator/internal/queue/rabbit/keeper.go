@@ -32,7 +32,7 @@ const (
 
 	keeperAhead  = 64                    // events in the keeper's memory
 	keeperLinger = 10 * time.Millisecond // how long a batch waits for more events when nobody waits for it
-	commitWait   = time.Minute
+	commitWait   = 2 * silence
 )
 
 // keep waits for its turn to keep the ledger, and keeps it until the session ends.
@@ -108,6 +108,8 @@ func (k *keeper) adopt() error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), commitWait)
+	defer cancel()
 	k.l = newLedger()
 	hellos := uint64(0)
 	for d := first; ; {
@@ -126,7 +128,7 @@ func (k *keeper) adopt() error {
 		if d.MessageId == mark {
 			break
 		}
-		if d, err = k.nextState(context.Background()); err != nil {
+		if d, err = k.nextState(ctx); err != nil {
 			return err
 		}
 	}

@@ -43,9 +43,10 @@ type session struct {
 
 const (
 	dialTimeout = 10 * time.Second
-	// replyTimeout is how long the ledger's keeper may take for an answer before it is asked again.
-	replyTimeout = 20 * time.Second
-	directReply  = "amq.rabbitmq.reply-to"
+	// silence is how long no answer and no item may come that should before the process connects anew. After a restart
+	// RabbitMQ can hold consumers of now for those of before and to be down: it gives them nothing and doesn't say so.
+	silence     = 10 * time.Second
+	directReply = "amq.rabbitmq.reply-to"
 )
 
 // dial connects and looks whether the queues are there.
@@ -326,7 +327,7 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 	if _, err := s.publish(s.talk, s.q.name(queueEvents), p); err != nil {
 		return r, s.or(err)
 	}
-	late := time.NewTimer(replyTimeout)
+	late := time.NewTimer(silence)
 	defer late.Stop()
 	select {
 	case r = <-answer:
@@ -335,7 +336,8 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 	case <-ctx.Done():
 		return r, ctx.Err()
 	case <-late.C:
-		return r, errReply
+		s.fail(errReply)
+		return r, s.err
 	}
 	if r.Schema != schema {
 		return r, fmt.Errorf("schema %s, not %s: %w", r.Schema, schema, broker.ErrSchema)
@@ -391,6 +393,29 @@ func (s *session) take(k migrator.Kind) error {
 	}
 	s.taking[k-1] = true
 	return nil
+}
+
+// starve ends the session if items of a kind are ready and don't come: the next one's consumers get them.
+func (s *session) starve(k migrator.Kind) {
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return // the session is about to end
+	}
+	defer ch.Close()
+	names := workQueues()[1:]
+	if k == migrator.File {
+		names = workQueues()[:1]
+	}
+	for _, name := range names {
+		got, err := ch.QueueDeclarePassive(s.q.name(name), true, false, false, false, nil)
+		if err != nil {
+			return
+		}
+		if got.Messages > 0 {
+			s.fail(errSession)
+			return
+		}
+	}
 }
 
 // takeNoMore ends what take began. When it returns, all that came has arrived.

@@ -144,6 +144,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 		return nil, fmt.Errorf("queue: no items of kind %d", k)
 	}
 	began, pause := time.Now(), pauseMin
+	heard := began // of an item, or that none is ready
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -154,6 +155,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			if l != nil || err != nil {
 				return l, err
 			}
+			heard = time.Now()
 			continue
 		}
 		over, err := q.over(ctx, k, began, pause)
@@ -162,6 +164,11 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			return nil, err
 		case over:
 			return nil, io.EOF
+		case time.Since(heard) > silence:
+			heard = time.Now()
+			if s, err := q.session(ctx); err == nil {
+				s.starve(k)
+			}
 		}
 		t := time.NewTimer(pause)
 		select {
