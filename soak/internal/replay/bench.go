@@ -62,6 +62,14 @@ func options(c Corpus) profiles.Options {
 	return profiles.Options{PlannedFiles: c.Files, LargestFile: int64(c.Size)}
 }
 
+// ownScale is the scale of the subject's own sizes, around which files are held: only the history's service can be scaled.
+func (r Row) ownScale(scale int) int {
+	if r.Subject == "replay" {
+		return scale
+	}
+	return 1
+}
+
 // free is how long a corpus is copied at most: one that is listed as a whole before anything else needs longer.
 func (b *Bench) free(c Corpus) time.Duration {
 	if c.Many {
@@ -97,7 +105,7 @@ func (b *Bench) config(row Row, c Corpus) (soak.Config, error) {
 		return cfg, err
 	}
 	cfg.Protocol = filepath.Join(work, slug(row.Name)+"-"+base+"-protocol.yaml")
-	protocol := c.Protocol(b.Scale, b.free(c), row.Limit)
+	protocol := c.Protocol(row.ownScale(b.Scale), b.free(c), row.Limit)
 	if row.Passive {
 		protocol = c.Sampled(b.free(c))
 	}

@@ -163,6 +163,9 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 		return
 	}
 	c.Culprit = &c.Shares[0]
+	if c.Headline == record.Healthy {
+		return // what is bounded and fits explains no kill
+	}
 	for _, h := range append(Hypotheses(), NoneOf) {
 		if part := float64(by[h]) / float64(all); part > c.Part {
 			c.Part = part

@@ -92,6 +92,17 @@ func TestTheFullestMomentSizesTheFindings(t *testing.T) {
 	assert.Equal(t, "survived, 3 files in 3s", c.OutcomeText())
 }
 
+func TestNoHypothesisHoldsForWhatIsHealthy(t *testing.T) {
+	tr, samples := recorded(1 << 20)
+	v := verdict(finding(record.BufferPool, "net/http.dial", 1000, "connection"), finding(record.GCHeadroom, "x", 0, ""))
+	v.Headline = record.Healthy
+	c := judgeCell(row, corpus, time.Minute, tr, v, samples)
+	assert.Equal(t, NoneOf, c.Holds)
+	assert.Equal(t, "-", c.holdsText())
+	assert.Len(t, c.Shares, 1, "nothing holds garbage")
+	assert.Equal(t, "net/http.dial", c.Culprit.Site.Function)
+}
+
 func TestWhatIsHeldAfterTheCutDoesNotCount(t *testing.T) {
 	tr, samples := recorded(1<<20, 2<<20, 4<<20)
 	tr.Warnings = []string{"phase free was broken off after 2s, its time"}
@@ -101,6 +112,17 @@ func TestWhatIsHeldAfterTheCutDoesNotCount(t *testing.T) {
 	assert.Equal(t, "survived 1.5s, 2 of 5000 files", c.OutcomeText())
 	assert.Equal(t, NoneOf, c.Holds)
 	assert.Equal(t, "-", c.holdsText())
+}
+
+func TestACopyWithoutAnyReadingSaysSo(t *testing.T) {
+	tr, samples := recorded(1<<20, 2<<20)
+	c := judgeCell(row, corpus, time.Minute, tr, verdict(), nil)
+	assert.Equal(t, "survived 2s, of which no reading could be taken", c.OutcomeText())
+	assert.Zero(t, c.Files)
+	assert.Zero(t, c.Rate)
+	tr.Snapshots = append(tr.Snapshots, record.Snapshot{State: record.StateFree, Sample: samples[1]})
+	c = judgeCell(row, corpus, time.Minute, tr, verdict(), nil)
+	assert.EqualValues(t, 2<<20, c.Peak, "that which came with a profile counts too")
 }
 
 func TestOutcomes(t *testing.T) {

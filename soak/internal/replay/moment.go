@@ -40,7 +40,8 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 			m.began = *s.Covariates
 		}
 	}
-	for _, s := range samples {
+	m.last = m.began
+	for _, s := range readings(t, samples) {
 		u := usage(s)
 		if s.Covariates == nil || s.Time.Before(phase.Start) || s.Time.After(phase.Start.Add(free)) {
 			continue
@@ -54,6 +55,16 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 		}
 	}
 	return m
+}
+
+// readings are the samples and those that came with a profile, in their order: on a busy machine there may be few.
+func readings(t *record.Trial, samples []record.Sample) []record.Sample {
+	all := slices.Clone(samples)
+	for _, s := range t.Snapshots {
+		all = append(all, s.Sample)
+	}
+	slices.SortStableFunc(all, func(a, b record.Sample) int { return a.Time.Compare(b.Time) })
+	return all
 }
 
 // usage is what the limit is compared with.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"memsoak/profiles/record"
 	"memsoak/soak/internal/units"
 	"memsoak/soak/replay/history"
 )
@@ -49,6 +50,8 @@ func (c *Cell) OutcomeText() string {
 	var s string
 	after := c.After.Round(100 * time.Millisecond)
 	switch {
+	case c.Outcome == Survived && c.Peak == 0:
+		s = fmt.Sprintf("survived %s, of which no reading could be taken", after)
 	case c.Outcome == Survived && c.Cut:
 		s = fmt.Sprintf("survived %s, %d of %d files", after, c.Files, c.Of)
 	case c.Outcome == Survived:
@@ -105,7 +108,7 @@ func (c *Cell) slopeText() string {
 }
 
 func (c *Cell) holdsText() string {
-	if len(c.Shares) == 0 {
+	if len(c.Shares) == 0 || c.Headline == record.Healthy {
 		return "-"
 	}
 	return fmt.Sprintf("%s (%.0f %%)", c.Holds, 100*c.Part)
