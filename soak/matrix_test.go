@@ -3,6 +3,7 @@ package soak_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -193,8 +194,23 @@ func TestParseShard(t *testing.T) {
 	}
 }
 
+func TestAOneShotSubjectTakesOnlyProtocolsThatSample(t *testing.T) {
+	c := soak.DefaultConfig()
+	c.Subject = "rclone-copy"
+	p, err := soak.NewPlan(c, soak.Shard{})
+	require.NoError(t, err)
+	assert.Equal(t, "passive", p.Protocol.Name)
+	assert.Contains(t, strings.Join(p.Warnings, "; "), "is a one-shot command")
+	c.Protocol = filepath.Join(t.TempDir(), "mine.yaml")
+	require.NoError(t, os.WriteFile(c.Protocol, []byte("name: mine\ntrials: [passive]\nphases: [{kind: free}]\n"), 0o644))
+	p, err = soak.NewPlan(c, soak.Shard{})
+	require.NoError(t, err)
+	assert.Equal(t, "mine", p.Protocol.Name)
+	assert.Empty(t, p.Warnings)
+}
+
 func TestSubjectsThatComeWithSoakAreValid(t *testing.T) {
-	assert.Subset(t, subjects.Names(), []string{"migrator", "rclone", "rclone-copy"})
+	assert.Subset(t, subjects.Names(), []string{"migrator", "rclone", "rclone-copy", "replay"})
 	for _, n := range subjects.Names() {
 		_, err := soak.LoadSubject(n)
 		assert.NoError(t, err, n)

@@ -62,6 +62,7 @@ func TestWrongProtocolsAreRefusedWithTheReason(t *testing.T) {
 		head + "  - {kind: hold, point: upload-reply, transfers: M*2}\n":                "is not a count",
 		head + "  - {kind: hold, point: download-body, size: 1KiB}\n":                   "`offset` must lie inside",
 		head + "  - {kind: repeat, of: later}\n":                                        "must name an earlier phase",
+		head + "  - {kind: folders, folders: 1, sink_rate: 1KiB}\n":                     "`sink_rate` is for free runs",
 		head + "  - {kind: folders}\n":                                                  "needs `folders`",
 		head + "  - {kind: idle, for: 1s}\n  - {kind: idle, for: 1s}\n":                 `two phases are named "idle"`,
 		head + "  - {name: a/b, kind: idle, for: 1s}\n":                                 "letters, digits",

@@ -359,6 +359,51 @@ func TestACancelledTrialEndsItsSubjectAndKeepsWhatItHas(t *testing.T) {
 	assert.Equal(t, len(tr.Snapshots), len(kept.Snapshots))
 }
 
+// slowFree copies the corpus to a sink that takes next to nothing, and then a wave as ever.
+const slowFree = `
+name: slow
+trials: [attribution]
+memprofilerate: 4096
+wave_timeout: 30s
+phases:
+  - {name: wave, kind: wave, times: 2, files: [{count: 3, size: 1KiB}]}
+  - {name: free, kind: free, at_most: 300ms, sink_rate: 1}
+  - {name: after, kind: wave, files: [{count: 3, size: 4KiB}]}
+`
+
+func TestASinkIsSlowDuringOnePhaseOnly(t *testing.T) {
+	o := options(t, testsubject.OK)
+	var err error
+	o.Protocol, err = protocol.Parse([]byte(slowFree))
+	require.NoError(t, err)
+	tr := run(t, o)
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	assert.Contains(t, strings.Join(tr.Warnings, "; "), "phase free was broken off")
+	require.Len(t, tr.Phases, 4)
+	assert.Empty(t, tr.Phases[3].Failed, "at a byte a second it would not have ended")
+	for _, s := range tr.Snapshots {
+		if s.Phase == "free" && s.State == record.StateFloor {
+			assert.EqualValues(t, 6, s.Covariates.FilesDone, "those of the waves: no file of 20,000 bytes was taken")
+		}
+	}
+}
+
+func TestASubjectAtItsLimitThatDoesNotAnswerHangs(t *testing.T) {
+	for mode, want := range map[string]record.Outcome{testsubject.NoPprof: record.Timeout, testsubject.OK: record.OK} {
+		o := options(t, mode)
+		inCgroup(t, &o, 1<<30, 0)
+		o.NodeSize = 1 << 20 // in name only: any process is beyond it
+		var err error
+		o.Protocol, err = protocol.Parse([]byte(slowFree))
+		require.NoError(t, err)
+		tr := run(t, o)
+		require.Equal(t, want, tr.Outcome, tr.Reason)
+		if want == record.Timeout {
+			assert.Contains(t, tr.Reason, "hung at its limit of 1.0 MiB")
+		}
+	}
+}
+
 func TestAOneShotCommandIsSampledUntilItEnds(t *testing.T) {
 	o := options(t, testsubject.Once)
 	o.Kind = record.Passive
