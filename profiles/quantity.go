@@ -177,7 +177,7 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 		t.se = math.Max(t.se, math.Sqrt(math.Max(0, q.variance[last]-q.variance[first]))/total)
 		t.amount = t.slope * total
 		t.share = t.amount / math.Max(hi-lo, 1e-9)
-		if t.steady(fit, i, y, cands) {
+		if t.steady(fit, i, y, cands, q.grain) {
 			out = append(out, t)
 		}
 	}
@@ -272,8 +272,8 @@ func (q *quantity) bounds(idx []int) (lo, hi float64) {
 }
 
 // steady reports whether growth goes on: its second half, in units of work, is not much flatter than the whole, and
-// most steps go up. A running maximum steps by nature and is not asked.
-func (t *term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidate) bool {
+// most steps go up that should by more than the grain of sampling. A running maximum steps by nature and is not asked.
+func (t *term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidate, grain float64) bool {
 	if t.running {
 		return true
 	}
@@ -295,7 +295,7 @@ func (t *term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidat
 			lateX, lateY = lateX+x[k], lateY+r
 		}
 		seen += x[k]
-		if x[k] >= minStep*total {
+		if x[k] >= minStep*total && fit.Coef[i]*x[k] >= minStepGrains*grain {
 			steps++
 			if r > 0.1*fit.Coef[i]*x[k] {
 				up++

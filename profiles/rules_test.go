@@ -39,7 +39,7 @@ func TestSteadyWithOneLargeStep(t *testing.T) {
 	steady := func(y []float64) bool {
 		cands := []trend.Candidate{{Values: work}}
 		fit := &trend.Fit{Terms: []int{0}, Coef: []float64{100}}
-		return new(term).steady(fit, 0, y, cands)
+		return new(term).steady(fit, 0, y, cands, 1)
 	}
 	assert.True(t, steady(grows(func(int) float64 { return 100 })))
 	assert.False(t, steady(grows(func(k int) float64 {

@@ -38,8 +38,10 @@ const (
 	// nearly all of the work, what is left says nothing.
 	minLate = 0.1
 
-	// minStep is the part of the work from which a step's direction counts.
-	minStep = 0.02
+	// minStep is the part of the work from which a step's direction counts, and minStepGrains the growth expected of it,
+	// in sampled objects: with three, one step in twenty shows none by chance, with one more than a third.
+	minStep       = 0.02
+	minStepGrains = 3
 
 	// risingShare is the part of the steps of a leak that have to go up.
 	risingShare = 0.6

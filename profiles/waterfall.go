@@ -47,31 +47,34 @@ func (s *Series) waterfall() []record.Part {
 	return parts
 }
 
-// splitMemory adds up a snapshot's memory. The kernel's view decides the sum: the arenas' resident pages are shared
-// out to what the runtime says is in them, in the order live, garbage, stacks, free spans; what the runtime has but
-// the kernel has never backed with a page is shown as untouched, below zero, so that the bars add up to the resident size.
+// splitMemory adds up a snapshot's memory. The runtime says what is in the arenas: live, garbage, free spans, stacks. The
+// kernel says how much of what is mapped for them and was not released it has never backed with a page: untouched, below
+// zero, so that the bars add up to the resident size. What is left is where the two accounts disagree: memory mapped for
+// the heap of which the runtime does not know, or the other way round.
 func splitMemory(n *Snapshot) []record.Part {
 	p, r := n.Process, n.Runtime
 	live := min(int64(n.Live.Bytes), r.HeapAlloc)
 	if !n.Profiled {
 		live = r.HeapAlloc
 	}
+	free := r.HeapIdle - r.HeapReleased
+	committed := r.HeapInuse + free + r.StackInuse
+	untouched, source := p.HeapArena+r.HeapReleased-p.ArenaSize, "mapped for the heap and not released, but never written, so not resident"
+	if p.ArenaSize == 0 {
+		untouched, source = p.HeapArena-committed, "in the runtime's account but not resident; by difference, since the size of the arenas was not read"
+	}
+	meta := min(r.Metadata, p.OtherAnon)
 	parts := []record.Part{
 		{Part: partLive, Bytes: live, Detail: "objects in use at the last collection"},
 		{Part: partGarbage, Bytes: r.HeapAlloc - live, Detail: "allocated since, or not yet swept"},
-		{Part: partUnused, Bytes: r.HeapInuse - r.HeapAlloc + r.HeapIdle - r.HeapReleased,
-			Detail: fmt.Sprintf("%s in spans partly used, %s in free spans", bytesText(float64(r.HeapInuse-r.HeapAlloc)),
-				bytesText(float64(r.HeapIdle-r.HeapReleased)))},
+		{Part: partUnused, Bytes: r.HeapInuse - r.HeapAlloc + free,
+			Detail: fmt.Sprintf("%s in spans partly used, %s in free spans", bytesText(float64(r.HeapInuse-r.HeapAlloc)), bytesText(float64(free)))},
 		{Part: partStacks, Bytes: r.StackInuse, Detail: fmt.Sprintf("of %d goroutines", r.Goroutines)},
+		{Part: partUntouched, Bytes: min(0, untouched), Detail: source},
+		{Part: partRuntime, Bytes: meta, Detail: "the runtime's own tables"},
+		{Part: partOffHeap, Bytes: p.OtherAnon - meta, Detail: "anonymous memory outside the Go heap: thread stacks, mmap, cgo"},
+		{Part: partFile, Bytes: p.File + p.Shmem, Detail: fmt.Sprintf("mapped files and the program's text, %s of it shared memory", bytesText(float64(p.Shmem)))},
 	}
-	arenas := r.HeapInuse + r.HeapIdle - r.HeapReleased + r.StackInuse
-	parts = append(parts, record.Part{Part: partUntouched, Bytes: min(0, p.HeapArena-arenas),
-		Detail: "in the runtime's account but never written, so not resident"})
-	meta := min(r.Metadata, p.OtherAnon)
-	parts = append(parts,
-		record.Part{Part: partRuntime, Bytes: meta, Detail: "the runtime's own tables"},
-		record.Part{Part: partOffHeap, Bytes: p.OtherAnon - meta, Detail: "anonymous memory outside the Go heap: thread stacks, mmap, cgo"},
-		record.Part{Part: partFile, Bytes: p.File + p.Shmem, Detail: fmt.Sprintf("mapped files and the program's text, %s of it shared memory", bytesText(float64(p.Shmem)))})
 	var sum int64
 	for _, x := range parts {
 		sum += x.Bytes

@@ -170,6 +170,9 @@ type Process struct {
 	File      int64 `json:"file"`
 	Shmem     int64 `json:"shmem"`
 	HeapArena int64 `json:"heap_arena"` // resident anonymous pages in Go heap arenas
+	// ArenaSize is the part of the arenas' address space that may be read and written, resident or not: by the runtime's
+	// account it is HeapSys + StackInuse. 0 when it was not read.
+	ArenaSize int64 `json:"arena_size,omitempty"`
 	OtherAnon int64 `json:"other_anon"` // resident anonymous pages elsewhere: runtime metadata, thread stacks, mmap, cgo
 	Swap      int64 `json:"swap,omitempty"`
 

@@ -52,7 +52,7 @@ func TestSmapsIsSplitByMapping(t *testing.T) {
 	require.NoError(t, parseSmaps(strings.NewReader(smaps), &p))
 	assert.Equal(t, record.Process{
 		RSS: 34776 << 10, Anon: 30520 << 10, File: 4000 << 10, Shmem: 256 << 10,
-		HeapArena: 30000 << 10, OtherAnon: 520 << 10, Swap: 12 << 10,
+		HeapArena: 30000 << 10, ArenaSize: 65536 << 10, OtherAnon: 520 << 10, Swap: 12 << 10,
 	}, p)
 }
 
@@ -92,6 +92,7 @@ func TestThisProcessIsRead(t *testing.T) {
 	assert.Equal(t, p.RSS, p.Anon+p.File+p.Shmem)
 	assert.Equal(t, p.Anon, p.HeapArena+p.OtherAnon)
 	assert.Greater(t, p.HeapArena, int64(1<<20))
+	assert.GreaterOrEqual(t, p.ArenaSize, p.HeapArena)
 	assert.Positive(t, p.FDs)
 	assert.Positive(t, p.Threads)
 	assert.Positive(t, p.Sockets["listen"])

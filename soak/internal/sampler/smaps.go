@@ -29,11 +29,11 @@ func isArena(addr uint64, line []byte) bool {
 	return addr >= goArenaStart && addr < end && !bytes.ContainsRune(line, '/') && !bytes.Contains(line, []byte("[heap]"))
 }
 
-// parseSmaps adds up /proc/PID/smaps: resident, anonymous, file and shared memory, and anonymous memory split into Go
-// heap arenas and the rest.
+// parseSmaps adds up /proc/PID/smaps: resident, anonymous, file and shared memory, anonymous memory split into Go heap
+// arenas and the rest, and how much of the arenas is mapped for use.
 func parseSmaps(r io.Reader, p *record.Process) error {
 	br := bufio.NewReaderSize(r, 64<<10)
-	var inArena bool
+	var inArena, usable bool
 	var rss, anon int64
 	flush := func(shmem bool) {
 		p.RSS += rss
@@ -67,8 +67,11 @@ func parseSmaps(r io.Reader, p *record.Process) error {
 			start, _, _ := bytes.Cut(line, []byte("-"))
 			addr, _ := strconv.ParseUint(string(start), 16, 64)
 			inArena = isArena(addr, line)
+			usable = bytes.Contains(line, []byte(" rw"))
 			shmem = bytes.Contains(line, []byte("/dev/shm")) || bytes.Contains(line, []byte("/memfd:")) ||
 				bytes.Contains(line, []byte("/dev/zero")) || bytes.Contains(line, []byte("/SYSV"))
+		case string(key) == "Size" && inArena && usable:
+			p.ArenaSize += kilobytes(rest)
 		case string(key) == "Rss":
 			rss = kilobytes(rest)
 		case string(key) == "Anonymous":
