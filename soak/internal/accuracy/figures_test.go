@@ -57,6 +57,41 @@ func TestSummarizeCountsHeldOutApart(t *testing.T) {
 	assert.Regexp(t, `leak alarms on healthy trials\s+1 trials\s+<= 0 trials\s+1\s+missed`, b.String())
 }
 
+func TestAWrongTrialIsTriedOnceMore(t *testing.T) {
+	plan := []Trial{{Truth: &truth.Truth{Name: "a"}, Seed: 1000, Workers: 3}, {Truth: &truth.Truth{Name: "b"}, Seed: 1000}, {Truth: &truth.Truth{Name: "ok"}, Seed: 1000}}
+	first := []Score{
+		{Specimen: "a", Kind: Fault, Seed: 1000, Why: "first"},
+		{Specimen: "b", Kind: Fault, Seed: 1000, Right: true},
+		{Specimen: "ok", Kind: Look, Seed: 1000, LeakAlarm: true},
+	}
+	again := Again(plan, first)
+	require.Len(t, again, 2)
+	assert.Equal(t, "a", again[0].Truth.Name)
+	assert.NotEqual(t, plan[0].Seed, again[0].Seed)
+	assert.Equal(t, int64(1000), plan[0].Seed, "the plan is left as it is")
+
+	odd := Settle(first, []Score{
+		{Specimen: "a", Kind: Fault, Seed: again[0].Seed, Right: true},
+		{Specimen: "ok", Kind: Look, Seed: again[1].Seed, Right: true},
+	})
+	for _, f := range QuickFigures(first, odd) {
+		assert.True(t, f.Met(), f.Name)
+	}
+	assert.Equal(t, 1.0, QuickFigures(first, odd)[0].Value, "one of three was right at once")
+
+	twice := Settle(first, []Score{
+		{Specimen: "a", Kind: Fault, Seed: again[0].Seed, Why: "second"},
+		{Specimen: "ok", Kind: Look, Seed: again[1].Seed, LeakAlarm: true},
+	})
+	figures := QuickFigures(first, twice)
+	assert.False(t, figures[1].Met(), "two of three wrong twice")
+	assert.False(t, figures[2].Met(), "a leak alleged twice")
+	assert.Equal(t, 1.0, figures[2].Value)
+
+	changed := Settle(first, []Score{{Specimen: "ok", Kind: Look, Seed: again[1].Seed, Why: "headline inconclusive"}})
+	assert.True(t, QuickFigures(first, changed)[2].Met(), "alleged once")
+}
+
 // TestAllowed compares with tails of the binomial that were computed by hand.
 func TestAllowed(t *testing.T) {
 	assert.Equal(t, 0, Allowed(1, 0.0005, 0.001))

@@ -70,7 +70,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.DurationVar(&f.budget, "budget", time.Minute, "time of a trial before phases are left out")
 	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen, each with a worker count of its own")
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
-	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, one seed")
+	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, one seed; what is wrong is tried once more")
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
 	fl.BoolVar(&f.update, "update", false, "write the results to profiles/baselines/accuracy.json")
@@ -127,21 +127,31 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 		f.parallel = max(1, runtime.NumCPU()/2)
 	}
 	fmt.Fprintf(progress, "%d trials, %d at once, recorded in %s\n", len(plan), f.parallel, f.out)
-	begun, n := time.Now(), 0
+	begun, n, total := time.Now(), 0, len(plan)
 	bench := &accuracy.Bench{Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, All: all,
 		Done: func(s accuracy.Score) {
 			n++
-			fmt.Fprintf(progress, "%4d/%d %s\n", n, len(plan), s)
+			fmt.Fprintf(progress, "%4d/%d %s\n", n, total, s)
 		}}
 	scores, err := bench.Run(c.Context(), plan)
 	if err != nil {
 		return err
 	}
+	firsts := scores
+	if again := accuracy.Again(plan, scores); f.quick && len(again) > 0 {
+		fmt.Fprintf(progress, "%d wrong; once more with another seed, since any one trial may be odd\n", len(again))
+		n, total = 0, len(again)
+		second, err := bench.Run(c.Context(), again)
+		if err != nil {
+			return err
+		}
+		scores = accuracy.Settle(firsts, second)
+	}
 	r := accuracy.Summarize(scores)
 	r.Seeds, r.Protocol, r.Skipped = f.seeds, f.protocol, skipped
 	r.Host = record.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
 	if f.quick {
-		r.Figures = accuracy.QuickFigures(scores)
+		r.Figures = accuracy.QuickFigures(firsts, scores)
 	}
 	if f.json {
 		if err := json.NewEncoder(c.OutOrStdout()).Encode(r); err != nil {
