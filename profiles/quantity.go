@@ -223,7 +223,7 @@ func (q *quantity) fitSteps(cands []trend.Candidate, y []float64, steps [][2]int
 		for k, share := range shares(fit, cands, n) {
 			v[k] = noise(k) + grown*share
 		}
-		if fit, err = trend.Select(cands, y, v, 2); err != nil {
+		if fit, err = selectBelieved(cands, y, v, 2, 1); err != nil {
 			return nil
 		}
 		likelihood := float64(n) * math.Log1p(fit.Chi2/float64(n))
@@ -349,7 +349,7 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 		}
 		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
 	}
-	fit, err := selectBelieved(cands, y, v, 3)
+	fit, err := selectBelieved(cands, y, v, 3, 0)
 	if err != nil || fit.R2 < minFit && fit.Chi2 > maxChi2*float64(fit.DF) {
 		return nil, false
 	}
@@ -375,14 +375,14 @@ func heldTerm(u unit, fit *trend.Fit, i int, values []float64, idx []int, highes
 	return t
 }
 
-// selectBelieved is trend.Select without the terms that are not believed in the end: the least certain is forbidden and
-// selection begins anew, so that another explanation can take its place.
-func selectBelieved(cands []trend.Candidate, y, v []float64, terms int) (*trend.Fit, error) {
+// selectBelieved is trend.Select without the terms that are not believed in the end, but for as many as keep says: the
+// least certain is forbidden and selection begins anew, so that another explanation can take its place.
+func selectBelieved(cands []trend.Candidate, y, v []float64, terms, keep int) (*trend.Fit, error) {
 	allowed := slices.Clone(cands)
 	for {
 		fit, err := trend.Select(allowed, y, v, terms)
-		if err != nil {
-			return nil, err
+		if err != nil || len(fit.Terms) <= keep {
+			return fit, err
 		}
 		worst := -1
 		for i := range fit.Terms {
