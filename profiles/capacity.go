@@ -42,32 +42,31 @@ func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
 
 // budget is what of the limit is not the live heap's.
 type budget struct {
-	outside float64 // resident outside the heap's arenas, and what the cgroup charges beyond the resident size
+	outside float64 // what the limit counts besides the heap's arenas and pressure cannot reclaim
+	needs   float64 // the least resident heap over live heap: below it the subject is killed
 	factor  float64 // peak resident heap over live heap with the collector unlimited
 }
 
 // budget estimates it from the trials.
 func (e *evidenceOfRun) budget() budget {
 	var outside, factor []float64
+	copying := 0.0
 	live := map[string]float64{}
 	for _, t := range e.trials {
 		k := t.cell.String()
 		live[k] = math.Max(live[k], float64(t.peak.HeapLive))
 	}
 	for _, t := range e.trials {
-		out := trend.Quantile(t.outside, 0.9)
 		if len(t.outside) == 0 {
 			continue
 		}
-		if len(t.slack) > 0 {
-			out += trend.Quantile(t.slack, 0.5)
-		}
-		outside = append(outside, out)
+		outside = append(outside, trend.Quantile(t.outside, 0.9))
+		copying = math.Max(copying, t.copying)
 		if l := live[t.cell.String()]; l > 0 && t.outcome == record.OK {
-			factor = append(factor, math.Max(1, (float64(t.peak.RSS)-trend.Quantile(t.outside, 0.5))/l))
+			factor = append(factor, math.Max(1, (float64(t.peak.RSS)-trend.Quantile(t.beside, 0.5))/l))
 		}
 	}
-	b := budget{outside: defaultOutside, factor: defaultFactor}
+	b := budget{outside: defaultOutside, factor: defaultFactor, needs: heapNeeds + copyNeeds*copying}
 	if len(outside) > 0 {
 		b.outside = trend.Quantile(outside, 0.9)
 	}
@@ -81,10 +80,12 @@ func (e *evidenceOfRun) budget() budget {
 func (e *evidenceOfRun) capacity(m *record.Model, p Plan) *record.Capacity {
 	b := e.budget()
 	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}}
+	c.BytesInFlight = slices.ContainsFunc(m.Terms, func(t record.Term) bool { return t.Name == "bytes-in-flight" })
 	c.GOMEMLIMIT = max(0, int64((float64(p.Limit)-b.outside)*limitHeadroom)) &^ (1<<20 - 1)
 	c.Assumes = []string{
 		"largest file " + bytesText(float64(p.LargestFile)), fmt.Sprintf("%d files", p.Files),
-		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s resident outside the Go heap", bytesText(b.outside)),
+		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed", bytesText(b.outside)),
+		fmt.Sprintf("a heap that needs %.2f times what is live", b.needs),
 	}
 	at := func(n int) record.CapacityStep { return e.step(m, p, b, c.GOMEMLIMIT, n) }
 	safe := func(n int) bool { return at(n).PI95[1] <= p.Limit }
@@ -110,6 +111,10 @@ func (e *evidenceOfRun) capacity(m *record.Model, p Plan) *record.Capacity {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("the matrix went to %d workers: nothing is claimed beyond %d", seen, end))
 	} else if lo > 2*seen && seen > 0 {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("the matrix went to %d workers; beyond %d this is extrapolation", seen, 2*seen))
+	}
+	if top := at(lo); float64(top.Live)*collectorNeeds > float64(c.GOMEMLIMIT) && !c.AtLeast {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("at %d workers %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
+			lo, bytesText(float64(top.Live)), bytesText(float64(c.GOMEMLIMIT))))
 	}
 	for _, n := range stepsUpTo(lo) {
 		c.At = append(c.At, at(n))
@@ -139,11 +144,11 @@ func stepsUpTo(n int) []int {
 func (e *evidenceOfRun) step(m *record.Model, p Plan, b budget, memlimit int64, n int) record.CapacityStep {
 	live, low, high := liveAt(m, p, n)
 	resident := func(live float64) int64 {
-		need := live * collectorNeeds
+		need := live * b.needs
 		heap := math.Max(need, math.Min(live*b.factor, float64(memlimit)))
 		return int64(math.Min(heap+b.outside, math.MaxInt64/4))
 	}
-	return record.CapacityStep{Workers: n, Peak: resident(live), PI95: [2]int64{resident(low), resident(high)}}
+	return record.CapacityStep{Workers: n, Live: int64(math.Min(live, math.MaxInt64/4)), Peak: resident(live), PI95: [2]int64{resident(low), resident(high)}}
 }
 
 // liveAt is the model's live heap at n workers on the planned work, with its prediction interval.

@@ -14,6 +14,7 @@ type unit struct {
 	values  []float64 // by snapshot
 	penalty float64   // added to the selection criterion: the price of being the less likely explanation
 	running bool      // a running maximum: it steps
+	passed  bool      // files that passed in a wave under way: more than none in mid-body states alone
 }
 
 // units are the regressors of a trial, by snapshot.
@@ -90,8 +91,11 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 		{name: "byte-in-flight", class: record.BufferFile, values: bytes},
 		{name: "byte-in-flight", class: record.BufferFile, values: column(func(c record.Covariates) float64 { return float64(c.BytesSent) }), penalty: 1},
 		{name: "backlog-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Backlog) }), penalty: 0.5},
-		{name: "listed-file", class: record.Metadata, values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesListed) })), penalty: 0.5},
-		{name: "listed-file", class: record.Metadata, values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesDone) })), penalty: 1},
+		{name: "listed-file", class: record.Metadata, values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesListed) })), penalty: 2},
+		{name: "listed-file", class: record.Metadata, values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesDone) })), penalty: 2.5, passed: true},
+		{name: "worker", class: record.BufferWorker, values: column(func(c record.Covariates) float64 {
+			return math.Max(0, float64(c.InFlight-c.AtHeader-c.WithBody))
+		}), penalty: 8},
 		{name: "page", class: record.Metadata, values: s.sinceFloor(column(func(c record.Covariates) float64 { return float64(c.Pages) })), penalty: 2},
 		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsOpen) }), penalty: 1},
 		{name: "wave", values: s.working(), penalty: 1},

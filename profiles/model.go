@@ -29,8 +29,9 @@ type trialSize struct {
 	outcome record.Outcome
 	peak    record.Peak
 	limit   int64
-	outside []float64 // resident bytes outside the Go heap's arenas, by snapshot
-	slack   []float64 // cgroup usage beyond the resident size, by snapshot
+	beside  []float64 // resident bytes outside the Go heap's arenas, by snapshot
+	outside []float64 // of those and of the kernel's, what no pressure reclaims, by snapshot
+	copying float64   // part of the live heap in buffers that grow by copying, in the state with most of it
 }
 
 // evidenceOfRun is what a run's trials leave behind for the model: numbers, no profiles.
@@ -47,17 +48,52 @@ func (e *evidenceOfRun) collect(s *Series, peak record.Peak) {
 	workers, _ := strconv.Atoi(s.setting("workers", "0"))
 	for _, n := range s.Snaps {
 		if p := n.Process; p != nil {
-			size.outside = append(size.outside, float64(p.RSS-p.HeapArena))
-			if n.Cgroup != nil {
-				size.slack = append(size.slack, math.Max(0, float64(n.Cgroup.Usage-p.RSS)))
-			}
+			size.beside = append(size.beside, float64(p.RSS-p.HeapArena))
+			size.outside = append(size.outside, unreclaimableOutside(p, n.Cgroup))
 		}
 		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
 		if n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) && n.Covariates != nil {
 			e.rows = append(e.rows, observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, live: n.Live.Bytes})
 		}
 	}
+	size.copying = s.copying()
 	e.trials = append(e.trials, size)
+}
+
+// unreclaimableOutside is what a limit counts besides the heap's arenas and pressure cannot reclaim: anonymous and shared
+// memory and the kernel's own for the cgroup. Pages of files, the program's text among them, make room.
+func unreclaimableOutside(p *record.Process, c *record.Cgroup) float64 {
+	if c != nil && c.Anon > 0 {
+		return math.Max(0, float64(c.Anon+c.Shmem+c.Kernel-p.HeapArena))
+	}
+	return float64(p.OtherAnon + p.Shmem)
+}
+
+// copying is the part of the live heap, in the state held at the upload's reply with most of it, at sites that allocated
+// twice as much since the snapshot before as they hold for its transfers: buffers that grow by copying, as io.ReadAll and
+// bytes.Buffer do. Other states have files in their wave that passed.
+func (s *Series) copying() float64 {
+	top, floor := -1, -1
+	for i, n := range s.Snaps {
+		switch {
+		case !n.Profiled:
+		case n.State == record.StateFloor && top < 0:
+			floor = i
+		case n.State == record.StateReply && i > 0 && s.Snaps[i-1].Profiled && (top < 0 || n.Live.Bytes > s.Snaps[top].Live.Bytes):
+			top = i
+		}
+	}
+	if top < 0 || floor < 0 || s.Snaps[top].Live.Bytes <= 0 {
+		return 0
+	}
+	sum := 0.0
+	for id, a := range s.Snaps[top].Sites {
+		held := a.Bytes - s.Snaps[floor].Sites[id].Bytes
+		if held > 0 && a.Alloc-s.Snaps[top-1].Sites[id].Alloc > growsByCopying*held {
+			sum += held
+		}
+	}
+	return sum / s.Snaps[top].Live.Bytes
 }
 
 // modelTerm is a candidate of the memory model.

@@ -206,24 +206,9 @@ func (q *quantity) fitSteps(cands []trend.Candidate, y []float64, steps [][2]int
 	var best *trend.Fit
 	lowest := math.Inf(1)
 	n := len(y)
-	grown := math.Max(0, q.variance[steps[n-1][1]]-q.variance[steps[0][0]])
-	v := make([]float64, n)
 	for _, turnover := range turnovers {
-		noise := func(k int) float64 {
-			return turnover*(q.variance[steps[k][0]]+q.variance[steps[k][1]])/2 + q.grain*q.grain/4
-		}
-		for k := range v {
-			v[k] = noise(k) + grown/float64(n)
-		}
-		fit, err := trend.Select(cands, y, v, 2)
-		if err != nil {
-			return nil
-		}
-		// Once more with the growth's variance where the fit puts the growth. The data's own would favour small steps.
-		for k, share := range shares(fit, cands, n) {
-			v[k] = noise(k) + grown*share
-		}
-		if fit, err = selectBelieved(cands, y, v, 2, 1); err != nil {
+		fit, v := q.fitTurnover(cands, y, steps, turnover)
+		if fit == nil {
 			return nil
 		}
 		likelihood := float64(n) * math.Log1p(fit.Chi2/float64(n))
@@ -236,6 +221,53 @@ func (q *quantity) fitSteps(cands []trend.Candidate, y []float64, steps [][2]int
 	}
 	return best
 }
+
+// fitTurnover fits the steps for one turnover. The variance that came with the growth is where the fit puts the growth,
+// since the data's own would favour steps that are small by chance: so fit and variances are found in turns, and the
+// last fit is of the terms that its variances are of.
+func (q *quantity) fitTurnover(cands []trend.Candidate, y []float64, steps [][2]int, turnover float64) (*trend.Fit, []float64) {
+	n := len(y)
+	grown := math.Max(0, q.variance[steps[n-1][1]]-q.variance[steps[0][0]])
+	v := make([]float64, n)
+	spread := func(share func(k int) float64) {
+		for k := range v {
+			v[k] = turnover*(q.variance[steps[k][0]]+q.variance[steps[k][1]])/2 + q.grain*q.grain/4 + grown*share(k)
+		}
+	}
+	spread(func(int) float64 { return 1 / float64(n) })
+	fit, err := trend.Select(cands, y, v, 2)
+	if err != nil {
+		return nil, nil
+	}
+	for range maxTurns {
+		part := shares(fit, cands, n)
+		spread(func(k int) float64 { return part[k] })
+		next, err := selectBelieved(cands, y, v, 2, 1)
+		if err != nil {
+			return nil, nil
+		}
+		settled := slices.Equal(next.Terms, fit.Terms)
+		if fit = next; settled {
+			return fit, v
+		}
+	}
+	only := make([]trend.Candidate, len(cands))
+	for j, c := range cands {
+		only[j] = c
+		if !slices.Contains(fit.Terms, j) {
+			only[j].Values = make([]float64, n)
+		}
+	}
+	part := shares(fit, cands, n)
+	spread(func(k int) float64 { return part[k] })
+	if fit, err = trend.Select(only, y, v, 2); err != nil {
+		return nil, nil
+	}
+	return fit, v
+}
+
+// maxTurns bounds how often a fit and the variances that follow from it are found in turns.
+const maxTurns = 4
 
 // shares are the parts of the fitted growth that fall into each step.
 func shares(fit *trend.Fit, cands []trend.Candidate, n int) []float64 {
@@ -322,21 +354,20 @@ func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
 // heldFit fits the held states of the given kinds; fits is false when the terms leave too much unexplained.
 func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.State) bool) (out []term, fits bool) {
 	var idx []int
-	var y, v []float64
-	highest := math.Inf(-1)
+	var y, base []float64
+	highest, bytes, variance := math.Inf(-1), 0.0, 0.0
 	for i, n := range s.Snaps {
 		if !n.State.Held() || !kinds(n.State) || !q.measured(i) {
 			continue
 		}
-		base, spread, ok := s.restAround(q, i, kept)
+		rest, spread, ok := s.restAround(q, i, kept)
 		if !ok {
 			continue
 		}
-		r := q.values[i] - base
-		m := modelError * math.Abs(r)
-		idx, y = append(idx, i), append(y, r)
-		v = append(v, q.variance[i]+spread*spread/12+m*m+q.grain*q.grain/4)
+		r := q.values[i] - rest
+		idx, y, base = append(idx, i), append(y, r), append(base, spread*spread/12+q.grain*q.grain/4)
 		highest = math.Max(highest, r)
+		bytes, variance = bytes+math.Max(q.values[i], q.grain), variance+q.variance[i]
 	}
 	if len(idx) < minHolds || highest <= q.least {
 		return nil, true
@@ -349,7 +380,23 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 		}
 		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
 	}
+	v := make([]float64, len(idx))
+	for k, i := range idx {
+		v[k] = base[k] + q.variance[i] + square(modelError*y[k])
+	}
 	fit, err := selectBelieved(cands, y, v, 3, 0)
+	// A state with few sampled objects by chance seems exact. What the fit expects there tells its variance better.
+	for turn := 0; turn < maxTurns && err == nil; turn++ {
+		for k, i := range idx {
+			expected := fitted(fit, cands, k)
+			sampling := variance / bytes * math.Max(q.grain, q.values[i]-y[k]+expected)
+			v[k] = base[k] + sampling + square(modelError*math.Max(math.Abs(y[k]), expected))
+		}
+		before := fit
+		if fit, err = selectBelieved(cands, y, v, 3, 0); err == nil && turn > 0 && slices.Equal(fit.Terms, before.Terms) {
+			break
+		}
+	}
 	if err != nil || fit.R2 < minFit && fit.Chi2 > maxChi2*float64(fit.DF) {
 		return nil, false
 	}
@@ -358,6 +405,17 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 	}
 	return out, true
 }
+
+// fitted is a fit's value at its k-th point.
+func fitted(f *trend.Fit, cands []trend.Candidate, k int) float64 {
+	sum := 0.0
+	for i, j := range f.Terms {
+		sum += f.Coef[i] * cands[j].Values[k]
+	}
+	return sum
+}
+
+func square(x float64) float64 { return x * x }
 
 // heldTerm is the i-th term of a fit over the held snapshots idx, of which values are the unit's.
 func heldTerm(u unit, fit *trend.Fit, i int, values []float64, idx []int, highest float64) term {

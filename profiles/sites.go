@@ -47,7 +47,7 @@ func (s *Series) judgeSites(u *units) []*judged {
 				out = append(out, s.siteFinding(id, t))
 			}
 		}
-		for _, t := range s.perWorker(s.heldTerms(q, u.held, kept)) {
+		for _, t := range s.perWorker(s.heldTerms(q, s.possibleHeld(q, u.held), kept)) {
 			if s.believeHeld(q, &t) {
 				out = append(out, s.siteFinding(id, t))
 			}
@@ -96,6 +96,17 @@ func (s *Series) possible(q *quantity, us []unit) []unit {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(us), func(u unit) bool { return u.name == "byte" })
+}
+
+// possibleHeld leaves out growth per file that has passed where, in the mid-body states that alone could show it, the site
+// has no more objects than there are transfers: those are the buffers of the transfers.
+func (s *Series) possibleHeld(q *quantity, us []unit) []unit {
+	for i, n := range s.Snaps {
+		if n.State == record.StateBody && q.measured(i) && q.objects[i] > 1.5*float64(n.cov().InFlight) {
+			return us
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(us), func(u unit) bool { return u.passed })
 }
 
 // reaches reports whether the quantity ever is that much.

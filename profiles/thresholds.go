@@ -27,8 +27,8 @@ const (
 	minFit = 0.90
 
 	// maxChi2 is the weighted sum of squared residuals per degree of freedom up to which a fit is one whatever it
-	// explains: the rest is no more than the sampling of the profiles makes, which for small findings is a lot.
-	maxChi2 = 1.5
+	// explains: with some nine degrees of freedom the sampling of the profiles alone makes more once in a hundred trials.
+	maxChi2 = 2.4
 
 	// lateShare is how steep the second half of a leak has to be against the whole: a cache that fills and a pool that
 	// warms up rise early and then stop.
@@ -121,7 +121,16 @@ const (
 	modelFloor   = 128 << 10
 	minModelRows = 12
 
-	// collectorNeeds is resident heap over live heap from which a memory limit makes the collector thrash.
+	// heapNeeds is the least resident heap over live heap: spans that are not full, and what dies while a collection
+	// runs. With it subjects whose buffers are made at their size were killed within a worker of the prediction.
+	// copyNeeds is added for buffers that grow by copying: the last copy has four fifths of the new one beside it, in
+	// about half of the workers at a time; growsByCopying is what a site has to allocate over what it keeps to be one:
+	// doubling makes two, so does io.ReadAll, and append's growth by a quarter makes five.
+	heapNeeds      = 1.04
+	copyNeeds      = 0.4
+	growsByCopying = 1.8
+
+	// collectorNeeds is GOMEMLIMIT over live heap below which many small objects make the collector thrash.
 	// limitHeadroom is the part of what the limit leaves to the Go heap that GOMEMLIMIT may take: it is no cap.
 	collectorNeeds = 1.15
 	limitHeadroom  = 0.93

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -14,6 +15,11 @@ import (
 // they were, whatever the files they came from say today. change edits the configuration before it is checked; nil
 // leaves it. The errors wrap ErrConfig.
 func PlanAgain(run *record.Run, change func(*Config)) (*Plan, error) {
+	return planAgain(run, nil, change)
+}
+
+// planAgain is PlanAgain with another protocol, nil for the recorded one.
+func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) (*Plan, error) {
 	b, err := json.Marshal(run.Config)
 	if err != nil {
 		return nil, fmt.Errorf("%w: run %s: %w", ErrConfig, run.ID, err)
@@ -45,5 +51,5 @@ func PlanAgain(run *record.Run, change func(*Config)) (*Plan, error) {
 	if change != nil {
 		change(&c)
 	}
-	return newPlan(kept.Subject, kept.Protocol, c, Shard{})
+	return newPlan(kept.Subject, cmp.Or(other, kept.Protocol), c, Shard{})
 }

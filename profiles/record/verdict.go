@@ -153,17 +153,31 @@ type Capacity struct {
 	MaxWorkers int   `json:"max_workers"` // largest safe worker count; -1: none is safe, 0: not known
 	// AtLeast says that MaxWorkers is as far as the matrix lets one predict: memory does not bind up to there, and
 	// nothing is claimed beyond.
-	AtLeast    bool           `json:"at_least,omitempty"`
-	GOMEMLIMIT int64          `json:"gomemlimit"`
-	Binds      string         `json:"binds"` // what binds first
-	At         []CapacityStep `json:"at"`
-	Assumes    []string       `json:"assumes"` // largest file, files, ...
-	Warnings   []string       `json:"warnings,omitempty"`
+	AtLeast    bool   `json:"at_least,omitempty"`
+	GOMEMLIMIT int64  `json:"gomemlimit"`
+	Binds      string `json:"binds"` // what binds first
+	// BytesInFlight says that the model has a term of the size of the files in flight.
+	BytesInFlight bool           `json:"bytes_in_flight,omitempty"`
+	At            []CapacityStep `json:"at"`
+	Assumes       []string       `json:"assumes"` // largest file, files, ...
+	Warnings      []string       `json:"warnings,omitempty"`
+	// Verified are trials of the answer and of one worker more, below the limit in a real cgroup.
+	Verified []HeldTrial `json:"verified,omitempty"`
+}
+
+// HeldTrial is a trial in which all workers held a file of FileSize bytes at once.
+type HeldTrial struct {
+	Workers  int     `json:"workers"`
+	FileSize int64   `json:"file_size"`
+	Outcome  Outcome `json:"outcome"`
+	Live     int64   `json:"live"` // live heap while all were held, bytes
+	Peak     int64   `json:"peak"` // of the cgroup, bytes
 }
 
 // CapacityStep is a point of the capacity curve.
 type CapacityStep struct {
 	Workers int      `json:"workers"`
-	Peak    int64    `json:"peak"`
-	PI95    [2]int64 `json:"pi95"`
+	Live    int64    `json:"live"` // live heap, bytes
+	Peak    int64    `json:"peak"` // resident memory, bytes
+	PI95    [2]int64 `json:"pi95"` // of Peak
 }

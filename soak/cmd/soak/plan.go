@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"memsoak/profiles"
 	"memsoak/profiles/record"
+	"memsoak/soak"
 	"memsoak/soak/exitcode"
 	"memsoak/soak/internal/units"
 )
@@ -18,7 +22,8 @@ type planOptions struct {
 	limit, largest string
 	files          int64
 	module         string
-	json           bool
+	verify, json   bool
+	fakedrive      string
 }
 
 func newPlanCmd() *cobra.Command {
@@ -29,22 +34,30 @@ func newPlanCmd() *cobra.Command {
 		Long: `Say how many workers are safe below a memory limit, from the memory model of a recorded run:
 the largest count whose predicted peak, at the upper end of its 95 % interval, stays below the
 limit; which GOMEMLIMIT to set; and what binds first. The prediction is for the planned work:
-files as large as --largest-file in every worker, and --files of them in all.`,
+files as large as --largest-file in every worker, and --files of them in all.
+
+With --verify the run's subject is started below that limit in a real memory cgroup, with so many
+workers and with one more; all of them hold a file of the largest size at once. That the answer
+survives and one worker more may not is what to expect; that the answer is killed is an error.
+The planned number of files is not copied.`,
 		Example: `  soak plan soak-results/latest --limit 2Gi
-  soak plan soak-results/latest --limit 512Mi --largest-file 100MiB --files 10M`,
+  soak plan soak-results/latest --limit 512Mi --largest-file 100MiB --files 10M
+  soak plan soak-results/latest --limit 256Mi --largest-file 16MiB --verify`,
 		Args: usageArgs(cobra.ExactArgs(1)),
-		RunE: func(c *cobra.Command, args []string) error { return plan(c.OutOrStdout(), args[0], o) },
+		RunE: func(c *cobra.Command, args []string) error { return plan(c, args[0], o) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.limit, "limit", "", "memory limit of the pod or cgroup, such as 2Gi (required)")
 	f.StringVar(&o.largest, "largest-file", "5GiB", "largest file planned")
 	f.Var(&count{&o.files}, "files", "planned number of files, such as 200000 or 10M")
 	f.StringVar(&o.module, "module", "", "module path whose frames may be blamed (default: as recorded)")
+	f.BoolVar(&o.verify, "verify", false, "run the answer and one worker more in a real cgroup")
+	f.StringVar(&o.fakedrive, "fakedrive", "", "path of the fakedrive program, for --verify")
 	f.BoolVar(&o.json, "json", false, "print the answer as JSON")
 	return c
 }
 
-func plan(out io.Writer, dir string, o planOptions) error {
+func plan(cmd *cobra.Command, dir string, o planOptions) error {
 	if err := mustExist(dir); err != nil {
 		return err
 	}
@@ -67,7 +80,60 @@ func plan(out io.Writer, dir string, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	return show(out, o.json, c, func() { writeCapacity(out, c) })
+	if o.verify {
+		err = verifyCapacity(cmd, dir, c, largest, o)
+	}
+	out := cmd.OutOrStdout()
+	return errors.Join(show(out, o.json, c, func() { writeCapacity(out, c) }), err)
+}
+
+// enoughForParts is a file larger than any part or window that is held per worker: with a model that has no term of the
+// size of files, larger ones take time and show nothing.
+const enoughForParts = 64 << 20
+
+// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and adds the trials to c.
+func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, largest int64, o planOptions) error {
+	run, err := record.ReadRun(dir)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp("", "memsoak-plan-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	size := largest
+	if !c.BytesInFlight {
+		size = min(size, enoughForParts)
+	}
+	counts := []int{c.MaxWorkers, c.MaxWorkers + 1}
+	switch {
+	case c.MaxWorkers < 1:
+		counts = []int{1}
+	case c.AtLeast:
+		counts = counts[:1]
+	}
+	for _, n := range counts {
+		h := soak.Held{Workers: n, FileSize: size, Limit: c.Limit, GOMEMLIMIT: c.GOMEMLIMIT}
+		p, err := soak.HeldPlan(run, h)
+		if err != nil {
+			return exitcode.Usage(err)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "verifying: %d workers, each with a file of %s, below %s\n", n, units.FormatBytes(size), units.FormatBytes(c.Limit))
+		r := &soak.Runner{Plan: p, Dir: filepath.Join(tmp, strconv.Itoa(n)), Fakedrive: o.fakedrive}
+		if program, err := os.Executable(); err == nil {
+			r.Soak = program
+		}
+		t, err := soak.RunHeld(cmd.Context(), r, h)
+		if err != nil {
+			return fmt.Errorf("verify: %w", err)
+		}
+		c.Verified = append(c.Verified, t)
+	}
+	if t := c.Verified[0]; c.MaxWorkers > 0 && t.Outcome != record.OK {
+		return fmt.Errorf("the plan does not hold: %d workers were killed below %s", t.Workers, units.FormatBytes(c.Limit))
+	}
+	return nil
 }
 
 func writeCapacity(out io.Writer, c *record.Capacity) {
@@ -90,6 +156,9 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 		fmt.Fprintf(out, "%8d  %12s  %s to %s\n", s.Workers, units.FormatBytes(s.Peak), units.FormatBytes(s.PI95[0]), units.FormatBytes(s.PI95[1]))
 	}
 	fmt.Fprintln(out)
+	for _, v := range c.Verified {
+		fmt.Fprintf(out, "verified: %d workers with files of %s: %s, peak %s\n", v.Workers, units.FormatBytes(v.FileSize), v.Outcome, units.FormatBytes(v.Peak))
+	}
 	for _, a := range c.Assumes {
 		fmt.Fprintln(out, "assumes:", a)
 	}

@@ -24,6 +24,8 @@ type Report struct {
 	Confusion map[string]map[string]int `json:"confusion"`
 	// Wrong names the specimens that were ever wrong, with how often and why.
 	Wrong []Wrong `json:"wrong"`
+	// Capacity are the predictions of how many workers fit, beside real kills.
+	Capacity []CapacityScore `json:"capacity,omitempty"`
 	// Skipped are the specimens that could not run here.
 	Skipped []string `json:"skipped,omitempty"`
 }
@@ -64,8 +66,8 @@ func (f Figure) Met() bool {
 }
 
 // Summarize makes the report of a full run.
-func Summarize(scores []Score) *Report {
-	r := &Report{Schema: Schema, Trials: len(scores), Confusion: map[string]map[string]int{}, Wrong: wrong(scores)}
+func Summarize(scores []Score, capacity []CapacityScore) *Report {
+	r := &Report{Schema: Schema, Trials: len(scores), Confusion: map[string]map[string]int{}, Wrong: wrong(scores), Capacity: capacity}
 	for _, s := range scores {
 		row := r.Confusion[s.Want]
 		if row == nil {
@@ -89,6 +91,7 @@ func Summarize(scores []Score) *Report {
 	add(Figure{Name: "leak alarms on healthy trials", Value: alarms.Value * float64(alarms.N) / 100, Unit: "trials", N: alarms.N, AtMost: true})
 	add(share("two faults: both found", filter(known, kind(Combination)), 95, func(s Score) bool { return s.Function }))
 	add(detection(known)...)
+	add(capacityFigures(capacity)...)
 	add(timing(known))
 	add(remainders(known))
 	for i := range r.Figures {
@@ -149,6 +152,19 @@ func detection(scores []Score) []Figure {
 		share("64 B a file seen as a leak", tiny, 95, func(s Score) bool { return s.Right }),
 		{Name: "files needed for that", Value: files, Unit: "files", N: len(tiny), Goal: detectionFiles, AtMost: true},
 	}
+}
+
+// capacityFigures are how well the memory model predicts what was not run.
+func capacityFigures(scores []CapacityScore) []Figure {
+	worst := Figure{Name: "live heap of an unseen worker count, worst error", Unit: "%", N: len(scores), Goal: 5, AtMost: true}
+	right := Figure{Name: "capacity within one worker or 5 % of real kills", Unit: "%", N: len(scores), Goal: 100}
+	for _, s := range scores {
+		worst.Value = max(worst.Value, 100*math.Abs(s.PeakError()))
+		if s.Right() {
+			right.Value += 100 / float64(len(scores))
+		}
+	}
+	return []Figure{worst, right}
 }
 
 func timing(scores []Score) Figure {

@@ -24,7 +24,7 @@ func figure(t *testing.T, r *Report, name string) Figure {
 }
 
 func TestFigureWithoutObservationsIsMissed(t *testing.T) {
-	r := Summarize(nil)
+	r := Summarize(nil, nil)
 	for _, f := range r.Figures {
 		assert.Equal(t, f.Info, f.Met(), f.Name)
 		assert.False(t, math.IsNaN(f.Value), "%s: NaN is no JSON", f.Name)
@@ -39,7 +39,7 @@ func TestSummarizeCountsHeldOutApart(t *testing.T) {
 		{Specimen: "h", Kind: Fault, HeldOut: true, Want: "cache", Got: "leak", Outcome: record.OK},
 		{Specimen: "ok", Kind: Look, LeakAlarm: true, Want: "healthy", Got: "leak", Seconds: 6, Outcome: record.OK},
 	}
-	r := Summarize(scores)
+	r := Summarize(scores, nil)
 	assert.InDelta(t, 100.0/3, figure(t, r, "class and culprit right").Value, 1e-9)
 	assert.Zero(t, figure(t, r, "held out: class and culprit right").Value)
 	assert.Equal(t, 50.0, figure(t, r, "culprit line right").Value)
@@ -55,6 +55,24 @@ func TestSummarizeCountsHeldOutApart(t *testing.T) {
 	r.Print(&b)
 	assert.Contains(t, b.String(), "cache")
 	assert.Regexp(t, `leak alarms on healthy trials\s+1 trials\s+<= 0 trials\s+1\s+missed`, b.String())
+}
+
+func TestCapacityFigures(t *testing.T) {
+	good := CapacityScore{Predicted: 10, Survived: 11, PredictedLive: 1020, Live: 1000}
+	far := CapacityScore{Predicted: 10, Survived: 12, PredictedLive: 900, Live: 1000}
+	many := CapacityScore{Predicted: 97, Survived: 100, PredictedLive: 1000, Live: 1000}
+	assert.True(t, good.Right())
+	assert.False(t, far.Right())
+	assert.True(t, many.Right())
+	r := Summarize(nil, []CapacityScore{good, far})
+	worst, right := figure(t, r, "live heap of an unseen worker count, worst error"), figure(t, r, "capacity within one worker or 5 % of real kills")
+	assert.InDelta(t, 10, worst.Value, 1e-9)
+	assert.False(t, worst.Met())
+	assert.InDelta(t, 50, right.Value, 1e-9)
+	assert.False(t, right.Met())
+	r = Summarize(nil, []CapacityScore{good, many})
+	assert.True(t, figure(t, r, worst.Name).Met())
+	assert.True(t, figure(t, r, right.Name).Met())
 }
 
 func TestAWrongTrialIsTriedOnceMore(t *testing.T) {

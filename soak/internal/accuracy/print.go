@@ -21,6 +21,10 @@ func (r *Report) Print(w io.Writer) {
 		}
 		tw.Flush()
 	}
+	for _, c := range r.Capacity {
+		fmt.Fprintf(w, "capacity of %s below %d MiB with files of %d MiB: %d workers predicted, %d survived; live heap of %d workers %d MiB predicted, %d MiB measured\n",
+			c.Specimen, c.Limit>>20, c.FileSize>>20, c.Predicted, c.Survived, unseenWorkers, c.PredictedLive>>20, c.Live>>20)
+	}
 	for _, s := range r.Skipped {
 		fmt.Fprintln(w, "skipped:", s)
 	}
@@ -50,13 +54,8 @@ func PrintFigures(w io.Writer, figures []Figure) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "figure\tmeasured\tgoal\tn\t")
 	for _, f := range figures {
-		goal, verdict := "", ""
+		verdict := ""
 		if !f.Info {
-			sign := ">="
-			if f.AtMost {
-				sign = "<="
-			}
-			goal = fmt.Sprintf("%s %s %s", sign, number(f.Goal), f.Unit)
 			verdict = "missed"
 			if f.Met() {
 				verdict = "met"
@@ -66,9 +65,20 @@ func PrintFigures(w io.Writer, figures []Figure) {
 		if f.N == 0 {
 			value = "not measured"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\n", f.Name, value, goal, f.N, verdict)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\n", f.Name, value, f.goal(), f.N, verdict)
 	}
 	tw.Flush()
+}
+
+// goal is the goal in words, empty without one.
+func (f Figure) goal() string {
+	switch {
+	case f.Info:
+		return ""
+	case f.AtMost:
+		return fmt.Sprintf("<= %s %s", number(f.Goal), f.Unit)
+	}
+	return fmt.Sprintf(">= %s %s", number(f.Goal), f.Unit)
 }
 
 func number(v float64) string {

@@ -31,8 +31,9 @@ type Bench struct {
 	Parallel int
 	// KeepAll keeps every trial's directory, not only those that went wrong.
 	KeepAll bool
-	// Recorded judges the trials that lie in Out instead of running any.
-	Recorded bool
+	// Recorded judges the trials that lie in Out instead of running any; Resume does so with those that do, and runs the
+	// others.
+	Recorded, Resume bool
 	// All is the truth of every specimen, for the parts of combinations.
 	All []*truth.Truth
 	// Done is told of each score as it comes, one at a time; nil for nobody.
@@ -76,14 +77,14 @@ func (b *Bench) Run(ctx context.Context, plan []Trial) ([]Score, error) {
 func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
 	dir := filepath.Join(b.Out, filepath.FromSlash(t.Dir()))
 	begun := time.Now()
-	recording := b.record
-	if b.Recorded {
+	recording, kept := b.record, b.Recorded || b.Resume && complete(dir)
+	if kept {
 		recording = b.recorded
 	}
 	v, trial, err := recording(ctx, t, dir)
 	s := Judge(t.Truth, b.parts(t.Truth), v)
 	s.Seed, s.Workers, s.Seconds, s.Dir = t.Seed, t.Workers, time.Since(begun).Seconds(), dir
-	if b.Recorded && trial != nil {
+	if kept && trial != nil {
 		s.Seconds = trial.Ended.Sub(trial.Started).Seconds()
 	}
 	if trial != nil {
@@ -101,7 +102,7 @@ func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
 	case err != nil:
 		s.Right, s.Why = false, err.Error()
 	}
-	if s.Right && !b.KeepAll && !b.Recorded && (s.Line == nil || *s.Line) {
+	if s.Right && !b.KeepAll && !kept && (s.Line == nil || *s.Line) {
 		return s, os.RemoveAll(dir)
 	}
 	return s, nil
@@ -112,26 +113,19 @@ func (b *Bench) record(ctx context.Context, t Trial, dir string) (*record.Verdic
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, nil, err
 	}
-	c := soak.DefaultConfig()
-	c.Subject = filepath.Join(b.Root, "soak", "specimens", "subject.yaml")
-	c.Corpus, c.Seed, c.Protocol = "tiny", t.Seed, b.Protocol
-	c.Budget = soak.Duration(b.Budget)
-	c.Set = t.Settings()
-	c.Trials = []record.TrialKind{record.Attribution}
+	c := b.config()
+	c.Seed, c.Set = t.Seed, t.Settings()
 	plan, err := soak.NewPlan(c, soak.Shard{})
 	if err != nil {
 		return nil, nil, err
 	}
 	plan.Subject.Command[0] = filepath.Join(b.Root, "bin", "specimens")
 	var verdict *record.Verdict
-	r := &soak.Runner{
-		Plan: plan, Dir: dir,
-		Fakedrive: filepath.Join(b.Root, "bin", "fakedrive"), Soak: filepath.Join(b.Root, "bin", "soak"),
-		Judge: func(dir string) (*record.Verdict, error) {
-			v, err := profiles.DiagnoseTrial(dir, profiles.Options{})
-			verdict = v
-			return v, err
-		},
+	r := b.runner(plan, dir)
+	r.Judge = func(dir string) (*record.Verdict, error) {
+		v, err := profiles.DiagnoseTrial(dir, profiles.Options{})
+		verdict = v
+		return v, err
 	}
 	if _, err := r.Run(ctx); err != nil {
 		return verdict, nil, err
@@ -140,16 +134,47 @@ func (b *Bench) record(ctx context.Context, t Trial, dir string) (*record.Verdic
 	return verdict, trial, err
 }
 
+// config is the configuration of all of the bench's runs.
+func (b *Bench) config() soak.Config {
+	c := soak.DefaultConfig()
+	c.Subject = filepath.Join(b.Root, "soak", "specimens", "subject.yaml")
+	c.Corpus, c.Protocol, c.Budget = "tiny", b.Protocol, soak.Duration(b.Budget)
+	c.Trials = []record.TrialKind{record.Attribution}
+	return c
+}
+
+func (b *Bench) runner(plan *soak.Plan, dir string) *soak.Runner {
+	return &soak.Runner{Plan: plan, Dir: dir, Fakedrive: filepath.Join(b.Root, "bin", "fakedrive"), Soak: filepath.Join(b.Root, "bin", "soak")}
+}
+
+// trialDir is the directory of the only trial that was recorded below dir.
+func trialDir(dir string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "cells", "*", "trial-*", "trial.json"))
+	if err != nil {
+		return "", err
+	}
+	if len(files) != 1 {
+		return "", fmt.Errorf("%s: %d recorded trials, want one", dir, len(files))
+	}
+	return filepath.Dir(files[0]), nil
+}
+
+// complete reports whether a trial was recorded below dir to its end.
+func complete(dir string) bool {
+	d, err := trialDir(dir)
+	if err != nil {
+		return false
+	}
+	t, err := record.ReadTrial(d)
+	return err == nil && t.Outcome != "" && !t.Ended.IsZero()
+}
+
 // recorded judges a trial that was recorded before.
 func (b *Bench) recorded(_ context.Context, _ Trial, dir string) (*record.Verdict, *record.Trial, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "cells", "*", "trial-*", "trial.json"))
+	dir, err := trialDir(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(files) != 1 {
-		return nil, nil, fmt.Errorf("%s: %d recorded trials, want one", dir, len(files))
-	}
-	dir = filepath.Dir(files[0])
 	v, err := profiles.DiagnoseTrial(dir, profiles.Options{})
 	if err != nil {
 		return nil, nil, err

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"memsoak/profiles/record"
+	"memsoak/soak"
 	"memsoak/soak/exitcode"
 	"memsoak/soak/internal/accuracy"
 	"memsoak/soak/internal/accuracy/truth"
@@ -43,7 +45,8 @@ type flags struct {
 	seeds, parallel           int
 	budget                    time.Duration
 	quick, keep, update, json bool
-	list, recorded            bool
+	list, recorded, resume    bool
+	capacity                  bool
 }
 
 func newCmd() *cobra.Command {
@@ -72,9 +75,11 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
 	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, one seed; what is wrong is tried once more")
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
+	fl.BoolVar(&f.resume, "resume", false, "judge again the trials that --out has, and run the others")
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
-	fl.BoolVar(&f.update, "update", false, "write the results to profiles/baselines/accuracy.json")
+	fl.BoolVar(&f.update, "update", false, "write the results to profiles/baselines/accuracy.json and to the table in README.md")
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON, progress goes to stderr")
+	fl.BoolVar(&f.capacity, "capacity", false, "predict how many workers fit and find out by real kills; a full run always does")
 	fl.BoolVar(&f.list, "list", false, "print the plan and run nothing")
 	return cmd
 }
@@ -94,9 +99,10 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 	if f.update && (f.quick || len(patterns) > 0) {
 		return exitcode.Usage(fmt.Errorf("--update wants all specimens: leave out --quick and patterns"))
 	}
-	if f.recorded && f.out == "" {
-		return exitcode.Usage(fmt.Errorf("--recorded wants --out, where the trials were recorded"))
+	if (f.recorded || f.resume) && f.out == "" {
+		return exitcode.Usage(fmt.Errorf("--recorded and --resume want --out, where the trials were recorded"))
 	}
+	f.capacity = f.capacity || !f.quick && len(patterns) == 0
 	if f.quick {
 		chosen, f.seeds = accuracy.Quick(chosen), 1
 	}
@@ -111,6 +117,7 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 	return f.measure(c, all, plan, skipped)
 }
 
+// measure runs the plan, or judges what was recorded of it, and reports.
 func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Trial, skipped []string) error {
 	progress := c.OutOrStdout()
 	if f.json {
@@ -122,32 +129,22 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 			return err
 		}
 		f.out = dir
+		defer func() { _ = removeEmpty(dir) }()
 	}
 	if f.parallel == 0 {
 		f.parallel = max(1, runtime.NumCPU()/2)
 	}
-	fmt.Fprintf(progress, "%d trials, %d at once, recorded in %s\n", len(plan), f.parallel, f.out)
-	begun, n, total := time.Now(), 0, len(plan)
-	bench := &accuracy.Bench{Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, All: all,
-		Done: func(s accuracy.Score) {
-			n++
-			fmt.Fprintf(progress, "%4d/%d %s\n", n, total, s)
-		}}
-	scores, err := bench.Run(c.Context(), plan)
+	begun := time.Now()
+	bench := &accuracy.Bench{Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, Resume: f.resume, All: all}
+	firsts, scores, err := f.trials(c.Context(), progress, bench, plan)
 	if err != nil {
 		return err
 	}
-	firsts := scores
-	if again := accuracy.Again(plan, scores); f.quick && len(again) > 0 {
-		fmt.Fprintf(progress, "%d wrong; once more with another seed, since any one trial may be odd\n", len(again))
-		n, total = 0, len(again)
-		second, err := bench.Run(c.Context(), again)
-		if err != nil {
-			return err
-		}
-		scores = accuracy.Settle(firsts, second)
+	capacity, err := f.capacities(c.Context(), progress, bench)
+	if err != nil {
+		return err
 	}
-	r := accuracy.Summarize(scores)
+	r := accuracy.Summarize(scores, capacity)
 	r.Seeds, r.Protocol, r.Skipped = f.seeds, f.protocol, skipped
 	r.Host = record.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
 	if f.quick {
@@ -162,17 +159,80 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 		r.Print(progress)
 		for _, s := range scores {
 			if !s.Right {
-				fmt.Fprintf(progress, "kept: %s\n", filepath.Join(s.Dir))
+				fmt.Fprintln(progress, "kept:", s.Dir)
 			}
 		}
 		fmt.Fprintf(progress, "%d trials in %s\n", len(plan), time.Since(begun).Round(time.Second))
 	}
 	if f.update {
-		if err := record.Write(filepath.Join(f.root, "profiles", "baselines", "accuracy.json"), r); err != nil {
+		if err := accuracy.Update(f.root, r); err != nil {
 			return err
 		}
 	}
 	return missed(r.Figures)
+}
+
+// trials runs the plan, and of the quick part what went wrong once more. firsts are the scores of the plan itself.
+func (f *flags) trials(ctx context.Context, progress io.Writer, bench *accuracy.Bench, plan []accuracy.Trial) (firsts, scores []accuracy.Score, err error) {
+	run := func(plan []accuracy.Trial) ([]accuracy.Score, error) {
+		n := 0
+		bench.Done = func(s accuracy.Score) {
+			n++
+			fmt.Fprintf(progress, "%4d/%d %s\n", n, len(plan), s)
+		}
+		return bench.Run(ctx, plan)
+	}
+	fmt.Fprintf(progress, "%d trials, %d at once, recorded in %s\n", len(plan), f.parallel, f.out)
+	if firsts, err = run(plan); err != nil {
+		return nil, nil, err
+	}
+	again := accuracy.Again(plan, firsts)
+	if !f.quick || len(again) == 0 {
+		return firsts, firsts, nil
+	}
+	fmt.Fprintf(progress, "%d wrong; once more with another seed, since any one trial may be odd\n", len(again))
+	second, err := run(again)
+	if err != nil {
+		return nil, nil, err
+	}
+	return firsts, accuracy.Settle(firsts, second), nil
+}
+
+// capacities predicts how many workers fit and finds out by real kills, in a full run. Where no limit can be set it is
+// left out, and the figures say that it was not measured.
+func (f *flags) capacities(ctx context.Context, progress io.Writer, bench *accuracy.Bench) ([]accuracy.CapacityScore, error) {
+	if !f.capacity {
+		return nil, nil
+	}
+	var out []accuracy.CapacityScore
+	for _, c := range accuracy.CapacityCases {
+		s, err := bench.Capacity(ctx, c)
+		switch {
+		case errors.Is(err, soak.ErrNoCgroup):
+			fmt.Fprintln(progress, "capacity is left out:", err)
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case s != nil:
+			fmt.Fprintf(progress, "capacity of %s: %d workers predicted, %d survived\n", s.Specimen, s.Predicted, s.Survived)
+			out = append(out, *s)
+		}
+	}
+	return out, nil
+}
+
+// removeEmpty removes a directory and its empty subdirectories; what has files in it stays.
+func removeEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			_ = removeEmpty(filepath.Join(dir, e.Name())) // it is kept where it has files
+		}
+	}
+	return os.Remove(dir)
 }
 
 // missed is the error of figures that are not met.

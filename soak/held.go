@@ -1,0 +1,74 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"memsoak/fakedrive/fault"
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/protocol"
+	"memsoak/soak/internal/units"
+)
+
+// Held is the state that a capacity has to hold for: as many transfers as there are workers, all of the largest size, and
+// all of their bytes sent at the same time. Sizes are bytes.
+type Held struct {
+	Workers    int
+	FileSize   int64
+	Limit      int64
+	GOMEMLIMIT int64 // 0 leaves the run's own setting
+}
+
+// heldTimeout bounds a wave of a held trial: files of many GiB take their time.
+const heldTimeout = 30 * time.Minute
+
+// HeldPlan plans one trial of a recorded run's subject that brings it into the state, twice. The errors wrap ErrConfig.
+func HeldPlan(run *record.Run, h Held) (*Plan, error) {
+	hold := func(name string) protocol.Phase {
+		return protocol.Phase{Name: name, Kind: protocol.Hold, Point: fault.UploadReply, Transfers: protocol.Count(strconv.Itoa(h.Workers)), Size: units.Bytes(h.FileSize)}
+	}
+	proto := &protocol.Protocol{
+		Name: "held", Trials: []record.TrialKind{record.Passive}, Budget: protocol.Duration(heldTimeout),
+		WaveTimeout: protocol.Duration(heldTimeout), Settle: protocol.Duration(500 * time.Millisecond),
+		Phases: []protocol.Phase{
+			{Name: "warm-up", Kind: protocol.WarmUp, Files: []protocol.Group{{Count: 40, Size: 4 << 10}}},
+			hold("held-1"), hold("held-2"),
+		},
+	}
+	return planAgain(run, proto, func(c *Config) {
+		set := Cell{}
+		for k, v := range c.Set {
+			set[k] = v
+		}
+		set["workers"] = strconv.Itoa(h.Workers)
+		if h.GOMEMLIMIT > 0 {
+			set["gomemlimit"] = strconv.FormatInt(h.GOMEMLIMIT>>20, 10) + "MiB"
+		}
+		c.Set, c.Axes, c.Cells, c.Center, c.Only, c.Repeats = set, nil, nil, nil, "", 1
+		c.Trials, c.Thresholds, c.Limit, c.Node, c.Duration = nil, nil, units.Bytes(h.Limit), 0, 0
+	})
+}
+
+// ErrNoCgroup is returned where no memory limit can be set, so that nobody can be killed by one.
+var ErrNoCgroup = errors.New("this machine lets us set no memory limit")
+
+// RunHeld carries out a plan of HeldPlan. Every outcome but survival and a kill by the limit is an error: it says
+// nothing about memory.
+func RunHeld(ctx context.Context, r *Runner, h Held) (record.HeldTrial, error) {
+	res, err := r.Run(ctx)
+	if len(res.Trials) == 0 || err != nil && !errors.Is(err, ErrNothingRan) {
+		return record.HeldTrial{}, err
+	}
+	t := res.Trials[0]
+	if t.Isolated == "none" {
+		return record.HeldTrial{}, ErrNoCgroup
+	}
+	out := record.HeldTrial{Workers: h.Workers, FileSize: h.FileSize, Outcome: t.Outcome, Live: t.Peak.HeapLive, Peak: t.Peak.Cgroup}
+	if t.Outcome != record.OK && t.Outcome != record.OOMKilled {
+		return out, fmt.Errorf("with %d workers the trial ended as %s, which says nothing about memory: %s", h.Workers, t.Outcome, t.Reason)
+	}
+	return out, nil
+}

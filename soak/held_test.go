@@ -1,0 +1,48 @@
+package soak_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+	"memsoak/soak"
+	"memsoak/soak/internal/testsubject"
+)
+
+// TestHeldTrialsAreKilledWhereTheyDoNotFit holds files of a subject that keeps them whole, far below a limit and far
+// above one.
+func TestHeldTrialsAreKilledWhereTheyDoNotFit(t *testing.T) {
+	dir := files(t, testsubject.Buffer)
+	c := tinyConfig(dir)
+	c.Trials = []record.TrialKind{record.Speed}
+	first := runner(t, c, soak.Shard{}, filepath.Join(dir, "out"))
+	_, err := first.Run(t.Context())
+	require.NoError(t, err)
+	run, err := record.ReadRun(first.Dir)
+	require.NoError(t, err)
+
+	for limit, want := range map[int64]record.Outcome{1 << 30: record.OK, 64 << 20: record.OOMKilled} {
+		h := soak.Held{Workers: 4, FileSize: 32 << 20, Limit: limit, GOMEMLIMIT: limit / 2}
+		p, err := soak.HeldPlan(run, h)
+		require.NoError(t, err)
+		require.Len(t, p.Trials, 1)
+		assert.Equal(t, "4", p.Trials[0].Settings["workers"])
+		assert.Equal(t, strconv.FormatInt(limit>>21, 10)+"MiB", p.Trials[0].Settings["gomemlimit"])
+		r := &soak.Runner{Plan: p, Dir: filepath.Join(dir, strconv.FormatInt(limit, 10)), Fakedrive: fakedrivePath, Soak: soakPath}
+		got, err := soak.RunHeld(t.Context(), r, h)
+		if errors.Is(err, soak.ErrNoCgroup) {
+			t.Skip("SKIPPED, no memory limit can be set here")
+		}
+		require.NoError(t, err)
+		assert.Equal(t, want, got.Outcome)
+		if want == record.OK {
+			assert.GreaterOrEqual(t, got.Live, int64(4*32<<20))
+			assert.GreaterOrEqual(t, got.Peak, got.Live)
+		}
+	}
+}

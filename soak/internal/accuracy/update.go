@@ -1,0 +1,69 @@
+package accuracy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"memsoak/profiles/record"
+)
+
+// Baseline is where the results of a full run are committed, below the checkout.
+const Baseline = "profiles/baselines/accuracy.json"
+
+// The lines of README.md between which the table stands.
+const (
+	tableBegin = "<!-- accuracy: written by make accuracy UPDATE=1 -->\n"
+	tableEnd   = "<!-- accuracy: end -->\n"
+)
+
+// Update writes the report to Baseline and its table into README.md of the checkout at root.
+func Update(root string, r *Report) error {
+	path := filepath.Join(root, filepath.FromSlash(Baseline))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := record.Write(path, r); err != nil {
+		return err
+	}
+	readme := filepath.Join(root, "README.md")
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		return err
+	}
+	if text, err = replaceTable(text, r.Markdown()); err != nil {
+		return fmt.Errorf("%s: %w", readme, err)
+	}
+	return os.WriteFile(readme, text, 0o644)
+}
+
+// replaceTable puts the table between its marker lines.
+func replaceTable(text []byte, table string) ([]byte, error) {
+	before, rest, ok := bytes.Cut(text, []byte(tableBegin))
+	_, after, ok2 := bytes.Cut(rest, []byte(tableEnd))
+	if !ok || !ok2 {
+		return nil, errors.New("no markers of the accuracy table")
+	}
+	return fmt.Appendf(nil, "%s%s%s%s%s", before, tableBegin, table, tableEnd, after), nil
+}
+
+// Markdown is the report as a table for the README.
+func (r *Report) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d trials: %d seeds, each with a worker count of its own, protocol %s, %d CPUs, %s.\n\n", r.Trials, r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
+	b.WriteString("| figure | measured | goal | observations |\n|---|---|---|---|\n")
+	for _, f := range r.Figures {
+		measured := number(f.Value) + " " + f.Unit
+		if f.N == 0 {
+			measured = "not measured"
+		}
+		if !f.Met() {
+			measured = "**" + measured + "**"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %d |\n", strings.TrimSpace(f.Name), measured, f.goal(), f.N)
+	}
+	return b.String()
+}

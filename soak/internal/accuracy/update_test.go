@@ -1,0 +1,56 @@
+package accuracy
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+)
+
+// TestReadmeShowsTheBaseline holds the README's table to the committed results.
+func TestReadmeShowsTheBaseline(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(Baseline)))
+	require.NoError(t, err)
+	var r Report
+	require.NoError(t, json.Unmarshal(b, &r))
+	assert.Equal(t, Schema, r.Schema)
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	want, err := replaceTable(text, r.Markdown())
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(text), "README.md and %s differ: make accuracy UPDATE=1 writes both", Baseline)
+}
+
+func TestUpdateWritesBaselineAndTable(t *testing.T) {
+	root := t.TempDir()
+	readme := filepath.Join(root, "README.md")
+	require.NoError(t, os.WriteFile(readme, []byte("before\n"+tableBegin+"old\n"+tableEnd+"after\n"), 0o644))
+	r := &Report{Schema: Schema, Trials: 4, Seeds: 2, Protocol: "quick", Host: record.Host{CPUs: 2, Go: "go1.26"}, Figures: []Figure{
+		{Name: "right", Value: 99.5, Unit: "%", N: 4, Goal: 99},
+		{Name: "  time", Value: 7, Unit: "s", N: 4, Goal: 6, AtMost: true},
+		{Name: "none", Unit: "%", Goal: 95},
+		{Name: "free", Value: 3, Unit: "s", N: 1, Info: true},
+	}}
+	require.NoError(t, Update(root, r))
+	text, err := os.ReadFile(readme)
+	require.NoError(t, err)
+	assert.Equal(t, "before\n"+tableBegin+`4 trials: 2 seeds, each with a worker count of its own, protocol quick, 2 CPUs, go1.26.
+
+| figure | measured | goal | observations |
+|---|---|---|---|
+| right | 99.5 % | >= 99 % | 4 |
+| time | **7 s** | <= 6 s | 4 |
+| none | **not measured** | >= 95 % | 0 |
+| free | 3 s |  | 1 |
+`+tableEnd+"after\n", string(text))
+	assert.FileExists(t, filepath.Join(root, filepath.FromSlash(Baseline)))
+
+	require.NoError(t, os.WriteFile(readme, []byte("nothing"), 0o644))
+	assert.ErrorContains(t, Update(root, r), "no markers")
+}
