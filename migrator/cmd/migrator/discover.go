@@ -33,6 +33,7 @@ func newDiscoverCmd() *cobra.Command {
 				return usageError{err}
 			}
 			p.broker.options.Prefetch = p.copy.DiscoveryWorkers
+			setGC(discoverGCPercent)
 			return p.run(c, func(w *working) error { return w.discover(restart, wait) })
 		},
 	}

@@ -22,7 +22,7 @@ func listMain(args []string) int {
 	if err := f.Parse(args); err != nil {
 		return 2
 	}
-	debug.SetGCPercent(50) // as the migrator's commands do
+	debug.SetGCPercent(200) // as migrator discover does
 	if err := discover(context.Background(), *drive, *ca, *root, *dir); err != nil {
 		fmt.Fprintln(os.Stderr, "list:", err)
 		return 1

@@ -233,7 +233,9 @@ func TestAnOOMKillIsAnOutcomeWithItsLastSamplesAndAProfile(t *testing.T) {
 	o := options(t, testsubject.Buffer)
 	o.Kind = record.Speed
 	o.Corpus.Spec = "files: 6\nsize: 32MiB\n"
-	o.Settings = map[string]string{"workers": "4", "gogc": "50"}
+	slow := filepath.Join(t.TempDir(), "slow.yaml") // so that the memory fills within a second, not within one look at it
+	require.NoError(t, os.WriteFile(slow, []byte("bandwidth: {stream: 16MiB}\n"), 0o644))
+	o.Settings = map[string]string{"workers": "4", "gogc": "50", "drive_faults": slow}
 	inCgroup(t, &o, 0, 0)
 	free := run(t, o)
 	require.Equal(t, record.OK, free.Outcome, free.Reason)

@@ -41,10 +41,12 @@ func startWatcher(t *trial) *watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watcher{t: t, cancel: cancel}
 	if t.Every > 0 {
-		w.done.Go(func() { w.sample(ctx) })
-	}
-	if t.Every > 0 {
-		w.done.Go(func() { w.look(ctx) })
+		first := make(chan struct{})
+		w.done.Go(func() { w.sample(ctx, first) })
+		w.done.Go(func() {
+			<-first // a profile of a subject in a hurry may take until it is killed
+			w.look(ctx)
+		})
 	}
 	return w
 }
@@ -64,26 +66,33 @@ func (w *watcher) enter(phase, kind string) {
 	w.phase, w.kind = phase, kind
 }
 
-// sample takes a sample each Every.
-func (w *watcher) sample(ctx context.Context) {
+// sample takes a sample at once, after which it closes first, and then each Every.
+func (w *watcher) sample(ctx context.Context, first chan<- struct{}) {
 	tick := time.NewTicker(w.t.Every)
 	defer tick.Stop()
+	w.sampleOnce(ctx)
+	close(first)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		w.mu.Lock()
-		s := w.t.sam.Read(ctx, false)
-		s.PhaseName = w.phase
-		if ctx.Err() == nil {
-			w.t.rec.sample(s)
-		}
-		w.mu.Unlock()
-		if w.t.OnSample != nil && ctx.Err() == nil {
-			w.t.OnSample(s)
-		}
+		w.sampleOnce(ctx)
+	}
+}
+
+func (w *watcher) sampleOnce(ctx context.Context) {
+	w.mu.Lock()
+	s := w.t.sam.Read(ctx, false)
+	s.PhaseName = w.phase
+	// A subject at its limit may answer nothing until it is killed: what the kernel said of it is kept then.
+	if ctx.Err() == nil || s.Process != nil && s.Cgroup != nil {
+		w.t.rec.sample(s)
+	}
+	w.mu.Unlock()
+	if w.t.OnSample != nil && ctx.Err() == nil {
+		w.t.OnSample(s)
 	}
 }
 
