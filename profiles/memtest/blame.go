@@ -89,9 +89,9 @@ func blame(frames []runtime.Frame) (site string, mine bool) {
 	return "runtime", true
 }
 
-// runtimeKeeps are allocations that the runtime never gives back but uses again: descriptors of goroutines and the table of them, of waits and
-// of threads. Their number follows the largest number of goroutines so far; those that never end are counted as such.
-var runtimeKeeps = map[string]bool{"runtime.newproc1": true, "runtime.acquireSudog": true, "runtime.allocm": true}
+// runtimeKeeps are allocations that the runtime never gives back but uses again: descriptors of goroutines and the table of
+// them, of waits and threads, and each processor's table of timers. A timer that is never stopped is seen by itself.
+var runtimeKeeps = map[string]bool{"runtime.newproc1": true, "runtime.acquireSudog": true, "runtime.allocm": true, "runtime.(*timers).addHeap": true}
 
 func keptByRuntime(frames []runtime.Frame) bool {
 	return slices.ContainsFunc(frames, func(f runtime.Frame) bool { return runtimeKeeps[f.Function] })

@@ -76,6 +76,20 @@ func TestNothingRetainedPasses(t *testing.T) {
 	assert.Len(t, rep.Floors, memtest.DefaultWaves+1)
 }
 
+// The runtime's own table of timers grows as well, and stays: only the timers count, which are kept here.
+func TestTimersThatAreNeverStoppedAreSeen(t *testing.T) {
+	var timers []*time.Timer
+	_, rep := check(t, func() { timers = append(timers, time.AfterFunc(time.Hour, func() {})) })
+	for _, x := range timers {
+		x.Stop()
+	}
+	require.NotEmpty(t, rep.Findings)
+	assert.Contains(t, rep.Findings[0].Site, "TestTimersThatAreNeverStoppedAreSeen")
+	for _, f := range rep.Findings {
+		assert.NotContains(t, strings.Join(f.Stack, " "), "addHeap")
+	}
+}
+
 func TestACacheThatFillsInTheEarlyWavesPasses(t *testing.T) {
 	cache, n := map[int][]byte{}, 0
 	r, _ := check(t, func() {
