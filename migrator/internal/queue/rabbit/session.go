@@ -50,8 +50,8 @@ const (
 )
 
 // dial connects and looks whether the queues are there.
-func (q *Queue) dial(ctx context.Context) (s *session, err error) {
-	s = &session{q: q, dead: make(chan struct{}), full: make(chan struct{}), replies: map[string]chan reply{}}
+func (q *Queue) dial(ctx context.Context) (*session, error) {
+	s := &session{q: q, dead: make(chan struct{}), full: make(chan struct{}), replies: map[string]chan reply{}}
 	config := amqp.Config{Heartbeat: min(max(q.o.Lease/3, time.Second), 30*time.Second), Locale: "en_US",
 		Properties: amqp.Table{"connection_name": "migrator " + q.me},
 		Dial: func(network, addr string) (net.Conn, error) {
@@ -63,6 +63,7 @@ func (q *Queue) dial(ctx context.Context) (s *session, err error) {
 			s.wire = c
 			return c, c.SetDeadline(time.Now().Add(dialTimeout)) // of the handshake; the client lifts it
 		}}
+	var err error
 	if s.conn, err = amqp.DialConfig(q.url, config); err != nil {
 		if s.wire != nil {
 			s.wire.Close()
@@ -71,7 +72,7 @@ func (q *Queue) dial(ctx context.Context) (s *session, err error) {
 	}
 	closed, blocked := s.conn.NotifyClose(make(chan *amqp.Error, 1)), s.conn.NotifyBlocked(make(chan amqp.Blocking, 8))
 	s.serving.Go(func() { s.watch(closed, blocked) })
-	if err = s.open(); err != nil {
+	if err := s.open(); err != nil {
 		s.fail(err)
 		return nil, err
 	}
