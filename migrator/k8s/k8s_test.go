@@ -128,8 +128,8 @@ func TestRabbitMQ(t *testing.T) {
 
 // TestRabbitMQStarts: a real server takes the settings.
 func TestRabbitMQStarts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a RabbitMQ")
+	if skip := rig.RabbitTests(); skip != "" {
+		t.Skip(skip)
 	}
 	var m corev1.ConfigMap
 	decode(t, "rabbitmq.yaml", &corev1.Service{}, &m, &appsv1.StatefulSet{})

@@ -85,6 +85,9 @@ func newShared(t *testing.T, s server) *shared {
 func onBrokers(t *testing.T, test func(*testing.T, *shared)) {
 	for name, start := range brokers {
 		t.Run(name, func(t *testing.T) {
+			if skip := rig.RabbitTests(); name == "rabbitmq" && skip != "" {
+				t.Skip(skip)
+			}
 			s, err := start(context.WithoutCancel(t.Context()))
 			if errors.Is(err, rig.ErrNoRedis) || errors.Is(err, rig.ErrNoRabbit) {
 				t.Skip(err)

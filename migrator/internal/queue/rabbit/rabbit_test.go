@@ -40,6 +40,9 @@ func TestMain(m *testing.M) {
 
 // server is the package's broker.
 func server(t *testing.T) *rig.RabbitServer {
+	if skip := rig.RabbitTests(); skip != "" {
+		t.Skip(skip)
+	}
 	shared.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "migrator-rabbit-"); shared.err == nil {
 			shared.RabbitServer, shared.err = rig.Rabbit(context.Background(), shared.dir)

@@ -43,8 +43,7 @@ type session struct {
 
 const (
 	dialTimeout = 10 * time.Second
-	// silence is how long no answer and no item may come that should before the process connects anew. After a restart
-	// RabbitMQ can hold consumers of now for those of before and to be down: it gives them nothing and doesn't say so.
+	// silence is how long no answer and no item may come that should before the process connects anew.
 	silence     = 10 * time.Second
 	directReply = "amq.rabbitmq.reply-to"
 )
