@@ -183,6 +183,10 @@ func testPartsKilled(t *testing.T, s *shared) {
 		for range 4 {
 			parts = append(parts, s.uploader(prefix))
 		}
+		if i%3 == 1 {
+			s.reach(before.Finished+1, parts)
+			s.flush()
+		}
 		s.reach(before.Finished+rnd.Int64N(files), parts)
 		victim := rnd.IntN(len(parts))
 		if i == 0 {
@@ -214,6 +218,22 @@ func testPartsKilled(t *testing.T, s *shared) {
 		if t.Failed() {
 			t.Fatalf("after point %d, victim %d, prefix %s", i, victim, prefix)
 		}
+		s.forget(prefix)
+	}
+}
+
+// flush makes the broker write down the names of queues that are new: a RabbitMQ that is killed before can't find them again,
+// which is not what is tested here.
+func (s *shared) flush() {
+	if r, ok := s.broker.(*rig.RabbitServer); ok {
+		require.NoError(s.t, r.Flush(s.t.Context()))
+	}
+}
+
+// forget deletes a migration's queues, so that the broker of many points holds those of one.
+func (s *shared) forget(prefix string) {
+	if r, ok := s.broker.(*rig.RabbitServer); ok {
+		require.NoError(s.t, r.Forget(s.t.Context(), prefix+"."))
 	}
 }
 

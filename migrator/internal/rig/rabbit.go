@@ -171,3 +171,15 @@ func (r *RabbitServer) Control(ctx context.Context, args ...string) error {
 	}
 	return nil
 }
+
+// Flush makes the server write down which quorum queues there are. It does so by itself, but seconds late, and loses what it
+// hasn't written when it is killed: see the doc comment of the package rabbit.
+func (r *RabbitServer) Flush(ctx context.Context) error {
+	return r.Control(ctx, "eval", "ok = dets:sync(ra_directory_reverse), ok = dets:sync(ra_log_meta).")
+}
+
+// Forget deletes the queues whose names begin so.
+func (r *RabbitServer) Forget(ctx context.Context, prefix string) error {
+	return r.Control(ctx, "eval", fmt.Sprintf(`[rabbit_amqqueue:delete(Q, false, false, <<"test">>) || Q <- rabbit_amqqueue:list(),
+		lists:prefix(%q, binary_to_list(element(4, amqqueue:get_name(Q))))].`, prefix))
+}

@@ -50,19 +50,20 @@
 // it that got no commit through saw fewer of them, so even its last words have a lower epoch and are passed over. This
 // doesn't depend on clocks, nor on a dead keeper being dead rather than slow: commits of the slow one don't come back.
 //
-// A process that hears nothing though something should come (an answer of the ledger, an item that is ready) connects anew
-// after a while, which is always safe; at worst an item comes twice.
-//
-// # What is known to fail
-//
-// After kill -9 of the broker and its restart, the message that is the state doesn't always come to any of the processes,
-// also when they connect anew: then nobody becomes the keeper, and all wait. It was seen in about one of eight such
-// restarts in the middle of a migration, and the cause isn't known.
+// A process that hears nothing though something should come (an answer of the ledger, the confirmation of a message, an item
+// that is ready) connects anew after a while. That is always safe: at worst an item comes twice. Only while the broker says
+// that it is full nobody does.
 //
 // # What this isn't
 //
 // Locks are exclusive queues, which end with the connection of whoever has them. A process that is cut off in the middle of
 // taking a key from another file has lost its lock without knowing it.
+//
+// A single node of RabbitMQ that is killed in the first seconds after a quorum queue was declared can lose that queue with
+// all that is in it, confirmed or not: the list of the queues' logs is written with a delay. On its next start it makes an
+// empty queue with no leader, which takes and gives nothing and never will (rabbitmq-server issue 15725; seen with 3.10.8).
+// Nothing can be done about that here: processes end when their patience does, and the migration has to be begun anew
+// under another name, or after its queues are deleted.
 //
 // RabbitMQ before 3.12 knows no limit per queue for how long a message may be in hand: its consumer_timeout, half an hour if
 // nobody changes it, has to be longer than the longest upload, else that file is handed to others, too.

@@ -19,6 +19,8 @@ var (
 	errSession = errors.New("connection lost")
 	errNack    = errors.New("the broker didn't take a message")
 	errReply   = errors.New("no process answers")
+	errConfirm = errors.New("the broker confirms nothing")
+	errSilent  = errors.New("the broker answers nothing")
 	errClosed  = errors.New("queue: closed")
 )
 
@@ -69,7 +71,7 @@ func passing(err error) bool {
 	if errors.As(err, &full) || errors.Is(err, broker.ErrSchema) || errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrNone) {
 		return false
 	}
-	if errors.Is(err, errSession) || errors.Is(err, errNack) || errors.Is(err, errReply) || errors.Is(err, amqp.ErrClosed) {
+	if errors.Is(err, errSession) || errors.Is(err, errNack) || errors.Is(err, errReply) || errors.Is(err, errConfirm) || errors.Is(err, errSilent) || errors.Is(err, amqp.ErrClosed) {
 		return true
 	}
 	var e *amqp.Error

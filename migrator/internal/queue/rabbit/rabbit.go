@@ -273,6 +273,7 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 			return s.or(err)
 		}
 		defer ch.Close()
+		defer s.limit()()
 		st.Workers = 0
 		for _, name := range []string{queueFiles, folders(0)} {
 			got, err := ch.QueueDeclarePassive(q.name(name), true, false, false, false, nil)
@@ -301,6 +302,7 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 			return s.or(err)
 		}
 		defer ch.Close()
+		defer s.limit()()
 		seen := map[string]bool{} // a keeper that died may have parked a line twice
 		for int64(len(out)) < most {
 			d, ok, err := ch.Get(q.name(queueParked+"."+o.String()), false)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -33,6 +34,7 @@ type session struct {
 
 	full   chan struct{} // closed when the broker says that it is full, for the first time
 	reason string        // why, once full is closed
+	mute   atomic.Bool   // the broker is full now and reads nothing
 
 	mu      sync.Mutex
 	replies map[string]chan reply
@@ -43,7 +45,7 @@ type session struct {
 
 const (
 	dialTimeout = 10 * time.Second
-	// silence is how long no answer and no item may come that should before the process connects anew.
+	// silence is how long no answer, no confirmation and no item may come that should before the process connects anew.
 	silence     = 10 * time.Second
 	directReply = "amq.rabbitmq.reply-to"
 )
@@ -156,12 +158,14 @@ func (s *session) watch(closed chan *amqp.Error, blocked chan amqp.Blocking) {
 			case !ok:
 				blocked = nil
 			case b.Active:
+				s.mute.Store(true)
 				if s.reason == "" {
 					s.reason = b.Reason
 					close(s.full)
 				}
 				patience.Reset(s.q.o.Patience)
 			default:
+				s.mute.Store(false)
 				patience.Stop()
 			}
 		case <-patience.C:
@@ -201,6 +205,7 @@ func (s *session) join(create bool) error {
 			return err
 		}
 	}
+	defer s.limit()()
 	ch, err := s.conn.Channel() // a refusal closes it
 	if err != nil {
 		return err
@@ -247,21 +252,43 @@ func (s *session) publish(ch *amqp.Channel, queue string, p amqp.Publishing) (*a
 	return d, nil
 }
 
-// confirmed waits until the broker has all of the messages for good.
+// confirmed waits until the broker has all of the messages for good. When it says nothing for too long the session ends:
+// a message that came between its restart and its queue's may be lost without a word, and those behind it wait for it.
 func (s *session) confirmed(ctx context.Context, all ...*amqp.DeferredConfirmation) error {
+	late := time.NewTimer(silence)
+	defer late.Stop()
 	for _, d := range all {
-		select {
-		case <-d.Done():
-			if !d.Acked() {
-				return s.or(errNack)
+		for done := false; !done; {
+			select {
+			case <-d.Done():
+				if !d.Acked() {
+					return s.or(errNack)
+				}
+				done = true
+				late.Reset(silence)
+			case <-s.dead:
+				return s.err
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-late.C:
+				s.silent(errConfirm)
+				late.Reset(silence)
 			}
-		case <-s.dead:
-			return s.err
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 	return nil
+}
+
+// silent ends the session because nothing came that should, unless the broker is full: then watch has the patience.
+func (s *session) silent(err error) {
+	if !s.mute.Load() {
+		s.fail(err)
+	}
+}
+
+// limit ends the session unless stop is called before a call to the broker has taken too long: the client waits for ever.
+func (s *session) limit() (stop func() bool) {
+	return time.AfterFunc(3*silence, func() { s.silent(errSilent) }).Stop
 }
 
 // or returns why the session ended if it did, else err.
@@ -329,15 +356,18 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 	}
 	late := time.NewTimer(silence)
 	defer late.Stop()
-	select {
-	case r = <-answer:
-	case <-s.dead:
-		return r, s.err
-	case <-ctx.Done():
-		return r, ctx.Err()
-	case <-late.C:
-		s.fail(errReply)
-		return r, s.err
+	for heard := false; !heard; {
+		select {
+		case r = <-answer:
+			heard = true
+		case <-s.dead:
+			return r, s.err
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-late.C:
+			s.silent(errReply)
+			late.Reset(silence)
+		}
 	}
 	if r.Schema != schema {
 		return r, fmt.Errorf("schema %s, not %s: %w", r.Schema, schema, broker.ErrSchema)
