@@ -89,6 +89,9 @@ func TestQueue(t *testing.T) {
 		},
 		Die: func(q brokertest.Queue) { die(q.(*Queue)) },
 		Restart: func(between func()) error {
+			if err := s.Flush(t.Context()); err != nil {
+				return err
+			}
 			s.Kill()
 			between()
 			return s.Start()
