@@ -241,7 +241,9 @@ func poisonIsParked(t *testing.T, r *Rig) {
 			for i := range 2 {
 				q := r.open(t, o)
 				l := Take(t, q, deadly.Kind)
-				assert.Equal(t, i > 0, l.Again)
+				if i > 0 { // the first may have it again as well: a process that leaves gives back what it had in memory
+					assert.True(t, l.Again)
+				}
 				r.Die(q)
 			}
 			last := r.open(t, o)
