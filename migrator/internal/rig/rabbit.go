@@ -31,8 +31,8 @@ type RabbitServer struct {
 	ended chan struct{}
 }
 
-// RabbitTests says why the tests that need a RabbitMQ don't run, "" when they do. They belong to the long form: a
-// migration can still hang after the broker was killed, so they don't pass each time.
+// RabbitTests says why the tests that need a RabbitMQ don't run, "" when they do. They belong to the long form: the
+// server takes long to start, and not each of them passes each time.
 func RabbitTests() (skip string) {
 	if os.Getenv("MEMSOAK_LONG") == "" {
 		return "SKIPPED, the tests on RabbitMQ are part of the long form: MEMSOAK_LONG=1, or make test-long"

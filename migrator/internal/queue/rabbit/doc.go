@@ -59,11 +59,11 @@
 // Locks are exclusive queues, which end with the connection of whoever has them. A process that is cut off in the middle of
 // taking a key from another file has lost its lock without knowing it.
 //
-// A single node of RabbitMQ that is killed in the first seconds after a quorum queue was declared can lose that queue with
-// all that is in it, confirmed or not: the list of the queues' logs is written with a delay. On its next start it makes an
-// empty queue with no leader, which takes and gives nothing and never will (rabbitmq-server issue 15725; seen with 3.10.8).
-// Nothing can be done about that here: processes end when their patience does, and the migration has to be begun anew
-// under another name, or after its queues are deleted.
+// A single node of RabbitMQ that is killed in the first seconds after a quorum queue was declared seems to lose that queue
+// with all that is in it, confirmed or not: the list of the queues' logs is written with a delay, and on its next start there
+// was an empty queue with no leader, which takes and gives nothing (3.10.8; rabbitmq-server issue 15725 describes the same).
+// The migration has to be begun anew then under another name, or after its queues are deleted. The tests have the list
+// written before they kill the broker.
 //
 // RabbitMQ before 3.12 knows no limit per queue for how long a message may be in hand: its consumer_timeout, half an hour if
 // nobody changes it, has to be longer than the longest upload, else that file is handed to others, too.
