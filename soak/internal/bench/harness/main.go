@@ -112,7 +112,7 @@ func (b *bench) speed(name string, every time.Duration) (soak.TrialEnded, error)
 		return soak.TrialEnded{}, err
 	}
 	spec := filepath.Join(b.dir, "many.yaml")
-	if err := os.WriteFile(spec, []byte("files: 6000\nsize: 16KiB\n"), 0o644); err != nil {
+	if err := os.WriteFile(spec, []byte("files: 24000\nsize: 16KiB\n"), 0o644); err != nil {
 		return soak.TrialEnded{}, err
 	}
 	c := soak.DefaultConfig()
