@@ -193,8 +193,10 @@ func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
 	var have []any
 	var foreign int64
 	err := q.patiently(ctx, func() (err error) {
-		if have, err = q.rdb.HMGet(ctx, q.key("meta"), "schema", "migration").Result(); err == nil && have[0] == nil {
-			foreign, err = q.rdb.Exists(ctx, q.key("meta"), q.key("files"), q.key("folders:0")).Result()
+		// In this order: begin writes all of these at once, so keys that were there before a read that finds no
+		// schema are not of a migration that another process began in between.
+		if foreign, err = q.rdb.Exists(ctx, q.key("meta"), q.key("files"), q.key("folders:0")).Result(); err == nil {
+			have, err = q.rdb.HMGet(ctx, q.key("meta"), "schema", "migration").Result()
 		}
 		return err
 	})

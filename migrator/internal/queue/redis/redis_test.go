@@ -115,6 +115,27 @@ func TestRefusals(t *testing.T) {
 	assert.ErrorContains(t, open(nil, "redis://127.0.0.1:1"), "can't be reached")
 }
 
+// TestBeginSeenWhole: a process that looks while another begins finds no migration or the whole of it.
+func TestBeginSeenWhole(t *testing.T) {
+	s := server(t)
+	begins, looks := open(t, s, brokertest.Options(t)), open(t, s, brokertest.Options(t))
+	for range 300 {
+		begun := make(chan error, 1)
+		require.NoError(t, begins.rdb.FlushAll(t.Context()).Err())
+		go func() {
+			_, err := begins.Begin(t.Context(), broker.Migration{ID: "m"}, brokertest.Root, false)
+			begun <- err
+		}()
+		m, err := looks.Migration(t.Context())
+		for errors.Is(err, broker.ErrNone) {
+			m, err = looks.Migration(t.Context())
+		}
+		require.NoError(t, err)
+		require.Equal(t, "m", m.ID)
+		require.NoError(t, <-begun)
+	}
+}
+
 // TestFull: a settle that Redis has no memory for changes nothing; with memory it goes on. A lost queue is said to be.
 func TestFull(t *testing.T) {
 	s := server(t)
