@@ -1,0 +1,124 @@
+package profiles
+
+// What is there while transfers are held, and gone at rest.
+
+import (
+	"math"
+	"slices"
+
+	"memsoak/profiles/record"
+	"memsoak/profiles/trend"
+)
+
+// heldTerms fits what is there in held states and gone at rest: each hold's value less what was at rest around it,
+// what is retained by kept terms included. Where no terms explain all states, those in mid-body are left out: how much
+// of a half-sent body is in memory depends on who has read how far, which nobody outside can see.
+func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
+	out, fits := s.heldFit(q, us, kept, func(record.State) bool { return true })
+	if !fits {
+		out, _ = s.heldFit(q, us, kept, func(st record.State) bool { return st != record.StateBody })
+	}
+	return out
+}
+
+// heldFit fits the held states of the given kinds; fits is false when the terms leave too much unexplained.
+func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.State) bool) (out []term, fits bool) {
+	var idx []int
+	var y, base []float64
+	highest, bytes, variance := math.Inf(-1), 0.0, 0.0
+	for i, n := range s.Snaps {
+		if !n.State.Held() || !kinds(n.State) || !q.measured(i) {
+			continue
+		}
+		rest, spread, ok := s.restAround(q, i, kept)
+		if !ok {
+			continue
+		}
+		r := q.values[i] - rest
+		idx, y, base = append(idx, i), append(y, r), append(base, spread*spread/12+q.grain*q.grain/4)
+		highest = math.Max(highest, r)
+		bytes, variance = bytes+math.Max(q.values[i], q.grain), variance+q.variance[i]
+	}
+	if len(idx) < minHolds || highest <= q.least {
+		return nil, true
+	}
+	cands := make([]trend.Candidate, len(us))
+	for j, u := range us {
+		d := make([]float64, len(idx))
+		for k, i := range idx {
+			d[k] = math.Max(0, u.values[i])
+		}
+		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
+	}
+	v := make([]float64, len(idx))
+	for k, i := range idx {
+		v[k] = base[k] + q.variance[i] + square(modelError*y[k])
+	}
+	fit, err := selectBelieved(cands, y, v, 3, 0)
+	// A state with few sampled objects by chance seems exact. What the fit expects there tells its variance better.
+	for turn := 0; turn < maxTurns && err == nil; turn++ {
+		for k, i := range idx {
+			expected := fitted(fit, cands, k)
+			sampling := variance / bytes * math.Max(q.grain, q.values[i]-y[k]+expected)
+			v[k] = base[k] + sampling + square(modelError*math.Max(math.Abs(y[k]), expected))
+		}
+		before := fit
+		if fit, err = selectBelieved(cands, y, v, 3, 0); err == nil && turn > 0 && slices.Equal(fit.Terms, before.Terms) {
+			break
+		}
+	}
+	if err != nil || fit.R2 < minFit && fit.Chi2 > maxChi2*float64(fit.DF) {
+		return nil, false
+	}
+	for i, j := range fit.Terms {
+		out = append(out, heldTerm(us[j], fit, i, cands[j].Values, idx, highest))
+	}
+	return out, true
+}
+
+// heldTerm is the i-th term of a fit over the held snapshots idx, of which values are the unit's.
+func heldTerm(u unit, fit *trend.Fit, i int, values []float64, idx []int, highest float64) term {
+	t := term{unit: u, slope: fit.Coef[i], se: math.Hypot(fit.SE[i], fillError*fit.Coef[i]), r2: fit.R2, steps: len(idx)}
+	least := math.Inf(1)
+	for k, x := range values {
+		if a := t.slope * x; a > t.amount {
+			t.amount, t.from[1] = a, idx[k]
+		}
+		if x < least {
+			least, t.from[0] = x, idx[k]
+		}
+	}
+	t.share = t.amount / highest
+	return t
+}
+
+// restAround is what the quantity would be at rest at the moment of a held snapshot: what the retained terms say from
+// the floor before, or else the mean of the floors before and after, and how far those are apart.
+func (s *Series) restAround(q *quantity, i int, kept []term) (base, spread float64, ok bool) {
+	before, after := -1, -1
+	for k := i - 1; k >= 0 && before < 0; k-- {
+		if s.Snaps[k].atRest() && q.measured(k) {
+			before = k
+		}
+	}
+	for k := i + 1; k < len(s.Snaps) && after < 0; k++ {
+		if s.Snaps[k].atRest() && q.measured(k) {
+			after = k
+		}
+	}
+	switch {
+	case before < 0 && after < 0:
+		return 0, 0, false
+	case before < 0:
+		return q.values[after], 0, true
+	case len(kept) > 0:
+		base = q.values[before]
+		for _, t := range kept {
+			base += t.slope * (t.values[i] - t.values[before])
+		}
+		return base, 0, true
+	case after < 0:
+		return q.values[before], 0, true
+	}
+	return (q.values[before] + q.values[after]) / 2, q.values[after] - q.values[before], true
+}

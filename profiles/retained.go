@@ -1,0 +1,268 @@
+package profiles
+
+// What stays behind: growth from floor to floor with the work done, and growth with distinct items that stopped, a cache.
+
+import (
+	"math"
+	"slices"
+
+	"memsoak/profiles/record"
+	"memsoak/profiles/trend"
+)
+
+// retained fits what stays at floors: the steps from floor to floor against the steps of the units. Sampled objects
+// that stay are sampled in every later floor too, so levels are a random walk and only the steps are independent.
+func (s *Series) retained(q *quantity, us []unit) []term {
+	idx := s.rest(q)
+	if len(idx) < minFloors || !q.ranges(idx) {
+		return nil
+	}
+	if all := s.steered(q, idx[0]); q.rises(all) {
+		idx = all
+	}
+	steps := s.steps(idx)
+	n := len(steps)
+	if n < minFloors-1 {
+		return nil
+	}
+	y := make([]float64, n)
+	for k, p := range steps {
+		y[k] = q.values[p[1]] - q.values[p[0]]
+	}
+	cands := stepCandidates(us, steps)
+	fit := q.fitSteps(cands, y, steps)
+	if fit == nil {
+		return nil
+	}
+	first, last := idx[0], idx[len(idx)-1]
+	lo, hi := q.bounds(idx)
+	var out []term
+	for i, j := range fit.Terms {
+		t := term{unit: us[j], slope: fit.Coef[i], se: fit.SE[i], r2: fit.R2, from: [2]int{first, last}, steps: len(idx), retainedTerm: true}
+		total := us[j].values[last] - us[j].values[first]
+		// The walk's own error: the variance that came with the growth, over the whole way.
+		t.se = math.Max(t.se, math.Sqrt(math.Max(0, q.variance[last]-q.variance[first]))/total)
+		t.amount = t.slope * total
+		t.share = t.amount / math.Max(hi-lo, 1e-9)
+		if t.steady(fit, i, y, cands, q.grain) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// stepCandidates are the steps of the units.
+func stepCandidates(us []unit, steps [][2]int) []trend.Candidate {
+	cands := make([]trend.Candidate, len(us))
+	for j, u := range us {
+		d := make([]float64, len(steps))
+		for k, p := range steps {
+			d[k] = u.values[p[1]] - u.values[p[0]]
+		}
+		cands[j] = trend.Candidate{Values: d, Penalty: u.penalty}
+	}
+	return cands
+}
+
+// turnovers are the shares of a site's objects at a floor that may be others than at the floor before: how much they
+// are is not known, so the likeliest is taken.
+var turnovers = []float64{0.002, 0.02, 0.2, 1}
+
+// fitSteps fits the steps between floors, for each turnover, and returns the likeliest fit, or nil.
+func (q *quantity) fitSteps(cands []trend.Candidate, y []float64, steps [][2]int) *trend.Fit {
+	var best *trend.Fit
+	lowest := math.Inf(1)
+	n := len(y)
+	for _, turnover := range turnovers {
+		fit, v := q.fitTurnover(cands, y, steps, turnover)
+		if fit == nil {
+			return nil
+		}
+		likelihood := float64(n) * math.Log1p(fit.Chi2/float64(n))
+		for k := range v {
+			likelihood += math.Log(v[k])
+		}
+		if likelihood < lowest {
+			best, lowest = fit, likelihood
+		}
+	}
+	return best
+}
+
+// fitTurnover fits the steps for one turnover. The variance that came with the growth is where the fit puts the growth,
+// since the data's own would favour steps that are small by chance: so fit and variances are found in turns, and the
+// last fit is of the terms that its variances are of.
+func (q *quantity) fitTurnover(cands []trend.Candidate, y []float64, steps [][2]int, turnover float64) (*trend.Fit, []float64) {
+	n := len(y)
+	grown := math.Max(0, q.variance[steps[n-1][1]]-q.variance[steps[0][0]])
+	v := make([]float64, n)
+	spread := func(share func(k int) float64) {
+		for k := range v {
+			v[k] = turnover*(q.variance[steps[k][0]]+q.variance[steps[k][1]])/2 + q.grain*q.grain/4 + grown*share(k)
+		}
+	}
+	spread(func(int) float64 { return 1 / float64(n) })
+	fit, err := trend.Select(cands, y, v, 2)
+	if err != nil {
+		return nil, nil
+	}
+	for range maxTurns {
+		part := shares(fit, cands, n)
+		spread(func(k int) float64 { return part[k] })
+		next, err := selectBelieved(cands, y, v, 2, 1)
+		if err != nil {
+			return nil, nil
+		}
+		settled := slices.Equal(next.Terms, fit.Terms)
+		if fit = next; settled {
+			return fit, v
+		}
+	}
+	only := make([]trend.Candidate, len(cands))
+	for j, c := range cands {
+		only[j] = c
+		if !slices.Contains(fit.Terms, j) {
+			only[j].Values = make([]float64, n)
+		}
+	}
+	part := shares(fit, cands, n)
+	spread(func(k int) float64 { return part[k] })
+	if fit, err = trend.Select(only, y, v, 2); err != nil {
+		return nil, nil
+	}
+	return fit, v
+}
+
+// maxTurns bounds how often a fit and the variances that follow from it are found in turns.
+const maxTurns = 4
+
+// shares are the parts of the fitted growth that fall into each step.
+func shares(fit *trend.Fit, cands []trend.Candidate, n int) []float64 {
+	out := make([]float64, n)
+	total := 0.0
+	for k := range out {
+		for i, j := range fit.Terms {
+			out[k] += fit.Coef[i] * math.Max(0, cands[j].Values[k])
+		}
+		total += out[k]
+	}
+	for k := range out {
+		if total > 0 {
+			out[k] /= total
+		} else {
+			out[k] = 1 / float64(n)
+		}
+	}
+	return out
+}
+
+// steady reports whether growth goes on: its second half, in units of work, is not much flatter than the whole, and
+// most steps go up that should by more than the grain of sampling. A running maximum steps by nature and is not asked.
+func (t *term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidate, grain float64) bool {
+	if t.running {
+		return true
+	}
+	x := cands[fit.Terms[i]].Values
+	total := 0.0
+	for _, d := range x {
+		total += d
+	}
+	var seen, lateX, lateY float64
+	up, steps := 0, 0
+	for k := range y {
+		r := y[k]
+		for m, j := range fit.Terms {
+			if m != i {
+				r -= fit.Coef[m] * cands[j].Values[k]
+			}
+		}
+		if seen+x[k]/2 >= total/2 { // a step over the middle belongs where the larger part of it lies
+			lateX, lateY = lateX+x[k], lateY+r
+		}
+		seen += x[k]
+		if x[k] >= minStep*total && fit.Coef[i]*x[k] >= minStepGrains*grain {
+			steps++
+			if r > 0.1*fit.Coef[i]*x[k] {
+				up++
+			}
+		}
+	}
+	if lateX >= minLate*total && lateY/lateX < lateShare*fit.Coef[i] {
+		return false
+	}
+	return steps >= 2 && float64(up) >= risingShare*float64(steps)
+}
+
+// filled looks for a cache: growth with distinct items over several floors that has stopped though distinct items went
+// on. The bound is where the rising line meets the level.
+func (s *Series) filled(q *quantity, distinct unit) (term, bool) {
+	idx := s.rest(q)
+	for i := range s.Snaps {
+		if s.Snaps[i].State == record.StateIdle && q.measured(i) && (len(idx) == 0 || i < idx[0]) {
+			idx = append([]int{i}, idx...)
+			break
+		}
+	}
+	if len(idx) < minFloors || !q.ranges(idx) {
+		return term{}, false
+	}
+	var best *trend.Fit
+	var bestC float64
+	y, v := make([]float64, len(idx)), make([]float64, len(idx))
+	one := make([]float64, len(idx))
+	for k, i := range idx {
+		y[k], one[k] = q.values[i], 1
+		m := modelError * y[k]
+		v[k] = q.variance[i] + q.grain*q.grain/4 + m*m
+	}
+	for _, c := range breaks(distinct.values, idx) {
+		x := make([]float64, len(idx))
+		for k, i := range idx {
+			x[k] = math.Min(distinct.values[i], c)
+		}
+		if f, err := trend.NNLS([][]float64{x, one}, y, v); err == nil && (best == nil || f.Chi2 < best.Chi2) && len(f.Terms) > 0 && f.Terms[0] == 0 {
+			best, bestC = f, c
+		}
+	}
+	if best == nil || best.T(0) < minT {
+		return term{}, false
+	}
+	return s.cacheTerm(q, distinct, idx, best, bestC)
+}
+
+// breaks are the numbers of items at which a cache may have stopped: ten between any two floors.
+func breaks(items []float64, idx []int) []float64 {
+	var out []float64
+	for k := 1; k < len(idx); k++ {
+		a, b := items[idx[k-1]], items[idx[k]]
+		for i := 1; i <= 10 && b > a; i++ {
+			out = append(out, a+(b-a)*float64(i)/10)
+		}
+	}
+	return out
+}
+
+// cacheTerm checks the shape that filled found: several floors on the way up, at least three on the level, and the
+// level flat.
+func (s *Series) cacheTerm(q *quantity, distinct unit, idx []int, f *trend.Fit, c float64) (term, bool) {
+	rising, level := 0, 0
+	var x, y []float64
+	for _, i := range idx {
+		if distinct.values[i] < c {
+			rising++
+			continue
+		}
+		level++
+		x, y = append(x, distinct.values[i]), append(y, q.values[i])
+	}
+	t := term{unit: distinct, slope: f.Coef[0], se: f.SE[0], amount: f.Coef[0] * c, bound: c, r2: f.R2, steps: len(idx), share: 1,
+		from: [2]int{idx[0], idx[len(idx)-1]}}
+	t.class, t.retainedTerm = record.Cache, true
+	// The level's sampling error, and half a step of the search for the bound.
+	t.se = math.Sqrt(t.se*t.se + q.variance[idx[len(idx)-1]]/(c*c) + math.Pow(0.05*t.slope, 2))
+	if rising < 3 || level < 3 {
+		return term{}, false
+	}
+	l := trend.TheilSen(x, y)
+	return t, l.OK && math.Abs(l.Slope) <= flatShare*t.slope
+}
