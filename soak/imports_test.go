@@ -23,8 +23,10 @@ var rules = []struct {
 	{"memsoak/migrator", []string{"memsoak/migrator"}},
 	{"memsoak/profiles", []string{"memsoak/profiles"}},
 	{"memsoak/soak", []string{"memsoak/soak", "memsoak/profiles", "memsoak/fakedrive/corpus", "memsoak/fakedrive/fault"}},
-	{"memsoak/soak/specimens", []string{"memsoak/soak/specimens", "memsoak/migrator", "memsoak/fakedrive/fault"}},
-	{"memsoak/soak/replay", []string{"memsoak/soak/replay", "memsoak/migrator", "memsoak/soak/specimens/contract", "memsoak/soak/specimens/copier"}},
+	{"memsoak/soak/exitcode", nil},
+	{"memsoak/soak/internal/command", []string{"memsoak/soak/exitcode"}},
+	{"memsoak/soak/specimens", []string{"memsoak/soak/specimens", "memsoak/migrator", "memsoak/fakedrive/fault", "memsoak/soak/exitcode", "memsoak/soak/internal/command"}},
+	{"memsoak/soak/replay", []string{"memsoak/soak/replay", "memsoak/migrator", "memsoak/soak/specimens/contract", "memsoak/soak/specimens/copier", "memsoak/soak/exitcode", "memsoak/soak/internal/command"}},
 	{"memsoak/soak/replay/history", []string{"memsoak/soak/replay/history"}},
 }
 

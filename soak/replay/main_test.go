@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"memsoak/soak/exitcode"
 	"memsoak/soak/replay/history"
 )
 
@@ -25,7 +26,7 @@ func TestWrongUsageIsOneLineAndCode2(t *testing.T) {
 		`unknown command "`: {"nope"},
 	} {
 		var out, errs bytes.Buffer
-		assert.Equal(t, exitUsage, run(args, &out, &errs), args)
+		assert.Equal(t, exitcode.UsageError, run(args, &out, &errs), args)
 		assert.Contains(t, errs.String(), want)
 		assert.Equal(t, 1, strings.Count(errs.String(), "\n"), errs.String())
 	}
@@ -33,13 +34,13 @@ func TestWrongUsageIsOneLineAndCode2(t *testing.T) {
 
 func TestPresetsMarkWhatIsAssumed(t *testing.T) {
 	var out, errs bytes.Buffer
-	require.Equal(t, exitOK, run([]string{"presets"}, &out, &errs), errs.String())
+	require.Equal(t, exitcode.OK, run([]string{"presets"}, &out, &errs), errs.String())
 	for _, name := range history.Names() {
 		assert.Contains(t, out.String(), name)
 	}
 	assert.Contains(t, out.String(), "10MiB *")
 	out.Reset()
-	require.Equal(t, exitOK, run([]string{"presets", "--json", "--scale=16"}, &out, &errs))
+	require.Equal(t, exitcode.OK, run([]string{"presets", "--json", "--scale=16"}, &out, &errs))
 	var got []struct {
 		Name     string
 		Limit    int64

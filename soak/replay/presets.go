@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"memsoak/soak/exitcode"
+	"memsoak/soak/internal/command"
 	"memsoak/soak/replay/history"
 )
 
@@ -17,10 +19,10 @@ func newPresetsCmd() *cobra.Command {
 		Use:     "presets",
 		Short:   "List the versions with all their settings, and mark what is assumed",
 		Example: "  replay presets\n  replay presets --scale 16 --json",
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if scale < 1 {
-				return usageError{fmt.Errorf("--scale %d: want at least 1", scale)}
+				return exitcode.Usage(fmt.Errorf("--scale %d: want at least 1", scale))
 			}
 			if asJSON {
 				return presetsJSON(c, scale)

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"memsoak/soak/exitcode"
+	"memsoak/soak/internal/command"
 	"memsoak/soak/replay/history"
 	"memsoak/soak/replay/service"
 	"memsoak/soak/specimens/contract"
@@ -30,7 +32,7 @@ func newServeCmd() *cobra.Command {
 		Example: `  replay serve --preset v2.4.1-single-worker --listen 127.0.0.1:6060 \
     --drive-endpoint http://127.0.0.1:7000 --s3-endpoint http://127.0.0.1:9000 --bucket copies
   replay serve --preset v2.3.6 --scale 16 --discovery spool ...    # one of its remedies`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return f.serve(c) },
 	}
 	fl := cmd.Flags()
@@ -92,11 +94,11 @@ func (f *serveFlags) resolve(fl *pflag.FlagSet) (history.Traits, error) {
 func (f *serveFlags) serve(c *cobra.Command) error {
 	var err error
 	if f.cfg.Traits, err = f.resolve(c.Flags()); err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	s, err := service.New(f.cfg)
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	defer s.Close()
 	l, err := net.Listen("tcp", f.listen)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"memsoak/soak/internal/command"
 	"memsoak/soak/specimens/all"
 )
 
@@ -17,7 +18,7 @@ func newListCmd() *cobra.Command {
 		Use:     "list",
 		Short:   "List the specimens of this build",
 		Example: "  specimens list\n  specimens list --json",
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			names := slices.Sorted(maps.Keys(all.Specimens()))
 			if asJSON {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"memsoak/soak/exitcode"
 	"memsoak/soak/specimens/all"
 	"memsoak/soak/specimens/contract"
 	"memsoak/soak/specimens/copier"
@@ -20,10 +21,10 @@ import (
 
 func TestListNamesSpecimens(t *testing.T) {
 	var out, errs bytes.Buffer
-	require.Equal(t, exitOK, run([]string{"list"}, &out, &errs), errs.String())
+	require.Equal(t, exitcode.OK, run([]string{"list"}, &out, &errs), errs.String())
 	assert.Contains(t, strings.Split(out.String(), "\n"), "leak-map")
 	out.Reset()
-	require.Equal(t, exitOK, run([]string{"list", "--json"}, &out, &errs))
+	require.Equal(t, exitcode.OK, run([]string{"list", "--json"}, &out, &errs))
 	var names []string
 	require.NoError(t, json.Unmarshal(out.Bytes(), &names))
 	assert.Len(t, names, len(all.Specimens()))
@@ -44,7 +45,7 @@ func TestWrongUsageIsOneLineAndCode2(t *testing.T) {
 		`unknown command "extra" for "specimens list`: {"list", "extra"},
 	} {
 		var out, errs bytes.Buffer
-		assert.Equal(t, exitUsage, run(args, &out, &errs), "%v: %s", args, errs.String())
+		assert.Equal(t, exitcode.UsageError, run(args, &out, &errs), "%v: %s", args, errs.String())
 		assert.Contains(t, errs.String(), want)
 		assert.Equal(t, 1, strings.Count(errs.String(), "\n"), "one line: %s", errs.String())
 	}

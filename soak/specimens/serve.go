@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"memsoak/soak/exitcode"
+	"memsoak/soak/internal/command"
 	"memsoak/soak/specimens/all"
 	"memsoak/soak/specimens/contract"
 	"memsoak/soak/specimens/copier"
@@ -20,11 +22,11 @@ func newServeCmd() *cobra.Command {
 		Example: `  specimens serve --specimen leak-map --listen 127.0.0.1:6060 \
     --drive-endpoint http://127.0.0.1:7000 --s3-endpoint http://127.0.0.1:9000 --bucket copies --workers 8
   specimens serve --specimen leak-map+file-readall ...    # two faults at once`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			e, err := all.Specimens().New(name, cfg)
 			if err != nil {
-				return usageError{err}
+				return exitcode.Usage(err)
 			}
 			defer e.Close()
 			l, err := net.Listen("tcp", listen)

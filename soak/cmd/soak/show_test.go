@@ -26,8 +26,8 @@ func recordedRun(t *testing.T) string {
 	return dir
 }
 
-// command runs a command line in this process.
-func command(args ...string) (code int, stdout, stderr string) {
+// commandLine runs a command line in this process.
+func commandLine(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = run(args, &out, &errs)
 	return code, out.String(), errs.String()
@@ -35,12 +35,12 @@ func command(args ...string) (code int, stdout, stderr string) {
 
 func TestReportCommand(t *testing.T) {
 	dir := recordedRun(t)
-	code, out, _ := command("report", dir)
+	code, out, _ := commandLine("report", dir)
 	assert.Equal(t, exitcode.OK, code)
 	assert.Equal(t, filepath.Join(dir, "report.html")+"\n"+filepath.Join(dir, "report.md")+"\n", out)
 	assert.FileExists(t, filepath.Join(dir, "report.html"))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "verdict.json"), []byte("{"), 0o644))
-	code, out, _ = command("report", "--json", dir)
+	code, out, _ = commandLine("report", "--json", dir)
 	assert.Equal(t, exitcode.OK, code, "a damaged run is reported in part")
 	var v struct {
 		HTML     string
@@ -57,7 +57,7 @@ func TestPushCommand(t *testing.T) {
 	server := &pyrotest.Server{RejectOlderThan: -1}
 	srv := httptest.NewServer(server)
 	defer srv.Close()
-	code, out, errs := command("push", dir, "--pyroscope", srv.URL, "--grafana", "http://127.0.0.1:3000", "--check", "--json")
+	code, out, errs := commandLine("push", dir, "--pyroscope", srv.URL, "--grafana", "http://127.0.0.1:3000", "--check", "--json")
 	require.Equal(t, exitcode.OK, code, errs)
 	var v pushReport
 	require.NoError(t, json.Unmarshal([]byte(out), &v))
@@ -71,7 +71,7 @@ func TestPushCommand(t *testing.T) {
 	for _, want := range []string{srv.URL + "/pyroscope/render-diff?leftFrom=", "http://127.0.0.1:3000/explore?"} {
 		assert.True(t, strings.Contains(string(page), want), "the report has no link to %s", want)
 	}
-	code, out, _ = command("push", dir, "--pyroscope", srv.URL)
+	code, out, _ = commandLine("push", dir, "--pyroscope", srv.URL)
 	assert.Equal(t, exitcode.OK, code)
 	assert.Contains(t, out, "0 profiles sent")
 	assert.Len(t, server.Profiles(), n)
@@ -80,7 +80,7 @@ func TestPushCommand(t *testing.T) {
 func TestPushOfAnOldRunSaysWhatToDo(t *testing.T) {
 	srv := httptest.NewServer(&pyrotest.Server{})
 	defer srv.Close()
-	code, out, errs := command("push", recordedRun(t), "--pyroscope", srv.URL)
+	code, out, errs := commandLine("push", recordedRun(t), "--pyroscope", srv.URL)
 	assert.Equal(t, exitcode.Error, code)
 	assert.Contains(t, out, "-validation.reject-older-than=0")
 	assert.Contains(t, errs, "profiles were not sent")
@@ -103,7 +103,7 @@ func TestShowingCommandsRefuseBadInput(t *testing.T) {
 		"push of no run":        {[]string{"push", empty, "--pyroscope", "http://127.0.0.1:1"}, "is not a run"},
 		"unknown flag":          {[]string{"report", "--no-such-flag", dir}, "unknown flag"},
 	} {
-		code, _, errs := command(c.args...)
+		code, _, errs := commandLine(c.args...)
 		assert.Equal(t, exitcode.UsageError, code, name)
 		assert.Contains(t, errs, c.want, name)
 		assert.Equal(t, 1, strings.Count(strings.TrimSpace(errs), "\n")+1, "%s: one line, not %q", name, errs)
@@ -119,7 +119,7 @@ func newer(t *testing.T) string {
 
 func TestShowingCommandsHaveHelpWithAnExample(t *testing.T) {
 	for _, name := range []string{"report", "view", "push"} {
-		code, out, _ := command(name, "--help")
+		code, out, _ := commandLine(name, "--help")
 		assert.Equal(t, exitcode.OK, code)
 		assert.Contains(t, out, "Examples:\n  soak "+name)
 	}

@@ -1,0 +1,65 @@
+// Package command is how every program below soak runs its command line: signals end it, errors are one line, wrong usage
+// has a code of its own. It knows no command, and imports nothing but the exit codes, so that subjects may use it, too.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"memsoak/soak/exitcode"
+)
+
+// Root is a program's root command: without a subcommand it shows its help.
+func Root(name, short string, subcommands ...*cobra.Command) *cobra.Command {
+	root := &cobra.Command{
+		Use:           name,
+		Short:         short,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          Args(cobra.NoArgs),
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.Usage(err) })
+	root.AddCommand(subcommands...)
+	return root
+}
+
+// Run executes one command line of a Root and returns its exit code. An interrupt or SIGTERM cancels the command's context.
+// An error is a line on stderr, unless it says that it was shown already (exitcode.Quiet).
+func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitcode.OK
+	}
+	if strings.HasPrefix(err.Error(), "required flag(s) ") { // cobra's own, which has no type
+		err = exitcode.Usage(err)
+	}
+	var silent interface{ Silent() bool }
+	if !errors.As(err, &silent) || !silent.Silent() {
+		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+	}
+	return exitcode.Of(err)
+}
+
+// Args makes an argument check fail with the exit code of wrong usage.
+func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return exitcode.Usage(fmt.Errorf("%w; see '%s --help'", err, c.CommandPath()))
+		}
+		return nil
+	}
+}
