@@ -34,10 +34,15 @@ build: ## build soak, migrator and fakedrive into bin/
 RACE := ./fakedrive/fault/... ./fakedrive ./fakedrive/corpus ./migrator ./migrator/internal/httpx ./migrator/internal/pace \
 	./migrator/internal/queue/... ./migrator/internal/drive ./migrator/internal/s3 ./soak/internal/fakes3/... ./soak/internal/verify ./soak/internal/sampler
 
+# Tests start real servers, browsers and kills. A package that fails among all the others runs once more, one package
+# at a time (results of those that passed are cached), and is named as flaky if it passes then; twice is a failure.
+twice = $(GO) test -timeout 20m $(1) || { printf '\n=== failed among the others: once more, one package at a time\n'; \
+	$(GO) test -timeout 20m -p 1 $(1) && printf '\n=== FLAKY: what failed above passed when it ran again\n'; }
+
 .PHONY: test
 test: build ## run the tests, and those of concurrent code under the race detector
-	$(GO) test -timeout 20m ./...
-	$(GO) test -timeout 20m -race -short $(RACE)
+	@$(call twice,./...)
+	@$(call twice,-race -short $(RACE))
 
 .PHONY: test-long
 test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase
