@@ -76,12 +76,17 @@ func (e *evidenceOfRun) budget() budget {
 	return b
 }
 
+// memlimit is the GOMEMLIMIT to set below a limit, in whole MiB.
+func (b budget) memlimit(limit int64) int64 {
+	return max(0, int64((float64(limit)-b.outside)*limitHeadroom)) &^ (1<<20 - 1)
+}
+
 // capacity searches the largest worker count whose predicted peak, at the upper end of its interval, is below the limit.
 func (e *evidenceOfRun) capacity(m *record.Model, p Plan) *record.Capacity {
 	b := e.budget()
 	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}}
 	c.BytesInFlight = slices.ContainsFunc(m.Terms, func(t record.Term) bool { return t.Name == "bytes-in-flight" })
-	c.GOMEMLIMIT = max(0, int64((float64(p.Limit)-b.outside)*limitHeadroom)) &^ (1<<20 - 1)
+	c.GOMEMLIMIT = b.memlimit(p.Limit)
 	c.Assumes = []string{
 		"largest file " + bytesText(float64(p.LargestFile)), fmt.Sprintf("%d files", p.Files),
 		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed", bytesText(b.outside)),
