@@ -1,0 +1,87 @@
+package sampler
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// connect returns both ends of a connection.
+func connect(t *testing.T, l net.Listener) (client, server *net.TCPConn) {
+	c, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	s, err := l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return c.(*net.TCPConn), s.(*net.TCPConn)
+}
+
+// inode is the number of a socket.
+func inode(t *testing.T, s syscall.Conn) uint32 {
+	raw, err := s.SyscallConn()
+	require.NoError(t, err)
+	var st syscall.Stat_t
+	require.NoError(t, raw.Control(func(fd uintptr) { err = syscall.Fstat(int(fd), &st) }))
+	require.NoError(t, err)
+	return uint32(st.Ino)
+}
+
+func TestTheKernelsDiagnosisCountsSocketsAsProcDoes(t *testing.T) {
+	inodes, want := map[uint32]bool{}, map[string]int{}
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Logf("SKIPPED %s: %v", address, err)
+			continue
+		}
+		t.Cleanup(func() { l.Close() })
+		inodes[inode(t, l.(*net.TCPListener))] = true
+		want["listen"]++
+		for range 40 {
+			client, server := connect(t, l)
+			inodes[inode(t, client)], inodes[inode(t, server)] = true, true
+			want["established"] += 2
+		}
+		left, gone := connect(t, l)
+		inodes[inode(t, left)] = true
+		want["close-wait"]++
+		require.NoError(t, gone.Close())
+		connect(t, l) // of nobody that is asked for
+	}
+	assert.Eventually(t, func() bool {
+		return assert.ObjectsAreEqual(want, procSockets(os.Getpid(), inodes))
+	}, 10*time.Second, 5*time.Millisecond, "the end of the other side is seen")
+	counts, err := diagSockets(inodes)
+	if err != nil {
+		t.Skip("SKIPPED, this kernel has no socket diagnosis: ", err)
+	}
+	assert.Equal(t, want, counts)
+	var targets []string
+	for n := range inodes {
+		targets = append(targets, fmt.Sprintf("socket:[%d]", n))
+	}
+	assert.Equal(t, want, sockets(os.Getpid(), append(targets, "/dev/null", "pipe:[12]")))
+}
+
+func TestAnotherNetworkNamespaceIsNotTakenForThisOne(t *testing.T) {
+	assert.True(t, sameNetwork(os.Getpid()))
+	other := exec.Command("cat")
+	other.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	in, err := other.StdinPipe()
+	require.NoError(t, err)
+	if err := other.Start(); err != nil {
+		t.Skip("SKIPPED, this user can make no network namespace: ", err)
+	}
+	assert.False(t, sameNetwork(other.Process.Pid))
+	require.NoError(t, in.Close())
+	require.NoError(t, other.Wait())
+	assert.False(t, sameNetwork(other.Process.Pid), "a process that is gone")
+}
