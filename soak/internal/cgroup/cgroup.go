@@ -6,6 +6,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +40,7 @@ type Parent struct {
 type ops interface {
 	create(dir string, limit int64) error
 	read(dir string) (record.Cgroup, error)
-	usage(dir string) (int64, error)
+	usageFile() string
 	enter(dir string, cmd *exec.Cmd) (done func(), err error)
 }
 
@@ -67,11 +68,12 @@ func (p *Parent) Dir() string { return p.dir }
 // Close removes the parent and whatever is left below it.
 func (p *Parent) Close() error { return Reap(p.dir) }
 
-// Group is the cgroup of one trial.
+// Group is the cgroup of one trial. Its methods may be called from several goroutines, Close after all others.
 type Group struct {
 	dir   string
 	limit int64
 	ops   ops
+	usage *os.File // has the bytes charged now
 }
 
 // New makes a group with a limit of limit bytes, swap included; 0 is no limit.
@@ -79,6 +81,10 @@ func (p *Parent) New(name string, limit int64) (*Group, error) {
 	g := &Group{dir: filepath.Join(p.dir, prefix+name), limit: limit, ops: p.ops}
 	if err := p.ops.create(g.dir, limit); err != nil {
 		return nil, fmt.Errorf("make cgroup %s: %w", g.dir, err)
+	}
+	var err error
+	if g.usage, err = os.Open(filepath.Join(g.dir, p.ops.usageFile())); err != nil {
+		return nil, errors.Join(fmt.Errorf("read cgroup: %w", err), Reap(g.dir))
 	}
 	return g, nil
 }
@@ -94,8 +100,15 @@ func (g *Group) Read() (record.Cgroup, error) {
 	return c, err
 }
 
-// Usage returns the bytes charged now: one small file, cheap enough for many calls a second.
-func (g *Group) Usage() (int64, error) { return g.ops.usage(g.dir) }
+// Usage returns the bytes charged now: one small file that stays open, cheap enough for many calls a second.
+func (g *Group) Usage() (int64, error) {
+	var b [32]byte // holds any number
+	n, err := g.usage.ReadAt(b[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	return parseInt(g.usage.Name(), b[:n])
+}
 
 // Limit is the limit in bytes, 0 for none.
 func (g *Group) Limit() int64 { return g.limit }
@@ -104,7 +117,10 @@ func (g *Group) Limit() int64 { return g.limit }
 func (g *Group) Procs() []int { return procs(g.dir) }
 
 // Close kills what is in the group and removes it.
-func (g *Group) Close() error { return Reap(g.dir) }
+func (g *Group) Close() error {
+	g.usage.Close() // a file that was only read
+	return Reap(g.dir)
+}
 
 // reapTries times reapPause is how long Reap waits for killed processes to be gone.
 const (

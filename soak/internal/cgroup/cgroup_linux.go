@@ -115,7 +115,7 @@ func (o v1) create(dir string, limit int64) error {
 
 func (v1) read(dir string) (record.Cgroup, error) { return readV1(dir) }
 
-func (v1) usage(dir string) (int64, error) { return readInt(dir, "memory.usage_in_bytes") }
+func (v1) usageFile() string { return "memory.usage_in_bytes" }
 
 // enter wraps cmd in a shell that joins the group and becomes the command: version 1 has no other way to start a
 // process inside a group.
@@ -155,7 +155,7 @@ func (o v2) create(dir string, limit int64) error {
 
 func (v2) read(dir string) (record.Cgroup, error) { return readV2(dir) }
 
-func (v2) usage(dir string) (int64, error) { return readInt(dir, "memory.current") }
+func (v2) usageFile() string { return "memory.current" }
 
 func (v2) enter(dir string, cmd *exec.Cmd) (func(), error) {
 	f, err := os.Open(dir)

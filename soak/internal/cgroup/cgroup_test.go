@@ -108,9 +108,18 @@ func TestCloseKillsWhatIsInTheGroup(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	done()
 	require.Eventually(t, func() bool { return len(g.Procs()) >= 2 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { // the kernel counts in batches
+		usage, err := g.Usage()
+		require.NoError(t, err)
+		c, err := g.Read()
+		require.NoError(t, err)
+		return usage > 0 && usage == c.Usage
+	}, 10*time.Second, 5*time.Millisecond, "both read the same account")
 	waited := make(chan error, 1)
 	go func() { waited <- cmd.Wait() }()
 	require.NoError(t, g.Close())
 	assert.Error(t, <-waited, "killed")
 	assert.NoDirExists(t, g.dir)
+	_, err = g.Usage()
+	assert.Error(t, err)
 }

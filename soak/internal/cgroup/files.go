@@ -20,17 +20,23 @@ const unlimited = math.MaxInt64 / 4
 
 // readInt reads a file with one number; "max" is no limit, 0.
 func readInt(dir, name string) (int64, error) {
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	path := filepath.Join(dir, name)
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
-	s := string(bytes.TrimSpace(b))
+	return parseInt(path, b)
+}
+
+// parseInt reads the number that a file has.
+func parseInt(path string, text []byte) (int64, error) {
+	s := string(bytes.TrimSpace(text))
 	if s == "max" {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", filepath.Join(dir, name), err)
+		return 0, fmt.Errorf("read %s: %w", path, err)
 	}
 	if n > unlimited {
 		return 0, nil

@@ -77,21 +77,31 @@ func (s *Sampler) Close() { s.client.CloseIdleConnections() }
 // runtime's own account at whatever cost.
 func (s *Sampler) Read(ctx context.Context, full bool) record.Sample {
 	v := record.Sample{Time: s.Clock.Now()}
-	var exposed *record.Runtime
 	var g errgroup.Group
 	g.Go(func() error { v.Process = s.process(); return nil })
 	g.Go(func() error { v.Cgroup = s.cgroup(); return nil })
 	g.Go(func() error { v.Covariates = s.Covariates(ctx); return nil })
-	g.Go(func() error { v.Metrics, exposed = s.metrics(ctx); return nil })
+	g.Go(func() error { v.Metrics, v.Runtime = s.metrics(ctx); return nil })
 	_ = g.Wait() // none returns an error
-	v.Runtime = exposed
+	v.Runtime = s.complete(ctx, v.Runtime, full)
+	return v
+}
+
+// ReadHeap reads what the fakes saw and, as Read without full does, the runtime's account, and no more.
+func (s *Sampler) ReadHeap(ctx context.Context) (*record.Covariates, *record.Runtime) {
+	_, exposed := s.metrics(ctx)
+	return s.Covariates(ctx), s.complete(ctx, exposed, false)
+}
+
+// complete asks pprof for the runtime's account where the metrics expose less of it.
+func (s *Sampler) complete(ctx context.Context, exposed *record.Runtime, full bool) *record.Runtime {
 	// The Go collector as it comes exposes no CPU time of the garbage collector.
 	if lacks := exposed == nil || exposed.GCCPU == 0; lacks && (full || !s.Fine) {
 		if own := s.runtime(ctx); own != nil {
-			v.Runtime = own
+			return own
 		}
 	}
-	return v
+	return exposed
 }
 
 func (s *Sampler) process() *record.Process {

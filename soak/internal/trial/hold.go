@@ -213,17 +213,17 @@ func (t *trial) cause(ctx context.Context, err error) error {
 // connections are closed, then two collections are forced. Closing connections cures a leak of transports, so the count
 // comes before.
 func (t *trial) floor(ctx context.Context, phase string, state record.State) error {
-	before := t.sam.Read(ctx, false)
+	seen, runtime := t.sam.ReadHeap(ctx)
 	for _, c := range []*fault.Client{t.fakes.Drive, t.fakes.S3} {
 		if _, err := c.CloseIdle(ctx); err != nil {
 			return t.cause(ctx, err)
 		}
 	}
-	if before.Covariates != nil {
-		t.connsBefore = before.Covariates.ConnsOpen
+	if seen != nil {
+		t.connsBefore = seen.ConnsOpen
 	}
-	if before.Runtime != nil {
-		t.heapBefore = before.Runtime.HeapAlloc
+	if runtime != nil {
+		t.heapBefore = runtime.HeapAlloc
 	}
 	defer func() { t.connsBefore, t.heapBefore = 0, 0 }()
 	return t.snapshot(ctx, phase, state)

@@ -30,6 +30,7 @@ type recorder struct {
 	thin    int64 // only each thin-th sample is written once the file is large
 	seq     int
 	clock   *clock.Clock
+	live    liveReader
 	err     error
 	// taken is told of each snapshot and its live bytes; nil for nobody.
 	taken func(record.Snapshot, int64)
@@ -174,7 +175,7 @@ func (r *recorder) store(s record.Snapshot, heap, routines []byte) (stored recor
 	r.peak(s.Sample)
 	if s.Heap != "" {
 		var err error
-		if live, err = liveBytes(heap); err == nil {
+		if live, err = r.live.bytes(heap); err == nil {
 			s.HeapLive = live
 			r.trial.Peak.HeapLive = max(r.trial.Peak.HeapLive, live)
 		}

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bufio"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -70,9 +69,7 @@ func Record(ctx context.Context, dir, admin string, waves []Wave) (err error) {
 	defer os.Remove(f.Name()) // gone already if all went well
 	defer f.Close()           // closed already if all went well
 	zip, _ := gzip.NewWriterLevel(f, gzip.BestSpeed)
-	out := bufio.NewWriterSize(zip, 64<<10)
-	enc := json.NewEncoder(out)
-	if err := enc.Encode(header{Schema, waves}); err != nil {
+	if err := json.NewEncoder(zip).Encode(header{Schema, waves}); err != nil {
 		return err
 	}
 	buckets := map[string]bool{}
@@ -81,19 +78,25 @@ func Record(ctx context.Context, dir, admin string, waves []Wave) (err error) {
 			continue
 		}
 		buckets[w.Bucket] = true
-		for e, err := range Live(ctx, admin, w.Bucket, "") {
-			if err == nil {
-				err = enc.Encode(e)
-			}
-			if err != nil {
-				return err
-			}
+		if err := copyList(ctx, zip, admin, w.Bucket); err != nil {
+			return fmt.Errorf("list the sink: %w", err)
 		}
 	}
-	if err := errors.Join(out.Flush(), zip.Close(), f.Close()); err != nil {
+	if err := errors.Join(zip.Close(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)
+}
+
+// copyList copies the sink's list of a bucket as it comes: it has one Entry a line already.
+func copyList(ctx context.Context, to io.Writer, admin, bucket string) error {
+	list, err := openList(ctx, admin, bucket, "")
+	if err != nil {
+		return err
+	}
+	defer list.Close()
+	_, err = io.Copy(to, list)
+	return err
 }
 
 // Recorded reads the record in the directory of a trial. all yields its entries, once for each time it is ranged over.
@@ -162,21 +165,31 @@ func Live(ctx context.Context, admin, bucket, prefix string) iter.Seq2[fakes3.En
 }
 
 func list(ctx context.Context, admin, bucket, prefix string, yield func(fakes3.Entry, error) bool) error {
+	body, err := openList(ctx, admin, bucket, prefix)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return decodeEntries(json.NewDecoder(body), yield)
+}
+
+// openList asks a sink for its list, one Entry a line.
+func openList(ctx context.Context, admin, bucket, prefix string) (io.ReadCloser, error) {
 	q := url.Values{"bucket": {bucket}, "prefix": {prefix}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(admin, "/")+fault.AdminPrefix+"objects?"+q.Encode(), nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
 		msg, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(msg)))
+		return nil, fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(msg)))
 	}
-	return decodeEntries(json.NewDecoder(resp.Body), yield)
+	return resp.Body, nil
 }
 
 // Below yields the entries of a bucket whose keys are below the prefix as a folder.
