@@ -30,7 +30,7 @@ const (
 
 // Capacity answers how many workers are safe below a limit, from a recorded run. It reads the whole run.
 func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
-	rv, e, err := diagnoseRun(dir, o)
+	rv, e, err := diagnoseRun(dir, o, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -38,22 +38,20 @@ func (o Options) withDefaults() Options {
 // DiagnoseTrial judges the recorded trial in dir. It writes nothing. What is missing or malformed makes the verdict
 // less certain, with a warning that names it; only a trial.json that cannot be read is an error.
 func DiagnoseTrial(dir string, o Options) (*record.Verdict, error) {
-	s, err := ReadSeries(dir, o)
-	if err != nil {
-		return nil, fmt.Errorf("diagnose %s: %w", dir, err)
-	}
-	return s.Diagnose(o), nil
+	r := judgeTrial(dir, o)
+	return r.verdict, r.err
 }
 
 // DiagnoseRun judges every recorded trial of the run in dir, and what follows for the run as a whole. It writes nothing.
 // Trials are read a few at a time, so the memory does not grow with the run. Speed trials are not judged: they give
 // the model their peaks.
 func DiagnoseRun(dir string, o Options) (*record.RunVerdict, error) {
-	rv, _, err := diagnoseRun(dir, o)
+	rv, _, err := diagnoseRun(dir, o, nil)
 	return rv, err
 }
 
-func diagnoseRun(dir string, o Options) (*record.RunVerdict, *evidenceOfRun, error) {
+// diagnoseRun is DiagnoseRun for a run of which some trials, by their directories, may have been judged already.
+func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record.RunVerdict, *evidenceOfRun, error) {
 	run, err := record.ReadRun(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("diagnose run: %w", err)
@@ -61,7 +59,7 @@ func diagnoseRun(dir string, o Options) (*record.RunVerdict, *evidenceOfRun, err
 	o = o.withDefaults()
 	rv := &record.RunVerdict{Schema: record.RunVerdictSchema, Cells: []record.Verdict{}, Warnings: []string{}}
 	e := &evidenceOfRun{}
-	for _, r := range readTrials(dir, run, o) {
+	for _, r := range readTrials(dir, run, o, judged) {
 		switch {
 		case errors.Is(r.err, os.ErrNotExist) && r.status.Outcome == "":
 			rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s trial %d was not run", r.cell, r.status.Index))
@@ -85,7 +83,7 @@ func diagnoseRun(dir string, o Options) (*record.RunVerdict, *evidenceOfRun, err
 	return rv, e, nil
 }
 
-// trialResult is a trial's share of a run's verdict.
+// trialResult is a trial's share of a run's verdict: numbers, no profiles.
 type trialResult struct {
 	cell     record.Cell
 	status   record.TrialStatus
@@ -95,24 +93,37 @@ type trialResult struct {
 	err      error
 }
 
-// readTrials judges the trials of a run, as many at once as there are CPUs but no more than maxAtOnce.
-func readTrials(dir string, run *record.Run, o Options) []*trialResult {
+// judgeTrial judges the trial in dir.
+func judgeTrial(dir string, o Options) *trialResult {
+	r := &trialResult{}
+	s, err := ReadSeries(dir, o)
+	if err != nil {
+		r.err = fmt.Errorf("diagnose %s: %w", dir, err)
+		return r
+	}
+	r.kind, r.verdict = s.Trial.Kind, s.Diagnose(o)
+	r.evidence.collect(s, r.verdict.Peak)
+	return r
+}
+
+// readTrials judges the trials of a run that are not judged, as many at once as there are CPUs but no more than
+// maxAtOnce.
+func readTrials(dir string, run *record.Run, o Options, judged map[string]*trialResult) []*trialResult {
 	var all []*trialResult
 	var g errgroup.Group
 	g.SetLimit(min(maxAtOnce, runtime.GOMAXPROCS(0)))
 	for _, c := range run.Status {
 		for _, t := range c.Trials {
-			r := &trialResult{cell: c.Cell, status: t}
+			r := &trialResult{}
 			all = append(all, r)
 			path := filepath.Join(dir, filepath.FromSlash(c.Dir), fmt.Sprintf("trial-%d", t.Index))
 			g.Go(func() error {
-				s, err := ReadSeries(path, o)
-				if err != nil {
-					r.err = fmt.Errorf("%s: %w", path, err)
-					return nil
+				if done := judged[path]; done != nil {
+					*r = *done
+				} else {
+					*r = *judgeTrial(path, o)
 				}
-				r.kind, r.verdict = s.Trial.Kind, s.Diagnose(o)
-				r.evidence.collect(s, r.verdict.Peak)
+				r.cell, r.status = c.Cell, t
 				return nil
 			})
 		}

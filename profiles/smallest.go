@@ -32,7 +32,7 @@ const (
 // SmallestLimit says which limit so many workers need, from a recorded run, for the planned work; its Limit is not read.
 // It reads the whole run. The error is ErrNoModel, wrapped, where the run can't tell.
 func SmallestLimit(dir string, workers int, p Plan, o Options) (*Sizing, error) {
-	rv, e, err := diagnoseRun(dir, o)
+	rv, e, err := diagnoseRun(dir, o, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -30,18 +30,15 @@ func (r recorder) record(ctx context.Context, plan *soak.Plan, dir string, resum
 		_, err := os.Stat(filepath.Join(dir, record.RunFile))
 		resume = err == nil
 	}
-	runner := &soak.Runner{
-		Plan: plan, Dir: dir, Resume: resume, Fakedrive: r.fakedrive,
-		Judge:  func(dir string) (*record.Verdict, error) { return profiles.DiagnoseTrial(dir, profiles.Options{}) },
-		Events: r.event,
-	}
+	var judge profiles.Judge
+	runner := &soak.Runner{Plan: plan, Dir: dir, Resume: resume, Fakedrive: r.fakedrive, Judge: judge.Trial, Events: r.event}
 	if program, err := os.Executable(); err == nil {
 		runner.Soak = program
 	}
 	if _, err := runner.Run(ctx); err != nil {
 		return nil, err
 	}
-	if err := conclude(ctx, dir); err != nil {
+	if err := conclude(ctx, dir, &judge); err != nil {
 		return nil, err
 	}
 	return gate.LoadRun(dir)

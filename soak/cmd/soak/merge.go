@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"memsoak/profiles"
 	"memsoak/soak"
 	"memsoak/soak/exitcode"
 	"memsoak/soak/internal/remote"
@@ -40,7 +41,7 @@ s3://bucket/prefix as 'soak run --upload' wrote it; below a prefix there may be 
 			if err := judgeTrials(out, run); err != nil {
 				return err
 			}
-			if err := conclude(context.WithoutCancel(cmd.Context()), out); err != nil {
+			if err := conclude(context.WithoutCancel(cmd.Context()), out, new(profiles.Judge)); err != nil {
 				return err
 			}
 			if asJSON {

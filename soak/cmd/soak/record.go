@@ -62,7 +62,7 @@ spread profiles are kept.`,
 			if err := judgeTrials(dir, run); err != nil {
 				return err
 			}
-			if err := conclude(context.WithoutCancel(cmd.Context()), dir); err != nil {
+			if err := conclude(context.WithoutCancel(cmd.Context()), dir, new(profiles.Judge)); err != nil {
 				return err
 			}
 			if asJSON {

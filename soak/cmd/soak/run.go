@@ -119,11 +119,11 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return err
 	}
+	var judge profiles.Judge
 	r := &soak.Runner{
 		Halt: halt,
 		Plan: plan, Dir: dir, Resume: f.resume, Fakedrive: f.fakedrive, Every: f.every,
-		Judge:  func(dir string) (*record.Verdict, error) { return profiles.DiagnoseTrial(dir, profiles.Options{}) },
-		Events: w.event,
+		Judge: judge.Trial, Events: w.event,
 	}
 	res, runErr := r.Run(cmd.Context())
 	runErr = errors.Join(runErr, w.end())
@@ -136,7 +136,7 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	if f.out == "" {
 		link(dir)
 	}
-	if err := conclude(context.WithoutCancel(cmd.Context()), dir); err != nil {
+	if err := conclude(context.WithoutCancel(cmd.Context()), dir, &judge); err != nil {
 		runErr = errors.Join(runErr, err)
 	}
 	if f.upload != "" {
@@ -168,9 +168,9 @@ func (f *runFlags) store(ctx context.Context, dir string, shard soak.Shard) erro
 	return remote.Upload(ctx, dir, to, remote.Options{Endpoint: f.endpoint})
 }
 
-// conclude writes the run's verdict and its reports.
-func conclude(ctx context.Context, dir string) error {
-	v, err := profiles.DiagnoseRun(dir, profiles.Options{})
+// conclude writes the run's verdict and its reports. The judge may have judged the trials already.
+func conclude(ctx context.Context, dir string, judge *profiles.Judge) error {
+	v, err := judge.Run(dir)
 	if err == nil {
 		err = record.Write(filepath.Join(dir, record.VerdictFile), v)
 	}
