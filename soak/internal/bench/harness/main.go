@@ -15,7 +15,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -32,10 +31,11 @@ func main() {
 }
 
 type bench struct {
-	bin, dir      string
-	pairs, trials int
-	out           *tabwriter.Writer
-	missed        int
+	bin, dir             string
+	pairs, cells, trials int
+	only, profile        string
+	out                  *tabwriter.Writer
+	missed               int
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -44,8 +44,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fl.SetOutput(stderr)
 	fl.StringVar(&b.bin, "bin", "bin", "directory of soak, fakedrive and migrator")
 	fl.IntVar(&b.pairs, "pairs", 7, "pairs of speed trials, sampler on and off")
+	fl.IntVar(&b.cells, "cells", 3, "cells of the default protocol")
 	fl.IntVar(&b.trials, "trials", 500, "trials of the simulated subject")
+	fl.StringVar(&b.only, "only", "", "measure this part alone: pairs, cells or trials")
+	fl.StringVar(&b.profile, "cpuprofile", "", "file for a CPU profile of the runner over the cells")
 	if fl.Parse(args) != nil {
+		return 2
+	}
+	if !slices.Contains([]string{"", "pairs", "cells", "trials"}, b.only) || min(b.pairs, b.cells, b.trials) < 1 {
+		fmt.Fprintln(stderr, "harness: -only is pairs, cells or trials, and there is at least one of each")
 		return 2
 	}
 	dir, err := os.MkdirTemp("", "memsoak-bench-")
@@ -57,13 +64,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	b.dir = dir
 	fmt.Fprintln(b.out, "figure\tasked\tmeasured\t")
 	for _, part := range []struct {
-		what    string
-		measure func() error
+		name, what string
+		measure    func() error
 	}{
-		{fmt.Sprintf("%d pairs of speed trials, with the sampler and without", b.pairs), b.overhead},
-		{"a cell of the default protocol", b.cell},
-		{fmt.Sprintf("%d trials of a simulated subject", b.trials), b.many},
+		{"pairs", fmt.Sprintf("%d pairs of speed trials, with the sampler and without", b.pairs), b.overhead},
+		{"cells", fmt.Sprintf("%d cells of the default protocol", b.cells), b.ofCells},
+		{"trials", fmt.Sprintf("%d trials of a simulated subject", b.trials), b.many},
 	} {
+		if b.only != "" && b.only != part.name {
+			continue
+		}
 		fmt.Fprintf(stderr, "measuring %s ...\n", part.what)
 		err = errors.Join(err, part.measure())
 	}
@@ -158,41 +168,6 @@ func (b *bench) overhead() error {
 	return nil
 }
 
-// cell runs one cell of the default protocol, both trials.
-func (b *bench) cell() error {
-	s, err := b.migrator()
-	if err != nil {
-		return err
-	}
-	r, err := b.runner(soak.DefaultConfig(), s, "cell", time.Second)
-	if err != nil {
-		return err
-	}
-	begun, before := time.Now(), ownCPU()
-	res, err := r.Run(context.Background())
-	if err != nil {
-		return err
-	}
-	took := time.Since(begun).Seconds()
-	own := (ownCPU() - before) / took
-	b.row("a cell, both trials, default protocol", "<= 30 s", fmt.Sprintf("%.1f s", took), took <= 30)
-	b.row("harness CPU, fakes not counted", "<= 10 % of a core", fmt.Sprintf("%.1f %%", 100*own), own <= 0.10)
-	var fine, plain float64
-	for _, t := range res.Trials {
-		if t.Work.Bytes == 0 {
-			continue
-		}
-		if v := t.Work.CPU / float64(t.Work.Files); t.Kind == record.Attribution {
-			fine = v
-		} else {
-			plain = v
-		}
-	}
-	b.row("attribution trial, subject's CPU per file (small files, 4 KiB sampling)", "printed", fmt.Sprintf("%.2f ms", 1000*fine), true)
-	b.row("speed trial, subject's CPU per file (mixed corpus)", "printed", fmt.Sprintf("%.2f ms", 1000*plain), true)
-	return nil
-}
-
 const tiny = `
 name: tiny
 trials: [speed]
@@ -273,15 +248,6 @@ func openFiles() int {
 		return 0
 	}
 	return len(entries)
-}
-
-// ownCPU is the CPU time of this process in seconds, its children not counted.
-func ownCPU() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
 func median(v []float64) float64 {
