@@ -67,6 +67,14 @@ var faults = []struct {
 		return with(source{stack: frames("app/queue.(*Queue).Put", "app/list.(*lister).walk"), size: 416,
 			held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
 	}},
+	{"descriptors that the runtime keeps", record.Healthy, "", "", "", 0, func() *subject {
+		most := 0.0 // they follow the most that was under way so far
+		return with(source{stack: frames("runtime.mallocgc", "runtime.malg", "runtime.newproc1", "runtime.systemstack"), size: 448,
+			retained: func(c record.Covariates, _ float64) float64 {
+				most = math.Max(most, 500*float64(c.InFlight)+float64(c.BytesInFlight)/4096)
+				return most
+			}})
+	}},
 	{"goroutines that never end", record.HeadLeak, record.GoroutineLeak, "app/copy.notify", "file", 2048, func() *subject {
 		return &subject{routines: []routineSource{{frames("runtime.gopark", "runtime.chansend1", "app/copy.notify", "app/copy.(*job).run.gowrap1"),
 			func(c record.Covariates) float64 { return float64(c.FilesDone) }}}}

@@ -32,6 +32,9 @@ func (s *Series) judgeSites(u *units) []*judged {
 		if site.Owner == OwnerConnection { // judged as one, see judgeConnectionBuffers
 			continue
 		}
+		if site.ofRuntime() {
+			continue
+		}
 		if !q.reaches(minLeakSamples * math.Max(s.rate, 1)) {
 			continue
 		}

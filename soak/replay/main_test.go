@@ -21,6 +21,7 @@ func TestWrongUsageIsOneLineAndCode2(t *testing.T) {
 		"--scale 0":         append([]string{"serve", "--scale=0"}, endpoints...),
 		`"much"`:            append([]string{"serve", "--part-size=much"}, endpoints...),
 		"no bucket":         {"serve", "--drive-endpoint=http://127.0.0.1:1"},
+		"no broker":         append([]string{"serve", "--discovery=broker"}, endpoints...),
 		"unknown flag":      {"serve", "--nope"},
 		"want at least 1":   {"presets", "--scale=-1"},
 		`unknown command "`: {"nope"},

@@ -42,6 +42,7 @@ func newServeCmd() *cobra.Command {
 	fl.StringVar(&f.cfg.Drive, "drive-endpoint", "", "base URL of the Drive (required)")
 	fl.StringVar(&f.cfg.S3, "s3-endpoint", "", "base URL of the S3 service (required)")
 	fl.StringVar(&f.cfg.Bucket, "bucket", "", "bucket to copy into (required)")
+	fl.StringVar(&f.cfg.Broker, "broker", "", "URL of the queue for --discovery broker, as in redis://127.0.0.1:6379/0")
 	fl.StringVar(&f.cfg.TempDir, "temp-dir", "", "directory of the spool (default the system's)")
 	f.register(fl)
 	return cmd
@@ -61,7 +62,7 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.Var(&t.ForceGCAbove, "force-gc-above", "force a collection each second while the heap is larger; 0: never")
 	fl.DurationVar(&t.Timeout, "timeout", 0, "of a whole request, its body included; 0: none")
 	fl.IntVar(&t.Attempts, "attempts", 0, "attempts at a file, each from its first byte")
-	fl.StringVar(&t.Discovery, "discovery", "", "memory, as the history has it, or spool: the migrator's queue on disk")
+	fl.StringVar(&t.Discovery, "discovery", "", "memory, as the history has it, spool: the migrator's queue on disk, or broker: its queue on --broker")
 	fl.StringVar(&t.Upload, "upload", "", "sdk, as the history has it, or chunks: streamed parts by the migrator's sink")
 }
 

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +31,7 @@ type replayFlags struct {
 // What a replay does by default, and a quick one.
 const (
 	replayScale           = 16
-	replayFree, quickFree = 12 * time.Second, 4 * time.Second
+	replayFree, quickFree = 25 * time.Second, 10 * time.Second
 	replayFile            = "replay.json"
 )
 
@@ -41,22 +44,30 @@ func newReplayCmd() *cobra.Command {
 limit inside one that stands for the node, then the remedies that were proposed, the project's own migrator and rclone; and
 print in one table what became of them and which hypothesis holds by the recorded verdicts.
 
-Sizes are divided by --scale. It needs bin/fakedrive, bin/migrator and bin/replay ('make replay' builds them). Where no
+Sizes are divided by --scale. Corpora are copied to their end, but that of many small files: once it is listed its memory is
+decided, and the copy is ended after --free. With --resume a replay that was broken off goes on where it was.
+
+With --repeats each version is run so often on the corpus that it was killed on, and the table says how often headline, culprit and
+outcome were the same.
+
+It needs bin/fakedrive, bin/migrator and bin/replay ('make replay' builds them). Where no
 memory cgroup can be made outcomes are predicted, and every row says so.`,
 		Example: `  soak replay --quick
   soak replay --rows 'v2.4.*' --corpora many-small,few-huge
-  soak replay --rows v2.3.6 --repeats 5`,
+  soak replay --repeats 5
+  soak replay --resume --out soak-results/replay-20261123-214500`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&f.bench.Scale, "scale", replayScale, "divide sizes by this; 1 is the full size")
-	fl.BoolVar(&f.quick, "quick", false, "copy each corpus for a shorter time, remedies on two corpora and the migrator on one, no full size, no study of rclone")
+	fl.BoolVar(&f.quick, "quick", false, "fewer corpora for most rows, no full size, no study of rclone")
 	fl.StringSliceVar(&f.selection.Rows, "rows", nil, "names of rows, as patterns, or groups: version, what-if, migrator")
-	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora")
-	fl.StringSliceVar(&f.parts, "parts", nil, "matrix, full-size, rclone (default all, or matrix with --quick, --rows or --corpora)")
-	fl.DurationVar(&f.bench.Free, "free", 0, "how long a corpus is copied at most, one of many files four times as long (default 12s, quick 4s)")
+	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora (default those of each row)")
+	fl.StringSliceVar(&f.parts, "parts", nil, "matrix, full-size, rclone (default all, or matrix with --quick, --rows, --corpora or --repeats)")
+	fl.DurationVar(&f.bench.Free, "free", 0, "after how long the copy of many small files is ended (default 25s, quick 10s)")
 	fl.IntVar(&f.bench.Repeats, "repeats", 1, "run each cell so often and count how often headline and culprit are the same")
+	fl.BoolVar(&f.bench.Resume, "resume", false, "keep what is recorded in --out, or in the newest replay, with the same settings")
 	fl.Int64Var(&f.bench.Seed, "seed", 1, "seed of the generated work")
 	fl.StringVar(&f.bench.Out, "out", "", "directory of the runs (default soak-results/replay-<time>)")
 	fl.StringVar(&f.bench.Fakedrive, "fakedrive", "", "path of the fakedrive program")
@@ -73,8 +84,8 @@ func (f *replayFlags) run(c *cobra.Command) error {
 		free = quickFree
 	}
 	f.bench.Free = cmp.Or(f.bench.Free, free)
-	if f.bench.Out == "" {
-		f.bench.Out = filepath.Join("soak-results", "replay-"+time.Now().Format("20060102-150405"))
+	if err := f.place(time.Now()); err != nil {
+		return exitcode.Usage(err)
 	}
 	f.selection.Quick = f.quick
 	if err := f.choose(); err != nil {
@@ -85,9 +96,7 @@ func (f *replayFlags) run(c *cobra.Command) error {
 		said = c.ErrOrStderr()
 	}
 	f.bench.Warn = func(text string) { fmt.Fprintln(c.ErrOrStderr(), "warning:", text) }
-	res, err := f.bench.Run(c.Context(), f.selection, func(n, of int, cell *replay.Cell) {
-		fmt.Fprintf(said, "[%d/%d] %s, %s: %s: %s\n", n, of, cell.Row, cell.Corpus, cell.OutcomeText(), cell.Holds)
-	})
+	res, err := f.bench.Run(c.Context(), f.selection, func(p replay.Progress) { sayProgress(said, p) })
 	if errors.Is(err, replay.ErrSelection) || errors.Is(err, soak.ErrConfig) {
 		return exitcode.Usage(err)
 	}
@@ -97,16 +106,58 @@ func (f *replayFlags) run(c *cobra.Command) error {
 	return errors.Join(err, f.print(c, res))
 }
 
-// choose sets the parts: all of them, unless the matrix is cut down in any way.
+// resultsDir is where replays go unless --out says otherwise.
+const resultsDir = "soak-results"
+
+// place sets the directory: with --resume the newest replay's.
+func (f *replayFlags) place(now time.Time) error {
+	if f.bench.Out != "" {
+		return nil
+	}
+	f.bench.Out = filepath.Join(resultsDir, "replay-"+now.Format("20060102-150405"))
+	if !f.bench.Resume {
+		return nil
+	}
+	old, err := filepath.Glob(filepath.Join(resultsDir, "replay-2*"))
+	if err != nil {
+		return err
+	}
+	if len(old) == 0 {
+		return fmt.Errorf("--resume: no replay in %s; say which with --out", resultsDir)
+	}
+	f.bench.Out = slices.Max(old) // their names are times
+	return nil
+}
+
+// sayProgress writes a line about a piece that has ended.
+func sayProgress(w io.Writer, p replay.Progress) {
+	kept := ""
+	if p.Kept {
+		kept = " (kept)"
+	}
+	left := ""
+	if p.N < p.Of {
+		left = fmt.Sprintf(", about %s left", p.Left.Round(10*time.Second))
+	}
+	fmt.Fprintf(w, "[%d/%d%s] %s%s: %s\n", p.N, p.Of, left, p.Name, kept, p.Text)
+}
+
+// choose sets the parts: all of them, unless the matrix is cut down in any way. Repeats are of the versions on the corpus that
+// decided about them, unless others are named.
 func (f *replayFlags) choose() error {
+	s := &f.selection
+	whole := !f.quick && len(s.Rows) == 0 && len(s.Corpora) == 0 && f.bench.Repeats == 1
+	if f.bench.Repeats > 1 && len(s.Rows) == 0 && len(s.Corpora) == 0 {
+		s.Rows, s.Corpora = []string{replay.Versions}, []string{replay.Decisive}
+	}
 	parts := f.parts
 	if len(parts) == 0 {
 		parts = []string{"matrix"}
-		if !f.quick && len(f.selection.Rows) == 0 && len(f.selection.Corpora) == 0 {
+		if whole {
 			parts = append(parts, "full-size", "rclone")
 		}
 	}
-	by := map[string]*bool{"matrix": &f.selection.Matrix, "full-size": &f.selection.FullSize, "rclone": &f.selection.Rclone}
+	by := map[string]*bool{"matrix": &s.Matrix, "full-size": &s.FullSize, "rclone": &s.Rclone}
 	for _, p := range parts {
 		if by[p] == nil {
 			return fmt.Errorf("--parts: no part %q; there are matrix, full-size and rclone", p)
@@ -119,6 +170,9 @@ func (f *replayFlags) choose() error {
 // print writes the result beside the runs and shows it.
 func (f *replayFlags) print(c *cobra.Command, res *replay.Result) error {
 	if len(res.Cells) == 0 && res.FullSize == nil && res.Rclone == nil {
+		if len(res.Skipped) > 0 { // nothing that ran never passes
+			return fmt.Errorf("nothing was run: %s", strings.Join(res.Skipped, "; "))
+		}
 		return nil
 	}
 	if err := record.Write(filepath.Join(f.bench.Out, replayFile), res); err != nil {

@@ -22,14 +22,18 @@ type Bench struct {
 	// Out is the directory in which every run is recorded.
 	Out   string
 	Scale int
-	// Free is how long a corpus is copied at most, and one of many files four times as long.
+	// Free is after how long the copy of a corpus is ended that is not copied to its end.
 	Free    time.Duration
 	Repeats int
 	Seed    int64
+	// Resume keeps what is recorded in Out with the same settings.
+	Resume bool
 	// Fakedrive is the path of the fakedrive program; empty: looked for.
 	Fakedrive string
 	// Warn is told what a reader should know; may be nil.
 	Warn func(string)
+
+	schedule *schedule
 }
 
 // ErrMissing is returned, wrapped, for a row whose program is not installed.
@@ -38,44 +42,63 @@ var ErrMissing = errors.New("not installed")
 // every is the time between samples: the last before a kill has to be near.
 const every = 200 * time.Millisecond
 
-// manyTimes is how many times as long corpora of many files may be copied.
-const manyTimes = 4
+// wholeAtMost bounds the copy of a corpus that is copied to its end: a multiple of what a slow machine needs.
+const wholeAtMost = 3 * time.Minute
 
-// Cell runs a row on a corpus and judges what was recorded.
-func (b *Bench) Cell(ctx context.Context, row Row, c Corpus) (*Cell, error) {
+// Cell runs a row on a corpus and judges what was recorded. kept says that it was recorded before.
+func (b *Bench) Cell(ctx context.Context, row Row, c Corpus) (cell *Cell, kept bool, err error) {
 	if err := row.installed(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	dir := filepath.Join(b.Out, slug(row.Name)+"--"+c.Name)
 	cfg, err := b.config(row, c)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if err := b.record(ctx, cfg, dir, options(c)); err != nil {
-		return nil, err
+	if kept, err = b.record(ctx, cfg, dir, options(c)); err != nil {
+		return nil, false, err
 	}
-	return b.read(row, c, dir)
+	cell, err = b.read(row, c, dir)
+	return cell, kept, err
+}
+
+// scheduled runs a cell as a piece of the schedule.
+func (b *Bench) scheduled(ctx context.Context, row Row, c Corpus) (cell *Cell, err error) {
+	err = b.schedule.piece(row.Name+", "+c.Name, b.expect(row, c), func() (string, bool, error) {
+		var kept bool
+		var err error
+		if cell, kept, err = b.Cell(ctx, row, c); err != nil {
+			return "", false, fmt.Errorf("%s on %s: %w", row.Name, c.Name, err)
+		}
+		return cell.OutcomeText() + ": " + string(cell.Holds), kept, nil
+	})
+	return cell, err
+}
+
+// expect is about how long a cell takes with all of its repeats.
+func (b *Bench) expect(row Row, c Corpus) time.Duration {
+	return time.Duration(max(1, b.Repeats)) * expect(row, c, b.Free)
 }
 
 // options are the planned work of a diagnosis: the corpus itself.
 func options(c Corpus) profiles.Options {
-	return profiles.Options{PlannedFiles: c.Files, LargestFile: int64(c.Size)}
+	return profiles.Options{PlannedFiles: c.Files, LargestFile: c.Largest()}
 }
 
 // ownScale is the scale of the subject's own sizes, around which files are held: only the history's service can be scaled.
 func (r Row) ownScale(scale int) int {
-	if r.Subject == "replay" {
+	if r.Scaled && r.Set["scale"] != "" {
 		return scale
 	}
 	return 1
 }
 
-// free is how long a corpus is copied at most: one that is listed as a whole before anything else needs longer.
+// free is how long a corpus is copied at most.
 func (b *Bench) free(c Corpus) time.Duration {
-	if c.Many {
-		return manyTimes * b.Free
+	if c.Cut {
+		return b.Free
 	}
-	return b.Free
+	return wholeAtMost
 }
 
 // installed says whether the program that the row needs is there.
@@ -105,11 +128,7 @@ func (b *Bench) config(row Row, c Corpus) (soak.Config, error) {
 		return cfg, err
 	}
 	cfg.Protocol = filepath.Join(work, slug(row.Name)+"-"+base+"-protocol.yaml")
-	protocol := c.Protocol(row.ownScale(b.Scale), b.free(c), row.Limit)
-	if row.Passive {
-		protocol = c.Sampled(b.free(c))
-	}
-	if err := os.WriteFile(cfg.Protocol, protocol, 0o644); err != nil {
+	if err := os.WriteFile(cfg.Protocol, c.Protocol(row.ownScale(b.Scale), b.free(c), row.Limit), 0o644); err != nil {
 		return cfg, err
 	}
 	cfg.Subject, cfg.Limit, cfg.Node, cfg.Repeats, cfg.Seed = row.Subject, units.Bytes(row.Limit), units.Bytes(row.Node), max(1, b.Repeats), max(1, b.Seed)
@@ -117,21 +136,14 @@ func (b *Bench) config(row Row, c Corpus) (soak.Config, error) {
 	for k, v := range row.Set {
 		cfg.Set[k] = v
 	}
-	if row.Passive && c.SinkRate > 0 {
-		cfg.Set["s3_faults"] = filepath.Join(work, base+"-sink.yaml")
-		return cfg, os.WriteFile(cfg.Set["s3_faults"], fmt.Appendf(nil, "bandwidth: {total: %d}\n", int64(c.SinkRate)), 0o644)
-	}
 	return cfg, nil
 }
 
-// record runs the configuration into dir, anew.
-func (b *Bench) record(ctx context.Context, cfg soak.Config, dir string, o profiles.Options) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return err
-	}
+// record runs the configuration into dir, anew, or what is missing of it with Resume. kept says that nothing was missing.
+func (b *Bench) record(ctx context.Context, cfg soak.Config, dir string, o profiles.Options) (kept bool, err error) {
 	plan, err := soak.NewPlan(cfg, soak.Shard{})
 	if err != nil {
-		return err
+		return false, err
 	}
 	r := &soak.Runner{
 		Plan: plan, Dir: dir, Fakedrive: b.Fakedrive, Every: every,
@@ -142,17 +154,46 @@ func (b *Bench) record(ctx context.Context, cfg soak.Config, dir string, o profi
 			}
 		},
 	}
-	if _, err := r.Run(ctx); err != nil && !errors.Is(err, soak.ErrNothingRan) {
-		return err
+	kept, err = b.run(ctx, r)
+	if err != nil || kept {
+		return kept, err
 	}
 	v, err := profiles.DiagnoseRun(dir, o)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := record.Write(filepath.Join(dir, record.VerdictFile), v); err != nil {
-		return err
+		return false, err
 	}
-	return report.Generate(ctx, dir)
+	return false, report.Generate(ctx, dir)
+}
+
+// run carries out the runner's plan. A recording with other settings, or one that can't be read, is replaced.
+func (b *Bench) run(ctx context.Context, r *soak.Runner) (kept bool, err error) {
+	_, err = os.Stat(filepath.Join(r.Dir, record.RunFile))
+	r.Resume = b.Resume && err == nil
+	if r.Resume {
+		_, err = os.Stat(filepath.Join(r.Dir, report.HTMLFile)) // the last that is written
+		complete := err == nil
+		res, err := r.Run(ctx)
+		if !errors.Is(err, soak.ErrConfig) {
+			return complete && err == nil && len(res.Trials) == 0, ignoreNotReady(err)
+		}
+		r.Resume = false
+	}
+	if err := os.RemoveAll(r.Dir); err != nil {
+		return false, err
+	}
+	_, err = r.Run(ctx)
+	return false, ignoreNotReady(err)
+}
+
+// ignoreNotReady drops the error of a run whose subject never got ready: its outcome says so.
+func ignoreNotReady(err error) error {
+	if errors.Is(err, soak.ErrNothingRan) {
+		return nil
+	}
+	return err
 }
 
 // read judges the trials of a recorded run: the first is the cell's, the others say how stable it is.

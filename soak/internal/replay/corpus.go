@@ -17,43 +17,61 @@ type Corpus struct {
 	Depth          int
 	Many           bool // files and folders are divided by the scale, not the size of a file
 	Size           history.Size
-	Transport      string       // http or h2
-	SinkRate       history.Size // bytes a second of all uploads; 0: as fast as it can
+	// Huge of the files have HugeSize instead.
+	Huge      int64
+	HugeSize  history.Size
+	Transport string       // http or h2
+	SinkRate  history.Size // bytes a second of all uploads, not divided by the scale; 0: as fast as it can
+	// Cut says that the copy is ended after the bench's time: what it is about is decided once the tree is listed, and the
+	// copy of so many files would take minutes. All others are copied to their end.
+	Cut bool
 }
 
-// Corpora returns the corpora of the matrix.
+// Corpora returns the corpora of the matrix. At 1:16 all but the first are copied within some ten seconds.
 func Corpora() []Corpus {
 	return []Corpus{
-		{Name: "many-small", Tells: "metadata, if discovery gathers it", Files: 4_000_000, Folders: 16_000, Many: true, Size: history.KiB, Transport: "http"},
-		{Name: "few-huge", Tells: "large files, if they are held", Files: 60, Folders: 4, Size: 4 * history.GiB, Transport: "http"},
-		{Name: "deep-tree", Tells: "metadata of folders and paths", Files: 160_000, Folders: 160_000, Depth: 100, Many: true, Size: history.KiB, Transport: "http"},
-		{Name: "slow-sink", Tells: "HTTP responses that wait to be read, over HTTP/2", Files: 400, Folders: 4, Size: 128 * history.MiB, Transport: "h2", SinkRate: 10 * history.MB},
+		{Name: Decisive, Tells: "metadata, if discovery gathers it", Files: 4_000_000, Folders: 16_000, Many: true, Size: history.KiB, Transport: "http", Cut: true},
+		{Name: huge, Tells: "large files, if they are held", Files: 60, Folders: 4, Size: 128 * history.MiB, Huge: 2, HugeSize: 4 * history.GiB, Transport: "http"},
+		{Name: "deep-tree", Tells: "metadata of folders and paths", Files: 80_000, Folders: 80_000, Depth: 100, Many: true, Size: history.KiB, Transport: "http"},
+		{Name: "slow-sink", Tells: "HTTP responses that wait to be read, over HTTP/2", Files: 60, Folders: 4, Size: 32 * history.MiB, Transport: "h2", SinkRate: 20 * history.MB},
 	}
 }
 
-// At is the corpus scaled down. Sizes of files and rates, or numbers of files and folders, are divided by scale.
+// Decisive is the corpus on which the history's service was killed, and huge the one on which its expectations are measured.
+const (
+	Decisive = "many-small"
+	huge     = "few-huge"
+)
+
+// At is the corpus scaled down. Sizes of files, or numbers of files and folders, are divided by scale.
 func (c Corpus) At(scale int) Corpus {
 	if c.Many {
 		c.Files, c.Folders = max(1, c.Files/int64(scale)), max(1, c.Folders/int64(scale))
 		c.Depth = int(min(int64(c.Depth), c.Folders))
 		return c
 	}
-	c.Size, c.SinkRate = c.Size.By(scale), c.SinkRate.By(scale)
+	c.Size, c.HugeSize = c.Size.By(scale), c.HugeSize.By(scale)
 	return c
 }
 
+// Largest is the size of the largest file.
+func (c Corpus) Largest() int64 { return int64(max(c.Size, c.HugeSize)) }
+
+// Bytes is the size of all files.
+func (c Corpus) Bytes() int64 { return (c.Files-c.Huge)*int64(c.Size) + c.Huge*int64(c.HugeSize) }
+
 // Spec is the corpus file for fakedrive.
 func (c Corpus) Spec() []byte {
-	out := fmt.Appendf(nil, "seed: 1\nfiles: %d\nfolders: %d\nsize: %d\n", c.Files, c.Folders, int64(c.Size))
+	out := fmt.Appendf(nil, "seed: 1\nfiles: %d\nfolders: %d\n", c.Files, c.Folders)
+	if c.Huge > 0 {
+		out = fmt.Appendf(out, "size: {classes: [{share: %d, fixed: %d}, {share: %d, fixed: %d}]}\n", c.Huge, int64(c.HugeSize), c.Files-c.Huge, int64(c.Size))
+	} else {
+		out = fmt.Appendf(out, "size: %d\n", int64(c.Size))
+	}
 	if c.Depth > 0 {
 		out = fmt.Appendf(out, "depth: %d\nspread: even\n", c.Depth)
 	}
 	return out
-}
-
-// Sampled is the protocol for subjects that end with their work: nothing is held, and they are ended after so long.
-func (c Corpus) Sampled(free time.Duration) []byte {
-	return fmt.Appendf(nil, "name: replay-sampled\ntrials: [passive]\nbudget: 5m\nwave_timeout: %s\nphases:\n  - {name: free, kind: free}\n", free)
 }
 
 // Protocol is the experiment of a trial: the states that tell causes apart, with files around the sizes at which the
@@ -76,16 +94,16 @@ phases:
   - {name: idle, kind: idle, for: 100ms}
   - {name: warm-up, kind: warm-up, files: [{count: 2, size: %[1]d}, {count: 30, size: 4096}]}
   - {name: wave, kind: wave, times: 8, times_most: 10, files: [{count: 30, size: 4096}]}
-  - {name: header-1500, kind: hold, point: download-header, transfers: M, backlog: 1500, size: 1024}
-  - {name: header-100, kind: hold, point: download-header, transfers: M, backlog: 100, size: 1024}
-  - {name: header-500, kind: hold, point: download-header, transfers: M, backlog: 500, size: 1024}
+  - {name: header-900, kind: hold, point: download-header, transfers: M, backlog: 900, size: 1024}
+  - {name: header-60, kind: hold, point: download-header, transfers: M, backlog: 60, size: 1024}
+  - {name: header-300, kind: hold, point: download-header, transfers: M, backlog: 300, size: 1024}
   - {name: folders, kind: folders, folders: 100}
   - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %[5]d, max_bytes: %[8]d}
   - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[2]d}
   - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %[4]d, max_bytes: %[8]d}
   - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[3]d, max_bytes: %[8]d}
   - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[5]d, max_bytes: %[8]d}
-  - {name: repeat, kind: repeat, of: header-500}
+  - {name: repeat, kind: repeat, of: header-300}
   - {name: free, kind: free, at_most: %[6]s%[7]s}
 `, int64(whole), int64(whole/8), int64(whole/2), int64(8*part), int64(12*part), free, rate, limit/3)
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -51,21 +52,36 @@ const fullFiles = 250_000
 // The scales of the runs that the line is fitted through, in eighths of the replay's.
 var fitted = []int{8, 7, 6, 5, 4}
 
+// fullCorpus is the corpus at full size.
+var fullCorpus = Corpus{Name: "many-that-fit", Files: fullFiles, Folders: 1000, Many: true, Size: history.KiB, Transport: "http", Cut: true}
+
+// fullFree is after how long its copy is ended: the service holds the most once all is listed, and less with each copy.
+const fullFree = 15 * time.Second
+
+// fullSizeExpected is about how long each piece takes.
+func fullSizeExpected() []time.Duration {
+	out := make([]time.Duration, len(fitted)+1)
+	for i := range out {
+		out[i] = steering + fullFree
+	}
+	return out
+}
+
 // FullSize runs the last version at several scales and at full size.
 func (b *Bench) FullSize(ctx context.Context) (*FullSize, error) {
 	p, err := history.Find(last)
 	if err != nil {
 		return nil, err
 	}
-	full := Corpus{Name: "many-that-fit", Files: fullFiles, Folders: 1000, Many: true, Size: history.KiB, Transport: "http"}
+	full := fullCorpus
 	f := &FullSize{Row: p.Name, Files: full.Files}
 	one := *b
-	one.Repeats = 1
+	one.Repeats, one.Free = 1, fullFree
 	for _, eighths := range fitted {
 		one.Scale = max(1, b.Scale*eighths/8)
 		one.Out = filepath.Join(b.Out, fmt.Sprintf("scale-%d", one.Scale))
 		small := full.At(one.Scale)
-		cell, err := one.Cell(ctx, versionRow(p, one.Scale), small)
+		cell, err := one.fullSizeCell(ctx, p, small)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +94,7 @@ func (b *Bench) FullSize(ctx context.Context) (*FullSize, error) {
 		return nil, err
 	}
 	one.Scale, one.Out = 1, filepath.Join(b.Out, "full-size")
-	measured, err := one.Cell(ctx, versionRow(p, 1), full)
+	measured, err := one.fullSizeCell(ctx, p, full)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +103,19 @@ func (b *Bench) FullSize(ctx context.Context) (*FullSize, error) {
 		f.Predictions[i].Error = float64(f.Predictions[i].Peak)/math.Max(1, float64(f.Measured)) - 1
 	}
 	return f, nil
+}
+
+// fullSizeCell runs the version at the bench's scale as a piece of the schedule.
+func (b *Bench) fullSizeCell(ctx context.Context, p history.Preset, c Corpus) (cell *Cell, err error) {
+	err = b.schedule.piece(fmt.Sprintf("%s at 1:%d", p.Name, b.Scale), steering+fullFree, func() (string, bool, error) {
+		var kept bool
+		var err error
+		if cell, kept, err = b.Cell(ctx, versionRow(p, b.Scale), c); err != nil {
+			return "", false, err
+		}
+		return cell.OutcomeText(), kept, nil
+	})
+	return cell, err
 }
 
 // predict asks both models: the line through the peaks of the scaled runs, and the model of the live heap that soak plan

@@ -59,6 +59,7 @@ type Share struct {
 	Site       record.Site   `json:"site"`
 	Slope      *record.Slope `json:"slope,omitempty"`
 	Bytes      int64         `json:"bytes"`
+	AtMost     int64         `json:"at_most"` // what it held in the state with most of it, bytes
 	Hypothesis Hypothesis    `json:"hypothesis"`
 }
 
@@ -117,6 +118,10 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 		}
 		return
 	}
+	most := m.usage
+	if m.sampled { // what hangs is not sampled any more: the kernel counted on
+		most = max(most, t.Peak.Cgroup)
+	}
 	switch {
 	case t.OOM != nil && t.OOM.Node:
 		c.Outcome, c.Peak = NodeCrashed, max(c.Peak, t.OOM.Limit)
@@ -124,12 +129,10 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 		c.Outcome, c.Peak = Killed, max(c.Peak, row.Limit)
 	case t.Outcome == record.OK:
 		c.Outcome = Survived
-	case t.Outcome == record.Timeout && row.Node > 0 && row.Node < row.Limit && m.usage >= full(row.Node):
-		c.Outcome, c.Hung = NodeCrashed, true
-	case t.Outcome == record.Timeout && row.Limit > 0 && m.usage >= full(row.Limit):
-		c.Outcome, c.Hung = Killed, true
-	case row.Passive && t.Outcome == record.Timeout: // it was ended after its time
-		c.Outcome, c.Cut = Survived, true
+	case t.Outcome == record.Timeout && row.Node > 0 && row.Node < row.Limit && most >= full(row.Node):
+		c.Outcome, c.Hung, c.Peak = NodeCrashed, true, max(c.Peak, most)
+	case t.Outcome == record.Timeout && row.Limit > 0 && most >= full(row.Limit):
+		c.Outcome, c.Hung, c.Peak = Killed, true, max(c.Peak, most)
 	default:
 		c.Outcome, c.Why = Failed, t.Reason
 	}
@@ -153,7 +156,7 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 		if garbage(f.Class) {
 			continue
 		}
-		s := Share{Class: f.Class, Site: f.Site, Slope: f.Slope, Bytes: m.held(f), Hypothesis: HypothesisOf(f)}
+		s := Share{Class: f.Class, Site: f.Site, Slope: f.Slope, Bytes: m.held(f), AtMost: f.BytesAtPeak, Hypothesis: HypothesisOf(f)}
 		c.Shares = append(c.Shares, s)
 		by[s.Hypothesis] += s.Bytes
 		all += s.Bytes

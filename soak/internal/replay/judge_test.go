@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	fakecorpus "memsoak/fakedrive/corpus"
 	"memsoak/profiles/record"
 	"memsoak/soak"
 	"memsoak/soak/replay/history"
@@ -112,6 +113,8 @@ func TestWhatIsHeldAfterTheCutDoesNotCount(t *testing.T) {
 	assert.Equal(t, "survived 1.5s, 2 of 5000 files", c.OutcomeText())
 	assert.Equal(t, NoneOf, c.Holds)
 	assert.Equal(t, "-", c.holdsText())
+	c.Listed = c.Of
+	assert.Equal(t, "survived 1.5s with all 5000 files listed, 2 copied", c.OutcomeText())
 }
 
 func TestACopyWithoutAnyReadingSaysSo(t *testing.T) {
@@ -136,6 +139,9 @@ func TestOutcomes(t *testing.T) {
 			tr.OOM = &record.OOM{Time: start.Add(12 * time.Second), Limit: row.Node, Node: true, FilesDone: 102}
 		},
 		"node crashed: hung at the limit after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { tr.Outcome, tr.Reason = record.Timeout, "hung at its limit" },
+		"node crashed: hung at the limit after 4s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { // no sample saw it full
+			tr.Outcome, tr.Peak.Cgroup, tr.Phases[1].End = record.Timeout, row.Node, tr.Phases[1].End.Add(time.Second)
+		},
 		"failed: exit code 2: a / b": func(tr *record.Trial) { tr.Outcome, tr.Reason = record.Crashed, "exit code 2:\n a | b" },
 		"predicted: node crashed after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { tr.Isolation.Kind = "none" },
 	} {
@@ -235,8 +241,15 @@ func TestScaleDividesWhatMakesACorpusLarge(t *testing.T) {
 			assert.Equal(t, c.Size, s.Size, c.Name)
 		} else {
 			assert.Equal(t, c.Files, s.Files, c.Name)
-			assert.Equal(t, c.Size/16, s.Size, c.Name)
+			assert.Equal(t, c.Bytes()/16, s.Bytes(), c.Name)
+			assert.Equal(t, c.Largest()/16, s.Largest(), c.Name)
 		}
+		spec, err := fakecorpus.ParseSpec(s.Spec())
+		require.NoError(t, err, c.Name)
+		tree, err := fakecorpus.New(spec, 1)
+		require.NoError(t, err, c.Name)
+		assert.Equal(t, s.Files, tree.Stats().Files, c.Name)
+		assert.Equal(t, s.Bytes(), tree.Stats().Bytes, c.Name)
 	}
 	assert.Equal(t, "v2.4.1-single-worker--deep-tree", slug("v2.4.1-single-worker")+"--deep-tree")
 	assert.Equal(t, filepath.Base(slug("bigger node: twice of all")), "bigger-node-twice-of-all")

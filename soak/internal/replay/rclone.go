@@ -40,9 +40,9 @@ type RcloneSetting struct {
 // Capacity compares the smallest limit for a number of transfers: predicted by the model, and found by bisection.
 type Capacity struct {
 	Transfers int          `json:"transfers"`
-	Predicted int64        `json:"predicted"`
-	Interval  [2]int64     `json:"interval"`
-	Found     int64        `json:"found"` // to limitStep; 0: none was found
+	Predicted int64        `json:"predicted"` // the peak at that limit is just below it
+	Safe      int64        `json:"safe"`      // the upper end of the peak's interval is: what soak plan would call safe
+	Found     int64        `json:"found"`     // to limitStep; 0: none was found
 	Error     float64      `json:"error"`
 	Tried     []soak.Tried `json:"tried"`
 	Dir       string       `json:"dir"` // of the run that the model is from
@@ -61,8 +61,8 @@ const (
 // rcloneCorpus has files that go in parts once upload_cutoff is below their size.
 var rcloneCorpus = Corpus{Name: "rclone", Files: 16, Folders: 2, Size: 48 * history.MiB, Transport: "http"}
 
-// rcloneFree is how long it is copied at most: peaks count of whole copies only.
-const rcloneFree = 40 * time.Second
+// rcloneWorkers are the numbers of transfers that the model is fitted over.
+var rcloneWorkers = []string{"2", "4", strconv.Itoa(rcloneMost)}
 
 // rcloneRow is rclone with chunked uploads and a change.
 func rcloneRow(name string, change map[string]string) Row {
@@ -71,12 +71,36 @@ func rcloneRow(name string, change map[string]string) Row {
 	return Row{Name: "rclone " + name, Group: WhatIf, Subject: "rclone", Limit: limitMost, Set: set, Workers: rcloneTransfers, Needs: "rclone"}
 }
 
+// rcloneChanges are the runs beside that with rclone's defaults, the first.
+var rcloneChanges = []map[string]string{{}, {"gomemlimit": "128MiB"}, {"buffer_size": "0"}, {"buffer_size": "64Mi"}, {"chunk_size": "16Mi"},
+	{"chunk_concurrency": "1"}, {"use_mmap": "true"}}
+
+// What the pieces take, and how many trials a search has at most.
+const (
+	rclonePiece = 16 * time.Second
+	rcloneTry   = 12 * time.Second
+	rcloneTries = 12
+)
+
+// rcloneExpected is about how long each piece takes.
+func rcloneExpected() []time.Duration {
+	out := make([]time.Duration, 0, len(rcloneChanges)+1+rcloneTries)
+	for range rcloneChanges {
+		out = append(out, rclonePiece)
+	}
+	out = append(out, time.Duration(len(rcloneWorkers))*rclonePiece)
+	for range rcloneTries {
+		out = append(out, rcloneTry)
+	}
+	return out
+}
+
 // Rclone studies rclone at full size: its memory doesn't scale.
 func (b *Bench) Rclone(ctx context.Context) (*Rclone, error) {
 	full := *b
-	full.Scale, full.Out, full.Repeats, full.Free = 1, filepath.Join(b.Out, "rclone"), 1, rcloneFree
+	full.Scale, full.Out, full.Repeats = 1, filepath.Join(b.Out, "rclone"), 1
 	r := &Rclone{Formula: rcloneTransfers * rcloneConcurrency * rcloneChunk}
-	for _, change := range []map[string]string{{}, {"gomemlimit": "128MiB"}, {"buffer_size": "0"}, {"buffer_size": "64Mi"}, {"chunk_size": "16Mi"}, {"chunk_concurrency": "1"}, {"use_mmap": "true"}} {
+	for _, change := range rcloneChanges {
 		s, cell, err := full.rcloneSetting(ctx, change)
 		if err != nil {
 			return r, err
@@ -91,44 +115,45 @@ func (b *Bench) Rclone(ctx context.Context) (*Rclone, error) {
 	return r, err
 }
 
-func (b *Bench) rcloneSetting(ctx context.Context, change map[string]string) (RcloneSetting, *Cell, error) {
+func (b *Bench) rcloneSetting(ctx context.Context, change map[string]string) (s RcloneSetting, cell *Cell, err error) {
 	name := "defaults"
 	for _, k := range slices.Sorted(maps.Keys(change)) {
 		name = k + "=" + change[k]
 	}
-	cell, err := b.Cell(ctx, rcloneRow(name, change), rcloneCorpus)
-	if err != nil {
-		return RcloneSetting{}, nil, fmt.Errorf("rclone %s: %w", name, err)
-	}
-	s := RcloneSetting{Change: name, Peak: cell.Peak, Rate: cell.Rate, Dir: cell.Dir, PerTransfer: cell.perWorker(), Anon: cell.Anon}
-	return s, cell, nil
+	err = b.schedule.piece("rclone "+name, rclonePiece, func() (string, bool, error) {
+		var kept bool
+		var err error
+		if cell, kept, err = b.Cell(ctx, rcloneRow(name, change), rcloneCorpus); err != nil {
+			return "", false, fmt.Errorf("rclone %s: %w", name, err)
+		}
+		s = RcloneSetting{Change: name, Peak: cell.Peak, Rate: cell.Rate, Dir: cell.Dir, PerTransfer: cell.heldAtMost() / rcloneTransfers, Anon: cell.Anon}
+		return cell.OutcomeText() + ", peak " + units.FormatBytes(cell.Peak), kept, nil
+	})
+	return s, cell, err
 }
 
-// rcloneCapacity fits the model over three numbers of transfers and compares its answer with a search.
+// heldAtMost is what the findings held, each in the state with most of it.
+func (c *Cell) heldAtMost() int64 {
+	var sum int64
+	for _, s := range c.Shares {
+		sum += s.AtMost
+	}
+	return sum
+}
+
+// rcloneCapacity fits the model over three numbers of transfers and compares the smallest limit that it predicts with a
+// search. Both are asked the same: all transfers hold a whole file at once, below that limit and the GOMEMLIMIT that
+// belongs to it.
 func (b *Bench) rcloneCapacity(ctx context.Context) (*Capacity, error) {
-	row := rcloneRow("over transfers", nil)
-	cfg, err := b.config(row, rcloneCorpus)
+	c, sizing, err := b.rcloneSizing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	delete(cfg.Set, "workers")
-	cfg.Axes = soak.Axes{{Name: "workers", Values: []string{"2", "4", strconv.Itoa(rcloneMost)}}}
-	c := &Capacity{Transfers: rcloneMost, Dir: filepath.Join(b.Out, slug(row.Name))}
-	if err := b.record(ctx, cfg, c.Dir, options(rcloneCorpus)); err != nil {
+	s := &soak.Search{Step: limitStep, Try: b.try(sizing)}
+	if c.Found, err = s.Smallest(ctx, c.Predicted/2/limitStep*limitStep, (max(c.Safe, c.Predicted*3/2)/limitStep+1)*limitStep); err != nil {
 		return nil, err
 	}
-	plan := profiles.Plan{Limit: limitMost, LargestFile: int64(rcloneCorpus.Size), Files: rcloneCorpus.Files}
-	capacity, err := profiles.Capacity(c.Dir, plan, options(rcloneCorpus))
-	if err != nil {
-		return nil, err
-	}
-	if c.Predicted, c.Interval, err = at(capacity, rcloneMost); err != nil {
-		return nil, err
-	}
-	s := &soak.Search{Step: limitStep, Try: b.try(row, rcloneMost)}
-	if c.Found, err = s.Smallest(ctx, c.Predicted/4/limitStep*limitStep, (c.Predicted*2/limitStep+1)*limitStep); err != nil {
-		return nil, err
-	}
+	b.schedule.drop(rcloneTries-len(s.Tried), rcloneTry)
 	c.Tried = s.Tried
 	if c.Found > 0 {
 		c.Error = float64(c.Predicted)/float64(c.Found) - 1
@@ -136,37 +161,86 @@ func (b *Bench) rcloneCapacity(ctx context.Context) (*Capacity, error) {
 	return c, nil
 }
 
-// try copies the corpus under a limit, without steering, and says whether rclone survived. To hang at the limit is
-// not to survive.
-func (b *Bench) try(row Row, transfers int) soak.Try {
-	return func(ctx context.Context, limit int64) (bool, error) {
-		row := row
-		row.Limit, row.Set = limit, maps.Clone(row.Set)
-		row.Set["workers"] = strconv.Itoa(transfers)
-		cfg, err := b.config(row, rcloneCorpus)
-		if err != nil {
-			return false, err
-		}
-		text := fmt.Appendf(nil, "name: replay-limit\ntrials: [speed]\nwave_timeout: 2m\nspeed:\n  - {name: warm-up, kind: warm-up, files: [{count: 8, size: 4096}]}\n  - {name: free, kind: free, at_most: %s}\n", b.free(rcloneCorpus))
-		if err := os.WriteFile(cfg.Protocol, text, 0o644); err != nil {
-			return false, err
-		}
-		dir := filepath.Join(b.Out, "limit", strconv.FormatInt(limit>>20, 10)+"MiB")
-		if err := b.record(ctx, cfg, dir, options(rcloneCorpus)); err != nil {
-			return false, err
-		}
-		cell, err := b.read(row, rcloneCorpus, dir)
-		if err != nil {
-			return false, err
-		}
-		if cell.Predicted || cell.Outcome == Failed {
-			return false, fmt.Errorf("the limit of rclone can't be searched for: %s", cmp.Or(cell.Why, "no memory cgroup can be made"))
-		}
-		if cell.Outcome == Survived && cell.Cut && cell.Files < int64(transfers) {
-			return false, fmt.Errorf("below %s only %d files were copied in %s: too few to say whether that is enough", units.FormatBytes(limit), cell.Files, rcloneFree)
-		}
-		return cell.Outcome == Survived, nil
+// rcloneSizing records rclone over transfers and asks the model.
+func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *profiles.Sizing, error) {
+	row := rcloneRow("over transfers", nil)
+	cfg, err := b.config(row, rcloneCorpus)
+	if err != nil {
+		return nil, nil, err
 	}
+	delete(cfg.Set, "workers")
+	cfg.Axes = soak.Axes{{Name: "workers", Values: rcloneWorkers}}
+	c := &Capacity{Transfers: rcloneMost, Dir: filepath.Join(b.Out, slug(row.Name))}
+	var sizing *profiles.Sizing
+	err = b.schedule.piece(row.Name, time.Duration(len(rcloneWorkers))*rclonePiece, func() (string, bool, error) {
+		kept, err := b.record(ctx, cfg, c.Dir, options(rcloneCorpus))
+		if err != nil {
+			return "", false, err
+		}
+		plan := profiles.Plan{LargestFile: rcloneCorpus.Largest(), Files: rcloneCorpus.Files}
+		if sizing, err = profiles.SmallestLimit(c.Dir, rcloneMost, plan, options(rcloneCorpus)); err != nil {
+			return "", false, err
+		}
+		c.Predicted, c.Safe = sizing.Limit, sizing.Safe
+		return fmt.Sprintf("%d transfers need %s", rcloneMost, units.FormatBytes(c.Predicted)), kept, nil
+	})
+	return c, sizing, err
+}
+
+// rcloneHeld is the protocol of a try: the state that the model speaks of, twice, and then the corpus.
+const rcloneHeld = `name: replay-limit
+trials: [passive]
+budget: 5m
+wave_timeout: 2m
+settle: 500ms
+phases:
+  - {name: warm-up, kind: warm-up, files: [{count: 8, size: 4096}]}
+  - {name: held-1, kind: hold, point: upload-reply, transfers: %[1]d, size: %[2]d}
+  - {name: held-2, kind: hold, point: upload-reply, transfers: %[1]d, size: %[2]d}
+  - {name: free, kind: free, at_most: 2m}
+`
+
+// try says whether rclone survives below a limit, with the GOMEMLIMIT that belongs to it. To hang at the limit is not to
+// survive.
+func (b *Bench) try(sizing *profiles.Sizing) soak.Try {
+	return func(ctx context.Context, limit int64) (survived bool, err error) {
+		name := "rclone below " + units.FormatBytes(limit)
+		err = b.schedule.piece(name, rcloneTry, func() (string, bool, error) {
+			cell, kept, err := b.rcloneBelow(ctx, limit, sizing.GOMEMLIMIT(limit))
+			if err != nil {
+				return "", false, err
+			}
+			survived = cell.Outcome == Survived
+			return cell.OutcomeText(), kept, nil
+		})
+		return survived, err
+	}
+}
+
+func (b *Bench) rcloneBelow(ctx context.Context, limit, memlimit int64) (cell *Cell, kept bool, err error) {
+	row := rcloneRow("limit", map[string]string{"workers": strconv.Itoa(rcloneMost), "gomemlimit": fmt.Sprintf("%dMiB", memlimit>>20)})
+	row.Limit = limit
+	cfg, err := b.config(row, rcloneCorpus)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := os.WriteFile(cfg.Protocol, fmt.Appendf(nil, rcloneHeld, rcloneMost, rcloneCorpus.Largest()), 0o644); err != nil {
+		return nil, false, err
+	}
+	dir := filepath.Join(b.Out, "limit", strconv.FormatInt(limit>>20, 10)+"MiB")
+	if kept, err = b.record(ctx, cfg, dir, options(rcloneCorpus)); err != nil {
+		return nil, false, err
+	}
+	if cell, err = b.read(row, rcloneCorpus, dir); err != nil {
+		return nil, false, err
+	}
+	if cell.Predicted || cell.Outcome == Failed {
+		return nil, false, fmt.Errorf("the limit of rclone can't be searched for: %s", cmp.Or(cell.Why, "no memory cgroup can be made"))
+	}
+	if cell.Cut {
+		return nil, false, fmt.Errorf("below %s only %d files were copied in 2 minutes: too slow to say whether that is enough", units.FormatBytes(limit), cell.Files)
+	}
+	return cell, kept, nil
 }
 
 func (r *Rclone) markdown(b *strings.Builder) {
@@ -184,8 +258,8 @@ func (r *Rclone) markdown(b *strings.Builder) {
 	}
 	b.WriteString("\n")
 	if c := r.Capacity; c != nil {
-		fmt.Fprintf(b, "Smallest limit for %d transfers: predicted %s (95 %% of peaks %s to %s), found by bisection with real kills %s (to %s, %d tries): %+.1f %%\n\n",
-			c.Transfers, units.FormatBytes(c.Predicted), units.FormatBytes(c.Interval[0]), units.FormatBytes(c.Interval[1]),
-			units.FormatBytes(c.Found), units.FormatBytes(limitStep), len(c.Tried), 100*c.Error)
+		fmt.Fprintf(b, "Smallest limit for %d transfers that hold a whole file each, with the GOMEMLIMIT that belongs to the limit: predicted %s (safe, by soak plan: %s), "+
+			"found by bisection with real kills %s (to %s, %d tries): %+.1f %%\n\n",
+			c.Transfers, units.FormatBytes(c.Predicted), units.FormatBytes(c.Safe), units.FormatBytes(c.Found), units.FormatBytes(limitStep), len(c.Tried), 100*c.Error)
 	}
 }

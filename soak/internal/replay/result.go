@@ -40,9 +40,6 @@ type Expectation struct {
 	Agrees *bool `json:"agrees,omitempty"`
 }
 
-// huge is the corpus on which expectations are measured.
-const huge = "few-huge"
-
 // expectations joins the cells of each version.
 func expectations(rows []Row, cells []*Cell, scale int) []Expectation {
 	out := []Expectation{}

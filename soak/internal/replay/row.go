@@ -31,31 +31,50 @@ type Row struct {
 	Happened string `json:"happened,omitempty"`
 	// Expected is Happened as one of history's outcomes.
 	Expected string `json:"expected,omitempty"`
-	// Passive subjects end with their work and can't be steered: their trial is only sampled.
-	Passive bool `json:"passive,omitempty"`
+	// Corpora are those that it runs on, nil for all, and Quick those of a quick replay.
+	Corpora []string `json:"corpora,omitempty"`
+	Quick   []string `json:"quick,omitempty"`
 	// Needs names a program that the row can't do without.
 	Needs string `json:"needs,omitempty"`
+}
+
+// The corpora of rows that don't run on all: the one that decided about the history's service, and that of huge files.
+var one, two = []string{Decisive}, []string{Decisive, huge}
+
+// gathers says that the row's service has all that it lists in memory.
+func (r Row) gathers() bool { return r.Set["discovery"] == history.DiscoveryMemory }
+
+// corpora are the names of those that the row runs on; nil: all.
+func (r Row) corpora(quick bool) []string {
+	if quick && r.Quick != nil {
+		return r.Quick
+	}
+	return r.Corpora
 }
 
 // Rows returns the rows of the matrix at a scale.
 func Rows(scale int) []Row {
 	var rows []Row
 	for _, p := range history.Presets() {
-		rows = append(rows, versionRow(p, scale))
+		r := versionRow(p, scale)
+		if p.Name != first && p.Name != last { // the two that lie furthest apart run on all corpora
+			r.Quick = two
+		}
+		rows = append(rows, r)
 	}
 	rows = append(rows, remedies(scale)...)
-	node, two := int64(history.Node.By(scale)), int64((2 * history.GiB).By(scale))
+	node, pod := int64(history.Node.By(scale)), int64((2 * history.GiB).By(scale))
 	migrator := func(name string, workers int, limit int64, scaled bool) Row {
 		r := Row{Name: name, Group: Migrator, Subject: "migrator", Limit: limit, Scaled: scaled, Workers: workers,
-			Set: map[string]string{"workers": strconv.Itoa(workers)}}
+			Corpora: two, Quick: one, Set: map[string]string{"workers": strconv.Itoa(workers)}}
 		if scaled {
 			r.Node = node
 		}
 		return r
 	}
 	return append(rows,
-		migrator("migrator, 1 worker, 2Gi scaled", 1, two, true),
-		migrator("migrator, 50 workers, 2Gi scaled", 50, two, true),
+		migrator("migrator, 1 worker, 2Gi scaled", 1, pod, true),
+		migrator("migrator, 50 workers, 2Gi scaled", 50, pod, true),
 		migrator("migrator, 1 worker, 64 MiB", 1, 64<<20, false),
 		migrator("migrator, 50 workers, 64 MiB", 50, 64<<20, false),
 		migrator("migrator, 50 workers, 2Gi", 50, 2<<30, false))
@@ -71,8 +90,11 @@ func versionRow(p history.Preset, scale int) Row {
 		Scaled: true, Workers: p.Workers, Happened: p.Happened, Expected: p.Outcome}
 }
 
-// last is the version that the remedies were proposed for.
-const last = "v2.4.1-single-worker"
+// first is the version with the most workers, and last the one with a single worker, which the remedies were proposed for.
+const (
+	first = "v2.3.6"
+	last  = "v2.4.1-single-worker"
+)
 
 // biggerNode is how many times as large the remedy "bigger node" makes node, limit and GOMEMLIMIT.
 const biggerNode = 2
@@ -86,14 +108,15 @@ func remedies(scale int) []Row {
 	with := func(name string, change func(r *Row)) Row {
 		r := versionRow(p, scale)
 		r.Name, r.Group, r.Happened, r.Expected = name, WhatIf, "", ""
-		r.Set = maps.Clone(r.Set)
+		r.Set, r.Corpora, r.Quick = maps.Clone(r.Set), two, one
 		change(&r)
 		return r
 	}
 	bigger := p
 	bigger.Limit, bigger.GOMEMLIMIT = biggerNode*p.Limit, biggerNode*p.GOMEMLIMIT
 	rclone := func(name string, limit int64, scaled bool) Row {
-		return Row{Name: name, Group: WhatIf, Subject: "rclone", Limit: limit, Scaled: scaled, Workers: 4, Needs: "rclone", Set: map[string]string{"workers": "4"}}
+		return Row{Name: name, Group: WhatIf, Subject: "rclone", Limit: limit, Scaled: scaled, Workers: 4, Corpora: two, Quick: one, Needs: "rclone",
+			Set: map[string]string{"workers": "4"}}
 	}
 	return []Row{
 		with("discovery spooled to disk", func(r *Row) { r.Set["discovery"] = history.DiscoverySpool }),
@@ -101,11 +124,11 @@ func remedies(scale int) []Row {
 			big := versionRow(bigger, scale)
 			r.Set, r.Limit, r.Node = big.Set, big.Limit, biggerNode*big.Node
 		}),
-		with("external queue: migrator on Redis", func(r *Row) {
-			r.Subject, r.Passive, r.Needs = "migrator-upload", true, "redis-server"
-			r.Set = map[string]string{"workers": "1", "discovery_workers": "2", "pool": "4", "gomemlimit": r.Set["gomemlimit"], "gogc": r.Set["gogc"]}
+		with("external queue: Redis in the same pod", func(r *Row) {
+			r.Subject, r.Needs = "replay-redis", "redis-server"
+			r.Set["discovery"] = history.DiscoveryBroker
 		}),
-		with("resumable chunks", func(r *Row) { r.Set["upload"] = history.UploadChunks }),
+		with("resumable chunks", func(r *Row) { r.Set["upload"], r.Quick = history.UploadChunks, two }),
 		rclone("rclone, 4 transfers, 2Gi scaled", int64((2 * history.GiB).By(scale)), true),
 		rclone("rclone, 4 transfers, 2Gi", 2<<30, false),
 	}

@@ -13,71 +13,93 @@ import (
 // Selection is what of the matrix to run.
 type Selection struct {
 	Rows    []string // name patterns, as of path.Match; none: all
-	Corpora []string // names; none: all
-	Quick   bool     // fewer corpora for what is no version
+	Corpora []string // names; none: those of each row
+	Quick   bool     // fewer corpora
 	// Matrix, FullSize and Rclone are the parts of a replay.
 	Matrix, FullSize, Rclone bool
 }
 
-// quickCorpora are those that what is no version runs on in a quick replay.
-var quickCorpora = map[string][]string{WhatIf: {"many-small", huge}, Migrator: {"many-small"}}
+// job is a cell to run.
+type job struct {
+	row    Row
+	corpus Corpus
+}
 
-// Run runs the selected cells, one after the other, and what was asked for beside them. done is told of each cell as
+// Run runs the selected cells, one after the other, and what was asked for beside them. said is told of each piece as
 // it ends. A cancelled context ends it with what is there and the context's error.
-func (b *Bench) Run(ctx context.Context, s Selection, done func(n, of int, c *Cell)) (*Result, error) {
+func (b *Bench) Run(ctx context.Context, s Selection, said func(Progress)) (*Result, error) {
 	begun := time.Now()
 	res := &Result{Schema: Schema, Scale: b.Scale, Free: b.Free, Out: b.Out, Cells: []*Cell{}}
 	rows, err := selectRows(Rows(b.Scale), s.Rows)
 	if err != nil {
 		return nil, err
 	}
-	corpora, err := selectCorpora(s.Corpora)
+	jobs, err := b.jobs(rows, s, res)
 	if err != nil {
 		return nil, err
 	}
-	type pair struct {
-		row    Row
-		corpus Corpus
+	b.schedule = &schedule{said: said, clock: time.Now}
+	for _, j := range jobs {
+		b.schedule.add(b.expect(j.row, j.corpus))
 	}
-	var pairs []pair
+	if s.FullSize {
+		b.schedule.add(fullSizeExpected()...)
+	}
+	if s.Rclone {
+		if err := rcloneRow("", nil).installed(); err != nil {
+			res.Skipped, s.Rclone = append(res.Skipped, err.Error()), false
+		} else {
+			b.schedule.add(rcloneExpected()...)
+		}
+	}
+	err = b.parts(ctx, s, jobs, res)
+	return res.finish(rows, begun), errors.Join(err, ctx.Err())
+}
+
+// parts runs the jobs and the parts beside the matrix into res.
+func (b *Bench) parts(ctx context.Context, s Selection, jobs []job, res *Result) (err error) {
+	for _, j := range jobs {
+		cell, err := b.scheduled(ctx, j.row, j.corpus)
+		if err != nil {
+			return err
+		}
+		res.Cells = append(res.Cells, cell)
+		res.Predicted = res.Predicted || cell.Predicted
+	}
+	if s.FullSize {
+		if res.FullSize, err = b.FullSize(ctx); err != nil {
+			return err
+		}
+	}
+	if s.Rclone {
+		if res.Rclone, err = b.Rclone(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jobs are the cells of the rows. What can't be run for want of a program is noted in res.
+func (b *Bench) jobs(rows []Row, s Selection, res *Result) ([]job, error) {
+	corpora, err := selectCorpora(s.Corpora)
+	if err != nil || !s.Matrix {
+		return nil, err
+	}
+	var jobs []job
 	for _, r := range rows {
 		if err := r.installed(); err != nil {
 			res.Skipped = append(res.Skipped, fmt.Sprintf("%s: %v", r.Name, err))
 			continue
 		}
+		own := r.corpora(s.Quick)
 		for _, c := range corpora {
-			if s.Quick && r.Group != Versions && len(s.Corpora) == 0 && !slices.Contains(quickCorpora[r.Group], c.Name) {
+			if len(s.Corpora) == 0 && own != nil && !slices.Contains(own, c.Name) {
 				continue
 			}
-			pairs = append(pairs, pair{r, c.At(b.Scale)})
+			jobs = append(jobs, job{r, c.At(b.Scale)})
 		}
 	}
-	if !s.Matrix {
-		pairs = nil
-	}
-	for i, p := range pairs {
-		cell, err := b.Cell(ctx, p.row, p.corpus)
-		if err != nil {
-			return res.finish(rows, begun), fmt.Errorf("%s on %s: %w", p.row.Name, p.corpus.Name, err)
-		}
-		res.Cells = append(res.Cells, cell)
-		res.Predicted = res.Predicted || cell.Predicted
-		done(i+1, len(pairs), cell)
-	}
-	if s.FullSize {
-		if res.FullSize, err = b.FullSize(ctx); err != nil {
-			return res.finish(rows, begun), err
-		}
-	}
-	if s.Rclone {
-		if res.Rclone, err = b.Rclone(ctx); errors.Is(err, ErrMissing) {
-			res.Skipped, res.Rclone, err = append(res.Skipped, err.Error()), nil, nil
-		}
-		if err != nil {
-			return res.finish(rows, begun), err
-		}
-	}
-	return res.finish(rows, begun), ctx.Err()
+	return jobs, nil
 }
 
 func (r *Result) finish(rows []Row, begun time.Time) *Result {

@@ -15,7 +15,7 @@ import (
 func (r *Result) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Scale 1:%d. Limits, nodes, GOMEMLIMIT, buffers, parts and windows are divided by %d, and of the corpora what makes them large;\n", r.Scale, r.Scale)
-	fmt.Fprintf(&b, "workers, pools and times are not. A corpus was copied for %s at most, one of many files for %s. Peaks are as measured, at this scale.\n\n", r.Free, manyTimes*r.Free)
+	fmt.Fprintf(&b, "workers, pools and times are not. The copy of %s was ended after %s, all others went on to the end. Peaks are as measured, at this scale.\n\n", Decisive, r.Free)
 	if r.Predicted {
 		b.WriteString("**No memory cgroup can be made here: outcomes are predicted from the peaks, not suffered, in every row.**\n\n")
 	}
@@ -52,6 +52,8 @@ func (c *Cell) OutcomeText() string {
 	switch {
 	case c.Outcome == Survived && c.Peak == 0:
 		s = fmt.Sprintf("survived %s, of which no reading could be taken", after)
+	case c.Outcome == Survived && c.Cut && c.Listed >= c.Of:
+		s = fmt.Sprintf("survived %s with all %d files listed, %d copied", after, c.Of, c.Files)
 	case c.Outcome == Survived && c.Cut:
 		s = fmt.Sprintf("survived %s, %d of %d files", after, c.Files, c.Of)
 	case c.Outcome == Survived:

@@ -63,6 +63,7 @@ func (s Size) By(scale int) Size {
 const (
 	DiscoveryMemory = "memory" // a list, and a goroutine per file: what the history describes
 	DiscoverySpool  = "spool"  // the migrator's queue on disk
+	DiscoveryBroker = "broker" // the migrator's queue on a broker, which uploads don't wait for the end of
 )
 
 // The ways to upload what isn't read whole.
@@ -82,7 +83,7 @@ type Traits struct {
 	MaxIdlePerHost   int    // and per host
 	StreamWindow     Size   // what HTTP/2 lets Drive send of one file before it is read
 	ForceGCAbove     Size   // a collection is forced each second while the heap is larger; 0: never
-	Discovery        string // DiscoveryMemory or DiscoverySpool
+	Discovery        string // DiscoveryMemory, DiscoverySpool or DiscoveryBroker
 	Upload           string // UploadSDK or UploadChunks
 
 	Timeout  time.Duration // of a whole request, its body included; 0: none
@@ -103,8 +104,8 @@ func (t Traits) Validate() error {
 		return fmt.Errorf("workers %d, discovery workers %d, part concurrency %d and attempts %d must be at least 1", t.Workers, t.DiscoveryWorkers, t.PartConcurrency, t.Attempts)
 	case t.MaxIdle < 0 || t.MaxIdlePerHost < 0 || t.Timeout < 0 || t.PartSize < 1:
 		return fmt.Errorf("pool sizes %d and %d and timeout %s must not be below 0, and a part has at least a byte", t.MaxIdle, t.MaxIdlePerHost, t.Timeout)
-	case t.Discovery != DiscoveryMemory && t.Discovery != DiscoverySpool:
-		return fmt.Errorf("discovery %q: want %s or %s", t.Discovery, DiscoveryMemory, DiscoverySpool)
+	case t.Discovery != DiscoveryMemory && t.Discovery != DiscoverySpool && t.Discovery != DiscoveryBroker:
+		return fmt.Errorf("discovery %q: want %s, %s or %s", t.Discovery, DiscoveryMemory, DiscoverySpool, DiscoveryBroker)
 	case t.Upload != UploadSDK && t.Upload != UploadChunks:
 		return fmt.Errorf("upload %q: want %s or %s", t.Upload, UploadSDK, UploadChunks)
 	}

@@ -9,13 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 
-	"memsoak/migrator"
 	"memsoak/migrator/wire"
 	"memsoak/soak/replay/history"
 	"memsoak/soak/specimens/copier"
@@ -27,6 +24,8 @@ type Config struct {
 	S3     string // base URL of the store
 	Bucket string
 	Traits history.Traits
+	// Broker is the URL of the queue for history.DiscoveryBroker.
+	Broker string
 	// TempDir is where a spool goes; empty: the system's.
 	TempDir string
 }
@@ -49,12 +48,15 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Bucket == "" {
 		return nil, errors.New("no bucket: say where to copy to")
 	}
+	if cfg.Traits.Discovery == history.DiscoveryBroker && cfg.Broker == "" {
+		return nil, errors.New("no broker: give the URL of the one that the queue is on")
+	}
 	c, err := newClients(cfg)
 	if err != nil {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, clients: c, stopGC: func() {}}
-	if cfg.Traits.Discovery == history.DiscoverySpool || cfg.Traits.Upload == history.UploadChunks {
+	if cfg.Traits.Discovery != history.DiscoveryMemory || cfg.Traits.Upload == history.UploadChunks {
 		set := wire.DefaultSettings()
 		set.DriveEndpoint, set.S3Endpoint, set.Bucket = cfg.Drive, cfg.S3, cfg.Bucket
 		set.MaxIdleConns, set.MaxIdleConnsPerHost = cfg.Traits.MaxIdle, cfg.Traits.MaxIdlePerHost
@@ -92,9 +94,12 @@ func (s *Service) Run(ctx context.Context, root, prefix string) (copier.Stats, e
 	defer s.wave.Unlock()
 	r := &run{Service: s, prefix: strings.TrimSuffix(prefix, "/")}
 	var err error
-	if s.cfg.Traits.Discovery == history.DiscoverySpool {
+	switch s.cfg.Traits.Discovery {
+	case history.DiscoverySpool:
 		err = r.spooled(ctx, root)
-	} else {
+	case history.DiscoveryBroker:
+		err = r.brokered(ctx, root)
+	default:
 		err = r.listed(ctx, root)
 	}
 	if n := r.failed.Load(); n > 0 && err == nil {
@@ -130,34 +135,6 @@ func (r *run) worker(ctx context.Context, f *file, places chan struct{}, all *sy
 	}
 	defer func() { <-places }()
 	r.copy(ctx, f)
-}
-
-// spooled is the remedy for discovery: the migrator lists the tree into its queue on disk, and workers take files from
-// it. Nothing else is changed: still no upload begins before the last listing.
-func (r *run) spooled(ctx context.Context, root string) (err error) {
-	dir, err := os.MkdirTemp(r.cfg.TempDir, "replay-spool-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	q, _, err := wire.OpenQueue(filepath.Join(dir, "queue"))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, q.Close()) }()
-	cfg := migrator.DefaultConfig()
-	cfg.Root, cfg.Prefix, cfg.DiscoveryWorkers = root, r.prefix, r.cfg.Traits.DiscoveryWorkers
-	c, err := migrator.New(cfg, r.engine.Source, r.engine.Sink, q)
-	if err != nil {
-		return err
-	}
-	if err := c.Start(ctx, false); err != nil {
-		return err
-	}
-	if err := c.Discover(ctx); err != nil {
-		return fmt.Errorf("discovery: %w", err)
-	}
-	return r.drain(ctx, q)
 }
 
 // note counts what became of a file.

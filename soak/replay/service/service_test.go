@@ -4,8 +4,12 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -27,6 +31,7 @@ import (
 type world struct {
 	drive, sink *httptest.Server
 	root        fault.Root
+	broker      string
 
 	mu    sync.Mutex
 	asked []string // "list", "download" or "range", in their order
@@ -123,20 +128,51 @@ func traits(t *testing.T, preset string) history.Traits {
 
 func (w *world) service(t *testing.T, tr history.Traits) *Service {
 	t.Helper()
-	s, err := New(Config{Drive: w.drive.URL, S3: w.sink.URL, Bucket: "bucket", Traits: tr, TempDir: t.TempDir()})
+	s, err := New(Config{Drive: w.drive.URL, S3: w.sink.URL, Bucket: "bucket", Traits: tr, Broker: w.broker, TempDir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// redisURL starts a Redis that nobody else uses.
+func redisURL(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("no redis-server")
+	}
+	dir, err := os.MkdirTemp("", "redis-") // the path of a socket is short
+	require.NoError(t, err)
+	socket := filepath.Join(dir, "redis.sock")
+	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		assert.NoError(t, cmd.Process.Kill())
+		_ = cmd.Wait() // that it was killed is its error
+		assert.NoError(t, os.RemoveAll(dir))
+	})
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("unix", socket)
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
+	}, time.Minute, 5*time.Millisecond)
+	return "unix://" + socket
 }
 
 func TestEachVersionAndRemedyCopiesTheTree(t *testing.T) {
 	change := map[string]func(*history.Traits){
 		"spool":  func(tr *history.Traits) { tr.Discovery = history.DiscoverySpool },
 		"chunks": func(tr *history.Traits) { tr.Upload = history.UploadChunks },
+		"broker": func(tr *history.Traits) { tr.Discovery = history.DiscoveryBroker },
 	}
-	for _, name := range append(history.Names(), "spool", "chunks") {
+	for _, name := range append(history.Names(), "spool", "chunks", "broker") {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
+			if name == "broker" {
+				w.broker = redisURL(t)
+			}
 			preset := name
 			if change[name] != nil {
 				preset = "v2.4.1-single-worker"
@@ -145,7 +181,12 @@ func TestEachVersionAndRemedyCopiesTheTree(t *testing.T) {
 			if c := change[name]; c != nil {
 				c(&tr)
 			}
-			stats, err := w.service(t, tr).Run(t.Context(), w.root.ID, "wave/1")
+			service := w.service(t, tr)
+			if name == "broker" { // what an earlier wave left there is not in the way
+				_, err := service.Run(t.Context(), w.root.ID, "wave/1")
+				require.NoError(t, err)
+			}
+			stats, err := service.Run(t.Context(), w.root.ID, "wave/1")
 			require.NoError(t, err)
 			assert.EqualValues(t, w.root.Files, stats.Files)
 			assert.Equal(t, w.root.Bytes, stats.Bytes)
