@@ -172,6 +172,52 @@ func TestAnExperimentBringsTheSubjectIntoEachState(t *testing.T) {
 	assert.Positive(t, tr.Work.CPU)
 }
 
+// What the kernel says at a floor is read with the floor's own snapshot, after the collections, and not taken from the
+// next sample: without any sampling it is there all the same, and no floor is older than its collections.
+func TestTheKernelsAccountAtAFloorIsReadAtTheFloor(t *testing.T) {
+	o := options(t, testsubject.OK)
+	o.Every = -1
+	inCgroup(t, &o, 0, 0)
+	tr := run(t, o)
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	require.NoError(t, record.ReadSamples(o.Dir, func(record.Sample) bool {
+		return assert.Fail(t, "nothing is sampled between phases")
+	}))
+	worked, next := map[string]time.Time{}, map[string]time.Time{}
+	for i, p := range tr.Phases {
+		worked[p.Name], next[p.Name] = p.End, tr.Ended
+		if p.Kind == protocol.Free { // the only one that has its floor inside
+			worked[p.Name] = p.Start
+		}
+		if i+1 < len(tr.Phases) {
+			next[p.Name] = tr.Phases[i+1].Start
+		}
+	}
+	floors := 0
+	for _, s := range tr.Snapshots {
+		if s.State != record.StateFloor || s.Phase == "idle-again" { // whose floors are inside of it
+			continue
+		}
+		floors++
+		require.NotNil(t, s.Process, s.Phase)
+		require.NotNil(t, s.Cgroup, s.Phase)
+		assert.Positive(t, s.Process.RSS, s.Phase)
+		assert.Positive(t, s.Cgroup.Usage, s.Phase)
+		assert.WithinRange(t, s.Time, worked[s.Phase], next[s.Phase], "%s: between its work and the next phase", s.Phase)
+		p, err := profile.ParseData(must(os.ReadFile(filepath.Join(o.Dir, s.Heap))))
+		require.NoError(t, err)
+		assert.False(t, s.Time.Before(time.Unix(0, p.TimeNanos)), "%s: after the collections that its profile forced", s.Phase)
+	}
+	assert.Equal(t, 7, floors, "warm-up, three waves, folders, repeat and free")
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // The system's clock is stepped by an hour as soon as the trial runs: it is then an hour ahead of the trial's own clock,
 // which goes on. Nothing that is recorded may have the system's time.
 func TestAStepOfTheSystemsClockDoesNotReachTheRecord(t *testing.T) {
