@@ -35,6 +35,7 @@ const (
 	DiesEarly  = "dies-early"
 	Crash      = "crash"    // panics in its third wave
 	Hang       = "hang"     // never answers its third wave
+	Late       = "late"     // begins a wave half a second after it was told to
 	Fork       = "fork"     // starts a child in a session of its own, which lives on
 	NoTerm     = "no-term"  // ignores SIGTERM
 	Flood      = "flood"    // writes to its log without end
@@ -161,6 +162,8 @@ func (s *server) wave(w http.ResponseWriter, r *http.Request) {
 		select {}
 	case s.mode == Hang && n == 3:
 		select {}
+	case s.mode == Late:
+		time.Sleep(500 * time.Millisecond)
 	}
 	if err := s.copyAll(job.Root, job.Prefix); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)

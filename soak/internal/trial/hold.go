@@ -123,7 +123,8 @@ func (t *trial) frozen(ctx context.Context, fake *fault.Client, status fault.Hol
 const reachTimeout = 20 * time.Second
 
 // reach waits until want transfers are held and nothing moves any more. A subject that runs fewer at once comes to a
-// stop earlier, which Settle tells; so does one whose queue is bounded, before all is listed.
+// stop earlier, which Settle tells; so does one whose queue is bounded, before all is listed. As long as none is held,
+// that nothing moves means nothing: a subject on a busy machine may not have begun.
 func (t *trial) reach(ctx context.Context, fake *fault.Client, id int64, r *running, want int) (fault.HoldStatus, error) {
 	deadline := time.Now().Add(reachTimeout)
 	for !r.ended() {
@@ -138,7 +139,7 @@ func (t *trial) reach(ctx context.Context, fake *fault.Client, id int64, r *runn
 		if err != nil {
 			return status, err
 		}
-		if still {
+		if still && status.Waiting > 0 {
 			break
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -260,6 +261,17 @@ func TestProfilesHaveTheSamplingRateThatWasSetFromOutside(t *testing.T) {
 	p, err := profile.Parse(f)
 	require.NoError(t, err)
 	assert.EqualValues(t, 4096, p.Period)
+}
+
+// A hold that looks before the subject has begun sees nothing move, as in a state that is reached.
+func TestAHoldWaitsForASubjectThatBeginsLate(t *testing.T) {
+	o := options(t, testsubject.Late)
+	o.Protocol.Settle = protocol.Duration(20 * time.Millisecond)
+	o.Protocol.Phases = slices.DeleteFunc(o.Protocol.Phases, func(p protocol.Phase) bool { return p.Name != "header" })
+	tr := run(t, o)
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	require.Len(t, tr.Snapshots, 1, tr.Warnings)
+	assert.Positive(t, tr.Snapshots[0].Covariates.AtHeader)
 }
 
 func TestASubjectWithoutAWorkersSettingHasItsTransfersCounted(t *testing.T) {
