@@ -37,72 +37,96 @@ func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
 	if rv.Model == nil {
 		return nil, fmt.Errorf("%w: need >= %d steered snapshots, have %d", ErrNoModel, minModelRows, len(e.rows))
 	}
-	return e.capacity(rv.Model, p), nil
+	return e.capacity(e.peakModel(), p), nil
 }
 
-// budget is what of the limit is not the live heap's.
-type budget struct {
-	outside float64 // what the limit counts besides the heap's arenas and pressure cannot reclaim
-	needs   float64 // the least resident heap over live heap: below it the subject is killed
-	factor  float64 // peak resident heap over live heap with the collector unlimited
-}
-
-// budget estimates it from the trials.
-func (e *evidenceOfRun) budget() budget {
-	var outside, factor []float64
-	copying := 0.0
+// factor is the peak resident heap over live heap with the collector unlimited, as the trials had it.
+func (e *evidenceOfRun) factor() float64 {
+	var factor []float64
 	live := map[string]float64{}
 	for _, t := range e.trials {
 		k := t.cell.String()
 		live[k] = math.Max(live[k], float64(t.peak.HeapLive))
 	}
 	for _, t := range e.trials {
-		if len(t.outside) == 0 {
-			continue
-		}
-		outside = append(outside, trend.Quantile(t.outside, 0.9))
-		copying = math.Max(copying, t.copying)
-		if l := live[t.cell.String()]; l > 0 && t.outcome == record.OK {
-			factor = append(factor, math.Max(1, (float64(t.peak.RSS)-trend.Quantile(t.beside, 0.5))/l))
+		if l := live[t.cell.String()]; l > 0 && t.beside > 0 && t.outcome == record.OK {
+			factor = append(factor, math.Max(1, (float64(t.peak.RSS)-t.beside)/l))
 		}
 	}
-	b := budget{outside: defaultOutside, factor: defaultFactor, needs: heapNeeds + copyNeeds*copying}
-	if len(outside) > 0 {
-		b.outside = trend.Quantile(outside, 0.9)
+	if len(factor) == 0 {
+		return defaultFactor
 	}
-	if len(factor) > 0 {
-		b.factor = trend.Quantile(factor, 0.9)
-	}
-	return b
+	return trend.Quantile(factor, 0.9)
 }
 
-// memlimit is the GOMEMLIMIT to set below a limit, in whole MiB.
-func (b budget) memlimit(limit int64) int64 {
-	return max(0, int64((float64(limit)-b.outside)*limitHeadroom)) &^ (1<<20 - 1)
+// forecast is what the model says of n workers on the planned work, in bytes.
+type forecast struct {
+	live, arenas, outside float64
+	spread                float64 // 95 % of all three together, either way
+	// copies is what is beside buffers that grow by copying: at a moment as bad as any, and at one in forty.
+	copies, mostCopies float64
 }
 
-// capacity searches the largest worker count whose predicted peak, at the upper end of its interval, is below the limit.
-func (e *evidenceOfRun) capacity(m *record.Model, p Plan) *record.Capacity {
-	b := e.budget()
+// needs is the least that n workers can live in, in the middle and at the upper end of the interval.
+func (f forecast) needs() (mid, high float64) {
+	sum := f.live + f.arenas + f.outside
+	return sum + f.copies, sum + f.spread + f.mostCopies
+}
+
+// forecast adds up the parts of the model.
+func (m *peakModel) forecast(p Plan, n int) forecast {
+	var f forecast
+	variance := 0.0
+	part := func(l *linear, absent, error float64) float64 {
+		if l == nil {
+			return absent
+		}
+		v, se := l.planned(p, n)
+		variance += square(se) + square(math.Min(l.sigma, modelError*v+error))
+		return v
+	}
+	f.live = part(m.live, 0, modelFloor)
+	f.arenas = part(m.arenas, 0, arenasFloor)
+	f.outside = part(m.outside, defaultOutside, outsideFloor)
+	f.spread = 1.96 * math.Sqrt(variance)
+	rest, _ := m.live.planned(p, 0)
+	beside := m.copies.share * m.copies.beside * math.Max(0, f.live-rest) / float64(max(n, 1))
+	f.copies, f.mostCopies = beside*m.copies.copying(n, 1), beside*m.copies.copying(n, 1.96)
+	return f
+}
+
+// planned is the fit's value at n workers on the planned work, with its standard error: all files listed and done, all
+// workers with the largest file whole, each with a connection on either side.
+func (l *linear) planned(p Plan, n int) (value, se float64) {
+	o := planned(p, n)
+	x := make([]float64, len(l.terms))
+	for j, t := range l.terms {
+		x[j] = t.value(o)
+	}
+	return l.fit.Predict(x)
+}
+
+func planned(p Plan, n int) observation {
+	w := int64(n)
+	return observation{workers: n, held: true, most: w * p.LargestFile, cov: record.Covariates{
+		InFlight: w, WithBody: w, BytesInFlight: w * p.LargestFile, Largest: p.LargestFile, ConnsOpen: 2 * w,
+		Backlog: p.Files, FilesListed: p.Files, FilesDone: p.Files, Distinct: p.Files,
+	}}
+}
+
+// capacity searches the largest worker count whose predicted need, at the upper end of its interval, is below the limit.
+func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
 	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}}
-	c.BytesInFlight = slices.ContainsFunc(m.Terms, func(t record.Term) bool { return t.Name == "bytes-in-flight" })
-	c.GOMEMLIMIT = b.memlimit(p.Limit)
-	c.Assumes = []string{
-		"largest file " + bytesText(float64(p.LargestFile)), fmt.Sprintf("%d files", p.Files),
-		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed", bytesText(b.outside)),
-		fmt.Sprintf("a heap that needs %.2f times what is live", b.needs),
-	}
-	at := func(n int) record.CapacityStep { return e.step(m, p, b, c.GOMEMLIMIT, n) }
-	safe := func(n int) bool { return at(n).PI95[1] <= p.Limit }
-	if !safe(1) {
-		c.MaxWorkers = -1
-		c.Binds = binding(m, p, 1)
-		c.At = append(c.At, at(1))
-		return c
+	c.BytesInFlight = slices.ContainsFunc(m.parts(p, 1), func(t part) bool { return t.term == "bytes-in-flight" })
+	factor := e.factor()
+	at := func(n int) record.CapacityStep { return m.step(p, factor, n) }
+	safe := func(n int) bool {
+		_, high := m.forecast(p, n).needs()
+		return high <= float64(p.Limit)
 	}
 	seen := e.mostWorkersSeen()
 	end := max(leastReach, reach*seen)
-	lo, hi := 1, end+1
+	lo, hi := 0, end+1
 	for lo+1 < hi {
 		if mid := (lo + hi) / 2; safe(mid) {
 			lo = mid
@@ -110,7 +134,22 @@ func (e *evidenceOfRun) capacity(m *record.Model, p Plan) *record.Capacity {
 			hi = mid
 		}
 	}
-	c.MaxWorkers, c.Binds = lo, binding(m, p, lo+1)
+	c.MaxWorkers, c.Binds = lo, m.binding(p, lo+1)
+	answer := m.forecast(p, max(lo, 1))
+	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
+	c.Assumes = []string{
+		"largest file " + bytesText(float64(p.LargestFile)), fmt.Sprintf("%d files", p.Files),
+		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed", bytesText(answer.outside)),
+		fmt.Sprintf("%s of stacks and spans partly used beside live objects", bytesText(answer.arenas)),
+	}
+	if answer.copies > 0 {
+		c.Assumes = append(c.Assumes, fmt.Sprintf("%s beside buffers that grow by copying", bytesText(answer.mostCopies)))
+	}
+	if lo == 0 {
+		c.MaxWorkers = -1
+		c.At = append(c.At, at(1))
+		return c
+	}
 	if lo == end {
 		c.AtLeast = true
 		c.Warnings = append(c.Warnings, fmt.Sprintf("the matrix went to %d workers: nothing is claimed beyond %d", seen, end))
@@ -125,6 +164,12 @@ func (e *evidenceOfRun) capacity(m *record.Model, p Plan) *record.Capacity {
 		c.At = append(c.At, at(n))
 	}
 	return c
+}
+
+// goMemoryLimit is the GOMEMLIMIT to set below a limit, in whole MiB: what is outside of the Go heap is not the
+// collector's to keep down.
+func goMemoryLimit(limit int64, f forecast) int64 {
+	return max(0, int64((float64(limit)-f.outside)*limitHeadroom)) &^ (1<<20 - 1)
 }
 
 func (e *evidenceOfRun) mostWorkersSeen() int {
@@ -144,61 +189,59 @@ func stepsUpTo(n int) []int {
 	return slices.Compact(append(out, n, n+1))
 }
 
-// step predicts the peak at n workers. The live heap and its interval come from the model; the collector lets the heap
-// grow to factor times that, but with GOMEMLIMIT no further than the limit, as long as the live heap leaves it room.
-func (e *evidenceOfRun) step(m *record.Model, p Plan, b budget, memlimit int64, n int) record.CapacityStep {
-	live, low, high := liveAt(m, p, n)
-	resident := func(live float64) int64 {
-		need := live * b.needs
-		heap := math.Max(need, math.Min(live*b.factor, float64(memlimit)))
-		return int64(math.Min(heap+b.outside, math.MaxInt64/4))
-	}
-	return record.CapacityStep{Workers: n, Live: int64(math.Min(live, math.MaxInt64/4)), Peak: resident(live), PI95: [2]int64{resident(low), resident(high)}}
+// step predicts the peak at n workers. The collector lets the heap grow to factor times what is live, but with GOMEMLIMIT
+// no further than that, as long as what has to be there leaves it room.
+func (m *peakModel) step(p Plan, factor float64, n int) record.CapacityStep {
+	f := m.forecast(p, n)
+	mid, high := f.needs()
+	low := math.Max(0, f.live+f.arenas+f.outside-f.spread)
+	garbage := math.Min(f.live*factor+f.outside, float64(goMemoryLimit(p.Limit, f))+f.outside)
+	peak := func(need float64) int64 { return int64(math.Min(math.Max(need, garbage), math.MaxInt64/4)) }
+	return record.CapacityStep{Workers: n, Live: int64(math.Min(f.live, math.MaxInt64/4)), Outside: int64(math.Min(f.outside, math.MaxInt64/4)), Peak: peak(mid), PI95: [2]int64{peak(low), peak(high)}}
 }
 
-// liveAt is the model's live heap at n workers on the planned work, with its prediction interval.
-func liveAt(m *record.Model, p Plan, n int) (live, low, high float64) {
-	spread := 1.96 * m.Sigma
-	for _, t := range m.Terms {
-		x := planned(t.Name, p, n)
-		live += t.Bytes * x
-		low += t.CI95[0] * x
-		high += t.CI95[1] * x
-	}
-	// The model's own scatter grows with the size of what it predicts.
-	spread = math.Min(spread, modelError*live+modelFloor)
-	return live, math.Max(0, low-spread), high + spread
+// part is one term of the forecast.
+type part struct {
+	term  string
+	what  string
+	bytes float64
 }
 
-// planned is a term's regressor at n workers on the planned work.
-func planned(term string, p Plan, n int) float64 {
-	switch term {
-	case "constant":
-		return 1
-	case "workers", "workers*part":
-		return float64(n)
-	case "bytes-in-flight":
-		return float64(n) * float64(p.LargestFile)
-	case "backlog", "files", "distinct":
-		return float64(p.Files)
-	case "connections":
-		return 2 * float64(n)
+// parts are the terms of the forecast for n workers.
+func (m *peakModel) parts(p Plan, n int) []part {
+	o := planned(p, n)
+	var out []part
+	add := func(l *linear, what map[string]string) {
+		if l == nil {
+			return
+		}
+		for i, j := range l.fit.Terms {
+			name := l.terms[j].name
+			out = append(out, part{term: name, what: what[name], bytes: l.fit.Coef[i] * l.terms[j].value(o)})
+		}
 	}
-	return 0
-}
-
-// binding is the term that makes up most of the live heap.
-func binding(m *record.Model, p Plan, n int) string {
-	if len(m.Terms) == 0 {
-		return ""
-	}
-	t := slices.MaxFunc(m.Terms, func(a, b record.Term) int {
-		return cmp.Compare(a.Bytes*planned(a.Name, p, n), b.Bytes*planned(b.Name, p, n))
-	})
-	what := map[string]string{
+	add(m.live, map[string]string{
 		"constant": "what the process holds at rest", "workers": "memory per worker", "workers*part": "part buffers per worker",
 		"bytes-in-flight": "whole files in flight", "backlog": "listed files that wait", "files": "what stays behind per file",
 		"distinct": "what is kept per distinct item", "connections": "connection buffers",
-	}[t.Name]
-	return fmt.Sprintf("%s (%s): %s at %d workers", what, t.Name, bytesText(t.Bytes*planned(t.Name, p, n)), n)
+	})
+	add(m.arenas, beside("stacks and spans partly used"))
+	add(m.outside, beside("memory outside the Go heap"))
+	return out
+}
+
+// beside names the terms of what is beside the live heap.
+func beside(what string) map[string]string {
+	out := map[string]string{"constant": what}
+	for term, per := range map[string]string{"workers": "worker", "workers*part": "worker", "bytes-in-flight": "byte in flight", "backlog": "listed file that waits",
+		"files": "file", "distinct": "distinct item", "connections": "connection"} {
+		out[term] = what + " per " + per
+	}
+	return out
+}
+
+// binding says what makes up most of the need.
+func (m *peakModel) binding(p Plan, n int) string {
+	t := slices.MaxFunc(m.parts(p, n), func(a, b part) int { return cmp.Compare(a.bytes, b.bytes) })
+	return fmt.Sprintf("%s (%s): %s at %d workers", t.what, t.term, bytesText(t.bytes), n)
 }

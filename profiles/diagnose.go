@@ -75,9 +75,10 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 			}
 		}
 	}
-	rv.Model = e.memoryModel()
+	peaks := e.peakModel()
+	rv.Model = e.memoryModel(peaks)
 	if rv.Model != nil && run.Limit > 0 {
-		rv.Capacity = e.capacity(rv.Model, Plan{Limit: run.Limit, LargestFile: o.LargestFile, Files: o.PlannedFiles})
+		rv.Capacity = e.capacity(peaks, Plan{Limit: run.Limit, LargestFile: o.LargestFile, Files: o.PlannedFiles})
 	}
 	rv.Answer = answer(rv)
 	return rv, e, nil

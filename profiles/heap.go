@@ -138,9 +138,12 @@ func (in *interner) blame(locs []int32) int32 {
 // heapTotals is a heap profile reduced to sites.
 type heapTotals struct {
 	sites  map[int32]Amount
-	stacks map[int32]float64 // live bytes by stack
-	live   Amount            // without the profiler's own
+	stacks map[int32]stackBytes
+	live   Amount // without the profiler's own
 }
+
+// stackBytes are the bytes of one allocation stack: what is live, and what it has allocated since the process began.
+type stackBytes struct{ live, alloc float64 }
 
 // readHeap adds up a heap profile per site. The error names what is wrong, not the file.
 func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, error) {
@@ -161,7 +164,7 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 	if rate <= 0 {
 		rate = float64(p.Period)
 	}
-	t := &heapTotals{sites: make(map[int32]Amount), stacks: make(map[int32]float64)}
+	t := &heapTotals{sites: make(map[int32]Amount), stacks: make(map[int32]stackBytes)}
 	var locs []int32
 	for _, s := range p.Sample {
 		if len(s.Value) <= max(objects, bytes, alloc) {
@@ -190,9 +193,8 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 		sum := t.sites[site]
 		sum.add(a)
 		t.sites[site] = sum
-		if a.Bytes > 0 {
-			t.stacks[st] += a.Bytes
-		}
+		b := t.stacks[st]
+		t.stacks[st] = stackBytes{b.live + a.Bytes, b.alloc + a.Alloc}
 		t.live.add(a)
 	}
 	return t, nil

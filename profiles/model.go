@@ -12,13 +12,17 @@ import (
 	"memsoak/profiles/trend"
 )
 
-// observation is one steered snapshot reduced to what the memory model needs.
+// observation is one steered snapshot reduced to what the memory model needs. Sizes are bytes.
 type observation struct {
 	cell    string // the cell's canonical form
 	workers int
 	held    bool
 	cov     record.Covariates
+	most    int64 // the most bytes in flight in the trial so far
 	live    float64
+	// arenas is what the Go heap's arenas have to have beside live objects, outside what a limit counts beside them; NaN
+	// where it was not read.
+	arenas, outside float64
 }
 
 // trialSize is a trial reduced to what the model of resident memory needs.
@@ -29,9 +33,8 @@ type trialSize struct {
 	outcome record.Outcome
 	peak    record.Peak
 	limit   int64
-	beside  []float64 // resident bytes outside the Go heap's arenas, by snapshot
-	outside []float64 // of those and of the kernel's, what no pressure reclaims, by snapshot
-	copying float64   // part of the live heap in buffers that grow by copying, in the state with most of it
+	beside  float64 // the most resident bytes outside the Go heap's arenas
+	copies  copies
 }
 
 // evidenceOfRun is what a run's trials leave behind for the model: numbers, no profiles.
@@ -43,57 +46,58 @@ type evidenceOfRun struct {
 // collect takes from a series what the model needs.
 func (e *evidenceOfRun) collect(s *Series, peak record.Peak) {
 	t := s.Trial
-	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: peak, limit: t.Isolation.Limit,
+	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: peak, limit: t.Isolation.Limit, copies: s.copies(),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.setting("gomemlimit", "off"), s.setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.setting("workers", "0"))
+	apart := s.apart()
+	var most int64
 	for _, n := range s.Snaps {
-		if p := n.Process; p != nil {
-			size.beside = append(size.beside, float64(p.RSS-p.HeapArena))
-			size.outside = append(size.outside, unreclaimableOutside(p, n.Cgroup))
+		if n.Process != nil {
+			size.beside = math.Max(size.beside, float64(n.Process.RSS-n.Process.HeapArena))
 		}
+		most = max(most, n.cov().BytesInFlight)
 		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
 		if n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) && n.Covariates != nil {
-			e.rows = append(e.rows, observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, live: n.Live.Bytes})
+			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most, live: n.Live.Bytes}
+			o.arenas, o.outside = n.besideLive()
+			o.outside += apart
+			e.rows = append(e.rows, o)
 		}
 	}
-	size.copying = s.copying()
 	e.trials = append(e.trials, size)
 }
 
-// unreclaimableOutside is what a limit counts besides the heap's arenas and pressure cannot reclaim: anonymous and shared
-// memory and the kernel's own for the cgroup. Pages of files, the program's text among them, make room.
-func unreclaimableOutside(p *record.Process, c *record.Cgroup) float64 {
-	if c != nil && c.Anon > 0 {
-		return math.Max(0, float64(c.Anon+c.Shmem+c.Kernel-p.HeapArena))
+// besideLive is what is resident beside the live heap and no pressure reclaims, NaN where it was not read. In the arenas
+// these are the parts of spans without objects and the stacks, for as the collections were forced there is next to no
+// garbage; outside are anonymous and shared memory and the kernel's own for the cgroup: page tables, sockets, stacks of
+// threads. Free spans and pages of files, the program's text among them, make room.
+func (n *Snapshot) besideLive() (arenas, outside float64) {
+	arenas, outside = math.NaN(), math.NaN()
+	if r := n.Runtime; r != nil {
+		arenas = math.Max(0, float64(r.HeapInuse-r.HeapAlloc+r.StackInuse))
 	}
-	return float64(p.OtherAnon + p.Shmem)
+	if p := n.Process; p != nil {
+		outside = float64(p.OtherAnon + p.Shmem)
+		if c := n.Cgroup; c != nil {
+			outside = float64(p.OtherAnon + max(p.Shmem, c.Shmem) + c.Kernel)
+		}
+	}
+	return arenas, outside
 }
 
-// copying is the part of the live heap, in the state held at the upload's reply with most of it, at sites that allocated
-// twice as much since the snapshot before as they hold for its transfers: buffers that grow by copying, as io.ReadAll and
-// bytes.Buffer do. Other states have files in their wave that passed.
-func (s *Series) copying() float64 {
-	top, floor := -1, -1
-	for i, n := range s.Snaps {
-		switch {
-		case !n.Profiled:
-		case n.State == record.StateFloor && top < 0:
-			floor = i
-		case n.State == record.StateReply && i > 0 && s.Snaps[i-1].Profiled && (top < 0 || n.Live.Bytes > s.Snaps[top].Live.Bytes):
-			top = i
+// apart is the anonymous memory of a trial's cgroup that is not the subject's own process's: its children's. The kernel
+// adds up its counters now and then, so single readings are off by megabytes and the median counts.
+func (s *Series) apart() float64 {
+	var v []float64
+	for _, n := range s.Snaps {
+		if n.Process != nil && n.Cgroup != nil && n.Cgroup.Anon > 0 {
+			v = append(v, float64(n.Cgroup.Anon-n.Process.Anon))
 		}
 	}
-	if top < 0 || floor < 0 || s.Snaps[top].Live.Bytes <= 0 {
+	if len(v) == 0 {
 		return 0
 	}
-	sum := 0.0
-	for id, a := range s.Snaps[top].Sites {
-		held := a.Bytes - s.Snaps[floor].Sites[id].Bytes
-		if held > 0 && a.Alloc-s.Snaps[top-1].Sites[id].Alloc > growsByCopying*held {
-			sum += held
-		}
-	}
-	return sum / s.Snaps[top].Live.Bytes
+	return math.Max(0, trend.Median(v))
 }
 
 // modelTerm is a candidate of the memory model.
@@ -122,75 +126,147 @@ func modelTerms() []modelTerm {
 			return b * math.Min(1, float64(o.cov.BytesInFlight)/b/p)
 		}})
 	}
-	return terms
+	for _, p := range partSizes { // a second buffer for what does not fit into one
+		terms = append(terms, modelTerm{"workers*part", func(o observation) float64 {
+			b := bodies(o)
+			if b == 0 || float64(o.cov.BytesInFlight)/b <= p {
+				return 0
+			}
+			return b
+		}})
+	}
+	return append(terms,
+		modelTerm{"workers*part", bodies},
+		// What is not given back when transfers end: the runtime's tables of its largest heap so far.
+		modelTerm{"bytes-in-flight", func(o observation) float64 { return float64(o.most) }})
 }
 
-// fitModel fits live heap = constant + terms, over the given observations.
-func fitModel(rows []observation) (*trend.Fit, []modelTerm, error) {
-	terms := modelTerms()
-	cands := make([]trend.Candidate, len(terms))
+// linear is a fit over the terms of the model, all of whose terms are believed.
+type linear struct {
+	fit     *trend.Fit
+	terms   []modelTerm
+	sigma   float64  // residual standard deviation, bytes
+	dropped []string // terms that were chosen and are not told apart
+}
+
+// fitModel fits a quantity = constant + terms, over the observations that have it. floor is the error that a reading has
+// by itself.
+func fitModel(rows []observation, quantity func(observation) float64, floor float64) (*linear, error) {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(o observation) bool { return math.IsNaN(quantity(o)) })
+	l := &linear{terms: modelTerms()}
+	cands := make([]trend.Candidate, len(l.terms))
 	y, v := make([]float64, len(rows)), make([]float64, len(rows))
 	for i, r := range rows {
-		y[i] = r.live
-		e := modelError*r.live/2 + modelFloor
-		v[i] = e * e
+		y[i] = quantity(r)
+		v[i] = square(modelError*y[i]/2 + floor)
 	}
-	for j, t := range terms {
+	for j, t := range l.terms {
 		x := make([]float64, len(rows))
 		for i, r := range rows {
 			x[i] = t.value(r)
 		}
 		cands[j] = trend.Candidate{Values: x, Penalty: 2}
 	}
-	fit, err := trend.Select(cands, y, v, 5, 0)
-	return fit, terms, err
-}
-
-// memoryModel fits the model and checks it: each worker count is predicted from the others.
-func (e *evidenceOfRun) memoryModel() *record.Model {
-	if len(e.rows) < minModelRows {
-		return nil
-	}
-	fit, terms, err := fitModel(e.rows)
-	if err != nil {
-		return nil
-	}
-	m := &record.Model{Quantity: "live-heap", R2: fit.R2, Terms: []record.Term{}, CrossCheck: map[string]float64{}, RSSOverLive: e.ratios()}
-	for i, j := range fit.Terms {
-		if terms[j].name != "constant" && fit.T(i) < minT {
-			m.Warnings = append(m.Warnings, fmt.Sprintf("%s: not told apart from the other terms by this matrix (t = %.1f)", terms[j].name, fit.T(i)))
-			continue
+	for first, dropped := true, true; dropped; first = false {
+		var err error
+		if l.fit, err = trend.Select(cands, y, v, mostModelTerms, 0); err != nil {
+			return nil, err
 		}
-		d := 1.96 * fit.SE[i]
-		m.Terms = append(m.Terms, record.Term{Name: terms[j].name, Bytes: fit.Coef[i], CI95: [2]float64{math.Max(0, fit.Coef[i]-d), fit.Coef[i] + d}})
+		dropped = false
+		for i, j := range l.fit.Terms {
+			if j != 0 && l.fit.T(i) < minT {
+				if first {
+					l.dropped = append(l.dropped, fmt.Sprintf("%s: not told apart from the other terms by this matrix (t = %.1f)", l.terms[j].name, l.fit.T(i)))
+				}
+				cands[j].Values, dropped = make([]float64, len(rows)), true
+			}
+		}
 	}
-	var sq []float64
-	cells := map[string]bool{}
-	for _, r := range e.rows {
-		d := r.live - predict(fit, terms, r)
-		sq = append(sq, d*d)
-		cells[r.cell] = true
+	sum := 0.0
+	for _, r := range rows {
+		sum += square(quantity(r) - l.of(r))
 	}
-	m.Cells = len(cells)
-	m.Sigma = math.Sqrt(mean(sq))
-	e.crossCheck(m)
-	return m
+	l.sigma = math.Sqrt(sum / math.Max(1, float64(len(rows))))
+	return l, nil
 }
 
-func predict(f *trend.Fit, terms []modelTerm, r observation) float64 {
+// of is the fit's value for an observation.
+func (l *linear) of(o observation) float64 {
 	sum := 0.0
-	for i, j := range f.Terms {
-		sum += f.Coef[i] * terms[j].value(r)
+	for i, j := range l.fit.Terms {
+		sum += l.fit.Coef[i] * l.terms[j].value(o)
 	}
 	return sum
 }
 
-func mean(v []float64) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += x
+// record are the terms as a run's verdict has them.
+func (l *linear) record() []record.Term {
+	out := []record.Term{}
+	for i, j := range l.fit.Terms {
+		d := 1.96 * l.fit.SE[i]
+		out = append(out, record.Term{Name: l.terms[j].name, Bytes: l.fit.Coef[i], CI95: [2]float64{math.Max(0, l.fit.Coef[i]-d), l.fit.Coef[i] + d}})
 	}
-	return sum / math.Max(1, float64(len(v)))
+	return out
+}
+
+// peakModel is all that a peak is made of.
+type peakModel struct {
+	live, arenas, outside *linear
+	copies                copies
+}
+
+// The errors of single readings, in bytes: of arenas, spans that happen to be partly used; of what is outside, the
+// kernel's counters, which are added up from the CPUs' now and then.
+const (
+	arenasFloor  = 512 << 10
+	outsideFloor = 512 << 10
+)
+
+// peakModel fits it, or returns nil where there is too little. Runs without readings of the process have no model of what
+// is beside the live heap.
+func (e *evidenceOfRun) peakModel() *peakModel {
+	if len(e.rows) < minModelRows {
+		return nil
+	}
+	live, err := fitModel(e.rows, func(o observation) float64 { return o.live }, modelFloor)
+	if err != nil {
+		return nil
+	}
+	m := &peakModel{live: live}
+	if m.arenas, err = fitModel(e.rows, func(o observation) float64 { return o.arenas }, arenasFloor); err != nil {
+		m.arenas = nil
+	}
+	if m.outside, err = fitModel(e.rows, func(o observation) float64 { return o.outside }, outsideFloor); err != nil {
+		m.outside = nil
+	}
+	for _, t := range e.trials {
+		if t.copies.share*t.copies.beside > m.copies.share*m.copies.beside {
+			m.copies = t.copies
+		}
+	}
+	return m
+}
+
+// memoryModel is the model as a run's verdict has it, checked: each worker count is predicted from the others.
+func (e *evidenceOfRun) memoryModel(p *peakModel) *record.Model {
+	if p == nil {
+		return nil
+	}
+	m := &record.Model{Quantity: "live-heap", R2: p.live.fit.R2, Terms: p.live.record(), Sigma: p.live.sigma, Warnings: p.live.dropped,
+		CrossCheck: map[string]float64{}, RSSOverLive: e.ratios()}
+	if p.arenas != nil {
+		m.Arenas = p.arenas.record()
+	}
+	if p.outside != nil {
+		m.Outside = p.outside.record()
+	}
+	cells := map[string]bool{}
+	for _, r := range e.rows {
+		cells[r.cell] = true
+	}
+	m.Cells = len(cells)
+	e.crossCheck(m)
+	return m
 }
 
 // crossCheck predicts the largest held state of each worker count from the trials with other counts.
@@ -211,12 +287,12 @@ func (e *evidenceOfRun) crossCheck(m *record.Model) {
 			}
 		}
 		slices.SortFunc(rest, func(a, b observation) int { return cmp.Or(cmp.Compare(a.cell, b.cell), cmp.Compare(a.live, b.live)) })
-		fit, terms, err := fitModel(rest)
+		fit, err := fitModel(rest, func(o observation) float64 { return o.live }, modelFloor)
 		if err != nil {
 			continue
 		}
 		top := slices.MaxFunc(groups[w], func(a, b observation) int { return cmp.Compare(a.live, b.live) })
-		m.CrossCheck["workers="+strconv.Itoa(w)] = predict(fit, terms, top)/math.Max(1, top.live) - 1
+		m.CrossCheck["workers="+strconv.Itoa(w)] = fit.of(top)/math.Max(1, top.live) - 1
 	}
 }
 

@@ -23,7 +23,7 @@ type Snapshot struct {
 	Counted  bool
 	Routines map[int]int
 
-	stacks map[int32]float64
+	stacks map[int32]stackBytes
 }
 
 // Series is a trial's snapshots in order, with the sites and groups of goroutines that occur in them. It holds no

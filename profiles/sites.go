@@ -250,13 +250,13 @@ func (s *Series) stackGrowth(id int, t *term) map[int32]float64 {
 	out := map[int32]float64{}
 	for k, i := range t.from {
 		for st, b := range s.Snaps[i].stacks {
-			if s.intern.blamed[st] != int32(id) {
+			if s.intern.blamed[st] != int32(id) || b.live <= 0 {
 				continue
 			}
 			if k == 0 {
-				b = -b
+				b.live = -b.live
 			}
-			out[st] += b
+			out[st] += b.live
 		}
 	}
 	return out

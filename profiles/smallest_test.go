@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,21 +10,26 @@ import (
 	"memsoak/profiles/record"
 )
 
-// sized is a run with a model of so many bytes per worker.
-func sized(perWorker float64) (*evidenceOfRun, *record.Model) {
-	m := &record.Model{Sigma: 1 << 20, Terms: []record.Term{
-		{Name: "constant", Bytes: 10 << 20, CI95: [2]float64{9 << 20, 11 << 20}},
-		{Name: "workers", Bytes: perWorker, CI95: [2]float64{0.9 * perWorker, 1.1 * perWorker}},
-	}}
-	return &evidenceOfRun{rows: []observation{{cell: "workers=8", workers: 8}}}, m
+// sized is a run with so many bytes per worker, in which nothing outside the live heap was read.
+func sized(t *testing.T, perWorker float64) (*evidenceOfRun, *peakModel) {
+	e := &evidenceOfRun{}
+	for _, n := range []int64{0, 1, 2, 3, 4, 8} {
+		for _, cell := range []string{"a", "b"} {
+			e.rows = append(e.rows, observation{cell: cell, workers: int(n), held: n > 0, live: 10<<20 + float64(n)*perWorker,
+				arenas: math.NaN(), outside: math.NaN(), cov: record.Covariates{InFlight: n, AtHeader: n}})
+		}
+	}
+	m := e.peakModel()
+	require.NotNil(t, m)
+	return e, m
 }
 
 // TestASizingIsTheInverseOfACapacity: at the safe limit so many workers are safe, and a little below it they are not.
 func TestASizingIsTheInverseOfACapacity(t *testing.T) {
-	e, m := sized(36 << 20)
+	e, m := sized(t, 36<<20)
 	p := Plan{LargestFile: 48 << 20, Files: 100}
 	for _, workers := range []int{1, 3, 8} {
-		s, err := e.sizing(m, p, workers)
+		s, err := m.sizing(p, workers)
 		require.NoError(t, err)
 		assert.Less(t, s.Limit, s.Safe, "the interval is on the safe side")
 		for limit, want := range map[int64]bool{s.Safe: true, s.Safe - sizingStep: false} {
@@ -39,7 +45,7 @@ func TestASizingIsTheInverseOfACapacity(t *testing.T) {
 }
 
 func TestASizingWithoutEndIsAnError(t *testing.T) {
-	e, m := sized(1 << 45)
-	_, err := e.sizing(m, Plan{Files: 1}, 8)
+	_, m := sized(t, 1<<45)
+	_, err := m.sizing(Plan{Files: 1}, 8)
 	assert.ErrorIs(t, err, ErrNoModel)
 }

@@ -121,14 +121,18 @@ const (
 	modelFloor   = 128 << 10
 	minModelRows = 12
 
-	// heapNeeds is the least resident heap over live heap: spans that are not full, and what dies while a collection
-	// runs. With it subjects whose buffers are made at their size were killed within a worker of the prediction.
-	// copyNeeds is added for buffers that grow by copying: the last copy has four fifths of the new one beside it, in
-	// about half of the workers at a time; growsByCopying is what a site has to allocate over what it keeps to be one:
-	// doubling makes two, so does io.ReadAll, and append's growth by a quarter makes five.
-	heapNeeds      = 1.04
-	copyNeeds      = 0.4
-	growsByCopying = 1.8
+	// mostModelTerms is how many terms the memory model has besides the constant.
+	mostModelTerms = 5
+
+	// leastCopy is what has to be beside a site's buffers while they are made, as a part of them, for the buffers to be
+	// ones that grow by copying: append's last step by a quarter leaves four fifths, doubling a half; less is other garbage
+	// of the same line. mostPieces is the most that the pieces of a buffer come to which is put together at the end: they
+	// grow by a half each time, so the last may be a third empty.
+	// copyTime is the part of a transfer in which a buffer of its size is copied: on two cores transfers come at 390 MiB/s
+	// in all at best, which is 2.4 ns a byte, and copying to fresh pages takes 0.6. A slower source makes it less.
+	leastCopy  = 0.3
+	mostPieces = 1.5
+	copyTime   = 0.2
 
 	// collectorNeeds is GOMEMLIMIT over live heap below which many small objects make the collector thrash.
 	// limitHeadroom is the part of what the limit leaves to the Go heap that GOMEMLIMIT may take: it is no cap.

@@ -127,11 +127,15 @@ type RunVerdict struct {
 
 // Model is the memory model over cells: peak = sum of Terms, each a coefficient times a named quantity.
 type Model struct {
-	Quantity string  `json:"quantity"` // what is predicted: "live-heap" or "peak-rss"
-	Terms    []Term  `json:"terms"`
-	Sigma    float64 `json:"sigma"` // residual standard deviation, bytes
-	R2       float64 `json:"r2"`
-	Cells    int     `json:"cells"`
+	Quantity string `json:"quantity"` // what is predicted: "live-heap" or "peak-rss"
+	Terms    []Term `json:"terms"`
+	// Arenas and Outside are what is resident beside the live heap and no pressure reclaims: stacks and spans partly used;
+	// and outside the Go heap anonymous and shared memory and the kernel's own for the cgroup.
+	Arenas  []Term  `json:"arenas,omitempty"`
+	Outside []Term  `json:"outside,omitempty"`
+	Sigma   float64 `json:"sigma"` // residual standard deviation, bytes
+	R2      float64 `json:"r2"`
+	Cells   int     `json:"cells"`
 	// CrossCheck is the relative error of each cell predicted from the others.
 	CrossCheck map[string]float64 `json:"cross_check,omitempty"`
 	// RSSOverLive is peak RSS over peak live heap, by "gomemlimit=...,gogc=...".
@@ -170,14 +174,16 @@ type HeldTrial struct {
 	Workers  int     `json:"workers"`
 	FileSize int64   `json:"file_size"`
 	Outcome  Outcome `json:"outcome"`
-	Live     int64   `json:"live"` // live heap while all were held, bytes
-	Peak     int64   `json:"peak"` // of the cgroup, bytes
+	Live     int64   `json:"live"`    // live heap while all were held, bytes
+	Outside  int64   `json:"outside"` // outside the Go heap then: anonymous and shared memory and the kernel's own, bytes
+	Peak     int64   `json:"peak"`    // of the cgroup, bytes
 }
 
 // CapacityStep is a point of the capacity curve.
 type CapacityStep struct {
 	Workers int      `json:"workers"`
-	Live    int64    `json:"live"` // live heap, bytes
-	Peak    int64    `json:"peak"` // resident memory, bytes
-	PI95    [2]int64 `json:"pi95"` // of Peak
+	Live    int64    `json:"live"`    // live heap, bytes
+	Outside int64    `json:"outside"` // anonymous and shared memory outside the Go heap and the kernel's own, bytes
+	Peak    int64    `json:"peak"`    // resident memory, bytes
+	PI95    [2]int64 `json:"pi95"`    // of Peak
 }

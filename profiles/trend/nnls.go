@@ -15,6 +15,28 @@ type Fit struct {
 	Chi2  float64 // weighted sum of squared residuals
 	DF    int     // points minus terms
 	R2    float64 // weighted, about zero
+
+	root   [][]float64 // lower triangle whose product with its transpose is the scaled normal matrix
+	scale  []float64   // of the columns, in the order of Terms
+	excess float64     // by which the residuals exceed the stated variances, at least one
+}
+
+// Predict is the fit's value where the columns have the values x, one for each that the fit was given, and its standard
+// error: that of the coefficients together, so that what one has too much and another too little cancels. The scatter of
+// single points about the fit is not in it.
+func (f *Fit) Predict(x []float64) (value, se float64) {
+	z := make([]float64, len(f.Terms)) // root z = scaled x
+	sum := 0.0
+	for i, t := range f.Terms {
+		value += f.Coef[i] * x[t]
+		s := x[t] / f.scale[i]
+		for m := range i {
+			s -= f.root[i][m] * z[m]
+		}
+		z[i] = s / f.root[i][i]
+		sum += z[i] * z[i]
+	}
+	return value, math.Sqrt(sum * f.excess)
 }
 
 // T is the t statistic of the i-th term, +Inf for a coefficient without error.
@@ -86,9 +108,9 @@ func wls(columns [][]float64, y, variance []float64, terms []int) (*Fit, error) 
 			return nil, err
 		}
 		f.Chi2 = chi2(f, columns, y, w)
-		scale := math.Max(1, f.Chi2/float64(f.DF))
+		f.excess = math.Max(1, f.Chi2/float64(f.DF))
 		for i := range k {
-			f.SE[i] = math.Sqrt(math.Max(0, cov[i]) * scale)
+			f.SE[i] = math.Sqrt(math.Max(0, cov[i]) * f.excess)
 		}
 	} else {
 		f.Chi2 = total
@@ -143,6 +165,7 @@ func solve(f *Fit, columns [][]float64, y, w []float64, terms []int) ([]float64,
 		}
 		f.Coef[i] = s / l[i][i]
 	}
+	f.root, f.scale = l, scale
 	cov := inverseDiagonal(l)
 	for j := range k {
 		f.Coef[j] /= scale[j]

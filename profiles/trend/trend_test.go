@@ -197,3 +197,30 @@ func times(v []float64, f float64) []float64 {
 	}
 	return out
 }
+
+// The error of a prediction by a straight line is known in closed form: the least in the middle of the points, and what
+// slope and intercept have too much or too little together, not each for itself.
+func TestPredictHasTheErrorOfALine(t *testing.T) {
+	x := []float64{1, 2, 3, 4, 5, 6}
+	y := make([]float64, len(x))
+	for i := range x {
+		y[i] = 10 + 3*x[i] + 0.1*float64(1-2*(i%2))
+	}
+	const sd = 0.5 // more than the scatter, so that it counts
+	f, err := NNLS([][]float64{ones(6), x}, y, slices.Repeat([]float64{sd * sd}, 6))
+	require.NoError(t, err)
+	for _, at := range []float64{0, 3.5, 20} {
+		value, se := f.Predict([]float64{1, at})
+		assert.InDelta(t, 10+3*at, value, 0.5)
+		assert.InDelta(t, sd*math.Sqrt(1.0/6+(at-3.5)*(at-3.5)/17.5), se, 1e-9)
+	}
+}
+
+func TestPredictTakesAllColumnsAndUsesThoseOfTheFit(t *testing.T) {
+	x := []float64{1, 2, 3, 4, 5}
+	f, err := NNLS([][]float64{{1, 0, 1, 0, 1}, x}, []float64{2, 4, 6, 8, 10}, ones(5))
+	require.NoError(t, err)
+	value, se := f.Predict([]float64{0, 7})
+	assert.InDelta(t, 14, value, 1e-9)
+	assert.Positive(t, se)
+}

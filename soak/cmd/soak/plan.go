@@ -32,9 +32,12 @@ func newPlanCmd() *cobra.Command {
 		Use:   "plan RUN --limit 2Gi",
 		Short: "Say how many workers are safe below a memory limit",
 		Long: `Say how many workers are safe below a memory limit, from the memory model of a recorded run:
-the largest count whose predicted peak, at the upper end of its 95 % interval, stays below the
-limit; which GOMEMLIMIT to set; and what binds first. The prediction is for the planned work:
-files as large as --largest-file in every worker, and --files of them in all.
+the largest count whose predicted need, at the upper end of its 95 % interval, stays below the
+limit; which GOMEMLIMIT to set; and what binds first. The need is the live heap, stacks, memory
+outside the Go heap (mapped, tmpfs, the kernel's own) and what is beside buffers that grow by copying
+while they do; garbage and pages of files make room under pressure and take no worker away. The
+prediction is for the planned work: files as large as --largest-file in every worker, and --files of
+them in all.
 
 With --verify the run's subject is started below that limit in a real memory cgroup, with so many
 workers and with one more; all of them hold a file of the largest size at once. That the answer

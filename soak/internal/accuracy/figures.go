@@ -2,6 +2,7 @@ package accuracy
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -91,7 +92,7 @@ func Summarize(scores []Score, capacity []CapacityScore) *Report {
 	add(Figure{Name: "leak alarms on healthy trials", Value: alarms.Value * float64(alarms.N) / 100, Unit: "trials", N: alarms.N, AtMost: true})
 	add(share("two faults: both found", filter(known, kind(Combination)), 95, func(s Score) bool { return s.Function }))
 	add(detection(known)...)
-	add(capacityFigures(capacity)...)
+	add(CapacityFigures(capacity)...)
 	add(timing(known))
 	add(remainders(known))
 	for i := range r.Figures {
@@ -154,12 +155,14 @@ func detection(scores []Score) []Figure {
 	}
 }
 
-// capacityFigures are how well the memory model predicts what was not run.
-func capacityFigures(scores []CapacityScore) []Figure {
-	worst := Figure{Name: "live heap of an unseen worker count, worst error", Unit: "%", N: len(scores), Goal: 5, AtMost: true}
+// CapacityFigures are how well the memory model predicts what was not run.
+func CapacityFigures(scores []CapacityScore) []Figure {
+	worst := Figure{Name: "memory held by an unseen worker count, worst error", Unit: "%", Goal: 5, AtMost: true}
 	right := Figure{Name: "capacity within one worker or 5 % of real kills", Unit: "%", N: len(scores), Goal: 100}
 	for _, s := range scores {
-		worst.Value = max(worst.Value, 100*math.Abs(s.PeakError()))
+		if s.Held > 0 {
+			worst.N, worst.Value = worst.N+1, max(worst.Value, 100*math.Abs(s.HeldError()))
+		}
 		if s.Right() {
 			right.Value += 100 / float64(len(scores))
 		}
@@ -216,29 +219,31 @@ func wrong(scores []Score) []Wrong {
 	return out
 }
 
-// quickError is the share of trials that may go wrong on a busy machine without anybody's fault. A specimen of the quick
-// part counts as wrong when its second trial is wrong too, and as many of those are allowed as come by chance in more
-// than quickChance of all runs.
+// quickError is the share of trials that may go wrong on a busy machine without anybody's fault: of some four hundred
+// first trials four were. QuickTries is how often a specimen of the quick part is tried until it is right; that one is wrong
+// each time by chance happens in one of two thousand runs of fifty specimens, so none is allowed to be. A rule that is
+// broken for one specimen alone is wrong each time and fails the run. One that became less certain is right in the end, so
+// the first trials are counted as well: as many may be wrong as come by chance in more than quickChance of all runs.
 const (
 	quickError  = 0.02
 	quickChance = 0.001
+	QuickTries  = 3
 )
 
 // QuickFigures are the goals of the part that CI runs, from the scores of the first trials and those that Settle left.
-// A leak alleged of one healthy subject in both trials fails it.
 func QuickFigures(firsts, settled []Score) []Figure {
 	right := func(s Score) bool { return s.Right }
 	n := len(settled)
 	alarms := len(filter(settled, func(s Score) bool { return s.LeakAlarm }))
 	return []Figure{
-		{Name: "specimens right in the first trial", Value: float64(len(filter(firsts, right))), Unit: "specimens", N: n, Info: true},
-		{Name: "specimens right in the first or second", Value: float64(len(filter(settled, right))), Unit: "specimens", N: n,
-			Goal: float64(n - Allowed(n, quickError*quickError, quickChance))},
-		{Name: "healthy ones with leak alarms in both", Value: float64(alarms), Unit: "specimens", N: len(filter(settled, kind(Look))), AtMost: true},
+		{Name: "specimens right in the first trial", Value: float64(len(filter(firsts, right))), Unit: "specimens", N: n,
+			Goal: float64(n - Allowed(n, quickError, quickChance))},
+		{Name: fmt.Sprintf("specimens right in one of %d trials", QuickTries), Value: float64(len(filter(settled, right))), Unit: "specimens", N: n, Goal: float64(n)},
+		{Name: "healthy ones with leak alarms in each trial", Value: float64(alarms), Unit: "specimens", N: len(filter(settled, kind(Look))), AtMost: true},
 	}
 }
 
-// Again is a second trial, with another seed, for each that was wrong.
+// Again is another trial, with another seed, for each that was wrong.
 func Again(plan []Trial, scores []Score) []Trial {
 	var out []Trial
 	for i, t := range plan {
@@ -250,14 +255,14 @@ func Again(plan []Trial, scores []Score) []Trial {
 	return out
 }
 
-// againSeed is added to the seed of a second trial; Plan numbers seeds far below it.
+// againSeed is added to the seed of a trial that is tried again; Plan numbers seeds far below it.
 const againSeed = 1000
 
-// Settle puts the scores of second trials in the place of those of the first: what was wrong twice stays wrong, and a
-// leak is alleged if both trials did.
-func Settle(first, second []Score) []Score {
-	out := slices.Clone(first)
-	for _, b := range second {
+// Settle puts the scores of trials that were tried again in the place of those before: what was wrong each time stays
+// wrong, and a leak is alleged if each trial did.
+func Settle(before, again []Score) []Score {
+	out := slices.Clone(before)
+	for _, b := range again {
 		i := slices.IndexFunc(out, func(a Score) bool { return a.Specimen == b.Specimen && a.Seed+againSeed == b.Seed })
 		if i >= 0 {
 			b.LeakAlarm = b.LeakAlarm && out[i].LeakAlarm

@@ -22,8 +22,8 @@ func (r *Report) Print(w io.Writer) {
 		tw.Flush()
 	}
 	for _, c := range r.Capacity {
-		fmt.Fprintf(w, "capacity of %s below %d MiB with files of %d MiB: %d workers predicted, %d survived; live heap of %d workers %d MiB predicted, %d MiB measured\n",
-			c.Specimen, c.Limit>>20, c.FileSize>>20, c.Predicted, c.Survived, unseenWorkers, c.PredictedLive>>20, c.Live>>20)
+		fmt.Fprintf(w, "capacity of %s below %d MiB with files of %d MiB: %d workers predicted, %d survive each time (%s); %d workers hold %d MiB as predicted, %d MiB as measured\n",
+			c.Specimen, c.Limit>>20, c.FileSize>>20, c.Predicted, c.Survived, c.border(), unseenWorkers, c.PredictedHeld>>20, c.Held>>20)
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintln(w, "skipped:", s)

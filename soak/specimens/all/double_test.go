@@ -119,6 +119,7 @@ func parse(root string) tree {
 
 func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.requests.Add(1)
+	id, file := strings.CutPrefix(r.URL.Path, "/drive/v3/files/")
 	switch {
 	case r.Method == http.MethodPut || r.Method == http.MethodPost:
 		d.upload(w, r)
@@ -126,14 +127,14 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.list(w, r)
 	case r.URL.Query().Get("alt") == "media":
 		d.pass(r, holdDownload)
-		size, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/drive/v3/files/"), "-")
+		size, _, _ := strings.Cut(id, "-")
 		w.Header().Set("Content-Length", size)
 		n, _ := strconv.ParseInt(size, 10, 64)
 		_, _ = io.CopyN(w, zeros{}, n)
-	case strings.HasPrefix(r.URL.Path, "/drive/v3/files/") && parse(r.URL.Path[len("/drive/v3/files/"):]).page > 0:
-		fmt.Fprintf(w, `{"id":%q,"name":"a tree","mimeType":"application/vnd.google-apps.folder"}`, r.URL.Path)
-	case strings.HasPrefix(r.URL.Path, "/drive/v3/files/"):
-		fmt.Fprintf(w, `{"id":%q,"name":"a name","mimeType":"application/octet-stream","size":"1"}`, r.URL.Path)
+	case file && parse(id).page > 0:
+		fmt.Fprintf(w, `{"id":%q,"name":"a tree","mimeType":"application/vnd.google-apps.folder"}`, id)
+	case file:
+		fmt.Fprintf(w, `{"id":%q,"name":"a name","mimeType":"application/octet-stream","size":"1"}`, id)
 	case r.URL.Query().Get("list-type") == "2":
 		fmt.Fprint(w, `<ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`)
 	default:
@@ -141,7 +142,7 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// list answers a page; a file's id is SIZE-GENERATION-NUMBER, the last one's ends in "last".
+// list answers a page; a file's id is SIZE-GENERATION-NUMBER, and the last one's ends in "last", as its name does.
 func (d *double) list(w http.ResponseWriter, r *http.Request) {
 	root := strings.SplitN(r.URL.Query().Get("q"), "'", 3)[1]
 	t := parse(root)
@@ -157,8 +158,8 @@ func (d *double) list(w http.ResponseWriter, r *http.Request) {
 		if i == t.files-1 {
 			last = "last"
 		}
-		fmt.Fprintf(w, `{"id":"%d-%s-%06d%s","name":"file %d","mimeType":"application/octet-stream","size":"%d"}`,
-			t.size, t.generation, i, last, i, t.size)
+		fmt.Fprintf(w, `{"id":"%d-%s-%06d%s","name":"file %d%s","mimeType":"application/octet-stream","size":"%d"}`,
+			t.size, t.generation, i, last, i, last, t.size)
 		d.listed.Add(1)
 	}
 	fmt.Fprint(w, `]`)

@@ -107,7 +107,7 @@ type seekable struct {
 }
 
 func (s *seekable) put(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
-	content := bytes.NewBuffer(make([]byte, 0, f.Size)) // fault:file-sdk
+	content := bytes.NewBuffer(make([]byte, 0, f.Size+bytes.MinRead)) // fault:file-sdk
 	if _, err := io.CopyN(content, body, f.Size); err != nil {
 		return err
 	}

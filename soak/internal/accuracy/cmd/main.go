@@ -61,7 +61,8 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 		Example: `  accuracy --seeds 5
   accuracy 'leak-*' 'ok-*' --seeds 1 --keep --out trials
   accuracy 'leak-*' 'ok-*' --seeds 1 --recorded --out trials
-  accuracy --quick`,
+  accuracy --quick
+  accuracy --capacity 'file-*'`,
 		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, patterns []string) error { return f.run(c, patterns) },
 	}
@@ -73,13 +74,13 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.DurationVar(&f.budget, "budget", time.Minute, "time of a trial before phases are left out")
 	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen, each with a worker count of its own")
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
-	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, one seed; what is wrong is tried once more")
+	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, one seed; what is wrong is tried again, up to three times in all")
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.resume, "resume", false, "judge again the trials that --out has, and run the others")
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
 	fl.BoolVar(&f.update, "update", false, "write the results to profiles/baselines/accuracy.json and to the table in README.md")
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON, progress goes to stderr")
-	fl.BoolVar(&f.capacity, "capacity", false, "predict how many workers fit and find out by real kills; a full run always does")
+	fl.BoolVar(&f.capacity, "capacity", false, "no trials, but predict how many workers fit and find out by real kills, of the cases that match; a full run does both")
 	fl.BoolVar(&f.list, "list", false, "print the plan and run nothing")
 	return cmd
 }
@@ -89,22 +90,9 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 	if err != nil {
 		return exitcode.Usage(err)
 	}
-	chosen, err := accuracy.Select(all, patterns)
+	chosen, cases, err := f.choose(all, patterns)
 	if err != nil {
 		return exitcode.Usage(err)
-	}
-	if f.seeds < 1 {
-		return exitcode.Usage(fmt.Errorf("--seeds %d: want at least 1", f.seeds))
-	}
-	if f.update && (f.quick || len(patterns) > 0) {
-		return exitcode.Usage(fmt.Errorf("--update wants all specimens: leave out --quick and patterns"))
-	}
-	if (f.recorded || f.resume) && f.out == "" {
-		return exitcode.Usage(fmt.Errorf("--recorded and --resume want --out, where the trials were recorded"))
-	}
-	f.capacity = f.capacity || !f.quick && len(patterns) == 0
-	if f.quick {
-		chosen, f.seeds = accuracy.Quick(chosen), 1
 	}
 	can, skipped := accuracy.Runnable(chosen)
 	plan := accuracy.Plan(can, f.seeds)
@@ -114,11 +102,37 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 		}
 		return nil
 	}
-	return f.measure(c, all, plan, skipped)
+	return f.measure(c, all, plan, cases, skipped)
+}
+
+// choose checks the flags and says which specimens are run and which capacity cases.
+func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.Truth, cases []accuracy.CapacityCase, err error) {
+	switch {
+	case f.seeds < 1:
+		return nil, nil, fmt.Errorf("--seeds %d: want at least 1", f.seeds)
+	case f.update && (f.quick || f.capacity || len(patterns) > 0):
+		return nil, nil, errors.New("--update wants all specimens: leave out --quick, --capacity and patterns")
+	case f.quick && f.capacity:
+		return nil, nil, errors.New("--quick and --capacity exclude each other")
+	case (f.recorded || f.resume) && f.out == "":
+		return nil, nil, errors.New("--recorded and --resume want --out, where the trials were recorded")
+	case f.capacity:
+		cases, err = accuracy.SelectCases(accuracy.CapacityCases, patterns)
+		return nil, cases, err
+	}
+	if chosen, err = accuracy.Select(all, patterns); err != nil {
+		return nil, nil, err
+	}
+	if f.quick {
+		chosen, f.seeds = accuracy.Quick(chosen), 1
+	} else if len(patterns) == 0 {
+		cases = accuracy.CapacityCases
+	}
+	return chosen, cases, nil
 }
 
 // measure runs the plan, or judges what was recorded of it, and reports.
-func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Trial, skipped []string) error {
+func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Trial, cases []accuracy.CapacityCase, skipped []string) error {
 	progress := c.OutOrStdout()
 	if f.json {
 		progress = c.ErrOrStderr()
@@ -129,7 +143,12 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 			return err
 		}
 		f.out = dir
-		defer func() { _ = removeEmpty(dir) }()
+		defer func() {
+			if !f.keep {
+				_ = os.RemoveAll(filepath.Join(dir, accuracy.CapacityDir))
+			}
+			_ = removeEmpty(dir)
+		}()
 	}
 	if f.parallel == 0 {
 		f.parallel = max(1, runtime.NumCPU()/2)
@@ -140,15 +159,18 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	if err != nil {
 		return err
 	}
-	capacity, err := f.capacities(c.Context(), progress, bench)
+	capacity, err := f.capacities(c.Context(), progress, bench, cases)
 	if err != nil {
 		return err
 	}
 	r := accuracy.Summarize(scores, capacity)
 	r.Seeds, r.Protocol, r.Skipped = f.seeds, f.protocol, skipped
 	r.Host = record.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
-	if f.quick {
+	switch {
+	case f.quick:
 		r.Figures = accuracy.QuickFigures(firsts, scores)
+	case f.capacity:
+		r.Figures = accuracy.CapacityFigures(capacity)
 	}
 	if f.json {
 		if err := json.NewEncoder(c.OutOrStdout()).Encode(r); err != nil {
@@ -172,7 +194,7 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	return missed(r.Figures)
 }
 
-// trials runs the plan, and of the quick part what went wrong once more. firsts are the scores of the plan itself.
+// trials runs the plan, and of the quick part again what went wrong. firsts are the scores of the plan itself.
 func (f *flags) trials(ctx context.Context, progress io.Writer, bench *accuracy.Bench, plan []accuracy.Trial) (firsts, scores []accuracy.Score, err error) {
 	run := func(plan []accuracy.Trial) ([]accuracy.Score, error) {
 		n := 0
@@ -183,29 +205,29 @@ func (f *flags) trials(ctx context.Context, progress io.Writer, bench *accuracy.
 		return bench.Run(ctx, plan)
 	}
 	fmt.Fprintf(progress, "%d trials, %d at once, recorded in %s\n", len(plan), f.parallel, f.out)
-	if firsts, err = run(plan); err != nil {
-		return nil, nil, err
+	if firsts, err = run(plan); err != nil || !f.quick {
+		return firsts, firsts, err
 	}
-	again := accuracy.Again(plan, firsts)
-	if !f.quick || len(again) == 0 {
-		return firsts, firsts, nil
+	scores = firsts
+	last := firsts
+	for range accuracy.QuickTries - 1 {
+		if plan = accuracy.Again(plan, last); len(plan) == 0 {
+			break
+		}
+		fmt.Fprintf(progress, "%d wrong; once more with another seed, since any one trial may be odd\n", len(plan))
+		if last, err = run(plan); err != nil {
+			return nil, nil, err
+		}
+		scores = accuracy.Settle(scores, last)
 	}
-	fmt.Fprintf(progress, "%d wrong; once more with another seed, since any one trial may be odd\n", len(again))
-	second, err := run(again)
-	if err != nil {
-		return nil, nil, err
-	}
-	return firsts, accuracy.Settle(firsts, second), nil
+	return firsts, scores, nil
 }
 
-// capacities predicts how many workers fit and finds out by real kills, in a full run. Where no limit can be set it is
-// left out, and the figures say that it was not measured.
-func (f *flags) capacities(ctx context.Context, progress io.Writer, bench *accuracy.Bench) ([]accuracy.CapacityScore, error) {
-	if !f.capacity {
-		return nil, nil
-	}
+// capacities predicts how many workers fit and finds out by real kills. Where no limit can be set it is left out, and the
+// figures say that it was not measured.
+func (f *flags) capacities(ctx context.Context, progress io.Writer, bench *accuracy.Bench, cases []accuracy.CapacityCase) ([]accuracy.CapacityScore, error) {
 	var out []accuracy.CapacityScore
-	for _, c := range accuracy.CapacityCases {
+	for _, c := range cases {
 		s, err := bench.Capacity(ctx, c)
 		switch {
 		case errors.Is(err, soak.ErrNoCgroup):
@@ -214,7 +236,7 @@ func (f *flags) capacities(ctx context.Context, progress io.Writer, bench *accur
 		case err != nil:
 			return nil, err
 		case s != nil:
-			fmt.Fprintf(progress, "capacity of %s: %d workers predicted, %d survived\n", s.Specimen, s.Predicted, s.Survived)
+			fmt.Fprintf(progress, "capacity of %s: %d workers predicted, %d survive each time\n", s.Specimen, s.Predicted, s.Survived)
 			out = append(out, *s)
 		}
 	}

@@ -1,0 +1,73 @@
+package profiles
+
+import (
+	"math"
+
+	"memsoak/profiles/record"
+)
+
+// copies is what is known of a trial's buffers that grow by copying, as io.ReadAll and bytes.Buffer make them: while a
+// worker makes the last copy, what it copies from is there as well. No held state shows that, since it is over by then.
+type copies struct {
+	share  float64 // of the live heap that is in such buffers
+	beside float64 // bytes beside a buffer while its last copy is made, over the buffer's
+}
+
+// copies finds such buffers in the state held at the upload's reply with the most live bytes. Each stack there is asked
+// what it allocated since the snapshot before for what it keeps: all of these are the transfers' own, as other states have
+// files in their wave that passed. Buffers that grow by a factor allocate their last size and all before it, a geometric
+// series: what they allocate over what they keep says the factor, and with it how large the one before was. A stack that
+// keeps nothing, at a place where another keeps, makes the pieces that are put together in the end.
+func (s *Series) copies() copies {
+	top, floor := -1, -1
+	for i, n := range s.Snaps {
+		switch {
+		case !n.Profiled:
+		case n.State == record.StateFloor && top < 0:
+			floor = i
+		case n.State == record.StateReply && i > 0 && s.Snaps[i-1].Profiled && (top < 0 || n.Live.Bytes > s.Snaps[top].Live.Bytes):
+			top = i
+		}
+	}
+	if top < 0 || floor < 0 || s.Snaps[top].Live.Bytes <= 0 {
+		return copies{}
+	}
+	var kept, beside float64
+	for id, b := range s.besideCopies(s.Snaps[top], s.Snaps[top-1], s.Snaps[floor]) {
+		if held := s.Snaps[top].Sites[int(id)].Bytes - s.Snaps[floor].Sites[int(id)].Bytes; b > leastCopy*held {
+			kept, beside = kept+held, beside+math.Min(b, mostPieces*held)
+		}
+	}
+	if kept <= 0 {
+		return copies{}
+	}
+	return copies{share: math.Min(1, kept/s.Snaps[top].Live.Bytes), beside: beside / kept}
+}
+
+// besideCopies is, by site that holds something for the transfers, what was beside its buffers when they were made.
+func (s *Series) besideCopies(top, before, floor *Snapshot) map[int32]float64 {
+	out := map[int32]float64{}
+	for st, b := range top.stacks {
+		id := s.intern.blamed[st]
+		if top.Sites[int(id)].Bytes-floor.Sites[int(id)].Bytes < minHeldBytes {
+			continue
+		}
+		kept, made := b.live-floor.stacks[st].live, b.alloc-before.stacks[st].alloc
+		switch {
+		case made <= kept:
+		case kept > minHeldBytes:
+			out[id] += kept * (1 - kept/made)
+		default:
+			out[id] += made
+		}
+	}
+	return out
+}
+
+// copying is how many of n workers make their last copy at the same moment: each is at it for a part of its time, by
+// itself. It is the number that is exceeded with the chance of a normal deviate beyond z.
+func (c copies) copying(n int, z float64) float64 {
+	p := copyTime * math.Min(1, c.beside)
+	mean := float64(n) * p
+	return math.Min(float64(n), mean+z*math.Sqrt(mean*(1-p)))
+}
