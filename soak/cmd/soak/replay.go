@@ -65,7 +65,7 @@ memory cgroup can be made outcomes are predicted, and every row says so.`,
 	fl.StringSliceVar(&f.selection.Rows, "rows", nil, "names of rows, as patterns, or groups: version, what-if, migrator")
 	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora (default those of each row)")
 	fl.StringSliceVar(&f.parts, "parts", nil, "matrix, full-size, rclone (default all, or matrix with --quick, --rows, --corpora or --repeats)")
-	fl.DurationVar(&f.bench.Free, "free", 0, "after how long the copy of many small files is ended (default 25s, quick 8s)")
+	fl.DurationVar(&f.bench.Free, "free", 0, "after how long the copy of many small files is ended (default 25s; 8s if quick or with repeats)")
 	fl.IntVar(&f.bench.Repeats, "repeats", 1, "run each cell so often and count how often headline and culprit are the same")
 	fl.BoolVar(&f.bench.Resume, "resume", false, "keep what is recorded in --out, or in the newest replay, with the same settings")
 	fl.Int64Var(&f.bench.Seed, "seed", 1, "seed of the generated work")
@@ -80,7 +80,7 @@ func (f *replayFlags) run(c *cobra.Command) error {
 		return exitcode.Usage(fmt.Errorf("--scale %d, --repeats %d and --free %s: want at least 1, 1 and 0", f.bench.Scale, f.bench.Repeats, f.bench.Free))
 	}
 	free := replayFree
-	if f.quick {
+	if f.quick || f.bench.Repeats > 1 {
 		free = quickFree
 	}
 	f.bench.Free = cmp.Or(f.bench.Free, free)

@@ -13,14 +13,19 @@ import (
 
 func newReportCmd() *cobra.Command {
 	var asJSON bool
+	var pictures string
 	cmd := &cobra.Command{
 		Use:   "report RUN",
 		Short: "Write report.html and report.md of a recorded run",
 		Long: `Write report.html and report.md into the directory of a recorded run.
 
 The page is self-contained: it works offline, from a CI artifact and on paper. A run that is damaged or was
-interrupted is reported in part, and what is missing is named.`,
+interrupted is reported in part, and what is missing is named.
+
+With --pictures the memory over time and the flame graph at the peak of the cell with the largest are drawn as SVG files as well, for
+pages of your own.`,
 		Example: `  soak report soak-results/latest
+  soak report soak-results/latest --pictures docs/pictures
   soak report soak-results/latest --json`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -31,6 +36,11 @@ interrupted is reported in part, and what is missing is named.`,
 			}
 			if err := report.Generate(cmd.Context(), dir); err != nil {
 				return err
+			}
+			if pictures != "" {
+				if _, err := report.Pictures(run, pictures); err != nil {
+					return err
+				}
 			}
 			html, md := filepath.Join(dir, report.HTMLFile), filepath.Join(dir, report.MarkdownFile)
 			if asJSON {
@@ -47,6 +57,7 @@ interrupted is reported in part, and what is missing is named.`,
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&pictures, "pictures", "", "draw memory.svg and flame.svg into this directory")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the paths and counts as JSON")
 	return cmd
 }

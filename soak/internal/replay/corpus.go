@@ -33,7 +33,7 @@ func Corpora() []Corpus {
 		{Name: Decisive, Tells: "metadata, if discovery gathers it", Files: 4_000_000, Folders: 16_000, Many: true, Size: history.KiB, Transport: "http", Cut: true},
 		{Name: huge, Tells: "large files, if they are held", Files: 60, Folders: 4, Size: 128 * history.MiB, Huge: 2, HugeSize: 4 * history.GiB, Transport: "http"},
 		{Name: "deep-tree", Tells: "metadata of folders and paths", Files: 80_000, Folders: 80_000, Depth: 100, Many: true, Size: history.KiB, Transport: "http"},
-		{Name: "slow-sink", Tells: "HTTP responses that wait to be read, over HTTP/2", Files: 60, Folders: 4, Size: 32 * history.MiB, Transport: "h2", SinkRate: 20 * history.MB},
+		{Name: "slow-sink", Tells: "HTTP responses that wait to be read, over HTTP/2", Files: 60, Folders: 4, Size: 32 * history.MiB, Transport: "h2", SinkRate: 40 * history.MB},
 	}
 }
 
@@ -76,9 +76,10 @@ func (c Corpus) Spec() []byte {
 
 // Protocol is the experiment of a trial: the states that tell causes apart, with files around the sizes at which the
 // service changes its ways, and then the corpus, unhindered, for so long at most. It is the same for all subjects, but that
-// no more bytes are held at once than a third of the limit: the kill is to come from the corpus.
+// no more bytes are held at once than a third of the limit, since the kill is to come from the corpus, and that the backlogs are
+// backlog files and parts of that: the less a subject keeps of a file, the more it takes to see it.
 // The holds are in no order of size or backlog, so that nothing looks as if it grew with their number.
-func (c Corpus) Protocol(scale int, free time.Duration, limit int64) []byte {
+func (c Corpus) Protocol(scale int, free time.Duration, limit, backlog int64) []byte {
 	part, whole := (5 * history.MiB).By(scale), (10 * history.MiB).By(scale)
 	rate := ""
 	if c.SinkRate > 0 {
@@ -94,16 +95,16 @@ phases:
   - {name: idle, kind: idle, for: 100ms}
   - {name: warm-up, kind: warm-up, files: [{count: 2, size: %[1]d}, {count: 30, size: 4096}]}
   - {name: wave, kind: wave, times: 8, times_most: 10, files: [{count: 30, size: 4096}]}
-  - {name: header-900, kind: hold, point: download-header, transfers: M, backlog: 900, size: 1024}
-  - {name: header-60, kind: hold, point: download-header, transfers: M, backlog: 60, size: 1024}
-  - {name: header-300, kind: hold, point: download-header, transfers: M, backlog: 300, size: 1024}
+  - {name: header-most, kind: hold, point: download-header, transfers: M, backlog: %[9]d, size: 1024}
+  - {name: header-few, kind: hold, point: download-header, transfers: M, backlog: %[10]d, size: 1024}
+  - {name: header-third, kind: hold, point: download-header, transfers: M, backlog: %[11]d, size: 1024}
   - {name: folders, kind: folders, folders: 100}
   - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %[5]d, max_bytes: %[8]d}
   - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[2]d}
   - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %[4]d, max_bytes: %[8]d}
   - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[3]d, max_bytes: %[8]d}
   - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[5]d, max_bytes: %[8]d}
-  - {name: repeat, kind: repeat, of: header-300}
+  - {name: repeat, kind: repeat, of: header-third}
   - {name: free, kind: free, at_most: %[6]s%[7]s}
-`, int64(whole), int64(whole/8), int64(whole/2), int64(8*part), int64(12*part), free, rate, limit/3)
+`, int64(whole), int64(whole/8), int64(whole/2), int64(8*part), int64(12*part), free, rate, limit/3, backlog, backlog/15, backlog/3)
 }

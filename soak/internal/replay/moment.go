@@ -35,13 +35,14 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 	if t.OOM != nil {
 		m.took = t.OOM.Time.Sub(phase.Start)
 	}
-	for _, s := range t.Snapshots {
+	all := readings(t, samples)
+	for _, s := range all {
 		if s.Covariates != nil && s.Time.Before(phase.Start) {
 			m.began = *s.Covariates
 		}
 	}
 	m.last = m.began
-	for _, s := range readings(t, samples) {
+	for _, s := range all {
 		u := usage(s)
 		if s.Covariates == nil || s.Time.Before(phase.Start) || s.Time.After(phase.Start.Add(free)) {
 			continue

@@ -168,6 +168,9 @@ func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *profiles.Sizing, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := os.WriteFile(cfg.Protocol, fmt.Appendf(nil, rcloneStates, rcloneCorpus.Largest()), 0o644); err != nil {
+		return nil, nil, err
+	}
 	delete(cfg.Set, "workers")
 	cfg.Axes = soak.Axes{{Name: "workers", Values: rcloneWorkers}}
 	c := &Capacity{Transfers: rcloneMost, Dir: filepath.Join(b.Out, slug(row.Name))}
@@ -186,6 +189,24 @@ func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *profiles.Sizing, 
 	})
 	return c, sizing, err
 }
+
+// rcloneStates is the protocol of the runs over transfers: small files, and then the state that the question is about. Rclone keeps up
+// to 64 MiB of buffers once it has used them, so states of other kinds that came after would look like memory of their own.
+const rcloneStates = `name: replay-transfers
+trials: [attribution]
+memprofilerate: 4096
+budget: 90s
+wave_timeout: 2m
+settle: 500ms
+phases:
+  - {name: idle, kind: idle, for: 100ms}
+  - {name: warm-up, kind: warm-up, files: [{count: 30, size: 4096}]}
+  - {name: wave, kind: wave, times: 4, files: [{count: 30, size: 4096}]}
+  - {name: held-1, kind: hold, point: upload-reply, transfers: M, size: %[1]d}
+  - {name: held-2, kind: hold, point: upload-reply, transfers: M, size: %[1]d}
+  - {name: held-3, kind: hold, point: upload-reply, transfers: M, size: %[1]d}
+  - {name: free, kind: free, at_most: 2m}
+`
 
 // rcloneHeld is the protocol of a try: the state that the model speaks of, twice, and then the corpus.
 const rcloneHeld = `name: replay-limit
@@ -258,6 +279,11 @@ func (r *Rclone) markdown(b *strings.Builder) {
 	}
 	b.WriteString("\n")
 	if c := r.Capacity; c != nil {
+		if c.Found == 0 {
+			fmt.Fprintf(b, "Smallest limit for %d transfers: predicted %s, but a search with real kills found none up to %s.\n\n",
+				c.Transfers, units.FormatBytes(c.Predicted), units.FormatBytes(c.Tried[0].Value))
+			return
+		}
 		fmt.Fprintf(b, "Smallest limit for %d transfers that hold a whole file each, with the GOMEMLIMIT that belongs to the limit: predicted %s (safe, by soak plan: %s), "+
 			"found by bisection with real kills %s (to %s, %d tries): %+.1f %%\n\n",
 			c.Transfers, units.FormatBytes(c.Predicted), units.FormatBytes(c.Safe), units.FormatBytes(c.Found), units.FormatBytes(limitStep), len(c.Tried), 100*c.Error)

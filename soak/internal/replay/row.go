@@ -44,6 +44,15 @@ var one, two = []string{Decisive}, []string{Decisive, huge}
 // gathers says that the row's service has all that it lists in memory.
 func (r Row) gathers() bool { return r.Set["discovery"] == history.DiscoveryMemory }
 
+// backlog is how many files wait in the largest of the states with a backlog. rclone keeps a fifth of what the history's service
+// does of each.
+func (r Row) backlog() int64 {
+	if r.Subject == "rclone" {
+		return 2400
+	}
+	return 900
+}
+
 // corpora are the names of those that the row runs on; nil: all.
 func (r Row) corpora(quick bool) []string {
 	if quick && r.Quick != nil {
