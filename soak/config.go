@@ -188,6 +188,12 @@ func checkSetting(s *subject.Spec, name, value string) error {
 		return nil
 	}
 	if slices.Contains(s.SettingNames(), name) {
+		if name != s.Concurrency {
+			return nil
+		}
+		if err := checkAbove(1)(value); err != nil {
+			return fmt.Errorf("%w: %s=%s, the transfers that run at once: %w", ErrConfig, name, value, err)
+		}
 		return nil
 	}
 	return fmt.Errorf("%w: subject %s has no setting %q; known: %s", ErrConfig, s.Name, name, strings.Join(SettingNames(s), ", "))

@@ -120,6 +120,10 @@ func TestWrongSettingsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	for want, change := range map[string]func(*soak.Config){
 		`no setting "workres"; known:`:       func(c *soak.Config) { c.Set = soak.Cell{"workres": "1"} },
 		`gomemlimit=1.8GB: the Go runtime`:   func(c *soak.Config) { c.Set = soak.Cell{"gomemlimit": "1.8GB"} },
+		`workers=x, the transfers that run`:  func(c *soak.Config) { c.Axes = soak.Axes{axis("workers", "1", "x")} },
+		`workers=0, the transfers that run`:  func(c *soak.Config) { c.Set = soak.Cell{"workers": "0"}; c.Axes = nil },
+		`budget and duration must not`:       func(c *soak.Config) { c.Budget = -1 },
+		`duration must not be below 0`:       func(c *soak.Config) { c.Duration = -1 },
 		`gogc=-1: want a whole number`:       func(c *soak.Config) { c.Set = soak.Cell{"gogc": "-1"} },
 		`transport=quic: want http`:          func(c *soak.Config) { c.Set = soak.Cell{"transport": "quic"} },
 		`no subject "migratr"; known:`:       func(c *soak.Config) { c.Subject = "migratr" },
@@ -139,12 +143,22 @@ func TestWrongSettingsAreRefusedBeforeAnythingRuns(t *testing.T) {
 }
 
 func TestOnlyFiltersBySettings(t *testing.T) {
-	p, err := plan(t, func(c *soak.Config) { c.Only = "workers >= 10 and pool == 40" })
-	require.NoError(t, err)
-	assert.Len(t, p.Cells, 4)
-	for _, c := range p.Cells {
-		assert.Equal(t, "40", c["pool"])
+	for only, pools := range map[string][]string{
+		"workers >= 10 and pool == 40":              {"40", "40", "40", "40"},
+		"workers>=10 and pool=4":                    {"4"},
+		"gomemlimit = off":                          {"40"},
+		`gomemlimit != "off" and workers in [1, 3]`: {"40", "40"},
+	} {
+		p, err := plan(t, func(c *soak.Config) { c.Only = only })
+		require.NoError(t, err, only)
+		var got []string
+		for _, c := range p.Cells {
+			got = append(got, c["pool"])
+		}
+		assert.Equal(t, pools, got, only)
 	}
+	_, err := plan(t, func(c *soak.Config) { c.Only = "pool=4 and (workers=" })
+	assert.ErrorContains(t, err, "column 21", "of the text as it was given")
 }
 
 func TestRepeatsAreInterleavedAndReproducible(t *testing.T) {

@@ -125,6 +125,9 @@ func newPlan(s *subject.Spec, proto *protocol.Protocol, c Config, shard Shard) (
 	if c.Repeats < 1 {
 		return nil, fmt.Errorf("%w: repeats must be at least 1", ErrConfig)
 	}
+	if c.Budget < 0 || c.Duration < 0 {
+		return nil, fmt.Errorf("%w: budget and duration must not be below 0", ErrConfig)
+	}
 	if _, err := gate.CompileAll(c.Thresholds); err != nil {
 		return nil, fmt.Errorf("%w: thresholds: %w", ErrConfig, err)
 	}

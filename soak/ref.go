@@ -40,9 +40,9 @@ var ErrBuild = errors.New("the subject doesn't build")
 // buildRef builds the subject at a revision of the repository in the working directory: in a worktree of its own, which
 // is removed again, so that the user's files stay as they are. The binary stays in dir.
 func buildRef(ctx context.Context, s *subject.Spec, ref, dir string, env []string) (_ *subject.Spec, err error) {
-	commit, err := output(ctx, ".", env, "git", "rev-parse", "--verify", "--end-of-options", ref+"^{commit}")
+	commit, err := resolve(ctx, ref, env)
 	if err != nil {
-		return nil, fmt.Errorf("%w: no such revision: %w", ErrConfig, err)
+		return nil, err
 	}
 	below, err := output(ctx, ".", env, "git", "rev-parse", "--show-prefix")
 	if err != nil {
@@ -73,6 +73,31 @@ func buildRef(ctx context.Context, s *subject.Spec, ref, dir string, env []strin
 		return nil, fmt.Errorf("%w: `build` left no %s: %w", ErrBuild, builtAt(s), err)
 	}
 	return &built, nil
+}
+
+// resolve is the commit of a revision of the repository in the working directory.
+func resolve(ctx context.Context, ref string, env []string) (string, error) {
+	commit, err := output(ctx, ".", env, "git", "rev-parse", "--verify", "--end-of-options", ref+"^{commit}")
+	if err != nil {
+		return "", fmt.Errorf("%w: no such revision: %w", ErrConfig, err)
+	}
+	return commit, nil
+}
+
+// checkRefs looks for the revisions that the plan asks for, so that a slip is told before anything is recorded.
+func (r *Runner) checkRefs() error {
+	seen := map[string]bool{"": true}
+	for _, s := range r.Plan.Trials {
+		ref := s.Settings["subject_ref"]
+		if seen[ref] {
+			continue
+		}
+		seen[ref] = true
+		if _, err := resolve(context.Background(), ref, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // buildable returns the subject with a command that builds it, where the configuration asks for revisions and the

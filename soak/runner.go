@@ -248,6 +248,9 @@ func (r *Runner) prepare() (done map[string]bool, err error) {
 	if err := r.fakes.Find(); err != nil {
 		return nil, err
 	}
+	if err := r.checkRefs(); err != nil {
+		return nil, err
+	}
 	path := filepath.Join(r.Dir, record.RunFile)
 	_, err = os.Stat(path)
 	switch {

@@ -80,6 +80,17 @@ func runner(t *testing.T, c soak.Config, shard soak.Shard, out string) *soak.Run
 	return &soak.Runner{Plan: p, Dir: out, Fakedrive: fakedrivePath, Soak: soakPath}
 }
 
+func TestARevisionThatIsNotThereIsToldBeforeAnythingIsRecorded(t *testing.T) {
+	dir := files(t, testsubject.OK)
+	c := tinyConfig(dir)
+	r := runner(t, c, soak.Shard{}, filepath.Join(dir, "out"))
+	r.Plan.Trials[1].Settings = map[string]string{"subject_ref": "no-such-revision"}
+	_, err := r.Run(t.Context())
+	require.ErrorIs(t, err, soak.ErrConfig)
+	assert.ErrorContains(t, err, "no-such-revision")
+	assert.NoDirExists(t, r.Dir)
+}
+
 func TestARunIsRecordedWhole(t *testing.T) {
 	dir := files(t, testsubject.OK)
 	r := runner(t, tinyConfig(dir), soak.Shard{}, filepath.Join(dir, "out"))

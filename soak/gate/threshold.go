@@ -183,7 +183,7 @@ func (c *Check) Eval(q Quantities) Result {
 // Filter is a condition over a cell's settings. The zero Filter and nil match everything.
 type Filter struct{ cond *condition }
 
-// CompileFilter prepares a filter such as "workers >= 10 and pool == 4". Names are settings, values are compared as
+// CompileFilter prepares a filter such as "workers >= 10 and pool = 4". Names are settings, values are compared as
 // numbers or sizes where they look like them, else as text. An empty text matches every cell.
 func CompileFilter(text string) (*Filter, error) {
 	if strings.TrimSpace(text) == "" {
@@ -292,11 +292,11 @@ var unit = map[string]float64{
 
 // token finds what the expression language doesn't know: numbers with a unit, and the words of the vocabulary that it
 // would read as a subtraction. Quoted text is matched first, so that it stays as it is.
-var token = regexp.MustCompile(`"[^"]*"|'[^']*'|\b(\d+(?:\.\d+)?)(%|[KMGT]iB?|[kKMG]B|[BkM])(?:\b|$|[\s),])|\b(off-heap|oom-killed|wave-failed)\b`)
+var token = regexp.MustCompile(`"[^"]*"|'[^']*'|\b(\d+(?:\.\d+)?)(%|[KMGT]iB?|[kKMG]B|[BkM])(?:\b|$|[\s),])|\b(off-heap|oom-killed|wave-failed|off|none)\b|[=!<>]=|(=)`)
 
 var sizeText = regexp.MustCompile(`^(\d+(?:\.\d+)?)([KMGT]iB?|[kKMG]B|[BkM])$`)
 
-// expandUnits replaces "256MiB" and "1%" by plain numbers and returns a function from columns of the result to columns
+// expandUnits replaces "256MiB" and "1%" by plain numbers, words by strings and "=" by "==", and returns a function from columns of the result to columns
 // of the input (both 0-based).
 func expandUnits(text string) (string, func(int) int) {
 	var b strings.Builder
@@ -315,8 +315,10 @@ func expandUnits(text string) (string, func(int) int) {
 			if n, err := strconv.ParseFloat(text[m[2]:m[3]], 64); err == nil {
 				replace(m[2], m[5], strconv.FormatFloat(n*unit[text[m[4]:m[5]]], 'f', -1, 64))
 			}
-		case m[6] >= 0: // word with a hyphen
+		case m[6] >= 0: // word with a hyphen, or a value of settings
 			replace(m[6], m[7], strconv.Quote(text[m[6]:m[7]]))
+		case m[8] >= 0: // as people write it
+			replace(m[8], m[9], "==")
 		}
 	}
 	b.WriteString(text[last:])

@@ -168,8 +168,12 @@ func (p *verifyPrinter) print(where string, r *verify.Report) error {
 	if len(r.Counts) > 0 {
 		verdict = "DIFFERENT"
 	}
-	fmt.Fprintf(p.w, "%-9s %s %s: %s files, %s objects, %s, matched by %s\n", verdict, where, r.Prefix,
-		humanize.Comma(r.Files), humanize.Comma(r.Objects), humanize.IBytes(uint64(r.Bytes)), r.By)
+	matched := ""
+	if r.By != "" { // something was there to match
+		matched = fmt.Sprintf(", matched by %s", r.By)
+	}
+	fmt.Fprintf(p.w, "%-9s %s %s: %s files, %s objects, %s%s\n", verdict, where, r.Prefix,
+		humanize.Comma(r.Files), humanize.Comma(r.Objects), humanize.IBytes(uint64(r.Bytes)), matched)
 	for _, note := range r.Notes() {
 		fmt.Fprintln(p.w, "   ", note)
 	}
