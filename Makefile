@@ -188,13 +188,18 @@ processes: build ## copy a tree in six processes that share a queue, one of them
 bench-queues: build ## print the figures of the queues on brokers: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller)
 	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -only queues $(if $(QUICK),-quick)
 
-# QUICK=1 is smaller and shorter, SCALE=16 divides sizes, ONLY='v2.4.*' selects rows, REPEATS=5 counts how stable verdicts are.
+# QUICK=1 has fewer cells, SCALE=16 divides sizes, ONLY='v2.4.*' selects rows, REPEATS=5 counts how stable verdicts are, RESUME=1 goes on
+# where the newest replay (or OUT) was broken off.
 SCALE   ?=
 REPEATS ?=
+RESUME  ?=
+REPLAY   = bin/soak replay $(if $(QUICK),--quick) $(if $(SCALE),--scale $(SCALE)) $(if $(REPEATS),--repeats $(REPEATS)) $(foreach r,$(ONLY),--rows '$(r)') $(if $(OUT),--out $(OUT))
 
-.PHONY: replay replay-subject
+.PHONY: replay replay-page replay-subject
 replay-subject: build ## build bin/replay, the service that memsoak began with
 	$(GO) build -o bin/ ./soak/replay
-replay: replay-subject $(TOOLS)/rclone ## run the history that memsoak began with, and say what held its memory (QUICK=1, SCALE=16, ONLY='v2.4.*', REPEATS=5)
+replay: replay-subject $(TOOLS)/rclone ## run the history that memsoak began with, and say what held its memory (QUICK=1, RESUME=1, SCALE=16, ONLY='v2.4.*', REPEATS=5)
 	@command -v redis-server >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y redis-server; } || echo "no redis-server: the external queue is skipped"
-	bin/soak replay $(if $(QUICK),--quick) $(if $(SCALE),--scale $(SCALE)) $(if $(REPEATS),--repeats $(REPEATS)) $(foreach r,$(ONLY),--rows '$(r)') $(if $(OUT),--out $(OUT))
+	$(REPLAY) $(if $(RESUME),--resume)
+replay-page: replay-subject $(TOOLS)/rclone ## put the newest replay's table and pictures into the page about it; give the same QUICK=1 as for the replay
+	$(REPLAY) --resume --page dashboards/WHAT-HELD-THE-MEMORY.md

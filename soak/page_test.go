@@ -36,7 +36,7 @@ func shorter(line string) string {
 	case strings.HasPrefix(line, "make replay"):
 		return "bin/soak replay --help" // what it does with these flags is the cell below
 	case strings.HasPrefix(line, "bin/soak replay"):
-		return line + " --scale 40 --free 300ms --out soak-results/replay"
+		return line + " --scale 40 --free 300ms --budget 1s --out soak-results/replay"
 	case strings.HasPrefix(line, "bin/soak run"):
 		return line + " --budget 1s --cells 'workers == 1'"
 	case strings.HasPrefix(line, "make view"), strings.HasPrefix(line, "bin/soak view"):

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +24,7 @@ type replayFlags struct {
 	selection replay.Selection
 	quick     bool
 	parts     []string
+	page      string
 	json      bool
 }
 
@@ -32,6 +32,8 @@ type replayFlags struct {
 const (
 	replayScale           = 16
 	replayFree, quickFree = 25 * time.Second, 8 * time.Second
+	replayDies            = 25 * time.Second
+	replayBudget          = 90 * time.Second
 	replayFile            = "replay.json"
 )
 
@@ -66,24 +68,29 @@ memory cgroup can be made outcomes are predicted, and every row says so.`,
 	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora (default those of each row)")
 	fl.StringSliceVar(&f.parts, "parts", nil, "matrix, full-size, rclone (default all, or matrix with --quick, --rows, --corpora or --repeats)")
 	fl.DurationVar(&f.bench.Free, "free", 0, "after how long the copy of many small files is ended (default 25s; 8s if quick or with repeats)")
+	fl.DurationVar(&f.bench.Budget, "budget", replayBudget, "time for the states before the corpus, to which their work is cut down")
 	fl.IntVar(&f.bench.Repeats, "repeats", 1, "run each cell so often and count how often headline and culprit are the same")
 	fl.BoolVar(&f.bench.Resume, "resume", false, "keep what is recorded in --out, or in the newest replay, with the same settings")
 	fl.Int64Var(&f.bench.Seed, "seed", 1, "seed of the generated work")
 	fl.StringVar(&f.bench.Out, "out", "", "directory of the runs (default soak-results/replay-<time>)")
 	fl.StringVar(&f.bench.Fakedrive, "fakedrive", "", "path of the fakedrive program")
+	fl.StringVar(&f.page, "page", "", "put the result into this Markdown page, between its marks, with pictures beside it")
 	fl.BoolVar(&f.json, "json", false, "print the result as JSON; progress goes to stderr")
 	return cmd
 }
 
 func (f *replayFlags) run(c *cobra.Command) error {
-	if f.bench.Scale < 1 || f.bench.Repeats < 1 || f.bench.Free < 0 {
-		return exitcode.Usage(fmt.Errorf("--scale %d, --repeats %d and --free %s: want at least 1, 1 and 0", f.bench.Scale, f.bench.Repeats, f.bench.Free))
+	if f.bench.Scale < 1 || f.bench.Repeats < 1 || f.bench.Free < 0 || f.bench.Budget <= 0 {
+		return exitcode.Usage(fmt.Errorf("--scale %d, --repeats %d, --free %s and --budget %s: want at least 1, 1, 0 and more than 0",
+			f.bench.Scale, f.bench.Repeats, f.bench.Free, f.bench.Budget))
 	}
 	free := replayFree
 	if f.quick || f.bench.Repeats > 1 {
 		free = quickFree
 	}
-	f.bench.Free = cmp.Or(f.bench.Free, free)
+	if f.bench.Free == 0 {
+		f.bench.Free, f.bench.Dies = free, replayDies
+	}
 	if err := f.place(time.Now()); err != nil {
 		return exitcode.Usage(err)
 	}
@@ -103,7 +110,10 @@ func (f *replayFlags) run(c *cobra.Command) error {
 	if res == nil {
 		return err
 	}
-	return errors.Join(err, f.print(c, res))
+	if err = errors.Join(err, f.print(c, res)); err != nil || f.page == "" {
+		return err
+	}
+	return res.WritePage(c.Context(), f.page)
 }
 
 // resultsDir is where replays go unless --out says otherwise.

@@ -23,7 +23,11 @@ type Bench struct {
 	Out   string
 	Scale int
 	// Free is after how long the copy of a corpus is ended that is not copied to its end.
-	Free    time.Duration
+	Free time.Duration
+	// Dies replaces a shorter Free for what has all files in memory: it is to have listed them by then, and to be dead.
+	Dies time.Duration
+	// Budget is the time for the states before the corpus, to which their work is cut down.
+	Budget  time.Duration
 	Repeats int
 	Seed    int64
 	// Resume keeps what is recorded in Out with the same settings.
@@ -94,11 +98,14 @@ func (r Row) ownScale(scale int) int {
 }
 
 // free is how long a corpus is copied at most.
-func (b *Bench) free(c Corpus) time.Duration {
-	if c.Cut {
-		return b.Free
+func (b *Bench) free(row Row, c Corpus) time.Duration {
+	switch {
+	case !c.Cut:
+		return wholeAtMost
+	case row.gathers():
+		return max(b.Free, b.Dies)
 	}
-	return wholeAtMost
+	return b.Free
 }
 
 // installed says whether the program that the row needs is there.
@@ -128,7 +135,7 @@ func (b *Bench) config(row Row, c Corpus) (soak.Config, error) {
 		return cfg, err
 	}
 	cfg.Protocol = filepath.Join(work, slug(row.Name)+"-"+base+"-protocol.yaml")
-	if err := os.WriteFile(cfg.Protocol, c.Protocol(row.ownScale(b.Scale), b.free(c), row.Limit, row.backlog()), 0o644); err != nil {
+	if err := os.WriteFile(cfg.Protocol, c.Protocol(row.ownScale(b.Scale), b.Budget, b.free(row, c), row.Limit, row.backlog()), 0o644); err != nil {
 		return cfg, err
 	}
 	cfg.Subject, cfg.Limit, cfg.Node, cfg.Repeats, cfg.Seed = row.Subject, units.Bytes(row.Limit), units.Bytes(row.Node), max(1, b.Repeats), max(1, b.Seed)
@@ -206,7 +213,7 @@ func (b *Bench) read(row Row, c Corpus, dir string) (*Cell, error) {
 	for _, st := range run.Status {
 		for _, ts := range st.Trials {
 			trialDir := filepath.Join(dir, filepath.FromSlash(st.Dir), fmt.Sprintf("trial-%d", ts.Index))
-			cell, err := readTrial(row, c, b.free(c), trialDir)
+			cell, err := readTrial(row, c, b.free(row, c), trialDir)
 			if err != nil {
 				return nil, err
 			}

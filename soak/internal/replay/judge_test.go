@@ -210,7 +210,7 @@ func TestExpectationsAreSetBesideWhatWasSuffered(t *testing.T) {
 
 // TestEveryCellHasAPlanThatCanBeRun, so that no setting of a row is one that its subject doesn't have.
 func TestEveryCellHasAPlanThatCanBeRun(t *testing.T) {
-	b := &Bench{Out: t.TempDir(), Scale: 16, Free: time.Second, Repeats: 2}
+	b := &Bench{Out: t.TempDir(), Scale: 16, Free: time.Second, Budget: time.Minute, Repeats: 2}
 	names := map[string]bool{}
 	for _, r := range Rows(16) {
 		assert.False(t, names[slug(r.Name)], "%s: two rows share a directory", r.Name)
