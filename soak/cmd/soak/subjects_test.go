@@ -42,9 +42,7 @@ func TestTheSameMatrixOverMigratorAndOverRclone(t *testing.T) {
 	programs(t)
 	t.Setenv("MEMSOAK_STATE_DIR", filepath.Join(t.TempDir(), "state"))
 	t.Chdir(t.TempDir())
-	for name, text := range map[string]string{"steered.yaml": steered, "corpus.yaml": "files: 20\nsize: 20000\nfolders: 2\n"} {
-		require.NoError(t, os.WriteFile(name, []byte(text), 0o644))
-	}
+	require.NoError(t, os.WriteFile("steered.yaml", []byte(steered), 0o644))
 	// The subject files name the programs from the project's own folder.
 	require.NoError(t, os.MkdirAll(".tools", 0o755))
 	require.NoError(t, os.Symlink(rclone, filepath.Join(".tools", "rclone")))
@@ -58,7 +56,7 @@ func TestTheSameMatrixOverMigratorAndOverRclone(t *testing.T) {
 			if _, err := os.Stat(rclone); err != nil && subject == "rclone" {
 				t.Skipf("SKIPPED, %s is missing: `make rclone` builds it", rclone)
 			}
-			code, stdout, stderr := soakCmd("run", "--subject", subject, "--protocol", "steered.yaml", "--corpus", "corpus.yaml",
+			code, stdout, stderr := soakCmd("run", "--subject", subject, "--protocol", "steered.yaml", "--corpus", "tiny",
 				"--axis", "workers=2,3", "--every", "100ms", "--out", subject)
 			require.Equal(t, 0, code, "%s\n%s", stdout, stderr)
 			isComplete(t, subject)
