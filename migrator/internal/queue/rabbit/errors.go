@@ -21,6 +21,7 @@ var (
 	errReply   = errors.New("no process answers")
 	errConfirm = errors.New("the broker confirms nothing")
 	errSilent  = errors.New("the broker answers nothing")
+	errStarved = errors.New("items are ready and the broker delivers none")
 	errClosed  = errors.New("queue: closed")
 )
 

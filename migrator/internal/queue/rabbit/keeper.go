@@ -24,6 +24,7 @@ type keeper struct {
 	stale   []amqp.Delivery // messages of the state queue that the next commit replaces
 	emptied bool            // what was left in the work queues at the end is removed
 	serial  int
+	audit   *audit
 }
 
 const (
@@ -32,12 +33,11 @@ const (
 
 	keeperAhead  = 64                    // events in the keeper's memory
 	keeperLinger = 10 * time.Millisecond // how long a batch waits for more events when nobody waits for it
-	commitWait   = 2 * silence
 )
 
 // keep waits for its turn to keep the ledger, and keeps it until the session ends.
 func (s *session) keep() error {
-	k := &keeper{s: s}
+	k := &keeper{s: s, audit: newAudit(s.q.limits, s.ready)}
 	var err error
 	if k.state, err = s.channel(true); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (k *keeper) adopt() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), commitWait)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*k.s.q.limits.silence)
 	defer cancel()
 	k.l = newLedger()
 	hellos := uint64(0)
@@ -150,7 +150,7 @@ func (k *keeper) commit() error {
 	if _, err := k.s.publish(k.state, k.s.q.name(queueState), p); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), commitWait)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*k.s.q.limits.silence)
 	defer cancel()
 	for {
 		d, err := k.nextState(ctx)
@@ -247,13 +247,14 @@ func (k *keeper) handle(b *batch, d amqp.Delivery) error {
 	}
 	b.last = d
 	b.n++
+	k.audit.saw(&e)
 	if e.Begin != nil && e.Begin.Restart && k.l.migration != nil && k.l.request != e.Begin.Request {
 		// First nothing is open any more; then nothing need be there.
 		k.l.forget()
 		if err := k.commit(); err != nil {
 			return err
 		}
-		if err := k.empty(allQueues()[2:]); err != nil {
+		if err := k.empty(contentQueues()); err != nil {
 			return err
 		}
 	}
@@ -295,9 +296,13 @@ func (k *keeper) finish(b *batch) error {
 	if err := b.last.Ack(true); err != nil {
 		return err
 	}
+	if err := k.audit.look(k.l); err != nil {
+		return err
+	}
 	for i, d := range b.asked {
 		r := b.replies[i]
 		k.l.status(&r)
+		r.Lost = k.audit.lost()
 		body, err := json.Marshal(&r)
 		if err != nil {
 			return err
@@ -318,6 +323,7 @@ func (k *keeper) finish(b *batch) error {
 
 // empty removes what is ready in queues.
 func (k *keeper) empty(names []string) error {
+	defer k.s.limit()()
 	for _, name := range names {
 		if _, err := k.inbox.QueuePurge(k.s.q.name(name), false); err != nil {
 			return err

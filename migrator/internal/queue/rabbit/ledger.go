@@ -20,12 +20,14 @@ type event struct {
 	Took    *took     `json:"took,omitempty"`
 	Back    *back     `json:"back,omitempty"`
 	State   *saved    `json:"state,omitempty"`
+	Holds   *holds    `json:"holds,omitempty"`
 	Begin   *begin    `json:"begin,omitempty"`
 }
 
 // settled ends an item. With the zero ID nothing ends and products come from outside.
 type settled struct {
 	ID      itemID           `json:"id"`
+	Run     uint64           `json:"run,omitempty"` // the migration that the item is of; others' change nothing
 	Outcome migrator.Outcome `json:"o"`
 	Bytes   int64            `json:"b,omitempty"`
 	// Files and Size: the listing's files are in the queue already, published by whoever listed the page.
@@ -51,6 +53,7 @@ type parked struct {
 // took asks for leave to work on an item: always for pages, for files where somebody may have worked on it before.
 type took struct {
 	ID          itemID `json:"id"`
+	Run         uint64 `json:"run"`
 	Proc        string `json:"proc"`
 	Redelivered bool   `json:"redelivered,omitempty"`
 	Limit       int64  `json:"limit"`
@@ -60,18 +63,28 @@ type took struct {
 // back takes a took back: the process didn't die.
 type back struct {
 	ID   itemID `json:"id"`
+	Run  uint64 `json:"run"`
 	Proc string `json:"proc"`
+}
+
+// holds says that a process has items, of files and of folders. It changes nothing but what the keeper makes of silence.
+type holds struct {
+	Proc    string `json:"proc"`
+	Files   bool   `json:"files,omitempty"`
+	Folders bool   `json:"folders,omitempty"`
 }
 
 // saved is the progress of a file.
 type saved struct {
 	ID    itemID `json:"id"`
+	Run   uint64 `json:"run"`
 	Proc  string `json:"proc"`
 	State []byte `json:"state"`
 }
 
 type begin struct {
 	Request   string          `json:"request"` // the same when it is asked again
+	Run       uint64          `json:"run"`     // drawn at random: items of a migration that is forgotten are never this one's
 	Migration json.RawMessage `json:"migration"`
 	Root      product         `json:"root"`
 	Restart   bool            `json:"restart,omitempty"`
@@ -101,6 +114,7 @@ type reply struct {
 	Folders int64            `json:"folders_left"`
 	Files   int64            `json:"files_left"`
 	Reasons map[string]int64 `json:"reasons,omitempty"`
+	Lost    bool             `json:"lost,omitempty"` // items are open that are nowhere
 }
 
 // outgoing is a message that the ledger publishes because of an event.
@@ -122,7 +136,7 @@ const (
 type ledger struct {
 	epoch, next uint64 // numbers of pages; the epoch is the keeper's
 	version     uint64
-	run         uint64 // counts migrations
+	run         uint64 // names the migration
 	request     string // of the last begin
 	migration   json.RawMessage
 	totals      migrator.Totals
@@ -176,7 +190,7 @@ func (l *ledger) done() bool { return l.migration != nil && len(l.pages) == 0 &&
 // forget forgets the migration.
 func (l *ledger) forget() {
 	fresh := newLedger()
-	fresh.epoch, fresh.next, fresh.version, fresh.run = l.epoch, l.next, l.version, l.run
+	fresh.epoch, fresh.next, fresh.version = l.epoch, l.next, l.version
 	*l = *fresh
 }
 
@@ -208,8 +222,7 @@ func (l *ledger) begin(b *begin) []outgoing {
 	if l.migration != nil {
 		return nil
 	}
-	l.run++
-	l.request, l.migration = b.Request, b.Migration
+	l.run, l.request, l.migration = b.Run, b.Request, b.Migration
 	return l.produce([]product{b.Root})
 }
 
@@ -252,6 +265,8 @@ func (l *ledger) settle(s *settled) (out []outgoing) {
 	switch {
 	case s.ID.Page == 0:
 		return l.produce(s.Products)
+	case s.Run != l.run:
+		return nil
 	case s.ID.N == 0:
 		p := l.pages[s.ID.Page]
 		if p == nil {
@@ -327,6 +342,9 @@ func (l *ledger) park(ps []parked) (out []outgoing) {
 }
 
 func (l *ledger) took(t *took) reply {
+	if t.Run != l.run {
+		return reply{Verdict: gone}
+	}
 	if t.ID.N > 0 {
 		return l.tookFile(t)
 	}
@@ -380,6 +398,9 @@ func (l *ledger) open(id itemID) bool {
 }
 
 func (l *ledger) back(b *back) {
+	if b.Run != l.run {
+		return
+	}
 	if p := l.pages[b.ID.Page]; b.ID.N == 0 && p != nil && p.last == b.Proc {
 		p.last = ""
 	}
@@ -390,7 +411,7 @@ func (l *ledger) back(b *back) {
 
 // save keeps the progress of a file, except of one whose listing is still on the way: that one would begin anew.
 func (l *ledger) save(s *saved) {
-	if !l.open(s.ID) {
+	if s.Run != l.run || !l.open(s.ID) {
 		return
 	}
 	f := l.files[s.ID]

@@ -12,7 +12,7 @@ import (
 
 // schema is the version of the queues and of what is in them; it is the type of every message. Items carry their own
 // version besides.
-const schema = "migrator/rabbit/1"
+const schema = "migrator/rabbit/2"
 
 // levels is how many queues of folders there are: one for each depth of the tree; what lies deeper shares the last.
 const levels = 16
@@ -39,13 +39,17 @@ func workQueues() []string {
 	return names
 }
 
-func allQueues() []string {
-	names := append([]string{queueState, queueEvents}, workQueues()...)
+// contentQueues are those that restarting empties.
+func contentQueues() []string {
+	names := workQueues()
 	for _, o := range parkedOutcomes {
 		names = append(names, queueParked+"."+o.String())
 	}
 	return names
 }
+
+// allQueues are in the order in which they are declared: where the last one is, all are.
+func allQueues() []string { return append(contentQueues(), queueEvents, queueState) }
 
 // arguments are what a queue is declared with: replicated, on disk, and never dropping anything by itself. (Newer
 // versions of RabbitMQ drop what was delivered 20 times, and close consumers that hold a message for half an hour: an

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -29,6 +30,8 @@ type Queue struct {
 	me     string // process, in the ledger
 	serial atomic.Int64
 
+	limits limits
+
 	dialing chan struct{} // whoever has it connects
 
 	mu     sync.Mutex
@@ -37,7 +40,8 @@ type Queue struct {
 	held   map[*held]struct{}
 	ahead  [2][]*held // by kind - 1: delivered and in nobody's hands
 	wake   chan struct{}
-	begun  bool // a migration was there
+	inside [2]int // by kind - 1: on the way from ahead to held
+	begun  bool   // a migration was there
 	run    uint64
 	known  reply // the ledger's last word
 	at     time.Time
@@ -45,12 +49,18 @@ type Queue struct {
 
 	looking chan struct{} // whoever has it asks how far the migration is
 	settles chan *waiting
-	stop    chan struct{}
+	ending  context.Context // until Close
+	end     context.CancelFunc
 	done    sync.WaitGroup
 }
 
 // Open connects to the RabbitMQ of a URL as in amqp://user:password@host:5672/vhost or amqps://.
 func Open(ctx context.Context, raw string, o broker.Options) (*Queue, error) {
+	return openWith(ctx, raw, o, nil)
+}
+
+// openWith opens a queue with limits of the caller's, if he gives any.
+func openWith(ctx context.Context, raw string, o broker.Options, l *limits) (*Queue, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -67,7 +77,11 @@ func Open(ctx context.Context, raw string, o broker.Options) (*Queue, error) {
 	}
 	q := &Queue{o: o, url: raw, addr: u.Host, vhost: vhost(u), me: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
 		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), held: map[*held]struct{}{}, locks: map[string]struct{}{},
-		wake: make(chan struct{}), settles: make(chan *waiting), stop: make(chan struct{})}
+		wake: make(chan struct{}), settles: make(chan *waiting)}
+	if q.limits = q.defaultLimits(); l != nil {
+		q.limits = *l
+	}
+	q.ending, q.end = context.WithCancel(context.Background())
 	if err := q.hello(ctx); err != nil {
 		q.disconnect()
 		return nil, err
@@ -91,8 +105,8 @@ func (q *Queue) hello(ctx context.Context) error {
 		err := q.look(ctx)
 		var dial *net.OpError
 		switch {
-		case err == nil, errors.Is(err, broker.ErrNone):
-			return nil
+		case err == nil, errors.Is(err, broker.ErrNone), errors.Is(err, broker.ErrLost):
+			return nil // a migration that is lost can still be begun anew
 		case !passing(err), errors.As(err, &dial) && dial.Op == "dial", time.Since(began) >= q.o.Patience:
 			return q.explain(err)
 		}
@@ -219,10 +233,13 @@ func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Ite
 	if err != nil {
 		return m, err
 	}
-	e := &event{Begin: &begin{Request: rand.Text(), Migration: b, Root: p, Restart: restart}}
+	e := &event{Begin: &begin{Request: rand.Text(), Run: mathrand.Uint64() >> 16, Migration: b, Root: p, Restart: restart}}
 	var r reply
 	err = q.patiently(ctx, func(s *session) (err error) {
 		if err := s.join(true); err != nil {
+			return s.or(err)
+		}
+		if err := s.seal(); err != nil {
 			return s.or(err)
 		}
 		r, err = s.ask(ctx, e)
@@ -346,7 +363,7 @@ func (q *Queue) Close() error {
 			}
 		}
 	}
-	close(q.stop)
+	q.end()
 	q.done.Wait()
 	q.disconnect()
 	return nil

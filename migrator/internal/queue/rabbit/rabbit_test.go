@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -72,12 +73,8 @@ func die(q *Queue) {
 		s.fail(errClosed)
 		s.serving.Wait()
 	}
-	select {
-	case <-q.stop:
-	default:
-		close(q.stop)
-		q.done.Wait()
-	}
+	q.end()
+	q.done.Wait()
 }
 
 func TestQueue(t *testing.T) {
@@ -89,9 +86,6 @@ func TestQueue(t *testing.T) {
 		},
 		Die: func(q brokertest.Queue) { die(q.(*Queue)) },
 		Restart: func(between func()) error {
-			if err := s.Flush(t.Context()); err != nil {
-				return err
-			}
 			s.Kill()
 			between()
 			return s.Start()
@@ -258,13 +252,20 @@ func TestFull(t *testing.T) {
 
 	q := open(t, brokertest.Options(t))
 	brokertest.List(t, q, brokertest.Files(5)...)
-	for range 6 {
-		require.NoError(t, q.Settle(t.Context(), brokertest.Take(t, q, migrator.File), migrator.Result{Outcome: migrator.Copied}))
+	// What the broker had of the listing that it was too full for comes as well, and counts nothing.
+	for {
+		l, err := q.Take(t.Context(), migrator.File)
+		if err == io.EOF {
+			break
+		}
+		require.NoError(t, err)
+		require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
 	}
 	st, err := q.Status(t.Context())
 	require.NoError(t, err)
 	assert.True(t, st.Done())
 	assert.EqualValues(t, 6, st.Totals.Copied)
+	assert.EqualValues(t, 6, st.Totals.Files)
 }
 
 // TestLost: a migration whose queues somebody has removed is said to be lost.
@@ -280,4 +281,43 @@ func TestLost(t *testing.T) {
 		_, err := q.Take(t.Context(), migrator.File)
 		assert.ErrorIs(c, err, broker.ErrLost)
 	}, time.Minute, 10*time.Millisecond)
+}
+
+// TestLostItems: items that are gone from the broker, which somebody has purged, are said to be lost, by every call; the
+// migration isn't done. Begun anew it goes on, and what is left of the old one counts nothing.
+func TestLostItems(t *testing.T) {
+	o := brokertest.Options(t)
+	var qs []*Queue
+	for range 2 {
+		q, err := openWith(t.Context(), server(t).URL(), o, &limits{silence: 2 * time.Second, lost: 2 * time.Second})
+		require.NoError(t, err)
+		t.Cleanup(func() { die(q) })
+		qs = append(qs, q)
+	}
+	brokertest.Begin(t, qs[0], "m")
+	brokertest.List(t, qs[0], append(brokertest.Files(5), brokertest.Folder("sub", 2))...)
+	folder := brokertest.Take(t, qs[0], migrator.Folder)
+	_, err := raw(t).QueuePurge(qs[0].name(queueFiles), false)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	_, err = qs[1].Take(ctx, migrator.File)
+	require.ErrorIs(t, err, broker.ErrLost)
+	assert.NotContains(t, err.Error(), "\n")
+	_, err = qs[0].Status(t.Context())
+	require.ErrorIs(t, err, broker.ErrLost)
+
+	_, err = qs[1].Begin(t.Context(), broker.Migration{ID: "m"}, brokertest.Root, true)
+	require.NoError(t, err)
+	require.NoError(t, qs[0].Settle(t.Context(), folder, migrator.Result{Outcome: migrator.Listed, Produced: brokertest.Files(7)}))
+	brokertest.List(t, qs[1], brokertest.File("x"))
+	l := brokertest.Take(t, qs[1], migrator.File)
+	for l.Item.ID != "x" {
+		l = brokertest.Take(t, qs[1], migrator.File)
+	}
+	require.NoError(t, qs[1].Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
+	st, err := qs[1].Status(t.Context())
+	require.NoError(t, err)
+	assert.True(t, st.Done())
+	assert.Equal(t, migrator.Totals{Folders: 1, Files: 1, Size: 3, Listed: 1, Copied: 1}, st.Totals)
 }

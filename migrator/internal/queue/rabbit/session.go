@@ -2,10 +2,12 @@ package rabbit
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -45,15 +47,32 @@ type session struct {
 
 const (
 	dialTimeout = 10 * time.Second
-	// silence is how long no answer, no confirmation and no item may come that should before the process connects anew.
-	silence     = 10 * time.Second
 	directReply = "amq.rabbitmq.reply-to"
 )
 
-// dial connects and looks whether the queues are there.
+// limits are the times after which waiting is in vain.
+type limits struct {
+	silence time.Duration // in which an answer, a confirmation or an item that is ready has to come; else the process connects anew
+	lost    time.Duration // in which there has to be a sign of what is open; else it is lost
+}
+
+// limits returns those for a queue's options. Twice two heartbeats are enough for the broker to hand out what a dead process had.
+func (q *Queue) defaultLimits() limits {
+	const silence = 10 * time.Second
+	return limits{silence: silence, lost: 4*q.heartbeat() + silence}
+}
+
+// tell is how often a process tells that it has items.
+func (l *limits) tell() time.Duration { return l.silence / 2 }
+
+// heartbeat is how often both sides of a connection give a sign of life. The broker hands out what a process has that gave
+// none twice.
+func (q *Queue) heartbeat() time.Duration { return min(max(q.o.Lease/3, time.Second), 30*time.Second) }
+
+// dial connects.
 func (q *Queue) dial(ctx context.Context) (*session, error) {
 	s := &session{q: q, dead: make(chan struct{}), full: make(chan struct{}), replies: map[string]chan reply{}}
-	config := amqp.Config{Heartbeat: min(max(q.o.Lease/3, time.Second), 30*time.Second), Locale: "en_US",
+	config := amqp.Config{Heartbeat: q.heartbeat(), Locale: "en_US",
 		Properties: amqp.Table{"connection_name": "migrator " + q.me},
 		Dial: func(network, addr string) (net.Conn, error) {
 			d := net.Dialer{Timeout: dialTimeout}
@@ -80,7 +99,7 @@ func (q *Queue) dial(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// open opens the channels, and joins in if there is something to join.
+// open opens the channels.
 func (s *session) open() (err error) {
 	if s.talk, err = s.channel(true); err != nil {
 		return err
@@ -96,7 +115,7 @@ func (s *session) open() (err error) {
 		return err
 	}
 	s.serving.Go(func() { s.hear(answers) })
-	return s.join(false)
+	return nil
 }
 
 // channel opens a channel whose end is the session's.
@@ -199,13 +218,13 @@ func (s *session) join(create bool) error {
 	if s.joined {
 		return nil
 	}
+	defer s.limit()()
 	if !create {
 		there, err := s.there()
 		if err != nil || !there {
 			return err
 		}
 	}
-	defer s.limit()()
 	ch, err := s.conn.Channel() // a refusal closes it
 	if err != nil {
 		return err
@@ -223,24 +242,52 @@ func (s *session) join(create bool) error {
 	return nil
 }
 
-// there says whether the queues are, without making them.
+// there says whether the queues are, without making them: the last to be declared, and then all of them, else some were
+// removed with what was in them.
 func (s *session) there() (bool, error) {
 	ch, err := s.conn.Channel()
 	if err != nil {
 		return false, err
 	}
-	_, err = ch.QueueDeclarePassive(s.q.name(queueState), true, false, false, false, nil)
-	var e *amqp.Error
-	if errors.As(err, &e) && e.Code == amqp.NotFound && !passing(err) {
-		if s.q.hadMigration() {
-			return false, broker.ErrLost
+	names := allQueues()
+	slices.Reverse(names)
+	for i, name := range names {
+		_, err = ch.QueueDeclarePassive(s.q.name(name), true, false, false, false, nil)
+		var e *amqp.Error
+		switch {
+		case errors.As(err, &e) && e.Code == amqp.NotFound && !passing(err):
+			if i > 0 || s.q.hadMigration() {
+				return false, broker.ErrLost
+			}
+			return false, nil
+		case err == nil && i == 0: // is it one of this version's?
+			_, err = ch.QueueDeclare(s.q.name(name), true, false, false, false, arguments(name))
 		}
-		return false, nil
-	}
-	if err != nil {
-		return false, err
+		if err != nil {
+			return false, err
+		}
 	}
 	return true, ch.Close()
+}
+
+// seal makes a RabbitMQ that is killed from now on know the queues that were declared before. A node notes the name under
+// which it finds a quorum queue's log only when the note of the next one follows, or seconds later (3.10.8). So one more queue
+// is declared, which nobody would miss.
+func (s *session) seal() error {
+	defer s.limit()()
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return err
+	}
+	name := s.q.name("seal." + rand.Text())
+	args := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-expires": int64(time.Minute / time.Millisecond)}
+	if _, err := ch.QueueDeclare(name, true, false, false, false, args); err != nil {
+		return err
+	}
+	if _, err := ch.QueueDelete(name, false, false, false); err != nil {
+		return err
+	}
+	return ch.Close()
 }
 
 // publish sends a message to a queue. The confirmation is waited for by confirmed.
@@ -255,7 +302,7 @@ func (s *session) publish(ch *amqp.Channel, queue string, p amqp.Publishing) (*a
 // confirmed waits until the broker has all of the messages for good. When it says nothing for too long the session ends:
 // a message that came between its restart and its queue's may be lost without a word, and those behind it wait for it.
 func (s *session) confirmed(ctx context.Context, all ...*amqp.DeferredConfirmation) error {
-	late := time.NewTimer(silence)
+	late := time.NewTimer(s.q.limits.silence)
 	defer late.Stop()
 	for _, d := range all {
 		for done := false; !done; {
@@ -265,14 +312,14 @@ func (s *session) confirmed(ctx context.Context, all ...*amqp.DeferredConfirmati
 					return s.or(errNack)
 				}
 				done = true
-				late.Reset(silence)
+				late.Reset(s.q.limits.silence)
 			case <-s.dead:
 				return s.err
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-late.C:
 				s.silent(errConfirm)
-				late.Reset(silence)
+				late.Reset(s.q.limits.silence)
 			}
 		}
 	}
@@ -287,8 +334,24 @@ func (s *session) silent(err error) {
 }
 
 // limit ends the session unless stop is called before a call to the broker has taken too long: the client waits for ever.
-func (s *session) limit() (stop func() bool) {
-	return time.AfterFunc(3*silence, func() { s.silent(errSilent) }).Stop
+func (s *session) limit() (stop func()) {
+	var done sync.WaitGroup
+	stopped := make(chan struct{})
+	done.Go(func() {
+		t := time.NewTicker(3 * s.q.limits.silence)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				s.silent(errSilent)
+			case <-stopped:
+				return
+			case <-s.dead:
+				return
+			}
+		}
+	})
+	return func() { close(stopped); done.Wait() }
 }
 
 // or returns why the session ended if it did, else err.
@@ -354,7 +417,7 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 	if _, err := s.publish(s.talk, s.q.name(queueEvents), p); err != nil {
 		return r, s.or(err)
 	}
-	late := time.NewTimer(silence)
+	late := time.NewTimer(s.q.limits.silence)
 	defer late.Stop()
 	for heard := false; !heard; {
 		select {
@@ -366,13 +429,16 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 			return r, ctx.Err()
 		case <-late.C:
 			s.silent(errReply)
-			late.Reset(silence)
+			late.Reset(s.q.limits.silence)
 		}
 	}
 	if r.Schema != schema {
 		return r, fmt.Errorf("schema %s, not %s: %w", r.Schema, schema, broker.ErrSchema)
 	}
 	s.q.learn(&r)
+	if r.Lost {
+		return r, broker.ErrLost
+	}
 	return r, nil
 }
 
@@ -400,6 +466,7 @@ func (s *session) take(k migrator.Kind) error {
 	if s.taking[k-1] || !s.joined {
 		return nil
 	}
+	defer s.limit()()
 	ahead, names := s.q.o.Prefetch, workQueues()[1:]
 	if k == migrator.File {
 		// As many as workers are in hand, and as many wait in memory.
@@ -426,10 +493,21 @@ func (s *session) take(k migrator.Kind) error {
 }
 
 // starve ends the session if items of a kind are ready and don't come: the next one's consumers get them.
-func (s *session) starve(k migrator.Kind) {
+func (s *session) starve(k migrator.Kind) bool {
+	n, err := s.ready(k)
+	if err != nil || n == 0 {
+		return false // where there was an error, the session is about to end
+	}
+	s.fail(errSession)
+	return true
+}
+
+// ready is how many items of a kind wait for somebody.
+func (s *session) ready(k migrator.Kind) (n int, err error) {
+	defer s.limit()()
 	ch, err := s.conn.Channel()
 	if err != nil {
-		return // the session is about to end
+		return 0, s.or(err)
 	}
 	defer ch.Close()
 	names := workQueues()[1:]
@@ -439,19 +517,18 @@ func (s *session) starve(k migrator.Kind) {
 	for _, name := range names {
 		got, err := ch.QueueDeclarePassive(s.q.name(name), true, false, false, false, nil)
 		if err != nil {
-			return
+			return 0, s.or(err)
 		}
-		if got.Messages > 0 {
-			s.fail(errSession)
-			return
-		}
+		n += got.Messages
 	}
+	return n, nil
 }
 
 // takeNoMore ends what take began. When it returns, all that came has arrived.
 func (s *session) takeNoMore() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.limit()()
 	for _, tag := range s.tags {
 		if err := s.in.Cancel(tag, false); err != nil {
 			return err // the session is about to end, and all consumers with it

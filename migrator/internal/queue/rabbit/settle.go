@@ -48,7 +48,7 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		h.work.again = true
 		return q.giveBack(ctx, h)
 	}
-	s := settled{ID: h.work.id, Outcome: r.Outcome, Bytes: r.Bytes}
+	s := settled{ID: h.work.id, Run: h.work.run, Outcome: r.Outcome, Bytes: r.Bytes}
 	for _, p := range r.Parked {
 		s.Parked = append(s.Parked, parked{p, p.Outcome})
 	}
@@ -124,7 +124,7 @@ func (q *Queue) release(h *held) {
 // the connection that it came by has ended, it is back already.
 func (q *Queue) giveBack(ctx context.Context, h *held) error {
 	if h.asked {
-		if err := q.tell(ctx, &event{Back: &back{h.work.id, q.me}}); err != nil {
+		if err := q.tell(ctx, &event{Back: &back{h.work.id, h.work.run, q.me}}); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (q *Queue) settleTogether(ctx context.Context, s settled) error {
 	select {
 	case q.settles <- w:
 		return <-w.err
-	case <-q.stop:
+	case <-q.ending.Done():
 		return errClosed
 	}
 }
@@ -162,7 +162,7 @@ func (q *Queue) settler() {
 		select {
 		case w := <-q.settles:
 			all = append(all, w)
-		case <-q.stop:
+		case <-q.ending.Done():
 			return
 		}
 		for more := true; more && len(all) < together; {
@@ -190,5 +190,5 @@ func (q *Queue) Checkpoint(ctx context.Context, lease *migrator.Lease, state []b
 	if err != nil {
 		return err
 	}
-	return q.tell(ctx, &event{State: &saved{h.work.id, q.me, state}})
+	return q.tell(ctx, &event{State: &saved{h.work.id, h.work.run, q.me, state}})
 }

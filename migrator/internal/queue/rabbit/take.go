@@ -89,17 +89,40 @@ const aheadWait = time.Second
 
 // returner gives items back that wait here in vain, until Close.
 func (q *Queue) returner() {
-	t := time.NewTicker(aheadWait / 2)
+	t := time.NewTicker(min(aheadWait, q.limits.silence) / 2)
 	defer t.Stop()
+	var told time.Time
 	for {
 		select {
 		case <-t.C:
-		case <-q.stop:
+		case <-q.ending.Done():
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*aheadWait)
+		unless := context.AfterFunc(q.ending, cancel)
 		q.share(ctx)
+		if time.Since(told) > q.limits.tell() {
+			told = time.Now()
+			q.tellHolds(ctx)
+		}
+		unless()
 		cancel()
+	}
+}
+
+// tellHolds tells the keeper that items are here. While it is told nothing and nothing is ready, it waits no longer.
+func (q *Queue) tellHolds(ctx context.Context) {
+	h := holds{Proc: q.me}
+	q.mu.Lock()
+	h.Folders = len(q.ahead[0])+q.inside[0] > 0
+	h.Files = len(q.ahead[1])+q.inside[1] > 0
+	for item := range q.held {
+		h.Folders = h.Folders || item.kind == migrator.Folder
+		h.Files = h.Files || item.kind == migrator.File
+	}
+	q.mu.Unlock()
+	if h.Folders || h.Files {
+		_ = q.tell(ctx, &event{Holds: &h}) // the next one follows
 	}
 }
 
@@ -129,6 +152,7 @@ func (q *Queue) share(ctx context.Context) {
 
 // wanted says that a queue has nothing for other processes that take from it.
 func (s *session) wanted(queue string) bool {
+	defer s.limit()()
 	ch, err := s.conn.Channel()
 	if err != nil {
 		return false
@@ -145,6 +169,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 	}
 	began, pause := time.Now(), pauseMin
 	heard := began // of an item, or that none is ready
+	starved := time.Time{}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -152,10 +177,11 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 		h, wake := q.next(k)
 		if h != nil {
 			l, err := q.begin(ctx, h)
+			q.entered(k)
 			if l != nil || err != nil {
 				return l, err
 			}
-			heard = time.Now()
+			heard, starved = time.Now(), time.Time{}
 			continue
 		}
 		over, err := q.over(ctx, k, began, pause)
@@ -164,10 +190,14 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			return nil, err
 		case over:
 			return nil, io.EOF
-		case time.Since(heard) > silence:
+		case time.Since(heard) > q.limits.silence:
 			heard = time.Now()
-			if s, err := q.session(ctx); err == nil {
-				s.starve(k)
+			if s, err := q.session(ctx); err != nil || !s.starve(k) {
+				starved = time.Time{}
+			} else if starved.IsZero() {
+				starved = heard
+			} else if time.Since(starved) > max(q.o.Patience, 3*q.limits.silence) {
+				return nil, q.explain(errStarved)
 			}
 		}
 		t := time.NewTimer(pause)
@@ -191,7 +221,15 @@ func (q *Queue) next(k migrator.Kind) (*held, <-chan struct{}) {
 	}
 	h := (*lane)[0]
 	*lane = (*lane)[1:]
+	q.inside[k-1]++
 	return h, nil
+}
+
+// entered ends what next began: the item is in a lease, back, or gone.
+func (q *Queue) entered(k migrator.Kind) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.inside[k-1]--
 }
 
 // over sees to it that items come, and says whether none can come any more. What was heard since began, and not longer
@@ -223,6 +261,9 @@ func (q *Queue) over(ctx context.Context, k migrator.Kind, began time.Time, paus
 			return false, err
 		}
 	}
+	if r.Lost {
+		return false, q.explain(broker.ErrLost)
+	}
 	if !r.begun() {
 		if q.hadMigration() {
 			return false, q.explain(broker.ErrLost)
@@ -244,7 +285,9 @@ func (q *Queue) begin(ctx context.Context, h *held) (*migrator.Lease, error) {
 	if h.bad != nil || it.UnmarshalBinary(h.work.item) != nil || it.Kind != h.kind {
 		return nil, fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
 	}
-	h.lease.Again = h.redelivered || h.work.again
+	// The ledger knows of each page whether anybody had it. Of a file the broker knows no more than that it went out, even if
+	// only into somebody's memory.
+	h.lease.Again = h.work.again || h.redelivered && h.kind == migrator.File
 	q.mu.Lock()
 	other := h.work.run != q.run
 	q.mu.Unlock()
@@ -279,7 +322,7 @@ func (q *Queue) hold(h *held) {
 // leave asks the ledger for an item, and waits while too many files are queued. It returns nothing where the item is
 // somebody else's by now.
 func (q *Queue) leave(ctx context.Context, h *held) (verdict, error) {
-	e := &event{Took: &took{ID: h.work.id, Proc: q.me, Redelivered: h.redelivered, Limit: q.o.Limit, Deliveries: q.o.Deliveries}}
+	e := &event{Took: &took{ID: h.work.id, Run: h.work.run, Proc: q.me, Redelivered: h.redelivered, Limit: q.o.Limit, Deliveries: q.o.Deliveries}}
 	for pause := 4 * pauseMin; ; pause = min(2*pause, pauseMax) {
 		select {
 		case <-h.s.dead:
@@ -346,6 +389,7 @@ var errLocked = errors.New("locked")
 
 // lock makes the queue that is a lock.
 func (s *session) lock(name string) error {
+	defer s.limit()()
 	ch, err := s.conn.Channel() // a refusal closes it
 	if err != nil {
 		return s.or(err)
@@ -363,6 +407,7 @@ func (s *session) lock(name string) error {
 
 // unlock removes it; where the connection is gone, the lock is, too.
 func (s *session) unlock(name string) {
+	defer s.limit()()
 	ch, err := s.conn.Channel()
 	if err != nil {
 		return

@@ -1,0 +1,105 @@
+package rabbit
+
+import (
+	"time"
+
+	"memsoak/migrator"
+)
+
+// audit finds out that items which are open are nowhere: not ready in the broker, in nobody's hands, and not settled.
+// That can't come of what processes do; but somebody may purge a queue, or a broker lose what it had confirmed. Without it
+// all would wait for ever. It believes so after a time in which a dead process's items would have come back.
+type audit struct {
+	limits  limits
+	ready   func(migrator.Kind) (int, error) // how many items of a kind wait in the broker
+	holders [2]map[string]time.Time          // by kind - 1: who said when that he has some
+	bare    [2]time.Time                     // since when there was no sign of any
+	next    time.Time                        // when to look again
+}
+
+func newAudit(l limits, ready func(migrator.Kind) (int, error)) *audit {
+	return &audit{limits: l, ready: ready, holders: [2]map[string]time.Time{{}, {}}}
+}
+
+// saw takes an event as a sign of items.
+func (a *audit) saw(e *event) {
+	if h := e.Holds; h != nil {
+		for i, has := range [2]bool{h.Folders, h.Files} {
+			if has {
+				a.holders[i][h.Proc] = time.Now()
+				a.sign(i)
+			}
+		}
+	}
+	if e.Begin != nil || len(e.Settled) > 0 {
+		a.sign(0)
+		a.sign(1)
+	}
+	for _, id := range e.items() {
+		a.sign(int(id.kind() - 1))
+	}
+}
+
+func (a *audit) sign(kind int) { a.bare[kind] = time.Time{} }
+
+// lost says that there was no sign of open items for too long.
+func (a *audit) lost() bool {
+	for _, since := range a.bare {
+		if !since.IsZero() && time.Since(since) > a.limits.lost {
+			return true
+		}
+	}
+	return false
+}
+
+// items are those that an event is about, but for settled ones.
+func (e *event) items() (ids []itemID) {
+	if e.Took != nil {
+		ids = append(ids, e.Took.ID)
+	}
+	if e.Back != nil {
+		ids = append(ids, e.Back.ID)
+	}
+	if e.State != nil {
+		ids = append(ids, e.State.ID)
+	}
+	return ids
+}
+
+func (id itemID) kind() migrator.Kind {
+	if id.N > 0 {
+		return migrator.File
+	}
+	return migrator.Folder
+}
+
+// look looks for signs of what is open, now and then.
+func (a *audit) look(l *ledger) error {
+	now := time.Now()
+	if now.Before(a.next) {
+		return nil
+	}
+	a.next = now.Add(a.limits.tell())
+	for i, open := range [2]bool{len(l.pages) > 0, l.openFiles > 0} {
+		for who, at := range a.holders[i] {
+			if now.Sub(at) > a.limits.lost {
+				delete(a.holders[i], who)
+			}
+		}
+		if !open || len(a.holders[i]) > 0 {
+			a.sign(i)
+			continue
+		}
+		ready, err := a.ready(migrator.Kind(i + 1))
+		if err != nil {
+			return err
+		}
+		switch {
+		case ready > 0:
+			a.sign(i)
+		case a.bare[i].IsZero():
+			a.bare[i] = now
+		}
+	}
+	return nil
+}
