@@ -23,6 +23,7 @@ type (
 var (
 	ErrNoMigration = broker.ErrNone
 	ErrLost        = broker.ErrLost
+	ErrUnfinished  = broker.ErrUnfinished
 )
 
 // DefaultBrokerOptions returns the defaults.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -30,6 +31,18 @@ func (b *brokerFlags) addFlags(f *pflag.FlagSet) {
 	b.options = wire.DefaultBrokerOptions()
 	f.StringVar(&b.url, "queue", "", "URL of the broker, as in redis://user:password@host:6379/0 or amqp://user:password@host:5672/vhost; better set by the environment")
 	f.StringVar(&b.options.Name, "queue-name", b.options.Name, "name of the queue; migrations under different names share a broker")
+}
+
+// fromEnv sets the flags that aren't given from the environment, for commands that have no other settings.
+func (b *brokerFlags) fromEnv(c *cobra.Command) error {
+	for _, name := range []string{"queue", "queue-name"} {
+		if v, ok := os.LookupEnv(envName(name)); ok && !c.Flags().Changed(name) {
+			if err := c.Flags().Set(name, v); err != nil {
+				return usageError{err}
+			}
+		}
+	}
+	return nil
 }
 
 func (b *brokerFlags) open(ctx context.Context) (wire.Broker, error) {

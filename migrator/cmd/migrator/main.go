@@ -65,7 +65,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd(), newDiscoverCmd(), newUploadCmd())
+	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd(), newForgetCmd(), newDiscoverCmd(), newUploadCmd())
 	return root
 }
 

@@ -24,12 +24,8 @@ func newStatusCmd() *cobra.Command {
 		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json\n  migrator status --queue redis://127.0.0.1:6379/0\n  migrator status --queue amqp://guest:guest@127.0.0.1:5672",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			for _, name := range []string{"queue", "queue-name"} {
-				if v, ok := os.LookupEnv(envName(name)); ok && !c.Flags().Changed(name) {
-					if err := c.Flags().Set(name, v); err != nil {
-						return usageError{err}
-					}
-				}
+			if err := b.fromEnv(c); err != nil {
+				return err
 			}
 			if b.url != "" {
 				return b.status(c, asJSON)

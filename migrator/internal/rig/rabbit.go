@@ -5,17 +5,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // ErrNoRabbit means that there is no rabbitmq-server and none could be installed.
 var ErrNoRabbit = errors.New("no rabbitmq-server here, and it could not be installed: apt-get install rabbitmq-server")
+
+// ErrSlowRabbit means that the server didn't start within firstStart.
+var ErrSlowRabbit = fmt.Errorf("rabbitmq-server isn't up after %v: a machine too slow for tests of it", firstStart)
+
+const firstStart = time.Minute
+
+// tail is the end of a log.
+func tail(log []byte) []byte { return log[max(0, len(log)-2000):] }
 
 // RabbitServer is a real RabbitMQ on private ports, with a port mapper of its own.
 type RabbitServer struct {
@@ -31,14 +40,8 @@ type RabbitServer struct {
 	ended chan struct{}
 }
 
-// RabbitTests says why the tests that need a RabbitMQ don't run, "" when they do. They belong to the long form: the
-// server takes long to start, and not each of them passes each time.
-func RabbitTests() (skip string) {
-	if os.Getenv("MEMSOAK_LONG") == "" {
-		return "SKIPPED, the tests on RabbitMQ are part of the long form: MEMSOAK_LONG=1, or make test-long"
-	}
-	return ""
-}
+// NoRabbit says of an error that tests of RabbitMQ can't run here.
+func NoRabbit(err error) bool { return errors.Is(err, ErrNoRabbit) || errors.Is(err, ErrSlowRabbit) }
 
 // rabbitPath finds the server's own script: the one in the PATH would change the user.
 func rabbitPath() (string, error) {
@@ -84,19 +87,6 @@ func Rabbit(ctx context.Context, dir string, settings ...string) (*RabbitServer,
 	return r, r.boot(ports[1])
 }
 
-// freePorts returns ports that nobody listens on.
-func freePorts(n int) (ports []int, err error) {
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer ln.Close() // not before all are found, so that they differ
-		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
-}
-
 // boot starts the port mapper, which else would start by itself and outlive the server, and the server.
 func (r *RabbitServer) boot(epmdPort int) error {
 	r.epmd = exec.Command("epmd", "-port", strconv.Itoa(epmdPort))
@@ -105,7 +95,7 @@ func (r *RabbitServer) boot(epmdPort int) error {
 	if err := r.epmd.Start(); err != nil {
 		return fmt.Errorf("epmd: %w", err)
 	}
-	if err := r.Start(); err != nil {
+	if err := r.start(firstStart); err != nil {
 		r.Stop()
 		return err
 	}
@@ -118,8 +108,10 @@ func (r *RabbitServer) URL() string { return "amqp://guest:guest@" + r.Addr }
 // PID is the server's process id.
 func (r *RabbitServer) PID() int { return r.cmd.Process.Pid }
 
-// Start starts the server, again after Kill, and waits until it listens.
-func (r *RabbitServer) Start() error {
+// Start starts the server again after Kill, and waits until it can be used.
+func (r *RabbitServer) Start() error { return r.start(5 * firstStart) }
+
+func (r *RabbitServer) start(limit time.Duration) error {
 	r.cmd = exec.Command(r.path)
 	r.cmd.Env = r.env
 	r.cmd.Stdout, r.cmd.Stderr = &r.log, &r.log
@@ -133,18 +125,18 @@ func (r *RabbitServer) Start() error {
 		_ = c.Wait() // killed on purpose, or the log says why
 		close(ended)
 	}(r.cmd)
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", r.Addr); err == nil {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if c, err := amqp.Dial(r.URL()); err == nil {
 			return c.Close()
 		}
 		select {
 		case <-ended:
-			return fmt.Errorf("rabbitmq-server ended: %s", &r.log)
+			return fmt.Errorf("rabbitmq-server ended: %s", tail(r.log.Bytes()))
 		default:
 		}
 	}
 	r.Kill()
-	return fmt.Errorf("rabbitmq-server didn't start: %s", &r.log)
+	return fmt.Errorf("%w: its log ends with: %s", ErrSlowRabbit, tail(r.log.Bytes()))
 }
 
 // Kill kills the server and its helpers with kill -9 and waits for its end.
@@ -170,16 +162,4 @@ func (r *RabbitServer) Control(ctx context.Context, args ...string) error {
 		return fmt.Errorf("rabbitmqctl %v: %w: %s", args, err, out)
 	}
 	return nil
-}
-
-// Flush makes the server write down which quorum queues there are. It does so by itself, but seconds late, and loses what it
-// hasn't written when it is killed: see the doc comment of the package rabbit.
-func (r *RabbitServer) Flush(ctx context.Context) error {
-	return r.Control(ctx, "eval", "ok = dets:sync(ra_directory_reverse), ok = dets:sync(ra_log_meta).")
-}
-
-// Forget deletes the queues whose names begin so.
-func (r *RabbitServer) Forget(ctx context.Context, prefix string) error {
-	return r.Control(ctx, "eval", fmt.Sprintf(`[rabbit_amqqueue:delete(Q, false, false, <<"test">>) || Q <- rabbit_amqqueue:list(),
-		lists:prefix(%q, binary_to_list(element(4, amqqueue:get_name(Q))))].`, prefix))
 }

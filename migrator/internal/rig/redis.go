@@ -37,15 +37,11 @@ func Redis(ctx context.Context, dir string, args ...string) (*RedisServer, error
 	if err != nil {
 		return nil, ErrNoRedis
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freePorts(1)
 	if err != nil {
 		return nil, err
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	if err := ln.Close(); err != nil {
-		return nil, err
-	}
-	r := &RedisServer{Addr: ln.Addr().String(), path: path, args: append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
+	r := &RedisServer{Addr: fmt.Sprint("127.0.0.1:", ports[0]), path: path, args: append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(ports[0]), "--dir", dir,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always"}, args...)}
 	return r, r.Start()
 }

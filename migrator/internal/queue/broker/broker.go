@@ -48,6 +48,9 @@ type Queue interface {
 	Status(ctx context.Context) (Status, error)
 	// Parked returns what was given up or left out with an outcome, oldest first and at most max.
 	Parked(ctx context.Context, o migrator.Outcome, max int64) ([]migrator.Parked, error)
+	// Forget removes a migration that is done, and all that is known of it, from the broker; ErrUnfinished, and it stays, when
+	// it isn't done, unless that is wanted.
+	Forget(ctx context.Context, unfinished bool) error
 	// Close returns what this process holds to the others.
 	Close() error
 }
@@ -95,6 +98,8 @@ func (o *Options) Validate() error {
 var (
 	// ErrNone means that no migration was begun in the queue.
 	ErrNone = errors.New("no migration was begun here: start one with 'migrator discover'")
+	// ErrUnfinished means that a migration isn't done.
+	ErrUnfinished = errors.New("the migration isn't finished")
 	// ErrSchema means that the queue isn't one of this version's.
 	ErrSchema = errors.New("not a queue of this version of the migrator: give another --queue-name, or remove it from the broker")
 	// ErrLost means that a migration that was there is gone.

@@ -196,21 +196,33 @@ func (q *Queue) break_(err error) {
 	}
 }
 
-func (q *Queue) hadMigration() bool {
+// unfinished says that a migration was there, and not done.
+func (q *Queue) unfinished() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.begun
+	return q.begun && !q.known.done()
+}
+
+// finished says that a migration was there, and done.
+func (q *Queue) finished() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.begun && q.known.done()
 }
 
 // learn keeps the ledger's word.
 func (q *Queue) learn(r *reply) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.known, q.at, q.run = *r, time.Now(), r.Run
 	if r.begun() {
 		q.begun = true
+	} else if q.begun {
+		return // forgotten: what was known of it tells whether it was done
 	}
+	q.known, q.at, q.run = *r, time.Now(), r.Run
 }
+
+func (r *reply) done() bool { return r.begun() && r.Folders == 0 && r.Files == 0 }
 
 func (r *reply) begun() bool { return len(r.Mine) > 0 && string(r.Mine) != "null" }
 
@@ -254,7 +266,11 @@ func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Ite
 // decode reads the description of a migration from a reply.
 func (q *Queue) decode(r *reply) (m broker.Migration, err error) {
 	if !r.begun() {
-		return m, fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrNone)
+		none := broker.ErrNone
+		if q.unfinished() {
+			none = broker.ErrLost
+		}
+		return m, fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, none)
 	}
 	if err := json.Unmarshal(r.Mine, &m); err != nil {
 		return m, fmt.Errorf("queue %s on RabbitMQ at %s: %w: %w", q.o.Name, q.addr, broker.ErrSchema, err)
@@ -342,6 +358,33 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 		return nil
 	})
 	return out, err
+}
+
+// Forget implements broker.Queue. The queue by which others know that there is a migration goes last.
+func (q *Queue) Forget(ctx context.Context, unfinished bool) error {
+	r, err := q.ask(ctx, &event{})
+	switch {
+	case errors.Is(err, broker.ErrLost) && unfinished:
+	case err != nil:
+		return err
+	case !r.begun():
+		return fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrNone)
+	case !r.done() && !unfinished:
+		return fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrUnfinished)
+	}
+	return q.patiently(ctx, func(s *session) error {
+		defer s.limit()()
+		ch, err := s.conn.Channel()
+		if err != nil {
+			return s.or(err)
+		}
+		for _, name := range allQueues() {
+			if _, err := ch.QueueDelete(q.name(name), false, false, false); err != nil {
+				return s.or(err)
+			}
+		}
+		return ch.Close()
+	})
 }
 
 // Close gives back what was taken ahead, waits for settles in progress, and leaves. Leases that nobody settled go to

@@ -2,7 +2,6 @@ package rabbit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -41,15 +40,12 @@ func TestMain(m *testing.M) {
 
 // server is the package's broker.
 func server(t *testing.T) *rig.RabbitServer {
-	if skip := rig.RabbitTests(); skip != "" {
-		t.Skip(skip)
-	}
 	shared.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "migrator-rabbit-"); shared.err == nil {
 			shared.RabbitServer, shared.err = rig.Rabbit(context.Background(), shared.dir)
 		}
 	})
-	if errors.Is(shared.err, rig.ErrNoRabbit) {
+	if rig.NoRabbit(shared.err) {
 		t.Skip(shared.err)
 	}
 	require.NoError(t, shared.err)

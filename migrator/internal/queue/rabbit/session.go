@@ -256,7 +256,7 @@ func (s *session) there() (bool, error) {
 		var e *amqp.Error
 		switch {
 		case errors.As(err, &e) && e.Code == amqp.NotFound && !passing(err):
-			if i > 0 || s.q.hadMigration() {
+			if i > 0 || s.q.unfinished() {
 				return false, broker.ErrLost
 			}
 			return false, nil

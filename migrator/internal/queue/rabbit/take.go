@@ -254,8 +254,8 @@ func (q *Queue) over(ctx context.Context, k migrator.Kind, began time.Time, paus
 			}
 			return nil
 		})
-		if errors.Is(err, broker.ErrNone) && !q.hadMigration() {
-			return false, nil
+		if errors.Is(err, broker.ErrNone) && !q.unfinished() {
+			return q.finished(), nil
 		}
 		if err != nil {
 			return false, err
@@ -265,10 +265,10 @@ func (q *Queue) over(ctx context.Context, k migrator.Kind, began time.Time, paus
 		return false, q.explain(broker.ErrLost)
 	}
 	if !r.begun() {
-		if q.hadMigration() {
+		if q.unfinished() {
 			return false, q.explain(broker.ErrLost)
 		}
-		return false, nil
+		return q.finished(), nil
 	}
 	return r.Folders == 0 && (k == migrator.Folder || r.Files == 0), nil
 }

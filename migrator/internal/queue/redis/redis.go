@@ -59,6 +59,8 @@ var (
 	renewScript      = script("renew")
 	leaveScript      = script("leave")
 	unlockScript     = script("unlock")
+	readScript       = script("read")
+	forgetScript     = script("forget")
 	checkpointScript = script("checkpoint")
 )
 
@@ -84,6 +86,7 @@ type Queue struct {
 	held  map[*held]struct{}
 	locks map[string]struct{}
 	begun bool // a migration was there
+	ended bool // and it was done
 
 	working sync.Once // whoever only looks gives no sign of life
 	stop    chan struct{}
@@ -183,66 +186,82 @@ func (q *Queue) decode(have, description any) (m broker.Migration, err error) {
 		return m, fmt.Errorf("queue %s on Redis at %s: %w: %w", q.o.Name, q.addr, broker.ErrSchema, err)
 	}
 	q.mu.Lock()
-	q.begun = true
+	q.begun, q.ended = true, false
 	q.mu.Unlock()
 	return m, nil
 }
 
 // Migration implements broker.Queue.
 func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
-	var have []any
-	var foreign int64
-	err := q.patiently(ctx, func() (err error) {
-		// In this order: begin writes all of these at once, so keys that were there before a read that finds no
-		// schema are not of a migration that another process began in between.
-		if foreign, err = q.rdb.Exists(ctx, q.key("meta"), q.key("files"), q.key("folders:0")).Result(); err == nil {
-			have, err = q.rdb.HMGet(ctx, q.key("meta"), "schema", "migration").Result()
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return broker.Migration{}, err
-	case have[0] == nil && foreign > 0:
-		return q.decode("of somebody else", nil)
-	case have[0] == nil:
-		return broker.Migration{}, fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrNone)
-	}
-	return q.decode(have[0], have[1])
+	st, err := q.Status(ctx)
+	return st.Migration, err
 }
 
-// Status implements broker.Queue.
+// Status implements broker.Queue. It reads in one step, so that a migration that others begin, finish or remove at the same
+// time is seen whole or not at all.
 func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
-	if st.Migration, err = q.Migration(ctx); err != nil {
+	r, err := q.run(ctx, readScript, "meta", q.base, q.o.Lease.Milliseconds())
+	if err != nil {
 		return st, err
 	}
-	err = q.patiently(ctx, func() error {
-		now, err := q.rdb.Time(ctx).Result()
-		if err != nil {
-			return err
-		}
-		var meta, reasons *goredis.MapStringStringCmd
-		var alive *goredis.IntCmd
-		_, err = q.rdb.Pipelined(ctx, func(p goredis.Pipeliner) error {
-			meta, reasons = p.HGetAll(ctx, q.key("meta")), p.HGetAll(ctx, q.key("reasons"))
-			alive = p.ZCount(ctx, q.key("workers"), strconv.FormatInt(now.Add(-q.o.Lease).UnixMilli(), 10), "+inf")
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		st.Workers = alive.Val()
-		st.Folders, st.Files = number(meta.Val()["open_folders"]), number(meta.Val()["open_files"])
-		for name, field := range counters(&st.Totals) {
-			*field = number(meta.Val()[name])
-		}
-		st.Reasons = map[string]int64{}
-		for r, n := range reasons.Val() {
-			st.Reasons[r] = number(n)
-		}
+	reply, ok := r.([]any)
+	if !ok || len(reply) != 4 {
+		return st, fmt.Errorf("queue %s: unexpected reply to read: %v", q.o.Name, r)
+	}
+	there, _ := reply[0].(int64)
+	meta := pairs(reply[1])
+	switch _, begun := meta["schema"]; {
+	case begun:
+		st.Migration, err = q.decode(meta["schema"], meta["migration"])
+	case there > 0:
+		st.Migration, err = q.decode("of somebody else", nil)
+	default:
+		err = fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrNone)
+	}
+	if err != nil {
+		return broker.Status{}, err
+	}
+	st.Folders, st.Files = number(meta["open_folders"]), number(meta["open_files"])
+	for name, field := range counters(&st.Totals) {
+		*field = number(meta[name])
+	}
+	st.Reasons = map[string]int64{}
+	for r, n := range pairs(reply[2]) {
+		st.Reasons[r] = number(n)
+	}
+	st.Workers, _ = reply[3].(int64)
+	return st, nil
+}
+
+// pairs makes a map of a hash in a script's reply.
+func pairs(reply any) map[string]string {
+	m := map[string]string{}
+	flat, _ := reply.([]any)
+	for i := 0; i+1 < len(flat); i += 2 {
+		k, _ := flat[i].(string)
+		m[k], _ = flat[i+1].(string)
+	}
+	return m
+}
+
+// Forget implements broker.Queue.
+func (q *Queue) Forget(ctx context.Context, unfinished bool) error {
+	also := "0"
+	if unfinished {
+		also = "1"
+	}
+	r, err := q.run(ctx, forgetScript, "meta", q.base, levels, also)
+	switch {
+	case err != nil:
+		return err
+	case r == "none":
+		err = broker.ErrNone
+	case r == "unfinished":
+		err = broker.ErrUnfinished
+	default:
 		return nil
-	})
-	return st, err
+	}
+	return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, err)
 }
 
 // number reads a counter that HINCRBY wrote; one that isn't there is 0.

@@ -104,12 +104,18 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 	}
 	switch reply[0] {
 	case "end":
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.ended = len(reply) > 1 && reply[1] == int64(1)
 		return io.EOF
 	case "schema":
 		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
 	case "none":
 		q.mu.Lock()
 		defer q.mu.Unlock()
+		if q.ended {
+			return io.EOF
+		}
 		if q.begun {
 			return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrLost)
 		}
@@ -118,7 +124,7 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 		return nil
 	}
 	for _, entry := range reply[1:] {
-		h, err := q.read(entry, k)
+		h, err := q.item(entry, k)
 		if err != nil {
 			return err
 		}
@@ -127,8 +133,8 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 	return nil
 }
 
-// read decodes an item of the take script's reply.
-func (q *Queue) read(entry any, k migrator.Kind) (*held, error) {
+// item decodes an item of the take script's reply.
+func (q *Queue) item(entry any, k migrator.Kind) (*held, error) {
 	f, ok := entry.([]any)
 	if !ok || len(f) != 6 {
 		return nil, fmt.Errorf("queue %s: unexpected item: %v", q.o.Name, entry)
@@ -146,7 +152,7 @@ func (q *Queue) read(entry any, k migrator.Kind) (*held, error) {
 	h.lease.Ref = h
 	q.mu.Lock()
 	q.held[h] = struct{}{}
-	q.begun = true
+	q.begun, q.ended = true, false
 	q.mu.Unlock()
 	return h, nil
 }

@@ -116,20 +116,28 @@ func NothingComes(t *testing.T, q broker.Queue, k migrator.Kind, why string) {
 
 // Run runs all tests on a broker.
 func Run(t *testing.T, r *Rig) {
+	t.Run("survives a restart", func(t *testing.T) { survivesRestart(t, r) }) // the others would see it, too
 	for name, test := range map[string]func(*testing.T, *Rig){
-		"to the end":         toTheEnd,
-		"taken over":         takenOver,
-		"given back":         givenBack,
-		"poison is parked":   poisonIsParked,
-		"listing waits":      listingWaits,
-		"deepest first":      deepestFirst,
-		"survives a restart": survivesRestart,
-		"network cut":        networkCut,
-		"listed twice":       listedTwice,
-		"begun anew":         begunAnew,
-		"lock":               lock,
+		"to the end":       toTheEnd,
+		"taken over":       takenOver,
+		"given back":       givenBack,
+		"poison is parked": poisonIsParked,
+		"listing waits":    listingWaits,
+		"deepest first":    deepestFirst,
+		"network cut":      networkCut,
+		"listed twice":     listedTwice,
+		"begun anew":       begunAnew,
+		"lock":             lock,
+		"begin raced":      beginRaced,
+		"status raced":     statusRaced,
+		"restart raced":    restartRaced,
+		"close raced":      closeRaced,
+		"forgotten":        forgotten,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, r) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, r)
+		})
 	}
 }
 

@@ -1,13 +1,14 @@
 -- Hands out items: first, if asked to, those of processes that gave no sign of life; then new ones.
 -- KEYS: meta. ARGV: base, group, schema, folders or files, consumer, most items, limit of files, claim, lease in
 -- milliseconds, folder streams.
--- Returns a word, and with 'ok' the items: stream, id, deliveries, again, payload, state.
+-- Returns a word, with 'end' whether files have come to theirs, too, and with 'ok' the items: stream, id, deliveries, again,
+-- payload, state.
 local meta, base, group, me = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
 local open = redis.call('HMGET', meta, 'schema', 'open_folders', 'open_files')
 if not open[1] then return {'none'} end
 if open[1] ~= ARGV[3] then return {'schema'} end
 local folders = ARGV[4] == 'folders'
-if tonumber(open[2]) <= 0 and (folders or tonumber(open[3]) <= 0) then return {'end'} end
+if tonumber(open[2]) <= 0 and (folders or tonumber(open[3]) <= 0) then return {'end', tonumber(open[3]) <= 0 and 1 or 0} end
 
 local streams, most = {}, tonumber(ARGV[6])
 local files = redis.call('XLEN', base .. ':files')
