@@ -22,7 +22,6 @@ var (
 	errConfirm = errors.New("the broker confirms nothing")
 	errSilent  = errors.New("the broker answers nothing")
 	errStarved = errors.New("items are ready and the broker delivers none")
-	errClosed  = errors.New("queue: closed")
 )
 
 // fullError means that the broker takes no messages any more.
@@ -97,7 +96,7 @@ func (q *Queue) explain(err error) error {
 	var e *amqp.Error
 	coded := errors.As(err, &e)
 	switch {
-	case errors.Is(err, errClosed), errors.Is(err, broker.ErrNone), errors.Is(err, context.Canceled):
+	case errors.Is(err, broker.ErrClosed), errors.Is(err, broker.ErrNone), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &full):
 		return fmt.Errorf("rabbitmq at %s is full (%s) and takes no more work: free memory or disk space there, or lower --queue-limit; nothing is lost, the same command goes on", q.addr, full.reason)

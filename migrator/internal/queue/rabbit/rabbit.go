@@ -37,7 +37,7 @@ type Queue struct {
 	mu     sync.Mutex
 	now    *session
 	broken error // no connection helps any more
-	held   map[*held]struct{}
+	held   broker.Leases[*held]
 	ahead  [2][]*held // by kind - 1: delivered and in nobody's hands
 	wake   chan struct{}
 	inside [2]int // by kind - 1: on the way from ahead to held
@@ -48,7 +48,7 @@ type Queue struct {
 	locks  map[string]struct{}
 
 	looking chan struct{} // whoever has it asks how far the migration is
-	settles chan *waiting
+	settles *broker.Together[settled]
 	ending  context.Context // until Close
 	end     context.CancelFunc
 	done    sync.WaitGroup
@@ -76,8 +76,9 @@ func openWith(ctx context.Context, raw string, o broker.Options, l *limits) (*Qu
 		host = "host"
 	}
 	q := &Queue{o: o, url: raw, addr: u.Host, vhost: vhost(u), me: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
-		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), held: map[*held]struct{}{}, locks: map[string]struct{}{},
-		wake: make(chan struct{}), settles: make(chan *waiting)}
+		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), held: broker.Leases[*held]{}, locks: map[string]struct{}{},
+		wake: make(chan struct{})}
+	q.settles = broker.NewTogether(together, q.settleAll)
 	if q.limits = q.defaultLimits(); l != nil {
 		q.limits = *l
 	}
@@ -86,7 +87,7 @@ func openWith(ctx context.Context, raw string, o broker.Options, l *limits) (*Qu
 		q.disconnect()
 		return nil, err
 	}
-	q.done.Go(q.settler)
+	q.done.Go(func() { q.settles.Run(q.ending) })
 	q.done.Go(q.returner)
 	return q, nil
 }
@@ -301,12 +302,12 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 		st.Reasons = map[string]int64{}
 	}
 	err = q.patiently(ctx, func(s *session) error {
+		defer s.limit()()
 		ch, err := s.conn.Channel()
 		if err != nil {
 			return s.or(err)
 		}
 		defer ch.Close()
-		defer s.limit()()
 		st.Workers = 0
 		for _, name := range []string{queueFiles, folders(0)} {
 			got, err := ch.QueueDeclarePassive(q.name(name), true, false, false, false, nil)
@@ -330,12 +331,12 @@ func (q *Queue) Totals(ctx context.Context) (migrator.Totals, error) {
 func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out []migrator.Parked, err error) {
 	err = q.patiently(ctx, func(s *session) error {
 		out = nil
+		defer s.limit()()
 		ch, err := s.conn.Channel() // when it closes, what was read is back where it was
 		if err != nil {
 			return s.or(err)
 		}
 		defer ch.Close()
-		defer s.limit()()
 		seen := map[string]bool{} // a keeper that died may have parked a line twice
 		for int64(len(out)) < most {
 			d, ok, err := ch.Get(q.name(queueParked+"."+o.String()), false)
@@ -397,7 +398,7 @@ func (q *Queue) Close() error {
 	q.mu.Unlock()
 	if s != nil {
 		// A broker that is full reads nothing and answers nothing.
-		defer context.AfterFunc(ctx, func() { s.fail(errClosed) })()
+		defer context.AfterFunc(ctx, func() { s.fail(broker.ErrClosed) })()
 	}
 	if s != nil && s.takeNoMore() == nil {
 		for _, h := range q.removeAhead(func(*held) bool { return true }) {
@@ -416,7 +417,7 @@ func (q *Queue) disconnect() {
 	q.mu.Lock()
 	s := q.now
 	if q.broken == nil {
-		q.broken = errClosed
+		q.broken = broker.ErrClosed
 	}
 	q.mu.Unlock()
 	if s != nil {

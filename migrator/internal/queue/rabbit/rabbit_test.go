@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,8 +53,14 @@ func server(t *testing.T) *rig.RabbitServer {
 	return shared.RabbitServer
 }
 
+// steady makes connections outlive a machine that stands still for seconds: a dead process's end without that.
+func steady(o broker.Options) broker.Options {
+	o.Lease = time.Minute
+	return o
+}
+
 func open(t *testing.T, o broker.Options) *Queue {
-	q, err := Open(t.Context(), server(t).URL(), o)
+	q, err := Open(t.Context(), server(t).URL(), steady(o))
 	require.NoError(t, err)
 	t.Cleanup(func() { die(q) })
 	return q
@@ -61,12 +68,12 @@ func open(t *testing.T, o broker.Options) *Queue {
 
 // die ends a process's connection as kill -9 does: nothing is given back.
 func die(q *Queue) {
-	q.break_(errClosed)
+	q.break_(broker.ErrClosed)
 	q.mu.Lock()
 	s := q.now
 	q.mu.Unlock()
 	if s != nil {
-		s.fail(errClosed)
+		s.fail(broker.ErrClosed)
 		s.serving.Wait()
 	}
 	q.end()
@@ -78,7 +85,7 @@ func TestQueue(t *testing.T) {
 	brokertest.Run(t, &brokertest.Rig{
 		URL: s.URL(),
 		Open: func(ctx context.Context, url string, o broker.Options) (brokertest.Queue, error) {
-			return Open(ctx, url, o)
+			return Open(ctx, url, steady(o))
 		},
 		Die: func(q brokertest.Queue) { die(q.(*Queue)) },
 		Restart: func(between func()) error {
@@ -164,7 +171,8 @@ func raw(t *testing.T) *amqp.Channel {
 
 func TestRefusals(t *testing.T) {
 	s := server(t)
-	o := brokertest.Options(t)
+	o := steady(brokertest.Options(t))
+	patient := o
 	o.Patience = 0
 	refused := func(url string, o broker.Options) error {
 		q, err := Open(t.Context(), url, o)
@@ -182,7 +190,8 @@ func TestRefusals(t *testing.T) {
 	assert.ErrorIs(t, refused(s.URL(), other), broker.ErrSchema, "a queue of somebody else")
 
 	other.Name = o.Name + "-newer"
-	q, err := Open(t.Context(), s.URL(), other)
+	patient.Name = other.Name
+	q, err := Open(t.Context(), s.URL(), patient)
 	require.NoError(t, err)
 	brokertest.Begin(t, q, "m")
 	require.NoError(t, q.Close())
@@ -282,10 +291,10 @@ func TestLost(t *testing.T) {
 // TestLostItems: items that are gone from the broker, which somebody has purged, are said to be lost, by every call; the
 // migration isn't done. Begun anew it goes on, and what is left of the old one counts nothing.
 func TestLostItems(t *testing.T) {
-	o := brokertest.Options(t)
+	o := steady(brokertest.Options(t))
 	var qs []*Queue
 	for range 2 {
-		q, err := openWith(t.Context(), server(t).URL(), o, &limits{silence: 2 * time.Second, lost: 2 * time.Second})
+		q, err := openWith(t.Context(), server(t).URL(), o, &limits{silence: 4 * time.Second, lost: 2 * time.Second})
 		require.NoError(t, err)
 		t.Cleanup(func() { die(q) })
 		qs = append(qs, q)
@@ -316,4 +325,108 @@ func TestLostItems(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, st.Done())
 	assert.Equal(t, migrator.Totals{Folders: 1, Files: 1, Size: 3, Listed: 1, Copied: 1}, st.Totals)
+}
+
+// deaf forwards connections to a server. Those that deafen finds hear nothing more from it, and aren't told.
+type deaf struct {
+	ln net.Listener
+
+	mu    sync.Mutex
+	conns []*atomic.Bool
+}
+
+func newDeaf(t *testing.T, to string) *deaf {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	d := &deaf{ln: ln}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", to)
+			if err != nil {
+				c.Close()
+				continue
+			}
+			silent := new(atomic.Bool)
+			d.mu.Lock()
+			d.conns = append(d.conns, silent)
+			d.mu.Unlock()
+			go func() {
+				defer up.Close()
+				_, _ = io.Copy(up, c)
+			}()
+			go func() {
+				defer c.Close()
+				_, _ = io.Copy(writer(func(b []byte) (int, error) {
+					if silent.Load() {
+						return len(b), nil
+					}
+					return c.Write(b)
+				}), up)
+			}()
+		}
+	}()
+	return d
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
+// deafen returns how many connections there were.
+func (d *deaf) deafen() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, silent := range d.conns {
+		silent.Store(true)
+	}
+	return len(d.conns)
+}
+
+// TestSilence: a connection on which nothing comes any more, no confirmation, no answer, no item, is given up for another one.
+func TestSilence(t *testing.T) {
+	d := newDeaf(t, server(t).Addr)
+	o := steady(brokertest.Options(t))
+	o.Prefetch = 1
+	q, err := openWith(t.Context(), "amqp://guest:guest@"+d.ln.Addr().String(), o, &limits{silence: 500 * time.Millisecond, lost: time.Hour})
+	require.NoError(t, err)
+	t.Cleanup(func() { die(q) })
+	brokertest.Begin(t, q, "m")
+	for name, call := range map[string]func() error{
+		"settle a folder": func() error {
+			l := brokertest.Take(t, q, migrator.Folder)
+			d.deafen()
+			return q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed, Produced: append(brokertest.Files(3), brokertest.Folder("next", 2))})
+		},
+		"status": func() error {
+			d.deafen()
+			_, err := q.Status(t.Context())
+			return err
+		},
+		"parked": func() error {
+			d.deafen()
+			_, err := q.Parked(t.Context(), migrator.Failed, 1)
+			return err
+		},
+		"lock": func() error {
+			d.deafen()
+			unlock, err := q.Lock(t.Context(), "key")
+			if err == nil {
+				unlock()
+			}
+			return err
+		},
+		"take": func() error {
+			d.deafen()
+			l := brokertest.Take(t, q, migrator.Folder)
+			return q.Settle(t.Context(), l, migrator.Result{})
+		},
+	} {
+		require.NoError(t, call(), name)
+	}
+	assert.Greater(t, d.deafen(), 4, "connections")
 }

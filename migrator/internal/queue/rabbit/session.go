@@ -200,7 +200,7 @@ func (s *session) watch(closed chan *amqp.Error, blocked chan amqp.Blocking) {
 func (s *session) fail(err error) {
 	s.once.Do(func() {
 		s.err = err
-		if !passing(err) && !errors.Is(err, errClosed) {
+		if !passing(err) && !errors.Is(err, broker.ErrClosed) {
 			s.q.break_(err)
 		}
 		close(s.dead)
@@ -546,7 +546,7 @@ func (s *session) end() {
 	default:
 		_ = s.conn.CloseDeadline(time.Now().Add(5 * time.Second)) // what matters was confirmed before
 	}
-	s.fail(errClosed)
+	s.fail(broker.ErrClosed)
 	s.serving.Wait()
 	s.arrival.Wait()
 }

@@ -2,19 +2,11 @@ package rabbit
 
 import (
 	"context"
-	"errors"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"memsoak/migrator"
 )
-
-// waiting is a call of Settle that waits to go out together with others.
-type waiting struct {
-	ctx context.Context
-	s   settled
-	err chan error
-}
 
 // together is how many leases one event settles.
 const together = 128
@@ -68,7 +60,7 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		files = append(files, work{run: h.work.run, id: itemID{s.ID.Page, s.ID.Try, s.Files}, item: p.Payload})
 	}
 	if h.kind == migrator.File && len(s.Products) == 0 {
-		err = q.settleTogether(ctx, s)
+		err = q.settles.Send(ctx, q.ending, s)
 	} else if err = q.send(ctx, files); err == nil {
 		err = q.tell(ctx, &event{Settled: []settled{s}})
 	}
@@ -100,16 +92,9 @@ func (q *Queue) send(ctx context.Context, items []work) error {
 }
 
 func (q *Queue) own(lease *migrator.Lease) (*held, error) {
-	h, ok := lease.Ref.(*held)
-	if !ok {
-		return nil, errors.New("queue: the lease isn't of this queue")
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if _, ok := q.held[h]; !ok {
-		return nil, errors.New("queue: the lease was settled before")
-	}
-	return h, nil
+	return q.held.Own(lease.Ref)
 }
 
 // release ends a lease. If the acknowledgement doesn't get through, the item comes again and is known to be gone.
@@ -144,44 +129,9 @@ func (q *Queue) giveBack(ctx context.Context, h *held) error {
 	return nil
 }
 
-// settleTogether hands a settle to the settler and waits for its end.
-func (q *Queue) settleTogether(ctx context.Context, s settled) error {
-	w := &waiting{ctx: ctx, s: s, err: make(chan error, 1)}
-	select {
-	case q.settles <- w:
-		return <-w.err
-	case <-q.ending.Done():
-		return errClosed
-	}
-}
-
-// settler sends settles, all that have come while the last ones were under way, as one event.
-func (q *Queue) settler() {
-	for {
-		var all []*waiting
-		select {
-		case w := <-q.settles:
-			all = append(all, w)
-		case <-q.ending.Done():
-			return
-		}
-		for more := true; more && len(all) < together; {
-			select {
-			case w := <-q.settles:
-				all = append(all, w)
-			default:
-				more = false
-			}
-		}
-		var e event
-		for _, w := range all {
-			e.Settled = append(e.Settled, w.s)
-		}
-		err := q.tell(all[0].ctx, &e)
-		for _, w := range all {
-			w.err <- err
-		}
-	}
+// settleAll settles as one event.
+func (q *Queue) settleAll(ctx context.Context, all []settled) error {
+	return q.tell(ctx, &event{Settled: all})
 }
 
 // Checkpoint implements migrator.Checkpointer.

@@ -80,16 +80,17 @@ type Queue struct {
 	me   string // consumer in the groups
 
 	lanes   [2]lane // by kind - 1
-	settles chan *settle
+	settles *broker.Together[[]any]
 
 	mu    sync.Mutex
-	held  map[*held]struct{}
+	held  broker.Leases[*held]
 	locks map[string]struct{}
 	begun bool // a migration was there
 	ended bool // and it was done
 
-	working sync.Once // whoever only looks gives no sign of life
-	stop    chan struct{}
+	working sync.Once       // whoever only looks gives no sign of life
+	ending  context.Context // until Close
+	end     context.CancelFunc
 	done    sync.WaitGroup
 }
 
@@ -112,15 +113,17 @@ func Open(ctx context.Context, url string, o broker.Options) (*Queue, error) {
 		host = "host"
 	}
 	q := &Queue{o: o, rdb: goredis.NewClient(ro), addr: ro.Addr, base: "{" + o.Name + "}",
-		me:      fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
-		settles: make(chan *settle), held: map[*held]struct{}{}, locks: map[string]struct{}{}, stop: make(chan struct{})}
+		me:   fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
+		held: broker.Leases[*held]{}, locks: map[string]struct{}{}}
+	q.settles = broker.NewTogether(batch, q.settleAll)
+	q.ending, q.end = context.WithCancel(context.Background())
 	for i := range q.lanes {
 		q.lanes[i] = lane{turn: make(chan struct{}, 1)}
 	}
 	if err := q.hello(ctx); err != nil {
 		return nil, errors.Join(err, q.rdb.Close())
 	}
-	q.done.Go(q.settler)
+	q.done.Go(func() { q.settles.Run(q.ending) })
 	return q, nil
 }
 
@@ -318,7 +321,7 @@ func (q *Queue) Close() error {
 	}
 	worked := true
 	q.working.Do(func() { worked = false })
-	close(q.stop)
+	q.end()
 	q.done.Wait()
 	if !worked {
 		return q.rdb.Close()

@@ -34,10 +34,8 @@ func open(t *testing.T, s *rig.RedisServer, o broker.Options) *Queue {
 
 // die ends a process's signs of life as kill -9 does: nothing is given back. A queue that has ended already is left alone.
 func die(q *Queue) {
-	select {
-	case <-q.stop:
-	default:
-		close(q.stop)
+	if q.ending.Err() == nil {
+		q.end()
 		q.done.Wait()
 		_ = q.rdb.Close()
 	}

@@ -3,21 +3,14 @@ package redis
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"memsoak/migrator"
 	"memsoak/migrator/internal/queue/broker"
 )
-
-// settle is a call of Settle that waits to go out together with others.
-type settle struct {
-	ctx  context.Context
-	args []any
-	err  chan error
-}
 
 // batch is how many leases one script settles.
 const batch = 128
@@ -54,7 +47,7 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		return err
 	}
 	if len(r.Produced) == 0 {
-		err = q.together(ctx, args)
+		err = q.settles.Send(ctx, q.ending, args)
 	} else {
 		err = q.settle(ctx, args)
 	}
@@ -65,16 +58,9 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 }
 
 func (q *Queue) own(lease *migrator.Lease) (*held, error) {
-	h, ok := lease.Ref.(*held)
-	if !ok {
-		return nil, errors.New("queue: the lease isn't of this queue")
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if _, ok := q.held[h]; !ok {
-		return nil, errors.New("queue: the lease was settled before")
-	}
-	return h, nil
+	return q.held.Own(lease.Ref)
 }
 
 func (q *Queue) release(h *held) {
@@ -157,44 +143,9 @@ func (q *Queue) settle(ctx context.Context, args []any) error {
 	return err
 }
 
-// together hands a settle to the settler and waits for its end.
-func (q *Queue) together(ctx context.Context, args []any) error {
-	s := &settle{ctx: ctx, args: args, err: make(chan error, 1)}
-	select {
-	case q.settles <- s:
-		return <-s.err
-	case <-q.stop:
-		return errors.New("queue: closed")
-	}
-}
-
-// settler sends settles, all that have come while the last ones were under way, in one script.
-func (q *Queue) settler() {
-	for {
-		var all []*settle
-		select {
-		case s := <-q.settles:
-			all = append(all, s)
-		case <-q.stop:
-			return
-		}
-		for more := true; more && len(all) < batch; {
-			select {
-			case s := <-q.settles:
-				all = append(all, s)
-			default:
-				more = false
-			}
-		}
-		var args []any
-		for _, s := range all {
-			args = append(args, s.args...)
-		}
-		err := q.settle(all[0].ctx, args)
-		for _, s := range all {
-			s.err <- err
-		}
-	}
+// settleAll settles in one script.
+func (q *Queue) settleAll(ctx context.Context, all [][]any) error {
+	return q.settle(ctx, slices.Concat(all...))
 }
 
 // Checkpoint implements migrator.Checkpointer.
@@ -217,7 +168,7 @@ func (q *Queue) renewer() {
 		cancel()
 		select {
 		case <-t.C:
-		case <-q.stop:
+		case <-q.ending.Done():
 			return
 		}
 	}
