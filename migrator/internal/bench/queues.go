@@ -61,7 +61,7 @@ func (b *bench) onRabbit() error {
 		return err
 	}
 	s, err := rig.Rabbit(b.ctx, dir)
-	if errors.Is(err, rig.ErrNoRabbit) {
+	if rig.NoRabbit(err) {
 		b.skip("the queue on RabbitMQ", "-", err.Error())
 		return nil
 	}

@@ -54,16 +54,24 @@
 // that is ready) connects anew after a while. That is always safe: at worst an item comes twice. Only while the broker says
 // that it is full nobody does.
 //
+// # What a broker may lose
+//
+// A node of RabbitMQ that is killed knows a quorum queue by a list of names, and it writes the last name of that list with a
+// delay of seconds (3.10.8). Without that name the queue comes back empty and without a leader. So who begins a migration
+// declares one more queue behind its own, and only then anything is put into them: see seal.
+//
+// What is lost all the same, because somebody purges a queue or a disk loses what was synced, is noticed by what is missing: the
+// ledger has open items, and for a time in which a dead process's items would have come back none is ready, none is in the hands
+// of a process (those tell it now and then), and no event is about one: see audit. Then every call fails, and the migration has to
+// be begun anew. It never counts as done, since the ledger knows what is open.
+//
+// Each migration draws a number at random that all of its items and events bear, so that nothing of one that was forgotten counts
+// in the next.
+//
 // # What this isn't
 //
 // Locks are exclusive queues, which end with the connection of whoever has them. A process that is cut off in the middle of
 // taking a key from another file has lost its lock without knowing it.
-//
-// A single node of RabbitMQ that is killed in the first seconds after a quorum queue was declared seems to lose that queue
-// with all that is in it, confirmed or not: the list of the queues' logs is written with a delay, and on its next start there
-// was an empty queue with no leader, which takes and gives nothing (3.10.8; rabbitmq-server issue 15725 describes the same).
-// The migration has to be begun anew then under another name, or after its queues are deleted. The tests have the list
-// written before they kill the broker.
 //
 // RabbitMQ before 3.12 knows no limit per queue for how long a message may be in hand: its consumer_timeout, half an hour if
 // nobody changes it, has to be longer than the longest upload, else that file is handed to others, too.

@@ -101,6 +101,7 @@ func (q *Queue) dial(ctx context.Context) (*session, error) {
 
 // open opens the channels.
 func (s *session) open() (err error) {
+	defer s.limit()()
 	if s.talk, err = s.channel(true); err != nil {
 		return err
 	}
