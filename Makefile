@@ -169,7 +169,7 @@ specimens: build ## build the subjects with one known fault each, and the bench 
 	$(GO) build -o bin/accuracy ./soak/internal/accuracy/cmd
 accuracy: specimens ## how often verdicts are right, on subjects whose faults are known (SEEDS=5, ONLY='leak-*', UPDATE=1)
 	bin/accuracy --seeds $(SEEDS) $(foreach p,$(ONLY),'$(p)') $(if $(UPDATE),--update)
-accuracy-quick: specimens ## a stratified part of that in ten minutes, for CI
+accuracy-quick: specimens ## a stratified part of that in some five minutes, for CI
 	bin/accuracy --quick
 
 .PHONY: bench-soak

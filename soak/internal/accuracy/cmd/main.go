@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -179,11 +180,7 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	} else {
 		fmt.Fprintln(progress)
 		r.Print(progress)
-		for _, s := range scores {
-			if !s.Right {
-				fmt.Fprintln(progress, "kept:", s.Dir)
-			}
-		}
+		printKept(progress, firsts, scores)
 		fmt.Fprintf(progress, "%d trials in %s\n", len(plan), time.Since(begun).Round(time.Second))
 	}
 	if f.update {
@@ -192,6 +189,17 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 		}
 	}
 	return missed(r.Figures)
+}
+
+// printKept says where the trials are that were wrong, those that were right when tried again among them.
+func printKept(w io.Writer, firsts, scores []accuracy.Score) {
+	said := map[string]bool{}
+	for _, s := range slices.Concat(firsts, scores) {
+		if !s.Right && !said[s.Dir] {
+			said[s.Dir] = true
+			fmt.Fprintln(w, "kept:", s.Dir)
+		}
+	}
 }
 
 // trials runs the plan, and of the quick part again what went wrong. firsts are the scores of the plan itself.
