@@ -195,9 +195,13 @@ func (m *peakModel) step(p Plan, factor float64, n int) record.CapacityStep {
 	f := m.forecast(p, n)
 	mid, high := f.needs()
 	low := math.Max(0, f.live+f.arenas+f.outside-f.spread)
-	garbage := math.Min(f.live*factor+f.outside, float64(goMemoryLimit(p.Limit, f))+f.outside)
-	peak := func(need float64) int64 { return int64(math.Min(math.Max(need, garbage), math.MaxInt64/4)) }
-	return record.CapacityStep{Workers: n, Live: int64(math.Min(f.live, math.MaxInt64/4)), Outside: int64(math.Min(f.outside, math.MaxInt64/4)), Peak: peak(mid), PI95: [2]int64{peak(low), peak(high)}}
+	memlimit := float64(goMemoryLimit(p.Limit, f))
+	bytes := func(v float64) int64 { return int64(math.Min(v, math.MaxInt64/4)) }
+	peak := func(need, live float64) int64 {
+		return bytes(math.Max(need, math.Min(live*factor, memlimit)+f.outside))
+	}
+	return record.CapacityStep{Workers: n, Live: bytes(f.live), Outside: bytes(f.outside), Peak: peak(mid, f.live),
+		PI95: [2]int64{peak(low, math.Max(0, f.live-f.spread)), peak(high, f.live+f.spread)}}
 }
 
 // part is one term of the forecast.
