@@ -2,6 +2,7 @@ package accuracy
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -189,6 +190,7 @@ func TestQuickHasEveryClassAndItsLookAlikes(t *testing.T) {
 		}
 	}
 	assert.Equal(t, classes, quick)
+	assert.True(t, slices.ContainsFunc(Quick(all), func(tr *truth.Truth) bool { return tr.Name == throughHelper }))
 	assert.GreaterOrEqual(t, healthy, 10)
 }
 
