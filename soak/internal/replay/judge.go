@@ -141,8 +141,12 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 // full is from where on a limit counts as reached.
 func full(limit int64) int64 { return limit / 100 * 97 }
 
-// holdsShare is the part of the explained memory that a hypothesis has to make up to be the one that holds.
-const holdsShare = 0.5
+// holdsShare is the part of the explained memory that a hypothesis has to make up to be the one that holds, and
+// explainedShare that of the peak that has to be explained at all.
+const (
+	holdsShare     = 0.5
+	explainedShare = 0.02
+)
 
 // explain sizes the findings at the fullest moment and finds the hypothesis that holds.
 func (c *Cell) explain(v *record.Verdict, m moment) {
@@ -166,8 +170,8 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 		return
 	}
 	c.Culprit = &c.Shares[0]
-	if c.Headline == record.Healthy {
-		return // what is bounded and fits explains no kill
+	if c.Headline == record.Healthy || float64(all) < explainedShare*float64(c.Peak) {
+		return // what is bounded and fits explains no kill, and what is hardly there explains nothing
 	}
 	for _, h := range append(Hypotheses(), NoneOf) {
 		if part := float64(by[h]) / float64(all); part > c.Part {

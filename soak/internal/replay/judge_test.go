@@ -104,6 +104,15 @@ func TestNoHypothesisHoldsForWhatIsHealthy(t *testing.T) {
 	assert.Equal(t, "net/http.dial", c.Culprit.Site.Function)
 }
 
+func TestNoHypothesisHoldsByWhatIsHardlyThere(t *testing.T) {
+	tr, samples := recorded(4 << 20)
+	c := judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.BufferPool, "net/http.dial", 10<<10, "connection")), samples)
+	assert.Equal(t, NoneOf, c.Holds, "40 KiB of 4 MiB")
+	assert.Equal(t, "not told: less than 2 % of the peak is explained", c.holdsText())
+	c = judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.BufferPool, "net/http.dial", 100<<10, "connection")), samples)
+	assert.Equal(t, Responses, c.Holds)
+}
+
 func TestWhatIsHeldAfterTheCutDoesNotCount(t *testing.T) {
 	tr, samples := recorded(1<<20, 2<<20, 4<<20)
 	tr.Warnings = []string{"phase free was broken off after 2s, its time"}

@@ -113,6 +113,9 @@ func (c *Cell) holdsText() string {
 	if len(c.Shares) == 0 || c.Headline == record.Healthy {
 		return "-"
 	}
+	if c.Part == 0 {
+		return fmt.Sprintf("not told: less than %.0f %% of the peak is explained", 100*explainedShare)
+	}
 	return fmt.Sprintf("%s (%.0f %%)", c.Holds, 100*c.Part)
 }
 
