@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -30,7 +31,7 @@ func newBuffered(n int) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		return upload(e, func(body io.Reader, _ int64, next func(io.Reader) error) error {
 			br := bufio.NewReaderSize(body, n) // fault:worker-bufio
-			defer br.Reset(nil)
+			defer runtime.KeepAlive(br)        // not reset: the transport may still ask it for more when the reply is there
 			return next(br)
 		})
 	}
