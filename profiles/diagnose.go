@@ -103,6 +103,7 @@ func judgeTrial(dir string, o Options) *trialResult {
 		return r
 	}
 	r.kind, r.verdict = s.Trial.Kind, s.Diagnose(o)
+	addHolder(dir, r.verdict)
 	r.evidence.collect(s, r.verdict.Peak)
 	return r
 }

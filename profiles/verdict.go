@@ -32,7 +32,7 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 			d.warnings = append(d.warnings, s.experiments(js)...)
 		}
 		if len(js) > 0 && js[0].term.retainedTerm && !js[0].passive && len(js[0].sites) > 0 {
-			d.warnings = append(d.warnings, "the site is where the memory was allocated; who holds it is not known, since no reference path from a root was recorded")
+			d.warnings = append(d.warnings, noPath)
 		}
 		for _, j := range js[:min(len(js), maxFindings)] {
 			v.Findings = append(v.Findings, j.Finding)

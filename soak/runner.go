@@ -29,6 +29,8 @@ type Runner struct {
 	Fakedrive, Soak string
 	// Every is the time between samples, a second when 0; below 0 nothing is sampled between phases.
 	Every time.Duration
+	// WhoHolds has each attribution trial end with a look at who holds what (holders.json).
+	WhoHolds bool
 	// Judge makes the verdict of a trial's directory, nil for none. Its errors become warnings.
 	Judge func(trialDir string) (*record.Verdict, error)
 	// Halt is asked after each trial whether the run shall end here: its error ends it, as interrupted. Nil never does.
@@ -152,7 +154,7 @@ func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int
 		Dir: dir, Kind: s.Kind, Cell: s.Cell, Settings: s.Settings, Index: s.Index, Seed: r.Plan.Config.Seed,
 		Subject: spec, Protocol: r.Plan.Protocol, Fakes: r.fakes, Corpus: corpus,
 		Parent: r.parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: r.whyNot, Limit: r.Plan.limit(s),
-		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration),
+		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration), WhoHolds: r.WhoHolds,
 		OnPhase:    func(p record.Phase) { r.emit(PhaseChanged{ref, p}) },
 		OnSample:   func(v record.Sample) { r.emit(Sampled{ref, v}) },
 		OnSnapshot: func(v record.Snapshot, live int64) { r.emit(Snapped{ref, v, live}) },

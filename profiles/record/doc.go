@@ -6,6 +6,7 @@
 //	                          /samples.jsonl Sample, one a line, 1 Hz
 //	                          /heap/NNNN-<phase>.pb.gz  /goroutine/NNNN-<phase>.pb.gz
 //	                          /verdict.json  Verdict
+//	                          /holders.json  Holders, when it was asked for
 //	                          /subject.log
 //	<run>/verdict.json                   RunVerdict
 //

@@ -108,7 +108,11 @@ type Finding struct {
 	Stack       []string `json:"stack,omitempty"`    // leaf first, "function file:line"
 	Evidence    []string `json:"evidence,omitempty"` // the numbers, the states, the contrast that decided
 	HeldBy      []string `json:"held_by,omitempty"`  // a reference path from a root, root last
-	Summary     string   `json:"summary"`
+	// HeldShare is the part of the site's live bytes that would be free without that root, 0 to 1; HeldStatus says whether
+	// the root has them alone.
+	HeldShare  float64    `json:"held_share,omitempty"`
+	HeldStatus HeldStatus `json:"held_status,omitempty"`
+	Summary    string     `json:"summary"`
 	// AtPlan is the predicted size at the planned work (default 1,000,000 files, largest file 5 GiB), in bytes.
 	AtPlan int64 `json:"at_plan,omitempty"`
 	// Bound is the number of distinct items at which a cache stops, when known.

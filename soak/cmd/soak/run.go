@@ -30,7 +30,7 @@ type runFlags struct {
 	repeats                                                                              int
 	seed                                                                                 int64
 	budget, duration, every                                                              time.Duration
-	resume, dryRun, json, verbose                                                        bool
+	resume, dryRun, json, verbose, whoHolds                                              bool
 	fakedrive, upload, endpoint                                                          string
 	watch                                                                                watchFlags
 }
@@ -75,6 +75,7 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.DurationVar(&f.every, "every", time.Second, "time between samples")
 	fl.StringVar(&f.shard, "shard", "", "run only shard i/n of the cells; 'soak merge' joins the shards")
 	fl.StringVar(&f.out, "out", "", "directory of the run (default soak-results/<time>-<subject>)")
+	fl.BoolVar(&f.whoHolds, "who-holds", false, "at the end of each attribution trial stop the subject, once all is measured, and find out who holds\nits objects: the path from a root")
 	fl.BoolVar(&f.resume, "resume", false, "go on with the interrupted run in --out")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the plan and the estimated time, run nothing")
 	fl.BoolVar(&f.json, "json", false, "print progress as JSON, one event a line")
@@ -125,7 +126,7 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 	var judge profiles.Judge
 	r := &soak.Runner{
 		Halt: halt,
-		Plan: plan, Dir: dir, Resume: f.resume, Fakedrive: f.fakedrive, Every: f.every,
+		Plan: plan, Dir: dir, Resume: f.resume, Fakedrive: f.fakedrive, Every: f.every, WhoHolds: f.whoHolds,
 		Judge: judge.Trial, Events: w.event,
 	}
 	res, runErr := r.Run(cmd.Context())

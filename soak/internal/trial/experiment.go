@@ -41,6 +41,7 @@ func (t *trial) experiment(outer context.Context) error {
 	if t.ooms() > 0 { // a child of the subject was killed, or the subject in this very moment
 		return t.why()
 	}
+	t.whoHolds(ctx)
 	if t.anyFail != "" {
 		return &ended{outcome: record.WaveFailed, reason: "a wave failed: " + t.anyFail}
 	}

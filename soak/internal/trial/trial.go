@@ -54,6 +54,10 @@ type Options struct {
 	// Duration repeats the equal waves until so long has passed; 0 runs the protocol once.
 	Duration time.Duration
 
+	// WhoHolds has an attribution trial end with a look at who holds what: the subject is stopped for it, after all that
+	// is measured.
+	WhoHolds bool
+
 	// OnPhase, OnSample and OnSnapshot, which is given the live bytes too, are told of progress, from several goroutines.
 	// Each may be nil.
 	OnPhase    func(record.Phase)

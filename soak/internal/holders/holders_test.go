@@ -1,0 +1,253 @@
+//go:build linux
+
+package holders_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"memsoak/profiles/record"
+	"memsoak/soak/internal/holders"
+)
+
+// patience bounds what waits for another process on a busy machine.
+const patience = 2 * time.Minute
+
+// programs are those of testdata, built once each.
+var programs struct {
+	sync.Mutex
+	dir   string
+	built map[string]string
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programs.dir != "" {
+		os.RemoveAll(programs.dir)
+	}
+	os.Exit(code)
+}
+
+// build makes the program of testdata.
+func build(t *testing.T, flags ...string) string {
+	t.Helper()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("processes are read on linux/amd64 and linux/arm64 only")
+	}
+	programs.Lock()
+	defer programs.Unlock()
+	key := strings.Join(flags, " ")
+	if exe := programs.built[key]; exe != "" {
+		return exe
+	}
+	if programs.dir == "" {
+		dir, err := os.MkdirTemp("", "holders-test-")
+		require.NoError(t, err)
+		require.NoError(t, os.Chmod(dir, 0o755))
+		programs.dir, programs.built = dir, map[string]string{}
+	}
+	exe := filepath.Join(programs.dir, fmt.Sprintf("subject-%d", len(programs.built)))
+	args := append([]string{"build", "-o", exe}, flags...)
+	out, err := exec.Command("go", append(args, "./testdata/subject")...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	programs.built[key] = exe
+	return exe
+}
+
+// start runs a scenario of the program until the test ends and returns when it holds its memory.
+func start(t *testing.T, exe, scenario string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(exe, scenario)
+	cmd.Env = append(os.Environ(), "GODEBUG=memprofilerate=4096")
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		in.Close()
+		_, _ = io.Copy(io.Discard, out)
+		assert.NoError(t, cmd.Wait(), "the subject of %s did not go on to its end", scenario)
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", line)
+	return cmd
+}
+
+// allocated is what was found of the site that all scenarios allocate at.
+func allocated(t *testing.T, h *record.Holders) record.HeldSite {
+	t.Helper()
+	for _, s := range h.Sites {
+		if s.Site.Function == "main.allocate" {
+			return s
+		}
+	}
+	require.Fail(t, "main.allocate is not among the sites", "%+v", h.Sites)
+	return record.HeldSite{}
+}
+
+// trace looks at a subject by tracing it. Nothing else of the test waits for the process meanwhile.
+func trace(t *testing.T, cmd *exec.Cmd) record.HeldSite {
+	t.Helper()
+	h, err := holders.Find(t.Context(), holders.Options{PID: cmd.Process.Pid, Budget: patience})
+	require.NoError(t, err)
+	return allocated(t, h)
+}
+
+func TestTheHolderIsTheRootOfThePath(t *testing.T) {
+	exe := build(t)
+	for scenario, want := range map[string][]string{
+		"map":        {"main.registry (package variable)", "map[string]*main.session", "main.session.buf", "[]byte of 4.0 KiB"},
+		"pointer":    {"main.service (package variable)", ".sessions", "map[string]*main.session", "main.session.buf", "[]byte of 4.0 KiB"},
+		"syncmap":    {"main.shared (package variable)", ".m.root", "sync.Map ...", "main.session.buf", "[]byte of 4.0 KiB"},
+		"channel":    {"main.queue (package variable)", "chan []byte", "[][]byte", "[]byte of 4.0 KiB"},
+		"list":       {"main.recent (package variable)", "", "list.Element", "list.Element.Value", "main.session.buf", "[]byte of 4.0 KiB"},
+		"interface":  {"main.ifaces (package variable)", "[]fmt.Stringer", "main.session.buf", "[]byte of 4.0 KiB"},
+		"any":        {"main.anything (package variable)", "map[int][]byte", "[]byte of 4.0 KiB"},
+		"closure":    {"main.hooks (package variable)", "[]func() int", "closure main.", "[]byte of 4.0 KiB"},
+		"goroutine":  {"main.keeper (goroutine)", "in main.keeper", "", ""},
+		"goroutines": {"main.blocked (2,000 goroutines)", "", "of 4.0 KiB"},
+		"context":    {"main.background (package variable)", "context.cancelCtx.children", "map[context.canceler]struct {}", ""},
+		"timer":      {"pending timers (of the runtime)", "[]runtime.timerWhen.timer", "runtime.timer.arg", "closure main.", "[]byte of 4.0 KiB"},
+		"finalizer":  {"finalizer main.dispose", "of 4.0 KiB"},
+	} {
+		t.Run(scenario, func(t *testing.T) {
+			s := trace(t, start(t, exe, scenario))
+			assert.NotEqual(t, record.HeldUnknown, s.Status, "%+v", s)
+			assert.Greater(t, s.Share, 0.9)
+			assert.EqualValues(t, 4096, s.ObjectSize)
+			assert.InEpsilon(t, 2000*4096, s.Bytes, 0.25)
+			require.GreaterOrEqual(t, len(s.Path), len(want), "%q", s.Path)
+			for i, w := range want {
+				assert.Contains(t, s.Path[i], w, "%q", s.Path)
+			}
+		})
+	}
+}
+
+func TestTwoRootsThatShareAreNotOne(t *testing.T) {
+	exe := build(t)
+	halves := trace(t, start(t, exe, "two"))
+	assert.Equal(t, record.HeldUnknown, halves.Status, "each map has half of the objects")
+	assert.Empty(t, halves.Path)
+	require.GreaterOrEqual(t, len(halves.Roots), 2)
+	assert.ElementsMatch(t, []string{"main.left (package variable)", "main.right (package variable)"},
+		[]string{halves.Roots[0].Root, halves.Roots[1].Root})
+
+	both := trace(t, start(t, exe, "both"))
+	assert.Equal(t, record.HeldByShared, both.Status, "one map, two variables")
+	require.Len(t, both.Roots, 2)
+	assert.ElementsMatch(t, []string{"main.left (package variable)", "main.right (package variable)"},
+		[]string{both.Roots[0].Root, both.Roots[1].Root})
+}
+
+func TestAChildThatIsWaitedForIsStoppedAndGoesOn(t *testing.T) {
+	cmd := exec.Command(build(t), "map")
+	cmd.Env = append(os.Environ(), "GODEBUG=memprofilerate=4096")
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	cmd.Stdout = w
+	require.NoError(t, cmd.Start())
+	w.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	_, err = bufio.NewReader(r).ReadString('\n')
+	require.NoError(t, err)
+	h, err := holders.Find(t.Context(), holders.Options{PID: cmd.Process.Pid, Child: true, Budget: patience})
+	require.NoError(t, err)
+	assert.Equal(t, "main.registry (package variable)", allocated(t, h).Path[0])
+	select {
+	case err := <-ended:
+		require.Fail(t, "the wait for the child took its stop for its end", "%v", err)
+	default:
+	}
+	in.Close()
+	require.NoError(t, <-ended, "it goes on and ends as it should")
+}
+
+func TestWithoutWhatItTakesItSaysWhyNot(t *testing.T) {
+	find := func(o holders.Options) error {
+		_, err := holders.Find(t.Context(), o)
+		require.ErrorIs(t, err, holders.ErrUnreadable)
+		return err
+	}
+	stripped := start(t, build(t, "-ldflags=-s -w"), "map")
+	assert.ErrorContains(t, find(holders.Options{PID: stripped.Process.Pid}), "stripped")
+	assert.ErrorContains(t, find(holders.Options{PID: stripped.Process.Pid, Exe: "/bin/sh"}), "no Go program")
+	assert.ErrorContains(t, find(holders.Options{PID: stripped.Process.Pid, Exe: build(t)}), "runs another build")
+}
+
+func TestTimeIsUpAndTheProcessGoesOn(t *testing.T) {
+	cmd := start(t, build(t), "map") // its cleanup checks that it ends as it should
+	_, err := holders.Find(t.Context(), holders.Options{PID: cmd.Process.Pid, Budget: time.Nanosecond})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Equal(t, "main.registry (package variable)", trace(t, cmd).Path[0])
+}
+
+func TestAProcessOfAnotherUserIsRefused(t *testing.T) {
+	if os.Getuid() == 0 {
+		runAsNobody(t)
+		return
+	}
+	_, err := holders.Find(t.Context(), holders.Options{PID: 1, Exe: build(t)})
+	require.ErrorIs(t, err, os.ErrPermission)
+	assert.ErrorContains(t, err, "may not be traced")
+}
+
+func TestACoreIsAsGoodAsItsProcess(t *testing.T) {
+	exe := build(t)
+	cmd := start(t, exe, "map")
+	core := filepath.Join(t.TempDir(), "core")
+	writeCore(t, cmd.Process.Pid, core)
+	h, err := holders.Find(t.Context(), holders.Options{Core: core, Exe: exe})
+	require.NoError(t, err)
+	s := allocated(t, h)
+	assert.Equal(t, "main.registry (package variable)", s.Path[0])
+	assert.Zero(t, h.Stopped)
+
+	torn := filepath.Join(t.TempDir(), "torn")
+	b, err := os.ReadFile(core)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(torn, b[:len(b)/2], 0o600))
+	_, err = holders.Find(t.Context(), holders.Options{Core: torn, Exe: exe})
+	require.Error(t, err)
+	assert.NotContains(t, strings.ToLower(err.Error()), "panic")
+}
+
+// TestRefusedHelper is what runAsNobody runs.
+func TestRefusedHelper(t *testing.T) {
+	exe := os.Getenv("HOLDERS_EXE")
+	if exe == "" {
+		t.Skip("run by TestAProcessOfAnotherUserIsRefused")
+	}
+	pid, err := strconv.Atoi(os.Getenv("HOLDERS_PID"))
+	require.NoError(t, err)
+	_, err = holders.Find(t.Context(), holders.Options{PID: pid, Exe: exe})
+	require.ErrorIs(t, err, os.ErrPermission)
+	t.Log(err)
+}
+
+func TestTheDebuggersLibrariesStayOutOfTheSubjectAndTheFake(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "memsoak/migrator/cmd/migrator", "memsoak/fakedrive/cmd/fakedrive", "memsoak/profiles").Output()
+	require.NoError(t, err)
+	assert.NotContains(t, string(out), "go-delve")
+	assert.Contains(t, string(out), "memsoak/migrator")
+}

@@ -1,0 +1,16 @@
+//go:build !linux || !(amd64 || arm64)
+
+package holders
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+)
+
+// freeze is not to be had here.
+func freeze(context.Context, int) (memory, error) {
+	return nil, fmt.Errorf("%w: processes are read on linux/amd64 and linux/arm64 only, not on %s/%s", ErrUnreadable, runtime.GOOS, runtime.GOARCH)
+}
+
+func freezeChild(ctx context.Context, pid int) (memory, error) { return freeze(ctx, pid) }

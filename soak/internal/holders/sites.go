@@ -1,0 +1,169 @@
+package holders
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+
+	"memsoak/profiles"
+	"memsoak/profiles/record"
+)
+
+// sitesKept is how many sites are followed, and leastShare the part of all sampled bytes that one needs.
+const (
+	sitesKept  = 12
+	leastShare = 0.005
+)
+
+// clearShare is the part of a site's bytes from which on one holder is named. rootsNamed bounds the others listed.
+const (
+	clearShare = 0.8
+	rootsNamed = 3
+)
+
+// site are the sampled objects of one allocation site.
+type site struct {
+	site    record.Site
+	stack   []string
+	samples []sample
+	bytes   float64
+	largest float64 // bytes of the stack that is shown
+}
+
+// sites groups the sampled objects by what they are blamed on, most bytes first.
+func (h *heap) sites(module string) []*site {
+	byBucket := map[uint64][]sample{}
+	var all float64
+	for _, s := range h.samples {
+		byBucket[s.bucket] = append(byBucket[s.bucket], s)
+		all += s.weight
+	}
+	blamer := profiles.NewBlamer(module)
+	bySite := map[record.Site]*site{}
+	for _, b := range slices.Sorted(maps.Keys(byBucket)) {
+		var frames []profiles.Frame
+		for _, f := range h.stack(b) {
+			frames = append(frames, profiles.Frame(f))
+		}
+		blamed, ok := blamer.Blame(frames)
+		if !ok {
+			continue
+		}
+		s := bySite[blamed.Site]
+		if s == nil {
+			s = &site{site: blamed.Site}
+			bySite[blamed.Site] = s
+		}
+		var bytes float64
+		for _, o := range byBucket[b] {
+			bytes += o.weight
+		}
+		if bytes > s.largest {
+			s.largest, s.stack = bytes, profiles.StackText(frames, module)
+		}
+		s.samples, s.bytes = append(s.samples, byBucket[b]...), s.bytes+bytes
+	}
+	out := slices.SortedFunc(maps.Values(bySite), func(a, b *site) int {
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.site.Function, b.site.Function), cmp.Compare(a.site.Line, b.site.Line))
+	})
+	out = out[:min(len(out), sitesKept)]
+	return slices.DeleteFunc(out, func(s *site) bool { return s.bytes < leastShare*all })
+}
+
+// objectSize is the size of the objects that have the most of a site's bytes.
+func (h *heap) objectSize(samples []sample) int64 {
+	bytes := map[uint64]float64{}
+	for _, s := range samples {
+		bytes[h.spanOf(s.obj).elem] += s.weight
+	}
+	var best uint64
+	for size, n := range bytes {
+		if n > bytes[best] || n == bytes[best] && size > best {
+			best = size
+		}
+	}
+	return int64(best)
+}
+
+// judge says who holds the objects of a site.
+func (g *graph) judge(d *dominance, s *site) record.HeldSite {
+	out := record.HeldSite{
+		Site: s.site, Stack: s.stack, Bytes: int64(math.Round(s.bytes)), Samples: len(s.samples),
+		ObjectSize: g.h.objectSize(s.samples), Status: record.HeldUnknown,
+	}
+	sh, _ := d.hold(s.samples)
+	first := sh.child[0]
+	if first == 0 || sh.bytes[first] < clearShare*s.bytes {
+		out.Roots = g.shares(d, sh, s)
+		return out
+	}
+	node := d.nodes[first]
+	out.Status, out.Share = record.HeldByRoot, sh.bytes[first]/s.bytes
+	r := g.rootOf(node)
+	if r < 0 {
+		out.Status = record.HeldByShared
+		reach := g.reaching(d, first)
+		out.Roots, r = g.named(reach), reach[0]
+	}
+	out.Path = g.commonPath(r, g.shortest(g.node(r)), s.samples)
+	return out
+}
+
+// shares are the roots by what each alone holds of a site. Where most is held by several at once, they are those that
+// reach one of its objects.
+func (g *graph) shares(d *dominance, sh share, s *site) []record.HeldShare {
+	var out []record.HeldShare
+	var alone float64
+	for r := range g.roots {
+		if i := d.num[g.node(r)]; sh.bytes[i] > 0 {
+			out = append(out, record.HeldShare{Root: g.rootName(r), Share: sh.bytes[i] / s.bytes})
+			alone += sh.bytes[i]
+		}
+	}
+	if alone < s.bytes/2 {
+		for _, t := range s.samples[len(s.samples)/2:] {
+			if i := d.num[t.obj]; i != none {
+				return g.named(g.reaching(d, i))
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b record.HeldShare) int { return cmp.Compare(b.Share, a.Share) })
+	return out[:min(len(out), rootsNamed)]
+}
+
+// named are the first of some roots by their names.
+func (g *graph) named(roots []int) []record.HeldShare {
+	var out []record.HeldShare
+	for _, r := range roots[:min(len(roots), rootsNamed)] {
+		out = append(out, record.HeldShare{Root: g.rootName(r)})
+	}
+	return out
+}
+
+// reaching are the roots from which a node can be reached, nearest first; of those as near, package variables first. There
+// is at least one.
+func (g *graph) reaching(d *dominance, target uint32) []int {
+	depth := map[uint32]int{target: 0}
+	queue := []uint32{target}
+	var out []int
+	for len(queue) > 0 && len(out) < rootsNamed*4 {
+		n := queue[0]
+		queue = queue[1:]
+		for _, p := range d.pred[d.predFrom[n]:d.predFrom[n+1]] {
+			if _, seen := depth[p]; seen || p == 0 {
+				continue
+			}
+			depth[p] = depth[n] + 1
+			if r := g.rootOf(d.nodes[p]); r >= 0 {
+				out = append(out, r)
+				continue
+			}
+			queue = append(queue, p)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b int) int {
+		return cmp.Or(cmp.Compare(depth[d.num[g.node(a)]], depth[d.num[g.node(b)]]), cmp.Compare(g.roots[a].kind, g.roots[b].kind))
+	})
+	return out
+}
