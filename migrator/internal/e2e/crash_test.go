@@ -137,7 +137,7 @@ func TestMultipartGoesOn(t *testing.T) {
 	w.finish("copy", tr.root, "parts")
 	after, err := w.sink.Counters(t.Context())
 	require.NoError(t, err)
-	assert.LessOrEqual(t, after.Finished-before.Finished, int64(12-5), "parts that were stored went again")
+	assert.LessOrEqual(t, after.Finished-before.Finished, int64(12-5+1), "parts that were stored went again, more than the one that the kill may have cut")
 	w.verify(tr, "parts")
 }
 
