@@ -87,3 +87,34 @@ func TestModelKnowsASecondPart(t *testing.T) {
 		require.InEpsilon(t, 7*mib, f.arenas+f.outside, 0.03)
 	}
 }
+
+// streams are the states of a subject that holds nothing of its files: a queue of bounded length and, beside the heap, a
+// few thousandths of the bytes in flight, as sockets' buffers look like.
+func streams(live, outside func(record.Covariates) float64) *evidenceOfRun {
+	e := &evidenceOfRun{}
+	for _, workers := range []int64{1, 3, 10, 25, 50} {
+		for i, size := range []int64{64 << 10, mib, 8 * mib, 64 * mib} {
+			c := record.Covariates{InFlight: workers, WithBody: workers, BytesInFlight: workers * size, ConnsOpen: 2 * workers, Backlog: int64(500 * i)}
+			e.rows = append(e.rows, observation{cell: "c", workers: int(workers), held: true, live: 2*mib + live(c), arenas: 2 * mib, outside: 5*mib + outside(c), cov: c})
+		}
+		e.rows = append(e.rows, observation{cell: "c", workers: int(workers), live: 2 * mib, arenas: 2 * mib, outside: 5 * mib})
+	}
+	return e
+}
+
+func TestWhatIsNotHeldIsNotExtrapolated(t *testing.T) {
+	plan := Plan{LargestFile: 5 << 30, Files: 1_000_000}
+	none := func(record.Covariates) float64 { return 0 }
+	sockets := func(c record.Covariates) float64 { return 0.005 * float64(c.BytesInFlight) }
+	queue := func(c record.Covariates) float64 { return 300 * float64(c.Backlog) }
+
+	f := streams(none, sockets).peakModel().forecast(plan, 50)
+	require.Less(t, f.outside, float64(64*mib), "who holds a file holds all of it")
+
+	e := streams(queue, none)
+	m := e.peakModel()
+	require.Less(t, m.forecast(plan, 50).live, float64(64*mib), "no finding says that anything gathers")
+	require.Contains(t, m.live.dropped, "backlog of 300 B each, but no finding says that anything gathers")
+	e.trials = []trialSize{{gathers: true}}
+	require.InEpsilon(t, 300e6, e.peakModel().forecast(plan, 50).live, 0.05, "a finding says so")
+}

@@ -104,7 +104,7 @@ func judgeTrial(dir string, o Options) *trialResult {
 	}
 	r.kind, r.verdict = s.Trial.Kind, s.Diagnose(o)
 	addHolder(dir, r.verdict)
-	r.evidence.collect(s, r.verdict.Peak)
+	r.evidence.collect(s, r.verdict)
 	return r
 }
 

@@ -34,6 +34,7 @@ type trialSize struct {
 	peak    record.Peak
 	limit   int64
 	beside  float64 // the most resident bytes outside the Go heap's arenas
+	gathers bool    // a finding says that something gathers
 	copies  copies
 }
 
@@ -43,10 +44,14 @@ type evidenceOfRun struct {
 	trials []trialSize
 }
 
-// collect takes from a series what the model needs.
-func (e *evidenceOfRun) collect(s *Series, peak record.Peak) {
+// gathering are the classes of what grows with the work listed or done.
+var gathering = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.Cache, record.OffHeap}
+
+// collect takes from a series and its verdict what the model needs.
+func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 	t := s.Trial
-	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: peak, limit: t.Isolation.Limit, copies: s.copies(),
+	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: v.Peak, limit: t.Isolation.Limit, copies: s.copies(),
+		gathers: slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return slices.Contains(gathering, f.Class) }),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.setting("gomemlimit", "off"), s.setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.setting("workers", "0"))
 	apart := s.apart()
@@ -146,12 +151,34 @@ type linear struct {
 	fit     *trend.Fit
 	terms   []modelTerm
 	sigma   float64  // residual standard deviation, bytes
-	dropped []string // terms that were chosen and are not told apart
+	dropped []string // terms that were chosen and are not believed, and why
+}
+
+// doubt says why a term of so many bytes is not believed; "" if it is.
+type doubt func(term string, bytes float64) string
+
+// nothingGathers is the doubt of terms of what is listed or done where no finding names a site that keeps any of it: a
+// queue of bounded length fits them as well, and a plan multiplies them by a thousand times what was seen.
+func (e *evidenceOfRun) nothingGathers(term string, bytes float64) string {
+	if !slices.Contains([]string{"backlog", "files", "distinct"}, term) ||
+		slices.ContainsFunc(e.trials, func(t trialSize) bool { return t.gathers }) {
+		return ""
+	}
+	return fmt.Sprintf("%s of %.0f B each, but no finding says that anything gathers", term, bytes)
+}
+
+// holdsFiles is the doubt of what would hold next to nothing of each byte in flight beside a live heap that holds none:
+// who holds a file holds all of it. The tables that the runtime and the kernel have for held bytes are that small.
+func (l *linear) holdsFiles(term string, bytes float64) string {
+	if term != "bytes-in-flight" || bytes >= leastOfAByte || slices.ContainsFunc(l.fit.Terms, func(j int) bool { return l.terms[j].name == term }) {
+		return ""
+	}
+	return fmt.Sprintf("%s: %.4f B of each, which is no file that is held", term, bytes)
 }
 
 // fitModel fits a quantity = constant + terms, over the observations that have it. floor is the error that a reading has
 // by itself.
-func fitModel(rows []observation, quantity func(observation) float64, floor float64) (*linear, error) {
+func fitModel(rows []observation, quantity func(observation) float64, floor float64, doubted doubt) (*linear, error) {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(o observation) bool { return math.IsNaN(quantity(o)) })
 	l := &linear{terms: modelTerms()}
 	cands := make([]trend.Candidate, len(l.terms))
@@ -174,9 +201,16 @@ func fitModel(rows []observation, quantity func(observation) float64, floor floa
 		}
 		dropped = false
 		for i, j := range l.fit.Terms {
-			if j != 0 && l.fit.T(i) < minT {
+			if j == 0 {
+				continue
+			}
+			why := doubted(l.terms[j].name, l.fit.Coef[i])
+			if why == "" && l.fit.T(i) < minT {
+				why = fmt.Sprintf("%s: not told apart from the other terms by this matrix (t = %.1f)", l.terms[j].name, l.fit.T(i))
+			}
+			if why != "" {
 				if first {
-					l.dropped = append(l.dropped, fmt.Sprintf("%s: not told apart from the other terms by this matrix (t = %.1f)", l.terms[j].name, l.fit.T(i)))
+					l.dropped = append(l.dropped, why)
 				}
 				cands[j].Values, dropped = make([]float64, len(rows)), true
 			}
@@ -228,15 +262,18 @@ func (e *evidenceOfRun) peakModel() *peakModel {
 	if len(e.rows) < minModelRows {
 		return nil
 	}
-	live, err := fitModel(e.rows, func(o observation) float64 { return o.live }, modelFloor)
+	live, err := fitModel(e.rows, func(o observation) float64 { return o.live }, modelFloor, e.nothingGathers)
 	if err != nil {
 		return nil
 	}
 	m := &peakModel{live: live}
-	if m.arenas, err = fitModel(e.rows, func(o observation) float64 { return o.arenas }, arenasFloor); err != nil {
+	beside := func(term string, bytes float64) string {
+		return cmp.Or(e.nothingGathers(term, bytes), live.holdsFiles(term, bytes))
+	}
+	if m.arenas, err = fitModel(e.rows, func(o observation) float64 { return o.arenas }, arenasFloor, beside); err != nil {
 		m.arenas = nil
 	}
-	if m.outside, err = fitModel(e.rows, func(o observation) float64 { return o.outside }, outsideFloor); err != nil {
+	if m.outside, err = fitModel(e.rows, func(o observation) float64 { return o.outside }, outsideFloor, beside); err != nil {
 		m.outside = nil
 	}
 	for _, t := range e.trials {
@@ -287,7 +324,7 @@ func (e *evidenceOfRun) crossCheck(m *record.Model) {
 			}
 		}
 		slices.SortFunc(rest, func(a, b observation) int { return cmp.Or(cmp.Compare(a.cell, b.cell), cmp.Compare(a.live, b.live)) })
-		fit, err := fitModel(rest, func(o observation) float64 { return o.live }, modelFloor)
+		fit, err := fitModel(rest, func(o observation) float64 { return o.live }, modelFloor, e.nothingGathers)
 		if err != nil {
 			continue
 		}

@@ -30,6 +30,10 @@ const (
 	// explains: with some nine degrees of freedom the sampling of the profiles alone makes more once in a hundred trials.
 	maxChi2 = 2.4
 
+	// leastOfAByte is the least of a byte in flight that is believed to be held beside the Go heap: who maps or spools a
+	// file holds one byte of each; tables for held bytes are 1/64 and less; sockets' buffers don't grow with the file.
+	leastOfAByte = 0.05
+
 	// lateShare is how steep the second half of a leak has to be against the whole: a cache that fills and a pool that
 	// warms up rise early and then stop.
 	lateShare = 0.4
