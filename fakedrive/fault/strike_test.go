@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -272,7 +273,7 @@ func TestBandwidthOfAStreamAndInTotal(t *testing.T) {
 					r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://fake/a", nil)
 					require.NoError(t, err)
 					tr := c.Begin(r, fault.Request{Op: opPut, Size: fileSize}, fault.Action{})
-					_, err = io.Copy(io.Discard, tr.Reader(bytes.NewReader(file())))
+					_, err = io.Copy(io.Discard, tr.Reader(iotest.HalfReader(bytes.NewReader(file())))) // reads that bring less than is asked for
 					require.NoError(t, err)
 					tr.End(nil)
 					done <- struct{}{}

@@ -123,6 +123,9 @@ func (b *bodyWriter) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
 		n, flip, err := b.t.before(DownloadBody, len(p)-done)
+		if err == nil {
+			err = b.t.pay(n)
+		}
 		if err != nil {
 			return done, err
 		}
@@ -158,6 +161,9 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 		p[0] ^= 1
 	}
 	b.t.after(n)
+	if paid := b.t.pay(n); err == nil { // for what came, which may be less than what was asked for
+		err = paid
+	}
 	return n, err
 }
 
@@ -193,8 +199,7 @@ func (t *Transfer) before(p Point, n int) (allowed int, flip bool, err error) {
 			}
 		}
 	}
-	n, err = t.throttle(n)
-	return n, flip, err
+	return t.turn(n), flip, nil
 }
 
 func (t *Transfer) after(n int) {
@@ -208,8 +213,8 @@ func (t *Transfer) doFlush() {
 	}
 }
 
-// throttle waits until n bytes, or as many as one turn allows, may be moved.
-func (t *Transfer) throttle(n int) (int, error) {
+// turn returns how many of n bytes may be moved in one turn of the limits on bandwidth.
+func (t *Transfer) turn(n int) int {
 	p := t.c.plan.Load()
 	if p != t.forPlan {
 		t.forPlan, t.limits = p, nil
@@ -224,12 +229,17 @@ func (t *Transfer) throttle(n int) (int, error) {
 	for _, l := range t.limits {
 		n = min(n, l.Burst())
 	}
+	return n
+}
+
+// pay waits for the time that n bytes of one turn take.
+func (t *Transfer) pay(n int) error {
 	for _, l := range t.limits {
 		if err := l.WaitN(t.r.Context(), n); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // limiter returns a limiter of so many bytes per second that hands out at most a twentieth of a second at once;
