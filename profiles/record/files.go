@@ -70,11 +70,17 @@ func Write(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
+	return Replace(path, append(b, '\n'))
+}
+
+// Replace writes b to path by way of a temporary file in the same directory, as Write does. It doesn't wait for the disk:
+// a power failure may leave the old file or none.
+func Replace(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
 	if err == nil {
 		err = f.Chmod(0o644)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"memsoak/profiles"
+	"memsoak/profiles/record"
 )
 
 // Names of the files that Pictures writes.
@@ -41,7 +42,7 @@ func Pictures(run *Run, dir string) ([]string, error) {
 		return nil, err
 	}
 	paths := []string{filepath.Join(dir, MemoryPicture), filepath.Join(dir, FlamePicture)}
-	return paths, errors.Join(replace(paths[0], memory), replace(paths[1], flame))
+	return paths, errors.Join(record.Replace(paths[0], memory), record.Replace(paths[1], flame))
 }
 
 // worstTrial is the main trial of the cell with the largest peak.

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"memsoak/profiles/record"
 )
 
 // Names of the files that Generate writes into a run's directory.
@@ -27,31 +28,8 @@ func Generate(ctx context.Context, runDir string) error {
 	if err := Markdown(&md, run); err != nil {
 		return fmt.Errorf("report of %s: %w", runDir, err)
 	}
-	if err := replace(filepath.Join(runDir, HTMLFile), html.Bytes()); err != nil {
+	if err := record.Replace(filepath.Join(runDir, HTMLFile), html.Bytes()); err != nil {
 		return err
 	}
-	return replace(filepath.Join(runDir, MarkdownFile), md.Bytes())
-}
-
-// replace writes b to path by way of a temporary file, so that a reader never sees half a report.
-func replace(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return record.Replace(filepath.Join(runDir, MarkdownFile), md.Bytes())
 }
