@@ -12,17 +12,24 @@ import (
 
 // heldTerms fits what is there in held states and gone at rest: each hold's value less what was at rest around it,
 // what is retained by kept terms included. Where no terms explain all states, those in mid-body are left out: how much
-// of a half-sent body is in memory depends on who has read how far, which nobody outside can see.
+// of a half-sent body is in memory depends on who has read how far, which nobody outside can see. Where that doesn't
+// help, a state may have inherited a little of the one that it followed without a rest between: a connection that idles
+// can hold the last buffer that went over it.
 func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
-	out, fits := s.heldFit(q, us, kept, func(record.State) bool { return true })
+	all := func(record.State) bool { return true }
+	out, fits := s.heldFit(q, us, kept, all, 0)
 	if !fits {
-		out, _ = s.heldFit(q, us, kept, func(st record.State) bool { return st != record.StateBody })
+		out, fits = s.heldFit(q, us, kept, func(st record.State) bool { return st != record.StateBody }, 0)
+	}
+	if !fits {
+		out, _ = s.heldFit(q, us, kept, all, inheritedShare)
 	}
 	return out
 }
 
-// heldFit fits the held states of the given kinds; fits is false when the terms leave too much unexplained.
-func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.State) bool) (out []term, fits bool) {
+// heldFit fits the held states of the given kinds, each of which may have inherited a share of the one before; fits is
+// false when the terms leave too much unexplained.
+func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.State) bool, inherits float64) (out []term, fits bool) {
 	var idx []int
 	var y, base []float64
 	highest, bytes, variance := math.Inf(-1), 0.0, 0.0
@@ -35,7 +42,7 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 			continue
 		}
 		r := q.values[i] - rest
-		idx, y, base = append(idx, i), append(y, r), append(base, spread*spread/12+q.grain*q.grain/4)
+		idx, y, base = append(idx, i), append(y, r), append(base, spread*spread/12+q.grain*q.grain/4+square(inherits*s.heldBefore(q, i)))
 		highest = math.Max(highest, r)
 		bytes, variance = bytes+math.Max(q.values[i], q.grain), variance+q.variance[i]
 	}
@@ -74,6 +81,16 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 		out = append(out, heldTerm(us[j], fit, i, cands[j].Values, idx, highest))
 	}
 	return out, true
+}
+
+// heldBefore is what the quantity was in the held state that the i-th snapshot followed, nothing after a rest.
+func (s *Series) heldBefore(q *quantity, i int) float64 {
+	for k := i - 1; k >= 0 && s.Snaps[k].State.Held(); k-- {
+		if q.measured(k) {
+			return q.values[k]
+		}
+	}
+	return 0
 }
 
 // heldTerm is the i-th term of a fit over the held snapshots idx, of which values are the unit's.

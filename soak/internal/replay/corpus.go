@@ -78,6 +78,7 @@ func (c Corpus) Spec() []byte {
 // service changes its ways, and then the corpus, unhindered, for so long at most. It is the same for all subjects, but that
 // no more bytes are held at once than a third of the limit, since the kill is to come from the corpus, and that the backlogs are
 // backlog files and parts of that: the less a subject keeps of a file, the more it takes to see it.
+// Of the budget for the states before the corpus the copy itself takes nothing.
 // The holds are in no order of size or backlog, so that nothing looks as if it grew with their number.
 func (c Corpus) Protocol(scale int, budget, free time.Duration, limit, backlog int64) []byte {
 	part, whole := (5 * history.MiB).By(scale), (10 * history.MiB).By(scale)
@@ -106,5 +107,5 @@ phases:
   - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[5]d, max_bytes: %[8]d}
   - {name: repeat, kind: repeat, of: header-third}
   - {name: free, kind: free, at_most: %[6]s%[7]s}
-`, int64(whole), int64(whole/8), int64(whole/2), int64(8*part), int64(12*part), free, rate, limit/3, backlog, backlog/15, backlog/3, budget)
+`, int64(whole), int64(whole/8), int64(whole/2), int64(8*part), int64(12*part), free, rate, limit/3, backlog, backlog/15, backlog/3, budget+free)
 }

@@ -55,6 +55,10 @@ var fitted = []int{8, 7, 6, 5, 4}
 // fullCorpus is the corpus at full size.
 var fullCorpus = Corpus{Name: "many-that-fit", Files: fullFiles, Folders: 1000, Many: true, Size: history.KiB, Transport: "http", Cut: true}
 
+// fullBacklog is how many files wait in the states before: at full size it matters what the stacks of those that wait have,
+// which is next to nothing beside other stacks unless there are thousands.
+const fullBacklog = 3600
+
 // fullFree is after how long its copy is ended: the service holds the most once all is listed, and less with each copy.
 const fullFree = 15 * time.Second
 
@@ -76,7 +80,7 @@ func (b *Bench) FullSize(ctx context.Context) (*FullSize, error) {
 	full := fullCorpus
 	f := &FullSize{Row: p.Name, Files: full.Files}
 	one := *b
-	one.Repeats, one.Free = 1, fullFree
+	one.Repeats, one.Free, one.Dies = 1, fullFree, fullFree
 	for _, eighths := range fitted {
 		one.Scale = max(1, b.Scale*eighths/8)
 		one.Out = filepath.Join(b.Out, fmt.Sprintf("scale-%d", one.Scale))
@@ -110,7 +114,9 @@ func (b *Bench) fullSizeCell(ctx context.Context, p history.Preset, c Corpus) (c
 	err = b.schedule.piece(fmt.Sprintf("%s at 1:%d", p.Name, b.Scale), steering+fullFree, func() (string, bool, error) {
 		var kept bool
 		var err error
-		if cell, kept, err = b.Cell(ctx, versionRow(p, b.Scale), c); err != nil {
+		row := versionRow(p, b.Scale)
+		row.Backlog = fullBacklog
+		if cell, kept, err = b.Cell(ctx, row, c); err != nil {
 			return "", false, err
 		}
 		return cell.OutcomeText(), kept, nil

@@ -39,7 +39,7 @@ type Cell struct {
 	// Hung says that it was not killed but hung at the limit and answered nothing any more.
 	Hung bool `json:"hung,omitempty"`
 
-	Peak     int64           `json:"peak"` // while the corpus was copied, bytes
+	Peak     int64           `json:"peak"` // while the corpus was copied, bytes, without pages of files
 	Anon     int64           `json:"anon"` // the most anonymous memory then
 	Limit    int64           `json:"limit"`
 	Headline record.Headline `json:"headline"`
@@ -118,7 +118,7 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 		}
 		return
 	}
-	most := m.usage
+	most := m.charged
 	if m.sampled { // what hangs is not sampled any more: the kernel counted on
 		most = max(most, t.Peak.Cgroup)
 	}
@@ -145,7 +145,7 @@ func full(limit int64) int64 { return limit / 100 * 97 }
 // explainedShare that of the peak that has to be explained at all.
 const (
 	holdsShare     = 0.5
-	explainedShare = 0.02
+	explainedShare = 0.05
 )
 
 // explain sizes the findings at the fullest moment and finds the hypothesis that holds.
@@ -154,13 +154,12 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 	if !m.sampled {
 		return
 	}
+	held := slices.DeleteFunc(slices.Clone(v.Findings), func(f record.Finding) bool { return garbage(f.Class) })
 	by := map[Hypothesis]int64{}
 	var all int64
-	for _, f := range v.Findings {
-		if garbage(f.Class) {
-			continue
-		}
-		s := Share{Class: f.Class, Site: f.Site, Slope: f.Slope, Bytes: m.held(f), AtMost: f.BytesAtPeak, Hypothesis: HypothesisOf(f)}
+	for i, bytes := range m.sizes(held) {
+		f := held[i]
+		s := Share{Class: f.Class, Site: f.Site, Slope: f.Slope, Bytes: bytes, AtMost: f.BytesAtPeak, Hypothesis: HypothesisOf(f)}
 		c.Shares = append(c.Shares, s)
 		by[s.Hypothesis] += s.Bytes
 		all += s.Bytes

@@ -9,15 +9,20 @@ import (
 
 // moment is when the subject held the most while it copied the corpus.
 type moment struct {
-	usage   int64 // charged to the cgroup, or resident where there is none
+	usage   int64 // charged to the cgroup but for pages of files, or resident where there is none
+	charged int64 // with them: the most that the limit was compared with
 	rss     int64
-	anon    int64 // the most of the process's own, in that time
-	now     record.Covariates
-	began   record.Covariates // when the copy of the corpus began
-	last    record.Covariates // the last that was seen of it
-	took    time.Duration     // from the beginning of the copy to its end, a kill or the cut
+	anon    int64               // the most of the process's own, in that time
+	full    []record.Covariates // of all readings with next to as much usage
+	began   record.Covariates   // when the copy of the corpus began
+	last    record.Covariates   // the last that was seen of it
+	took    time.Duration       // from the beginning of the copy to its end, a kill or the cut
 	sampled bool
 }
+
+// nextToFull is the part of the most usage from which a reading counts as one of the fullest: garbage is not given back
+// at once, so that usage stays where it is while what is held comes and goes.
+const nextToFull = 0.9
 
 // freePhase is the phase in which the corpus is copied.
 const freePhase = "free"
@@ -36,26 +41,50 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 		m.took = t.OOM.Time.Sub(phase.Start)
 	}
 	all := readings(t, samples)
-	for _, s := range all {
-		if s.Covariates != nil && s.Time.Before(phase.Start) {
-			m.began = *s.Covariates
-		}
-	}
+	m.began = before(t, all, phase.Start)
 	m.last = m.began
+	var copying []record.Sample
 	for _, s := range all {
-		u := usage(s)
 		if s.Covariates == nil || s.Time.Before(phase.Start) || s.Time.After(phase.Start.Add(free)) {
 			continue
 		}
-		m.last = *s.Covariates
-		if u > m.usage {
-			m.usage, m.now, m.sampled = u, *s.Covariates, true
+		copying = append(copying, s)
+		m.last, m.sampled = *s.Covariates, true
+		m.usage = max(m.usage, usage(s))
+		if s.Cgroup != nil {
+			m.charged = max(m.charged, s.Cgroup.Usage)
 		}
 		if s.Process != nil {
 			m.rss, m.anon = max(m.rss, s.Process.RSS), max(m.anon, s.Process.Anon)
 		}
 	}
+	for _, s := range copying {
+		if float64(usage(s)) >= nextToFull*float64(m.usage) {
+			m.full = append(m.full, *s.Covariates)
+		}
+	}
 	return m
+}
+
+// before is what had been done when the phase that began then began. Where the last reading is older than the end of the
+// work before, the files of the earlier phases say how many there were.
+func before(t *record.Trial, all []record.Sample, begun time.Time) (c record.Covariates) {
+	for _, s := range all {
+		if s.Covariates != nil && s.Time.Before(begun) {
+			c = *s.Covariates
+		}
+	}
+	var files int64
+	for _, p := range t.Phases {
+		if p.Failed != "" {
+			return c
+		}
+		if p.Start.Before(begun) {
+			files += p.Files
+		}
+	}
+	c.FilesDone, c.FilesListed = max(c.FilesDone, files), max(c.FilesListed, files)
+	return c
 }
 
 // readings are the samples and those that came with a profile, in their order: on a busy machine there may be few.
@@ -68,25 +97,42 @@ func readings(t *record.Trial, samples []record.Sample) []record.Sample {
 	return all
 }
 
-// usage is what the limit is compared with.
+// usage is what a limit has to hold. Pages of files are not: they are charged to whoever happened to read them first, and
+// a limit takes them back.
 func usage(s record.Sample) int64 {
 	switch {
 	case s.Cgroup != nil:
-		return s.Cgroup.Usage
+		return max(0, s.Cgroup.Usage-s.Cgroup.File)
 	case s.Process != nil:
 		return s.Process.RSS
 	}
 	return 0
 }
 
-// held is how much a finding came to at the moment: its slope times what was there. Buffers per worker fill with
+// sizes are how much each of the findings came to at the one of the fullest readings at which they came to the most together.
+func (m moment) sizes(fs []record.Finding) []int64 {
+	best, most := make([]int64, len(fs)), int64(-1)
+	for _, n := range m.full {
+		now, sum := make([]int64, len(fs)), int64(0)
+		for i, f := range fs {
+			now[i] = m.held(f, n)
+			sum += now[i]
+		}
+		if sum > most {
+			best, most = now, sum
+		}
+	}
+	return best
+}
+
+// held is how much a finding came to with so much under way: its slope times what was there. Buffers per worker fill with
 // what is transferred, so they hold no more than twice the bytes in flight. What has no slope is what the verdict says
 // of its size.
-func (m moment) held(f record.Finding) int64 {
+func (m moment) held(f record.Finding, n record.Covariates) int64 {
 	if f.Slope == nil {
 		return f.BytesAtPeak
 	}
-	n, b := m.now, m.began
+	b := m.began
 	var units int64
 	switch f.Slope.Per {
 	case "backlog-item":

@@ -34,6 +34,9 @@ type Row struct {
 	// Corpora are those that it runs on, nil for all, and Quick those of a quick replay.
 	Corpora []string `json:"corpora,omitempty"`
 	Quick   []string `json:"quick,omitempty"`
+	// Backlog is how many files wait in the largest of the states with a backlog, 0 for as many as show what the subject
+	// keeps of each.
+	Backlog int64 `json:"backlog,omitempty"`
 	// Needs names a program that the row can't do without.
 	Needs string `json:"needs,omitempty"`
 }
@@ -47,6 +50,9 @@ func (r Row) gathers() bool { return r.Set["discovery"] == history.DiscoveryMemo
 // backlog is how many files wait in the largest of the states with a backlog. rclone keeps a fifth of what the history's service
 // does of each.
 func (r Row) backlog() int64 {
+	if r.Backlog > 0 {
+		return r.Backlog
+	}
 	if r.Subject == "rclone" {
 		return 2400
 	}
