@@ -90,6 +90,15 @@ func TestTheCommandsOfThePageWork(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(result), `"corpus": "many-small"`)
 	assert.NotContains(t, string(result), `"outcome": "failed"`)
+	table, err := os.ReadFile(filepath.Join(dir, "soak-results/replay/replay.html"))
+	require.NoError(t, err)
+	links := regexp.MustCompile(`href="([^"#:]+)(?:#([^"]+))?"`).FindAllStringSubmatch(string(table), -1)
+	assert.Len(t, links, 2, "the cell's report, and the flame graph in it")
+	for _, l := range links {
+		to, err := os.ReadFile(filepath.Join(dir, "soak-results/replay", l[1]))
+		require.NoError(t, err)
+		assert.Contains(t, string(to), l[2])
+	}
 	for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(string(text), -1) {
 		assert.FileExists(t, filepath.Join(filepath.Dir(page), m[1]))
 	}

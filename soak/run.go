@@ -81,7 +81,7 @@ func (r *Runner) resume() (map[string]bool, error) {
 	if diff := differences("", run.Config, now); len(diff) > 0 {
 		return nil, fmt.Errorf("%w: %s was recorded with another configuration: %s", ErrConfig, r.Dir, strings.Join(diff, "; "))
 	}
-	run.Interrupted, run.Ended = false, time.Time{}
+	run.Interrupted = false
 	r.run = run
 	done := map[string]bool{}
 	for _, c := range run.Status {
@@ -95,6 +95,9 @@ func (r *Runner) resume() (map[string]bool, error) {
 				done[dir] = true
 			}
 		}
+	}
+	if len(done) < len(r.Plan.Trials) {
+		run.Ended = time.Time{}
 	}
 	return done, nil
 }

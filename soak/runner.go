@@ -85,7 +85,9 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	}
 	err = r.trials(ctx, lease, done, res)
 	res.Interrupted = ctx.Err() != nil
-	r.run.Ended, r.run.Interrupted = time.Now(), err != nil
+	if r.run.Interrupted = err != nil; r.run.Ended.IsZero() { // a run that was complete ended before
+		r.run.Ended = time.Now()
+	}
 	if werr := record.Write(filepath.Join(r.Dir, record.RunFile), r.run); err == nil {
 		err = werr
 	}

@@ -189,6 +189,25 @@ func TestResumeRefusesAnotherConfigurationAndSaysWhatDiffers(t *testing.T) {
 	require.ErrorContains(t, err, "nothing to resume")
 }
 
+func TestResumingWhatIsCompleteChangesNothing(t *testing.T) {
+	dir := files(t, testsubject.OK)
+	c := tinyConfig(dir)
+	c.Trials, c.Axes = []record.TrialKind{record.Speed}, nil
+	out := filepath.Join(dir, "out")
+	_, err := runner(t, c, soak.Shard{}, out).Run(t.Context())
+	require.NoError(t, err)
+	before, err := os.ReadFile(filepath.Join(out, record.RunFile))
+	require.NoError(t, err)
+	r := runner(t, c, soak.Shard{}, out)
+	r.Resume = true
+	res, err := r.Run(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, res.Trials)
+	after, err := os.ReadFile(filepath.Join(out, record.RunFile))
+	require.NoError(t, err)
+	assert.Equal(t, string(before), string(after), "not the time it ended, either")
+}
+
 func TestASubjectThatNeverGetsReadyIsAnErrorOfTheRun(t *testing.T) {
 	dir := files(t, testsubject.DiesEarly)
 	res, err := runner(t, tinyConfig(dir), soak.Shard{}, filepath.Join(dir, "out")).Run(t.Context())

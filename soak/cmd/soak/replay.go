@@ -35,6 +35,7 @@ const (
 	replayDies            = 25 * time.Second
 	replayBudget          = 90 * time.Second
 	replayFile            = "replay.json"
+	replayTable           = "replay.html"
 )
 
 func newReplayCmd() *cobra.Command {
@@ -49,14 +50,15 @@ print in one table what became of them and which hypothesis holds by the recorde
 Sizes are divided by --scale. Corpora are copied to their end, but that of many small files: once it is listed its memory is
 decided, and the copy is ended after --free. With --resume a replay that was broken off goes on where it was.
 
-With --repeats each version is run so often on the corpus that it was killed on, and the table says how often headline, culprit and
-outcome were the same.
+With --repeats each version is run so often on the corpus that it was killed on, with --quick on all of a quick replay, and the table
+says how often headline, culprit and outcome were the same.
 
 It needs bin/fakedrive, bin/migrator and bin/replay ('make replay' builds them). Where no
 memory cgroup can be made outcomes are predicted, and every row says so.`,
 		Example: `  soak replay --quick
   soak replay --rows 'v2.4.*' --corpora many-small,few-huge
   soak replay --repeats 5
+  soak replay --quick --repeats 5
   soak replay --resume --out soak-results/replay-20261123-214500`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
@@ -152,13 +154,16 @@ func sayProgress(w io.Writer, p replay.Progress) {
 	fmt.Fprintf(w, "[%d/%d%s] %s%s: %s\n", p.N, p.Of, left, p.Name, kept, p.Text)
 }
 
-// choose sets the parts: all of them, unless the matrix is cut down in any way. Repeats are of the versions on the corpus that
-// decided about them, unless others are named.
+// choose sets the parts: all of them, unless the matrix is cut down in any way. Repeats are of the versions, on the corpus that
+// decided about them or on those of a quick replay, unless others are named.
 func (f *replayFlags) choose() error {
 	s := &f.selection
 	whole := !f.quick && len(s.Rows) == 0 && len(s.Corpora) == 0 && f.bench.Repeats == 1
 	if f.bench.Repeats > 1 && len(s.Rows) == 0 && len(s.Corpora) == 0 {
-		s.Rows, s.Corpora = []string{replay.Versions}, []string{replay.Decisive}
+		s.Rows = []string{replay.Versions}
+		if !f.quick {
+			s.Corpora = []string{replay.Decisive}
+		}
 	}
 	parts := f.parts
 	if len(parts) == 0 {
@@ -188,6 +193,14 @@ func (f *replayFlags) print(c *cobra.Command, res *replay.Result) error {
 	if err := record.Write(filepath.Join(f.bench.Out, replayFile), res); err != nil {
 		return err
 	}
+	where := "make view RUN=" + f.bench.Out
+	if len(res.Cells) > 0 {
+		table := filepath.Join(f.bench.Out, replayTable)
+		if err := res.WriteHTML(table); err != nil {
+			return err
+		}
+		where = table + ", or " + where
+	}
 	w := c.OutOrStdout()
 	if f.json {
 		enc := json.NewEncoder(w)
@@ -198,6 +211,6 @@ func (f *replayFlags) print(c *cobra.Command, res *replay.Result) error {
 	if err := res.WriteMarkdown(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d cells in %s; all of them: make view RUN=%s\n", len(res.Cells), res.Took.Round(time.Second), f.bench.Out)
+	_, err := fmt.Fprintf(w, "%d cells in %s; down to their flame graphs: %s\n", len(res.Cells), res.Took.Round(time.Second), where)
 	return err
 }

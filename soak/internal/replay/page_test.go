@@ -3,6 +3,7 @@ package replay
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,11 +14,43 @@ import (
 	"memsoak/soak/internal/report/fixture"
 )
 
+// recordedRun is a run of one cell with its report, in a directory of that name.
+func recordedRun(t *testing.T, dir string) string {
+	t.Helper()
+	_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()[:1]})
+	require.NoError(t, err)
+	require.NoError(t, report.Generate(t.Context(), dir))
+	return dir
+}
+
+// TestEveryRowLeadsToItsFlameGraph follows every link of the table to a file that is there and a place in it.
+func TestEveryRowLeadsToItsFlameGraph(t *testing.T) {
+	out := t.TempDir()
+	r := &Result{Scale: 16, Cells: []*Cell{
+		{Row: "v1", Corpus: "many-small", Outcome: Killed, Headline: "metadata", Dir: recordedRun(t, filepath.Join(out, "v1--many-small"))},
+		{Row: "v1", Corpus: "few-huge", Outcome: Survived, Dir: recordedRun(t, filepath.Join(out, "v1--few-huge"))},
+		{Row: "v1", Corpus: "<deep>", Outcome: Failed, Dir: filepath.Join(out, "nowhere")},
+	}}
+	page := filepath.Join(out, "replay.html")
+	require.NoError(t, r.WriteHTML(page))
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Equal(t, 1, strings.Count(string(text), "no report"))
+	assert.Contains(t, string(text), "&lt;deep&gt;")
+	links := regexp.MustCompile(`<a href="([^"#]+)(?:#([^"]+))?"`).FindAllStringSubmatch(string(text), -1)
+	require.Len(t, links, 4)
+	for _, l := range links {
+		to, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(l[1])))
+		require.NoError(t, err)
+		if l[2] != "" {
+			assert.Regexp(t, `id="`+l[2]+`"><h4>Live bytes at the peak`, string(to))
+		}
+	}
+}
+
 func TestAPageGetsTheResultAndItsPictures(t *testing.T) {
 	dir := t.TempDir()
-	run := filepath.Join(dir, "run")
-	_, err := fixture.Write(run, fixture.Options{Axes: fixture.Small()[:1]})
-	require.NoError(t, err)
+	run := recordedRun(t, filepath.Join(dir, "run"))
 	page := filepath.Join(dir, "docs", "PAGE.md")
 	require.NoError(t, os.Mkdir(filepath.Dir(page), 0o755))
 	require.NoError(t, os.WriteFile(page, []byte("# Title\n"+pageBegin+"what was there\n"+pageEnd+"after\n"), 0o644))

@@ -15,7 +15,7 @@ import (
 func (r *Result) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Scale 1:%d. Limits, nodes, GOMEMLIMIT, buffers, parts and windows are divided by %d, and of the corpora what makes them large;\n", r.Scale, r.Scale)
-	fmt.Fprintf(&b, "workers, pools and times are not. The copy of %s was ended after %s, all others went on to the end. Peaks are as measured, at this scale.\n\n", Decisive, r.Free)
+	fmt.Fprintf(&b, "workers, pools and times are not. The copy of %s was ended after %s, all others went on to the end. Peaks are as measured, at this scale, without\npages of files, which a limit takes back.\n\n", Decisive, r.Free)
 	if r.Predicted {
 		b.WriteString("**No memory cgroup can be made here: outcomes are predicted from the peaks, not suffered, in every row.**\n\n")
 	}
@@ -43,6 +43,32 @@ func (r *Result) cells(b *strings.Builder) {
 			c.culpritText(), c.slopeText(), c.holdsText(), units.FormatBytes(c.Peak), units.FormatBytes(c.Limit), c.Dir)
 	}
 	b.WriteString("\n")
+	b.WriteString(stableText(r.Cells))
+}
+
+// stableText counts the cells of which all repeats said the same; it is empty without repeats.
+func stableText(cells []*Cell) string {
+	var n, headlines, culprits, outcomes int
+	for _, c := range cells {
+		if s := c.Stable; s != nil {
+			n++
+			headlines += all(s, s.Headlines)
+			culprits += all(s, s.Culprits)
+			outcomes += all(s, s.Outcomes)
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("The same in all repeats: the headline in %d of %d cells, headline and culprit in %d, the outcome in %d.\n\n", headlines, n, culprits, outcomes)
+}
+
+// all is 1 if that many repeats are all of them.
+func all(s *Stability, same int) int {
+	if same == s.Runs {
+		return 1
+	}
+	return 0
 }
 
 // OutcomeText is the outcome with its time and its files.

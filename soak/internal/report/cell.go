@@ -155,11 +155,14 @@ func (b cellBuilder) profiles(v *cellView) {
 	}
 	if top != nil {
 		title := fmt.Sprintf("Live bytes at the peak: snapshot %d, %s in %s", top.Seq, words(string(top.State)), top.Phase)
-		v.Flames = append(v.Flames, paint.draw(title, live, b.budget))
+		f := paint.draw(title, live, b.budget)
+		f.ID = v.ID + "-peak"
+		v.Flames = append(v.Flames, f)
 	}
 	if g, err := b.growth(v, dir, paint); err != nil {
 		note(err)
 	} else if g != nil {
+		g.ID = v.ID + "-growth"
 		v.Flames = append(v.Flames, g)
 	}
 	if top != nil && top.Goroutine != "" {

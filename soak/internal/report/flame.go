@@ -17,6 +17,7 @@ import (
 
 // flame is a flame graph with the root on top, laid out in percent of its width so that it fits any page.
 type flame struct {
+	ID      string // on its page
 	Title   string
 	Total   int64
 	Rows    int

@@ -18,9 +18,7 @@ import (
 
 // TestPicturesAreFilesOfTheirOwn: well-formed, small, with the limit and the culprit in them, and nothing that is loaded from elsewhere.
 func TestPicturesAreFilesOfTheirOwn(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run")
-	_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()[:1]})
-	require.NoError(t, err)
+	dir, _ := small(t, fixture.Options{Axes: fixture.Small()[:1]})
 	run, err := report.Load(t.Context(), dir)
 	require.NoError(t, err)
 	out := filepath.Join(t.TempDir(), "pictures")
@@ -46,9 +44,7 @@ func TestPicturesAreFilesOfTheirOwn(t *testing.T) {
 }
 
 func TestARunWithoutRecordsHasNoPicture(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run")
-	_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()[:1]})
-	require.NoError(t, err)
+	dir, _ := small(t, fixture.Options{Axes: fixture.Small()[:1]})
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, "cells")))
 	run, err := report.Load(t.Context(), dir)
 	require.NoError(t, err)

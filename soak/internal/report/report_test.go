@@ -101,6 +101,9 @@ func TestReportShowsWhatIsRecorded(t *testing.T) {
 	has(t, page, exactly(v.Floors[0].HeapLive), "a floor in full, on hover")
 	assert.Equal(t, 3, strings.Count(page, "Live bytes at the peak:"))
 	assert.Equal(t, 3, strings.Count(page, "Growth between floors:"))
+	for _, id := range []string{report.FirstPeak, "cell-1-growth", "cell-3-peak"} {
+		assert.Equal(t, 1, strings.Count(page, `id="`+id+`"`), id)
+	}
 	has(t, page, `<i class="own hit"`, "the culprit is marked in the flame graph")
 	has(t, text(t, page), "50 s3.(*uploader).put upload.go:95 http.(*persistConn).roundTrip", "the goroutines at the peak, grouped")
 	has(t, page, `class="mark oom"`)

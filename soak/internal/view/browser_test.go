@@ -194,6 +194,13 @@ func TestReportAnswersToClicks(t *testing.T) {
 		look(1000);
 	})`), "a tile opens its cell")
 
+	b.open(file+"#cell-2-peak", 1280, "light")
+	assert.Equal(t, []bool{true, true}, eval[[]bool](b, `new Promise(done => {
+		const at = document.getElementById("cell-2-peak"), look = left => {
+			const box = at.querySelector(".flame").getBoundingClientRect(), seen = box.height > 20 && box.top >= 0 && box.top < innerHeight;
+			seen || !left ? done([at.closest("details").open, seen]) : setTimeout(look, 10, left - 1) };
+		look(1000);
+	})`), "a link to a flame graph opens its cell and shows it")
 	eval[any](b, `window.frame = [...document.querySelectorAll("details[open] .flame i")].find(i => parseFloat(i.style.width) > 1 && parseFloat(i.style.width) < 60); window.before = frame.style.width; frame.click(); null`)
 	assert.InDelta(t, 100, eval[float64](b, `parseFloat(frame.style.width)`), 0.01, "a click on a frame makes it as wide as the graph")
 	eval[any](b, `frame.click(); null`)

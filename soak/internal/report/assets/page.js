@@ -102,10 +102,11 @@
     }
   }
 
-  // A link to a cell opens it; printing opens all.
+  // A link to a cell, or to something in it, opens it; printing opens all.
   const reveal = () => {
-    const d = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (d?.tagName === "DETAILS") { d.open = true; d.scrollIntoView(); }
+    const at = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const d = at?.closest("details.cell");
+    if (d) { d.open = true; at.scrollIntoView(); }
   };
   addEventListener("hashchange", reveal);
   document.addEventListener("click", (e) => { if (e.target.closest?.('a[href^="#cell-"]')) setTimeout(reveal); });

@@ -1,0 +1,63 @@
+package replay
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"os"
+	"path/filepath"
+
+	"memsoak/soak/internal/report"
+	"memsoak/soak/internal/units"
+)
+
+//go:embed table.html
+var tablePage string
+
+var tableTemplate = template.Must(template.New("table").Funcs(template.FuncMap{
+	"css":   func() template.CSS { return template.CSS(report.Style()) },
+	"bytes": units.FormatBytes,
+}).Parse(tablePage))
+
+// tableRow is a cell on the page of links. The addresses are empty for what isn't there.
+type tableRow struct {
+	*Cell
+	Report, Flame string
+}
+
+// The texts of a row, as the Markdown table has them.
+func (t tableRow) Slope() string { return t.slopeText() }
+func (t tableRow) Claim() string { return t.holdsText() }
+
+// WriteHTML writes the table as a page whose rows lead to the report of each cell and to the flame graph in it, by
+// addresses below the directory of path.
+func (r *Result) WriteHTML(path string) error {
+	rows := make([]tableRow, len(r.Cells))
+	for i, c := range r.Cells {
+		rows[i].Cell = c
+		page := filepath.Join(c.Dir, report.HTMLFile)
+		text, err := os.ReadFile(page)
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		at, err := filepath.Rel(filepath.Dir(path), page)
+		if err != nil {
+			return err
+		}
+		rows[i].Report = filepath.ToSlash(at)
+		if bytes.Contains(text, []byte(`id="`+report.FirstPeak+`"`)) {
+			rows[i].Flame = rows[i].Report + "#" + report.FirstPeak
+		}
+	}
+	var out bytes.Buffer
+	if err := tableTemplate.Execute(&out, struct {
+		*Result
+		Rows []tableRow
+	}{r, rows}); err != nil {
+		return err
+	}
+	return os.WriteFile(path, out.Bytes(), 0o644)
+}
