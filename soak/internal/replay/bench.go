@@ -135,7 +135,7 @@ func (b *Bench) config(row Row, c Corpus) (soak.Config, error) {
 		return cfg, err
 	}
 	cfg.Protocol = filepath.Join(work, slug(row.Name)+"-"+base+"-protocol.yaml")
-	if err := os.WriteFile(cfg.Protocol, c.Protocol(row.ownScale(b.Scale), b.Budget, b.free(row, c), row.Limit, row.backlog()), 0o644); err != nil {
+	if err := os.WriteFile(cfg.Protocol, c.Protocol(row, row.ownScale(b.Scale), b.Budget, b.free(row, c)), 0o644); err != nil {
 		return cfg, err
 	}
 	cfg.Subject, cfg.Limit, cfg.Node, cfg.Repeats, cfg.Seed = row.Subject, units.Bytes(row.Limit), units.Bytes(row.Node), max(1, b.Repeats), max(1, b.Seed)

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"memsoak/soak/replay/history"
@@ -79,9 +80,20 @@ func (c Corpus) Spec() []byte {
 // no more bytes are held at once than a third of the limit, since the kill is to come from the corpus, and that the backlogs are
 // backlog files and parts of that: the less a subject keeps of a file, the more it takes to see it.
 // Of the budget for the states before the corpus the copy itself takes nothing.
-// The holds are in no order of size or backlog, so that nothing looks as if it grew with their number.
-func (c Corpus) Protocol(scale int, budget, free time.Duration, limit, backlog int64) []byte {
+// The holds are in no order of size or backlog, so that nothing looks as if it grew with their number. But a subject that keeps
+// the buffers it once had shows what they grow with only while sizes rise.
+func (c Corpus) Protocol(row Row, scale int, budget, free time.Duration) []byte {
 	part, whole := (5 * history.MiB).By(scale), (10 * history.MiB).By(scale)
+	most, backlog := row.Limit/3, row.backlog()
+	replies := []string{
+		fmt.Sprintf("  - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %d, max_bytes: %d}\n", 12*part, most),
+		fmt.Sprintf("  - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %d}\n", whole/8),
+		fmt.Sprintf("  - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %d, max_bytes: %d}\n", 8*part, most),
+		fmt.Sprintf("  - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %d, max_bytes: %d}\n", whole/2, most),
+	}
+	if row.keepsBuffers() {
+		replies = []string{replies[1], replies[3], replies[2], replies[0]}
+	}
 	rate := ""
 	if c.SinkRate > 0 {
 		rate = fmt.Sprintf(", sink_rate: %d", int64(c.SinkRate))
@@ -89,23 +101,19 @@ func (c Corpus) Protocol(scale int, budget, free time.Duration, limit, backlog i
 	return fmt.Appendf(nil, `name: replay
 trials: [attribution]
 memprofilerate: 4096
-budget: %[12]s
+budget: %[8]s
 wave_timeout: 5m
 settle: 200ms
 phases:
   - {name: idle, kind: idle, for: 100ms}
   - {name: warm-up, kind: warm-up, files: [{count: 2, size: %[1]d}, {count: 30, size: 4096}]}
   - {name: wave, kind: wave, times: 8, times_most: 10, files: [{count: 30, size: 4096}]}
-  - {name: header-most, kind: hold, point: download-header, transfers: M, backlog: %[9]d, size: 1024}
-  - {name: header-few, kind: hold, point: download-header, transfers: M, backlog: %[10]d, size: 1024}
-  - {name: header-third, kind: hold, point: download-header, transfers: M, backlog: %[11]d, size: 1024}
+  - {name: header-most, kind: hold, point: download-header, transfers: M, backlog: %[4]d, size: 1024}
+  - {name: header-few, kind: hold, point: download-header, transfers: M, backlog: %[5]d, size: 1024}
+  - {name: header-third, kind: hold, point: download-header, transfers: M, backlog: %[6]d, size: 1024}
   - {name: folders, kind: folders, folders: 100}
-  - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %[5]d, max_bytes: %[8]d}
-  - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[2]d}
-  - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %[4]d, max_bytes: %[8]d}
-  - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %[3]d, max_bytes: %[8]d}
-  - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[5]d, max_bytes: %[8]d}
+%[7]s  - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[2]d, max_bytes: %[3]d}
   - {name: repeat, kind: repeat, of: header-third}
-  - {name: free, kind: free, at_most: %[6]s%[7]s}
-`, int64(whole), int64(whole/8), int64(whole/2), int64(8*part), int64(12*part), free, rate, limit/3, backlog, backlog/15, backlog/3, budget+free)
+  - {name: free, kind: free, at_most: %[9]s%[10]s}
+`, int64(whole), int64(12*part), most, backlog, backlog/15, backlog/3, strings.Join(replies, ""), budget+free, free, rate)
 }

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	fakecorpus "memsoak/fakedrive/corpus"
+	"memsoak/fakedrive/fault"
 	"memsoak/profiles/record"
 	"memsoak/soak"
+	"memsoak/soak/internal/protocol"
 	"memsoak/soak/replay/history"
 )
 
@@ -279,6 +282,24 @@ func TestEveryCellHasAPlanThatCanBeRun(t *testing.T) {
 	assert.ErrorIs(t, err, ErrSelection)
 	_, err = selectCorpora([]string{"nope"})
 	assert.ErrorIs(t, err, ErrSelection)
+}
+
+// TestSizesRiseForASubjectThatKeepsItsBuffers, and for no other: what came later would look as if it grew with its turn.
+func TestSizesRiseForASubjectThatKeepsItsBuffers(t *testing.T) {
+	sizes := func(subject string) (out []int64) {
+		p, err := protocol.Parse(corpus.Protocol(Row{Subject: subject, Limit: 2 << 30}, 1, time.Minute, time.Second))
+		require.NoError(t, err)
+		for _, ph := range p.Phases {
+			if ph.Point == fault.UploadReply {
+				out = append(out, int64(ph.Size))
+			}
+		}
+		return out
+	}
+	service, rclone := sizes("replay"), sizes("rclone")
+	assert.ElementsMatch(t, service, rclone)
+	assert.True(t, slices.IsSorted(rclone))
+	assert.False(t, slices.IsSorted(service))
 }
 
 func TestScaleDividesWhatMakesACorpusLarge(t *testing.T) {

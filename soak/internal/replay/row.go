@@ -47,6 +47,9 @@ var one, two = []string{Decisive}, []string{Decisive, huge}
 // gathers says that the row's service has all that it lists in memory.
 func (r Row) gathers() bool { return r.Set["discovery"] == history.DiscoveryMemory }
 
+// keepsBuffers says that the subject doesn't give back a buffer that it has had: rclone keeps up to 64 MiB of them.
+func (r Row) keepsBuffers() bool { return r.Subject == "rclone" }
+
 // backlog is how many files wait in the largest of the states with a backlog. rclone keeps a fifth of what the history's service
 // does of each.
 func (r Row) backlog() int64 {
