@@ -91,6 +91,20 @@ func (in *interner) loc(l *profile.Location) int32 {
 	return id
 }
 
+// locations returns loc for the locations of one profile, which looks each up once, however many stacks it is in.
+func (in *interner) locations(p *profile.Profile) func(*profile.Location) int32 {
+	known := make([]int32, len(p.Location)+1) // by the location's id: the number plus one
+	return func(l *profile.Location) int32 {
+		if l.ID >= uint64(len(known)) { // Go numbers them from 1 on, others need not
+			return in.loc(l)
+		}
+		if known[l.ID] == 0 {
+			known[l.ID] = in.loc(l) + 1
+		}
+		return known[l.ID] - 1
+	}
+}
+
 // stack interns a sample's stack and returns its number.
 func (in *interner) stack(locs []int32) int32 {
 	var h maphash.Hash
@@ -165,6 +179,7 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 		rate = float64(p.Period)
 	}
 	t := &heapTotals{sites: make(map[int32]Amount), stacks: make(map[int32]stackBytes)}
+	locations := in.locations(p)
 	var locs []int32
 	for _, s := range p.Sample {
 		if len(s.Value) <= max(objects, bytes, alloc) {
@@ -179,7 +194,7 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 		}
 		locs = locs[:0]
 		for _, l := range s.Location {
-			locs = append(locs, in.loc(l))
+			locs = append(locs, locations(l))
 		}
 		st := in.stack(locs)
 		site := in.blamed[st]
@@ -230,7 +245,7 @@ func parseProfile(path string) (*profile.Profile, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("%s: empty file", path)
 	}
-	p, err := profile.ParseData(b)
+	p, err := unpackers.Get().(*unpacker).parse(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

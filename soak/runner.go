@@ -29,6 +29,9 @@ type Runner struct {
 	Fakedrive, Soak string
 	// Every is the time between samples, a second when 0; below 0 nothing is sampled between phases.
 	Every time.Duration
+	// Unwatched says of a phase, by its name, that nothing is sampled in it: so is measured what sampling costs. Nil
+	// samples in all.
+	Unwatched func(phase string) bool
 	// WhoHolds has each attribution trial end with a look at who holds what (holders.json).
 	WhoHolds bool
 	// Judge makes the verdict of a trial's directory, nil for none. Its errors become warnings.
@@ -157,6 +160,7 @@ func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int
 		Subject: spec, Protocol: r.Plan.Protocol, Fakes: r.fakes, Corpus: corpus,
 		Parent: r.parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: r.whyNot, Limit: r.Plan.limit(s),
 		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration), WhoHolds: r.WhoHolds,
+		Unwatched:  r.Unwatched,
 		OnPhase:    func(p record.Phase) { r.emit(PhaseChanged{ref, p}) },
 		OnSample:   func(v record.Sample) { r.emit(Sampled{ref, v}) },
 		OnSnapshot: func(v record.Snapshot, live int64) { r.emit(Snapped{ref, v, live}) },

@@ -180,47 +180,12 @@ func (c *Check) Eval(q Quantities) Result {
 	return r
 }
 
-// Filter is a condition over a cell's settings. The zero Filter and nil match everything.
-type Filter struct{ cond *condition }
-
-// CompileFilter prepares a filter such as "workers >= 10 and pool = 4". Names are settings, values are compared as
-// numbers or sizes where they look like them, else as text. An empty text matches every cell.
-func CompileFilter(text string) (*Filter, error) {
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
-	}
-	cond, err := compileCondition(text, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &Filter{cond: cond}, nil
-}
-
-// Match reports whether the settings fulfil the filter. A setting that the filter names and the cell lacks is an error.
-func (f *Filter) Match(settings map[string]string) (bool, error) {
-	if f == nil {
-		return true, nil
-	}
-	env := map[string]any{}
-	for k, v := range settings {
-		env[k] = v
-		if n, ok := parseSize(v); ok {
-			env[k] = n
-		}
-	}
-	for _, n := range f.cond.names {
-		if _, ok := env[n]; !ok {
-			return false, &SyntaxError{Input: f.cond.text, Msg: fmt.Sprintf("no setting %q; there are %s", n, strings.Join(slices.Sorted(maps.Keys(settings)), ", "))}
-		}
-	}
-	return f.cond.holds(env)
-}
-
 // condition is a compiled boolean expression.
 type condition struct {
 	text    string
 	prog    *vm.Program
 	names   []string
+	sized   []string  // those compared by size, in a filter
 	numbers []float64 // the constants in it
 }
 
@@ -228,7 +193,7 @@ type condition struct {
 // allowed and bare words on the right of a comparison are not known.
 func compileCondition(text string, env map[string]any) (*condition, error) {
 	plain, column := expandUnits(text)
-	v := &visitor{}
+	v := &visitor{filter: env == nil}
 	opts := []expr.Option{expr.AsBool(), expr.DisableAllBuiltins(), expr.Optimize(false), expr.MaxNodes(200), expr.Patch(v)}
 	if env != nil {
 		opts = append(opts, expr.Env(env))
@@ -247,7 +212,7 @@ func compileCondition(text string, env map[string]any) (*condition, error) {
 		}
 		return nil, &SyntaxError{Input: text, Msg: err.Error()}
 	}
-	c := &condition{text: text, prog: prog, numbers: v.numbers}
+	c := &condition{text: text, prog: prog, sized: v.sized, numbers: v.numbers}
 	for _, n := range v.names {
 		if _, isWord := words[n]; (env == nil || !isWord) && !slices.Contains(c.names, n) {
 			c.names = append(c.names, n)
@@ -272,10 +237,18 @@ func (c *condition) holds(env map[string]any) (bool, error) {
 type visitor struct {
 	names   []string
 	numbers []float64
+	filter  bool // comparisons by size are a filter's
+	sized   []string
 }
 
+// Visit implements ast.Visitor. It comes to a comparison after its two sides.
 func (v *visitor) Visit(n *ast.Node) {
 	switch n := (*n).(type) {
+	case *ast.BinaryNode:
+		if v.filter && slices.Contains([]string{"<", "<=", ">", ">="}, n.Operator) {
+			v.bySize(&n.Left)
+			v.bySize(&n.Right)
+		}
 	case *ast.IdentifierNode:
 		v.names = append(v.names, n.Value)
 	case *ast.IntegerNode:

@@ -112,6 +112,41 @@ func TestFilters(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got, text)
 	}
+}
+
+func TestFiltersTakeALimitThatIsOffForNoLimit(t *testing.T) {
+	cell := map[string]string{"gomemlimit": "off", "workers": "10", "transport": "http"}
+	for text, want := range map[string]bool{
+		"gomemlimit >= 1GiB":                   true,
+		"gomemlimit > 1GiB and workers < 20":   true,
+		"gomemlimit < 1GiB":                    false,
+		"1TiB <= gomemlimit":                   true,
+		"gomemlimit <= off":                    true,
+		"gomemlimit < off":                     false,
+		"workers < off":                        true,
+		"gomemlimit = off":                     true,
+		`gomemlimit == "off"`:                  true,
+		"gomemlimit != off":                    false,
+		"gomemlimit = 1GiB":                    false,
+		"gomemlimit in [off, 1GiB]":            true,
+		"not (gomemlimit < 1GiB or workers>9)": false,
+	} {
+		f, err := CompileFilter(text)
+		require.NoError(t, err, text)
+		got, err := f.Match(cell)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
+	}
+	for text, want := range map[string]string{"memlimit > 1GiB": `no setting "memlimit"; there are gomemlimit, transport, workers`, "transport > 1": `transport is "http" here, which has no size: compare it by =, != or in`} {
+		f, err := CompileFilter(text)
+		require.NoError(t, err, text)
+		_, err = f.Match(cell)
+		assert.ErrorContains(t, err, want, text)
+	}
+}
+
+func TestFiltersNameWhatIsNoSetting(t *testing.T) {
+	cell := map[string]string{"workers": "25", "gomemlimit": "1800MiB", "pool": "4", "corpus": "mixed"}
 	f, err := CompileFilter("wrokers > 1")
 	require.NoError(t, err)
 	_, err = f.Match(cell)

@@ -63,7 +63,7 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.StringArrayVar(&f.axes, "axis", nil, "an axis, name=v1,v2,...; may be repeated")
 	fl.StringArrayVar(&f.sets, "set", nil, "a fixed setting, name=value; may be repeated")
 	fl.StringVar(&f.design, "design", "", "star, full or pairs (default star)")
-	fl.StringVar(&f.cells, "cells", "", "only the cells for which this condition holds: 'workers >= 10 and pool = 4'")
+	fl.StringVar(&f.cells, "cells", "", "only the cells for which this condition holds: 'workers >= 10 and pool = 4'; a limit that is off\nis above every number: 'gomemlimit >= 1GiB' keeps it")
 	fl.StringVar(&f.protocol, "protocol", "", "default, quick, passive or a file")
 	fl.StringVar(&f.trials, "trials", "", "kinds of trial per cell, comma-separated: attribution, speed, passive (default: the protocol's)")
 	fl.StringVar(&f.limit, "limit", "", "memory limit of the subject, or off (default 2Gi)")

@@ -209,6 +209,8 @@ func (s *Sampler) get(ctx context.Context, url string, read func(io.Reader) erro
 	if err != nil {
 		return err
 	}
+	// To compress would cost the subject more than what travels costs anybody; profiles are compressed anyway.
+	req.Header.Set("Accept-Encoding", "identity")
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return err

@@ -54,6 +54,10 @@ type Options struct {
 	// Duration repeats the equal waves until so long has passed; 0 runs the protocol once.
 	Duration time.Duration
 
+	// Unwatched says of a phase, by its name, that its work shall be done without being watched, so that what watching
+	// costs can be measured within one process. Nil watches all.
+	Unwatched func(phase string) bool
+
 	// WhoHolds has an attribution trial end with a look at who holds what: the subject is stopped for it, after all that
 	// is measured.
 	WhoHolds bool

@@ -19,6 +19,7 @@ type watcher struct {
 	mu    sync.Mutex // held while a snapshot or a sample is taken
 	phase string
 	kind  string
+	blind bool      // nothing is read in this phase
 	high  int64     // memory at the newest high-water profile
 	press time.Time // when the newest profile under pressure was taken
 	free  time.Time // when the newest light profile of a free run was taken
@@ -29,6 +30,7 @@ type watcher struct {
 const (
 	lookEvery    = 25 * time.Millisecond
 	freeEvery    = 2 * time.Second  // between light profiles of a free run
+	freeSpeed    = 5 * time.Second  // and of a speed trial, which is measured and not judged
 	highStep     = 1.25             // a new high-water profile at so many times the memory of the one before
 	highMin      = 16 << 20         // and at least so many bytes more
 	pressShare   = 0.70             // of the limit, above which there is pressure
@@ -64,6 +66,7 @@ func (w *watcher) enter(phase, kind string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.phase, w.kind = phase, kind
+	w.blind = w.t.Unwatched != nil && w.t.Unwatched(phase)
 }
 
 // sample takes a sample at once, after which it closes first, and then each Every.
@@ -84,6 +87,10 @@ func (w *watcher) sample(ctx context.Context, first chan<- struct{}) {
 
 func (w *watcher) sampleOnce(ctx context.Context) {
 	w.mu.Lock()
+	if w.blind {
+		w.mu.Unlock()
+		return
+	}
 	s := w.t.sam.Read(ctx, false)
 	s.PhaseName = w.phase
 	// A subject at its limit may answer nothing until it is killed: what the kernel said of it is kept then.
@@ -119,15 +126,22 @@ func (w *watcher) look(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		usage, limit, err := w.usage()
-		if err != nil {
-			continue
-		}
-		w.mu.Lock()
-		if state := w.worth(usage, limit); state != "" {
-			w.profile(ctx, state, usage)
-		}
-		w.mu.Unlock()
+		w.lookOnce(ctx)
+	}
+}
+
+func (w *watcher) lookOnce(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.blind {
+		return
+	}
+	usage, limit, err := w.usage()
+	if err != nil {
+		return
+	}
+	if state := w.worth(usage, limit); state != "" {
+		w.profile(ctx, state, usage)
 	}
 }
 
@@ -143,10 +157,18 @@ func (w *watcher) worth(usage, limit int64) record.State {
 	if running && float64(usage) > highStep*float64(w.high) && usage > w.high+highMin {
 		return record.StateHigh
 	}
-	if w.kind == protocol.Free && time.Since(w.free) >= freeEvery {
+	if w.kind == protocol.Free && time.Since(w.free) >= w.freeEvery() {
 		return record.StateFree
 	}
 	return ""
+}
+
+// freeEvery is the time between light profiles of a free run.
+func (w *watcher) freeEvery() time.Duration {
+	if w.t.Kind == record.Speed {
+		return freeSpeed
+	}
+	return freeEvery
 }
 
 // profile takes a profile without forcing a collection.

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/klauspost/compress/gzip"
 
 	"memsoak/fakedrive/corpus"
 	"memsoak/fakedrive/fault"

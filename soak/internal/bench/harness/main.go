@@ -33,6 +33,7 @@ func main() {
 type bench struct {
 	bin, dir             string
 	pairs, cells, trials int
+	files                int
 	only, profile        string
 	out                  *tabwriter.Writer
 	missed               int
@@ -46,12 +47,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fl.IntVar(&b.pairs, "pairs", 7, "pairs of speed trials, sampler on and off")
 	fl.IntVar(&b.cells, "cells", 3, "cells of the default protocol")
 	fl.IntVar(&b.trials, "trials", 500, "trials of the simulated subject")
+	fl.IntVar(&b.files, "files", 6000, "files of a wave")
 	fl.StringVar(&b.only, "only", "", "measure this part alone: pairs, cells or trials")
 	fl.StringVar(&b.profile, "cpuprofile", "", "file for a CPU profile of the runner over the cells")
 	if fl.Parse(args) != nil {
 		return 2
 	}
-	if !slices.Contains([]string{"", "pairs", "cells", "trials"}, b.only) || min(b.pairs, b.cells, b.trials) < 1 {
+	if !slices.Contains([]string{"", "pairs", "waves", "cells", "trials"}, b.only) || min(b.pairs, b.cells, b.trials) < 1 {
 		fmt.Fprintln(stderr, "harness: -only is pairs, cells or trials, and there is at least one of each")
 		return 2
 	}
@@ -68,6 +70,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		measure    func() error
 	}{
 		{"pairs", fmt.Sprintf("%d pairs of speed trials, with the sampler and without", b.pairs), b.overhead},
+		{"waves", "x", func() error {
+			stop, _ := b.profiled()
+			defer stop()
+			for i := range b.pairs {
+				w, err := b.paired(fmt.Sprintf("waves-%d", i), i%2 == 1)
+				if err != nil {
+					return err
+				}
+				for j, x := range w {
+					fmt.Fprintf(stderr, "%d %d %v %.4f %.4f %.4f %.4f\n", i, j, on(j) != (i%2 == 1), x.seconds, x.subject, x.all, x.own)
+				}
+			}
+			return nil
+		}},
 		{"cells", fmt.Sprintf("%d cells of the default protocol", b.cells), b.ofCells},
 		{"trials", fmt.Sprintf("%d trials of a simulated subject", b.trials), b.many},
 	} {
