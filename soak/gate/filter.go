@@ -76,4 +76,3 @@ func (v *visitor) bySize(side *ast.Node) {
 		}
 	}
 }
-

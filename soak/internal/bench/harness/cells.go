@@ -91,8 +91,8 @@ func (b *bench) perFile(trials []soak.TrialEnded) {
 			cost[t.Kind] = append(cost[t.Kind], 1000*t.Work.CPU/float64(t.Work.Files))
 		}
 	}
-	b.row("attribution trial, subject's CPU per file (small files, 4 KiB sampling)", "printed", fmt.Sprintf("%.2f ms", median(cost[record.Attribution])), true)
-	b.row("speed trial, subject's CPU per file (mixed corpus)", "printed", fmt.Sprintf("%.2f ms", median(cost[record.Speed])), true)
+	b.row("attribution trial, subject's CPU per file (small files, 4 KiB sampling)", printed, fmt.Sprintf("%.2f ms", median(cost[record.Attribution])), true)
+	b.row("speed trial, subject's CPU per file (mixed corpus)", printed, fmt.Sprintf("%.2f ms", median(cost[record.Speed])), true)
 }
 
 // profiled begins a CPU profile of this process, if one is asked for, which stop ends.

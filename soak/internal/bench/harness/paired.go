@@ -6,121 +6,101 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/perf/benchmath"
 
 	"memsoak/profiles/record"
 	"memsoak/soak"
 	"memsoak/soak/internal/leftover"
-	"memsoak/soak/internal/subject"
 )
 
-// The waves of one process. The sampler is on and off by turns within a process, since two processes that do the same
-// work differ by more than what is looked for. The order of a block is that of its mirror image, so that what drifts
-// falls on both alike, and every other block begins with the other.
+// What a sampler costs is less than what two processes that do the same work differ by. So it is switched on and off
+// within a process, from one wave of the same work to the next. The order of a block of four is its own mirror image,
+// on, off, off, on, so that a drift falls on both alike, and that of the next block is the opposite. Its outer two pairs
+// are on against off; its inner two waves are alike, and what they differ by is the noise that all this is seen through.
 const (
-	block   = 4 // waves: on, off, off, on; the next: off, on, on, off
-	between = 2 // blocks of a process
-	warmUps = 1 // waves that are thrown away
+	blockWaves = 4
+	warmUps    = 1 // waves of each process that don't count
+	wavePrefix = "wave-"
+	// waveProgram is what runs the subject of these figures.
+	waveProgram = "migrator"
 )
 
-// on says whether wave i, warm-ups not counted, has the sampler on.
-func on(i int) bool {
-	inner := i%block == 1 || i%block == 2
-	return inner == (i/block%2 == 1)
+// sampled says whether the i-th wave that counts, from 0 on, has the sampler on.
+func sampled(i int) bool {
+	outer := i%blockWaves == 0 || i%blockWaves == blockWaves-1
+	return outer == (i/blockWaves%2 == 0)
 }
 
-// wave is what one wave of equal work cost.
+// wave is what the work of one wave took, in seconds.
 type wave struct {
-	seconds float64
-	subject float64 // CPU seconds
-	own float64
-	all     float64 // CPU seconds of subject, fakes and harness
+	wall    float64
+	subject float64 // CPU time of the subject
+	all     float64 // and of the fakes and this process as well
 }
 
-// meter follows the phases of a trial and notes what each wave costs.
-type meter struct {
-	dir   string
-	pids  map[int]string
-	begun time.Time
-	at    wave
-	waves []wave
-	err   error
-}
+// ratios are what waves with the sampler on took more than those with it off, as a share, and second waves of inner pairs
+// more than first ones.
+type ratios struct{ slowed, control []float64 }
 
-// event notes what has been used at a wave's beginning, and at its end the difference.
-func (m *meter) event(e soak.Event) {
-	switch e := e.(type) {
-	case soak.PhaseChanged:
-		if !strings.HasPrefix(e.Phase.Name, wavePrefix) {
-			return
+// compare adds the pairs of a process's waves, by the time that of picks.
+func (r *ratios) compare(waves []wave, of func(wave) float64) {
+	for i := 0; i+blockWaves <= len(waves); i += blockWaves {
+		for _, pair := range [][2]int{{i, i + 1}, {i + 3, i + 2}} {
+			on, off := pair[0], pair[1]
+			if !sampled(on) {
+				on, off = off, on
+			}
+			r.slowed = append(r.slowed, of(waves[on])/of(waves[off])-1)
 		}
-		now := m.used()
-		if e.Phase.End.IsZero() {
-			m.at, m.begun = now, time.Now()
-			return
-		}
-		m.waves = append(m.waves, wave{
-			seconds: time.Since(m.begun).Seconds(), subject: now.subject - m.at.subject, all: now.all - m.at.all, own: now.own-m.at.own,
-		})
-	case soak.TrialStarted:
-		m.pids, m.waves = nil, nil
+		r.control = append(r.control, of(waves[i+2])/of(waves[i+1])-1)
 	}
 }
 
-// used is the CPU time that the processes of the run have used.
-func (m *meter) used() wave {
-	if m.pids == nil {
-		m.pids = map[int]string{}
-		for _, pid := range leftover.Marked(runID(m.dir)) {
-			m.pids[pid] = program(pid)
+// overhead measures by how much the sampler slows a subject: the time of the same work, and the CPU time that it took.
+func (b *bench) overhead() error {
+	var wall, subject, all ratios
+	for i := range b.processes {
+		waves, err := b.process(fmt.Sprintf("pairs-%d", i))
+		if err != nil {
+			return err
 		}
+		wall.compare(waves, func(w wave) float64 { return w.wall })
+		subject.compare(waves, func(w wave) float64 { return w.subject })
+		all.compare(waves, func(w wave) float64 { return w.all })
 	}
-	w := wave{all: ownCPU(), own: ownCPU()}
-	for pid, name := range m.pids {
-		d, err := cpuTime(pid)
-		m.err = errors.Join(m.err, err)
-		w.all += d.Seconds()
-		if name == "migrator" {
-			w.subject += d.Seconds()
-		}
-	}
-	return w
+	n := fmt.Sprintf(" (median of %d pairs of waves in %d processes)", len(wall.slowed), b.processes)
+	slowed := summarize(wall.slowed)
+	b.judged("speed trial, subject slowed by the sampler: time of the same work"+n, "<= 2 %", slowed.percent(), slowed.atMost(0.02))
+	b.row("  control: the same, of waves that are alike", printed, summarize(wall.control).percent(), true)
+	b.row("  CPU time of the subject for the same work", printed, summarize(subject.slowed).percent(), true)
+	b.row("  CPU time of subject, fakes and harness for the same work", printed, summarize(all.slowed).percent(), true)
+	return nil
 }
 
-const wavePrefix = "wave-"
-
-func waveName(i int) string { return fmt.Sprintf("%s%d", wavePrefix, i) }
-
-// paired runs a process of the subject through blocks of waves.
-func (b *bench) paired(name string, flip bool) ([]wave, error) {
+// process runs one process of the subject through its blocks of waves and returns what each took.
+func (b *bench) process(name string) ([]wave, error) {
 	s, err := b.migrator()
 	if err != nil {
 		return nil, err
 	}
-	spec, protocol := filepath.Join(b.dir, "wave.yaml"), filepath.Join(b.dir, "pairs.yaml")
-	var text strings.Builder
-	text.WriteString("name: pairs\ntrials: [speed]\nspeed:\n")
-	n := warmUps + block*between
-	for i := range n {
-		fmt.Fprintf(&text, "  - {name: %s, kind: free}\n", waveName(i))
-	}
-	err = errors.Join(os.WriteFile(spec, fmt.Appendf(nil, "files: %d\nsize: 16KiB\n", b.files), 0o644), os.WriteFile(protocol, []byte(text.String()), 0o644))
-	if err != nil {
+	n := warmUps + blockWaves*b.blocks
+	c := soak.DefaultConfig()
+	c.Trials = []record.TrialKind{record.Speed}
+	if c.Corpus, err = b.file("wave.yaml", fmt.Sprintf("files: %d\nsize: 16KiB\n", b.files)); err != nil {
 		return nil, err
 	}
-	c := soak.DefaultConfig()
-	c.Corpus, c.Protocol, c.Trials = spec, protocol, []record.TrialKind{record.Speed}
+	if c.Protocol, err = b.file("pairs.yaml", wavesProtocol(n)); err != nil {
+		return nil, err
+	}
 	r, err := b.runner(c, s, name, time.Second)
 	if err != nil {
 		return nil, err
 	}
 	r.Unwatched = func(phase string) bool {
-		var i int
-		_, err := fmt.Sscanf(phase, wavePrefix+"%d", &i)
-		return err == nil && i >= warmUps && on(i-warmUps) == flip
+		i, err := strconv.Atoi(strings.TrimPrefix(phase, wavePrefix))
+		return err == nil && i >= warmUps && !sampled(i-warmUps)
 	}
 	m := &meter{dir: r.Dir}
 	r.Events = m.event
@@ -129,10 +109,78 @@ func (b *bench) paired(name string, flip bool) ([]wave, error) {
 		return nil, err
 	}
 	if t := res.Trials; len(t) != 1 || t[0].Outcome != record.OK || len(m.waves) != n {
-		return nil, fmt.Errorf("speed trial %s: %v", name, t)
+		return nil, fmt.Errorf("speed trial %s, %d waves: %v", name, len(m.waves), t)
 	}
 	return m.waves[warmUps:], nil
 }
 
-var _ = subject.Spec{}
-var _ = benchmath.AssumeNothing
+// wavesProtocol is a protocol of n free runs on the corpus, each of fresh files.
+func wavesProtocol(n int) string {
+	var b strings.Builder
+	b.WriteString("name: pairs\ntrials: [speed]\nspeed:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  - {name: %s%d, kind: free}\n", wavePrefix, i)
+	}
+	return b.String()
+}
+
+// file writes a file of the bench and returns its path.
+func (b *bench) file(name, text string) (string, error) {
+	path := filepath.Join(b.dir, name)
+	return path, os.WriteFile(path, []byte(text), 0o644)
+}
+
+// meter notes what each wave of a trial takes.
+type meter struct {
+	dir   string
+	pids  map[int]string // processes of the run, by program
+	begun time.Time
+	at    wave // what had been used then
+	waves []wave
+	err   error
+}
+
+// event is told of a runner's progress.
+func (m *meter) event(e soak.Event) {
+	p, ok := e.(soak.PhaseChanged)
+	if !ok {
+		return
+	}
+	if p.Phase.End.IsZero() {
+		m.at, m.begun = m.used(), time.Now()
+		return
+	}
+	wall := time.Since(m.begun).Seconds()
+	now := m.used()
+	m.waves = append(m.waves, wave{wall: wall, subject: now.subject - m.at.subject, all: now.all - m.at.all})
+}
+
+// used is the CPU time that the processes of the run and this one have used.
+func (m *meter) used() wave {
+	if m.pids == nil {
+		m.find()
+	}
+	w := wave{all: ownCPU()}
+	for pid, name := range m.pids {
+		d, err := cpuTime(pid)
+		m.err = errors.Join(m.err, err)
+		w.all += d.Seconds()
+		if name == waveProgram {
+			w.subject += d.Seconds()
+		}
+	}
+	return w
+}
+
+// find finds the processes of the run.
+func (m *meter) find() {
+	m.pids = map[int]string{}
+	found := false
+	for _, pid := range leftover.Marked(runID(m.dir)) {
+		m.pids[pid] = program(pid)
+		found = found || m.pids[pid] == waveProgram
+	}
+	if !found {
+		m.err = errors.Join(m.err, errors.New("the subject's process can't be found"))
+	}
+}
