@@ -134,6 +134,7 @@ func (w *watcher) lookOnce(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.blind {
+		w.passOver()
 		return
 	}
 	usage, limit, err := w.usage()
@@ -142,6 +143,14 @@ func (w *watcher) lookOnce(ctx context.Context) {
 	}
 	if state := w.worth(usage, limit); state != "" {
 		w.profile(ctx, state, usage)
+	}
+}
+
+// passOver lets the time of a light profile go by in a phase that is not watched, so that those that are don't get its
+// profiles as well.
+func (w *watcher) passOver() {
+	if w.kind == protocol.Free && time.Since(w.free) >= w.freeEvery() {
+		w.free = time.Now()
 	}
 }
 
