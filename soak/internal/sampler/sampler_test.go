@@ -191,3 +191,20 @@ func TestCovariatesOfFrozenStates(t *testing.T) {
 	assert.EqualValues(t, 3, c.WithBody)
 	assert.EqualValues(t, 3000, c.BytesSent)
 }
+
+func TestTheSubjectIsNotAskedToCompress(t *testing.T) {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector())
+	var encodings []string
+	h := promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		encodings = append(encodings, w.Header().Get("Content-Encoding"))
+	}))
+	s := Sampler{Metrics: server.URL}
+	_, exposed := s.metrics(t.Context())
+	s.Close()
+	server.Close() // waits for the handler
+	require.NotNil(t, exposed)
+	assert.Equal(t, []string{""}, encodings, "compression costs the subject")
+}
