@@ -36,6 +36,8 @@ type Cell struct {
 	Listed    int64         `json:"listed"`
 	Of        int64         `json:"of"`   // files of the corpus
 	Rate      float64       `json:"rate"` // content bytes a second
+	// Early says that it didn't come as far as the corpus: what became of it did so in the states before.
+	Early bool `json:"early,omitempty"`
 	// Hung says that it was not killed but hung at the limit and answered nothing any more.
 	Hung bool `json:"hung,omitempty"`
 
@@ -88,7 +90,7 @@ func judgeCell(row Row, c Corpus, free time.Duration, t *record.Trial, v *record
 	m := fullest(t, samples, free)
 	cell := Cell{Row: row.Name, Corpus: c.Name, After: m.took, Of: c.Files, Peak: m.usage, Anon: m.anon, Limit: row.Limit, Headline: record.Headline(v.Headline.String()),
 		Files: m.last.FilesDone - m.began.FilesDone, Listed: m.last.FilesListed - m.began.FilesListed}
-	if t.OOM != nil {
+	if cell.Early = !m.reached; t.OOM != nil && m.reached {
 		cell.Files = t.OOM.FilesDone - m.began.FilesDone
 	}
 	if m.took > 0 {

@@ -121,6 +121,15 @@ func TestPagesOfFilesAreNoPeak(t *testing.T) {
 	assert.True(t, c.Hung, "but they were charged when the limit was hit")
 }
 
+// TestGarbageOfTheWorkBeforeIsNoPeak, which is there until the first of the corpus is listed.
+func TestGarbageOfTheWorkBeforeIsNoPeak(t *testing.T) {
+	tr, samples := recorded(7<<20, 2<<20)
+	samples[0].Covariates = &record.Covariates{FilesDone: 100, FilesListed: 100}
+	c := judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.Metadata, "x.worker", 1000, "backlog-item")), samples)
+	assert.EqualValues(t, 2<<20, c.Peak)
+	assert.EqualValues(t, 2*999*1000, c.Culprit.Bytes)
+}
+
 // TestFilesOfTheWorkBeforeAreNotTheCorpus, even if no reading came between its end and the copy.
 func TestFilesOfTheWorkBeforeAreNotTheCorpus(t *testing.T) {
 	tr, samples := recorded(1<<20, 2<<20)
@@ -221,6 +230,8 @@ func TestATrialThatNeverCameToItsCorpusExplainsNothing(t *testing.T) {
 	tr, _ := recorded()
 	tr.Phases, tr.Outcome, tr.OOM = tr.Phases[:1], record.OOMKilled, &record.OOM{Time: start, Limit: row.Limit}
 	c := judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.Metadata, "x", 1, "backlog-item")), nil)
+	assert.Equal(t, "oom-killed in the states before the corpus", c.OutcomeText())
+	assert.Zero(t, c.Files)
 	assert.Equal(t, Killed, c.Outcome)
 	assert.Nil(t, c.Culprit)
 	assert.Equal(t, NoneOf, c.Holds)

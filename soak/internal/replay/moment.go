@@ -17,6 +17,7 @@ type moment struct {
 	began   record.Covariates   // when the copy of the corpus began
 	last    record.Covariates   // the last that was seen of it
 	took    time.Duration       // from the beginning of the copy to its end, a kill or the cut
+	reached bool                // the corpus
 	sampled bool
 }
 
@@ -36,6 +37,7 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 		return m
 	}
 	phase := t.Phases[i]
+	m.reached = true
 	m.took = min(phase.End.Sub(phase.Start), free)
 	if t.OOM != nil {
 		m.took = t.OOM.Time.Sub(phase.Start)
@@ -43,12 +45,8 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 	all := readings(t, samples)
 	m.began = before(t, all, phase.Start)
 	m.last = m.began
-	var copying []record.Sample
-	for _, s := range all {
-		if s.Covariates == nil || s.Time.Before(phase.Start) || s.Time.After(phase.Start.Add(free)) {
-			continue
-		}
-		copying = append(copying, s)
+	copying := m.copying(all, phase.Start, phase.Start.Add(free))
+	for _, s := range copying {
 		m.last, m.sampled = *s.Covariates, true
 		m.usage = max(m.usage, usage(s))
 		if s.Cgroup != nil {
@@ -64,6 +62,21 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 		}
 	}
 	return m
+}
+
+// copying are the readings of that time, from where the first of the corpus was listed: until then there may be garbage of the
+// work before.
+func (m moment) copying(all []record.Sample, from, to time.Time) []record.Sample {
+	var out []record.Sample
+	for _, s := range all {
+		if s.Covariates != nil && !s.Time.Before(from) && !s.Time.After(to) {
+			out = append(out, s)
+		}
+	}
+	if i := slices.IndexFunc(out, func(s record.Sample) bool { return s.Covariates.FilesListed > m.began.FilesListed }); i > 0 {
+		return out[i:]
+	}
+	return out
 }
 
 // before is what had been done when the phase that began then began. Where the last reading is older than the end of the

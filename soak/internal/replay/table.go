@@ -76,6 +76,8 @@ func (c *Cell) OutcomeText() string {
 	var s string
 	after := c.After.Round(100 * time.Millisecond)
 	switch {
+	case c.Early && c.Outcome != Failed:
+		s = c.Outcome + " in the states before the corpus"
 	case c.Outcome == Survived && c.Peak == 0:
 		s = fmt.Sprintf("survived %s, of which no reading could be taken", after)
 	case c.Outcome == Survived && c.Cut && c.Listed >= c.Of:
