@@ -50,7 +50,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fl := flag.NewFlagSet("harness", flag.ContinueOnError)
 	fl.SetOutput(stderr)
 	fl.StringVar(&b.bin, "bin", "bin", "directory of soak, fakedrive and migrator")
-	fl.IntVar(&b.processes, "processes", 7, "processes of the subject that do waves of the same work, sampler on and off")
+	fl.IntVar(&b.processes, "processes", 21, "processes of the subject that do waves of the same work, sampler on and off")
 	fl.IntVar(&b.blocks, "blocks", 4, "blocks of four such waves in each")
 	fl.IntVar(&b.files, "files", 6000, "files of such a wave")
 	fl.IntVar(&b.pairs, "pairs", 8, "pairs of speed trials, sampler on and off")
