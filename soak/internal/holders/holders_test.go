@@ -156,6 +156,23 @@ func TestTwoRootsThatShareAreNotOne(t *testing.T) {
 		[]string{both.Roots[0].Root, both.Roots[1].Root})
 }
 
+// TestWhatRunsFinalizersHoldsOnlyWhileItRunsOne: at other times its stack has words left over, which led to a whole list once
+// in a hundred times.
+func TestWhatRunsFinalizersHoldsOnlyWhileItRunsOne(t *testing.T) {
+	const runner = "runtime.runFinalizers"
+	exe := build(t)
+	idle, err := holders.RootNames(t.Context(), start(t, exe, "finalizer").Process.Pid, exe)
+	require.NoError(t, err)
+	assert.Contains(t, idle, "main.main")
+	assert.NotContains(t, idle, runner)
+
+	busy := start(t, exe, "finalizing")
+	names, err := holders.RootNames(t.Context(), busy.Process.Pid, exe)
+	require.NoError(t, err)
+	assert.Contains(t, names, runner)
+	assert.Equal(t, runner+" (goroutine)", trace(t, busy).Path[0])
+}
+
 func TestAChildThatIsWaitedForIsStoppedAndGoesOn(t *testing.T) {
 	cmd := exec.Command(build(t), "map")
 	cmd.Env = append(os.Environ(), "GODEBUG=memprofilerate=4096")

@@ -101,7 +101,7 @@ func (h *heap) goroutineRoots(sps []uint64, own map[uint32]bool) map[string]*roo
 	}
 	for _, g := range all {
 		name := h.began(g)
-		if strings.HasPrefix(name, "runtime.") && !finalizing[name] {
+		if strings.HasPrefix(name, "runtime.") && (!finalizing[name] || h.idle(g)) {
 			own[g.self] = true // the collector's own, which holds nothing for anybody
 			continue
 		}
@@ -125,6 +125,22 @@ func (h *heap) goroutineRoots(sps []uint64, own map[uint32]bool) map[string]*roo
 		})
 	}
 	return byFunc
+}
+
+// idle says that a goroutine of the runtime's is in none of the user's functions: whatever is on its stack is left over, be
+// it from who had that memory before. One such word may point into the middle of a list, and so to all of it.
+func (h *heap) idle(g goroutine) bool {
+	start := h.word(h.address(g.self) + h.lay.gStart)
+	if g.pc == start { // it has not run yet
+		return true
+	}
+	var begun *function
+	user := false
+	h.calls(g, func(f *function, _ uint64) bool {
+		begun, user = f, !strings.HasPrefix(f.name, "runtime.")
+		return !user
+	})
+	return begun != nil && begun == h.img.functionAt(start) && !user // a walk that broke off says nothing
 }
 
 // threads are the runtime's records of its threads.

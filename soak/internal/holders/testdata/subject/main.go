@@ -128,6 +128,12 @@ var scenarios = map[string]func(){
 			runtime.SetFinalizer(b, dispose)
 		})
 	},
+	"finalizing": func() {
+		ready := make(chan bool)
+		runtime.SetFinalizer(&cycle{}, func(*cycle) { keeper(ready) })
+		runtime.GC()
+		<-ready
+	},
 	"two": func() {
 		each(func(i int) {
 			m := left
