@@ -170,32 +170,34 @@ func TestShardsMergeIntoTheRunTheyArePartsOf(t *testing.T) {
 	require.ErrorContains(t, err, "is not empty")
 }
 
-func TestResumeRefusesAnotherConfigurationAndSaysWhatDiffers(t *testing.T) {
+// complete records a run of one speed trial to its end, and returns its configuration and directory.
+func complete(t *testing.T) (c soak.Config, out string) {
+	t.Helper()
 	dir := files(t, testsubject.OK)
-	c := tinyConfig(dir)
+	c = tinyConfig(dir)
 	c.Trials, c.Axes = []record.TrialKind{record.Speed}, nil
-	out := filepath.Join(dir, "out")
+	out = filepath.Join(dir, "out")
 	_, err := runner(t, c, soak.Shard{}, out).Run(t.Context())
 	require.NoError(t, err)
+	return c, out
+}
+
+func TestResumeRefusesAnotherConfigurationAndSaysWhatDiffers(t *testing.T) {
+	c, out := complete(t)
 	c.Limit, c.Seed = 1<<30, 9
 	r := runner(t, c, soak.Shard{}, out)
 	r.Resume = true
-	_, err = r.Run(t.Context())
+	_, err := r.Run(t.Context())
 	require.ErrorIs(t, err, soak.ErrConfig)
 	assert.ErrorContains(t, err, "limit was 2147483648, is 1073741824; seed was 1, is 9")
-	r = runner(t, c, soak.Shard{}, filepath.Join(dir, "none"))
+	r = runner(t, c, soak.Shard{}, filepath.Join(t.TempDir(), "none"))
 	r.Resume = true
 	_, err = r.Run(t.Context())
 	require.ErrorContains(t, err, "nothing to resume")
 }
 
 func TestResumingWhatIsCompleteChangesNothing(t *testing.T) {
-	dir := files(t, testsubject.OK)
-	c := tinyConfig(dir)
-	c.Trials, c.Axes = []record.TrialKind{record.Speed}, nil
-	out := filepath.Join(dir, "out")
-	_, err := runner(t, c, soak.Shard{}, out).Run(t.Context())
-	require.NoError(t, err)
+	c, out := complete(t)
 	before, err := os.ReadFile(filepath.Join(out, record.RunFile))
 	require.NoError(t, err)
 	r := runner(t, c, soak.Shard{}, out)
