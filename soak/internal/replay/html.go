@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"memsoak/profiles/record"
 	"memsoak/soak/internal/report"
 	"memsoak/soak/internal/units"
 )
@@ -59,5 +60,5 @@ func (r *Result) WriteHTML(path string) error {
 	}{r, rows}); err != nil {
 		return err
 	}
-	return os.WriteFile(path, out.Bytes(), 0o644)
+	return record.Replace(path, out.Bytes())
 }
