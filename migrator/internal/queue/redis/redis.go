@@ -79,8 +79,8 @@ type Queue struct {
 	base string // what keys begin with
 	me   string // consumer in the groups
 
-	lanes   [2]lane // by kind - 1
-	settles *broker.Together[[]any]
+	lanes [2]lane // by kind - 1
+	ends  *outbox // of leases
 
 	mu    sync.Mutex
 	held  broker.Leases[*held]
@@ -115,7 +115,7 @@ func Open(ctx context.Context, url string, o broker.Options) (*Queue, error) {
 	q := &Queue{o: o, rdb: goredis.NewClient(ro), addr: ro.Addr, base: "{" + o.Name + "}",
 		me:   fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
 		held: broker.Leases[*held]{}, locks: map[string]struct{}{}}
-	q.settles = broker.NewTogether(batch, q.settleAll)
+	q.ends = newOutbox(q.settleAll)
 	q.ending, q.end = context.WithCancel(context.Background())
 	for i := range q.lanes {
 		q.lanes[i] = lane{turn: make(chan struct{}, 1)}
@@ -123,7 +123,7 @@ func Open(ctx context.Context, url string, o broker.Options) (*Queue, error) {
 	if err := q.hello(ctx); err != nil {
 		return nil, errors.Join(err, q.rdb.Close())
 	}
-	q.done.Go(func() { q.settles.Run(q.ending) })
+	q.done.Go(func() { q.ends.run(q.ending) })
 	return q, nil
 }
 
@@ -203,6 +203,9 @@ func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
 // Status implements broker.Queue. It reads in one step, so that a migration that others begin, finish or remove at the same
 // time is seen whole or not at all.
 func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
+	if err := q.ends.flush(ctx); err != nil {
+		return st, err
+	}
 	r, err := q.run(ctx, readScript, "meta", q.base, q.o.Lease.Milliseconds())
 	if err != nil {
 		return st, err
@@ -290,6 +293,9 @@ func (q *Queue) Totals(ctx context.Context) (migrator.Totals, error) {
 
 // Parked implements broker.Queue. At most 10,000 lines are kept of each outcome; Status counts all of them by reason.
 func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out []migrator.Parked, err error) {
+	if err := q.ends.flush(ctx); err != nil {
+		return nil, err
+	}
 	var lines []string
 	err = q.patiently(ctx, func() (err error) {
 		lines, err = q.rdb.LRange(ctx, q.key("parked:"+o.String()), 0, most-1).Result()
@@ -305,29 +311,45 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 	return out, err
 }
 
-// Close returns what was taken ahead, waits for settles in progress, and leaves. Leases that nobody settled are taken
-// over by others after a while.
+// Close sends what is settled, returns what was taken ahead, and leaves. Leases that nobody settled are taken over by
+// others after a while.
 func (q *Queue) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	var errs []error
-	for i := range q.lanes {
-		l := &q.lanes[i]
-		l.turn <- struct{}{}
-		for _, h := range l.ahead {
-			errs = append(errs, q.giveBack(ctx, h))
-		}
-		l.ahead = nil
-	}
 	worked := true
 	q.working.Do(func() { worked = false })
 	q.end()
 	q.done.Wait()
-	if !worked {
-		return q.rdb.Close()
+	var err error
+	if worked {
+		err = q.leave(ctx)
 	}
-	if _, err := leaveScript.Run(ctx, q.rdb, []string{q.key("workers")}, q.base, group, q.me, levels).Result(); err != nil {
-		errs = append(errs, q.explain(err))
+	return errors.Join(err, q.rdb.Close())
+}
+
+// leave tells Redis what this process has done and that it ends.
+func (q *Queue) leave(ctx context.Context) error {
+	if err := q.ends.close(ctx); err != nil {
+		return err
 	}
-	return errors.Join(append(errs, q.rdb.Close())...)
+	for i := range q.lanes {
+		if err := q.empty(ctx, &q.lanes[i]); err != nil {
+			return err
+		}
+	}
+	_, err := q.run(ctx, leaveScript, "workers", q.base, group, q.me, levels)
+	return err
+}
+
+// empty gives back what a lane has taken ahead.
+func (q *Queue) empty(ctx context.Context, l *lane) error {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := q.giveBack(ctx, l.ahead...)
+	l.ahead = nil
+	return err
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,8 +13,8 @@ import (
 	"memsoak/migrator/internal/queue/broker"
 )
 
-// batch is how many leases one script settles.
-const batch = 128
+// remember is for how long a push is known: longer than it can be sent again.
+func (q *Queue) remember() time.Duration { return 2*q.o.Patience + time.Minute }
 
 // stream is where an item goes.
 func stream(it *migrator.Item) string {
@@ -23,16 +24,17 @@ func stream(it *migrator.Item) string {
 	return "folders:" + strconv.Itoa(min(max(len(it.Ancestors)-1, 0), levels-1))
 }
 
-// Push implements migrator.Queue.
+// Push implements migrator.Queue. However often it has to be sent, its items enter once.
 func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
-	args, err := settleArgs("", "", nil, migrator.Result{Produced: items})
+	args, err := settleArgs("", rand.Text(), nil, migrator.Result{Produced: items})
 	if err != nil {
 		return err
 	}
 	return q.settle(ctx, args)
 }
 
-// Settle implements migrator.Queue. Settles of files go out together.
+// Settle implements migrator.Queue. An end without products goes out with others a moment later: if the process dies before,
+// the item comes again. That it can't be sent is told to whoever settles next, and by Close.
 func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Result) error {
 	h, err := q.own(lease)
 	if err != nil {
@@ -47,43 +49,53 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		return err
 	}
 	if len(r.Produced) == 0 {
-		err = q.settles.Send(ctx, q.ending, args)
-	} else {
-		err = q.settle(ctx, args)
-	}
-	if err == nil {
 		q.release(h)
+		return q.ends.add(ctx, args)
 	}
-	return err
+	if err := q.settle(ctx, args); err != nil {
+		return err
+	}
+	q.release(h)
+	return nil
 }
 
+// own returns what is known of a lease that this process has.
 func (q *Queue) own(lease *migrator.Lease) (*held, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.held.Own(lease.Ref)
 }
 
-func (q *Queue) release(h *held) {
+func (q *Queue) release(all ...*held) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	delete(q.held, h)
+	for _, h := range all {
+		delete(q.held, h)
+	}
 }
 
-// giveBack puts an item back with what was saved of it.
-func (q *Queue) giveBack(ctx context.Context, h *held) error {
-	again := "0"
-	if h.lease.Again {
-		again = "1"
+// giveBack puts items back with what was saved of them.
+func (q *Queue) giveBack(ctx context.Context, all ...*held) error {
+	if len(all) == 0 {
+		return nil
 	}
-	err := q.settle(ctx, []any{h.lane, h.id, "1", 0, 1, h.lane, again, h.payload, 0})
-	if err == nil {
-		q.release(h)
+	var args []any
+	for _, h := range all {
+		again := "0"
+		if h.lease.Again {
+			again = "1"
+		}
+		args = append(args, h.lane, h.id, "1", 0, 1, h.lane, again, h.payload, 0)
 	}
-	return err
+	if err := q.settle(ctx, args); err != nil {
+		return err
+	}
+	q.release(all...)
+	return nil
 }
 
-// settleArgs are the settle script's arguments for one lease of an item, or for items from outside with an empty lane
-// and no item.
+// settleArgs are the settle script's arguments for one lease of an item, or for items from outside with an empty lane,
+// an id of this push alone and no item.
 func settleArgs(lane, id string, of *migrator.Item, r migrator.Result) ([]any, error) {
 	var t migrator.Totals
 	openFolders, openFiles := int64(0), int64(0)
@@ -139,11 +151,11 @@ func settleArgs(lane, id string, of *migrator.Item, r migrator.Result) ([]any, e
 
 // settle runs the settle script. Leases that were lost to others are no error: those have settled them or will.
 func (q *Queue) settle(ctx context.Context, args []any) error {
-	_, err := q.run(ctx, settleScript, "meta", append([]any{q.base, group, maxParked, maxReasons}, args...)...)
+	_, err := q.run(ctx, settleScript, "meta", append([]any{q.base, group, maxParked, maxReasons, q.remember().Milliseconds()}, args...)...)
 	return err
 }
 
-// settleAll settles in one script.
+// settleAll settles in one script. One that was settled by an earlier try is passed over.
 func (q *Queue) settleAll(ctx context.Context, all [][]any) error {
 	return q.settle(ctx, slices.Concat(all...))
 }

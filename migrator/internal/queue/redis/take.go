@@ -23,7 +23,9 @@ type held struct {
 type lane struct {
 	turn    chan struct{}
 	ahead   []*held
-	claimed time.Time     // when items of dead processes were last looked for
+	most    int           // how many to fetch
+	fetched time.Time     // when ahead was last filled
+	claimed time.Time     // when items of dead processes were last looked for; zero while there are some
 	pause   time.Duration // grows while there is nothing to take
 }
 
@@ -31,6 +33,12 @@ type lane struct {
 const (
 	pauseMin = 5 * time.Millisecond
 	pauseMax = 250 * time.Millisecond
+)
+
+// A process takes ahead what it needs for about as long, so that it seldom asks, and others seldom wait for what it has.
+const (
+	aheadFor  = 200 * time.Millisecond
+	aheadMost = 128
 )
 
 // Take implements migrator.Queue. It waits for a migration to begin.
@@ -49,6 +57,9 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if q.ending.Err() != nil {
+			return nil, broker.ErrClosed
 		}
 		for len(l.ahead) > 0 {
 			h := l.ahead[0]
@@ -85,16 +96,34 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// fetch asks for items. It returns io.EOF at the end, and nothing when there is none now.
+// adapt makes the number to fetch larger if the last ones were gone soon, and smaller if they lasted.
+func (l *lane) adapt(least int) {
+	now := time.Now()
+	switch lasted := now.Sub(l.fetched); {
+	case lasted < aheadFor/2:
+		l.most *= 2
+	case lasted > aheadFor:
+		l.most /= 2
+	}
+	l.most = max(least, min(l.most, aheadMost))
+	l.fetched = now
+}
+
+// fetch asks for items. It returns io.EOF at the end, and nothing when there is none now. Items of dead processes come a
+// few at a time: one may be what they died of.
 func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
-	lane, most, claim := "folders", 1, "0"
+	lane, most, claims := "folders", 1, 0
 	if k == migrator.File {
-		lane, most = "files", q.o.Prefetch
+		l.adapt(q.o.Prefetch)
+		lane, most = "files", l.most
 	}
 	if time.Since(l.claimed) > q.o.Lease/2 {
-		claim, l.claimed = "1", time.Now()
+		if err := q.ends.flush(ctx); err != nil {
+			return err
+		}
+		claims, l.claimed = min(most, q.o.Prefetch), time.Now()
 	}
-	r, err := q.run(ctx, takeScript, "meta", q.base, group, schema, lane, q.me, most, q.o.Limit, claim, q.o.Lease.Milliseconds(), levels)
+	r, err := q.run(ctx, takeScript, "meta", q.base, group, schema, lane, q.me, most, q.o.Limit, claims, q.o.Lease.Milliseconds(), levels)
 	if err != nil {
 		return err
 	}
@@ -127,6 +156,9 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 		h, err := q.item(entry, k)
 		if err != nil {
 			return err
+		}
+		if h.deliveries > 1 {
+			l.claimed = time.Time{}
 		}
 		l.ahead = append(l.ahead, h)
 	}

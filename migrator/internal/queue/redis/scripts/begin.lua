@@ -2,7 +2,7 @@
 -- KEYS: meta. ARGV: base, group, schema, migration, restart, stream and payload of the root, folder streams.
 local meta, base, group = KEYS[1], ARGV[1], ARGV[2]
 if ARGV[5] == '1' then
-  local keys = {meta, base .. ':files', base .. ':states', base .. ':reasons'}
+  local keys = {meta, base .. ':files', base .. ':states', base .. ':reasons', base .. ':pushes'}
   for level = 0, tonumber(ARGV[8]) - 1 do keys[#keys + 1] = base .. ':folders:' .. level end
   for _, o in ipairs({'failed', 'unavailable', 'filtered'}) do keys[#keys + 1] = base .. ':parked:' .. o end
   redis.call('DEL', unpack(keys))

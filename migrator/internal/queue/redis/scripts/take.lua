@@ -1,6 +1,6 @@
 -- Hands out items: first, if asked to, those of processes that gave no sign of life; then new ones.
--- KEYS: meta. ARGV: base, group, schema, folders or files, consumer, most items, limit of files, claim, lease in
--- milliseconds, folder streams.
+-- KEYS: meta. ARGV: base, group, schema, folders or files, consumer, most items, limit of files, most items of dead processes
+-- (0 not to look), lease in milliseconds, folder streams.
 -- Returns a word, with 'end' whether files have come to theirs, too, and with 'ok' the items: stream, id, deliveries, again,
 -- payload, state.
 local meta, base, group, me = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
@@ -18,34 +18,41 @@ if folders then
   for level = tonumber(ARGV[10]) - 1, 0, -1 do streams[#streams + 1] = 'folders:' .. level end
 else
   streams[1] = 'files'
-  -- Few are left: leave some to the others.
-  most = math.max(1, math.min(most, math.floor(files / 64)))
+  -- A share of what waits, so that the last ones go to whoever is free: guided self-scheduling (Polychronopoulos and Kuck,
+  -- 1987).
+  local waits = files - redis.call('XPENDING', base .. ':files', group)[1]
+  local processes = math.max(1, redis.call('ZCARD', base .. ':workers'))
+  most = math.max(1, math.min(most, math.floor(waits / (2 * processes))))
 end
 
 local out = {'ok'}
+local states = base .. ':states'
+local saved = redis.call('EXISTS', states) == 1
 local function add(stream, entry, deliveries, again)
   local f = {}
   for i = 1, #entry[2], 2 do f[entry[2][i]] = entry[2][i + 1] end
-  local state = redis.call('HGET', base .. ':states', stream .. ' ' .. entry[1]) or ''
+  local state = saved and redis.call('HGET', states, stream .. ' ' .. entry[1]) or ''
   if f['a'] == '1' then again = '1' end
   out[#out + 1] = {stream, entry[1], deliveries, again, f['i'], state}
 end
 
-if ARGV[8] == '1' then
+local claims = tonumber(ARGV[8])
+if claims > 0 then
   for _, s in ipairs(streams) do
     if redis.call('EXISTS', base .. ':' .. s) == 1 then
       local cursor = '0-0'
       repeat
-        local r = redis.call('XAUTOCLAIM', base .. ':' .. s, group, me, ARGV[9], cursor, 'COUNT', most + 1 - #out)
+        local r = redis.call('XAUTOCLAIM', base .. ':' .. s, group, me, ARGV[9], cursor, 'COUNT', claims + 1 - #out)
         cursor = r[1]
         for _, e in ipairs(r[2]) do
           local p = redis.call('XPENDING', base .. ':' .. s, group, e[1], e[1], 1)
           add(s, e, p[1][4], '1')
         end
-      until cursor == '0-0' or #out > most
-      if #out > most then return out end
+      until cursor == '0-0' or #out > claims
+      if #out > claims then return out end
     end
   end
+  if #out > 1 then return out end
 end
 for _, s in ipairs(streams) do
   if redis.call('EXISTS', base .. ':' .. s) == 1 then
