@@ -18,6 +18,10 @@ const gcPercent = 50
 // halve its CPU time (make bench-migrator).
 const discoverGCPercent = 200
 
+// uploadGCPercent is that of a process which only uploads. Several of them on a machine share its processors; their queue's
+// memory is the broker's, which leaves room for the garbage (make bench-queues).
+const uploadGCPercent = 100
+
 // outsideHeap is what the process needs besides the memory that GOMEMLIMIT counts: pages of the binary, and of the
 // queue's files until they are written.
 const outsideHeap = 24 << 20

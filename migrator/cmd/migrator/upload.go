@@ -33,6 +33,7 @@ func newUploadCmd() *cobra.Command {
 				return usageError{err}
 			}
 			p.broker.options.Prefetch = p.copy.Workers
+			setGC(uploadGCPercent)
 			return p.run(c, func(w *working) error { return w.uploads(stay) })
 		},
 	}
@@ -41,8 +42,12 @@ func newUploadCmd() *cobra.Command {
 	return cmd
 }
 
-// lookAgain is how often a process that has nothing to do looks for a migration.
-const lookAgain = 200 * time.Millisecond
+// A process that has nothing to do looks for a migration again soon at first, since parts are often started together, and
+// then as often as people don't notice.
+const (
+	lookFirst = 10 * time.Millisecond
+	lookAgain = 200 * time.Millisecond
+)
 
 // uploads works on one migration, or on one after the other.
 func (w *working) uploads(stay bool) error {
@@ -71,9 +76,7 @@ func (w *working) failures() error {
 
 // await waits for a migration that pleases.
 func (w *working) await(pleases func(*wire.BrokerStatus) bool) (wire.Migration, error) {
-	t := time.NewTicker(lookAgain)
-	defer t.Stop()
-	for {
+	for pause := lookFirst; ; pause = min(2*pause, lookAgain) {
 		st, err := w.queue.Status(w.c.Context())
 		switch {
 		case w.c.Context().Err() != nil:
@@ -84,7 +87,7 @@ func (w *working) await(pleases func(*wire.BrokerStatus) bool) (wire.Migration, 
 			return wire.Migration{}, err
 		}
 		select {
-		case <-t.C:
+		case <-time.After(pause):
 		case <-w.c.Context().Done():
 			return wire.Migration{}, migrator.ErrStopped
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -201,68 +200,4 @@ func highWater(pid int) (int64, error) {
 		}
 	}
 	return 0, errors.New("no VmHWM")
-}
-
-// uploaders compares a discoverer and four uploaders of four workers with copies of the embedded queue: one of sixteen
-// workers for the rate, one of four for the memory.
-func (b *bench) uploaders(s *server) error {
-	corpus, spec := "bench-small", ""
-	if b.quick {
-		corpus, spec = "", "seed: 1\nfiles: 2000\nfolders: 20\nsize: 4KiB\n"
-	}
-	var ratios, more []float64
-	for range b.rounds {
-		root, err := b.drive.Root(b.ctx, corpus, spec, uint64(b.n)+1)
-		if err != nil {
-			return err
-		}
-		embedded, err := b.measure(b.migrator(root.ID, 16))
-		if err != nil {
-			return err
-		}
-		wall, anon, err := b.parts(s, root.ID)
-		if err != nil {
-			return err
-		}
-		small, err := b.measure(b.migrator(root.ID, 4))
-		if err != nil {
-			return err
-		}
-		ratios = append(ratios, embedded.wall.Seconds()/wall.Seconds())
-		more = append(more, float64(anon-small.anon))
-	}
-	rate, grew := median(ratios), int64(median(more))
-	b.figure(s, "four uploaders on "+s.name+": rate / the embedded queue's at as many workers", ">= 0.9", fmt.Sprintf("%.2f", rate), rate >= 0.9)
-	b.figure(s, "an uploader's anonymous RSS on "+s.name+" above the embedded queue's at as many workers", "<= 4 MiB", size(grew), grew <= 4*mib)
-	return nil
-}
-
-// parts runs a discoverer and four uploaders and returns how long all of it took, and the most anonymous memory of an
-// uploader.
-func (b *bench) parts(s *server, root string) (wall time.Duration, anon int64, err error) {
-	b.n++
-	name := fmt.Sprintf("q%d", b.n)
-	part := func(command string, args ...string) *exec.Cmd {
-		return exec.CommandContext(b.ctx, b.bins.Migrator, append([]string{command, "--queue", s.url, "--queue-name", name,
-			"--drive-endpoint", b.drive.HTTPS, "--s3-endpoint", b.sink.HTTPS, "--ca-file", b.ca, "--bucket", bucket}, args...)...)
-	}
-	began := time.Now()
-	var g errgroup.Group
-	g.Go(func() error {
-		_, err := b.measure(part("discover", "--prefix", name, root))
-		return err
-	})
-	peaks := make([]int64, 4)
-	for i := range peaks {
-		g.Go(func() error {
-			r, err := b.measure(part("upload", "--workers", "4"))
-			peaks[i] = r.anon
-			return err
-		})
-	}
-	err = g.Wait()
-	for _, p := range peaks {
-		anon = max(anon, p)
-	}
-	return time.Since(began), anon, err
 }

@@ -48,20 +48,9 @@ func (q *Queue) patiently(ctx context.Context, f func(*session) error) error {
 		case !passing(err) || time.Since(began) > q.o.Patience:
 			return q.explain(err)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := broker.Sleep(ctx, pause); err != nil {
 			return err
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -111,7 +111,7 @@ func (q *Queue) hello(ctx context.Context) error {
 		case !passing(err), errors.As(err, &dial) && dial.Op == "dial", time.Since(began) >= q.o.Patience:
 			return q.explain(err)
 		}
-		if err := sleep(ctx, pauseMax); err != nil {
+		if err := broker.Sleep(ctx, pauseMax); err != nil {
 			return err
 		}
 	}

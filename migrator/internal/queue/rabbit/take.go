@@ -338,7 +338,7 @@ func (q *Queue) leave(ctx context.Context, h *held) (verdict, error) {
 		case err != nil:
 			return "", q.explain(err)
 		case r.Verdict == wait:
-			if err := sleep(ctx, pause); err != nil {
+			if err := broker.Sleep(ctx, pause); err != nil {
 				return "", err
 			}
 			continue
@@ -379,7 +379,7 @@ func (q *Queue) Lock(ctx context.Context, key string) (unlock func(), err error)
 				return nil, err
 			}
 		}
-		if err := sleep(ctx, 4*pauseMin); err != nil {
+		if err := broker.Sleep(ctx, 4*pauseMin); err != nil {
 			return nil, err
 		}
 	}

@@ -29,7 +29,7 @@ func (q *Queue) patiently(ctx context.Context, f func() error) error {
 		case !passing(err) || time.Since(began) > q.o.Patience:
 			return q.explain(err)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := broker.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"memsoak/migrator/internal/queue/broker"
 )
 
-// An outbox's letters leave as soon as there are so many, or linger after the first.
+// What is in an outbox leaves as soon as there is so much of it, or a while after the first of it came.
 const (
-	batch      = 64
-	linger     = 10 * time.Millisecond
+	batch      = 128
+	linger     = 50 * time.Millisecond
 	afterError = time.Second // before run tries again
 )
 
@@ -95,7 +95,7 @@ func (o *outbox) run(ctx context.Context) {
 			return
 		}
 		for wait := linger; wait > 0; {
-			if sleep(ctx, wait) != nil {
+			if broker.Sleep(ctx, wait) != nil {
 				return
 			}
 			wait = 0

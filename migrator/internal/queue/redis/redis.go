@@ -228,8 +228,8 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 		return broker.Status{}, err
 	}
 	st.Folders, st.Files = number(meta["open_folders"]), number(meta["open_files"])
-	for name, field := range counters(&st.Totals) {
-		*field = number(meta[name])
+	for _, c := range counters(&st.Totals) {
+		*c.n = number(meta[c.name])
 	}
 	st.Reasons = map[string]int64{}
 	for r, n := range pairs(reply[2]) {
@@ -279,10 +279,15 @@ func number(s string) int64 {
 	return n
 }
 
-// counters are the fields of the meta key that hold totals.
-func counters(t *migrator.Totals) map[string]*int64 {
-	return map[string]*int64{"folders": &t.Folders, "files": &t.Files, "size": &t.Size, "listed": &t.Listed, "copied": &t.Copied,
-		"skipped": &t.Skipped, "filtered": &t.Filtered, "unavailable": &t.Unavailable, "failed": &t.Failed, "bytes": &t.Bytes}
+// counter is a field of the meta key that holds a total.
+type counter struct {
+	name string
+	n    *int64
+}
+
+func counters(t *migrator.Totals) [10]counter {
+	return [...]counter{{"folders", &t.Folders}, {"files", &t.Files}, {"size", &t.Size}, {"listed", &t.Listed}, {"copied", &t.Copied},
+		{"skipped", &t.Skipped}, {"filtered", &t.Filtered}, {"unavailable", &t.Unavailable}, {"failed", &t.Failed}, {"bytes", &t.Bytes}}
 }
 
 // Totals implements migrator.Counter.

@@ -3,7 +3,11 @@ package redis
 import (
 	"context"
 	"errors"
+	"io"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -134,6 +138,112 @@ func TestBeginSeenWhole(t *testing.T) {
 	}
 }
 
+// TestPushTwice: a push whose reply got lost is sent again and enters once.
+func TestPushTwice(t *testing.T) {
+	s := server(t)
+	q := open(t, s, brokertest.Options(t))
+	brokertest.Begin(t, q, "m")
+	require.NoError(t, settleScript.Load(t.Context(), q.rdb).Err())
+	lose := &losing{}
+	q.rdb.AddHook(lose)
+	lose.next.Store(true)
+	require.NoError(t, q.Push(t.Context(), brokertest.Files(3)...))
+	require.EqualValues(t, 1, lose.lost.Load())
+	require.NoError(t, q.Push(t.Context(), brokertest.File("another")))
+	st, err := q.Status(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 4, st.Files)
+	assert.EqualValues(t, 4, st.Totals.Files)
+	n, err := q.rdb.XLen(t.Context(), q.key("files")).Result()
+	require.NoError(t, err)
+	assert.EqualValues(t, 4, n)
+}
+
+// TestSettledTwice: an end whose reply got lost is sent again and counts once.
+func TestSettledTwice(t *testing.T) {
+	s := server(t)
+	q := open(t, s, brokertest.Options(t))
+	brokertest.Begin(t, q, "m")
+	brokertest.List(t, q, brokertest.Files(2)...)
+	lose := &losing{}
+	q.rdb.AddHook(lose)
+	for range 2 {
+		l := brokertest.Take(t, q, migrator.File)
+		lose.next.Store(true)
+		require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
+		require.NoError(t, q.ends.flush(t.Context()))
+	}
+	require.EqualValues(t, 2, lose.lost.Load())
+	st, err := q.Status(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, st.Totals.Copied)
+	assert.True(t, st.Done())
+}
+
+// losing is a network that loses a script's reply when it is told to.
+type losing struct {
+	next atomic.Bool
+	lost atomic.Int64
+}
+
+func (l *losing) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+func (l *losing) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
+}
+func (l *losing) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		err := next(ctx, cmd)
+		if err == nil && cmd.Name() == "evalsha" && cmd.Args()[1] == settleScript.Hash() && l.next.CompareAndSwap(true, false) {
+			l.lost.Add(1)
+			err = io.ErrUnexpectedEOF
+			cmd.SetErr(err)
+		}
+		return err
+	}
+}
+
+// TestShare: however much a process wants, it takes a share of what waits.
+func TestShare(t *testing.T) {
+	s := server(t)
+	o := brokertest.Options(t)
+	o.Lease, o.Prefetch = time.Hour, 1000
+	a, b := open(t, s, o), open(t, s, o)
+	brokertest.Begin(t, a, "m")
+	brokertest.List(t, a, brokertest.Files(900)...)
+	require.NoError(t, a.renew(t.Context()))
+	require.NoError(t, b.renew(t.Context()))
+	for _, want := range []int{225, 168, 126} {
+		l := brokertest.Take(t, a, migrator.File)
+		got := 1 + len(a.lanes[migrator.File-1].ahead)
+		assert.Equal(t, want, got, "a quarter of what waits, for two processes")
+		for range got - 1 {
+			require.NoError(t, a.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
+			l = brokertest.Take(t, a, migrator.File)
+		}
+	}
+	brokertest.Take(t, b, migrator.File)
+	assert.Len(t, b.lanes[migrator.File-1].ahead, 95-1)
+}
+
+// TestAdapt: a process takes more ahead while that is gone soon, and less when it lasts.
+func TestAdapt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &lane{}
+		for _, step := range []struct {
+			lasted time.Duration
+			most   int
+		}{{0, 4}, {time.Millisecond, 8}, {aheadFor / 4, 16}, {aheadFor * 3 / 4, 16}, {2 * aheadFor, 8}, {time.Minute, 4}, {time.Minute, 4}} {
+			time.Sleep(step.lasted)
+			l.adapt(4)
+			assert.Equal(t, step.most, l.most, "after %v", step.lasted)
+		}
+		for range 10 {
+			l.adapt(4)
+		}
+		assert.Equal(t, aheadMost, l.most)
+	})
+}
+
 // TestFull: a settle that Redis has no memory for changes nothing; with memory it goes on. A lost queue is said to be.
 func TestFull(t *testing.T) {
 	s := server(t)
@@ -153,15 +263,16 @@ func TestFull(t *testing.T) {
 	require.NoError(t, q.Settle(t.Context(), l, r))
 	f := brokertest.Take(t, q, migrator.File)
 	require.NoError(t, q.rdb.ConfigSet(t.Context(), "maxmemory", "1mb").Err())
-	require.NoError(t, q.Settle(t.Context(), f, migrator.Result{Outcome: migrator.Copied}), "uploads go on when Redis is full")
+	require.NoError(t, q.Settle(t.Context(), f, migrator.Result{Outcome: migrator.Copied}))
+	st, err = q.Status(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, st.Totals.Copied, "uploads go on when Redis is full")
 
 	require.NoError(t, q.rdb.FlushAll(t.Context()).Err())
-	for range 4 { // taken ahead
+	for err == nil { // what was taken ahead comes first
 		_, err = q.Take(t.Context(), migrator.File)
-		if err != nil {
-			break
-		}
 	}
+	assert.ErrorIs(t, err, broker.ErrLost)
 	_, err = q.Take(t.Context(), migrator.Folder)
 	assert.ErrorIs(t, err, broker.ErrLost)
 }

@@ -134,7 +134,7 @@ func settleArgs(lane, id string, of *migrator.Item, r migrator.Result) ([]any, e
 		parked = append(parked, broker.CountParked(&t, r.Parked[i].Outcome), r.Parked[i].Reason, line)
 	}
 	broker.Count(&t, r.Outcome, r.Bytes)
-	changes := []any{}
+	changes := make([]any, 0, 8)
 	add := func(name string, n int64) {
 		if n != 0 {
 			changes = append(changes, name, n)
@@ -142,11 +142,10 @@ func settleArgs(lane, id string, of *migrator.Item, r migrator.Result) ([]any, e
 	}
 	add("open_folders", openFolders)
 	add("open_files", openFiles)
-	for name, n := range counters(&t) {
-		add(name, *n)
+	for _, c := range counters(&t) {
+		add(c.name, *c.n)
 	}
-	args := append([]any{lane, id, "0", len(changes) / 2}, changes...)
-	return append(append(args, products...), parked...), nil
+	return slices.Concat([]any{lane, id, "0", len(changes) / 2}, changes, products, parked), nil
 }
 
 // settle runs the settle script. Leases that were lost to others are no error: those have settled them or will.

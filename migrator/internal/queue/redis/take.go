@@ -78,21 +78,14 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			l.pause = 0
 			continue
 		}
-		l.pause = min(max(2*l.pause, pauseMin), pauseMax)
-		if err := sleep(ctx, l.pause); err != nil {
+		// Others, or the end of everything, may wait for what is done here.
+		if err := q.ends.flush(ctx); err != nil {
 			return nil, err
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		l.pause = min(max(2*l.pause, pauseMin), pauseMax)
+		if err := broker.Sleep(ctx, l.pause); err != nil {
+			return nil, err
+		}
 	}
 }
 
@@ -212,7 +205,7 @@ func (q *Queue) Lock(ctx context.Context, key string) (unlock func(), err error)
 		if got {
 			break
 		}
-		if err := sleep(ctx, 4*pauseMin); err != nil {
+		if err := broker.Sleep(ctx, 4*pauseMin); err != nil {
 			return nil, err
 		}
 	}
