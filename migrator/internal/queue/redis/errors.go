@@ -18,6 +18,11 @@ import (
 // patiently calls f until it succeeds, fails for good, or Redis was unreachable for too long. Whatever f asks for may
 // be asked for twice.
 func (q *Queue) patiently(ctx context.Context, f func() error) error {
+	return q.trying(ctx, q.o.Patience, passing, f)
+}
+
+// trying calls f until it succeeds, fails with an error that won't pass, or for so long.
+func (q *Queue) trying(ctx context.Context, patience time.Duration, passing func(error) bool, f func() error) error {
 	began := time.Now()
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := f()
@@ -26,13 +31,19 @@ func (q *Queue) patiently(ctx context.Context, f func() error) error {
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !passing(err) || time.Since(began) > q.o.Patience:
+		case !passing(err) || time.Since(began) > patience:
 			return q.explain(err)
 		}
 		if err := broker.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
+}
+
+// unreached says that no connection came about.
+func unreached(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // passing says that an error goes away when the server or the network is back.

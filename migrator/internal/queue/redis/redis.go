@@ -127,11 +127,18 @@ func Open(ctx context.Context, url string, o broker.Options) (*Queue, error) {
 	return q, nil
 }
 
-// hello looks at the server once, without patience.
+// greeting is for how long a server that is there, but restarts or loses connections, is asked again at the beginning.
+const greeting = 5 * time.Second
+
+// hello looks at the server. One that isn't there is no matter for patience: the address may be wrong.
 func (q *Queue) hello(ctx context.Context) error {
-	info, err := q.rdb.Info(ctx, "memory").Result()
+	var info string
+	err := q.trying(ctx, min(greeting, q.o.Patience), func(err error) bool { return passing(err) && !unreached(err) }, func() (err error) {
+		info, err = q.rdb.Info(ctx, "memory").Result()
+		return err
+	})
 	if err != nil {
-		return q.explain(err)
+		return err
 	}
 	for line := range strings.Lines(info) {
 		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:allkeys"); ok {

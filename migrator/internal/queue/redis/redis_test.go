@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -115,6 +116,42 @@ func TestRefusals(t *testing.T) {
 	assert.NotContains(t, err.Error(), "wrong@")
 	assert.NoError(t, open(locked, "redis://:secret@"+locked.Addr))
 	assert.ErrorContains(t, open(nil, "redis://127.0.0.1:1"), "can't be reached")
+}
+
+// TestGreeting: a process that starts while connections are lost goes on; without a server it ends at once.
+func TestGreeting(t *testing.T) {
+	s := server(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	cut := 0
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if cut++; cut <= 3 {
+				c.Close()
+				continue
+			}
+			up, err := net.Dial("tcp", s.Addr)
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(up, c); up.Close() }()
+			go func() { _, _ = io.Copy(c, up); c.Close() }()
+		}
+	}()
+	o := brokertest.Options(t)
+	q, err := Open(t.Context(), "redis://"+ln.Addr().String(), o)
+	require.NoError(t, err)
+	require.NoError(t, q.Close())
+
+	began := time.Now()
+	_, err = Open(t.Context(), "redis://127.0.0.1:1", o)
+	assert.ErrorContains(t, err, "can't be reached")
+	assert.Less(t, time.Since(began), greeting, "not asked again")
 }
 
 // TestBeginSeenWhole: a process that looks while another begins finds no migration or the whole of it.
