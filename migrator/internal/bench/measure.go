@@ -38,7 +38,7 @@ func (b *bench) measure(cmd *exec.Cmd) (result, error) {
 	stop, peak := make(chan struct{}), make(chan int64)
 	go func() {
 		most := int64(0)
-		t := time.NewTicker(10 * time.Millisecond)
+		t := time.NewTicker(50 * time.Millisecond)
 		defer t.Stop()
 		for {
 			most = max(most, anon(cmd.Process.Pid))

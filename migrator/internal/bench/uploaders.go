@@ -19,16 +19,15 @@ const (
 
 // beside are the wall times of one round over one tree, each over that of a copy with the embedded queue.
 type beside struct {
-	alike    float64 // uploaders of as many workers each as the copy, each on its share of the processors
-	free     float64 // the same, each on all processors
+	alike    float64 // uploaders of as many workers each as the copy
+	shares   float64 // the same, each on its share of the processors
 	split    float64 // uploaders of as many workers together as the copy
 	quarters float64 // copies of a quarter of the tree each, with an embedded queue and as many workers together
 	more     int64   // anonymous memory of an uploader of alike above the copy's, bytes
 }
 
 // uploaders compares a discoverer and four uploaders with a copy by the embedded queue. Asked for are uploaders that are set
-// as the copy is. Each has its share of the processors, as a container's limit gives it: more threads than processors only
-// take turns. The others tell what is the queue's and what is that of four processes.
+// as the copy is. The others tell what is the queue's and what is that of four processes.
 func (b *bench) uploaders(s *server) error {
 	files, folders, rounds := 40_000, 200, 2*b.rounds-1
 	if !s.asked {
@@ -48,7 +47,7 @@ func (b *bench) uploaders(s *server) error {
 	rate := func(of func(*beside) float64) (float64, string) {
 		v := make([]float64, len(all))
 		for i := range all {
-			v[i] = of(&all[i])
+			v[i] = 1 / of(&all[i])
 		}
 		return median(v), fmt.Sprintf("%.2f (rounds %.2f)", median(v), v)
 	}
@@ -56,14 +55,14 @@ func (b *bench) uploaders(s *server) error {
 	for i := range all {
 		grew[i] = float64(all[i].more)
 	}
-	r, text := rate(func(r *beside) float64 { return 1 / r.alike })
+	r, text := rate(func(r *beside) float64 { return r.alike })
 	b.figure(s, fmt.Sprintf("four uploaders on %s: rate / the embedded queue's, %d workers in each process", s.name, workers), ">= 0.9", text, r >= 0.9)
 	b.figure(s, "an uploader's anonymous RSS on "+s.name+" above the embedded queue's", "<= 4 MiB", size(int64(median(grew))), median(grew) <= 4*mib)
-	_, text = rate(func(r *beside) float64 { return 1 / r.free })
-	b.note("the same rate, each uploader on all processors", text)
-	_, text = rate(func(r *beside) float64 { return 1 / r.split })
+	_, text = rate(func(r *beside) float64 { return r.shares })
+	b.note("the same rate, each uploader on its share of the processors (GOMAXPROCS)", text)
+	_, text = rate(func(r *beside) float64 { return r.split })
 	b.note(fmt.Sprintf("the same rate, %d workers in each uploader", workers/processes), text)
-	_, text = rate(func(r *beside) float64 { return 1 / r.quarters })
+	_, text = rate(func(r *beside) float64 { return r.quarters })
 	b.note("the same rate, but four copies of a quarter with an embedded queue", text)
 	return nil
 }
@@ -78,15 +77,16 @@ func (b *bench) round(s *server, files, folders int) (r beside, err error) {
 	if err != nil {
 		return r, err
 	}
-	alike, anon, err := b.parts(s, root, workers, share())
+	alike, anon, err := b.parts(s, root, workers, runtime.NumCPU())
 	if err != nil {
 		return r, err
 	}
-	free, _, err := b.parts(s, root, workers, runtime.NumCPU())
+	share := max(1, runtime.NumCPU()/processes)
+	shares, _, err := b.parts(s, root, workers, share)
 	if err != nil {
 		return r, err
 	}
-	split, _, err := b.parts(s, root, workers/processes, share())
+	split, _, err := b.parts(s, root, workers/processes, runtime.NumCPU())
 	if err != nil {
 		return r, err
 	}
@@ -99,12 +99,9 @@ func (b *bench) round(s *server, files, folders int) (r beside, err error) {
 		return r, err
 	}
 	copied := (before.wall + after.wall).Seconds() / 2
-	return beside{alike: alike.Seconds() / copied, free: free.Seconds() / copied, split: split.Seconds() / copied,
+	return beside{alike: alike.Seconds() / copied, shares: shares.Seconds() / copied, split: split.Seconds() / copied,
 		quarters: quarters.Seconds() / copied, more: anon - max(before.anon, after.anon)}, nil
 }
-
-// share is a process's part of the processors.
-func share() int { return max(1, runtime.NumCPU()/processes) }
 
 // tree makes a tree of small files, and returns its root.
 func (b *bench) tree(files, folders int) (string, error) {
@@ -141,8 +138,7 @@ func (b *bench) parts(s *server, root string, workers, processors int) (wall tim
 	return time.Since(began), slices.Max(peaks), err
 }
 
-// copies runs copies with an embedded queue side by side, each of a tree of its own and on its share of the processors, and
-// returns how long all took.
+// copies runs copies with an embedded queue side by side, each of a tree of its own, and returns how long all took.
 func (b *bench) copies(files, folders int) (time.Duration, error) {
 	cmds := make([]*exec.Cmd, processes)
 	for i := range cmds {
@@ -151,7 +147,6 @@ func (b *bench) copies(files, folders int) (time.Duration, error) {
 			return 0, err
 		}
 		cmds[i] = b.migrator(root, workers/processes)
-		cmds[i].Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", share()))
 	}
 	began := time.Now()
 	var g errgroup.Group

@@ -19,28 +19,28 @@ const (
 // be sent. What couldn't be sent stays and is sent again, though it may have arrived. Safe for concurrent use; what is in it
 // is bounded by the batch and the number of those who add.
 type outbox struct {
-	send  func(context.Context, [][]any) error
+	send  func(context.Context, []ended) error
 	turn  chan struct{} // of whoever sends
 	first chan struct{} // says that something is there
 
 	mu     sync.Mutex
-	here   [][]any // arguments of the settle script
-	failed bool    // the last ones
+	here   []ended
+	failed bool // the last ones
 	closed bool
 }
 
-func newOutbox(send func(context.Context, [][]any) error) *outbox {
+func newOutbox(send func(context.Context, []ended) error) *outbox {
 	return &outbox{send: send, turn: make(chan struct{}, 1), first: make(chan struct{}, 1)}
 }
 
 // add puts one in. An error says that none can be sent now, or that the outbox is closed.
-func (o *outbox) add(ctx context.Context, args []any) error {
+func (o *outbox) add(ctx context.Context, e ended) error {
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
 		return broker.ErrClosed
 	}
-	o.here = append(o.here, args)
+	o.here = append(o.here, e)
 	now := len(o.here) >= batch || o.failed
 	o.mu.Unlock()
 	if now {

@@ -17,11 +17,11 @@ import (
 // sent records what an outbox sends.
 type sent struct {
 	mu   sync.Mutex
-	all  [][][]any
+	all  [][]ended
 	fail error
 }
 
-func (s *sent) send(_ context.Context, what [][]any) error {
+func (s *sent) send(_ context.Context, what []ended) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
@@ -53,7 +53,7 @@ func TestOutbox(t *testing.T) {
 		go o.run(t.Context())
 		add := func(n int) (errs []error) {
 			for i := range n {
-				if err := o.add(t.Context(), []any{i}); err != nil {
+				if err := o.add(t.Context(), ended{bytes: int64(i)}); err != nil {
 					errs = append(errs, err)
 				}
 			}
@@ -83,6 +83,6 @@ func TestOutbox(t *testing.T) {
 		assert.Empty(t, add(1))
 		require.NoError(t, o.close(t.Context()))
 		assert.Equal(t, []int{batch, 3, 1, 3, 1}, s.sizes())
-		assert.ErrorIs(t, o.add(t.Context(), nil), broker.ErrClosed)
+		assert.ErrorIs(t, o.add(t.Context(), ended{}), broker.ErrClosed)
 	})
 }

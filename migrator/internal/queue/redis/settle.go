@@ -16,10 +16,13 @@ import (
 // remember is for how long a push is known: longer than it can be sent again.
 func (q *Queue) remember() time.Duration { return 2*q.o.Patience + time.Minute }
 
+// filesLane is the stream of all files.
+const filesLane = "files"
+
 // stream is where an item goes.
 func stream(it *migrator.Item) string {
 	if it.Kind == migrator.File {
-		return "files"
+		return filesLane
 	}
 	return "folders:" + strconv.Itoa(min(max(len(it.Ancestors)-1, 0), levels-1))
 }
@@ -30,7 +33,7 @@ func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
 	if err != nil {
 		return err
 	}
-	return q.settle(ctx, args)
+	return q.settle(ctx, nil, args)
 }
 
 // Settle implements migrator.Queue. An end without products goes out with others a moment later: if the process dies before,
@@ -44,15 +47,19 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		h.lease.Again = true
 		return q.giveBack(ctx, h)
 	}
+	if h.lane == filesLane && r.Outcome == migrator.Copied && len(r.Produced)+len(r.Parked) == 0 {
+		q.release(h)
+		return q.ends.add(ctx, ended{id: h.id, bytes: r.Bytes})
+	}
 	args, err := settleArgs(h.lane, h.id, &lease.Item, r)
 	if err != nil {
 		return err
 	}
 	if len(r.Produced) == 0 {
 		q.release(h)
-		return q.ends.add(ctx, args)
+		return q.ends.add(ctx, ended{args: args})
 	}
-	if err := q.settle(ctx, args); err != nil {
+	if err := q.settle(ctx, nil, args); err != nil {
 		return err
 	}
 	q.release(h)
@@ -87,7 +94,7 @@ func (q *Queue) giveBack(ctx context.Context, all ...*held) error {
 		}
 		args = append(args, h.lane, h.id, "1", 0, 1, h.lane, again, h.payload, 0)
 	}
-	if err := q.settle(ctx, args); err != nil {
+	if err := q.settle(ctx, nil, args); err != nil {
 		return err
 	}
 	q.release(all...)
@@ -148,15 +155,34 @@ func settleArgs(lane, id string, of *migrator.Item, r migrator.Result) ([]any, e
 	return slices.Concat([]any{lane, id, "0", len(changes) / 2}, changes, products, parked), nil
 }
 
-// settle runs the settle script. Leases that were lost to others are no error: those have settled them or will.
-func (q *Queue) settle(ctx context.Context, args []any) error {
-	_, err := q.run(ctx, settleScript, "meta", append([]any{q.base, group, maxParked, maxReasons, q.remember().Milliseconds()}, args...)...)
+// ended is a lease that is at its end without products: a file that was copied, which most are, or another's arguments of the
+// settle script.
+type ended struct {
+	id    string
+	bytes int64
+	args  []any
+}
+
+// settle runs the settle script with id and bytes of each file copied, and the arguments of other leases. Leases that were
+// lost to others are no error: those have settled them or will.
+func (q *Queue) settle(ctx context.Context, copied, others []any) error {
+	args := []any{q.base, group, maxParked, maxReasons, q.remember().Milliseconds(), len(copied) / 2}
+	_, err := q.run(ctx, settleScript, "meta", slices.Concat(args, copied, others)...)
 	return err
 }
 
 // settleAll settles in one script. One that was settled by an earlier try is passed over.
-func (q *Queue) settleAll(ctx context.Context, all [][]any) error {
-	return q.settle(ctx, slices.Concat(all...))
+func (q *Queue) settleAll(ctx context.Context, all []ended) error {
+	copied := make([]any, 0, 2*len(all))
+	var others []any
+	for i := range all {
+		if e := &all[i]; e.args == nil {
+			copied = append(copied, e.id, e.bytes)
+		} else {
+			others = append(others, e.args...)
+		}
+	}
+	return q.settle(ctx, copied, others)
 }
 
 // Checkpoint implements migrator.Checkpointer.

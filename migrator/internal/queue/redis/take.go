@@ -108,7 +108,7 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 	lane, most, claims := "folders", 1, 0
 	if k == migrator.File {
 		l.adapt(q.o.Prefetch)
-		lane, most = "files", l.most
+		lane, most = filesLane, l.most
 	}
 	if time.Since(l.claimed) > q.o.Lease/2 {
 		if err := q.ends.flush(ctx); err != nil {
@@ -145,7 +145,16 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 	case "full":
 		return nil
 	}
-	for _, entry := range reply[1:] {
+	return q.received(l, k, reply[1:])
+}
+
+// received takes in the items of the take script's reply.
+func (q *Queue) received(l *lane, k migrator.Kind, reply []any) error {
+	for len(reply) > 0 {
+		entry, rest := reply[0], reply[1:]
+		if id, ok := entry.(string); ok && len(rest) > 0 {
+			entry, rest = []any{filesLane, id, int64(1), "0", rest[0], ""}, rest[1:]
+		}
 		h, err := q.item(entry, k)
 		if err != nil {
 			return err
@@ -154,6 +163,7 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 			l.claimed = time.Time{}
 		}
 		l.ahead = append(l.ahead, h)
+		reply = rest
 	}
 	return nil
 }

@@ -13,5 +13,5 @@ if redis.call('EXISTS', base .. ':files', base .. ':' .. ARGV[6]) > 0 then retur
 redis.call('HSET', meta, 'schema', ARGV[3], 'migration', ARGV[4], 'open_folders', 1, 'open_files', 0, 'folders', 1)
 redis.call('XGROUP', 'CREATE', base .. ':files', group, '0', 'MKSTREAM')
 redis.call('XGROUP', 'CREATE', base .. ':' .. ARGV[6], group, '0', 'MKSTREAM')
-redis.call('XADD', base .. ':' .. ARGV[6], '*', 'i', ARGV[7], 'a', '0')
+redis.call('XADD', base .. ':' .. ARGV[6], '*', 'i', ARGV[7])
 return {ARGV[3], ARGV[4]}

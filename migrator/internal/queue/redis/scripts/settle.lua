@@ -1,7 +1,7 @@
 -- Ends leases: in one step an item leaves, its products enter and the counters change. An item that was settled by
 -- somebody else already is passed over: its products are there. So is a push that was made already.
--- KEYS: meta. ARGV: base, group, most lines parked of an outcome, most reasons, milliseconds for which pushes are known, and
--- for each lease: stream ('' for none), id (of the push if there is no stream), keep its state for its only product, number
+-- KEYS: meta. ARGV: base, group, most lines parked of an outcome, most reasons, milliseconds for which pushes are known;
+-- number of files that were copied and id, bytes of each; and for each other lease: stream ('' for none), id (of the push if there is no stream), keep its state for its only product, number
 -- of counters and name, change of each; number of products and stream, again, payload of each; number of parked and outcome,
 -- reason, line of each.
 local meta, base, group = KEYS[1], ARGV[1], ARGV[2]
@@ -29,11 +29,14 @@ local function pending(stream, id)
   return not p.err and #p > 0
 end
 
-local streams = {} -- that are there
+local streams = {} -- that are there, and their keys
 local function produce(stream, again, payload)
-  local key = base .. ':' .. stream
-  if not streams[key] and redis.call('EXISTS', key) == 0 then redis.call('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM') end
-  streams[key] = true
+  local key = streams[stream]
+  if not key then
+    key = base .. ':' .. stream
+    if redis.call('EXISTS', key) == 0 then redis.call('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM') end
+    streams[stream] = key
+  end
   if again == '1' then return redis.call('XADD', key, '*', 'i', payload, 'a', '1') end
   return redis.call('XADD', key, '*', 'i', payload)
 end
@@ -53,6 +56,21 @@ local saved = redis.call('EXISTS', states) == 1
 local exists = redis.call('EXISTS', meta) == 1
 local counters = {}
 local left = {} -- by stream, the ids of what leaves it
+
+local files = base .. ':files'
+local copied, bytes = {}, 0
+for _ = 1, tonumber(nextarg()) do
+  local id, size = nextarg(), nextarg()
+  if exists and redis.pcall('XACK', files, group, id) == 1 then
+    copied[#copied + 1] = id
+    bytes = bytes + size
+    if saved then redis.call('HDEL', states, 'files ' .. id) end
+  end
+end
+if #copied > 0 then
+  left['files'] = copied
+  counters = {open_files = -#copied, copied = #copied, bytes = bytes}
+end
 while at <= #ARGV do
   local stream, id, keep = nextarg(), nextarg(), nextarg()
   local changes, product = {}, nil

@@ -1,8 +1,8 @@
 -- Hands out items: first, if asked to, those of processes that gave no sign of life; then new ones.
 -- KEYS: meta. ARGV: base, group, schema, folders or files, consumer, most items, limit of files, most items of dead processes
 -- (0 not to look), lease in milliseconds, folder streams.
--- Returns a word, with 'end' whether files have come to theirs, too, and with 'ok' the items: stream, id, deliveries, again,
--- payload, state.
+-- Returns a word, with 'end' whether files have come to theirs, too, and with 'ok' the items: of a file that nobody had yet id
+-- and payload, of others a list of stream, id, deliveries, again, payload, state.
 local meta, base, group, me = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
 local open = redis.call('HMGET', meta, 'schema', 'open_folders', 'open_files')
 if not open[1] then return {'none'} end
@@ -25,15 +25,20 @@ else
   most = math.max(1, math.min(most, math.floor(waits / (2 * processes))))
 end
 
-local out = {'ok'}
+local out, n = {'ok'}, 0
 local states = base .. ':states'
 local saved = redis.call('EXISTS', states) == 1
 local function add(stream, entry, deliveries, again)
-  local f = {}
-  for i = 1, #entry[2], 2 do f[entry[2][i]] = entry[2][i + 1] end
-  local state = saved and redis.call('HGET', states, stream .. ' ' .. entry[1]) or ''
-  if f['a'] == '1' then again = '1' end
-  out[#out + 1] = {stream, entry[1], deliveries, again, f['i'], state}
+  n = n + 1
+  local id, f = entry[1], entry[2]
+  if #f > 2 then again = '1' end -- marked with a field of its own
+  local state = saved and redis.call('HGET', states, stream .. ' ' .. id) or ''
+  if stream == 'files' and again == '0' and state == '' then
+    out[#out + 1] = id
+    out[#out + 1] = f[2]
+  else
+    out[#out + 1] = {stream, id, deliveries, again, f[2], state}
+  end
 end
 
 local claims = tonumber(ARGV[8])
@@ -42,24 +47,24 @@ if claims > 0 then
     if redis.call('EXISTS', base .. ':' .. s) == 1 then
       local cursor = '0-0'
       repeat
-        local r = redis.call('XAUTOCLAIM', base .. ':' .. s, group, me, ARGV[9], cursor, 'COUNT', claims + 1 - #out)
+        local r = redis.call('XAUTOCLAIM', base .. ':' .. s, group, me, ARGV[9], cursor, 'COUNT', claims - n)
         cursor = r[1]
         for _, e in ipairs(r[2]) do
           local p = redis.call('XPENDING', base .. ':' .. s, group, e[1], e[1], 1)
           add(s, e, p[1][4], '1')
         end
-      until cursor == '0-0' or #out > claims
-      if #out > claims then return out end
+      until cursor == '0-0' or n >= claims
+      if n >= claims then return out end
     end
   end
-  if #out > 1 then return out end
+  if n > 0 then return out end
 end
 for _, s in ipairs(streams) do
   if redis.call('EXISTS', base .. ':' .. s) == 1 then
-    local r = redis.call('XREADGROUP', 'GROUP', group, me, 'COUNT', most + 1 - #out, 'STREAMS', base .. ':' .. s, '>')
+    local r = redis.call('XREADGROUP', 'GROUP', group, me, 'COUNT', most - n, 'STREAMS', base .. ':' .. s, '>')
     if r then
       for _, e in ipairs(r[1][2]) do add(s, e, 1, '0') end
-      if #out > most then return out end
+      if n >= most then return out end
     end
   end
 end
