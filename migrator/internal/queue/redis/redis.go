@@ -5,7 +5,9 @@
 // out. So the broker's memory is bounded whatever the size of the tree. Each stream has one consumer group.
 //
 // A Lua script settles: the item leaves (XACK and XDEL), its products enter and the counters change in one step, once,
-// whoever comes first. An item of a process that gives no sign of life for a lease is claimed by another (XAUTOCLAIM)
+// whoever comes first. A process takes files ahead, never more than a share of what waits, and lets the ends of those it has
+// copied go out together a moment later: what it had done and not told when it dies is looked for in the sink and not copied
+// again. An item of a process that gives no sign of life for a lease is claimed by another (XAUTOCLAIM)
 // and marked, so that the sink is asked for it first. The counters of open folders and files tell the end.
 //
 // All keys of a queue begin with its name in braces, which keeps them in one slot of a cluster.
