@@ -176,6 +176,25 @@ func TestBeginSeenWhole(t *testing.T) {
 	}
 }
 
+// TestSuspects: what came from a dead process is settled when Settle returns, so that it isn't taken for what the next one
+// dies of.
+func TestSuspects(t *testing.T) {
+	s := server(t)
+	o := brokertest.Options(t)
+	a, b := open(t, s, o), open(t, s, o)
+	brokertest.Begin(t, a, "m")
+	brokertest.List(t, a, brokertest.File("x"))
+	brokertest.Take(t, a, migrator.File)
+	die(a)
+	l := brokertest.Take(t, b, migrator.File)
+	require.True(t, l.Again)
+	require.NoError(t, b.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
+	die(b)
+	st, err := open(t, s, o).Status(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, st.Totals.Copied)
+}
+
 // TestPushTwice: a push whose reply got lost is sent again and enters once.
 func TestPushTwice(t *testing.T) {
 	s := server(t)

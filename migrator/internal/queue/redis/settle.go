@@ -48,22 +48,30 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		return q.giveBack(ctx, h)
 	}
 	if h.lane == filesLane && r.Outcome == migrator.Copied && len(r.Produced)+len(r.Parked) == 0 {
-		q.release(h)
-		return q.ends.add(ctx, ended{id: h.id, bytes: r.Bytes})
+		return q.tell(ctx, h, ended{id: h.id, bytes: r.Bytes})
 	}
 	args, err := settleArgs(h.lane, h.id, &lease.Item, r)
 	if err != nil {
 		return err
 	}
 	if len(r.Produced) == 0 {
-		q.release(h)
-		return q.ends.add(ctx, ended{args: args})
+		return q.tell(ctx, h, ended{args: args})
 	}
 	if err := q.settle(ctx, nil, args); err != nil {
 		return err
 	}
 	q.release(h)
 	return nil
+}
+
+// tell ends a lease without products. One that somebody died with before ends at once: beside an item that processes die of
+// it would come again each time, until it is held to be the cause.
+func (q *Queue) tell(ctx context.Context, h *held, e ended) error {
+	q.release(h)
+	if err := q.ends.add(ctx, e); err != nil || h.deliveries == 1 {
+		return err
+	}
+	return q.ends.flush(ctx)
 }
 
 // own returns what is known of a lease that this process has.
