@@ -254,10 +254,10 @@ func (s *shared) reach(finished int64, parts []*run) {
 func TestPartsStop(t *testing.T) { onBrokers(t, testPartsStop) }
 
 func testPartsStop(t *testing.T, s *shared) {
-	tr := s.tree("seed: 5\nfiles: 300\nfolders: 3\nsize: 2KiB\n", 1)
-	s.ends(s.discoverer(tr.root, "stop"))
+	tr, stop := s.tree("seed: 5\nfiles: 300\nfolders: 3\nsize: 2KiB\n", 1), name("stop")
+	s.ends(s.discoverer(tr.root, stop))
 	s.faults("", "bandwidth: {total: 100KiB}\n")
-	u := s.part("upload", "stop", "--workers", "4", "--lease", "1h")
+	u := s.part("upload", stop, "--workers", "4", "--lease", "1h")
 	before, err := s.sink.Counters(t.Context())
 	require.NoError(t, err)
 	s.reach(before.Finished+20, []*run{u})
@@ -268,19 +268,22 @@ func testPartsStop(t *testing.T, s *shared) {
 	assert.Equal(t, 1, exit.ExitCode(), "%s", &u.out)
 	assert.Contains(t, u.out.String(), "stopped before the end")
 	s.faults("", "")
-	st := s.status("stop")
+	st := s.status(stop)
 	assert.Positive(t, st.Left)
 	assert.Zero(t, st.Alive)
-	s.ends(s.part("upload", "stop", "--lease", "1h"))
-	s.verify(tr, "stop")
+	s.ends(s.part("upload", stop, "--lease", "1h"))
+	s.verify(tr, stop)
 }
+
+// name is a queue's of one run of a test: brokers outlive it.
+func name(of string) string { return fmt.Sprintf("%s-%08x", of, rand.Uint32()) }
 
 // TestPartsRefuse: one clear line and exit code 1, and what is queued stays.
 func TestPartsRefuse(t *testing.T) { onBrokers(t, testPartsRefuse) }
 
 func testPartsRefuse(t *testing.T, s *shared) {
-	tr := s.tree("seed: 6\nfiles: 3\nsize: 10\n", 1)
-	s.ends(s.discoverer(tr.root, "refuse"))
+	tr, refuse := s.tree("seed: 6\nfiles: 3\nsize: 10\n", 1), name("refuse")
+	s.ends(s.discoverer(tr.root, refuse))
 	fails := func(r *run, code int, say string) {
 		t.Helper()
 		err := r.wait()
@@ -289,18 +292,18 @@ func testPartsRefuse(t *testing.T, s *shared) {
 		assert.Equal(t, code, exit.ExitCode(), "%s", &r.out)
 		assert.Contains(t, r.out.String(), say)
 	}
-	fails(s.part("discover", "refuse", "--prefix", "elsewhere", tr.root), 1, "holds another migration")
-	fails(s.part("upload", "refuse", "--bucket", "another-bucket"), 1, "give the same --bucket")
-	fails(s.part("upload", "refuse", "--queue", "redis://127.0.0.1:1"), 1, "can't be reached")
-	fails(s.part("upload", "refuse", "--queue", "amqp://127.0.0.1:1"), 1, "can't be reached")
-	fails(s.part("upload", "refuse", "--queue", "ftp://x"), 2, "want the URL of a broker")
+	fails(s.part("discover", refuse, "--prefix", "elsewhere", tr.root), 1, "holds another migration")
+	fails(s.part("upload", refuse, "--bucket", "another-bucket"), 1, "give the same --bucket")
+	fails(s.part("upload", refuse, "--queue", "redis://127.0.0.1:1"), 1, "can't be reached")
+	fails(s.part("upload", refuse, "--queue", "amqp://127.0.0.1:1"), 1, "can't be reached")
+	fails(s.part("upload", refuse, "--queue", "ftp://x"), 2, "want the URL of a broker")
 	fails(s.part("upload", "re fuse"), 2, "queue name")
 	fails(s.statusCmd("nothing"), 1, "no migration was begun")
-	waits := s.part("discover", "refuse", "--prefix", "refuse", "--wait", tr.root)
-	s.ends(s.uploader("refuse"))
+	waits := s.part("discover", refuse, "--prefix", refuse, "--wait", tr.root)
+	s.ends(s.uploader(refuse))
 	s.ends(waits)
 	assert.Contains(t, waits.out.String(), "done: ", "it ends when all is copied")
-	s.verify(tr, "refuse")
+	s.verify(tr, refuse)
 }
 
 // TestExample runs what the README shows.
