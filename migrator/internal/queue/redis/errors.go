@@ -21,8 +21,8 @@ func (q *Queue) patiently(ctx context.Context, f func() error) error {
 	return q.trying(ctx, q.o.Patience, passing, f)
 }
 
-// trying calls f until it succeeds, fails with an error that won't pass, or for so long.
-func (q *Queue) trying(ctx context.Context, patience time.Duration, passing func(error) bool, f func() error) error {
+// trying calls f until it succeeds, fails with an error that is not worth another try, or has failed for so long.
+func (q *Queue) trying(ctx context.Context, patience time.Duration, worth func(error) bool, f func() error) error {
 	began := time.Now()
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := f()
@@ -31,7 +31,7 @@ func (q *Queue) trying(ctx context.Context, patience time.Duration, passing func
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !passing(err) || time.Since(began) > patience:
+		case !worth(err) || time.Since(began) > patience:
 			return q.explain(err)
 		}
 		if err := broker.Sleep(ctx, pause); err != nil {

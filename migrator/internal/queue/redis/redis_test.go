@@ -282,7 +282,7 @@ func TestShare(t *testing.T) {
 	assert.Len(t, b.lanes[migrator.File-1].ahead, 95-1)
 }
 
-// TestAdapt: a process takes more ahead while that is gone soon, and less when it lasts.
+// TestAdapt, by the clock of its bubble: a process takes more ahead while that is gone soon, and less when it lasts.
 func TestAdapt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lane{}
@@ -293,9 +293,13 @@ func TestAdapt(t *testing.T) {
 			time.Sleep(step.lasted)
 			l.adapt(4)
 			assert.Equal(t, step.most, l.most, "after %v", step.lasted)
+			l.adapt(4)
+			assert.Equal(t, step.most, l.most, "nothing came")
+			l.filled = time.Now()
 		}
 		for range 10 {
 			l.adapt(4)
+			l.filled = time.Now()
 		}
 		assert.Equal(t, aheadMost, l.most)
 	})

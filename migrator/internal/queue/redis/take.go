@@ -24,7 +24,7 @@ type lane struct {
 	turn    chan struct{}
 	ahead   []*held
 	most    int           // how many to fetch
-	fetched time.Time     // when ahead was last filled
+	filled  time.Time     // when ahead was filled; zero once that was used
 	claimed time.Time     // when items of dead processes were last looked for; zero while there are some
 	pause   time.Duration // grows while there is nothing to take
 }
@@ -75,7 +75,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			return nil, err
 		}
 		if len(l.ahead) > 0 {
-			l.pause = 0
+			l.pause, l.filled = 0, time.Now()
 			continue
 		}
 		// Others, or the end of everything, may wait for what is done here.
@@ -89,17 +89,19 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 	}
 }
 
-// adapt makes the number to fetch larger if the last ones were gone soon, and smaller if they lasted.
+// adapt makes the number to fetch larger if what came last was gone soon, and smaller if it lasted. Looks at an empty queue
+// change nothing.
 func (l *lane) adapt(least int) {
-	now := time.Now()
-	switch lasted := now.Sub(l.fetched); {
-	case lasted < aheadFor/2:
-		l.most *= 2
-	case lasted > aheadFor:
-		l.most /= 2
+	if !l.filled.IsZero() {
+		switch lasted := time.Since(l.filled); {
+		case lasted < aheadFor/2:
+			l.most *= 2
+		case lasted > aheadFor:
+			l.most /= 2
+		}
+		l.filled = time.Time{}
 	}
 	l.most = max(least, min(l.most, aheadMost))
-	l.fetched = now
 }
 
 // fetch asks for items. It returns io.EOF at the end, and nothing when there is none now. Items of dead processes come a
