@@ -5,22 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-)
 
-// sleep waits for d or the end of ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+	"memsoak/migrator/internal/pace"
+)
 
 // retrier counts the tries of one operation.
 type retrier struct {
@@ -54,7 +41,7 @@ func (r *retrier) again(ctx context.Context, err error) error {
 	wait = max(wait, min(retryAfter(err), 5*time.Minute))
 	r.c.stats.Retries.Add(1)
 	r.c.event(Event{Type: "retry", Reason: ReasonOf(err), Detail: err.Error(), Wait: wait})
-	return sleep(ctx, wait)
+	return pace.Sleep(ctx, wait)
 }
 
 // backoff is the pause before the try after n: full jitter over the upper half of a doubling bound.
@@ -138,7 +125,7 @@ func (c *Copier) waitDay(ctx context.Context, err error) error {
 	c.pace.Pause(until)
 	c.stats.Paused.Add(1)
 	c.event(Event{Type: "paused", Reason: ReasonOf(err), Detail: "goes on at " + until.Format(time.RFC3339), Wait: until.Sub(now)})
-	return sleep(ctx, until.Sub(now))
+	return pace.Sleep(ctx, until.Sub(now))
 }
 
 // nextQuotaDay is the next midnight of Pacific time. Without a time zone database it takes UTC-8, an hour late in

@@ -76,17 +76,8 @@ func (l *Limiter) Reserve() (wait time.Duration, ok bool) {
 func (l *Limiter) Wait(ctx context.Context) error {
 	for {
 		wait, ok := l.Reserve()
-		if wait > 0 {
-			t := time.NewTimer(wait)
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				t.Stop()
-				return ctx.Err()
-			}
-		}
-		if ok {
-			return ctx.Err()
+		if err := Sleep(ctx, wait); err != nil || ok {
+			return err
 		}
 	}
 }
@@ -169,4 +160,19 @@ func (b *Bytes) Wait(ctx context.Context, n int) error {
 		n -= k
 	}
 	return nil
+}
+
+// Sleep waits for d, or until the end of ctx, whose error it returns then.
+func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -114,15 +114,3 @@ func Redact(raw string) string {
 	}
 	return u.Redacted()
 }
-
-// Sleep waits for d, or until the end of ctx, whose error it returns then.
-func Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -11,6 +11,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"memsoak/migrator/internal/pace"
 	"memsoak/migrator/internal/queue/broker"
 )
 
@@ -48,7 +49,7 @@ func (q *Queue) patiently(ctx context.Context, f func(*session) error) error {
 		case !passing(err) || time.Since(began) > q.o.Patience:
 			return q.explain(err)
 		}
-		if err := broker.Sleep(ctx, pause); err != nil {
+		if err := pace.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}

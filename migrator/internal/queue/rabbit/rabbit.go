@@ -18,6 +18,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"memsoak/migrator"
+	"memsoak/migrator/internal/pace"
 	"memsoak/migrator/internal/queue/broker"
 )
 
@@ -111,7 +112,7 @@ func (q *Queue) hello(ctx context.Context) error {
 		case !passing(err), errors.As(err, &dial) && dial.Op == "dial", time.Since(began) >= q.o.Patience:
 			return q.explain(err)
 		}
-		if err := broker.Sleep(ctx, pauseMax); err != nil {
+		if err := pace.Sleep(ctx, pauseMax); err != nil {
 			return err
 		}
 	}

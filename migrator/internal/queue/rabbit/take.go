@@ -13,6 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"memsoak/migrator"
+	"memsoak/migrator/internal/pace"
 	"memsoak/migrator/internal/queue/broker"
 )
 
@@ -338,7 +339,7 @@ func (q *Queue) leave(ctx context.Context, h *held) (verdict, error) {
 		case err != nil:
 			return "", q.explain(err)
 		case r.Verdict == wait:
-			if err := broker.Sleep(ctx, pause); err != nil {
+			if err := pace.Sleep(ctx, pause); err != nil {
 				return "", err
 			}
 			continue
@@ -379,7 +380,7 @@ func (q *Queue) Lock(ctx context.Context, key string) (unlock func(), err error)
 				return nil, err
 			}
 		}
-		if err := broker.Sleep(ctx, 4*pauseMin); err != nil {
+		if err := pace.Sleep(ctx, 4*pauseMin); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"memsoak/migrator/internal/pace"
 	"memsoak/migrator/internal/queue/broker"
 )
 
@@ -34,7 +35,7 @@ func (q *Queue) trying(ctx context.Context, patience time.Duration, worth func(e
 		case !worth(err) || time.Since(began) > patience:
 			return q.explain(err)
 		}
-		if err := broker.Sleep(ctx, pause); err != nil {
+		if err := pace.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}

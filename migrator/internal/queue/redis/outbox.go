@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"memsoak/migrator/internal/pace"
 	"memsoak/migrator/internal/queue/broker"
 )
 
@@ -95,7 +96,7 @@ func (o *outbox) run(ctx context.Context) {
 			return
 		}
 		for wait := linger; wait > 0; {
-			if broker.Sleep(ctx, wait) != nil {
+			if pace.Sleep(ctx, wait) != nil {
 				return
 			}
 			wait = 0

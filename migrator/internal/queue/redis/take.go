@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"memsoak/migrator"
+	"memsoak/migrator/internal/pace"
 	"memsoak/migrator/internal/queue/broker"
 )
 
@@ -83,7 +84,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			return nil, err
 		}
 		l.pause = min(max(2*l.pause, pauseMin), pauseMax)
-		if err := broker.Sleep(ctx, l.pause); err != nil {
+		if err := pace.Sleep(ctx, l.pause); err != nil {
 			return nil, err
 		}
 	}
@@ -217,7 +218,7 @@ func (q *Queue) Lock(ctx context.Context, key string) (unlock func(), err error)
 		if got {
 			break
 		}
-		if err := broker.Sleep(ctx, 4*pauseMin); err != nil {
+		if err := pace.Sleep(ctx, 4*pauseMin); err != nil {
 			return nil, err
 		}
 	}
