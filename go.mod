@@ -1,4 +1,4 @@
-module memsoak
+module github.com/memsoak/memsoak
 
 go 1.26.0
 

@@ -123,7 +123,7 @@ func TestEveryQueryReturnsData(t *testing.T) {
 func (l *lab) build() {
 	l.t.Helper()
 	bin := filepath.Join(l.dir, "bin") + string(filepath.Separator)
-	cmd := exec.CommandContext(l.ctx, "go", "build", "-o", bin, "memsoak/soak/cmd/soak", "memsoak/migrator/cmd/migrator", "memsoak/fakedrive/cmd/fakedrive")
+	cmd := exec.CommandContext(l.ctx, "go", "build", "-o", bin, "github.com/memsoak/memsoak/soak/cmd/soak", "github.com/memsoak/memsoak/migrator/cmd/migrator", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive")
 	out, err := cmd.CombinedOutput()
 	require.NoError(l.t, err, "%s", out)
 }

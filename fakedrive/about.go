@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"strconv"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // quotaLimit is the size of the Drive that about tells; nothing enforces it.

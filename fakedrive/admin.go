@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // maxRootRequest bounds a root request with a spec in it.

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/api/drive/v3"
 	"google.golang.org/api/googleapi"
 
-	"memsoak/fakedrive"
-	"memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
 // create makes a file with content below a parent.

@@ -19,7 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // tokenPrefix marks access tokens of this server; it is the prefix of Google's.

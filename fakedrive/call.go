@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"sync"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/fieldmask"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/fieldmask"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 const jsonType = "application/json; charset=UTF-8"

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"strconv"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 const defaultChanges = "kind,nextPageToken,newStartPageToken,changes(kind,type,changeType,time,removed,fileId,driveId,file(" +

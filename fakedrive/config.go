@@ -4,8 +4,8 @@ import (
 	"log/slog"
 	"time"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // The operations that rules of a fault plan may name.

@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/query"
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/query"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 const defaultDrive = "kind,id,name"

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // apiError is an error reply of Google's: a status, and one reason with its place.

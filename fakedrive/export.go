@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"slices"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/office"
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/office"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 // maxExport is the longest content that files.export gives. Export links have no such limit.

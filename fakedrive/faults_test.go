@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/api/drive/v3"
 
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // plan sets a fault plan.

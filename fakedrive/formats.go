@@ -1,6 +1,6 @@
 package fakedrive
 
-import "memsoak/fakedrive/internal/resource"
+import "github.com/memsoak/memsoak/fakedrive/internal/resource"
 
 // exportFormats are what documents can be exported as, by type, as about.get tells clients.
 var exportFormats = map[string][]string{

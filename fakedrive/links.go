@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // The hosts of the real Drive, which clients reach through the proxy.

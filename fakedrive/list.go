@@ -6,12 +6,12 @@ import (
 	"strings"
 	"sync"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/fieldmask"
-	"memsoak/fakedrive/internal/query"
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/fieldmask"
+	"github.com/memsoak/memsoak/fakedrive/internal/query"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 // Sizes of pages of files.

@@ -3,9 +3,9 @@ package fakedrive
 import (
 	"time"
 
-	"memsoak/fakedrive/internal/query"
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/internal/query"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 // matcher asks a query about files.

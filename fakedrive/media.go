@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"strconv"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 // get serves files.get: the resource, or the content with alt=media.

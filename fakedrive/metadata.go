@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 // Bounds of a file's metadata.

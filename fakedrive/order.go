@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 // maxSorted is the number of files in a scope beyond which the order that was asked for is ignored, as Drive's

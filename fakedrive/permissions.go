@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strconv"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 const defaultPermission = "kind,id,type,role"

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 const (

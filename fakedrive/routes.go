@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strings"
 
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // commonParams are the parameters that every method of Google's APIs takes.

@@ -8,12 +8,12 @@ import (
 	"os"
 	"path/filepath"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/blob"
-	"memsoak/fakedrive/internal/pagetoken"
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/blob"
+	"github.com/memsoak/memsoak/fakedrive/internal/pagetoken"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 // Server is a Drive. It is an http.Handler, safe for concurrent use.

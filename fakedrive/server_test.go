@@ -15,9 +15,9 @@ import (
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
 
-	"memsoak/fakedrive"
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // fake is a Server that listens, with Google's own client for it.

@@ -12,10 +12,10 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/blob"
-	"memsoak/fakedrive/internal/office"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/blob"
+	"github.com/memsoak/memsoak/fakedrive/internal/office"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // maxImport is the longest file that can be turned into a document.

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/api/drive/v3"
 	"google.golang.org/api/googleapi"
 
-	"memsoak/fakedrive"
+	"github.com/memsoak/memsoak/fakedrive"
 )
 
 // session begins a resumable upload and returns where its chunks go.

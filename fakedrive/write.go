@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/resource"
-	"memsoak/fakedrive/internal/store"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 // create serves files.create without content.

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/migrator/internal/pace"
+	"github.com/memsoak/memsoak/migrator/internal/pace"
 )
 
 // Copier copies one tree. Its methods may be called by one goroutine; Stop by any.

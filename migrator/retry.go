@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"memsoak/migrator/internal/pace"
+	"github.com/memsoak/memsoak/migrator/internal/pace"
 )
 
 // retrier counts the tries of one operation.

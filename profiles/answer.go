@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // answer is the run in a few lines, the most important first.

@@ -7,8 +7,8 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // Plan is the work that a capacity has to hold for.

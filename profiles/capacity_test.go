@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // beyondTheHeap are subjects whose memory is not in the live heap, 8 MiB of it in each worker with a file of 8 MiB.

@@ -5,8 +5,8 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // judgeCollector judges the garbage collector's part: headroom, thrash, spans that are not returned.

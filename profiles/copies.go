@@ -3,7 +3,7 @@ package profiles
 import (
 	"math"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // copies is what is known of a trial's buffers that grow by copying, as io.ReadAll and bytes.Buffer make them: while a

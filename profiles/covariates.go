@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // unit is something that memory can grow with.

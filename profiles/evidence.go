@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // describe says what a snapshot's state was, in the numbers that a person needs to check a contrast.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // ErrNotRoutines is returned, wrapped, for a profile that does not count goroutines.

@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // heldTerms fits what is there in held states and gone at rest: each hold's value less what was at rest around it,

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // TestAStateInheritsALittleOfTheOneBefore holds uploads whose large files go in seven parts of 320 KiB each; some of the

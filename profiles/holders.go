@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // StackText is a stack as findings show it: "function file:line", with functions by CleanName and files below the

@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Judge judges the trials of a run as they end, and then the run without reading those again: reading the profiles of a

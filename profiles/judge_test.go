@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 func TestAJudgeOfTrialsJudgesTheirRunWithoutReadingThemAgain(t *testing.T) {

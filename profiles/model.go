@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strconv"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // observation is one steered snapshot reduced to what the memory model needs. Sizes are bytes.

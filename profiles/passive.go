@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // judgePassive says of a series without states what its curves can say: which of the user's sites kept growing. Nothing

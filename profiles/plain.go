@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // ErrNoProfiles is returned when none of the files is a heap profile.

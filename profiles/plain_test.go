@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // production records what a service in production leaves behind: a heap profile every ten minutes under load, with the

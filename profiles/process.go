@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // judgeProcess judges what no allocation site shows: goroutines, connections, stacks, memory outside the heap.

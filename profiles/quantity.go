@@ -7,8 +7,8 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // quantity is something measured in every snapshot: a site's live bytes, a group's goroutines, a part of the process.

@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // retained fits what stays at floors: the steps from floor to floor against the steps of the units. Sampled objects

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Snapshot is one heap profile reduced to sites, with everything recorded beside it.

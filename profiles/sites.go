@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // judged is a finding on its way, with what the rules after the first still need.

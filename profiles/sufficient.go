@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // sufficiency says what the data can carry.

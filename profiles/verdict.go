@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Diagnose judges the series.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // The parts of a waterfall, from what the program holds to what the kernel charges.

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/internal/fakes"
-	"memsoak/soak/internal/sampler"
-	"memsoak/soak/internal/subject"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/internal/fakes"
+	"github.com/memsoak/memsoak/soak/internal/sampler"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
 // CheckLine is one thing that was looked at in a subject.

@@ -1,8 +1,8 @@
 package soak_test
 
 import (
-	"memsoak/soak"
-	"memsoak/soak/gate"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/gate"
 )
 
 func appendThreshold(c *soak.Config, expr string) error {

@@ -3,7 +3,7 @@ package soak
 import (
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Event is a step of a run's progress. The types below are all there are. Events come in order, one at a time.

@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
 // TestHeldTrialsAreKilledWhereTheyDoNotFit holds files of a subject that keeps them whole, far below a limit and far

@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // describeHost fills in what the kernel says; what it doesn't say stays empty.

@@ -2,7 +2,7 @@
 
 package soak
 
-import "memsoak/profiles/record"
+import "github.com/memsoak/memsoak/profiles/record"
 
 // describeHost leaves the fields empty that only Linux fills in.
 func describeHost(*record.Host) {}

@@ -18,22 +18,22 @@ var rules = []struct {
 	From string
 	To   []string
 }{
-	{"memsoak/dashboards", nil},
-	{"memsoak/fakedrive", []string{"memsoak/fakedrive"}},
-	{"memsoak/migrator", []string{"memsoak/migrator"}},
-	{"memsoak/profiles", []string{"memsoak/profiles"}},
-	{"memsoak/soak", []string{"memsoak/soak", "memsoak/profiles", "memsoak/fakedrive/corpus", "memsoak/fakedrive/fault"}},
-	{"memsoak/soak/exitcode", nil},
-	{"memsoak/soak/internal/command", []string{"memsoak/soak/exitcode"}},
-	{"memsoak/soak/specimens", []string{"memsoak/soak/specimens", "memsoak/migrator", "memsoak/fakedrive/fault", "memsoak/soak/exitcode", "memsoak/soak/internal/command"}},
-	{"memsoak/soak/replay", []string{"memsoak/soak/replay", "memsoak/migrator", "memsoak/soak/specimens/contract", "memsoak/soak/specimens/copier", "memsoak/soak/exitcode", "memsoak/soak/internal/command"}},
-	{"memsoak/soak/replay/history", []string{"memsoak/soak/replay/history"}},
+	{"github.com/memsoak/memsoak/dashboards", nil},
+	{"github.com/memsoak/memsoak/fakedrive", []string{"github.com/memsoak/memsoak/fakedrive"}},
+	{"github.com/memsoak/memsoak/migrator", []string{"github.com/memsoak/memsoak/migrator"}},
+	{"github.com/memsoak/memsoak/profiles", []string{"github.com/memsoak/memsoak/profiles"}},
+	{"github.com/memsoak/memsoak/soak", []string{"github.com/memsoak/memsoak/soak", "github.com/memsoak/memsoak/profiles", "github.com/memsoak/memsoak/fakedrive/corpus", "github.com/memsoak/memsoak/fakedrive/fault"}},
+	{"github.com/memsoak/memsoak/soak/exitcode", nil},
+	{"github.com/memsoak/memsoak/soak/internal/command", []string{"github.com/memsoak/memsoak/soak/exitcode"}},
+	{"github.com/memsoak/memsoak/soak/specimens", []string{"github.com/memsoak/memsoak/soak/specimens", "github.com/memsoak/memsoak/migrator", "github.com/memsoak/memsoak/fakedrive/fault", "github.com/memsoak/memsoak/soak/exitcode", "github.com/memsoak/memsoak/soak/internal/command"}},
+	{"github.com/memsoak/memsoak/soak/replay", []string{"github.com/memsoak/memsoak/soak/replay", "github.com/memsoak/memsoak/migrator", "github.com/memsoak/memsoak/soak/specimens/contract", "github.com/memsoak/memsoak/soak/specimens/copier", "github.com/memsoak/memsoak/soak/exitcode", "github.com/memsoak/memsoak/soak/internal/command"}},
+	{"github.com/memsoak/memsoak/soak/replay/history", []string{"github.com/memsoak/memsoak/soak/replay/history"}},
 }
 
 func below(pkg, dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") }
 
 func TestImportsKeepTheirDirection(t *testing.T) {
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "memsoak/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "github.com/memsoak/memsoak/...")
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	seen := 0
@@ -54,12 +54,12 @@ func TestImportsKeepTheirDirection(t *testing.T) {
 				best = i
 			}
 		}
-		if !strings.HasPrefix(p.ImportPath, "memsoak/") {
+		if !strings.HasPrefix(p.ImportPath, "github.com/memsoak/memsoak/") {
 			continue
 		}
 		require.GreaterOrEqual(t, best, 0, "no rule for package %s", p.ImportPath)
 		for _, imp := range p.Imports {
-			if below(imp, "memsoak") && !slices.ContainsFunc(rules[best].To, func(d string) bool { return below(imp, d) }) {
+			if below(imp, "github.com/memsoak/memsoak") && !slices.ContainsFunc(rules[best].To, func(d string) bool { return below(imp, d) }) {
 				t.Errorf("%s must not import %s", p.ImportPath, imp)
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Cell and Axis are the schema's.

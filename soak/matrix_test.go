@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak"
-	"memsoak/soak/subjects"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/subjects"
 )
 
 func axis(name string, values ...string) soak.Axis { return soak.Axis{Name: name, Values: values} }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Merge joins the recorded shards of one run into the directory out, which must be empty or absent. Shards of different

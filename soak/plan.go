@@ -11,15 +11,15 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/profiles/record"
-	"memsoak/soak/gate"
-	"memsoak/soak/internal/fakes"
-	"memsoak/soak/internal/protocol"
-	"memsoak/soak/internal/subject"
-	"memsoak/soak/internal/trial"
-	"memsoak/soak/internal/units"
-	"memsoak/soak/subjects"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/gate"
+	"github.com/memsoak/memsoak/soak/internal/fakes"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/subject"
+	"github.com/memsoak/memsoak/soak/internal/trial"
+	"github.com/memsoak/memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/soak/subjects"
 )
 
 // Plan is what a configuration comes to: checked, resolved and put in order. It has no side effects.

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
 )
 
 const poolProtocol = `
@@ -48,7 +48,7 @@ func idleConnections(t *testing.T, a soak.Axis, set soak.Cell) map[string]int64 
 	}
 	dir := files(t, "ok")
 	migrator := filepath.Join(dir, "migrator")
-	out, err := exec.Command("go", "build", "-o", migrator, "memsoak/migrator/cmd/migrator").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", migrator, "github.com/memsoak/memsoak/migrator/cmd/migrator").CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "pool.yaml"), []byte(poolProtocol), 0o644))
 

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
 // block returns the first fenced block of a language in the README.

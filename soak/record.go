@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/trial"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/trial"
 )
 
 // Recording is how Record reads a process that runs already.

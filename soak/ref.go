@@ -11,8 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/soak/internal/leftover"
-	"memsoak/soak/internal/subject"
+	"github.com/memsoak/memsoak/soak/internal/leftover"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
 // subject returns the plan's subject, or one built from a git revision, which is built once per run.

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // newRun is the run.json of a run that begins.

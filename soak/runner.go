@@ -10,12 +10,12 @@ import (
 	"sync"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/cgroup"
-	"memsoak/soak/internal/fakes"
-	"memsoak/soak/internal/leftover"
-	"memsoak/soak/internal/subject"
-	"memsoak/soak/internal/trial"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
+	"github.com/memsoak/memsoak/soak/internal/fakes"
+	"github.com/memsoak/memsoak/soak/internal/leftover"
+	"github.com/memsoak/memsoak/soak/internal/subject"
+	"github.com/memsoak/memsoak/soak/internal/trial"
 )
 
 // Runner carries out a plan. Set its fields before Run; one Runner runs once.

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/internal/leftover"
-	"memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/leftover"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
 // The programs that the tests of this package run.

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak"
+	"github.com/memsoak/memsoak/soak"
 )
 
 func TestSearchesFindTheBorder(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"io"
 	"sync"
 
-	"memsoak/fakedrive/corpus/internal/content"
+	"github.com/memsoak/memsoak/fakedrive/corpus/internal/content"
 )
 
 // Content is the content of an item: a prefix of a shared stream, then a tail of its own. The zero value is empty.

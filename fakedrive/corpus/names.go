@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"memsoak/fakedrive/corpus/internal/content"
+	"github.com/memsoak/memsoak/fakedrive/corpus/internal/content"
 )
 
 // Groups of odd names, in the order of Spec.nameAmounts.

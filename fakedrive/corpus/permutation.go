@@ -3,7 +3,7 @@ package corpus
 import (
 	"math"
 
-	"memsoak/fakedrive/corpus/internal/content"
+	"github.com/memsoak/memsoak/fakedrive/corpus/internal/content"
 )
 
 // permutation is a bijection of the numbers below n: i -> (factor x i + shift) mod n. It spreads neighbours evenly, so

@@ -3,7 +3,7 @@ package corpus
 import (
 	"sort"
 
-	"memsoak/fakedrive/corpus/internal/content"
+	"github.com/memsoak/memsoak/fakedrive/corpus/internal/content"
 )
 
 // level is one level of a tree: the items at one depth. Their ordinals are consecutive, in the order of their

@@ -5,7 +5,7 @@ import (
 	"math"
 	"sort"
 
-	"memsoak/fakedrive/corpus/internal/content"
+	"github.com/memsoak/memsoak/fakedrive/corpus/internal/content"
 )
 
 // Distribution names a way of drawing sizes.

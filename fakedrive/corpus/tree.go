@@ -8,7 +8,7 @@ import (
 	"sort"
 	"time"
 
-	"memsoak/fakedrive/corpus/internal/content"
+	"github.com/memsoak/memsoak/fakedrive/corpus/internal/content"
 )
 
 // Tree is a synthetic Drive: the tree of a spec in one generation. It holds a few tables per level and per size class

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 func rawJSON(s string) json.RawMessage { return json.RawMessage(s) }

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
-	"memsoak/migrator/internal/rig"
+	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
 // decode reads one manifest strictly: an unknown or doubled field is an error.

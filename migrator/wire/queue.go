@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/url"
 
-	"memsoak/migrator/internal/queue/broker"
-	"memsoak/migrator/internal/queue/rabbit"
-	"memsoak/migrator/internal/queue/redis"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit"
+	"github.com/memsoak/memsoak/migrator/internal/queue/redis"
 )
 
 // What queues on brokers have in common.

@@ -20,11 +20,11 @@ import (
 	"golang.org/x/oauth2/google"
 	gdrive "google.golang.org/api/drive/v3"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/drive"
-	"memsoak/migrator/internal/httpx"
-	"memsoak/migrator/internal/queue"
-	"memsoak/migrator/internal/s3"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/drive"
+	"github.com/memsoak/memsoak/migrator/internal/httpx"
+	"github.com/memsoak/memsoak/migrator/internal/queue"
+	"github.com/memsoak/memsoak/migrator/internal/s3"
 )
 
 // Settings are everything but the [migrator.Config] of one migration. Start from [DefaultSettings].

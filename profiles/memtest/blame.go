@@ -51,7 +51,7 @@ func standard(function string) bool {
 
 var self = func() string {
 	pc, _, _, _ := runtime.Caller(0)
-	name := runtime.FuncForPC(pc).Name() // memsoak/profiles/memtest.init...
+	name := runtime.FuncForPC(pc).Name() // github.com/memsoak/memsoak/profiles/memtest.init...
 	return name[:strings.LastIndex(name, "/")] + "/memtest."
 }()
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"memsoak/profiles/memtest"
+	"github.com/memsoak/memsoak/profiles/memtest"
 )
 
 // printer stands for the *testing.T of a real test.

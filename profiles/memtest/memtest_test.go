@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/memtest"
+	"github.com/memsoak/memsoak/profiles/memtest"
 )
 
 // recorder takes the place of *testing.T, so that failures can be looked at.
@@ -111,7 +111,7 @@ func TestMaxBytesPerOpAllowsWhatIsMeant(t *testing.T) {
 
 func TestIgnore(t *testing.T) {
 	k := &keeper{kept: make([][]byte, 0, 10_000)}
-	r, _ := check(t, k.keep, memtest.Ignore("memsoak/profiles/memtest_test.(*keeper)"))
+	r, _ := check(t, k.keep, memtest.Ignore("github.com/memsoak/memsoak/profiles/memtest_test.(*keeper)"))
 	assert.Empty(t, r.errors)
 }
 

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // BaselineSchema is the schema of a baseline file.

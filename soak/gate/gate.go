@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // ReportSchema is the schema of the gate's JSON.

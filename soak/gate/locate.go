@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Locate makes the culprits' files paths of the git repository in the working directory, so that annotations land on

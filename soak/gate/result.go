@@ -1,6 +1,6 @@
 package gate
 
-import "memsoak/profiles/record"
+import "github.com/memsoak/memsoak/profiles/record"
 
 // Outcome of a check. The zero value is Inconclusive: no data never passes.
 type Outcome int

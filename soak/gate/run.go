@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Run is a recorded run, read whole: small files only, no profiles.

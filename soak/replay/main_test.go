@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/exitcode"
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 func TestWrongUsageIsOneLineAndCode2(t *testing.T) {

@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/command"
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/command"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 func newPresetsCmd() *cobra.Command {

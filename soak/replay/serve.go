@@ -7,11 +7,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/command"
-	"memsoak/soak/replay/history"
-	"memsoak/soak/replay/service"
-	"memsoak/soak/specimens/contract"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/command"
+	"github.com/memsoak/memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/soak/replay/service"
+	"github.com/memsoak/memsoak/soak/specimens/contract"
 )
 
 // serveFlags are the flags of replay serve. traits holds what was given; only flags that were set count.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/soak/internal/command"
-	"memsoak/soak/specimens/all"
+	"github.com/memsoak/memsoak/soak/internal/command"
+	"github.com/memsoak/memsoak/soak/specimens/all"
 )
 
 func newListCmd() *cobra.Command {

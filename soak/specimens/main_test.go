@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/exitcode"
-	"memsoak/soak/specimens/all"
-	"memsoak/soak/specimens/contract"
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/specimens/all"
+	"github.com/memsoak/memsoak/soak/specimens/contract"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 func TestListNamesSpecimens(t *testing.T) {

@@ -6,11 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/command"
-	"memsoak/soak/specimens/all"
-	"memsoak/soak/specimens/contract"
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/command"
+	"github.com/memsoak/memsoak/soak/specimens/all"
+	"github.com/memsoak/memsoak/soak/specimens/contract"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 func newServeCmd() *cobra.Command {

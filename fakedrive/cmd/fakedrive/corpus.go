@@ -10,7 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
 func newCorpusCmd() *cobra.Command {

@@ -13,9 +13,9 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"memsoak/fakedrive"
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/internal/listen"
+	"github.com/memsoak/memsoak/fakedrive"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/internal/listen"
 )
 
 // shutdownTime is how long requests may take to end when the server is told to.

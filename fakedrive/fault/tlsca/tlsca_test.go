@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/fault/tlsca"
+	"github.com/memsoak/memsoak/fakedrive/fault/tlsca"
 )
 
 func TestClientsThatKnowTheCATrustItsServers(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/api/drive/v3"
 	"google.golang.org/api/option"
 
-	"memsoak/fakedrive"
-	"memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
 // Field masks of the listings: what a copying client asks for, and the same with checksums.

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
 // startUps starts fakedrive on each preset.

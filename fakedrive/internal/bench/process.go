@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // startTimeout is how long a server may take to listen before it counts as hung.

@@ -17,7 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
 // ErrFull says that the bound on stored bytes is reached.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // rcloneVersion is the judge.

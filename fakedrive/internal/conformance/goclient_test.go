@@ -22,7 +22,7 @@ import (
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
 
-	"memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
 // googleClient is an http.Client that believes to talk to Google: all its requests go through the proxy.

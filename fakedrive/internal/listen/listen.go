@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/fault/tlsca"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/tlsca"
 )
 
 // Config says where to listen. Empty addresses are not listened on, but for HTTP, which carries the admin protocol.

@@ -3,7 +3,7 @@ package resource
 import (
 	"strconv"
 
-	"memsoak/fakedrive/internal/fieldmask"
+	"github.com/memsoak/memsoak/fakedrive/internal/fieldmask"
 )
 
 // Where a capability holds, as bits.

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strconv"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/internal/fieldmask"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/internal/fieldmask"
 )
 
 // Env is what the JSON of a file depends on besides the file.

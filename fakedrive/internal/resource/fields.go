@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/fakedrive/internal/fieldmask"
+	"github.com/memsoak/memsoak/fakedrive/internal/fieldmask"
 )
 
 type fieldDef struct {

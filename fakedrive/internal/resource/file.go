@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
 // The MIME types that mean something to Drive itself.

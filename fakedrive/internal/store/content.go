@@ -7,8 +7,8 @@ import (
 	"io"
 	"sync"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // Export returns a document's content: of a tree's, what any export of it contains; of one that a client made, its

@@ -13,9 +13,9 @@ import (
 	"slices"
 	"time"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/internal/blob"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/internal/blob"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // journal is a file of one JSON record a line, each written before the change is answered. A nil journal keeps

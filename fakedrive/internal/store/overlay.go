@@ -3,7 +3,7 @@ package store
 import (
 	"slices"
 
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // entry is a file of the overlay. It is immutable: a change puts another one in its place.

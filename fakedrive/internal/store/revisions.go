@@ -3,7 +3,7 @@ package store
 import (
 	"time"
 
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // Revision is one content that a file had.

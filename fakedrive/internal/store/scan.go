@@ -3,8 +3,8 @@ package store
 import (
 	"fmt"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // Scope is where a search looks. The zero Scope is My Drive and what is shared with the user.

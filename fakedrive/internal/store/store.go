@@ -9,10 +9,10 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/internal/blob"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/internal/blob"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // Ids that stand for others in requests.

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/internal/blob"
-	"memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/internal/blob"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
 // Why a change is refused.

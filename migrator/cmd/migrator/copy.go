@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 // oneShot are the flags of commands that run one migration and end.

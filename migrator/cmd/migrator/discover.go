@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 func newDiscoverCmd() *cobra.Command {

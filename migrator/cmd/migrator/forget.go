@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 func newForgetCmd() *cobra.Command {

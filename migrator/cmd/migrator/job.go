@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 // job is one migration's record, written to its directory when it begins and when it ends.

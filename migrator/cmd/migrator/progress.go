@@ -14,7 +14,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
-	"memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator"
 )
 
 // progress shows how a migration goes: a bar on a terminal, else a line now and then, or JSON events.

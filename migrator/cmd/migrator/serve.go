@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 func newServeCmd() *cobra.Command {

@@ -19,10 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"memsoak/fakedrive"
-	"memsoak/fakedrive/corpus"
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/fakedrive"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -11,7 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 func newStatusCmd() *cobra.Command {

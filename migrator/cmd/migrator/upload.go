@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 func newUploadCmd() *cobra.Command {

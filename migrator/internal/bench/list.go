@@ -8,8 +8,8 @@ import (
 	"os"
 	"runtime/debug"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 // listMain is the child that lists a tree into the embedded queue, as the migrator does with discovery alone.

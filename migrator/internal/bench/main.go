@@ -16,7 +16,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"memsoak/migrator/internal/rig"
+	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
 func main() {
@@ -95,7 +95,7 @@ func (b *bench) start() (err error) {
 		return err
 	}
 	b.pipe = filepath.Join(b.dir, "pipe")
-	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", b.pipe, "memsoak/migrator/internal/bench/pipe").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", b.pipe, "github.com/memsoak/memsoak/migrator/internal/bench/pipe").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the pipe: %w\n%s", err, out)
 	}
 	if b.self, err = os.Executable(); err != nil {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"memsoak/migrator/internal/rig"
+	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
 // result is what one run of a client cost.

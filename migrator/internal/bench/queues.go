@@ -14,9 +14,9 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/rig"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/rig"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 // server is a broker that runs for the bench.

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/migrator/internal/rig"
+	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
 // server is a real broker.

@@ -22,9 +22,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/migrator"
-	"memsoak/migrator/internal/rig"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
 const bucket = "e2e-bucket"

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/migrator/internal/httpx"
-	"memsoak/profiles/memtest"
+	"github.com/memsoak/memsoak/migrator/internal/httpx"
+	"github.com/memsoak/memsoak/profiles/memtest"
 )
 
 // A service that answers with long error pages must cost neither memory nor connections: SDKs read such a page whole.

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator"
 )
 
 // The types of journal entries.

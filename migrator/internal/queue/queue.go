@@ -23,7 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator"
 )
 
 // Queue is a migrator.Queue in a directory. Safe for concurrent use; one process at a time has it open.

@@ -21,7 +21,7 @@ import (
 	"github.com/aws/smithy-go/encoding/httpbinding"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator"
 )
 
 // direct sends PutObject without the SDK's stack of middleware, which costs more CPU than all else that a small file

@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator"
 )
 
 // keep is an HTTP client that keeps the last request with its content and says that all is well.

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/gate"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/gate"
 )
 
 // recorder makes the recordings that the gate and bisect need beside a given run, telling of each trial in a line.

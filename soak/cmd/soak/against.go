@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/gate"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/gate"
 )
 
 // refAxis tells the two revisions of a recording against another one apart.

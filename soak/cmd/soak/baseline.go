@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/gate"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/gate"
 )
 
 func newBaselineCmd() *cobra.Command {

@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/gate"
-	"memsoak/soak/internal/bisect"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/gate"
+	"github.com/memsoak/memsoak/soak/internal/bisect"
 )
 
 type bisectFlags struct {

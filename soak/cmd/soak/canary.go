@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"memsoak/soak/internal/canary"
+	"github.com/memsoak/memsoak/soak/internal/canary"
 )
 
 // newCanaryCmd serves the subject of the gate's self-check. It is hidden: people have no use for it.

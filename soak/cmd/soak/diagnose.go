@@ -12,10 +12,10 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // diagnoseOptions are the flags of soak diagnose.

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/cgroup"
-	"memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
 const shortProtocol = `

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 // newFakes3Cmd is `soak fakes3`, the S3 sink as a process of its own.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/soak/exitcode"
-	"memsoak/soak/gate"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/gate"
 )
 
 type gateFlags struct {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
 // TestMain lets the test's binary stand in for soak where soak starts itself, as a fake and as the canary, and for the
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 func programs(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", dir+"/", "memsoak/fakedrive/cmd/fakedrive").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", dir+"/", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	self, err := os.Executable()
 	require.NoError(t, err)

@@ -11,9 +11,9 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/holders"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/holders"
 )
 
 func newHoldersCmd() *cobra.Command {

@@ -14,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/remote"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/remote"
 )
 
 // k8sFlags are the flags of soak k8s.

@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // limitFlags are the flags of soak limit.

@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles"
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/remote"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/remote"
 )
 
 func newMergeCmd() *cobra.Command {

@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/pyroscope"
-	"memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/pyroscope"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 type pushFlags struct {

@@ -12,12 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/report"
-	"memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 func newRecordCmd() *cobra.Command {

@@ -12,10 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/replay"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/replay"
 )
 
 // replayFlags are the flags of soak replay.

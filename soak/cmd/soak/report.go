@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 func newReportCmd() *cobra.Command {

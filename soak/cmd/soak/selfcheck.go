@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"memsoak/soak"
-	"memsoak/soak/gate"
-	"memsoak/soak/internal/canary"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/gate"
+	"github.com/memsoak/memsoak/soak/internal/canary"
 )
 
 // selfCheckLeak is the leak that the self-check injects, in bytes a file.

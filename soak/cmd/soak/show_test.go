@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/pyroscope/pyrotest"
-	"memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/pyroscope/pyrotest"
+	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 func recordedRun(t *testing.T) string {

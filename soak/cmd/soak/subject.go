@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/fakes"
-	"memsoak/soak/subjects"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/fakes"
+	"github.com/memsoak/memsoak/soak/subjects"
 )
 
 func newSubjectCmd() *cobra.Command {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/gate"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/gate"
 )
 
 // abortOnFail ends a run after the first cell that fails a threshold with abort_on_fail. A cell is judged when each kind

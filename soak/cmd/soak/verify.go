@@ -12,10 +12,10 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/profiles/record"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/verify"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/verify"
 )
 
 type verifyFlags struct {

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/view"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/view"
 )
 
 func newViewCmd() *cobra.Command {

@@ -8,11 +8,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/metrics"
-	"memsoak/soak/internal/progress"
-	"memsoak/soak/internal/tui"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/metrics"
+	"github.com/memsoak/memsoak/soak/internal/progress"
+	"github.com/memsoak/memsoak/soak/internal/tui"
 )
 
 // watchFlags are the flags of soak run that say who follows the run beside the terminal.

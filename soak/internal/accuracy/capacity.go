@@ -14,9 +14,9 @@ import (
 	"strconv"
 	"strings"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
 )
 
 // CapacityCase is a specimen whose capacity is predicted, and then found by real kills.

@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Schema is that of accuracy.json.

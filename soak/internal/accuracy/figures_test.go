@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/accuracy/truth"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
 
 func figure(t *testing.T, r *Report, name string) Figure {

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/soak/internal/accuracy/truth"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
 
 // Trial is one run of one specimen.

@@ -10,10 +10,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/internal/accuracy/truth"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
 
 // Bench runs trials of specimens.

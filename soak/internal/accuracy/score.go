@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/accuracy/truth"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
 
 // Score is how a trial's verdict compares with the truth.

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Baseline is where the results of a full run are committed, below the checkout.

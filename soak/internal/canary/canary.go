@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"memsoak/soak/internal/subject"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
 // LinkBytes is the size of one leaked object; it is a size class of the allocator, so that what is asked for is what
@@ -42,7 +42,7 @@ func Spec(program string) *subject.Spec {
 		Pprof:    "http://{{.addr}}/debug/pprof",
 		Ready:    "http://{{.addr}}/ready",
 		Wave:     subject.Wave{Method: http.MethodPost, URL: "http://{{.addr}}/wave", Body: `{"root":"{{.root}}","prefix":"{{.prefix}}"}`},
-		Module:   "memsoak",
+		Module:   "github.com/memsoak/memsoak",
 		Settings: map[string]string{"workers": "4", "leak_bytes": "0", "leak_goroutines": "0"},
 	}
 }

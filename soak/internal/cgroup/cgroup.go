@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // The kinds of isolation, as record.Isolation.Kind has them.

@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 func kill(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }

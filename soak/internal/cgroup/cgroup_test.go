@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 func TestReadVersion2FromRecordedFiles(t *testing.T) {

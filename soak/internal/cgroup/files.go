@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // unlimited is above every real limit: version 1 says "no limit" by a number near the largest.

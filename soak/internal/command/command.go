@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/exitcode"
 )
 
 // Root is a program's root command: without a subcommand it shows its help.

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 
-	"memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/exitcode"
 )
 
 func run(t *testing.T, do func(*cobra.Command) error, args ...string) (code int, out, errs string) {

@@ -24,8 +24,8 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 // requireStored demands that the sink has exactly data under the key, whole or in parts.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 // conformance skips a test that needs programs which `make conformance-fakes3` installs, unless it is that target.

@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 const bodySize = 300_000

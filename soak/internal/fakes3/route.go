@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // The operations that fault rules may name, beside fault.OpAccept.

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/fakedrive/fault/tlsca"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/tlsca"
 )
 
 // ServeConfig says where a sink listens.

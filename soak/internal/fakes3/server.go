@@ -13,7 +13,7 @@ import (
 
 	"github.com/johannesboyne/gofakes3"
 
-	"memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // MaxPut is the largest body that S3 takes in one request. S3006.

@@ -24,8 +24,8 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 // sink is a running sink with a bucket named "bucket".

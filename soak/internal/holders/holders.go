@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Options say what to look at.

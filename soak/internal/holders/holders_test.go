@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/holders"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/holders"
 )
 
 // patience bounds what waits for another process on a busy machine.
@@ -263,8 +263,8 @@ func TestRefusedHelper(t *testing.T) {
 }
 
 func TestTheDebuggersLibrariesStayOutOfTheSubjectAndTheFake(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "memsoak/migrator/cmd/migrator", "memsoak/fakedrive/cmd/fakedrive", "memsoak/profiles").Output()
+	out, err := exec.Command("go", "list", "-deps", "github.com/memsoak/memsoak/migrator/cmd/migrator", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive", "github.com/memsoak/memsoak/profiles").Output()
 	require.NoError(t, err)
 	assert.NotContains(t, string(out), "go-delve")
-	assert.Contains(t, string(out), "memsoak/migrator")
+	assert.Contains(t, string(out), "github.com/memsoak/memsoak/migrator")
 }

@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // sitesKept is how many sites are followed, and leastShare the part of all sampled bytes that one needs.

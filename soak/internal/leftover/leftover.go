@@ -15,7 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"memsoak/soak/internal/cgroup"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
 )
 
 // Variable is the environment variable that marks a run's processes.

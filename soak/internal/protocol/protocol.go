@@ -16,9 +16,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 //go:embed builtin/*.yaml

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
 func TestBuiltinProtocolsAreValid(t *testing.T) {

@@ -1,8 +1,8 @@
 package protocol
 
 import (
+	"github.com/memsoak/memsoak/profiles/record"
 	"math"
-	"memsoak/profiles/record"
 	"time"
 )
 

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Client speaks to one Pyroscope server. It is safe for concurrent use.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Link is a place on a server that shows profiles of a trial.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Service is the service name of a cell: memsoak.migrator.w8.m1800MiB.p40.

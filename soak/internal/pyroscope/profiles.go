@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // The server's limits on one profile.

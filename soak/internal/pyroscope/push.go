@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Result is what a push came to, in profiles.

@@ -17,9 +17,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/pyroscope/pyrotest"
-	"memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/pyroscope/pyrotest"
+	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // clock is time that only waiting moves.

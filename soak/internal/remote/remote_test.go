@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/internal/remote"
+	"github.com/memsoak/memsoak/soak/internal/remote"
 )
 
 func TestShardsComeBackAsTheyWereStored(t *testing.T) {

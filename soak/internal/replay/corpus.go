@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 // Corpus is a tree, at its full size, and how it is copied.

@@ -12,10 +12,10 @@ import (
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/units"
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 // FullSize compares what runs that were scaled down say of the full size with a run of the full size.

@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/report"
-	"memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 //go:embed table.html

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Hypothesis is one of the four that the history offers for its last version, or none of them.

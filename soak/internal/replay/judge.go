@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // The outcomes of a cell.

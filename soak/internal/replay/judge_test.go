@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	fakecorpus "memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/internal/protocol"
-	"memsoak/soak/replay/history"
+	fakecorpus "github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 func finding(c record.Class, function string, bytes float64, per string, stack ...string) record.Finding {

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // moment is when the subject held the most while it copied the corpus.

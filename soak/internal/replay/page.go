@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // The marks between which a page has the result.

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/internal/report"
-	"memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // recordedRun is a run of one cell with its report, in a directory of that name.

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles"
-	"memsoak/soak"
-	"memsoak/soak/internal/units"
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 // Rclone is what was found of rclone: what a transfer holds and where, what its settings do to that, and how far the

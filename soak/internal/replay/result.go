@@ -3,7 +3,7 @@ package replay
 import (
 	"time"
 
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 // Schema is that of a Result in JSON.

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"strconv"
 
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 // The groups of rows.

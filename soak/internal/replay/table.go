@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/units"
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 // WriteMarkdown writes the result as Markdown, which a terminal shows well enough.

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/pyroscope"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/pyroscope"
 )
 
 // cellView is what the page shows of one cell.

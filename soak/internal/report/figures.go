@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/profiles/trend"
-	"memsoak/soak/internal/report/chart"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
+	"github.com/memsoak/memsoak/soak/internal/report/chart"
 )
 
 // Sizes of the two drawings of a chart, in CSS pixels, and the points kept of a curve.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles"
 )
 
 // flame is a flame graph with the root on top, laid out in percent of its width so that it fits any page.

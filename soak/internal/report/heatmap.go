@@ -5,7 +5,7 @@ import (
 	"html/template"
 	"slices"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // heatMap is the matrix as a table over two axes; the page's script rebuilds it over others.

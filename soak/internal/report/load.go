@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/pyroscope"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/pyroscope"
 )
 
 // Run is a run's directory, read as far as it can be read.

@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Markdown writes the short report of a run to w: the answer, the cells, what holds the memory, the warnings. It is

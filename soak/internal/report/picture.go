@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Names of the files that Pictures writes.

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/internal/report"
-	"memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // TestPicturesAreFilesOfTheirOwn: well-formed, small, with the limit and the culprit in them, and nothing that is loaded from elsewhere.

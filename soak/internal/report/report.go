@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Names of the files that Generate writes into a run's directory.

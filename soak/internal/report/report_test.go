@@ -15,9 +15,9 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/sys/unix"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/report"
-	"memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 func small(t *testing.T, o fixture.Options) (string, *record.Run) {

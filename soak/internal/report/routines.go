@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles"
 )
 
 // routineGroup is goroutines that wait at the same place.

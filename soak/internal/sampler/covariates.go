@@ -3,8 +3,8 @@ package sampler
 import (
 	"context"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Covariates reads what the fakes saw; nil when there are none or they don't answer.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // readProcess reads what the kernel knows of a process.

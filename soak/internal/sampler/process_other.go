@@ -6,7 +6,7 @@ import (
 	"errors"
 	"runtime"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 func readCPU(int) (float64, error) { return 0, errors.New("CPU time can't be read on " + runtime.GOOS) }

@@ -15,9 +15,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/clock"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/clock"
 )
 
 // Cgroup is what the sampler reads of a subject's cgroup.

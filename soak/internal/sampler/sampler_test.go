@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // smaps has one mapping of each sort, as Linux 6 writes them.

@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"strconv"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Where Go's heap arenas lie: from 0xc000000000 up until Go 1.25, at a random multiple of 64 MiB below 2^46 (arm64:

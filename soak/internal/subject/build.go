@@ -5,7 +5,7 @@ import (
 	"debug/elf"
 	"strings"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Describe reads from the binary at path what it says about itself: module, version, Go and build id. What can't be

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Cgroup is where the process is put before its first instruction.

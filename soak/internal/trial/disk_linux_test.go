@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/internal/testsubject"
-	"memsoak/soak/internal/trial"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/soak/internal/trial"
 )
 
 func TestAFullDiskEndsTheTrialWithAnError(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"time"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
 func numbered(name string, i int) string { return fmt.Sprintf("%s-%d", name, i) }

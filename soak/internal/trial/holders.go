@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/holders"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/holders"
 )
 
 // whoHolds writes down who holds what in the subject at the trial's end, or why that is not known. It is the last thing

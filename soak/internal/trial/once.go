@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
 // runOnce is the trial of a one-shot subject: the process starts with its work, is sampled, and ends.

@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/clock"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/clock"
 )
 
 // recorder writes a trial's directory. trial.json is rewritten at each phase, so that a killed runner leaves what it

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/clock"
-	"memsoak/soak/internal/protocol"
-	"memsoak/soak/internal/sampler"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/clock"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/sampler"
 )
 
 // Recording says how to record a process that runs already, here or in a pod: it is read and never steered.

@@ -14,14 +14,14 @@ import (
 	"strconv"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/cgroup"
-	"memsoak/soak/internal/clock"
-	"memsoak/soak/internal/fakes"
-	"memsoak/soak/internal/protocol"
-	"memsoak/soak/internal/sampler"
-	"memsoak/soak/internal/subject"
-	"memsoak/soak/internal/units"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
+	"github.com/memsoak/memsoak/soak/internal/clock"
+	"github.com/memsoak/memsoak/soak/internal/fakes"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/sampler"
+	"github.com/memsoak/memsoak/soak/internal/subject"
+	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // Options say what to run and where to put the record.

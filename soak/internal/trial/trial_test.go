@@ -15,14 +15,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/cgroup"
-	"memsoak/soak/internal/clock"
-	"memsoak/soak/internal/fakes"
-	"memsoak/soak/internal/leftover"
-	"memsoak/soak/internal/protocol"
-	"memsoak/soak/internal/testsubject"
-	"memsoak/soak/internal/trial"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
+	"github.com/memsoak/memsoak/soak/internal/clock"
+	"github.com/memsoak/memsoak/soak/internal/fakes"
+	"github.com/memsoak/memsoak/soak/internal/leftover"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/soak/internal/trial"
 )
 
 var programs fakes.Options

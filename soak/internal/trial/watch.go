@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
 // watcher samples once a second, and between the samples looks at the cgroup's usage alone, so that a profile is at

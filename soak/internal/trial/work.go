@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/internal/protocol"
-	"memsoak/soak/internal/verify"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/verify"
 )
 
 // job is a piece of work for the subject: a tree that fakedrive serves. The same job with the same generation is the

@@ -8,8 +8,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
 )
 
 // history is how many points of a row's resident size are kept for its sparkline.

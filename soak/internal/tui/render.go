@@ -9,8 +9,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // The colours are the terminal's own sixteen, which its user has chosen to be read on its background.

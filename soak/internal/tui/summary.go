@@ -14,8 +14,8 @@ import (
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // Summary writes what a recorded run came to, in ten lines at most, the answer first.

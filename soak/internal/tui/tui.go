@@ -8,8 +8,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"golang.org/x/term"
 
-	"memsoak/soak"
-	"memsoak/soak/internal/progress"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/progress"
 )
 
 // Start shows the events of a run on out: as a live table when out is a terminal that can draw one, else as lines.

@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/internal/report"
-	"memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // table is a model that a test drives, with a clock of its own.

@@ -5,8 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 // content says what differs between an object's sums and the item's content; nothing when they agree. An object that

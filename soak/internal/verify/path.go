@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 // pathIndex finds files by their path in 16 bytes a file, and 16 bytes a folder while it is made.

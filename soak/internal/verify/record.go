@@ -15,9 +15,9 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 // File is the name of a trial's record of its sink: a header line and then one Entry a line, compressed.

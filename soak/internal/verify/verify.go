@@ -12,8 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
 // By says how objects are matched with files.

@@ -15,10 +15,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/internal/fakes3"
-	"memsoak/soak/internal/verify"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/soak/internal/verify"
 )
 
 // tree is a tree with what makes verification hard: documents, shortcuts, odd names, trash.

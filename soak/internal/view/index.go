@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // entry is a run on the index.

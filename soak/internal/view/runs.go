@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // run is a directory with a run, under the name it has in addresses.

@@ -17,8 +17,8 @@ import (
 	"sync"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 //go:embed assets

@@ -17,9 +17,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/report/fixture"
-	"memsoak/soak/internal/view"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/soak/internal/view"
 )
 
 // results is a folder of runs with one whole run.

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"io"
 
-	"memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator"
 )
 
 // inChunks is the remedy "resumable chunks": parts streamed one after the other by the migrator's Source and Sink. A

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 // copy copies a file, from its first byte at each attempt, and says whether it is stored.

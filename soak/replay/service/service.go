@@ -13,9 +13,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"memsoak/migrator/wire"
-	"memsoak/soak/replay/history"
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // Config is what a Service needs to know.

@@ -20,11 +20,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/fakedrive"
-	"memsoak/fakedrive/corpus"
-	"memsoak/fakedrive/fault"
-	"memsoak/soak/internal/fakes3"
-	"memsoak/soak/replay/history"
+	"github.com/memsoak/memsoak/fakedrive"
+	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/soak/internal/fakes3"
+	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
 // world is a Drive with a tree and a sink, and what was asked of the Drive.

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
 )
 
 // spooled is the remedy for discovery: the migrator lists the tree into its queue on disk, and workers take files from

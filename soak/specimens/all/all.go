@@ -2,17 +2,17 @@
 package all
 
 import (
-	"memsoak/soak/specimens/buffers"
-	"memsoak/soak/specimens/caches"
-	"memsoak/soak/specimens/conns"
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/heldout"
-	"memsoak/soak/specimens/leaks"
-	"memsoak/soak/specimens/metadata"
-	"memsoak/soak/specimens/migration"
-	"memsoak/soak/specimens/process"
-	"memsoak/soak/specimens/routines"
-	"memsoak/soak/specimens/specimen"
+	"github.com/memsoak/memsoak/soak/specimens/buffers"
+	"github.com/memsoak/memsoak/soak/specimens/caches"
+	"github.com/memsoak/memsoak/soak/specimens/conns"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/heldout"
+	"github.com/memsoak/memsoak/soak/specimens/leaks"
+	"github.com/memsoak/memsoak/soak/specimens/metadata"
+	"github.com/memsoak/memsoak/soak/specimens/migration"
+	"github.com/memsoak/memsoak/soak/specimens/process"
+	"github.com/memsoak/memsoak/soak/specimens/routines"
+	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
 // Plain is the specimen without any fault.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"memsoak/soak/specimens/all"
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/specimen"
+	"github.com/memsoak/memsoak/soak/specimens/all"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
 // TestMain makes the heap profile exact. Nothing that the tests measure is allocated before.
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const specimens = "memsoak/soak/specimens/"
+const specimens = "github.com/memsoak/memsoak/soak/specimens/"
 
 // place is where an allocation is blamed: the first frame of a specimen from the leaf.
 type place struct {

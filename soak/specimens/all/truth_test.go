@@ -18,10 +18,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
-	"memsoak/soak/internal/accuracy/truth"
-	"memsoak/soak/specimens/all"
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
+	"github.com/memsoak/memsoak/soak/specimens/all"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 func loadTruth(t *testing.T) []*truth.Truth {

@@ -2,7 +2,7 @@
 // are look-alikes whose buffers are small. The line that a verdict should name ends in a comment "fault:NAME".
 package buffers
 
-import "memsoak/soak/specimens/specimen"
+import "github.com/memsoak/memsoak/soak/specimens/specimen"
 
 // All returns the package's specimens.
 func All() []specimen.Specimen {

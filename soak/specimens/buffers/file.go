@@ -8,7 +8,7 @@ import (
 
 	"context"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // newReadAll reads each file whole before the upload.

@@ -16,7 +16,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	miniocreds "github.com/minio/minio-go/v7/pkg/credentials"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // client returns an SDK client of the engine's sink, over the engine's transport.

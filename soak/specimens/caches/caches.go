@@ -9,8 +9,8 @@ import (
 	"github.com/golang/groupcache/lru"
 	hashilru "github.com/hashicorp/golang-lru/v2"
 
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/specimen"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
 // All returns the package's specimens.

@@ -11,8 +11,8 @@ import (
 	"net/url"
 	"sync"
 
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/specimen"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
 // All returns the package's specimens.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // sorted has everything that was ever listed in the order of its digest, to find duplicates by bisection.

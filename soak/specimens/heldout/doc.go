@@ -3,7 +3,7 @@
 // moves to the other packages and a new one takes its place.
 package heldout
 
-import "memsoak/soak/specimens/specimen"
+import "github.com/memsoak/memsoak/soak/specimens/specimen"
 
 // All returns the package's specimens, some of which exist on Linux alone. Their truth is in this folder's truth/.
 func All() []specimen.Specimen {

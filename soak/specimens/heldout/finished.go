@@ -14,8 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/handy"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/handy"
 )
 
 // done is the seam of those that act when a file is stored.

@@ -11,7 +11,7 @@ import (
 	"io"
 	"strings"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // upload is the seam of those that hold something while a file is stored.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"sync"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // gate is a lock with a condition that contexts end.

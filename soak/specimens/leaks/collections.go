@@ -7,8 +7,8 @@ import (
 	"strings"
 	"sync"
 
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/handy"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/handy"
 )
 
 // receipt is what a copier would remember of a finished transfer.

@@ -2,7 +2,7 @@
 // look-alike that lets go. The line that a verdict should name ends in a comment "fault:NAME".
 package leaks
 
-import "memsoak/soak/specimens/specimen"
+import "github.com/memsoak/memsoak/soak/specimens/specimen"
 
 // All returns the package's specimens.
 func All() []specimen.Specimen {

@@ -15,8 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/handy"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/handy"
 )
 
 // observers is a global registry to which each transfer's progress is added. Fixed, it is taken out again.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // unbounded is a queue without a bound: the listing runs ahead of the transfers as far as it can.

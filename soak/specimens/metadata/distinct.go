@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // visited remembers every file that was ever listed, "to skip duplicates". Fixed, it is a Bloom filter of 32 KiB.

@@ -9,7 +9,7 @@ import (
 
 	"google.golang.org/api/drive/v3"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // entry is what an inventory knows of a file.

@@ -2,7 +2,7 @@
 // that stream or are bounded. The line that a verdict should name ends in a comment "fault:NAME".
 package metadata
 
-import "memsoak/soak/specimens/specimen"
+import "github.com/memsoak/memsoak/soak/specimens/specimen"
 
 // All returns the package's specimens.
 func All() []specimen.Specimen {

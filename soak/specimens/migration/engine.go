@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // seams wrap the parts of a migration. Any may be nil.

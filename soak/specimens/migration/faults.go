@@ -6,10 +6,10 @@ import (
 	"io"
 	"sync"
 
-	"memsoak/migrator"
-	"memsoak/migrator/wire"
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/specimen"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/wire"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
 // All returns the package's specimens.

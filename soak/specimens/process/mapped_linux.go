@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/specimen"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
 func mapped() []specimen.Specimen {

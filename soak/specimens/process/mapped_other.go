@@ -2,6 +2,6 @@
 
 package process
 
-import "memsoak/soak/specimens/specimen"
+import "github.com/memsoak/memsoak/soak/specimens/specimen"
 
 func mapped() []specimen.Specimen { return nil }

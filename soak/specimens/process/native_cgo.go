@@ -10,8 +10,8 @@ import (
 	"context"
 	"unsafe"
 
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/specimen"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
 func native() []specimen.Specimen {

@@ -8,8 +8,8 @@ import (
 	"io"
 	"sync"
 
-	"memsoak/soak/specimens/copier"
-	"memsoak/soak/specimens/specimen"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
 // All returns the package's specimens. Some exist on Linux alone, or with cgo alone.

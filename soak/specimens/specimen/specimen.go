@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // Specimen is one seeded fault, or its healthy look-alike.

@@ -10,7 +10,7 @@ import (
 	"regexp"
 	"time"
 
-	"memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator"
 )
 
 // Migration describes the work that a queue holds.

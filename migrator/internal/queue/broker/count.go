@@ -1,6 +1,6 @@
 package broker
 
-import "memsoak/migrator"
+import "github.com/memsoak/memsoak/migrator"
 
 // Count adds how an item ended to the totals.
 func Count(t *migrator.Totals, o migrator.Outcome, bytes int64) {

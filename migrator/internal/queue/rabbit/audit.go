@@ -3,7 +3,7 @@ package rabbit
 import (
 	"time"
 
-	"memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator"
 )
 
 // audit finds out that items which are open are nowhere: not ready in the broker, in nobody's hands, and not settled.

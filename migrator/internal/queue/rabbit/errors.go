@@ -11,8 +11,8 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"memsoak/migrator/internal/pace"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/pace"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // The ways in which a call fails that doesn't come back from the broker as an error.

@@ -9,8 +9,8 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // keeper keeps the ledger while the broker lets this process do so.

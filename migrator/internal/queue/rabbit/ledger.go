@@ -3,8 +3,8 @@ package rabbit
 import (
 	"encoding/json"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // itemID names an item for good: no number is ever given twice, whatever crashes in between.

@@ -6,8 +6,8 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // schema is the version of the queues and of what is in them; it is the type of every message. Items carry their own

@@ -17,9 +17,9 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/pace"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/pace"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // Queue is a broker.Queue. Safe for concurrent use.

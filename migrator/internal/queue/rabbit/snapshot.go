@@ -9,8 +9,8 @@ import (
 	"maps"
 	"slices"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // snapshot is a ledger as JSON. What there can be very many of is in a short binary form.

@@ -12,8 +12,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"memsoak/migrator/internal/pace"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/pace"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // patiently calls f until it succeeds, fails for good, or Redis was unreachable for too long. Whatever f asks for may

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"memsoak/migrator/internal/pace"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/pace"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // What is in an outbox leaves as soon as there is so much of it, or a while after the first of it came.

@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/queue/broker"
-	"memsoak/migrator/internal/queue/broker/brokertest"
-	"memsoak/migrator/internal/rig"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker/brokertest"
+	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
 func server(t *testing.T, args ...string) *rig.RedisServer {

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"time"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // remember is for how long a push is known: longer than it can be sent again.

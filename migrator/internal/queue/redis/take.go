@@ -7,9 +7,9 @@ import (
 	"io"
 	"time"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/pace"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/pace"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // held is an item that this process has.

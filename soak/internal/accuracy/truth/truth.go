@@ -16,11 +16,11 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Module is where the functions of the specimens live: a Truth's function is written relative to it.
-const Module = "memsoak/soak/specimens/"
+const Module = "github.com/memsoak/memsoak/soak/specimens/"
 
 // Truth is what is known of one specimen. It is read from truth/NAME.yaml.
 type Truth struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 const source = `package leaks
@@ -50,7 +50,7 @@ func TestLoadFindsTheMarkedLine(t *testing.T) {
 	assert.Equal(t, "leak-x", x.Name)
 	assert.Equal(t, "leaks/x.go", x.File)
 	assert.Equal(t, 4, x.Line)
-	assert.Equal(t, "memsoak/soak/specimens/leaks.keep", x.FullFunction())
+	assert.Equal(t, "github.com/memsoak/memsoak/soak/specimens/leaks.keep", x.FullFunction())
 	assert.Equal(t, record.Leak, x.Class)
 	assert.Equal(t, 0.05, x.Slope.Tolerance())
 	assert.True(t, h.HeldOut)

@@ -10,10 +10,10 @@ import (
 	"syscall"
 	"time"
 
-	"memsoak/profiles"
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/internal/report"
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // ofCells runs cells of the default protocol as soak run does, both trials, with verdicts and report, and accounts for

@@ -19,12 +19,12 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/exitcode"
-	"memsoak/soak/internal/leftover"
-	"memsoak/soak/internal/subject"
-	"memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/soak/internal/leftover"
+	"github.com/memsoak/memsoak/soak/internal/subject"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
 func main() {

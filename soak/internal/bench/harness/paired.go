@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"memsoak/profiles/record"
-	"memsoak/soak"
-	"memsoak/soak/internal/leftover"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/leftover"
 )
 
 // What a sampler costs is less than what two processes that do the same work differ by. So it is switched on and off

@@ -11,7 +11,7 @@ import (
 	"os"
 	"sync"
 
-	"memsoak/fakedrive/corpus/internal/content"
+	"github.com/memsoak/memsoak/fakedrive/corpus/internal/content"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // Queue is what the tests need of a queue.

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"memsoak/migrator"
-	"memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // beginRaced: of several processes that begin at once one decides, and there is one root.
