@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/subject"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // PlanAgain is the plan of a recorded run, from what its run.json keeps: the subject, the protocol and the settings as

@@ -12,11 +12,11 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
 	"github.com/memsoak/memsoak/soak/internal/subject"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // ErrConfig is returned, wrapped with the reason, for a configuration that can't be run.

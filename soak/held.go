@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // Held is the state that a capacity has to hold for: as many transfers as there are workers, all of the largest size, and

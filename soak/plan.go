@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/subject"
 	"github.com/memsoak/memsoak/soak/internal/trial"
-	"github.com/memsoak/memsoak/soak/internal/units"
 	"github.com/memsoak/memsoak/soak/subjects"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
 

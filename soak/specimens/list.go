@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/memsoak/memsoak/soak/internal/command"
+	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/soak/specimens/all"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak/specimens/all"
 	"github.com/memsoak/memsoak/soak/specimens/contract"
 	"github.com/memsoak/memsoak/soak/specimens/copier"

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/memsoak/memsoak/soak/exitcode"
-	"github.com/memsoak/memsoak/soak/internal/command"
+	"github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak/specimens/all"
 	"github.com/memsoak/memsoak/soak/specimens/contract"
 	"github.com/memsoak/memsoak/soak/specimens/copier"

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/exitcode"
 	"github.com/memsoak/memsoak/soak/gate"
 )
 

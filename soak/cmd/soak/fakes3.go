@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
-	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak/gate"
 )
 

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/exitcode"
 	"github.com/memsoak/memsoak/soak/internal/remote"
 )
 

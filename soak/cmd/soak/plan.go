@@ -10,11 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/exitcode"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // planOptions are the flags of soak plan.

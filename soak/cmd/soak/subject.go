@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/exitcode"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
 	"github.com/memsoak/memsoak/soak/subjects"
 )

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/exitcode"
 	"github.com/memsoak/memsoak/soak/gate"
 )
 

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // JSON returns a sink that writes each event as a line {"event": name, "time": ..., ...}.

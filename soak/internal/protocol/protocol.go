@@ -17,8 +17,8 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 //go:embed builtin/*.yaml

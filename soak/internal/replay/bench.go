@@ -10,11 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/report"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // Bench runs cells and keeps their recordings. Its fields are set before use.

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/internal/units"
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/units"
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
 

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // experiment takes the subject through the phases. Its context ends with the subject's process.

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/cgroup"
 	"github.com/memsoak/memsoak/soak/internal/clock"
@@ -21,7 +22,6 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/sampler"
 	"github.com/memsoak/memsoak/soak/internal/subject"
-	"github.com/memsoak/memsoak/soak/internal/units"
 )
 
 // Options say what to run and where to put the record.

@@ -19,9 +19,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/exitcode"
 	"github.com/memsoak/memsoak/soak/internal/leftover"
 	"github.com/memsoak/memsoak/soak/internal/subject"
 	"github.com/memsoak/memsoak/soak/internal/testsubject"

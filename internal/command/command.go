@@ -1,4 +1,4 @@
-// Package command is how every program below soak runs its command line: signals end it, errors are one line, wrong usage
+// Package command is how every program runs its command line: signals end it, errors are one line, wrong usage
 // has a code of its own. It knows no command, and imports nothing but the exit codes, so that subjects may use it, too.
 package command
 
@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/internal/exitcode"
 )
 
 // Root is a program's root command: without a subcommand it shows its help.

@@ -1,4 +1,4 @@
-// Package exitcode is the one place where the exit codes of the soak command are defined. They are API: scripts and
+// Package exitcode is the one place where the exit codes of every command are defined. They are API: scripts and
 // CI depend on them.
 package exitcode
 

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/memsoak/memsoak/soak/exitcode"
+	"github.com/memsoak/memsoak/internal/exitcode"
 )
 
 func run(t *testing.T, do func(*cobra.Command) error, args ...string) (code int, out, errs string) {

@@ -10,7 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// ParseBytes reads a size. "off", "none" and "0" are 0. The units of Kubernetes (Gi), Go (GiB) and metres (GB) are
+// ParseBytes reads a size. "off", "none" and "0" are 0. The units of Kubernetes (Gi), Go (GiB) and SI (GB) are
 // all understood.
 func ParseBytes(s string) (int64, error) {
 	t := strings.TrimSpace(s)
