@@ -19,6 +19,7 @@ const (
 	Stacks         Class = "stacks"
 	OffHeap        Class = "off-heap"
 	PageCache      Class = "page-cache"
+	Static         Class = "static" // kept for the process's life by one line, whatever the work
 )
 
 // Headline is a cell's verdict in one word. The zero value means inconclusive; use String.
@@ -57,7 +58,13 @@ type Verdict struct {
 	Floors     []Floor    `json:"floors,omitempty"`
 	TopAtPeak  []SiteSize `json:"top_at_peak,omitempty"`
 	TopAtFloor []SiteSize `json:"top_at_floor,omitempty"`
-	Warnings   []string   `json:"warnings"`
+	// Hypotheses say for each class and unit whether it was found, excluded, or is open. Of schema v2.
+	Hypotheses []Hypothesis `json:"hypotheses,omitempty"`
+	// Closure says what the findings leave unexplained. Of schema v2.
+	Closure *Closure `json:"closure,omitempty"`
+	// Costs are what a unit costs in all memory: the one table that model, plan, gate and report read. Of schema v2.
+	Costs    []Cost   `json:"costs,omitempty"`
+	Warnings []string `json:"warnings"`
 }
 
 // Part is a bar of the waterfall. Parts: live-heap, garbage, unreturned, untouched, stacks, runtime, off-heap, file,
