@@ -140,6 +140,9 @@ type Snapshot struct {
 	State State  `json:"state"`
 	// ForcedGC is how many collections were forced before the profile.
 	ForcedGC int `json:"forced_gc"`
+	// Exact says that Runtime was read by the request that forced the last collection, before it allocated anything: its
+	// HeapAlloc is the live heap to a few kilobytes, whatever the profile's sampling rate.
+	Exact bool `json:"exact,omitempty"`
 	// Heap and Goroutine are paths below the trial's directory; empty when not taken.
 	Heap      string `json:"heap,omitempty"`
 	Goroutine string `json:"goroutine,omitempty"`

@@ -87,6 +87,19 @@ func (s *Sampler) Read(ctx context.Context, full bool) record.Sample {
 	return v
 }
 
+// ReadCollected is Read for a process whose heap is collected on purpose: the runtime's account comes from the request
+// that forces one more collection, so that its HeapAlloc is the live heap alone. exact is false where that request
+// failed and the account is that of Read.
+func (s *Sampler) ReadCollected(ctx context.Context) (v record.Sample, exact bool) {
+	v = s.Read(ctx, false)
+	if own := s.runtime(ctx, "/heap?gc=1&debug=1"); own != nil {
+		v.Runtime = own
+		return v, true
+	}
+	v.Runtime = s.complete(ctx, v.Runtime, true)
+	return v, false
+}
+
 // ReadHeap reads what the fakes saw and, as Read without full does, the runtime's account, and no more.
 func (s *Sampler) ReadHeap(ctx context.Context) (*record.Covariates, *record.Runtime) {
 	_, exposed := s.metrics(ctx)
@@ -97,7 +110,7 @@ func (s *Sampler) ReadHeap(ctx context.Context) (*record.Covariates, *record.Run
 func (s *Sampler) complete(ctx context.Context, exposed *record.Runtime, full bool) *record.Runtime {
 	// The Go collector as it comes exposes no CPU time of the garbage collector.
 	if lacks := exposed == nil || exposed.GCCPU == 0; lacks && (full || !s.Fine) {
-		if own := s.runtime(ctx); own != nil {
+		if own := s.runtime(ctx, "/heap?debug=1"); own != nil {
 			return own
 		}
 	}
@@ -149,10 +162,10 @@ func (s *Sampler) cgroup() *record.Cgroup {
 	return &c
 }
 
-// runtime reads the Go runtime's own account by pprof; nil when the subject doesn't answer.
-func (s *Sampler) runtime(ctx context.Context) *record.Runtime {
+// runtime reads the Go runtime's own account by a page of pprof; nil when the subject doesn't answer.
+func (s *Sampler) runtime(ctx context.Context, page string) *record.Runtime {
 	var v *record.Runtime
-	err := s.get(ctx, s.Pprof+"/heap?debug=1", func(r io.Reader) error {
+	err := s.get(ctx, s.Pprof+page, func(r io.Reader) error {
 		var ok bool
 		if v, ok = parseMemStats(r); !ok {
 			return errors.New("it has no runtime.MemStats")

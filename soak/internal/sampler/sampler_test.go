@@ -9,6 +9,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -155,6 +156,26 @@ func TestTheCollectorsCPUTimeIsReadWhereMetricsLackIt(t *testing.T) {
 	assert.Zero(t, s.Read(t.Context(), false).Runtime.GCCPU)
 	assert.Positive(t, s.Read(t.Context(), true).Runtime.GCCPU)
 }
+
+// TestCollectedReadingHasNoGarbage leaves megabytes of garbage before each reading.
+func TestCollectedReadingHasNoGarbage(t *testing.T) {
+	srv := subjectServer(t)
+	s := &Sampler{Pprof: srv.URL + "/debug/pprof", Fine: true}
+	defer s.Close()
+	var live []int64
+	for range 4 {
+		for range 64 {
+			garbage = make([]byte, 1<<20)
+		}
+		garbage = nil
+		v, exact := s.ReadCollected(t.Context())
+		require.True(t, exact)
+		live = append(live, v.Runtime.HeapAlloc)
+	}
+	assert.Less(t, slices.Max(live[1:])-slices.Min(live[1:]), int64(1<<20))
+}
+
+var garbage []byte
 
 func TestGarbageIsCountedAsLostAndNeverKept(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }))

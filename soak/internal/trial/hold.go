@@ -248,7 +248,7 @@ func (t *trial) snapshot(ctx context.Context, phase string, state record.State) 
 		heap = b
 		s.ForcedGC++
 	}
-	s.Sample = t.sam.Read(ctx, true)
+	s.Sample, s.Exact = t.sam.ReadCollected(ctx)
 	routines, err := t.sam.Profile(ctx, "goroutine")
 	if err != nil {
 		t.noAnswer(ctx, phase, err)

@@ -91,7 +91,11 @@ func recordOne(ctx context.Context, rec *recorder, s *sampler.Sampler, o Recordi
 			return err
 		}
 	}
-	v.Sample = s.Read(ctx, true)
+	if o.ForceGC {
+		v.Sample, v.Exact = s.ReadCollected(ctx)
+	} else {
+		v.Sample = s.Read(ctx, true)
+	}
 	routines, err := s.Profile(ctx, "goroutine")
 	if err != nil {
 		routines = nil // a heap profile alone is worth keeping
