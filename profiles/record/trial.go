@@ -46,6 +46,11 @@ type Trial struct {
 	Isolation  Isolation `json:"isolation"`
 	SampleRate int64     `json:"memprofilerate"` // heap sampling rate in bytes, 0 = the subject's own
 	GOMAXPROCS int       `json:"gomaxprocs"`
+	// Protocol and Targets are what the trial was asked for: nil in records from before there were targets, and where
+	// nothing is judged. Effort is how far it went.
+	Protocol string   `json:"protocol,omitempty"`
+	Targets  *Targets `json:"targets,omitempty"`
+	Effort   *Effort  `json:"effort,omitempty"`
 
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended"`
@@ -96,7 +101,8 @@ type OOM struct {
 }
 
 // Phase is a named stretch of a trial. Kinds: idle, warm-up, wave (equal waves with floors), hold, repeat, folders,
-// free, idle-again, drain, quiesce.
+// free, idle-again, errors (a wave in which the fakes fail some requests), drain, quiesce. A hold of a
+// series of growing sizes is a phase by itself.
 type Phase struct {
 	Name  string    `json:"name"`
 	Kind  string    `json:"kind"`
@@ -110,6 +116,26 @@ type Phase struct {
 	Repeat   bool  `json:"repeat,omitempty"`
 	// Failed is why the phase's wave failed.
 	Failed string `json:"failed,omitempty"`
+
+	// What came of it, as the fakes saw it: files and bytes that arrived, and transfers that failed, from the phase's start
+	// to its end. Counted says that these were read: then Files above 0 and Copied 0 is a wave that copied nothing.
+	Counted     bool  `json:"counted,omitempty"`
+	Copied      int64 `json:"copied,omitempty"`
+	CopiedBytes int64 `json:"copied_bytes,omitempty"`
+	Errors      int64 `json:"errors,omitempty"`
+	// Hold is what a hold came to; nil for other phases, and where it was never reached.
+	Hold *Hold `json:"hold,omitempty"`
+	// CutOff says that the work was broken off when the phase's time was up.
+	CutOff bool `json:"cut_off,omitempty"`
+	// LeftOut is why the phase did not run: then it has no work and no time.
+	LeftOut LeftOut `json:"left_out,omitempty"`
+	// Added is the number of the block that added the phase beyond those of the protocol, 0 for none.
+	Added int `json:"added,omitempty"`
+}
+
+// CopiedNothing reports that the phase had work and nothing of it arrived.
+func (p Phase) CopiedNothing() bool {
+	return p.Counted && p.Files > 0 && p.Copied == 0 && p.Failed == "" && !p.CutOff
 }
 
 // State is what the subject was doing when a snapshot was taken.
@@ -152,6 +178,8 @@ type Snapshot struct {
 	// HeapBefore is the runtime's HeapAlloc when a floor began, before its collections were forced: what it has beyond
 	// HeapLive was garbage waiting for the collector. 0 when it was not read.
 	HeapBefore int64 `json:"heap_before,omitempty"`
+	// Hold is what the hold had come to when the snapshot was taken; nil where nothing was held.
+	Hold *Hold `json:"hold,omitempty"`
 	Sample
 }
 
