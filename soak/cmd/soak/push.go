@@ -28,9 +28,11 @@ func newPushCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "push RUN --pyroscope URL",
 		Short: "Send a run's profiles to Pyroscope",
-		Long: `Send the recorded profiles of a run to a Pyroscope server: one service per cell, one heap profile per phase, at the
-times they were taken. A profile is never stored twice, however often a push is repeated or interrupted: what was sent
-is recorded in the run's directory.
+		Long: `Send the recorded profiles of a run to a Pyroscope server: one service per trial with
+its peak, memsoak.SUBJECT.AXES.RUN.tN, and one service below it for each phase and each floor, at the times they were
+taken. A service holds one profile, so that no range of time sums several. A profile is never stored twice, however
+often a push is repeated or interrupted, or from which machine: the run's directory records what was sent, and the
+server is asked for the rest.
 
 A server refuses profiles older than an hour unless it runs with -validation.reject-older-than=0.`,
 		Example: `  soak push soak-results/latest --pyroscope http://127.0.0.1:4040
@@ -68,6 +70,7 @@ func runPush(cmd *cobra.Command, dir string, f pushFlags) error {
 		return err
 	}
 	defer p.Close()
+	p.Waiting = func(reason string) { fmt.Fprintln(cmd.ErrOrStderr(), reason) }
 	runErr := p.Run(cmd.Context())
 	rep := pushReport{Result: p.Result()}
 	if runErr == nil && f.check {

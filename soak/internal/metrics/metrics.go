@@ -15,6 +15,7 @@ import (
 
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/pyroscope"
 )
 
 // cellLabels are the labels of every series of a cell.
@@ -86,7 +87,7 @@ func New() *Exporter {
 
 // labels are the values of cellLabels: the cell's axes, else the settings that its trials have.
 func (e *Exporter) labels(c record.Cell, more ...string) []string {
-	out := []string{c.String()}
+	out := []string{pyroscope.CellLabel(c)}
 	for _, name := range cellLabels[1:] {
 		v, ok := c[name]
 		if !ok {
@@ -193,7 +194,7 @@ func (e *Exporter) trialEnded(ev soak.TrialEnded) {
 		}
 		return
 	}
-	e.headline.DeletePartialMatch(prometheus.Labels{"cell": ev.Cell.String()})
+	e.headline.DeletePartialMatch(prometheus.Labels{"cell": pyroscope.CellLabel(ev.Cell)})
 	e.headline.WithLabelValues(e.labels(ev.Cell, ev.Headline.String())...).Set(1)
 }
 

@@ -172,6 +172,38 @@ func (c *Client) stored(ctx context.Context, it item, sample string) (int64, err
 	return sum, nil
 }
 
+// services are the names of services that hold profiles of a run, from its start until now. It is also how a push
+// learns early that no server answers.
+func (c *Client) services(ctx context.Context, runID string, since time.Time) ([]string, error) {
+	body, err := json.Marshal(map[string]any{"name": "service_name", "matchers": []string{`{run_id="` + runID + `"}`},
+		"start": since.Add(-time.Minute).UnixMilli(), "end": time.Now().Add(time.Minute).UnixMilli()})
+	if err != nil {
+		return nil, err
+	}
+	url := c.base.JoinPath("querier.v1.QuerierService/LabelValues").String()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no Pyroscope server answers at %s: %w", c.base, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+		return nil, fmt.Errorf("asking %s for its services: it answers %d: %s", c.base, resp.StatusCode, bytes.TrimSpace(text))
+	}
+	var v struct {
+		Names []string `json:"names"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&v); err != nil {
+		return nil, fmt.Errorf("asking %s for its services: %w", c.base, err)
+	}
+	return v.Names, nil
+}
+
 // render is the total of a query.
 func (c *Client) render(req *http.Request) (int64, error) {
 	resp, err := c.http.Do(req)

@@ -17,12 +17,12 @@ type Link struct{ Text, URL string }
 // http is left out.
 func Links(target Entry, run *record.Run, t *record.Trial) []Link {
 	var out []Link
-	service := Service(run.Subject, t.Cell)
+	service := Service(run, t.Cell, t.Index)
 	if u := webAddress(target.Grafana); u != nil {
 		panes, err := json.Marshal(map[string]any{"profiles": map[string]any{
 			"datasource": "pyroscope",
 			"queries": []any{map[string]any{"refId": "A", "datasource": map[string]string{"type": "grafana-pyroscope-datasource", "uid": "pyroscope"},
-				"queryType": "profile", "profileTypeId": typeOf(record.HeapDir, "inuse_space")[0], "labelSelector": selector(service, []Label{{"run_id", labelValue(run.ID)}})}},
+				"queryType": "profile", "profileTypeId": typeOf(record.HeapDir, "inuse_space")[0], "labelSelector": selector(service, nil)}},
 			"range": map[string]string{"from": ms(t.Started), "to": ms(t.Ended.Add(time.Second))},
 		}})
 		if err == nil {
@@ -30,17 +30,19 @@ func Links(target Entry, run *record.Run, t *record.Trial) []Link {
 			out = append(out, Link{Text: "profiles in Grafana", URL: u.JoinPath("explore").String() + "?" + q.Encode()})
 		}
 	}
-	var floors []record.Snapshot
-	for _, s := range t.Snapshots {
-		if s.State == record.StateFloor && s.Heap != "" {
-			floors = append(floors, s)
+	var floors []shown
+	for _, w := range shownOf(t) {
+		if w.view == viewFloor && w.snap.Heap != "" {
+			floors = append(floors, w)
 		}
 	}
 	if u := webAddress(target.URL); u != nil && len(floors) > 1 {
-		first, last := floors[0], floors[len(floors)-1]
-		query := typeOf(record.HeapDir, "inuse_space")[0] + selector(service, []Label{{"run_id", labelValue(run.ID)}})
-		q := url.Values{"leftQuery": {query}, "leftFrom": {around(first, -1)}, "leftUntil": {around(first, 1)},
-			"rightQuery": {query}, "rightFrom": {around(last, -1)}, "rightUntil": {around(last, 1)}}
+		q := url.Values{}
+		for side, w := range map[string]shown{"left": floors[0], "right": floors[len(floors)-1]} {
+			q.Set(side+"Query", typeOf(record.HeapDir, "inuse_space")[0]+selector(w.view.service(service, w.snap.Phase), nil))
+			q.Set(side+"From", ms(w.snap.Time.Add(-time.Minute)))
+			q.Set(side+"Until", ms(w.snap.Time.Add(time.Minute)))
+		}
 		out = append(out, Link{Text: "first and last floor compared by Pyroscope", URL: u.JoinPath("pyroscope/render-diff").String() + "?" + q.Encode()})
 	}
 	return out
@@ -55,8 +57,3 @@ func webAddress(s string) *url.URL {
 }
 
 func ms(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
-
-// around is a narrow range about a snapshot: a wider one would sum its neighbours.
-func around(s record.Snapshot, side int) string {
-	return ms(s.Time.Add(time.Duration(side) * 10 * time.Millisecond))
-}

@@ -38,41 +38,79 @@ type item struct {
 	before  string // of the heap profile sent before it, "" for the first
 }
 
-// items are the profiles of a trial, one heap and one goroutine profile per phase: those of the snapshot at which most
-// was in use, since a flame graph sums what it finds.
-func items(run *record.Run, dir, trialDir string, t *record.Trial) []item {
-	best := map[string]record.Snapshot{}
-	var order []string
-	for _, s := range t.Snapshots {
-		old, ok := best[s.Phase]
-		if !ok {
-			order = append(order, s.Phase)
+// shown is the snapshot that a service of a trial shows.
+type shown struct {
+	view view
+	snap record.Snapshot
+}
+
+// shownOf chooses the snapshots of a trial that are sent, in the order of their time: the peak, and of each phase the
+// one with the most in use, at work and at its floor. A service shows one snapshot, since a flame graph sums what it
+// finds.
+func shownOf(t *record.Trial) []shown {
+	type key struct {
+		phase string
+		floor bool
+	}
+	best := map[key]record.Snapshot{}
+	var peak *record.Snapshot
+	for i, s := range t.Snapshots {
+		k := key{s.Phase, s.State == record.StateFloor}
+		old, ok := best[k]
+		if !ok || k.floor || inUse(s) > inUse(old) { // of floors the last one: what stays after all of the phase
+			best[k] = s
 		}
-		if !ok || inUse(s) > inUse(old) {
-			best[s.Phase] = s
+		if s.Heap != "" && (peak == nil || inUse(s) > inUse(*peak)) {
+			peak = &t.Snapshots[i]
 		}
 	}
+	var out []shown
+	for k, s := range best {
+		v := viewPhase
+		if k.floor {
+			v = viewFloor
+		}
+		out = append(out, shown{v, s})
+	}
+	slices.SortFunc(out, func(a, b shown) int { return cmp.Compare(a.snap.Seq, b.snap.Seq) })
+	if peak != nil {
+		out = append(out, shown{viewPeak, *peak})
+	}
+	return out
+}
+
+// items are the profiles of a trial to send: a heap and a goroutine profile of each shown snapshot.
+func items(run *record.Run, dir, trialDir string, t *record.Trial) []item {
 	var out []item
+	trial := Service(run, t.Cell, t.Index)
 	from, before := t.Started, ""
-	for _, phase := range order {
-		s := best[phase]
+	recorded := func(rel string) string {
+		return filepath.Join(dir, filepath.FromSlash(trialDir), filepath.FromSlash(rel))
+	}
+	for _, w := range shownOf(t) {
+		s := w.snap
+		if w.view == viewPeak { // what was allocated up to there counts from the start
+			from, before = t.Started, ""
+		}
 		for kind, rel := range map[string]string{record.HeapDir: s.Heap, record.RoutineDir: s.Goroutine} {
 			if rel == "" {
 				continue
 			}
-			it := item{key: fmt.Sprintf("%s/%s/%04d", trialDir, kind, s.Seq), service: Service(run.Subject, t.Cell), labels: labels(run, t, phase),
-				kind: kind, from: from, until: s.Time, path: filepath.Join(dir, filepath.FromSlash(trialDir), filepath.FromSlash(rel))}
+			it := item{key: fmt.Sprintf("%s/%s/%04d/%s", trialDir, kind, s.Seq, w.view), service: w.view.service(trial, s.Phase),
+				labels: labels(run, t, w.view, s.Phase), kind: kind, from: from, until: s.Time, path: recorded(rel)}
 			if kind == record.HeapDir {
 				it.before = before
 			}
 			out = append(out, it)
 		}
 		if s.Heap != "" {
-			before = filepath.Join(dir, filepath.FromSlash(trialDir), filepath.FromSlash(s.Heap))
+			before = recorded(s.Heap)
 		}
 		from = s.Time
 	}
-	slices.SortStableFunc(out, func(a, b item) int { return cmp.Or(a.until.Compare(b.until), cmp.Compare(a.kind, b.kind)) })
+	slices.SortStableFunc(out, func(a, b item) int {
+		return cmp.Or(a.until.Compare(b.until), cmp.Compare(a.kind, b.kind), cmp.Compare(a.service, b.service))
+	})
 	return out
 }
 

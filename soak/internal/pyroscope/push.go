@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/pprof/profile"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -24,11 +26,24 @@ type Result struct {
 	Problems []string `json:"problems"`
 }
 
-// Pusher sends the profiles of one run. It is not safe for concurrent use.
+// atOnce is how many profiles are under way at a time: a server answers each after it has written it, half a second.
+const atOnce = 16
+
+// sayAfter is how long a profile waits before the reason is shown.
+const sayAfter = 10 * time.Second
+
+// Pusher sends the profiles of one run, several at a time. Its methods are for one caller at a time.
 type Pusher struct {
-	client   *Client
-	dir      string
-	journal  *journal
+	client  *Client
+	dir     string
+	journal *journal
+	// Waiting, when not nil, is called with the reason of a wait that has lasted ten seconds.
+	Waiting func(reason string)
+
+	// there are the run's services that the server had before this push; nil until it was asked.
+	there map[string]bool
+
+	mu       sync.Mutex
 	services map[string]bool
 	result   Result
 }
@@ -48,6 +63,8 @@ func (p *Pusher) Close() error { return p.journal.close() }
 
 // Result is what was sent so far.
 func (p *Pusher) Result() Result {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	r := p.result
 	r.Services = len(p.services)
 	return r
@@ -60,52 +77,89 @@ func (p *Pusher) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var all []item
 	for _, c := range run.Status {
 		for _, t := range c.Trials {
-			if err := p.Trial(ctx, run, fmt.Sprintf("%s/trial-%d", c.Dir, t.Index)); err != nil {
+			its, err := p.items(run, fmt.Sprintf("%s/trial-%d", c.Dir, t.Index))
+			if err != nil {
 				return err
 			}
+			all = append(all, its...)
 		}
 	}
-	return nil
+	return p.sendAll(ctx, run, all)
 }
 
 // Trial sends the profiles of one trial, whose directory is below the run's. Speed trials have none that count.
 func (p *Pusher) Trial(ctx context.Context, run *record.Run, trialDir string) error {
+	its, err := p.items(run, trialDir)
+	if err != nil {
+		return err
+	}
+	return p.sendAll(ctx, run, its)
+}
+
+// items are the profiles of a trial; one that can't be read is a problem of the result.
+func (p *Pusher) items(run *record.Run, trialDir string) ([]item, error) {
 	if !filepath.IsLocal(filepath.FromSlash(trialDir)) {
-		return fmt.Errorf("%s: %w", trialDir, errNotLocal)
+		return nil, fmt.Errorf("%s: %w", trialDir, errNotLocal)
 	}
 	t, err := record.ReadTrial(filepath.Join(p.dir, filepath.FromSlash(trialDir)))
 	if err != nil {
 		p.problem(trialDir, err)
-		return nil
+		return nil, nil
 	}
-	for _, it := range items(run, p.dir, trialDir, t) {
-		if err := p.send(ctx, it); err != nil {
+	return items(run, p.dir, trialDir, t), nil
+}
+
+// sendAll sends profiles, atOnce at a time. What ends one ends all.
+func (p *Pusher) sendAll(ctx context.Context, run *record.Run, its []item) error {
+	if p.there == nil {
+		names, err := p.client.services(ctx, labelValue(run.ID), run.Started)
+		if err != nil {
 			return err
 		}
+		p.there = map[string]bool{}
+		for _, n := range names {
+			p.there[n] = true
+		}
 	}
-	return nil
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, it := range its {
+		g.Go(func() error { return p.send(ctx, it) })
+	}
+	return g.Wait()
 }
 
 func (p *Pusher) problem(what string, err error) {
-	p.result.Problems = append(p.result.Problems, fmt.Sprintf("%s: %v", what, err))
+	p.count(func(r *Result) { r.Problems = append(r.Problems, fmt.Sprintf("%s: %v", what, err)) })
+}
+
+func (p *Pusher) count(change func(*Result)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.result)
 }
 
 // send sends a profile unless the server has it.
 func (p *Pusher) send(ctx context.Context, it item) error {
+	p.mu.Lock()
 	p.services[it.service] = true
+	p.mu.Unlock()
 	prof, err := it.read(p.dir)
 	if err != nil {
 		p.problem(it.key, err)
 		return nil
 	}
-	switch p.journal.of(it.key) {
-	case Stored:
-		p.result.Already++
+	state := p.journal.of(it.key)
+	if state == Stored {
+		p.count(func(r *Result) { r.Already++ })
 		return nil
-	case Sending: // a push was interrupted here
-		if done, err := p.settle(ctx, it, prof); done || err != nil {
+	}
+	// A push was interrupted here, or one from elsewhere, whose journal is not here, may have sent it.
+	if state == Sending || state == "" && p.there[it.service] {
+		if done, err := p.settle(ctx, it, prof, func(r *Result) { r.Already++ }); done || err != nil {
 			return err
 		}
 	}
@@ -123,13 +177,17 @@ func (p *Pusher) deliver(ctx context.Context, it item, prof *profile.Profile, bo
 		return err
 	}
 	var last error
+	waited, said := time.Duration(0), false
 	for n := range attempts {
+		if waited >= sayAfter && !said && p.Waiting != nil {
+			p.Waiting(fmt.Sprintf("%s: still waiting to be sent: %v", it.key, last))
+			said = true
+		}
 		err := p.client.ingest(ctx, it, body)
 		var no *refusal
 		switch {
 		case err == nil:
-			p.result.Stored++
-			return p.journal.set(it.key, Stored)
+			return p.finish(it, func(r *Result) { r.Stored++ })
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &no) && no.status != http.StatusTooManyRequests:
@@ -137,36 +195,41 @@ func (p *Pusher) deliver(ctx context.Context, it item, prof *profile.Profile, bo
 			return p.journal.set(it.key, Refused)
 		case errors.As(err, &no):
 			last = err
-			if err := p.client.wait(ctx, pause(n, no.after)); err != nil {
+			d := pause(n, no.after)
+			waited += d
+			if err := p.client.wait(ctx, d); err != nil {
 				return errors.Join(err, p.journal.set(it.key, Refused))
 			}
 		default:
 			last = err
-			if err := p.client.wait(ctx, pause(n, 0)); err != nil {
+			d := pause(n, 0)
+			waited += d
+			if err := p.client.wait(ctx, d); err != nil {
 				return err
 			}
-			if done, err := p.settle(ctx, it, prof); done || err != nil {
+			if done, err := p.settle(ctx, it, prof, func(r *Result) { r.Stored++ }); done || err != nil {
 				return err
 			}
 		}
-		p.result.Retries++
+		p.count(func(r *Result) { r.Retries++ })
 	}
 	return fmt.Errorf("%s: given up after %d attempts: %w", it.key, attempts, last)
 }
 
 // settle asks the server whether it has a profile of which the answer was lost. done is true when it has.
-func (p *Pusher) settle(ctx context.Context, it item, prof *profile.Profile) (done bool, err error) {
+// counted is how the result counts it then.
+func (p *Pusher) settle(ctx context.Context, it item, prof *profile.Profile, counted func(*Result)) (done bool, err error) {
 	want := total(prof, mainType(it.kind))
 	if want == 0 {
 		// Nothing to be found by: it is counted as stored, since a missing empty profile does no harm and two do.
-		return true, p.finish(it)
+		return true, p.finish(it, counted)
 	}
 	missing := 0
 	for n := range attempts {
 		var got int64
 		if got, err = p.client.stored(ctx, it, mainType(it.kind)); err == nil {
 			if got > 0 {
-				return true, p.finish(it)
+				return true, p.finish(it, counted)
 			}
 			if missing++; missing == absences {
 				return false, nil
@@ -176,15 +239,15 @@ func (p *Pusher) settle(ctx context.Context, it item, prof *profile.Profile) (do
 			return false, werr
 		}
 	}
-	return false, fmt.Errorf("%s: nobody knows whether the server has it: %w", it.key, err)
+	return false, fmt.Errorf("%s: the server does not say whether it has it: %w", it.key, err)
 }
 
 // absences is how often a server must say that it has not got a profile before that is believed: it shows what it
 // stored after a moment. With the waits between, that is some five seconds.
 const absences = 5
 
-func (p *Pusher) finish(it item) error {
-	p.result.Stored++
+func (p *Pusher) finish(it item, counted func(*Result)) error {
+	p.count(counted)
 	return p.journal.set(it.key, Stored)
 }
 
@@ -204,6 +267,8 @@ func (p *Pusher) Check(ctx context.Context, patience time.Duration) (checked int
 		return 0, nil, err
 	}
 	deadline := time.Now().Add(patience)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
 	for _, c := range run.Status {
 		for _, ts := range c.Trials {
 			dir := fmt.Sprintf("%s/trial-%d", c.Dir, ts.Index)
@@ -215,16 +280,21 @@ func (p *Pusher) Check(ctx context.Context, patience time.Duration) (checked int
 				if p.journal.of(it.key) != Stored {
 					continue
 				}
-				wrong, err := p.check(ctx, it, deadline)
-				if err != nil {
-					return checked, bad, err
-				}
-				checked++
-				bad = append(bad, wrong...)
+				g.Go(func() error {
+					wrong, err := p.check(ctx, it, deadline)
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					if err == nil {
+						checked++
+						bad = append(bad, wrong...)
+					}
+					return err
+				})
 			}
 		}
 	}
-	return checked, bad, nil
+	err = g.Wait()
+	return checked, bad, err
 }
 
 func (p *Pusher) check(ctx context.Context, it item, deadline time.Time) ([]Mismatch, error) {

@@ -88,7 +88,7 @@ func (b cellBuilder) build(n int) *cellView {
 	c := b.run.Cells[n]
 	v := &cellView{
 		ID: fmt.Sprintf("cell-%d", n+1), Cell: c, Title: cellText(b.run.Record, c.Cell), Outcome: c.Outcome(),
-		Verdict: b.run.VerdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c), Service: pyroscope.Service(b.run.Record.Subject, c.Cell),
+		Verdict: b.run.VerdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c),
 	}
 	if v.Verdict != nil {
 		v.Headline = v.Verdict.Headline
@@ -108,6 +108,7 @@ func (b cellBuilder) build(n int) *cellView {
 		}
 		b.profiles(v)
 		b.snapshots(v)
+		v.Service = pyroscope.Service(b.run.Record, v.Trial.Record.Cell, v.Trial.Record.Index)
 		for _, target := range b.run.Pushed {
 			for _, l := range pyroscope.Links(target, b.run.Record, v.Trial.Record) {
 				v.Links = append(v.Links, Link(l))

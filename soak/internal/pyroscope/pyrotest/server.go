@@ -69,6 +69,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ingest(w, r)
 	case r.URL.Path == "/pyroscope/render" && r.Method == http.MethodGet:
 		s.render(w, r)
+	case r.URL.Path == "/querier.v1.QuerierService/LabelValues" && r.Method == http.MethodPost:
+		s.labelValues(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -268,6 +270,8 @@ func (s *Server) limits(st *Stored) error {
 
 var query = regexp.MustCompile(`^([a-z_]+):([a-z_]+):([a-z]+):([a-z]*):([a-z]*)\{(.*)\}$`)
 
+var matcher = regexp.MustCompile(`([a-zA-Z_]+)="([^"]*)"`)
+
 // render answers with the sum of every profile that fits, as a flame graph does. PY002, PY005.
 func (s *Server) render(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
@@ -279,7 +283,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	want := map[string]string{}
-	for _, p := range regexp.MustCompile(`([a-zA-Z_]+)="([^"]*)"`).FindAllStringSubmatch(m[6], -1) {
+	for _, p := range matcher.FindAllStringSubmatch(m[6], -1) {
 		want[p[1]] = p[2]
 	}
 	var sum int64
@@ -297,6 +301,32 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"version": 1, "flamebearer": map[string]any{"names": []string{"total"}, "levels": [][]int64{{0, sum, 0, 0}}, "numTicks": sum}})
+}
+
+// labelValues answers which services hold profiles that fit the matchers.
+func (s *Server) labelValues(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Name       string
+		Matchers   []string
+		Start, End int64
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Name != "service_name" || q.Start > q.End {
+		http.Error(w, "bad request", http.StatusBadRequest)
+		return
+	}
+	want := map[string]string{}
+	for _, p := range matcher.FindAllStringSubmatch(strings.Join(q.Matchers, ","), -1) {
+		want[p[1]] = p[2]
+	}
+	names := []string{}
+	for _, st := range s.Profiles() {
+		ms := st.Time.UnixMilli()
+		if ms >= q.Start && ms <= q.End && st.fits(want) && !slices.Contains(names, st.Service) {
+			names = append(names, st.Service)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"names": names})
 }
 
 func (st *Stored) fits(want map[string]string) bool {
