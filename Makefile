@@ -193,11 +193,11 @@ bench-queues: build ## print the figures of the queues on brokers: 1,000,000 ite
 SCALE   ?=
 REPEATS ?=
 RESUME  ?=
-REPLAY   = bin/soak replay $(if $(QUICK),--quick) $(if $(SCALE),--scale $(SCALE)) $(if $(REPEATS),--repeats $(REPEATS)) $(foreach r,$(ONLY),--rows '$(r)') $(if $(OUT),--out $(OUT))
+REPLAY   = bin/replay-study $(if $(QUICK),--quick) $(if $(SCALE),--scale $(SCALE)) $(if $(REPEATS),--repeats $(REPEATS)) $(foreach r,$(ONLY),--rows '$(r)') $(if $(OUT),--out $(OUT))
 
 .PHONY: replay replay-page replay-subject
-replay-subject: build ## build bin/replay, the service that memsoak began with
-	$(GO) build -o bin/ ./soak/replay
+replay-subject: build ## build bin/replay, the service that memsoak began with, and bin/replay-study, which runs its history
+	$(GO) build -o bin/ ./soak/replay ./soak/replay/cmd/replay-study
 replay: replay-subject $(TOOLS)/rclone ## run the history that memsoak began with, and say what held its memory (QUICK=1, RESUME=1, SCALE=16, ONLY='v2.4.*', REPEATS=5)
 	@command -v redis-server >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y redis-server; } || echo "no redis-server: the external queue is skipped"
 	$(REPLAY) $(if $(RESUME),--resume)

@@ -1,5 +1,5 @@
 // Command replay is the service of the history as a subject of soak: each version is a preset, and each of its traits a
-// flag. `soak replay` runs all of them; this program is what is run.
+// flag. Command replay-study runs all of them.
 package main
 
 import (

@@ -1,6 +1,6 @@
 // Package history is what is told of the service that memsoak began with, as data: the settings of each of its versions
 // and what became of it. What the history doesn't tell is assumed, and marked so. The package knows nothing of how the
-// service is built (package service) nor of how it is run (soak replay).
+// service is built (package service) nor of how it is run (package study).
 package history
 
 import (

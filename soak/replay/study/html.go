@@ -1,4 +1,4 @@
-package replay
+package study
 
 import (
 	"bytes"
@@ -9,14 +9,19 @@ import (
 
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/report"
 )
+
+// flameID is the id, on the page of a run, of the flame graph at the peak of its first cell.
+const flameID = "cell-1-peak"
 
 //go:embed table.html
 var tablePage string
 
+//go:embed table.css
+var tableStyle string
+
 var tableTemplate = template.Must(template.New("table").Funcs(template.FuncMap{
-	"css":   func() template.CSS { return template.CSS(report.Style()) },
+	"css":   func() template.CSS { return template.CSS(tableStyle) },
 	"bytes": units.FormatBytes,
 }).Parse(tablePage))
 
@@ -36,7 +41,7 @@ func (r *Result) WriteHTML(path string) error {
 	rows := make([]tableRow, len(r.Cells))
 	for i, c := range r.Cells {
 		rows[i].Cell = c
-		page := filepath.Join(c.Dir, report.HTMLFile)
+		page := filepath.Join(c.Dir, reportFile)
 		text, err := os.ReadFile(page)
 		if os.IsNotExist(err) {
 			continue
@@ -49,8 +54,8 @@ func (r *Result) WriteHTML(path string) error {
 			return err
 		}
 		rows[i].Report = filepath.ToSlash(at)
-		if bytes.Contains(text, []byte(`id="`+report.FirstPeak+`"`)) {
-			rows[i].Flame = rows[i].Report + "#" + report.FirstPeak
+		if bytes.Contains(text, []byte(`id="`+flameID+`"`)) {
+			rows[i].Flame = rows[i].Report + "#" + flameID
 		}
 	}
 	var out bytes.Buffer

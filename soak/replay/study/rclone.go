@@ -1,4 +1,4 @@
-package replay
+package study
 
 import (
 	"cmp"
@@ -164,19 +164,19 @@ func (b *Bench) rcloneCapacity(ctx context.Context) (*Capacity, error) {
 // rcloneSizing records rclone over transfers and asks the model.
 func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *profiles.Sizing, error) {
 	row := rcloneRow("over transfers", nil)
-	cfg, err := b.config(row, rcloneCorpus)
+	w, err := b.work(row, rcloneCorpus)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := os.WriteFile(cfg.Protocol, fmt.Appendf(nil, rcloneStates, rcloneCorpus.Largest()), 0o644); err != nil {
+	if err := os.WriteFile(w.Protocol, fmt.Appendf(nil, rcloneStates, rcloneCorpus.Largest()), 0o644); err != nil {
 		return nil, nil, err
 	}
-	delete(cfg.Set, "workers")
-	cfg.Axes = soak.Axes{{Name: "workers", Values: rcloneWorkers}}
+	delete(w.Set, "workers")
+	w.Axes = map[string][]string{"workers": rcloneWorkers}
 	c := &Capacity{Transfers: rcloneMost, Dir: filepath.Join(b.Out, slug(row.Name))}
 	var sizing *profiles.Sizing
 	err = b.schedule.piece(row.Name, time.Duration(len(rcloneWorkers))*rclonePiece, func() (string, bool, error) {
-		kept, err := b.record(ctx, cfg, c.Dir, options(rcloneCorpus))
+		kept, err := b.record(ctx, w, c.Dir, options(rcloneCorpus))
 		if err != nil {
 			return "", false, err
 		}
@@ -241,15 +241,15 @@ func (b *Bench) try(sizing *profiles.Sizing) soak.Try {
 func (b *Bench) rcloneBelow(ctx context.Context, limit, memlimit int64) (cell *Cell, kept bool, err error) {
 	row := rcloneRow("limit", map[string]string{"workers": strconv.Itoa(rcloneMost), "gomemlimit": fmt.Sprintf("%dMiB", memlimit>>20)})
 	row.Limit = limit
-	cfg, err := b.config(row, rcloneCorpus)
+	w, err := b.work(row, rcloneCorpus)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := os.WriteFile(cfg.Protocol, fmt.Appendf(nil, rcloneHeld, rcloneMost, rcloneCorpus.Largest()), 0o644); err != nil {
+	if err := os.WriteFile(w.Protocol, fmt.Appendf(nil, rcloneHeld, rcloneMost, rcloneCorpus.Largest()), 0o644); err != nil {
 		return nil, false, err
 	}
 	dir := filepath.Join(b.Out, "limit", strconv.FormatInt(limit>>20, 10)+"MiB")
-	if kept, err = b.record(ctx, cfg, dir, options(rcloneCorpus)); err != nil {
+	if kept, err = b.record(ctx, w, dir, options(rcloneCorpus)); err != nil {
 		return nil, false, err
 	}
 	if cell, err = b.read(row, rcloneCorpus, dir); err != nil {

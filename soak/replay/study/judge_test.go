@@ -1,4 +1,4 @@
-package replay
+package study
 
 import (
 	"path/filepath"
@@ -276,9 +276,9 @@ func TestEveryCellHasAPlanThatCanBeRun(t *testing.T) {
 		assert.False(t, names[slug(r.Name)], "%s: two rows share a directory", r.Name)
 		names[slug(r.Name)] = true
 		for _, c := range Corpora() {
-			cfg, err := b.config(r, c.At(16))
+			w, err := b.work(r, c.At(16))
 			require.NoError(t, err)
-			plan, err := soak.NewPlan(cfg, soak.Shard{})
+			plan, err := soak.NewPlan(config(w), soak.Shard{})
 			require.NoError(t, err, "%s on %s", r.Name, c.Name)
 			assert.Len(t, plan.Trials, 2)
 			last := plan.Protocol.Phases[len(plan.Protocol.Phases)-1]

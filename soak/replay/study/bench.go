@@ -1,20 +1,18 @@
-package replay
+package study
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // Bench runs cells and keeps their recordings. Its fields are set before use.
@@ -32,6 +30,8 @@ type Bench struct {
 	Seed    int64
 	// Resume keeps what is recorded in Out with the same settings.
 	Resume bool
+	// Soak is the path of the soak program; empty: bin/soak.
+	Soak string
 	// Fakedrive is the path of the fakedrive program; empty: looked for.
 	Fakedrive string
 	// Warn is told what a reader should know; may be nil.
@@ -55,11 +55,11 @@ func (b *Bench) Cell(ctx context.Context, row Row, c Corpus) (cell *Cell, kept b
 		return nil, false, err
 	}
 	dir := filepath.Join(b.Out, slug(row.Name)+"--"+c.Name)
-	cfg, err := b.config(row, c)
+	w, err := b.work(row, c)
 	if err != nil {
 		return nil, false, err
 	}
-	if kept, err = b.record(ctx, cfg, dir, options(c)); err != nil {
+	if kept, err = b.record(ctx, w, dir, options(c)); err != nil {
 		return nil, false, err
 	}
 	cell, err = b.read(row, c, dir)
@@ -122,85 +122,24 @@ func (r Row) installed() error {
 	return nil
 }
 
-// config writes the corpus and the protocol of a cell and returns its configuration.
-func (b *Bench) config(row Row, c Corpus) (soak.Config, error) {
-	cfg := soak.DefaultConfig()
-	work := filepath.Join(b.Out, "inputs")
-	if err := os.MkdirAll(work, 0o755); err != nil {
-		return cfg, err
+// work writes the corpus and the protocol of a cell and returns what to run.
+func (b *Bench) work(row Row, c Corpus) (work, error) {
+	inputs := filepath.Join(b.Out, "inputs")
+	if err := os.MkdirAll(inputs, 0o755); err != nil {
+		return work{}, err
 	}
 	base := fmt.Sprintf("%s-%d", c.Name, b.Scale)
-	cfg.Corpus = filepath.Join(work, base+".yaml")
-	if err := os.WriteFile(cfg.Corpus, c.Spec(), 0o644); err != nil {
-		return cfg, err
+	w := work{
+		Subject: row.Subject, Limit: row.Limit, Node: row.Node, Repeats: max(1, b.Repeats), Seed: max(1, b.Seed),
+		Corpus:   filepath.Join(inputs, base+".yaml"),
+		Protocol: filepath.Join(inputs, slug(row.Name)+"-"+base+"-protocol.yaml"),
+		Set:      map[string]string{"transport": c.Transport},
 	}
-	cfg.Protocol = filepath.Join(work, slug(row.Name)+"-"+base+"-protocol.yaml")
-	if err := os.WriteFile(cfg.Protocol, c.Protocol(row, row.ownScale(b.Scale), b.Budget, b.free(row, c)), 0o644); err != nil {
-		return cfg, err
+	maps.Copy(w.Set, row.Set)
+	if err := os.WriteFile(w.Corpus, c.Spec(), 0o644); err != nil {
+		return work{}, err
 	}
-	cfg.Subject, cfg.Limit, cfg.Node, cfg.Repeats, cfg.Seed = row.Subject, units.Bytes(row.Limit), units.Bytes(row.Node), max(1, b.Repeats), max(1, b.Seed)
-	cfg.Set = soak.Cell{"transport": c.Transport}
-	for k, v := range row.Set {
-		cfg.Set[k] = v
-	}
-	return cfg, nil
-}
-
-// record runs the configuration into dir, anew, or what is missing of it with Resume. kept says that nothing was missing.
-func (b *Bench) record(ctx context.Context, cfg soak.Config, dir string, o profiles.Options) (kept bool, err error) {
-	plan, err := soak.NewPlan(cfg, soak.Shard{})
-	if err != nil {
-		return false, err
-	}
-	r := &soak.Runner{
-		Plan: plan, Dir: dir, Fakedrive: b.Fakedrive, Every: every,
-		Judge: func(dir string) (*record.Verdict, error) { return profiles.DiagnoseTrial(dir, o) },
-		Events: func(e soak.Event) {
-			if w, ok := e.(soak.Warned); ok && b.Warn != nil {
-				b.Warn(w.Text)
-			}
-		},
-	}
-	kept, err = b.run(ctx, r)
-	if err != nil || kept {
-		return kept, err
-	}
-	v, err := profiles.DiagnoseRun(dir, o)
-	if err != nil {
-		return false, err
-	}
-	if err := record.Write(filepath.Join(dir, record.VerdictFile), v); err != nil {
-		return false, err
-	}
-	return false, report.Generate(ctx, dir)
-}
-
-// run carries out the runner's plan. A recording with other settings, or one that can't be read, is replaced.
-func (b *Bench) run(ctx context.Context, r *soak.Runner) (kept bool, err error) {
-	_, err = os.Stat(filepath.Join(r.Dir, record.RunFile))
-	r.Resume = b.Resume && err == nil
-	if r.Resume {
-		_, err = os.Stat(filepath.Join(r.Dir, report.HTMLFile)) // the last that is written
-		complete := err == nil
-		res, err := r.Run(ctx)
-		if !errors.Is(err, soak.ErrConfig) {
-			return complete && err == nil && len(res.Trials) == 0, ignoreNotReady(err)
-		}
-		r.Resume = false
-	}
-	if err := os.RemoveAll(r.Dir); err != nil {
-		return false, err
-	}
-	_, err = r.Run(ctx)
-	return false, ignoreNotReady(err)
-}
-
-// ignoreNotReady drops the error of a run whose subject never got ready: its outcome says so.
-func ignoreNotReady(err error) error {
-	if errors.Is(err, soak.ErrNothingRan) {
-		return nil
-	}
-	return err
+	return w, os.WriteFile(w.Protocol, c.Protocol(row, row.ownScale(b.Scale), b.Budget, b.free(row, c)), 0o644)
 }
 
 // read judges the trials of a recorded run: the first is the cell's, the others say how stable it is.

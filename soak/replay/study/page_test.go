@@ -1,7 +1,8 @@
-package replay
+package study
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -55,8 +56,12 @@ func TestAPageGetsTheResultAndItsPictures(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Dir(page), 0o755))
 	require.NoError(t, os.WriteFile(page, []byte("# Title\n"+pageBegin+"what was there\n"+pageEnd+"after\n"), 0o644))
 	r := &Result{Scale: 16, Cells: []*Cell{{Row: last, Corpus: Decisive, Outcome: Killed, Dir: run}}}
-	for range 2 { // again and again
-		require.NoError(t, r.WritePage(t.Context(), page))
+	program := filepath.Join(dir, "soak")
+	out, err := exec.Command("go", "build", "-o", program, "../../cmd/soak").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	b := &Bench{Soak: program}
+	for range 2 {
+		require.NoError(t, b.WritePage(t.Context(), r, page))
 	}
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
@@ -68,5 +73,5 @@ func TestAPageGetsTheResultAndItsPictures(t *testing.T) {
 		assert.FileExists(t, filepath.Join(dir, "docs", picturesDir, name))
 	}
 	require.NoError(t, os.WriteFile(page, []byte("# Title\n"), 0o644))
-	assert.ErrorIs(t, r.WritePage(t.Context(), page), ErrPage)
+	assert.ErrorIs(t, b.WritePage(t.Context(), r, page), ErrPage)
 }

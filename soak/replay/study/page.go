@@ -1,4 +1,4 @@
-package replay
+package study
 
 import (
 	"bytes"
@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // The marks between which a page has the result.
 const (
-	pageBegin = "<!-- replay: written by soak replay --page -->\n"
+	pageBegin = "<!-- replay: written by make replay-page -->\n"
 	pageEnd   = "<!-- end of replay -->\n"
 )
 
@@ -25,7 +23,7 @@ var ErrPage = errors.New("no place for the result")
 
 // WritePage puts the result into a page, in place of the one between its marks, and draws the pictures of the last version on the
 // corpus that decided about it, if that cell is there, beside the page.
-func (r *Result) WritePage(ctx context.Context, path string) error {
+func (b *Bench) WritePage(ctx context.Context, r *Result, path string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -47,11 +45,7 @@ func (r *Result) WritePage(ctx context.Context, path string) error {
 		if c.Row != last || c.Corpus != Decisive {
 			continue
 		}
-		run, err := report.Load(ctx, c.Dir)
-		if err != nil {
-			return err
-		}
-		if _, err := report.Pictures(run, filepath.Join(filepath.Dir(path), picturesDir)); err != nil {
+		if _, err := b.soak(ctx, nil, "report", c.Dir, "--pictures", filepath.Join(filepath.Dir(path), picturesDir)); err != nil {
 			return err
 		}
 	}

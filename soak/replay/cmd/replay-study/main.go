@@ -1,3 +1,5 @@
+// Command replay-study runs the history that memsoak began with through the program soak, and says what held the memory.
+// The service that it runs is the program replay.
 package main
 
 import (
@@ -5,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,16 +15,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/internal/replay"
+	"github.com/memsoak/memsoak/soak/replay/study"
 )
 
-// replayFlags are the flags of soak replay.
-type replayFlags struct {
-	bench     replay.Bench
-	selection replay.Selection
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run executes one command line and returns its exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	return command.Run(newRoot(), args, stdout, stderr)
+}
+
+// flags are those of the command line.
+type flags struct {
+	bench     study.Bench
+	selection study.Selection
 	quick     bool
 	parts     []string
 	page      string
@@ -38,12 +48,10 @@ const (
 	replayTable           = "replay.html"
 )
 
-func newReplayCmd() *cobra.Command {
-	var f replayFlags
-	cmd := &cobra.Command{
-		Use:   "replay",
-		Short: "Run the history that memsoak began with, and say what held the memory",
-		Long: `Run each version of the service that memsoak began with on corpora that tell its hypotheses apart, each in a cgroup with its
+func newRoot() *cobra.Command {
+	var f flags
+	cmd := command.Root("replay-study", "Run the history that memsoak began with, and say what held the memory")
+	cmd.Long = `Run each version of the service that memsoak began with on corpora that tell its hypotheses apart, each in a cgroup with its
 limit inside one that stands for the node, then the remedies that were proposed, the project's own migrator and rclone; and
 print in one table what became of them and which hypothesis holds by the recorded verdicts.
 
@@ -53,16 +61,14 @@ decided, and the copy is ended after --free. With --resume a replay that was bro
 With --repeats each version is run so often on the corpus that it was killed on, with --quick on all of a quick replay, and the table
 says how often headline, culprit and outcome were the same.
 
-It needs bin/fakedrive, bin/migrator and bin/replay ('make replay' builds them). Where no
-memory cgroup can be made outcomes are predicted, and every row says so.`,
-		Example: `  soak replay --quick
-  soak replay --rows 'v2.4.*' --corpora many-small,few-huge
-  soak replay --repeats 5
-  soak replay --quick --repeats 5
-  soak replay --resume --out soak-results/replay-20261123-214500`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
-	}
+It needs bin/soak, bin/fakedrive, bin/migrator and bin/replay ('make replay-subject' builds them). Where no
+memory cgroup can be made outcomes are predicted, and every row says so.`
+	cmd.Example = `  replay-study --quick
+  replay-study --rows 'v2.4.*' --corpora many-small,few-huge
+  replay-study --repeats 5
+  replay-study --quick --repeats 5
+  replay-study --resume --out soak-results/replay-20261123-214500`
+	cmd.RunE = func(c *cobra.Command, _ []string) error { return f.run(c) }
 	fl := cmd.Flags()
 	fl.IntVar(&f.bench.Scale, "scale", replayScale, "divide sizes by this; 1 is the full size")
 	fl.BoolVar(&f.quick, "quick", false, "fewer corpora for most rows, no full size, no study of rclone")
@@ -75,13 +81,14 @@ memory cgroup can be made outcomes are predicted, and every row says so.`,
 	fl.BoolVar(&f.bench.Resume, "resume", false, "keep what is recorded in --out, or in the newest replay, with the same settings")
 	fl.Int64Var(&f.bench.Seed, "seed", 1, "seed of the generated work")
 	fl.StringVar(&f.bench.Out, "out", "", "directory of the runs (default soak-results/replay-<time>)")
+	fl.StringVar(&f.bench.Soak, "soak", "", "path of the soak program (default bin/soak)")
 	fl.StringVar(&f.bench.Fakedrive, "fakedrive", "", "path of the fakedrive program")
 	fl.StringVar(&f.page, "page", "", "put the result into this Markdown page, between its marks, with pictures beside it")
 	fl.BoolVar(&f.json, "json", false, "print the result as JSON; progress goes to stderr")
 	return cmd
 }
 
-func (f *replayFlags) run(c *cobra.Command) error {
+func (f *flags) run(c *cobra.Command) error {
 	if f.bench.Scale < 1 || f.bench.Repeats < 1 || f.bench.Free < 0 || f.bench.Budget <= 0 {
 		return exitcode.Usage(fmt.Errorf("--scale %d, --repeats %d, --free %s and --budget %s: want at least 1, 1, 0 and more than 0",
 			f.bench.Scale, f.bench.Repeats, f.bench.Free, f.bench.Budget))
@@ -105,8 +112,8 @@ func (f *replayFlags) run(c *cobra.Command) error {
 		said = c.ErrOrStderr()
 	}
 	f.bench.Warn = func(text string) { fmt.Fprintln(c.ErrOrStderr(), "warning:", text) }
-	res, err := f.bench.Run(c.Context(), f.selection, func(p replay.Progress) { sayProgress(said, p) })
-	if errors.Is(err, replay.ErrSelection) || errors.Is(err, soak.ErrConfig) {
+	res, err := f.bench.Run(c.Context(), f.selection, func(p study.Progress) { sayProgress(said, p) })
+	if errors.Is(err, study.ErrSelection) || errors.Is(err, study.ErrWork) {
 		return exitcode.Usage(err)
 	}
 	if res == nil {
@@ -115,14 +122,14 @@ func (f *replayFlags) run(c *cobra.Command) error {
 	if err = errors.Join(err, f.print(c, res)); err != nil || f.page == "" {
 		return err
 	}
-	return res.WritePage(c.Context(), f.page)
+	return f.bench.WritePage(c.Context(), res, f.page)
 }
 
 // resultsDir is where replays go unless --out says otherwise.
 const resultsDir = "soak-results"
 
 // place sets the directory: with --resume the newest replay's.
-func (f *replayFlags) place(now time.Time) error {
+func (f *flags) place(now time.Time) error {
 	if f.bench.Out != "" {
 		return nil
 	}
@@ -142,7 +149,7 @@ func (f *replayFlags) place(now time.Time) error {
 }
 
 // sayProgress writes a line about a piece that has ended.
-func sayProgress(w io.Writer, p replay.Progress) {
+func sayProgress(w io.Writer, p study.Progress) {
 	kept := ""
 	if p.Kept {
 		kept = " (kept)"
@@ -156,13 +163,13 @@ func sayProgress(w io.Writer, p replay.Progress) {
 
 // choose sets the parts: all of them, unless the matrix is cut down in any way. Repeats are of the versions, on the corpus that
 // decided about them or on those of a quick replay, unless others are named.
-func (f *replayFlags) choose() error {
+func (f *flags) choose() error {
 	s := &f.selection
 	whole := !f.quick && len(s.Rows) == 0 && len(s.Corpora) == 0 && f.bench.Repeats == 1
 	if f.bench.Repeats > 1 && len(s.Rows) == 0 && len(s.Corpora) == 0 {
-		s.Rows = []string{replay.Versions}
+		s.Rows = []string{study.Versions}
 		if !f.quick {
-			s.Corpora = []string{replay.Decisive}
+			s.Corpora = []string{study.Decisive}
 		}
 	}
 	parts := f.parts
@@ -183,7 +190,7 @@ func (f *replayFlags) choose() error {
 }
 
 // print writes the result beside the runs and shows it.
-func (f *replayFlags) print(c *cobra.Command, res *replay.Result) error {
+func (f *flags) print(c *cobra.Command, res *study.Result) error {
 	if len(res.Cells) == 0 && res.FullSize == nil && res.Rclone == nil {
 		if len(res.Skipped) > 0 { // nothing that ran never passes
 			return fmt.Errorf("nothing was run: %s", strings.Join(res.Skipped, "; "))
