@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -331,21 +330,23 @@ func (t *trial) slow(ctx context.Context, ph *protocol.Phase) (restore func(), e
 	if ph.SinkRate == 0 {
 		return func() {}, nil
 	}
-	var own []byte
-	if v := t.Settings["s3_faults"]; v != "" && v != "none" {
-		if own, err = os.ReadFile(v); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrSetup, err)
-		}
+	sink := t.rig.sink()
+	if sink == nil {
+		return func() {}, nil
 	}
-	if err := t.fakes.S3.SetFaults(ctx, fmt.Appendf(nil, "bandwidth: {total: %d}", int64(ph.SinkRate))); err != nil {
+	own, err := t.ownFaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := sink.SetFaults(ctx, fmt.Appendf(nil, "bandwidth: {total: %d}", int64(ph.SinkRate))); err != nil {
 		return nil, t.cause(ctx, err)
 	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err := t.fakes.S3.ClearFaults(ctx)
+		err := sink.ClearFaults(ctx)
 		if own != nil {
-			err = t.fakes.S3.SetFaults(ctx, own)
+			err = sink.SetFaults(ctx, own)
 		}
 		if err != nil {
 			t.rec.warn("the sink is still as slow as in phase %s: %v", ph.Name, err)

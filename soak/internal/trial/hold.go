@@ -62,10 +62,7 @@ func (t *trial) held(ctx context.Context, ph *protocol.Phase, look func(fault.Ho
 	j := t.heldJob(ph, n)
 	p := t.open(ph.Name, ph, j)
 	defer t.close(p)
-	fake := t.fakes.S3
-	if ph.Point == fault.DownloadHeader || ph.Point == fault.DownloadBody {
-		fake = t.fakes.Drive
-	}
+	fake := t.rig.holder(ph)
 	h, err := fake.Hold(ctx, fault.Hold{Point: ph.Point, Offset: int64(ph.Offset)})
 	if err != nil {
 		return t.cause(ctx, fmt.Errorf("hold: %w", err))
@@ -188,7 +185,7 @@ type movement struct{ requests, bytes, listed, finished, conns int64 }
 
 func (t *trial) moved(ctx context.Context) (movement, error) {
 	var m movement
-	for _, c := range []*fault.Client{t.fakes.Drive, t.fakes.S3} {
+	for _, c := range t.rig.controls() {
 		v, err := c.Counters(ctx)
 		if err != nil {
 			return m, t.cause(ctx, err)
@@ -215,7 +212,7 @@ func (t *trial) cause(ctx context.Context, err error) error {
 // comes before.
 func (t *trial) floor(ctx context.Context, phase string, state record.State) error {
 	seen, runtime := t.sam.ReadHeap(ctx)
-	for _, c := range []*fault.Client{t.fakes.Drive, t.fakes.S3} {
+	for _, c := range t.rig.controls() {
 		if _, err := c.CloseIdle(ctx); err != nil {
 			return t.cause(ctx, err)
 		}

@@ -14,11 +14,13 @@ import (
 func (t *trial) runOnce(ctx context.Context) error {
 	t.findM()
 	j := t.corpusJob()
-	root, err := t.fakes.Drive.Root(ctx, j.request)
+	prefix := fmt.Sprintf("t%d-w1", t.Index)
+	w, err := t.rig.give(ctx, j, prefix)
 	if err != nil {
-		return fmt.Errorf("%w: make a tree: %w", ErrSetup, err)
+		return err
 	}
-	r := &running{job: j, root: root, prefix: fmt.Sprintf("t%d-w1", t.Index), done: make(chan struct{})}
+	root := w.root
+	r := &running{job: j, root: root, prefix: prefix, done: make(chan struct{})}
 	if err := t.startSubject(ctx, map[string]string{"root": root.ID, "prefix": r.prefix}); err != nil {
 		return err
 	}
@@ -29,7 +31,7 @@ func (t *trial) runOnce(ctx context.Context) error {
 	since := mark{seen: &record.Covariates{}, time: time.Now()}
 	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(t.Protocol.WaveTimeout), errWaveTimeout)
 	defer cancel()
-	r.err = t.proc.Wave(limited, root.ID, "")
+	r.err = w.do(limited)
 	close(r.done)
 	err = r.err
 	t.count(ctx, since)

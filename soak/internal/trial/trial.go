@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -84,7 +83,7 @@ type trial struct {
 	Options
 	rec     *recorder
 	temp    string
-	fakes   *fakes.Fakes
+	rig     rig
 	group   *cgroup.Group
 	proc    *subject.Process
 	sam     *sampler.Sampler
@@ -151,23 +150,8 @@ func (t *trial) setUp(ctx context.Context) (err error) {
 	if t.temp, err = os.MkdirTemp(t.Temp, "memsoak-trial-"); err != nil {
 		return fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	fo := t.Fakes
-	fo.Dir, fo.Env, fo.Bucket = t.temp, append(fo.Env, t.Env...), bucket
-	if v := t.Settings["transport"]; v != "" {
-		fo.Transport = v
-	}
-	if v := t.Settings["drive_faults"]; v != "" && v != "none" {
-		fo.DriveFaults = v
-	}
-	if v := t.Settings["s3_faults"]; v != "" && v != "none" {
-		fo.S3Faults = v
-	}
-	fo.S3MinPart = t.Settings["s3_min_part"]
-	for _, p := range t.Subject.Placeholders() {
-		fo.Proxy = fo.Proxy || p == "proxy_url"
-	}
-	if t.fakes, err = fakes.Start(ctx, fo); err != nil {
-		return fmt.Errorf("%w: %w", ErrSetup, err)
+	if t.rig, err = newRig(ctx, t); err != nil {
+		return err
 	}
 	iso := record.Isolation{Kind: cgroup.None, Why: t.NoCgroup}
 	if t.Parent != nil {
@@ -189,15 +173,7 @@ const coarse = 64 << 10
 
 // startSubject starts the process and the watcher. wave holds the placeholders of a one-shot subject.
 func (t *trial) startSubject(ctx context.Context, wave map[string]string) error {
-	values := maps.Clone(t.Settings)
-	if values == nil {
-		values = map[string]string{}
-	}
-	maps.Copy(values, map[string]string{
-		"drive_url": t.fakes.DriveURL(), "s3_url": t.fakes.S3URL(), "bucket": bucket,
-		"ca_file": t.fakes.CAFile, "proxy_url": t.fakes.DriveAddr.Proxy,
-	})
-	o := subject.Options{Values: values, Env: t.environment(), Temp: t.temp, Log: filepath.Join(t.Dir, record.LogFile), CPUs: t.Settings["cpuset"]}
+	o := subject.Options{Values: t.placeholders(), Env: t.environment(), Temp: t.temp, Log: filepath.Join(t.Dir, record.LogFile), CPUs: t.Settings["cpuset"]}
 	if t.group != nil {
 		o.Group = t.group
 	}
@@ -213,9 +189,13 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	}
 	t.proc = proc
 	t.rec.update(func(r *record.Trial) { r.Subject = proc.Describe() })
-	t.sam = &sampler.Sampler{Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: t.fakes.Drive, S3: t.fakes.S3, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse}
+	t.sam = &sampler.Sampler{Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse}
 	if t.group != nil {
 		t.sam.Cgroup = t.group
+	}
+	t.rig.watch(t.sam)
+	if err := t.rig.attach(ctx, proc); err != nil {
+		return err
 	}
 	t.watch = startWatcher(t)
 	return nil
@@ -236,8 +216,8 @@ func (t *trial) environment() []string {
 		}
 		env = append(env, "GODEBUG="+debug)
 	}
-	if t.fakes.CAFile != "" {
-		env = append(env, "SSL_CERT_FILE="+t.fakes.CAFile)
+	if ca := t.rig.caFile(); ca != "" {
+		env = append(env, "SSL_CERT_FILE="+ca)
 	}
 	return env
 }
@@ -287,9 +267,9 @@ func (t *trial) cleanup() {
 			t.rec.warn("the subject's cgroup could not be removed: %v", err)
 		}
 	}
-	if t.fakes != nil {
-		t.keepSink()
-		t.fakes.Stop()
+	if t.rig != nil {
+		t.rig.keep(t.given)
+		t.rig.stop()
 	}
 	if t.sam != nil {
 		if n := t.sam.Lost(); n > 0 {

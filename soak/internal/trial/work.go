@@ -9,7 +9,6 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
-	"github.com/memsoak/memsoak/soak/internal/verify"
 )
 
 // job is a piece of work for the subject: a tree that fakedrive serves. The same job with the same generation is the
@@ -102,40 +101,15 @@ type running struct {
 	err    error // set before done is closed
 }
 
-// keepSink records what the sink has beside what it should have, so that soak verify can compare them later. A trial
-// whose sink can't be read is as good as any other for its memory.
-func (t *trial) keepSink() {
-	if len(t.given) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), sinkTimeout)
-	defer cancel()
-	var waves []verify.Wave
-	for _, r := range t.given {
-		w := verify.Wave{Request: r.job.request, Bucket: bucket, Prefix: r.prefix}
-		if !r.ended() {
-			w.Failed = "the trial ended before the wave did"
-		} else if r.err != nil {
-			w.Failed = r.err.Error()
-		}
-		waves = append(waves, w)
-	}
-	if err := verify.Record(ctx, t.Dir, t.fakes.S3Addr.Admin, waves); err != nil {
-		t.rec.warn("soak verify can't check this trial: %v", err)
-	}
-}
-
-// sinkTimeout bounds the reading of the sink's listing at the end of a trial.
-const sinkTimeout = 20 * time.Second
-
 // begin gives the subject the job and returns while it works.
 func (t *trial) begin(ctx context.Context, j job) (*running, error) {
-	root, err := t.fakes.Drive.Root(ctx, j.request)
+	prefix := fmt.Sprintf("t%d-w%d", t.Index, t.sam.Waves.Load()+1)
+	w, err := t.rig.give(ctx, j, prefix)
 	if err != nil {
-		return nil, fmt.Errorf("%w: make a tree: %w", ErrSetup, err)
+		return nil, err
 	}
-	n := t.sam.Waves.Add(1)
-	r := &running{job: j, root: root, prefix: fmt.Sprintf("t%d-w%d", t.Index, n), done: make(chan struct{})}
+	t.sam.Waves.Add(1)
+	r := &running{job: j, root: w.root, prefix: prefix, done: make(chan struct{})}
 	if t.Duration == 0 { // of a run around the clock it would be too much to keep
 		t.given = append(t.given, r)
 	}
@@ -143,7 +117,7 @@ func (t *trial) begin(ctx context.Context, j job) (*running, error) {
 		defer close(r.done)
 		ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(t.Protocol.WaveTimeout), errWaveTimeout)
 		defer cancel()
-		r.err = t.proc.Wave(ctx, root.ID, r.prefix)
+		r.err = w.do(ctx)
 		if r.err != nil && context.Cause(ctx) != nil {
 			r.err = context.Cause(ctx)
 		}
