@@ -203,3 +203,7 @@ replay: replay-subject $(TOOLS)/rclone ## run the history that memsoak began wit
 	$(REPLAY) $(if $(RESUME),--resume)
 replay-page: replay-subject $(TOOLS)/rclone ## put the newest replay's table and pictures into the page about it; give the same QUICK=1 as for the replay
 	$(REPLAY) --resume --page dashboards/WHAT-HELD-THE-MEMORY.md
+
+.PHONY: agree
+agree: ## what the fake Drive says of a file is the same through every door: 100,000 generated queries against a reference
+	MEMSOAK_AGREE=100000 $(GO) test -count=1 -timeout 40m -v -run TestDoorsAgree ./fakedrive

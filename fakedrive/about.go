@@ -8,7 +8,7 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
-// quotaLimit is the size of the Drive that about tells; nothing enforces it.
+// quotaLimit is the size of the Drive that about tells, doubled until what is there fits; nothing enforces it.
 const quotaLimit = 15 << 40
 
 // maxUpload is the largest file that Drive takes.
@@ -29,6 +29,10 @@ func (c *call) about() error {
 		return err
 	}
 	usage, trash := c.store.Usage()
+	limit := int64(quotaLimit)
+	for limit < usage {
+		limit *= 2
+	}
 	sizes := map[string]string{
 		resource.Document: countText(10 << 20), resource.Spreadsheet: countText(100 << 20), resource.Presentation: countText(100 << 20),
 		resource.Drawing: countText(2 << 20),
@@ -37,7 +41,7 @@ func (c *call) about() error {
 		"kind": "drive#about",
 		"user": userJSON(c.store.Me()),
 		"storageQuota": map[string]string{
-			"limit": countText(quotaLimit), "usage": countText(usage), "usageInDrive": countText(usage), "usageInDriveTrash": countText(trash),
+			"limit": countText(limit), "usage": countText(usage), "usageInDrive": countText(usage), "usageInDriveTrash": countText(trash),
 		},
 		"importFormats": importFormats, "exportFormats": exportFormats, "maxImportSizes": sizes, "maxUploadSize": countText(maxUpload),
 		"appInstalled": true, "canCreateDrives": true, "canCreateTeamDrives": true, "driveThemes": []any{}, "teamDriveThemes": []any{},

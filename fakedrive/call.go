@@ -13,6 +13,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/fakedrive/internal/fieldmask"
+	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
@@ -247,9 +248,18 @@ func (c *call) allDrives() (bool, error) {
 	return c.flag("supportsTeamDrives")
 }
 
+// seen finds a file that the account has access to.
+func (c *call) seen(id string) (store.Found, error) {
+	f, err := c.store.Get(id)
+	if me := c.store.Me(); err == nil && f.Access(&me) == resource.NoAccess {
+		err = store.ErrNotFound
+	}
+	return f, err
+}
+
 // file finds the file of the path as the client may see it.
 func (c *call) file(id string) (store.Found, error) {
-	f, err := c.store.Get(id)
+	f, err := c.seen(id)
 	if err != nil {
 		return f, errNotFound(id)
 	}

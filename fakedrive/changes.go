@@ -47,6 +47,10 @@ func (c *call) listChanges() error {
 	if err := c.admit(fault.Request{Key: text}); err != nil {
 		return err
 	}
+	space := c.q.Get("spaces")
+	if space == "drive" {
+		space = ""
+	}
 	list, next, ok := c.store.Changes(from, size)
 	if !ok {
 		return errInvalid("pageToken", nil)
@@ -55,7 +59,8 @@ func (c *call) listChanges() error {
 	enc := resource.NewEncoder(m.Field("changes").Field("file"), c.env())
 	driveID := c.q.Get("driveId")
 	for _, ch := range list {
-		if driveID != "" && ch.DriveID != driveID || driveID == "" && ch.DriveID != "" && !all || ch.Removed && !removed {
+		if driveID != "" && ch.DriveID != driveID || driveID == "" && ch.DriveID != "" && !all ||
+			ch.Removed && !removed || ch.Space != space {
 			continue
 		}
 		v := map[string]any{"kind": "drive#change", "time": resource.FormatTime(ch.Time), "removed": ch.Removed,
@@ -71,12 +76,15 @@ func (c *call) listChanges() error {
 				v["drive"] = driveJSON(d)
 			}
 		case !ch.Removed:
-			f, err := c.store.Get(ch.FileID)
-			if err != nil {
-				v["removed"] = true
+			f, err := c.seen(ch.FileID)
+			if err == nil {
+				v["file"] = json.RawMessage(enc.Append(nil, f.File))
 				break
 			}
-			v["file"] = json.RawMessage(enc.Append(nil, f.File))
+			if !removed {
+				continue
+			}
+			v["removed"] = true // with a folder above it, since, or no longer shared with the account
 		}
 		out = append(out, v)
 	}

@@ -79,7 +79,7 @@ func (c *call) listDrives() error {
 	reply := map[string]any{"kind": "drive#driveList"}
 	list := []any{}
 	for i, d := range c.store.Drives() {
-		if i < start || !q.Match(driveSubject{d}) {
+		if i < start || !q.Match(driveSubject{d, c.members(d.ID)}) {
 			continue
 		}
 		if len(list) == size {
@@ -94,15 +94,35 @@ func (c *call) listDrives() error {
 	return c.value(reply, "DriveList", "kind,nextPageToken,drives("+defaultDrive+")")
 }
 
-// driveSubject is a shared drive as the search language sees it: the user is its one member and organizer.
-type driveSubject struct{ d store.Drive }
+// driveSubject is a shared drive as the search language sees it. Its members are the permissions of its root.
+type driveSubject struct {
+	d       store.Drive
+	members []resource.Permission
+}
 
 func (s driveSubject) Text(query.Field) string                     { return s.d.Name }
 func (s driveSubject) Time(query.Field) time.Time                  { return s.d.Created }
 func (s driveSubject) Flag(query.Field) bool                       { return s.d.Hidden }
-func (s driveSubject) Number(query.Field) int64                    { return 1 }
 func (s driveSubject) Member(query.Field, string) bool             { return false }
 func (s driveSubject) Property(query.Field, string) (string, bool) { return "", false }
+
+func (s driveSubject) Number(f query.Field) (n int64) {
+	for _, p := range s.members {
+		if p.Type == "user" && (f == query.MemberCount || p.Role == "organizer") {
+			n++
+		}
+	}
+	return n
+}
+
+// members are the permissions of a shared drive.
+func (c *call) members(driveID string) []resource.Permission {
+	f, err := c.store.Get(driveID)
+	if err != nil {
+		return nil
+	}
+	return c.permissionsOf(f.File)
+}
 
 // createDrive serves drives.create.
 func (c *call) createDrive() error {

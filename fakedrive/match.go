@@ -17,6 +17,9 @@ type matcher struct {
 }
 
 func (m *matcher) matches(f *resource.File) bool {
+	if me := m.store.Me(); f.Access(&me) == resource.NoAccess {
+		return false
+	}
 	if m.domainOnly {
 		switch f.Visibility() {
 		case "domainCanFind", "anyoneCanFind":
@@ -77,18 +80,19 @@ func (s subject) Flag(f query.Field) bool {
 func (s subject) Number(query.Field) int64 { return 0 }
 
 func (s subject) Member(f query.Field, value string) bool {
+	me := s.s.Me()
 	if f != query.Parents && value == "me" {
-		value = s.s.Me().Email
+		value = me.Email
 	}
 	switch f {
 	case query.Parents:
 		return s.f.Parent != "" && s.f.Parent == s.s.Resolve(value)
 	case query.Owners:
-		return s.f.HasOwner(value)
+		return s.f.HasOwner(value, &me)
 	case query.Writers:
-		return s.f.HasWriter(value)
+		return s.f.HasWriter(value, &me)
 	case query.Readers:
-		return s.f.HasReader(value) || s.f.SharedWithMe && value == s.s.Me().Email
+		return s.f.HasReader(value, &me)
 	}
 	return false
 }

@@ -62,7 +62,7 @@ func parseOrder(text string) (*ordering, error) {
 }
 
 // key computes a file's place.
-func (o *ordering) key(f *resource.File, at store.Position) *sortKey {
+func (o *ordering) key(f *resource.File, me *resource.User, at store.Position) *sortKey {
 	k := &sortKey{At: at, Text: make([]string, len(o.keys)), Num: make([]int64, len(o.keys))}
 	for i, ok := range o.keys {
 		switch ok.name {
@@ -79,16 +79,18 @@ func (o *ordering) key(f *resource.File, at store.Position) *sortKey {
 		case "quotaBytesUsed":
 			k.Num[i], _ = f.Size()
 		default:
-			k.Num[i] = timeKey(ok.name, f).UnixNano()
+			k.Num[i] = timeKey(ok.name, f, me).UnixNano()
 		}
 	}
 	return k
 }
 
-func timeKey(name string, f *resource.File) time.Time {
+func timeKey(name string, f *resource.File, me *resource.User) time.Time {
 	switch name {
 	case "createdTime":
 		return f.Created
+	case "modifiedByMeTime":
+		return orEpoch(f.ModifiedByMe(me))
 	case "sharedWithMeTime":
 		return orEpoch(f.SharedAt)
 	case "viewedByMeTime":
@@ -190,12 +192,12 @@ func (p *page) fillOrdered(place listPlace) (next listPlace, more bool, err erro
 		return next, false, errInvalid("pageToken", fmt.Errorf("the page token has another order"))
 	}
 	top := &topKeys{o: p.l.order}
-	want := p.l.size + 1
+	want, me := p.l.size+1, p.c.store.Me()
 	_, tooMany, err := p.c.store.Scan(p.l.scope, store.Position{}, maxSorted, func(f store.Found, at store.Position) bool {
 		if !p.l.match.matches(f.File) {
 			return true
 		}
-		k := p.l.order.key(f.File, at)
+		k := p.l.order.key(f.File, &me, at)
 		if place.After != nil && p.l.order.compare(k, place.After) <= 0 {
 			return true
 		}

@@ -5,7 +5,9 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
@@ -19,19 +21,10 @@ func errPermissionNotFound(id string) *apiError {
 	return e
 }
 
-// permissionsOf are the permissions of a file as their methods show them: those of a shared drive's items come with
-// the member that every drive has, and with where they come from.
+// permissionsOf are the permissions of a file as their methods show them.
 func (c *call) permissionsOf(f *resource.File) []resource.Permission {
-	list := f.AllPermissions()
-	if f.DriveID != "" {
-		me := c.store.Me()
-		list = append([]resource.Permission{{
-			Kind: "drive#permission", ID: me.PermissionID, Type: "user", Role: "organizer", EmailAddress: me.Email, DisplayName: me.Name,
-			Deleted: new(bool), PendingOwner: new(bool),
-			PermissionDetails: []resource.Detail{{PermissionType: "member", Role: "organizer", Inherited: f.ID != f.DriveID, InheritedFrom: f.DriveID}},
-		}}, list...)
-	}
-	return list
+	me := c.store.Me()
+	return f.AllPermissions(&me)
 }
 
 // permissionsFile finds the file whose permissions a request is about.
@@ -40,7 +33,7 @@ func (c *call) permissionsFile() (*resource.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.SharedWithMe {
+	if me := c.store.Me(); !f.MayShare(&me) {
 		return nil, errReason("insufficientFilePermissions")
 	}
 	return f.File, c.admit(fault.Request{Name: f.Name, Key: f.ID})
@@ -98,8 +91,11 @@ var (
 // maxPermissions bounds the permissions of a file, as Drive does.
 const maxPermissions = 600
 
-// permissionID is the id of a grant: the same for the same grantee, on every file.
+// permissionID is the id of a grant: the same for the same grantee, on every file and wherever else the user is shown.
 func permissionID(p *resource.Permission) string {
+	if u, known := corpus.UserByEmail(p.EmailAddress); known && p.Type == "user" {
+		return u.PermissionID
+	}
 	switch {
 	case p.Type == "anyone" && p.AllowFileDiscovery != nil && *p.AllowFileDiscovery:
 		return "anyone"
@@ -154,6 +150,14 @@ func (c *call) createPermission() error {
 		}
 	} else {
 		p.DisplayName, p.Deleted, p.PendingOwner = p.EmailAddress, new(bool), new(bool)
+		if u, known := corpus.UserByEmail(p.EmailAddress); known {
+			p.DisplayName = u.Name
+		}
+	}
+	if i := slices.IndexFunc(c.permissionsOf(f), func(x resource.Permission) bool {
+		return x.ID == p.ID && (x.Role == "owner" || x.Role == "organizer" && x.PermissionDetails != nil)
+	}); i >= 0 {
+		return c.value(c.permissionsOf(f)[i], "Permission", defaultPermission) // more than what is granted already
 	}
 	_, err = c.store.Update(f.ID, false, func(f *resource.File) error {
 		if p.Role == "owner" {
@@ -177,13 +181,14 @@ func transferTo(f *resource.File, p *resource.Permission, me resource.User) erro
 	if f.DriveID != "" || p.Type != "user" {
 		return errForbidden("invalidSharingRequest", "The owner of this file cannot be changed that way.")
 	}
-	old, ok := f.OwnerPermission()
-	if ok && old.ID != p.ID {
-		old.Role = "writer"
-		f.Permissions = append(slices.Clone(f.Permissions), old)
+	if f.Access(&me) != resource.Owns {
+		return errReason("insufficientFilePermissions")
 	}
-	f.Permissions = slices.DeleteFunc(slices.Clone(f.Permissions), func(x resource.Permission) bool { return x.EmailAddress == p.EmailAddress })
-	f.Owner = &resource.User{Name: p.DisplayName, Email: p.EmailAddress, PermissionID: p.ID, Me: p.EmailAddress == me.Email}
+	old := f.AllPermissions(&me)[0]
+	old.Role = "writer"
+	f.Permissions = append(slices.Clone(f.Permissions), old)
+	f.Permissions = slices.DeleteFunc(slices.Clone(f.Permissions), func(x resource.Permission) bool { return strings.EqualFold(x.EmailAddress, p.EmailAddress) })
+	f.Owner = &resource.User{Name: p.DisplayName, Email: p.EmailAddress, PermissionID: p.ID, Me: strings.EqualFold(p.EmailAddress, me.Email)}
 	return nil
 }
 

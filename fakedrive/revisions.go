@@ -12,10 +12,11 @@ import (
 
 const defaultRevision = "kind,id,mimeType,modifiedTime"
 
-func (c *call) revisionJSON(r store.Revision) map[string]any {
+func (c *call) revisionJSON(f store.Found, r store.Revision) map[string]any {
+	me := c.store.Me()
 	v := map[string]any{
 		"kind": "drive#revision", "id": r.ID, "mimeType": r.MimeType, "modifiedTime": resource.FormatTime(r.Modified),
-		"keepForever": r.KeepForever, "published": false, "lastModifyingUser": userJSON(c.store.Me()),
+		"keepForever": r.KeepForever, "published": false, "lastModifyingUser": userJSON(*f.LastModifier(&me)),
 	}
 	if r.Content == nil {
 		return v // a document's
@@ -41,7 +42,7 @@ func (c *call) revisionsFile() (store.Found, []store.Revision, error) {
 	if err := c.admit(fault.Request{Name: f.Name, Key: f.ID}); err != nil {
 		return f, nil, err
 	}
-	if f.SharedWithMe {
+	if me := c.store.Me(); f.Access(&me) < resource.Writes {
 		return f, nil, errReason("insufficientFilePermissions")
 	}
 	revs, err := c.store.Revisions(f.ID)
@@ -59,13 +60,13 @@ func (c *call) listRevisions() error {
 	if _, err := c.count("pageSize", 200, 1000, false); err != nil {
 		return err
 	}
-	_, revs, err := c.revisionsFile()
+	f, revs, err := c.revisionsFile()
 	if err != nil {
 		return err
 	}
 	list := []any{}
 	for _, r := range revs {
-		list = append(list, c.revisionJSON(r))
+		list = append(list, c.revisionJSON(f, r))
 	}
 	return c.value(map[string]any{"kind": "drive#revisionList", "revisions": list}, "RevisionList", "kind,nextPageToken,revisions("+defaultRevision+")")
 }
@@ -100,7 +101,7 @@ func (c *call) getRevision() error {
 		c.op = OpDownload
 		return c.sendContent(f, r.Content, r.MimeType)
 	}
-	return c.value(c.revisionJSON(r), "Revision", defaultRevision)
+	return c.value(c.revisionJSON(f, r), "Revision", defaultRevision)
 }
 
 // updateRevision serves revisions.update: keepForever is what can be changed.
@@ -129,7 +130,7 @@ func (c *call) updateRevision() error {
 	if err != nil {
 		return storeError(err, f.ID, "")
 	}
-	return c.value(c.revisionJSON(r), "Revision", defaultRevision)
+	return c.value(c.revisionJSON(f, r), "Revision", defaultRevision)
 }
 
 // deleteRevision serves revisions.delete: the last one left stays.

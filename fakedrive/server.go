@@ -7,12 +7,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/fakedrive/internal/blob"
 	"github.com/memsoak/memsoak/fakedrive/internal/pagetoken"
-	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
@@ -39,6 +39,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = def.Log
 	}
+	clock := cfg.Now
+	cfg.Now = func() time.Time { return clock().UTC().Truncate(time.Millisecond) } // as fine as what clients are shown
 	s := &Server{cfg: cfg}
 	s.ctl = fault.NewControl(fault.Options{
 		Points:    []fault.Point{fault.ListPage, fault.DownloadHeader, fault.DownloadBody},
@@ -82,7 +84,7 @@ func (s *Server) open() (err error) {
 	}
 	s.blobs = blob.New(filepath.Join(dir, "contents"), memory, s.cfg.MaxDisk)
 	s.store, err = store.New(store.Config{
-		Control: s.ctl, Main: s.cfg.Corpus, Generation: s.cfg.Generation, Me: defaultUser, Now: s.cfg.Now,
+		Control: s.ctl, Main: s.cfg.Corpus, Generation: s.cfg.Generation, Me: corpus.Account(), Now: s.cfg.Now,
 		MaxFiles: s.cfg.MaxFiles, Blobs: s.blobs,
 		ResourceKeys: s.cfg.ResourceKeys, AbusiveEvery: s.cfg.AbusiveEvery,
 	})
@@ -105,9 +107,6 @@ func (s *Server) removeScratch() {
 		_ = os.RemoveAll(s.scratch) // what cannot be removed only wastes its space
 	}
 }
-
-// defaultUser owns a Drive without a corpus.
-var defaultUser = resource.User{Name: "Sam Soak", Email: "sam@example.com", PermissionID: "01234567890123456789", Me: true}
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }

@@ -161,9 +161,9 @@ func (c *call) applyUpdate(id string, m *metadata, media *received) (store.Found
 	if err != nil {
 		return store.Found{}, err
 	}
-	now := c.cfg.Now()
+	now, me := c.cfg.Now(), c.store.Me()
 	found, err := c.store.Update(id, keep, func(f *resource.File) error {
-		if f.SharedWithMe {
+		if f.Access(&me) < resource.Writes || m.Trashed != nil && f.Access(&me) < resource.Owns {
 			return errReason("insufficientFilePermissions")
 		}
 		if media != nil {
@@ -224,7 +224,7 @@ func (c *call) remove() error {
 	if err := c.admit(fault.Request{Name: f.Name, Key: f.ID}); err != nil {
 		return err
 	}
-	if f.SharedWithMe {
+	if me := c.store.Me(); f.Access(&me) < resource.Owns {
 		return errReason("insufficientFilePermissions")
 	}
 	if err := storeError(c.store.Delete(f.ID), f.ID, ""); err != nil {

@@ -285,6 +285,19 @@ func (c *sizeClass) variant(r int64) uint32 { return uint32(r % c.variants) }
 // largest returns the largest size of the class.
 func (c *sizeClass) largest() int64 { return c.prefix + c.tail + min(c.span, c.count) - 1 }
 
+// sum adds up a function of the sizes of the class.
+func (c *sizeClass) sum(f func(size int64) int64) (total int64) {
+	full, rest := c.count/c.span, c.count%c.span
+	for i := range c.span {
+		n := full
+		if i < rest {
+			n++
+		}
+		total += n * f(c.prefix+c.tail+i)
+	}
+	return total
+}
+
 // bytes returns the sum of the sizes of the class.
 func (c *sizeClass) bytes() int64 {
 	full, rest := c.count/c.span, c.count%c.span

@@ -209,7 +209,7 @@ func (t *Tree) describeFile(it *Item, at place) {
 	case c != nil:
 		it.content = newContent(t, it.Ordinal, c, r)
 		it.ExportSize = it.content.size
-		it.Size = it.ExportSize/3 + 1024
+		it.Size = documentSize(it.ExportSize)
 	case group == shortcutGroup:
 		i := t.target(at.index)
 		it.Target, it.TargetMime = t.shape.fileAt(i), t.mime(i, binaryGroup)
@@ -223,6 +223,9 @@ func (t *Tree) describeFile(it *Item, at place) {
 	it.ExplicitlyTrashed = t.trashed.has(at.index)
 	it.Trashed = it.ExplicitlyTrashed || t.inTrashedFolder(at)
 }
+
+// documentSize is what Drive says a document occupies, from the length of its export.
+func documentSize(export int64) int64 { return export/3 + 1024 }
 
 // target returns the index of the binary file that the shortcut with index i points at.
 func (t *Tree) target(i int64) int64 {
@@ -323,9 +326,6 @@ func (t *Tree) FlaggedAt(f Flag, k int64) int64 {
 
 // SharedDrive returns the name of the shared drive that the tree is, "" for a tree in My Drive.
 func (t *Tree) SharedDrive() string { return t.spec.SharedDrive }
-
-// Me returns the account that owns the Drive.
-func (t *Tree) Me() User { return me }
 
 // Time range of the synthetic Drive: files are created within six years from epoch on, and modified within the
 // two years that follow.

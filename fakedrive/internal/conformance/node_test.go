@@ -51,7 +51,7 @@ func TestNodeClient(t *testing.T) {
 			}
 			out := run(t, s.env("KEY_FILE="+key), dir, "node", "client.mjs", scenario)
 			require.NoError(t, json.Unmarshal([]byte(out), &got), out)
-			require.Equal(t, tr.Me().Email, got.Email)
+			require.Equal(t, corpus.Account().Email, got.Email)
 			require.Equal(t, files, got.Files)
 			require.Equal(t, (files+49)/50, got.Pages)
 			require.Equal(t, 40, got.Streamed)

@@ -14,6 +14,8 @@ const (
 	inMine   // only in My Drive
 	onTrash  // only in the trash
 	reading  // to who may only read as well
+	owning   // only to the owner, or in a shared drive
+	noRoot   // not on a root
 )
 
 // capabilities lists every capability of the discovery document with where an owner has it. 0 is never.
@@ -31,7 +33,7 @@ var capabilities = []struct {
 	{"canChangeViewersCanCopyContent", onFile},
 	{"canComment", onFile | onFolder},
 	{"canCopy", onFile | reading},
-	{"canDelete", onFile | onFolder},
+	{"canDelete", onFile | onFolder | owning | noRoot},
 	{"canDeleteChildren", onFolder | inShared},
 	{"canDisableInheritedPermissions", onFolder},
 	{"canDownload", onFile | reading},
@@ -47,31 +49,31 @@ var capabilities = []struct {
 	{"canMoveChildrenOutOfTeamDrive", onFolder | inShared},
 	{"canMoveChildrenWithinDrive", onFolder},
 	{"canMoveChildrenWithinTeamDrive", onFolder | inShared},
-	{"canMoveItemIntoTeamDrive", onFile},
-	{"canMoveItemOutOfDrive", onFile | onFolder},
-	{"canMoveItemOutOfTeamDrive", onFile | onFolder | inShared},
-	{"canMoveItemWithinDrive", onFile | onFolder},
-	{"canMoveItemWithinTeamDrive", onFile | onFolder | inShared},
-	{"canMoveTeamDriveItem", onFile | onFolder | inShared},
+	{"canMoveItemIntoTeamDrive", onFile | owning},
+	{"canMoveItemOutOfDrive", onFile | onFolder | owning | noRoot},
+	{"canMoveItemOutOfTeamDrive", onFile | onFolder | inShared | noRoot},
+	{"canMoveItemWithinDrive", onFile | onFolder | noRoot},
+	{"canMoveItemWithinTeamDrive", onFile | onFolder | inShared | noRoot},
+	{"canMoveTeamDriveItem", onFile | onFolder | inShared | noRoot},
 	{"canReadDrive", onFile | onFolder | inShared},
 	{"canReadLabels", onFile},
 	{"canReadRevisions", onFile},
 	{"canReadTeamDrive", onFile | onFolder | inShared},
 	{"canRemoveChildren", onFolder | inMine},
 	{"canRemoveContentRestriction", 0},
-	{"canRemoveMyDriveParent", onFile | onFolder | inMine},
+	{"canRemoveMyDriveParent", onFile | onFolder | inMine | noRoot},
 	{"canRename", onFile | onFolder},
 	{"canShare", onFile | onFolder},
 	{"canStartApproval", onFile},
-	{"canTrash", onFile | onFolder},
+	{"canTrash", onFile | onFolder | owning | noRoot},
 	{"canTrashChildren", onFolder | inShared},
-	{"canUntrash", onFile | onFolder | onTrash},
+	{"canUntrash", onFile | onFolder | onTrash | owning},
 }
 
-// appendCapabilities appends what the user, an owner or a shared drive's organizer, may do.
-func appendCapabilities(_ *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byte, bool) {
+// appendCapabilities appends what the account may do.
+func appendCapabilities(e *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byte, bool) {
 	b = append(b, '{')
-	empty := true
+	empty, access, share := true, f.Access(&e.env.Me), f.MayShare(&e.env.Me)
 	for _, c := range capabilities {
 		if !m.Has(c.name) {
 			continue
@@ -81,12 +83,12 @@ func appendCapabilities(_ *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byt
 		}
 		empty = false
 		b = append(append(append(b, '"'), c.name...), '"', ':')
-		b = strconv.AppendBool(b, capable(f, c.where))
+		b = strconv.AppendBool(b, capable(f, c.where, access) && (share || c.name != "canShare"))
 	}
 	return append(b, '}'), true
 }
 
-func capable(f *File, where int) bool {
+func capable(f *File, where int, access Access) bool {
 	kind := onFile
 	if f.IsFolder() {
 		kind = onFolder
@@ -96,7 +98,9 @@ func capable(f *File, where int) bool {
 		where&onTrash != 0 && !f.ExplicitlyTrashed,
 		where&inShared != 0 && f.DriveID == "",
 		where&inMine != 0 && f.DriveID != "",
-		f.SharedWithMe && where&reading == 0:
+		access < Writes && where&reading == 0,
+		access < Owns && where&owning != 0,
+		f.Root && where&noRoot != 0:
 		return false
 	}
 	return true

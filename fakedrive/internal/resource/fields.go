@@ -102,8 +102,13 @@ var fileFields = []fieldDef{
 	{"viewedByMeTime", stamp(func(f *File) time.Time { return f.Viewed })},
 	{"createdTime", stamp(func(f *File) time.Time { return f.Created })},
 	{"modifiedTime", stamp(func(f *File) time.Time { return f.Modified })},
-	{"modifiedByMeTime", stamp(modifiedByMe)},
-	{"modifiedByMe", flag(func(f *File) bool { return !modifiedByMe(f).IsZero() })},
+	{"modifiedByMeTime", func(e *Encoder, b []byte, f *File, _ *fieldmask.Mask) ([]byte, bool) {
+		t := f.ModifiedByMe(&e.env.Me)
+		return AppendTime(b, t), !t.IsZero()
+	}},
+	{"modifiedByMe", func(e *Encoder, b []byte, f *File, _ *fieldmask.Mask) ([]byte, bool) {
+		return appendBool(b, !f.ModifiedByMe(&e.env.Me).IsZero()), true
+	}},
 	{"sharedWithMeTime", stamp(func(f *File) time.Time { return f.SharedAt })},
 	{"sharingUser", func(_ *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byte, bool) {
 		if !f.SharedWithMe || f.Owner == nil {
@@ -120,11 +125,7 @@ var fileFields = []fieldDef{
 	{"driveId", text(func(f *File) string { return f.DriveID })},
 	{"teamDriveId", text(func(f *File) string { return f.DriveID })},
 	{"lastModifyingUser", func(e *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byte, bool) {
-		u := f.Owner
-		if u == nil {
-			u = &e.env.Me
-		}
-		return appendUser(b, u, m), true
+		return appendUser(b, f.LastModifier(&e.env.Me), m), true
 	}},
 	{"shared", flag((*File).Shared)},
 	{"ownedByMe", flag(ownedByMe)},
@@ -133,17 +134,17 @@ var fileFields = []fieldDef{
 	{"copyRequiresWriterPermission", flag(func(f *File) bool { return f.NoCopy })},
 	{"writersCanShare", flag(func(f *File) bool { return !f.NoShare })},
 	{"permissions", func(e *Encoder, b []byte, f *File, m *fieldmask.Mask) ([]byte, bool) {
-		if f.DriveID != "" || !ownedByMe(f) {
+		if f.DriveID != "" || !f.MayShare(&e.env.Me) {
 			return b, false // Drive shows permissions only to who may share, and never of a shared drive's items
 		}
-		return appendValue(b, f.AllPermissions(), m), true
+		return appendValue(b, f.AllPermissions(&e.env.Me), m), true
 	}},
-	{"permissionIds", func(_ *Encoder, b []byte, f *File, _ *fieldmask.Mask) ([]byte, bool) {
-		if f.DriveID == "" && !ownedByMe(f) {
+	{"permissionIds", func(e *Encoder, b []byte, f *File, _ *fieldmask.Mask) ([]byte, bool) {
+		if !f.MayShare(&e.env.Me) {
 			return b, false
 		}
 		b = append(b, '[')
-		for i, p := range f.AllPermissions() {
+		for i, p := range f.AllPermissions(&e.env.Me) {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -201,13 +202,6 @@ var fileFields = []fieldDef{
 }
 
 func ownedByMe(f *File) bool { return f.DriveID == "" && f.Owner != nil && f.Owner.Me }
-
-func modifiedByMe(f *File) time.Time {
-	if f.Owner != nil && f.Owner.Me {
-		return f.Modified
-	}
-	return time.Time{}
-}
 
 func appendParents(_ *Encoder, b []byte, f *File, _ *fieldmask.Mask) ([]byte, bool) {
 	if f.Parent == "" {

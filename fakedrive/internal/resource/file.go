@@ -83,6 +83,7 @@ type File struct {
 	Permissions                     []Permission
 	Space                           string // "" is "drive"
 	Restrictions                    []byte // contentRestrictions as JSON
+	Root                            bool   `json:"-"` // of My Drive, of a shared drive or of the app data
 }
 
 // IsFolder says whether the file is a folder.
@@ -99,10 +100,12 @@ func (f *File) IsDocument() bool {
 // Size is the size that Drive reports. Folders and shortcuts have none.
 func (f *File) Size() (n int64, ok bool) {
 	switch {
+	case f.IsDocument() && f.DocSize > 0:
+		return f.DocSize, true
 	case f.Content != nil:
 		return f.Content.Size(), true
 	case f.IsDocument():
-		return f.DocSize, true
+		return 0, true
 	}
 	return 0, false
 }

@@ -16,6 +16,7 @@ type Change struct {
 	Removed bool
 	Time    time.Time
 	IsDrive bool // the drive itself changed
+	Space   string
 }
 
 // changeLog is the newest changes, with consecutive tokens.
@@ -80,6 +81,6 @@ func (s *Store) Changes(from int64, n int) (list []Change, next int64, ok bool) 
 }
 
 func (s *Store) changed(e *entry, removed bool) {
-	s.changes.add(Change{FileID: e.f.ID, DriveID: e.f.DriveID, Removed: removed, Time: s.now()})
+	s.changes.add(Change{FileID: e.f.ID, DriveID: e.f.DriveID, Removed: removed, Time: s.now(), Space: e.f.Space})
 	s.log.change(s.changes.next())
 }

@@ -93,25 +93,42 @@ func (s *Store) segments(sc Scope) ([]segment, error) {
 	case sc.Space != "" && sc.Space != "drive":
 		return []segment{{overlay: &s.all}}, nil
 	}
-	var segs []segment
+	segs := []segment{{overlay: &s.all}} // first, since trees that are added during a listing come behind it
 	for _, key := range s.order {
 		src := s.sources[key]
-		in := src.main && sc.DriveID == "" || src.driveID != "" && (sc.AllDrives || src.driveID == sc.DriveID)
+		first := int64(1) // roots of drives are in no listing
+		if !src.main && src.driveID == "" {
+			first = 0 // a tree of a run is a folder without a parent, which a search finds
+		}
 		switch {
-		case !in:
+		case !src.within(sc):
 		case sc.Flag != nil:
 			segs = append(segs, segment{src: src, count: s.tree(src).Flagged(*sc.Flag), flag: sc.Flag})
 		default:
-			segs = append(segs, segment{src: src, first: 1, count: src.n - 1})
+			segs = append(segs, segment{src: src, first: first, count: src.n - first})
 		}
 	}
-	return append(segs, segment{overlay: &s.all}), nil
+	return segs, nil
+}
+
+// within says whether a search in the scope sees the tree: My Drive is every tree that is no shared drive, those of runs
+// included, since the account owns them.
+func (src *source) within(sc Scope) bool {
+	if src.driveID == "" {
+		return sc.DriveID == ""
+	}
+	return sc.AllDrives || src.driveID == sc.DriveID
 }
 
 func (s *Store) parentSegments(sc Scope) ([]segment, error) {
 	var segs []segment
+	seen := map[string]bool{}
 	for _, id := range sc.Parents {
 		id = s.Resolve(id)
+		if seen[id] {
+			continue // named twice, by its id and by an alias
+		}
+		seen[id] = true
 		f, err := s.get(id)
 		if err != nil {
 			return nil, fmt.Errorf("parent %s: %w", id, err)

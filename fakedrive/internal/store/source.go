@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
@@ -25,6 +26,9 @@ type source struct {
 	driveID string // of a shared drive, which is its root's id
 	main    bool   // shows below root
 	items   *fault.Items
+
+	account sync.Once // fills charged
+	charged charge    // what the account pays for the tree as it was made
 
 	// Guarded by the store's mutex.
 	shadow  map[int64]*entry // items that the overlay has taken over
@@ -135,7 +139,7 @@ func (s *Store) fill(v *view, src *source, t *corpus.Tree, n int64) *resource.Fi
 	*f = resource.File{} // and not a literal, which would be made elsewhere and copied
 	f.ID, f.Name, f.MimeType, f.DriveID = t.ID(n), it.Name, it.MimeType, src.driveID
 	f.Created, f.Modified, f.Version = it.Created, it.Modified, 1
-	f.Starred, f.SharedWithMe = it.Starred, it.SharedWithMe
+	f.Starred, f.SharedWithMe = it.Starred, it.SharedWithMe && src.driveID == "" // the members of a drive have it without sharing
 	f.ExplicitlyTrashed, f.Trashed = it.ExplicitlyTrashed, it.Trashed
 	if src.driveID == "" {
 		f.Owner = &v.owner
@@ -146,7 +150,7 @@ func (s *Store) fill(v *view, src *source, t *corpus.Tree, n int64) *resource.Fi
 		}
 		f.Parent = v.parentID
 	}
-	if it.SharedWithMe {
+	if f.SharedWithMe {
 		f.SharedAt = it.Modified
 		if s.resourceKeys {
 			f.ResourceKey = "0-" + f.ID[len(f.ID)-22:] // of the length and the look of real ones

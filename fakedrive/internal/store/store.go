@@ -36,7 +36,7 @@ type Config struct {
 	// Main is the tree of My Drive; nil starts with an empty one.
 	Main       *corpus.Spec
 	Generation uint64
-	Me         resource.User // used without a Main, which brings its own
+	Me         resource.User // the account; owner of all that no tree shares with it
 	Now        func() time.Time
 	MaxFiles   int         // in the overlay
 	Blobs      *blob.Store // contents of the overlay
@@ -100,7 +100,6 @@ func New(c Config) (*Store, error) {
 			return nil, err
 		}
 		s.rootID = t.RootID
-		s.me = s.tree(s.sources[s.order[0]]).Me()
 	}
 	app := s.folder(appDataID, "appDataFolder", created)
 	app.Space = AppDataAlias
@@ -168,7 +167,12 @@ func (f Found) Done() {
 func (s *Store) Get(id string) (Found, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.get(s.Resolve(id))
+	id = s.Resolve(id)
+	f, err := s.get(id)
+	if err == nil {
+		f.Root = s.isRoot(id)
+	}
+	return f, err
 }
 
 func (s *Store) get(id string) (Found, error) {
@@ -279,23 +283,4 @@ func (s *Store) Drive(id string) (Drive, error) {
 		return *s.drives[i], nil
 	}
 	return Drive{}, ErrNotFound
-}
-
-// Usage returns the bytes that My Drive occupies, and those of them in the trash that clients put there.
-func (s *Store) Usage() (total, trash int64) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	total = s.blobs.Used()
-	for _, src := range s.sources {
-		if src.main {
-			total += s.tree(src).Stats().Bytes
-		}
-	}
-	for _, r := range s.all.refs {
-		e := s.entries[r.id]
-		if n, ok := e.f.Size(); ok && !e.gone && e.f.DriveID == "" && e.f.ExplicitlyTrashed {
-			trash += n
-		}
-	}
-	return total, trash
 }

@@ -138,6 +138,9 @@ func (s *Store) Update(id string, keep bool, edit func(f *resource.File) error) 
 	if err := edit(&e.f); err != nil {
 		return Found{}, err
 	}
+	if e.f.ExplicitlyTrashed && s.isRoot(id) {
+		return Found{}, ErrRoot
+	}
 	if e.f.Parent != before.Parent {
 		if err := s.checkMove(&e.f); err != nil {
 			return Found{}, err
@@ -236,6 +239,7 @@ func (s *Store) removeBelow(id string) {
 		kid := s.entries[x.refs[len(x.refs)-1].id]
 		todo = append(todo, kid.f.ID)
 		s.bury(kid)
+		s.changed(kid, true)
 	}
 }
 
@@ -260,17 +264,18 @@ func (s *Store) EmptyTrash(driveID string) error {
 	defer s.mu.Unlock()
 	var ids []string
 	for _, r := range s.all.refs {
-		if f := &s.entries[r.id].f; f.ExplicitlyTrashed && f.DriveID == driveID {
+		if f := &s.entries[r.id].f; f.ExplicitlyTrashed && f.DriveID == driveID && f.Access(&s.me) == resource.Owns {
 			ids = append(ids, r.id)
 		}
 	}
 	for _, src := range s.sources {
-		if src.driveID != driveID || driveID == "" && !src.main {
+		if src.driveID != driveID {
 			continue
 		}
 		t := s.tree(src)
 		for k := range t.Flagged(corpus.Trashed) {
-			if n := t.FlaggedAt(corpus.Trashed, k); src.shadow[n] == nil {
+			n := t.FlaggedAt(corpus.Trashed, k)
+			if src.shadow[n] == nil && !t.Item(n).SharedWithMe { // what others own, they throw away
 				ids = append(ids, t.ID(n))
 			}
 		}
