@@ -154,7 +154,8 @@ func checkVariables(t *testing.T, file string, d dashboard) {
 		names[v.Name] = true
 		assert.NotEmpty(t, v.Label, "%s: %s", file, v.Name)
 		if v.Type == "query" {
-			assert.Equal(t, &source{"prometheus", "${datasource}"}, v.Datasource, "%s: %s", file, v.Name)
+			want := []*source{{"prometheus", "${datasource}"}, {"grafana-pyroscope-datasource", "${profiles}"}}
+			assert.Contains(t, want, v.Datasource, "%s: %s", file, v.Name)
 		}
 	}
 	assert.True(t, names["datasource"], "%s: no variable for its data source", file)

@@ -68,7 +68,7 @@ func (w *watch) export(ctx context.Context, addr string, said io.Writer) error {
 	}
 	fmt.Fprintln(said, "metrics:", url)
 	w.sinks = append(w.sinks, e.Event)
-	w.ends = append(w.ends, func() error { stop(); return nil })
+	w.ends = append(w.ends, func() error { stop(ctx); return nil })
 	return nil
 }
 

@@ -38,11 +38,15 @@ type Exporter struct {
 
 	mu       sync.Mutex
 	settings map[string]map[string]string // by cell: what its axes leave open
+	// gone are the cells whose trial has ended: what it used goes with the next scrape, which still sees it.
+	gone    map[string]bool
+	scrapes int
+	scraped chan struct{} // closed by the next scrape, which makes another
 }
 
 // New returns an exporter without data.
 func New() *Exporter {
-	e := &Exporter{reg: prometheus.NewRegistry(), settings: map[string]map[string]string{}}
+	e := &Exporter{reg: prometheus.NewRegistry(), settings: map[string]map[string]string{}, gone: map[string]bool{}, scraped: make(chan struct{})}
 	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	vec := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
@@ -116,6 +120,7 @@ func (e *Exporter) Event(ev soak.Event) {
 			}
 		}
 	case soak.TrialStarted:
+		delete(e.gone, pyroscope.CellLabel(ev.Cell))
 		e.running.Reset()
 		e.running.WithLabelValues(e.labels(ev.Cell, string(ev.Kind))...).Set(1)
 		e.floorNum.WithLabelValues(e.labels(ev.Cell)...).Set(0)
@@ -184,6 +189,7 @@ func (e *Exporter) trialEnded(ev soak.TrialEnded) {
 	e.ended.WithLabelValues(outcome).Inc()
 	e.trials.WithLabelValues("ended").Inc()
 	e.running.Reset()
+	e.gone[pyroscope.CellLabel(ev.Cell)] = true
 	e.peakRSS.WithLabelValues(l...).Set(float64(ev.Peak.RSS))
 	if ev.Peak.HeapLive > 0 {
 		e.peakHeap.WithLabelValues(l...).Set(float64(ev.Peak.HeapLive))
@@ -198,13 +204,39 @@ func (e *Exporter) trialEnded(ev soak.TrialEnded) {
 	e.headline.WithLabelValues(e.labels(ev.Cell, ev.Headline.String())...).Set(1)
 }
 
-// Handler serves the metrics.
+// Handler serves the metrics. The first scrape after a trial's end still has what its subject used; the next has not.
 func (e *Exporter) Handler() http.Handler {
-	return promhttp.HandlerFor(e.reg, promhttp.HandlerOpts{Registry: e.reg})
+	h := promhttp.HandlerFor(e.reg, promhttp.HandlerOpts{Registry: e.reg})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		gone := e.gone
+		e.gone = map[string]bool{}
+		e.mu.Unlock()
+		h.ServeHTTP(w, r)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for cell := range gone {
+			e.forget(cell)
+		}
+		e.scrapes++
+		close(e.scraped)
+		e.scraped = make(chan struct{})
+	})
 }
 
-// Listen serves the metrics at /metrics on addr until stop is called, and says where.
-func (e *Exporter) Listen(ctx context.Context, addr string) (url string, stop func(), err error) {
+// forget removes the readings of a subject that has ended. What its trial came to stays: peaks, floors, headline.
+func (e *Exporter) forget(cell string) {
+	for _, v := range []*prometheus.GaugeVec{e.rss, e.anon, e.cgroup, e.heap, e.goroutines, e.gcCPU, e.inFlight, e.backlog, e.files, e.conns} {
+		v.DeletePartialMatch(prometheus.Labels{"cell": cell})
+	}
+}
+
+// lastScrape is how long a finished run waits for the server that scraped it to see its final values.
+const lastScrape = 20 * time.Second
+
+// Listen serves the metrics at /metrics on addr until stop is called, and says where. After a run that was scraped, stop
+// waits for one more scrape, for twenty seconds at most or until its context ends.
+func (e *Exporter) Listen(ctx context.Context, addr string) (url string, stop func(context.Context), err error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return "", nil, err
@@ -217,8 +249,24 @@ func (e *Exporter) Listen(ctx context.Context, addr string) (url string, stop fu
 		defer close(ended)
 		_ = srv.Serve(l) // it ends by stop, or with the listener: the run does not depend on being watched
 	}()
-	return "http://" + l.Addr().String() + "/metrics", func() {
+	return "http://" + l.Addr().String() + "/metrics", func(ctx context.Context) {
+		e.awaitScrape(ctx)
 		srv.Close()
 		<-ended
 	}, nil
+}
+
+func (e *Exporter) awaitScrape(ctx context.Context) {
+	e.mu.Lock()
+	next, watched := e.scraped, e.scrapes > 0
+	e.mu.Unlock()
+	if !watched {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastScrape)
+	defer cancel()
+	select {
+	case <-next:
+	case <-ctx.Done():
+	}
 }

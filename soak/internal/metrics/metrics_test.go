@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -33,7 +34,9 @@ func TestExporterFollowsTheRun(t *testing.T) {
 	e := metrics.New()
 	url, stop, err := e.Listen(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
-	defer stop()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	defer stop(gone)
 	cell := record.Cell{"workers": "25", "gomemlimit": "1800MiB"}
 	ref := soak.TrialRef{Cell: cell, Kind: record.Attribution, Index: 1, N: 1, Of: 2}
 	plan := &soak.Plan{Trials: []soak.Step{{Cell: cell, Settings: map[string]string{"pool": "40", "workers": "7"}}}}
@@ -75,6 +78,35 @@ func TestExporterFollowsTheRun(t *testing.T) {
 	assert.False(t, strings.Contains(page, `headline="leak"`), "one headline per cell")
 	assert.False(t, strings.Contains(page, "soak_trial_running{"), "nothing runs any more")
 	assert.False(t, strings.Contains(page, "soak_phase_info{"))
+	assert.True(t, strings.Contains(page, "soak_rss_bytes{"), "the first scrape after a trial still has its last reading")
+	page = scrape(t, url)
+	assert.False(t, strings.Contains(page, "soak_rss_bytes{"), "a reading ends with its trial")
+	assert.True(t, strings.Contains(page, "soak_peak_rss_bytes{"), "what the trial came to stays")
+}
+
+// A run that a server watches waits for one more scrape, so that its last trial is seen; one that is not watched ends.
+func TestTheEndWaitsForTheLastScrape(t *testing.T) {
+	e := metrics.New()
+	_, stop, err := e.Listen(t.Context(), "127.0.0.1:0")
+	require.NoError(t, err)
+	stop(t.Context())
+
+	url, stop, err := e.Listen(t.Context(), "127.0.0.1:0")
+	require.NoError(t, err)
+	scrape(t, url)
+	e.Event(soak.TrialEnded{TrialRef: soak.TrialRef{Cell: record.Cell{"workers": "2"}}, Peak: record.Peak{RSS: 77}, Outcome: record.OK})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		stop(t.Context())
+	}()
+	select {
+	case <-ended:
+		t.Fatal("it ended before the last scrape")
+	default:
+	}
+	assert.Contains(t, scrape(t, url), `soak_peak_rss_bytes{cell="workers=2"`)
+	<-ended
 }
 
 // Prometheus's own linter finds nothing to say about names, units and help of the soak_* series.
@@ -82,7 +114,9 @@ func TestNamesFollowPrometheusConventions(t *testing.T) {
 	e := metrics.New()
 	url, stop, err := e.Listen(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
-	defer stop()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	defer stop(gone)
 	e.Event(soak.RunStarted{})
 	problems, err := promlint.New(strings.NewReader(scrape(t, url))).Lint()
 	require.NoError(t, err)

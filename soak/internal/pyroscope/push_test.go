@@ -3,6 +3,7 @@ package pyroscope
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -406,4 +407,45 @@ func TestServerThatIsAwayIsAnError(t *testing.T) {
 		_, err := NewClient(bad)
 		assert.Error(t, err, bad)
 	}
+}
+
+// The profile variable of the cell's dashboard offers every trial, phase and floor that is sent, and its panel selects
+// one service.
+func TestDashboardOffersWhatIsSent(t *testing.T) {
+	b, err := os.ReadFile("../../../dashboards/grafana/dashboards/soak-cell.json")
+	require.NoError(t, err)
+	var board struct {
+		Panels []struct {
+			Targets []struct{ ProfileTypeID, LabelSelector string }
+		}
+		Templating struct {
+			List []struct{ Name, Regex string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(b, &board))
+	var pattern string
+	for _, v := range board.Templating.List {
+		if v.Name == "service" {
+			pattern = strings.Trim(v.Regex, "/")
+		}
+	}
+	require.NotEmpty(t, pattern)
+	r := newRig(t, fixture.Options{})
+	_, err = r.push()
+	require.NoError(t, err)
+	for _, it := range r.expected() {
+		assert.Regexp(t, pattern, it.service)
+	}
+	assert.NotRegexp(t, pattern, "memsoak.migrator.w8.p40", "continuous profiles of a migrator")
+	found := 0
+	for _, p := range board.Panels {
+		for _, q := range p.Targets {
+			if q.LabelSelector != "" {
+				found++
+				assert.Equal(t, `{service_name="$service"}`, q.LabelSelector)
+				assert.Equal(t, typeOf(record.HeapDir, "inuse_space")[0], q.ProfileTypeID)
+			}
+		}
+	}
+	assert.Equal(t, 1, found)
 }
