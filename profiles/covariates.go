@@ -68,6 +68,7 @@ func (s *Series) units() *units {
 		{name: "request", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), penalty: 6},
 		{name: "page", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Pages) }), penalty: 2},
 		{name: "second", class: record.Leak, values: seconds, penalty: 2},
+		{name: "wave", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Waves) }), penalty: 6},
 		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2,
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.BytesInFlight) }))},
 		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2, values: s.largestPerWorker()},
@@ -75,6 +76,9 @@ func (s *Series) units() *units {
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.InFlight) }))},
 		{name: "backlog-item", class: record.Metadata, running: true, penalty: 2,
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.Backlog) }))},
+	}
+	if failed := column(func(c record.Covariates) float64 { return float64(c.Failed) }); len(failed) > 0 && failed[n-1] > 0 {
+		u.retained = append(u.retained, unit{name: "error", class: record.Leak, values: failed, penalty: 2})
 	}
 	u.held = s.heldUnits(column)
 	return u

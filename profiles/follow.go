@@ -27,7 +27,14 @@ func (f *Follower) Update() ([]record.Hypothesis, error) {
 		return nil, fmt.Errorf("follow %s: %w", f.dir, err)
 	}
 	f.take(t)
-	return f.series.hypotheses(f.options), nil
+	s := f.series
+	if why := s.contradiction(); why != "" {
+		return s.undecided(why), nil
+	}
+	if s.peak() == nil {
+		return s.undecided("no heap profile was read: profiles of the subject"), nil
+	}
+	return s.hypotheses(s.judge(f.options.withDefaults())), nil
 }
 
 // take adds the snapshots that are new. A trial whose recorder dropped a snapshot that was read is read from its

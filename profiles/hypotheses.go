@@ -1,8 +1,209 @@
 package profiles
 
-import "github.com/memsoak/memsoak/profiles/record"
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// How a target stands to the contract's for the nearest unit. A sixty-fourth of each byte copied has been met, so a tenth
+// of the target for bytes in flight is asked for; a page of a listing and a wave are what some files and some hundred
+// files are. Outside the heap the kernel counts pages, and threads and allocators come and go by hundreds of kilobytes.
+const (
+	copiedByteShare = 0.1
+	pageItems       = 16
+	waveItems       = 256
+	offHeapItems    = 32
+)
+
+func perItem(t record.Targets) float64   { return t.Item }
+func perCount(t record.Targets) float64  { return t.Count }
+func perByte(t record.Targets) float64   { return t.Byte }
+func perSecond(t record.Targets) float64 { return t.Second }
+
+func times(n float64, f func(record.Targets) float64) func(record.Targets) float64 {
+	return func(t record.Targets) float64 { return n * f(t) }
+}
+
+// evidenceKind says on which states a hypothesis is decided.
+type evidenceKind int
+
+const (
+	byFloors   evidenceKind = iota // heap that stays from floor to floor
+	byHolds                        // heap that is there in held states and gone at rest
+	byRoutines                     // goroutines that stay from floor to floor
+	byConns                        // connections that stay from floor to floor
+	byOffHeap                      // anonymous memory outside the heap, from floor to floor
+)
+
+// hypothesis is a row of the table: a fault by nature, the unit of work that it grows with, and the limit below which it
+// has to be excluded before a trial is healthy.
+type hypothesis struct {
+	class  record.Class
+	per    string // name of the unit, in units.retained or units.held
+	kind   evidenceKind
+	target func(record.Targets) float64
+	// more is the experiment that decides when the work was too little; %s is how much of the unit is needed.
+	more string
+	// whenMet rows count only in trials that had any of the unit.
+	whenMet bool
+}
+
+// hypotheses is the table. A fault without a row is not excluded by any trial.
+var hypotheses = []hypothesis{
+	{class: record.Leak, per: "file", kind: byFloors, target: perItem, more: "waves of %s files in all between the first floor and the last"},
+	{class: record.Leak, per: "listed-file", kind: byFloors, target: perItem, more: "%s files listed between the first floor and the last"},
+	{class: record.Metadata, per: "distinct-item", kind: byFloors, target: perItem, more: "%s different files between the first floor and the last"},
+	{class: record.Leak, per: "request", kind: byFloors, target: perItem, more: "%s requests between the first floor and the last"},
+	{class: record.Leak, per: "byte", kind: byFloors, target: times(copiedByteShare, perByte), more: "%s bytes copied between the first floor and the last"},
+	{class: record.Leak, per: "page", kind: byFloors, target: times(pageItems, perItem), more: "%s pages of listings between the first floor and the last"},
+	{class: record.Leak, per: "wave", kind: byFloors, target: times(waveItems, perItem), more: "%s waves between the first floor and the last"},
+	{class: record.Leak, per: "error", kind: byFloors, target: times(pageItems, perItem), more: "%s failed transfers between the first floor and the last", whenMet: true},
+	{class: record.Leak, per: "second", kind: byFloors, target: perSecond, more: "floors that are %s seconds apart"},
+	{class: record.Metadata, per: "backlog-item", kind: byHolds, target: perItem,
+		more: "transfers held at the download's header with %s files waiting, and with a third of that"},
+	{class: record.BufferFile, per: "byte-in-flight", kind: byHolds, target: perByte,
+		more: "transfers held at the upload's reply with %s bytes in flight, and with a third of that"},
+	{class: record.GoroutineLeak, per: "file", kind: byRoutines, target: perCount, more: "goroutines counted at floors %s files apart"},
+	{class: record.ConnectionLeak, per: "file", kind: byConns, target: perCount, more: "connections counted at floors %s files apart"},
+	{class: record.OffHeap, per: "file", kind: byOffHeap, target: times(offHeapItems, perItem), more: "memory outside the heap read at floors %s files apart"},
+}
+
+// targets are those that the trial was asked for, else the contract's.
+func (s *Series) targets() record.Targets {
+	if s.Trial.Targets != nil {
+		return *s.Trial.Targets
+	}
+	return record.DefaultTargets()
+}
+
+// foundAs reports whether a finding is that fault.
+func (h *hypothesis) foundAs(f *record.Finding) bool {
+	if f.Slope == nil || f.Class != h.class {
+		return false
+	}
+	return f.Slope.Per == h.per
+}
+
+// explained is what a judgement leaves for the hypotheses: the findings, what they don't explain, and why the data
+// can't carry a hypothesis of some kind, where it can't.
+type explained struct {
+	found   []*judged
+	left    *remainder
+	doubted map[evidenceKind]string // the contradiction, by what leans on it
+}
 
 // hypotheses says of each fault by nature how it stands.
-func (s *Series) hypotheses(o Options) []record.Hypothesis {
-	return nil
+func (s *Series) hypotheses(e *explained) []record.Hypothesis {
+	if s.Trial.Kind == record.Speed {
+		return nil
+	}
+	p := s.power(e.left)
+	out := make([]record.Hypothesis, 0, len(hypotheses))
+	for i := range hypotheses {
+		h := &hypotheses[i]
+		x := record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(s.targets()), State: record.Open}
+		limit, work := p.limit(h, x.Target)
+		if x.Limit = limit; h.whenMet && work == 0 {
+			continue
+		}
+		at := slices.IndexFunc(e.found, func(j *judged) bool { return !j.passive && h.foundAs(&j.Finding) })
+		switch {
+		case at >= 0:
+			x.State, x.Slope = record.Found, e.found[at].Slope
+		case e.doubted[h.kind] != "":
+			x.Needs = e.doubted[h.kind]
+		case limit == 0 || limit > x.Target:
+			x.Needs = h.needs(limit, x.Target, work)
+		case h.kind == byFloors && p.left.grown > x.Target*work:
+			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it goes on", bytesText(p.left.grown),
+				sitesText(p.left.sites))
+		case h.kind == byHolds && p.left.held[h.per] > x.Target:
+			x.Needs = fmt.Sprintf("%s per %s in held states that no finding explains; holds that differ more in it tell", bytesText(p.left.held[h.per]), itemText(h.per))
+		default:
+			x.State = record.Excluded
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// undecided are the hypotheses of a series that can't be judged at all.
+func (s *Series) undecided(why string) []record.Hypothesis {
+	var out []record.Hypothesis
+	for _, h := range hypotheses {
+		if h.whenMet {
+			continue
+		}
+		out = append(out, record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(s.targets()), State: record.Open, Needs: why})
+	}
+	return out
+}
+
+// needs says how much work a limit within the target takes: limits shrink in proportion to the work.
+func (h *hypothesis) needs(limit, target, work float64) string {
+	if limit == 0 || work == 0 {
+		return fmt.Sprintf("nothing of it was recorded: "+h.more, "enough")
+	}
+	more := work * limit / target * 1.1
+	return fmt.Sprintf(h.more, countText(more))
+}
+
+// countText rounds up to two digits: 2,600 files, not 2,574.3.
+func countText(v float64) string {
+	step := math.Max(1, math.Pow(10, math.Floor(math.Log10(math.Max(1, v)))-1))
+	return fmt.Sprintf("%.0f", math.Ceil(v/step)*step)
+}
+
+func sitesText(sites []record.SiteSize) string {
+	if len(sites) == 0 {
+		return "no site stands out"
+	}
+	var out []string
+	for _, x := range sites[:min(3, len(sites))] {
+		out = append(out, fmt.Sprintf("%s %s:%d %s", short(x.Site.Function), x.Site.File, x.Site.Line, bytesText(float64(x.Bytes))))
+	}
+	return "most in " + strings.Join(out, ", ")
+}
+
+// allExcluded reports whether healthy can be said.
+func allExcluded(hs []record.Hypothesis) bool {
+	return len(hs) > 0 && !slices.ContainsFunc(hs, func(h record.Hypothesis) bool { return h.State != record.Excluded })
+}
+
+// openWarnings names the open hypotheses, those with the same need together.
+func openWarnings(hs []record.Hypothesis) []string {
+	var needs []string
+	names := map[string][]string{}
+	for _, h := range hs {
+		if h.State != record.Open && h.State != "" {
+			continue
+		}
+		if names[h.Needs] == nil {
+			needs = append(needs, h.Needs)
+		}
+		names[h.Needs] = append(names[h.Needs], fmt.Sprintf("%s per %s%s", h.Class, itemText(h.Per), limitText(h)))
+	}
+	var out []string
+	for _, n := range needs {
+		out = append(out, fmt.Sprintf("not excluded: %s. What decides: %s", strings.Join(names[n], ", "), cmp.Or(n, "more of the same work")))
+	}
+	return out
+}
+
+func limitText(h record.Hypothesis) string {
+	amount := func(v float64) string {
+		if h.Class == record.GoroutineLeak || h.Class == record.ConnectionLeak {
+			return fmt.Sprintf("%.2g", v)
+		}
+		return bytesText(v)
+	}
+	if h.Limit == 0 || h.Limit <= h.Target {
+		return ""
+	}
+	return fmt.Sprintf(" (seen from %s on, healthy needs %s)", amount(h.Limit), amount(h.Target))
 }

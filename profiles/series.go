@@ -100,6 +100,10 @@ func (s *Series) addHeap(n *Snapshot, path string) error {
 	if err != nil {
 		return err
 	}
+	// The profile says how finely it was sampled; a binary may ignore the rate that it was asked for.
+	if p.Period > 0 {
+		s.rate = float64(p.Period)
+	}
 	t, err := s.intern.readHeap(p, s.rate)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -108,9 +112,6 @@ func (s *Series) addHeap(n *Snapshot, path string) error {
 	n.Sites = make(map[int]Amount, len(t.sites))
 	for k, v := range t.sites {
 		n.Sites[int(k)] = v
-	}
-	if s.rate <= 0 {
-		s.rate = float64(p.Period)
 	}
 	if b := binary(p); b != "" && !slices.Contains(s.binaries, b) {
 		s.binaries = append(s.binaries, b)

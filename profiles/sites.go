@@ -17,8 +17,10 @@ type judged struct {
 	term  term
 	owner Owner
 	sites []int // of heap findings
-	stack []Frame
-	key   string // what merges: class, unit, function
+	// members are further sites that the finding explains: other lines of the function, what absorbed findings hold.
+	members []int
+	stack   []Frame
+	key     string // what merges: class, unit, function
 	// passive says that no state decided: a guess from a curve.
 	passive bool
 }
@@ -143,14 +145,23 @@ func (s *Series) believeHeld(q *quantity, t *term) bool {
 		return false
 	}
 	i := t.from[1]
-	if t.amount < minHeldBytes || t.amount < minHeldShare*s.Snaps[i].Live.Bytes {
+	if t.amount < leastHeld(t.class, s.Snaps[i].Live.Bytes) {
 		return false
 	}
 	if t.class == record.Metadata {
 		lo, hi := s.holdRange(t.values)
-		return t.amount >= minBacklogBytes && (lo <= 0 || hi >= minBacklogRange*lo)
+		return lo <= 0 || hi >= minBacklogRange*lo
 	}
 	return true
+}
+
+// leastHeld is the least that a held term of a class has to amount to beside so many live bytes. What grows with the
+// backlog has no bound, so that its share of today's heap doesn't matter.
+func leastHeld(c record.Class, live float64) float64 {
+	if c == record.Metadata {
+		return minBacklogBytes
+	}
+	return math.Max(minHeldBytes, minHeldShare*live)
 }
 
 // holdRange is the least and the largest value of a unit over the held snapshots.
@@ -191,6 +202,7 @@ func mergeByFunction(in []*judged) []*judged {
 		slices.SortStableFunc(g, func(a, b *judged) int { return cmp.Compare(b.term.amount, a.term.amount) })
 		head := g[0]
 		for _, o := range g[1:] {
+			head.members = append(head.members, o.sites...)
 			head.Evidence = append(head.Evidence, fmt.Sprintf("and %s per %s in line %d of the same function", bytesText(o.term.slope), itemText(o.term.name), o.Site.Line))
 		}
 		out = append(out, head)

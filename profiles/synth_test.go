@@ -179,7 +179,7 @@ func (l *lab) run(waves int) *lab {
 		l.hold(record.StateReply, max(1, h[0]), h[1], 5)
 		l.floor()
 	}
-	for _, b := range []int64{200, 700, 1500} {
+	for _, b := range []int64{200, 800, 2800} {
 		l.phase("hold", false)
 		l.hold(record.StateHeader, m, 4<<10, b)
 		l.floor()

@@ -25,9 +25,20 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 		v.TopAtFloor = s.topSites(f, topSiteCount)
 	}
 	d := s.sufficient()
+	switch {
+	case t.Kind == record.Speed:
+	case d.contradiction != "":
+		v.Hypotheses = s.undecided(d.contradiction)
+	case peak == nil:
+		v.Hypotheses = s.undecided("no heap profile was read: profiles of the subject")
+	}
 	if d.contradiction == "" && peak != nil {
-		js := s.judge(o)
+		e := s.judge(o)
+		js := e.found
+		v.Hypotheses, v.Closure = s.hypotheses(e), e.left.closure(s)
+		d.complete = d.complete && allExcluded(v.Hypotheses)
 		v.Headline, v.Confidence = s.headline(js, d)
+		d.warnings = append(d.warnings, openWarnings(v.Hypotheses)...)
 		if s.Trial.Kind == record.Passive {
 			d.warnings = append(d.warnings, s.experiments(js)...)
 		}
@@ -55,14 +66,18 @@ func floorOf(n *Snapshot) record.Floor {
 	return f
 }
 
-// judge runs all rules and returns the findings, the most important first.
-func (s *Series) judge(o Options) []*judged {
+// judge runs all rules and returns the findings, the most important first, with what they leave unexplained.
+func (s *Series) judge(o Options) *explained {
 	u := s.units()
 	js := mergeByFunction(append(s.judgeProcess(u), s.judgeSites(u)...))
 	for _, j := range js {
 		s.explain(j)
 	}
 	js = absorb(js)
+	left := s.remainder(js, u)
+	if j := s.judgeRemainder(left, u); j != nil {
+		js = append(js, j)
+	}
 	js = append(js, s.judgeCollector()...)
 	if s.Trial.Kind == record.Passive {
 		js = append(js, s.judgePassive(js)...)
@@ -78,7 +93,7 @@ func (s *Series) judge(o Options) []*judged {
 			cmp.Compare(rank(a.Class), rank(b.Class)),
 			cmp.Compare(a.key, b.key))
 	})
-	return explainsFirst(js)
+	return &explained{found: explainsFirst(js), left: left, doubted: s.doubts()}
 }
 
 // complete fills in what follows from the rest of a finding.
@@ -134,6 +149,8 @@ func (s *Series) atPlan(j *judged, o Options) float64 {
 		return b * files * float64(last.Requests) / done
 	case "page":
 		return b * files * float64(last.Pages) / done
+	case "wave":
+		return b * files * float64(last.Waves) / done
 	case "second":
 		return b * files * seconds / done
 	case "byte-in-flight":
@@ -252,6 +269,7 @@ func absorb(js []*judged) []*judged {
 			out = append(out, j)
 			continue
 		}
+		head.members = append(append(head.members, j.sites...), j.members...)
 		head.term.slope += j.term.slope
 		head.term.se = math.Hypot(head.term.se, j.term.se)
 		head.term.amount += j.term.amount

@@ -3,11 +3,12 @@ package record
 // Targets are the detection limits that a trial's protocol asks for, by the nature of the unit: healthy needs each fault
 // excluded below them. A protocol may declare wider ones; they stand in trial.json and in the verdict.
 type Targets struct {
-	// Item is bytes per file, request, listed file, backlog item, distinct item, page, folder and wave.
+	// Item is bytes per file, request, listed file, backlog item and distinct item; 16 times of it per page of a listing
+	// and per failed transfer, 32 times per file outside the heap, 256 times per wave.
 	Item float64 `json:"bytes_per_item" yaml:"item"`
 	// Count is goroutines or connections per file or request.
 	Count float64 `json:"count_per_item" yaml:"count"`
-	// Byte is bytes per byte in flight or copied.
+	// Byte is bytes per byte in flight; a tenth of it per byte copied.
 	Byte float64 `json:"bytes_per_byte" yaml:"byte"`
 	// Second is bytes per second.
 	Second float64 `json:"bytes_per_second" yaml:"second"`

@@ -100,7 +100,7 @@ type Floor struct {
 // Slope is bytes per unit with its 95 % interval.
 type Slope struct {
 	Bytes float64    `json:"bytes"`
-	Per   string     `json:"per"` // file, byte, request, second, listed-file, backlog-item, distinct-item, worker, byte-in-flight, connection, goroutine, page
+	Per   string     `json:"per"` // file, byte, request, second, wave, error, listed-file, backlog-item, distinct-item, worker, byte-in-flight, connection, goroutine, page
 	CI95  [2]float64 `json:"ci95"`
 }
 
