@@ -60,7 +60,7 @@ func buildRef(ctx context.Context, s *subject.Spec, ref, dir string, env []strin
 	if _, err := os.Stat(at); err != nil {
 		return nil, fmt.Errorf("%w: the revision has no folder %s", ErrBuild, below)
 	}
-	if _, err := output(ctx, at, env, s.Build[0], s.Build[1:]...); err != nil {
+	if _, err := outputWith(ctx, at, append(s.BuildEnv(), env...), s.Build[0], s.Build[1:]...); err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
@@ -139,11 +139,16 @@ func builtAt(s *subject.Spec) string {
 	return filepath.Base(path)
 }
 
-// output runs a command in dir and returns what it prints; of its errors the last lines.
+// output runs a command in dir, with env beside this process's environment, and returns what it prints.
 func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+	return outputWith(ctx, dir, append(os.Environ(), env...), name, args...)
+}
+
+// outputWith runs a command in dir with env alone and returns what it prints; of its errors the last lines.
+func outputWith(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = env
 	out, err := cmd.Output()
 	if err == nil {
 		return strings.TrimSpace(string(out)), nil

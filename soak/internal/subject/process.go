@@ -145,7 +145,7 @@ func (p *Process) expand(o Options) error {
 	p.cmd = exec.Command(path, p.Command[1:]...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = time.Second
-	p.cmd.Env = append(cleanEnv(os.Environ()), credentials...)
+	p.cmd.Env = append(keep(os.Environ(), inherited, s.PassEnv), credentials...)
 	for _, k := range slices.Sorted(keys(s.Env)) {
 		v, err := Expand(s.Env[k], p.values)
 		if err != nil {
@@ -168,6 +168,9 @@ func (p *Process) expand(o Options) error {
 		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(v), 0o600); err != nil {
 			return err
 		}
+	}
+	if s.User != "" {
+		return become(p.cmd, s.User, p.dir)
 	}
 	return nil
 }

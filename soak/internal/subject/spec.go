@@ -29,11 +29,15 @@ type Spec struct {
 	Name    string            `yaml:"name"`
 	Command []string          `yaml:"command"`
 	Env     map[string]string `yaml:"env,omitempty"`
-	Pprof   string            `yaml:"pprof"`
-	Metrics string            `yaml:"metrics,omitempty"`
-	Ready   string            `yaml:"ready,omitempty"`
-	Wave    Wave              `yaml:"wave"`
-	Module  string            `yaml:"module,omitempty"`
+	// PassEnv names variables that the subject inherits besides the few that every subject does.
+	PassEnv []string `yaml:"pass_env,omitempty"`
+	// User is the account that the subject runs as, where memsoak runs as root; "" is memsoak's own.
+	User    string `yaml:"user,omitempty"`
+	Pprof   string `yaml:"pprof"`
+	Metrics string `yaml:"metrics,omitempty"`
+	Ready   string `yaml:"ready,omitempty"`
+	Wave    Wave   `yaml:"wave"`
+	Module  string `yaml:"module,omitempty"`
 	// Settings are defaults of placeholders, which axes and --set override.
 	Settings map[string]string `yaml:"settings,omitempty"`
 	// Concurrency names the setting that says how many transfers run at once; default "workers". Where the subject
@@ -138,6 +142,9 @@ func (s *Spec) Check() error {
 		if name == "" || strings.ContainsAny(name, "/\\") || name == ".." {
 			return fmt.Errorf("%w: files: %q is not the name of a file", ErrInvalid, name)
 		}
+	}
+	if err := s.checkEnv(); err != nil {
+		return err
 	}
 	return s.checkURLs()
 }

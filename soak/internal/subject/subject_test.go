@@ -57,11 +57,6 @@ func TestExpandNamesWhatHasNoValue(t *testing.T) {
 	assert.EqualError(t, err, "{{.b}} has no value")
 }
 
-func TestASubjectDoesNotInheritWhatWouldChangeIt(t *testing.T) {
-	env := cleanEnv([]string{"PATH=/bin", "GOGC=50", "https_proxy=x", "AWS_PROFILE=prod", "GODEBUG=gctrace=1", "HOME=/h"})
-	assert.Equal(t, []string{"PATH=/bin", "HOME=/h"}, env)
-}
-
 func TestALogKeepsItsBeginningAndItsEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, err := newBoundedLog(path, 100)
