@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"html/template"
 	"path/filepath"
 	"slices"
@@ -35,6 +36,8 @@ type cellView struct {
 	Routines  []routineGroup
 	Rerun     string
 	Service   string
+	Looked    []looked
+	Closure   *record.Closure
 	Links     []Link
 	Snapshots []snapshotView
 	Notes     []string // what could not be shown, and the trial's own warnings
@@ -93,6 +96,7 @@ func (b cellBuilder) build(n int) *cellView {
 	if v.Verdict != nil {
 		v.Headline = v.Verdict.Headline
 		v.Notes = append(v.Notes, v.Verdict.Warnings...)
+		v.Looked, v.Closure = lookedFor(v.Verdict), v.Verdict.Closure
 	}
 	if v.Trial == nil {
 		return v
@@ -325,7 +329,8 @@ func waterfall(v *record.Verdict) []bar {
 	return append(bars, bar{Part: "resident", Bytes: sum, Width: at(sum), Total: true})
 }
 
-// rerun is the command line that runs the cell again.
+// rerun is the command line that runs the cell again, with every setting that the run was given. A process that was
+// recorded can only be recorded again.
 func rerun(r *record.Run, c *Cell) string {
 	args := []string{"soak", "run"}
 	add := func(flag, value string) {
@@ -333,16 +338,44 @@ func rerun(r *record.Run, c *Cell) string {
 			args = append(args, flag, shellQuote(Printable(value)))
 		}
 	}
-	add("--subject", r.Subject)
+	config := func(key string) string {
+		if v, ok := r.Config[key]; ok && v != nil {
+			return fmt.Sprint(v)
+		}
+		return ""
+	}
+	if recorded(r) {
+		args[1] = "record"
+		add("--pprof", config("pprof"))
+		add("--metrics", config("metrics"))
+		return strings.Join(args, " ")
+	}
+	add("--subject", cmp.Or(config("subject"), r.Subject))
+	add("--subject-ref", config("subject_ref"))
 	add("--corpus", r.Corpus)
 	for _, name := range axisNames(r, c.Cell) {
 		add("--axis", name+"="+c.Cell[name])
 	}
+	if set, ok := r.Config["set"].(map[string]any); ok {
+		for _, name := range slices.Sorted(maps.Keys(set)) {
+			add("--set", fmt.Sprintf("%s=%v", name, set[name]))
+		}
+	}
 	if r.Limit > 0 {
 		add("--limit", strings.TrimSuffix(strings.ReplaceAll(limitText(r.Limit), " ", ""), "B"))
 	}
+	if r.Protocol != "default" {
+		add("--protocol", cmp.Or(config("protocol"), r.Protocol))
+	}
+	if r.Seed > 1 {
+		add("--seed", fmt.Sprint(r.Seed))
+	}
 	return strings.Join(args, " ")
 }
+
+// recorded reports whether a run was recorded from a process that memsoak had not started: it has no corpus, no matrix
+// and no limit of its own.
+func recorded(r *record.Run) bool { return r.Protocol == "record" }
 
 // limitText writes a limit without loss: 2 GiB stays 2Gi, 1500 MB becomes a number of bytes.
 func limitText(n int64) string {

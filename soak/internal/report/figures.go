@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -284,7 +285,7 @@ func signed(v float64) string {
 }
 
 // capacity draws the predicted peak over the number of workers, with its interval and the limit.
-func capacity(c *record.Capacity) (*figure, error) {
+func capacity(c *record.Capacity, kills []kill, tried int) (*figure, error) {
 	if c == nil || len(c.At) < 2 {
 		return nil, nil
 	}
@@ -309,9 +310,46 @@ func capacity(c *record.Capacity) (*figure, error) {
 		wide.Marks = []chart.Mark{{Ink: "fit", X: float64(c.MaxWorkers), Text: plural(c.MaxWorkers, "worker") + " fit"}}
 		key = append(key, keyEntry{"fit", fmt.Sprintf("%s fit", plural(c.MaxWorkers, "worker"))})
 	}
+	for _, k := range kills {
+		if k.workers > c.At[len(c.At)-1].Workers {
+			continue
+		}
+		wide.Marks = append(wide.Marks, chart.Mark{Ink: "oom", X: float64(k.workers), Text: plural(k.workers, "worker") + " killed at " + Bytes(k.peak)})
+	}
+	if len(kills) > 0 {
+		key = append(key, keyEntry{"oom", "killed for memory"})
+	}
+	if tried > 0 && tried < c.At[len(c.At)-1].Workers {
+		wide.Marks = append(wide.Marks, chart.Mark{Ink: "note", X: float64(tried), Text: fmt.Sprintf("tried up to %d", tried)})
+		key = append(key, keyEntry{"note", fmt.Sprintf("beyond %s: not tried", plural(tried, "worker"))})
+	}
 	slim := wide
 	slim.XTicks = chart.CountTicks(5)
 	return draw(wide, slim, halfWidth, key)
+}
+
+// kill is a cell that died of its limit.
+type kill struct {
+	workers int
+	peak    int64
+}
+
+// workersTried are the kills by number of workers, and the most workers that any cell had.
+func workersTried(views []*cellView) (kills []kill, most int) {
+	for _, v := range views {
+		if v.Trial == nil || v.Trial.Record == nil {
+			continue
+		}
+		n, err := strconv.Atoi(cmp.Or(v.Cell.Cell["workers"], v.Trial.Record.Settings["workers"]))
+		if err != nil {
+			continue
+		}
+		most = max(most, n)
+		if v.Outcome == record.OOMKilled {
+			kills = append(kills, kill{n, v.Peak.RSS})
+		}
+	}
+	return kills, most
 }
 
 // sparkline is the resident size over time, small.

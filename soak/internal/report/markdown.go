@@ -15,7 +15,16 @@ import (
 func Markdown(w io.Writer, run *Run) error {
 	d := outline(run)
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "# %s on %s: %s\n\n**%s**\n", md(run.Record.Subject), md(run.Record.Corpus), md(words(d.Headline)), md(d.Lead))
+	fmt.Fprintf(b, "# %s on %s: %s\n\n", md(run.Record.Subject), md(run.Record.Corpus), md(words(d.Headline)))
+	for _, l := range d.Deaths {
+		fmt.Fprintf(b, "%s\n\n", md(l))
+	}
+	fmt.Fprintf(b, "**%s**\n", md(d.Lead))
+	for _, l := range []struct{ head, text string }{{"What to do.", d.Todo}, {"What was looked for.", d.Seen}} {
+		if l.text != "" {
+			fmt.Fprintf(b, "\n%s %s\n", l.head, md(l.text))
+		}
+	}
 	if len(d.More) > 0 {
 		fmt.Fprintln(b)
 	}

@@ -42,6 +42,9 @@ type pageData struct {
 	Headline record.Headline
 	Lead     string
 	More     []string
+	Deaths   []string // cells that ended before their time, by what ended them
+	Todo     string   // what to change, or what would decide
+	Seen     string   // what a healthy run would have shown
 	Facts    []fact
 	Heat     heatMap
 	Culprits []culprit
@@ -97,7 +100,8 @@ func build(ctx context.Context, run *Run, opt Options) (*pageData, error) {
 	}
 	if run.Verdict != nil {
 		var err error
-		if d.Capacity, err = capacity(run.Verdict.Capacity); err != nil {
+		kills, most := workersTried(d.Views)
+		if d.Capacity, err = capacity(run.Verdict.Capacity, kills, most); err != nil {
 			d.Warnings = append(d.Warnings, err.Error())
 		}
 	}
@@ -111,6 +115,7 @@ func (d *pageData) answer() {
 		d.Headline = w.Headline
 	}
 	d.Lead, d.More = d.Answer()
+	d.Deaths, d.Todo, d.Seen = d.deaths(), d.todo(), d.seen()
 }
 
 // Answer is the run's verdict in words, the most important line first; without a verdict it says why.
@@ -158,14 +163,21 @@ func (d *pageData) facts() {
 			top = v
 		}
 	}
+	if n := outcomes[record.OOMKilled]; n > 0 {
+		d.Facts = append(d.Facts, fact{"killed for memory", template.HTML(plural(n, "cell")), "of " + plural(len(d.Views), "cell")})
+	}
 	if c := d.capacityAnswer(); c.Name != "" {
 		d.Facts = append(d.Facts, c)
 	}
+	if recorded(d.Record) {
+		d.Facts = append(d.Facts, fact{"recorded for", template.HTML(duration(d.Took())), plural(d.snapshots(), "snapshot")})
+		if top != nil && top.Peak.RSS > 0 {
+			d.Facts = append(d.Facts, fact{"highest resident size", size(top.Peak.RSS), ""})
+		}
+		return
+	}
 	if top != nil && top.Peak.RSS > 0 {
 		d.Facts = append(d.Facts, fact{"highest peak", size(top.Peak.RSS), top.Title})
-	}
-	if n := outcomes[record.OOMKilled]; n > 0 {
-		d.Facts = append(d.Facts, fact{"killed for memory", template.HTML(plural(n, "cell")), "of " + plural(len(d.Views), "cell")})
 	}
 	note := fmt.Sprintf("%d of %s done", ended, plural(all, "trial"))
 	if ended == all {
@@ -176,6 +188,28 @@ func (d *pageData) facts() {
 		d.Facts = append(d.Facts, fact{"memory limit", size(d.Record.Limit), Printable(d.Record.Host.Cgroup)})
 	}
 }
+
+// snapshots counts the snapshots of all trials.
+func (d *pageData) snapshots() int {
+	n := 0
+	for _, v := range d.Views {
+		if v.Trial != nil && v.Trial.Record != nil {
+			n += len(v.Trial.Record.Snapshots)
+		}
+	}
+	return n
+}
+
+// Title is what the page is about: a subject and its corpus, or a recorded process.
+func (d *pageData) Title() string {
+	if recorded(d.Record) || d.Record.Corpus == "" {
+		return d.Record.Subject + ", recorded"
+	}
+	return d.Record.Subject + " on the " + d.Record.Corpus + " corpus"
+}
+
+// Recorded reports whether the run is a recording.
+func (d *pageData) Recorded() bool { return recorded(d.Record) }
 
 func (d *pageData) capacityAnswer() fact {
 	if d.Verdict == nil || d.Verdict.Capacity == nil {
