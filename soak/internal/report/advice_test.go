@@ -70,7 +70,8 @@ func TestFirstScreenOfAnInconclusiveRun(t *testing.T) {
 	page, _ := generate(t, dir)
 	seen := text(t, page)
 	has(t, seen, "To decide it: waves of large files between floors.")
-	has(t, seen, "is explained by no finding (floor 1 to floor 9) ; most of it at main.keep 2.0 MiB")
+	has(t, seen, "is explained by no finding (floor 1 to floor 9)")
+	has(t, seen, "most of it at main.keep 2.0 MiB")
 }
 
 // A recording has words of its own: no corpus, no matrix, no limit.
