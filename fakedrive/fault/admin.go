@@ -105,10 +105,10 @@ func (c *Control) postHold(r *http.Request) (any, error) {
 	switch {
 	case !slices.Contains(c.o.Points, h.Point):
 		return nil, fmt.Errorf("hold: this fake has no point %q; it has %q", h.Point, c.o.Points)
-	case h.Limit < 0 || h.Offset < 0 || h.Timeout < 0:
+	case h.Limit < 0 || h.Offset < 0 && !h.Point.fromEnd() || h.Timeout < 0:
 		return nil, errors.New("hold: limit, offset and timeout must not be negative")
-	case h.Offset > 0 && h.Point != DownloadBody && h.Point != UploadBody:
-		return nil, fmt.Errorf("hold: offset is for %s and %s", DownloadBody, UploadBody)
+	case h.Offset > 0 && !h.Point.body():
+		return nil, fmt.Errorf("hold: offset is for points in a body, and %s is none", h.Point)
 	}
 	return c.holds.set(h)
 }

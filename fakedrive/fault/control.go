@@ -99,15 +99,31 @@ func (c *Control) Wrap(next http.Handler) http.Handler {
 			admin.ServeHTTP(w, r)
 			return
 		}
-		c.requests.Add(1)
-		defer c.conns.serve(r.Context())()
-		cut := new(atomic.Bool)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cutKey{}, cut)))
-		if cut.Load() {
-			panic(http.ErrAbortHandler)
-		}
+		c.serve(w, r, next)
 	})
 }
+
+// Counted hands every request, counted, to next, as Wrap does, and serves nothing of the admin protocol: a gate has no
+// path of its own.
+func (c *Control) Counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, next) })
+}
+
+func (c *Control) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	c.requests.Add(1)
+	defer c.conns.serve(r.Context())()
+	cut := new(atomic.Bool)
+	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cutKey{}, cut)))
+	if cut.Load() {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// CountRequest counts a request of a protocol that is not HTTP.
+func (c *Control) CountRequest() { c.requests.Add(1) }
+
+// AddBytes counts body bytes that are no transfer's.
+func (c *Control) AddBytes(n int64) { c.bytes.Add(n) }
 
 // maxNotUnderstoodLines bounds the log: a client that loops must not fill a disk.
 const maxNotUnderstoodLines = 1000

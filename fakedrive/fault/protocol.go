@@ -31,12 +31,29 @@ const (
 	UploadReply    Point = "upload-reply"    // S3: the body is read to its end, no reply is sent
 )
 
+// The points of a gate, which is a proxy. An offset below 0 counts from the end of a body whose length is declared.
+const (
+	GateRequest     Point = "request"      // the request has arrived and is not passed on
+	GateRequestBody Point = "request-body" // Offset bytes of the request's body are passed on
+	GateReply       Point = "reply"        // the target has answered and no header is passed back
+	GateReplyBody   Point = "reply-body"   // Offset bytes of the reply's body are passed back
+	GateBytes       Point = "bytes"        // raw TCP: the client's next bytes are not passed on, which stops a connection
+)
+
+// body says whether the point is a place in a body, which has an offset.
+func (p Point) body() bool {
+	return p == DownloadBody || p == UploadBody || p == GateRequestBody || p == GateReplyBody
+}
+
+// fromEnd says whether the point's offset may count from the end.
+func (p Point) fromEnd() bool { return p == GateRequestBody || p == GateReplyBody }
+
 // Hold asks a fake to stop transfers at a point.
 type Hold struct {
 	Point Point `json:"point"`
 	// Limit is the number of transfers to hold; those beyond it pass. 0 holds all.
 	Limit int `json:"limit,omitempty"`
-	// Offset is the number of body bytes before the stop, for the two body points.
+	// Offset is the number of body bytes before the stop, for points in a body.
 	Offset int64 `json:"offset,omitempty"`
 	// Timeout releases the hold by itself, so that a dead runner leaves no stuck fake. Default 10 minutes.
 	Timeout Duration `json:"timeout,omitempty"`
@@ -113,6 +130,8 @@ type Addresses struct {
 	Proxy  string `json:"proxy,omitempty"`   // http://127.0.0.1:port, a CONNECT proxy
 	Admin  string `json:"admin"`             // base URL of the admin protocol's listener, without AdminPrefix
 	CAFile string `json:"ca_file,omitempty"` // PEM of the CA that signed the TLS listener's certificate
+	// Gates has what the clients of each gate are given, by the gate's name: a URL, or host:port for raw TCP.
+	Gates map[string]string `json:"gates,omitempty"`
 }
 
 // RootRequest asks fakedrive, at POST /_fake/v1/roots, to serve a tree below a fresh folder id. The same request with

@@ -12,17 +12,19 @@ import (
 
 // Transfer is one body on its way: a download or an upload in flight. All its methods but End belong to one goroutine.
 type Transfer struct {
-	c       *Control
-	r       *http.Request
-	req     Request
-	act     Action
-	moved   int64
-	struck  bool    // the strike in the body is over
-	passed  []*hold // the holds that this transfer has been at
-	flush   func()  // sends what is buffered to the client; nil for uploads
-	limits  []*rate.Limiter
-	forPlan *activePlan // the plan that limits was made for
-	ended   atomic.Bool
+	c      *Control
+	r      *http.Request
+	req    Request
+	act    Action
+	moved  int64
+	struck bool    // the strike in the body is over
+	passed []*hold // the holds that this transfer has been at
+	flush  func()  // sends what is buffered to the client; nil for uploads
+	// bodySize is the declared length of a body that goes through a proxy.
+	bodySize int64
+	limits   []*rate.Limiter
+	forPlan  *activePlan // the plan that limits was made for
+	ended    atomic.Bool
 }
 
 // Begin notes that a transfer is in flight. r is the request it belongs to: the end of its context ends every wait.
@@ -112,7 +114,15 @@ func (t *Transfer) Writer(w http.ResponseWriter) io.Writer {
 }
 
 // Reader returns what an upload's body is to be read from: it counts, throttles, holds and strikes.
-func (t *Transfer) Reader(body io.Reader) io.Reader { return &bodyReader{t, body} }
+func (t *Transfer) Reader(body io.Reader) io.Reader { return &bodyReader{t, body, UploadBody} }
+
+// Through returns what a proxy is to read the reply's body of size bytes from, -1 when it is not declared: it counts,
+// throttles, holds and strikes. What was read before reaches w before a stop.
+func (t *Transfer) Through(w http.ResponseWriter, body io.Reader, size int64) io.Reader {
+	t.flush = func() { _ = http.NewResponseController(w).Flush() } // a client that is gone shows at the next write
+	t.bodySize = size
+	return &bodyReader{t, body, GateReplyBody}
+}
 
 type bodyWriter struct {
 	t *Transfer
@@ -144,15 +154,16 @@ func (b *bodyWriter) Write(p []byte) (int, error) {
 }
 
 type bodyReader struct {
-	t *Transfer
-	r io.Reader
+	t  *Transfer
+	r  io.Reader
+	at Point
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	n, flip, err := b.t.before(UploadBody, len(p))
+	n, flip, err := b.t.before(b.at, len(p))
 	if err != nil {
 		return 0, err
 	}
@@ -171,11 +182,15 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 // be moved before the next such place. If flip is set it is one byte, to be inverted.
 func (t *Transfer) before(p Point, n int) (allowed int, flip bool, err error) {
 	for _, h := range t.c.holds.list() {
-		if h.Point != p || h.Offset < t.moved || slices.Contains(t.passed, h) {
+		if h.Point != p || slices.Contains(t.passed, h) {
 			continue
 		}
-		if h.Offset > t.moved {
-			n = int(min(int64(n), h.Offset-t.moved))
+		offset, ok := h.offset(t.bodySize)
+		if !ok || offset < t.moved {
+			continue
+		}
+		if offset > t.moved {
+			n = int(min(int64(n), offset-t.moved))
 			continue
 		}
 		t.passed = append(t.passed, h)

@@ -253,9 +253,6 @@ func status(ctx context.Context, c *http.Client, url string) int {
 	return resp.StatusCode
 }
 
-// maxReply bounds how much of a wave's reply is read.
-const maxReply = 1 << 20
-
 // Wave gives the subject the work below root and returns when it answers. A one-shot subject's only wave ends with the
 // process.
 func (p *Process) Wave(ctx context.Context, root, prefix string) error {
@@ -294,6 +291,9 @@ func (p *Process) Wave(ctx context.Context, root, prefix string) error {
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("%s: %s", resp.Status, lastLine(string(reply)))
+	}
+	if err == nil && w.Poll != nil {
+		return p.await(ctx, w.Poll, values, replyValues(resp, reply))
 	}
 	return err
 }

@@ -16,6 +16,8 @@ import (
 	"text/template/parse"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/memsoak/memsoak/soak/internal/load"
 )
 
 // ErrInvalid is returned, wrapped with the reason, for a subject that breaks the contract.
@@ -36,8 +38,12 @@ type Spec struct {
 	Pprof   string `yaml:"pprof"`
 	Metrics string `yaml:"metrics,omitempty"`
 	Ready   string `yaml:"ready,omitempty"`
-	Wave    Wave   `yaml:"wave"`
-	Module  string `yaml:"module,omitempty"`
+	Wave    Wave   `yaml:"wave,omitempty"`
+	// Load is the work of a service, in place of Wave.
+	Load *load.Spec `yaml:"load,omitempty"`
+	// Upstreams are the services that a service calls, by the name of their placeholder {{.upstream.NAME}}.
+	Upstreams map[string]load.Upstream `yaml:"upstreams,omitempty"`
+	Module    string                   `yaml:"module,omitempty"`
 	// Settings are defaults of placeholders, which axes and --set override.
 	Settings map[string]string `yaml:"settings,omitempty"`
 	// Concurrency names the setting that says how many transfers run at once; default "workers". Where the subject
@@ -57,6 +63,10 @@ type Wave struct {
 	URL     string            `yaml:"url,omitempty"`
 	Headers map[string]string `yaml:"headers,omitempty"`
 	Body    string            `yaml:"body,omitempty"`
+	// Start and Poll are for work that is answered before it is done: Start is the request, and the wave ends when Poll
+	// says so.
+	Start *Wave `yaml:"start,omitempty"`
+	Poll  *Poll `yaml:"poll,omitempty"`
 }
 
 // UnmarshalYAML implements yaml.BytesUnmarshaler: the word exit, or a request.
@@ -83,7 +93,8 @@ func (w Wave) MarshalYAML() (any, error) {
 }
 
 // Builtin are the placeholders that the runner fills in; all others are settings.
-var Builtin = []string{"addr", "drive_url", "s3_url", "bucket", "root", "prefix", "ca_file", "proxy_url", "dir"}
+var Builtin = append([]string{"addr", "drive_url", "s3_url", "bucket", "root", "prefix", "ca_file", "proxy_url", "dir",
+	"upstream", "seed", "reply"}, load.Placeholders...)
 
 // PerWave are the placeholders whose values are known only when a wave begins.
 var PerWave = []string{"root", "prefix"}
@@ -115,6 +126,9 @@ func Load(path string) (*Spec, error) {
 
 // Check says what breaks the contract, and fills in defaults.
 func (s *Spec) Check() error {
+	if st := s.Wave.Start; st != nil && s.Wave.URL == "" {
+		s.Wave.Method, s.Wave.URL, s.Wave.Headers, s.Wave.Body = st.Method, st.URL, st.Headers, st.Body
+	}
 	switch {
 	case s.Name == "":
 		return fmt.Errorf("%w: it has no name", ErrInvalid)
@@ -124,13 +138,16 @@ func (s *Spec) Check() error {
 		return fmt.Errorf("%w: it has no command", ErrInvalid)
 	case s.Pprof == "":
 		return fmt.Errorf("%w: it has no pprof, the URL of net/http/pprof", ErrInvalid)
-	case !s.Wave.Exit && s.Wave.URL == "":
-		return fmt.Errorf("%w: wave needs a url, or is the word exit", ErrInvalid)
+	case s.Load == nil && !s.Wave.Exit && s.Wave.URL == "":
+		return fmt.Errorf("%w: wave needs a url, or is the word exit; a service has a load instead", ErrInvalid)
+	}
+	if err := s.checkService(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if s.Concurrency == "" {
-		s.Concurrency = "workers"
+		s.Concurrency = s.defaultConcurrency()
 	}
-	if s.Wave.Method == "" && !s.Wave.Exit {
+	if s.Wave.Method == "" && !s.Wave.Exit && s.Load == nil {
 		s.Wave.Method = "POST"
 	}
 	for where, text := range s.templates() {
@@ -188,6 +205,7 @@ func (s *Spec) templates() map[string]string {
 	for k, v := range s.Wave.Headers {
 		m["wave.headers."+k] = v
 	}
+	s.serviceTemplates(m)
 	return m
 }
 
@@ -267,11 +285,11 @@ func Expand(text string, values map[string]string) (string, error) {
 		return "", err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, values); err != nil {
+	if err := t.Execute(&b, nested(values)); err != nil {
 		used := map[string]bool{}
 		fields(t.Tree.Root, used)
 		for _, name := range slices.Sorted(maps.Keys(used)) {
-			if _, ok := values[name]; !ok {
+			if _, ok := nested(values)[name]; !ok {
 				return "", fmt.Errorf("{{.%s}} has no value", name)
 			}
 		}
