@@ -118,6 +118,29 @@ var faults = []struct {
 			return m * unread / (16 << 10)
 		}})
 	}},
+	{"slice that grows by append, 216 B a file", record.HeadLeak, record.Leak, "app/log.(*Ledger).Add", "file", 0, func() *subject {
+		return with(source{stack: frames("runtime.growslice", "app/log.(*Ledger).Add", "app/copy.(*job).run"), size: 4096,
+			retained: func(c record.Covariates, _ float64) float64 { return appended(float64(c.FilesDone)) * 216 / 4096 }})
+	}},
+	{"map that doubles, 100 B an item", record.HeadMetadata, record.Metadata, "app/log.(*Index).Put", "distinct-item", 0, func() *subject {
+		return with(source{stack: frames("internal/runtime/maps.newarray", "app/log.(*Index).Put", "app/copy.(*job).run"), size: 8192,
+			retained: func(c record.Covariates, _ float64) float64 {
+				return math.Exp2(math.Ceil(math.Log2(float64(c.Distinct)*8/7+1))) * 100 / 8192
+			}})
+	}},
+}
+
+// appended is the capacity of a slice to which so many elements were appended one by one.
+func appended(n float64) float64 {
+	capacity := 1.0
+	for capacity < n {
+		if capacity < 256 {
+			capacity *= 2
+		} else {
+			capacity += (capacity + 768) / 4
+		}
+	}
+	return capacity
 }
 
 func with(s source) *subject { return &subject{sources: []*source{&s}} }

@@ -63,7 +63,7 @@ func (s *Series) stackPerRoutine(from [2]int) float64 {
 
 func (s *Series) routineLeak(g int, group *RoutineGroup, t term) *judged {
 	first, last := s.Snaps[t.from[0]], s.Snaps[t.from[1]]
-	j := s.processFinding(record.GoroutineLeak, group.Site, t.scaled(s.stackPerRoutine(t.from)))
+	j := s.routineFinding(record.GoroutineLeak, group, t)
 	j.Evidence = append(j.Evidence, fmt.Sprintf("%d goroutines wait in %s at the first floor, %d at the last: %.3g per %s",
 		first.Routines[g], short(group.Function), last.Routines[g], t.slope, t.name))
 	if group.Connection() {
@@ -74,11 +74,20 @@ func (s *Series) routineLeak(g int, group *RoutineGroup, t term) *judged {
 }
 
 func (s *Series) routinePerItem(group *RoutineGroup, t term) *judged {
-	per := s.stackPerRoutine(t.from)
-	j := s.processFinding(record.Metadata, group.Site, t.scaled(per))
+	j := s.routineFinding(record.Metadata, group, t)
+	per := j.parts[partStacks] / math.Max(t.slope, 1e-9)
 	j.Evidence = append(j.Evidence, fmt.Sprintf("%.2g goroutines wait in %s per %s, each with %s of stack; none of them at the floors",
 		t.slope, short(group.Function), itemText(t.name), bytesText(per)))
 	j.stack = group.Stack
+	return j
+}
+
+// routineFinding is a finding of goroutines, whose cost is their stacks and what the runtime keeps for each of them.
+func (s *Series) routineFinding(c record.Class, group *RoutineGroup, t term) *judged {
+	stack, descriptor := s.stackPerRoutine(t.from), s.descriptorPerRoutine(t.from)
+	j := s.processFinding(c, group.Site, t.scaled(stack+descriptor))
+	j.routines = true
+	j.parts = map[string]float64{partStacks: t.slope * stack, partLive: t.slope * descriptor}
 	return j
 }
 
@@ -94,6 +103,8 @@ func (s *Series) processFinding(c record.Class, site Site, t term) *judged {
 	j.R2 = t.r2
 	j.Slope = &record.Slope{Bytes: t.slope, Per: t.name, CI95: t.ci95()}
 	j.key = fmt.Sprint(c, "|", t.name, "|", site.Function, "|", site.File)
+	j.addPart(mainPart(c), t.slope)
+	j.costSE = t.se
 	return j
 }
 

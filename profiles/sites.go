@@ -19,8 +19,15 @@ type judged struct {
 	sites []int // of heap findings
 	// members are further sites that the finding explains: other lines of the function, what absorbed findings hold.
 	members []int
-	stack   []Frame
-	key     string // what merges: class, unit, function
+	// parts are bytes per unit by kind of memory, of all that comes with the unit; costSE is the error of their sum.
+	parts  map[string]float64
+	costSE float64
+	// container says that it grows by doubling.
+	container bool
+	routines  bool    // goroutines that are counted
+	most      float64 // bytes of the line that stands for its function, once others were absorbed
+	stack     []Frame
+	key       string // what merges: class, unit, function
 	// passive says that no state decided: a guess from a curve.
 	passive bool
 }
@@ -48,8 +55,8 @@ func (s *Series) judgeSites(u *units) []*judged {
 			}
 		}
 		if len(kept) == 0 {
-			if t, ok := s.filled(q, distinct); ok && t.amount >= minHeldBytes {
-				out = append(out, s.siteFinding(id, t))
+			if j := s.stepsOfContainer(id, q, u, distinct); j != nil {
+				out = append(out, j)
 			}
 		}
 		for _, t := range s.perWorker(s.heldTerms(q, s.possibleHeld(q, u.held), kept)) {
@@ -58,7 +65,7 @@ func (s *Series) judgeSites(u *units) []*judged {
 			}
 		}
 	}
-	return out
+	return fullCaches(out)
 }
 
 // perWorker joins the terms that are all bytes per worker: the shapes of one buffer, such as a first part that is always
@@ -182,6 +189,8 @@ func (s *Series) siteFinding(id int, t term) *judged {
 	j.Slope = &record.Slope{Bytes: t.slope, Per: t.name, CI95: t.ci95()}
 	j.R2 = t.r2
 	j.key = fmt.Sprint(j.Class, "|", j.Slope.Per, "|", site.Function, "|", site.File)
+	j.addPart(partLive, t.slope)
+	j.costSE = t.se
 	return j
 }
 
@@ -202,7 +211,7 @@ func mergeByFunction(in []*judged) []*judged {
 		slices.SortStableFunc(g, func(a, b *judged) int { return cmp.Compare(b.term.amount, a.term.amount) })
 		head := g[0]
 		for _, o := range g[1:] {
-			head.members = append(head.members, o.sites...)
+			head.take(o)
 			head.Evidence = append(head.Evidence, fmt.Sprintf("and %s per %s in line %d of the same function", bytesText(o.term.slope), itemText(o.term.name), o.Site.Line))
 		}
 		out = append(out, head)

@@ -35,6 +35,7 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 	if d.contradiction == "" && peak != nil {
 		e := s.judge(o)
 		js := e.found
+		v.Costs = s.costs(js)
 		v.Hypotheses, v.Closure = s.hypotheses(e), e.left.closure(s)
 		d.complete = d.complete && allExcluded(v.Hypotheses)
 		v.Headline, v.Confidence = s.headline(js, d)
@@ -73,7 +74,7 @@ func (s *Series) judge(o Options) *explained {
 	for _, j := range js {
 		s.explain(j)
 	}
-	js = absorb(js)
+	js = wholeRoutines(absorb(js))
 	left := s.remainder(js, u)
 	if j := s.judgeRemainder(left, u); j != nil {
 		js = append(js, j)
@@ -261,28 +262,33 @@ func absorb(js []*judged) []*judged {
 		return js
 	}
 	head := heads[0]
-	most := head.term.amount
-	var out []*judged
-	for _, j := range js {
+	return slices.DeleteFunc(js, func(j *judged) bool {
 		same := j != head && j.term.retainedTerm && (j.Class == record.Leak || j.Class == record.GoroutineLeak || j.Class == record.ConnectionLeak)
 		if !same || !heldBy(j, head) {
-			out = append(out, j)
-			continue
+			return false
 		}
-		head.members = append(append(head.members, j.sites...), j.members...)
-		head.term.slope += j.term.slope
-		head.term.se = math.Hypot(head.term.se, j.term.se)
-		head.term.amount += j.term.amount
-		head.Slope.Bytes, head.Slope.CI95 = head.term.slope, head.term.ci95()
-		head.Evidence = append(head.Evidence, fmt.Sprintf("with it stays %s per %s from %s %s:%d", bytesText(j.Slope.Bytes), itemText(j.Slope.Per),
-			short(j.Site.Function), j.Site.File, j.Site.Line))
-		// As everywhere, the line with the most bytes stands for its function.
-		line := j.Site.Function == head.Site.Function && j.term.amount > most
-		if head.Site.Function == "" || head.owner != OwnerUser && j.owner == OwnerUser || line {
-			head.Site, head.owner, head.stack, most = j.Site, j.owner, j.stack, j.term.amount
-		}
+		head.absorb(j)
+		return true
+	})
+}
+
+// absorb adds to a finding another that is a part of it.
+func (j *judged) absorb(o *judged) {
+	j.take(o)
+	if j.most == 0 {
+		j.most = j.term.amount
 	}
-	return out
+	// As everywhere, the line with the most bytes stands for its function.
+	line := o.Site.Function == j.Site.Function && o.term.amount > j.most
+	j.term.slope += o.term.slope
+	j.term.se = math.Hypot(j.term.se, o.term.se)
+	j.term.amount += o.term.amount
+	j.Slope.Bytes, j.Slope.CI95 = j.term.slope, j.term.ci95()
+	j.Evidence = append(j.Evidence, fmt.Sprintf("with it stays %s per %s from %s %s:%d", bytesText(o.Slope.Bytes), itemText(o.Slope.Per),
+		short(o.Site.Function), o.Site.File, o.Site.Line))
+	if j.Site.Function == "" || j.owner != OwnerUser && o.owner == OwnerUser || line {
+		j.Site, j.owner, j.stack, j.most = o.Site, o.owner, o.stack, o.term.amount
+	}
 }
 
 // heldBy reports whether what leaks in j is held by the leaked goroutines or connections of head: what goes through the

@@ -1,0 +1,112 @@
+package profiles
+
+import (
+	"math"
+	"slices"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// addPart adds bytes per unit of one kind of memory to what a finding costs in all.
+func (j *judged) addPart(part string, bytes float64) {
+	if j.parts == nil {
+		j.parts = map[string]float64{}
+	}
+	j.parts[part] += bytes
+}
+
+// take adds the cost of a finding that is a part of this one, and its sites.
+func (j *judged) take(o *judged) {
+	j.members = append(append(j.members, o.sites...), o.members...)
+	for part, bytes := range o.parts {
+		j.addPart(part, bytes)
+	}
+	j.costSE = math.Hypot(j.costSE, o.costSE)
+}
+
+// costs are the rows of the cost table: each finding with a slope, with all memory that comes with its unit.
+func (s *Series) costs(found []*judged) []record.Cost {
+	var out []record.Cost
+	for _, j := range found {
+		if j.Slope == nil || j.passive {
+			continue
+		}
+		c := record.Cost{Class: j.Class, Site: j.Site, Per: j.Slope.Per, Parts: j.parts, Tried: s.tried(&j.term), Bounded: byNature(j.Finding) == 1, Bound: j.term.bound}
+		for _, bytes := range j.parts {
+			c.Bytes += bytes
+		}
+		d := 1.96 * j.costSE
+		c.CI95 = [2]float64{math.Max(0, c.Bytes-d), c.Bytes + d}
+		out = append(out, c)
+	}
+	return out
+}
+
+// tried is the range of a term's unit over the states that decided it.
+func (s *Series) tried(t *term) [2]float64 {
+	if len(t.values) == 0 {
+		return [2]float64{}
+	}
+	lo, hi := math.Inf(1), 0.0
+	for i, n := range s.Snaps {
+		if v := t.values[i]; t.retainedTerm && n.atRest() || !t.retainedTerm && n.State.Held() && v > 0 {
+			lo, hi = math.Min(lo, v), math.Max(hi, v)
+		}
+	}
+	if hi == 0 {
+		return [2]float64{}
+	}
+	return [2]float64{lo, hi}
+}
+
+// descriptorPerRoutine is what the runtime itself keeps on the heap for one more goroutine, by its own sites between two
+// snapshots.
+func (s *Series) descriptorPerRoutine(from [2]int) float64 {
+	a, b := s.Snaps[from[0]], s.Snaps[from[1]]
+	more, grew := 0, 0.0
+	for g := range s.Routines {
+		more += b.Routines[g] - a.Routines[g]
+	}
+	for id, site := range s.Sites {
+		if site.ofRuntime() {
+			grew += b.Sites[id].Bytes - a.Sites[id].Bytes
+		}
+	}
+	if more < minRoutines || grew <= 0 {
+		return 0
+	}
+	return grew / float64(more)
+}
+
+// mainPart is the kind of memory that a class is made of.
+func mainPart(c record.Class) string {
+	switch c {
+	case record.OffHeap:
+		return partOffHeap
+	case record.PageCache:
+		return partFile
+	case record.Stacks:
+		return partStacks
+	}
+	return partLive
+}
+
+// wholeRoutines folds into findings of goroutines that wait once per item what those goroutines hold: heap of the same
+// unit that the same package allocated, or nobody of the user's.
+func wholeRoutines(js []*judged) []*judged {
+	for _, head := range js {
+		if !head.routines || head.Class != record.Metadata {
+			continue
+		}
+		js = slices.DeleteFunc(js, func(j *judged) bool {
+			same := j != head && j.Class == head.Class && j.Slope.Per == head.Slope.Per &&
+				(j.owner != OwnerUser || packagePath(j.Site.Function) == packagePath(head.Site.Function))
+			if same {
+				head.absorb(j)
+			}
+			return same
+		})
+		break
+	}
+	return js
+}
