@@ -61,18 +61,47 @@ func answer(rv *record.RunVerdict) []string {
 	if len(rv.Cells) == 0 {
 		out = append(out, "nothing was recorded, so nothing can be said")
 	}
-	return append(out, capacityLine(rv.Capacity)...)
+	if rv.Capacity != nil {
+		out = append(out, rv.Capacity.Answer...)
+	}
+	return out
 }
 
-func capacityLine(c *record.Capacity) []string {
-	switch {
-	case c == nil:
-		return nil
-	case c.MaxWorkers < 0:
-		return []string{fmt.Sprintf("Below %s not even one worker is safe: %s", bytesText(float64(c.Limit)), c.Binds)}
-	case c.AtLeast:
-		return []string{fmt.Sprintf("Below %s memory does not bind up to %d workers, as far as this matrix can tell", bytesText(float64(c.Limit)), c.MaxWorkers)}
+// capacityText is a capacity in sentences, the most important first: how many workers are safe, or why that is not known
+// and which run decides.
+func capacityText(c *record.Capacity, p Plan) []string {
+	limit, out := bytesText(float64(c.Limit)), []string{}
+	if c.MaxWorkers == 0 {
+		for _, u := range c.Unknown {
+			out = append(out, fmt.Sprintf("How many workers fit in %s is not known: %s", limit, u))
+		}
+		if c.KilledAt > 0 {
+			out = append(out, fmt.Sprintf("Fewer than %d: so many were killed in this run", c.KilledAt))
+		}
+		if c.Decides != "" {
+			out = append(out, "What decides: "+c.Decides)
+		}
+		return out
 	}
-	return []string{fmt.Sprintf("Below %s up to %d workers are safe with GOMEMLIMIT=%dMiB; what binds first is %s",
-		bytesText(float64(c.Limit)), c.MaxWorkers, c.GOMEMLIMIT>>20, c.Binds)}
+	work, binds := "", ""
+	if p.LargestFile > 0 {
+		work = fmt.Sprintf(" with files of up to %s", bytesText(float64(p.LargestFile)))
+	}
+	if c.Binds != "" {
+		binds = "; what binds first is " + c.Binds
+	}
+	switch {
+	case c.MaxWorkers < 0 && c.KilledAt == 1:
+		out = append(out, fmt.Sprintf("Not even one worker is safe in %s: one was killed in this run", limit))
+	case c.MaxWorkers < 0:
+		out = append(out, fmt.Sprintf("Not even one worker is safe in %s%s%s", limit, work, binds))
+	case c.AtLeast:
+		out = append(out, fmt.Sprintf("At least %d workers are safe in %s%s with GOMEMLIMIT=%dMiB; more were not tried", c.MaxWorkers, limit, work, c.GOMEMLIMIT>>20))
+	default:
+		out = append(out, fmt.Sprintf("Up to %d workers are safe in %s%s with GOMEMLIMIT=%dMiB%s", c.MaxWorkers, limit, work, c.GOMEMLIMIT>>20, binds))
+	}
+	for _, e := range c.Extrapolated {
+		out = append(out, "Extrapolated: "+e)
+	}
+	return out
 }

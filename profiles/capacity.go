@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/profiles/trend"
@@ -13,29 +14,29 @@ import (
 
 // Plan is the work that a capacity has to hold for.
 type Plan struct {
-	Limit       int64 // of the memory cgroup, bytes
+	Limit int64 // of the memory cgroup, bytes
+	// LargestFile is in bytes; 0: as large as the largest files that the run held.
 	LargestFile int64
-	Files       int64
+	// Files is the planned number of files; 0: DefaultPlannedFiles.
+	Files int64
 }
 
 // ErrNoModel is returned, wrapped, when a run does not carry a memory model.
 var ErrNoModel = errors.New("the run carries no memory model")
 
-// The search for a capacity ends at reach times the largest worker count that the matrix had, and at leastReach where
-// the matrix had few or none: a line through 1, 4 and 16 workers says nothing of 4,000.
+// An answer reaches as far as firmReach times the most workers that a sound trial had; the estimate beside it, from which
+// nothing follows, as far as reach times, and leastReach where the matrix had few.
 const (
+	firmReach  = 2
 	reach      = 8
 	leastReach = 16
 )
 
 // Capacity answers how many workers are safe below a limit, from a recorded run. It reads the whole run.
 func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
-	rv, e, err := diagnoseRun(dir, o, nil)
+	_, e, err := diagnoseRun(dir, o, nil)
 	if err != nil {
 		return nil, err
-	}
-	if rv.Model == nil {
-		return nil, fmt.Errorf("%w: need >= %d steered snapshots, have %d", ErrNoModel, minModelRows, len(e.rows))
 	}
 	return e.capacity(e.peakModel(), p), nil
 }
@@ -49,7 +50,7 @@ func (e *evidenceOfRun) factor() float64 {
 		live[k] = math.Max(live[k], float64(t.peak.HeapLive))
 	}
 	for _, t := range e.trials {
-		if l := live[t.cell.String()]; l > 0 && t.beside > 0 && t.outcome == record.OK {
+		if l := live[t.cell.String()]; l > 0 && t.beside > 0 && t.outcome == record.OK && t.speaks() {
 			factor = append(factor, math.Max(1, (float64(t.peak.RSS)-t.beside)/l))
 		}
 	}
@@ -114,56 +115,131 @@ func planned(p Plan, n int) observation {
 	}}
 }
 
-// capacity searches the largest worker count whose predicted need, at the upper end of its interval, is below the limit.
+// capacity searches the largest worker count whose predicted need, at the upper end of its interval, is below the limit,
+// and says so as far as the run's trials are grounds for it. The model may be nil.
 func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
-	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}}
+	g := e.grounds(p)
+	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt, Unknown: g.why}
+	p.Files, p.LargestFile = cmp.Or(p.Files, DefaultPlannedFiles), cmp.Or(p.LargestFile, g.held)
+	c.Files, c.LargestFile = p.Files, p.LargestFile
+	if m == nil && len(c.Unknown) == 0 {
+		c.Unknown = append(c.Unknown, fmt.Sprintf("the memory model needs >= %d snapshots of steered states, there are %d", minModelRows, len(e.rows)))
+	}
+	if m != nil {
+		e.search(c, m, p, g)
+	}
+	conclude(c, p, g)
+	c.Answer = capacityText(c, p)
+	return c
+}
+
+// search asks the model.
+func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g grounds) {
 	c.BytesInFlight = slices.ContainsFunc(m.parts(p, 1), func(t part) bool { return t.term == "bytes-in-flight" })
-	factor := e.factor()
-	at := func(n int) record.CapacityStep { return m.step(p, factor, n) }
-	safe := func(n int) bool {
-		_, high := m.forecast(p, n).needs()
-		return high <= float64(p.Limit)
-	}
-	seen := e.mostWorkersSeen()
-	end := max(leastReach, reach*seen)
-	lo, hi := 0, end+1
-	for lo+1 < hi {
-		if mid := (lo + hi) / 2; safe(mid) {
-			lo = mid
-		} else {
-			hi = mid
-		}
-	}
-	c.MaxWorkers, c.Binds = lo, m.binding(p, lo+1)
+	most := max(leastReach, reach*g.seen)
+	lo := m.largest(p, most)
+	c.Estimate, c.Binds = lo, m.binding(p, lo+1)
 	answer := m.forecast(p, max(lo, 1))
 	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
-	c.Assumes = []string{
+	c.Assumes = assumptions(c, p, answer)
+	e.doubts(c, p, g)
+	if firm := firmReach * g.seen; lo > firm && firm > 0 {
+		lo, c.AtLeast, c.Binds = firm, true, ""
+	}
+	if lo > g.seen && g.seen > 0 {
+		low, high := m.step(p, e.factor(), lo).PI95[0], m.step(p, e.factor(), lo).PI95[1]
+		c.Extrapolated = append(c.Extrapolated, fmt.Sprintf("%d workers from %d, the most of a sound trial: peak %s to %s (95 %%)",
+			lo, g.seen, bytesText(float64(low)), bytesText(float64(high))))
+	}
+	c.MaxWorkers = lo
+	if lo == 0 {
+		c.MaxWorkers = -1
+	}
+	for _, n := range stepsUpTo(lo) {
+		c.At = append(c.At, m.step(p, e.factor(), n))
+	}
+	if top := m.step(p, e.factor(), max(lo, 1)); lo > 0 && !c.AtLeast && float64(top.Live)*collectorNeeds > float64(c.GOMEMLIMIT) {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("at %d workers %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
+			lo, bytesText(float64(top.Live)), bytesText(float64(c.GOMEMLIMIT))))
+	}
+}
+
+// largest is the most workers, up to a number of them, whose need at the upper end of its interval is below the limit.
+func (m *peakModel) largest(p Plan, most int) int {
+	return sort.Search(most, func(i int) bool {
+		_, high := m.forecast(p, i+1).needs()
+		return high > float64(p.Limit)
+	})
+}
+
+// doubts adds to c what keeps the model's word from being an answer.
+func (e *evidenceOfRun) doubts(c *record.Capacity, p Plan, g grounds) {
+	firm := min(c.Estimate, firmReach*g.seen)
+	switch {
+	case g.killedAt > 1 && c.Estimate >= g.killedAt:
+		c.Unknown = append(c.Unknown, fmt.Sprintf("by the memory model %d fit, but %d were killed by a limit as large: the model misses something", c.Estimate, g.killedAt))
+	case g.doubtAt > 0 && firm >= g.doubtAt:
+		c.Unknown = append(c.Unknown, g.doubt)
+	}
+	if p.LargestFile > g.held && g.held > 0 {
+		what := fmt.Sprintf("files of %s, and %s were the largest held", bytesText(float64(p.LargestFile)), bytesText(float64(g.held)))
+		if c.BytesInFlight {
+			c.Extrapolated = append(c.Extrapolated, what+": in proportion to their size")
+		} else {
+			c.Unknown = append(c.Unknown, "it hangs on "+what)
+		}
+	}
+}
+
+// conclude takes back an answer that something keeps from being one. A kill of a single worker answers by itself.
+func conclude(c *record.Capacity, p Plan, g grounds) {
+	if g.killedAt == 1 {
+		c.MaxWorkers, c.Unknown, c.AtLeast, c.Extrapolated = -1, nil, false, nil
+		return
+	}
+	if len(c.Unknown) == 0 {
+		return
+	}
+	c.MaxWorkers, c.AtLeast = 0, false
+	c.Decides = decides(c, p, g)
+}
+
+// decides names the run that would decide.
+func decides(c *record.Capacity, p Plan, g grounds) string {
+	limit := sizeFlag(p.Limit)
+	switch {
+	case g.seen == 0:
+		return "a run whose trials do their work, end well and are conclusive: soak run --axis workers=1,4,16 --limit " + limit
+	case p.LargestFile > g.held && !c.BytesInFlight:
+		return fmt.Sprintf("soak plan RUN --limit %s --largest-file %s --verify", limit, sizeFlag(p.LargestFile))
+	}
+	return "soak limit --workers --limit " + limit
+}
+
+// sizeFlag writes a size as flags take it: exact, in the largest whole unit.
+func sizeFlag(n int64) string {
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n > 0 && n%u.size == 0 {
+			return fmt.Sprintf("%d%s", n/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+// assumptions are what the answer takes for granted.
+func assumptions(c *record.Capacity, p Plan, answer forecast) []string {
+	out := []string{
 		"largest file " + bytesText(float64(p.LargestFile)), fmt.Sprintf("%d files", p.Files),
 		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed", bytesText(answer.outside)),
 		fmt.Sprintf("%s of stacks and spans partly used beside live objects", bytesText(answer.arenas)),
 	}
 	if answer.copies > 0 {
-		c.Assumes = append(c.Assumes, fmt.Sprintf("%s beside buffers that grow by copying", bytesText(answer.mostCopies)))
+		out = append(out, fmt.Sprintf("%s beside buffers that grow by copying", bytesText(answer.mostCopies)))
 	}
-	if lo == 0 {
-		c.MaxWorkers = -1
-		c.At = append(c.At, at(1))
-		return c
-	}
-	if lo == end {
-		c.AtLeast = true
-		c.Warnings = append(c.Warnings, fmt.Sprintf("the matrix went to %d workers: nothing is claimed beyond %d", seen, end))
-	} else if lo > 2*seen && seen > 0 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("the matrix went to %d workers; beyond %d this is extrapolation", seen, 2*seen))
-	}
-	if top := at(lo); float64(top.Live)*collectorNeeds > float64(c.GOMEMLIMIT) && !c.AtLeast {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("at %d workers %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
-			lo, bytesText(float64(top.Live)), bytesText(float64(c.GOMEMLIMIT))))
-	}
-	for _, n := range stepsUpTo(lo) {
-		c.At = append(c.At, at(n))
-	}
-	return c
+	return out
 }
 
 // goMemoryLimit is the GOMEMLIMIT to set below a limit, in whole MiB: what is outside of the Go heap is not the
@@ -172,21 +248,13 @@ func goMemoryLimit(limit int64, f forecast) int64 {
 	return max(0, int64((float64(limit)-f.outside)*limitHeadroom)) &^ (1<<20 - 1)
 }
 
-func (e *evidenceOfRun) mostWorkersSeen() int {
-	most := 0
-	for _, r := range e.rows {
-		most = max(most, r.workers)
-	}
-	return most
-}
-
 // stepsUpTo are the points of the curve that is shown: powers of two, the answer and the one beyond.
 func stepsUpTo(n int) []int {
 	var out []int
 	for k := 1; k < n; k *= 2 {
 		out = append(out, k)
 	}
-	return slices.Compact(append(out, n, n+1))
+	return slices.Compact(append(out, max(n, 1), n+1))
 }
 
 // step predicts the peak at n workers. The collector lets the heap grow to factor times what is live, but with GOMEMLIMIT

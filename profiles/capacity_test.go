@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -117,4 +118,69 @@ func TestWhatIsNotHeldIsNotExtrapolated(t *testing.T) {
 	require.Contains(t, m.live.dropped, "backlog of 300 B each, but no finding says that anything gathers")
 	e.trials = []trialSize{{gathers: true}}
 	require.InEpsilon(t, 300e6, e.peakModel().forecast(plan, 50).live, 0.05, "a finding says so")
+}
+
+// sound is a trial that did its work, ended well and was judged.
+func sound(workers int, held int64) trialSize {
+	return trialSize{cell: record.Cell{"workers": strconv.Itoa(workers)}, kind: record.Attribution, outcome: record.OK,
+		standing: standing{workers: workers, effort: record.AllWork, judged: true, headline: record.Healthy, files: 1000, largest: held, held: held}}
+}
+
+// killed is the same, killed by a limit.
+func killed(workers int, limit int64) trialSize {
+	t := sound(workers, 16*mib)
+	t.outcome, t.killed = record.OOMKilled, limit
+	return t
+}
+
+// vetoes are trials beside those of 4 and 8 workers, with an estimate of some 23 at 36 MiB a worker in 900 MiB, and what the
+// answer may be with them.
+var vetoes = map[string]struct {
+	trials  []trialSize
+	plan    Plan
+	most    int // MaxWorkers
+	atLeast bool
+	unknown string
+}{
+	"sound trials answer":                           {trials: []trialSize{sound(4, 48*mib), sound(8, 48*mib), sound(16, 48*mib)}, most: 23},
+	"no answer reaches beyond twice what was tried": {trials: []trialSize{sound(8, 48*mib)}, most: 16, atLeast: true},
+	"no trial, no answer":                           {unknown: "no trial was recorded"},
+	"only idle trials": {trials: []trialSize{func() trialSize { t := sound(8, 0); t.effort = record.NoWork; return t }()},
+		unknown: "did no work"},
+	"only half-done trials": {trials: []trialSize{func() trialSize { t := sound(8, 0); t.effort, t.undone = record.PartWork, "5 of 60"; return t }()},
+		unknown: "left work undone"},
+	"only crashed trials":      {trials: []trialSize{func() trialSize { t := sound(8, 0); t.outcome = record.Crashed; return t }()}, unknown: "crashed"},
+	"only inconclusive trials": {trials: []trialSize{func() trialSize { t := sound(8, 0); t.headline = record.Inconclusive; return t }()}, unknown: "inconclusive"},
+	"killed trials alone":      {trials: []trialSize{killed(8, 900*mib)}, unknown: "was killed at its limit"},
+	"a kill that the model did not foresee": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)},
+		unknown: "20 were killed by a limit as large"},
+	"a kill beyond the answer":         {trials: []trialSize{sound(16, 48*mib), killed(30, 900*mib)}, most: 23},
+	"a kill by a smaller limit":        {trials: []trialSize{sound(16, 48*mib), killed(20, 300*mib)}, most: 23},
+	"a kill of one":                    {trials: []trialSize{sound(16, 48*mib), killed(1, 900*mib)}, most: -1},
+	"a kill on more work than planned": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)}, plan: Plan{Files: 10}, most: 23},
+	"an inconclusive trial of more workers": {trials: []trialSize{sound(16, 48*mib),
+		func() trialSize { t := sound(20, 48*mib); t.headline = record.Inconclusive; return t }()}, unknown: "is inconclusive"},
+	"larger files than were held": {trials: []trialSize{sound(16, 16*mib)}, plan: Plan{LargestFile: 64 * mib}, unknown: "16.0 MiB were the largest held"},
+}
+
+func TestTrialsThatSayNothingAreNoGroundForACapacity(t *testing.T) {
+	for name, c := range vetoes {
+		t.Run(name, func(t *testing.T) {
+			e, m := sized(t, 36*mib)
+			e.trials, c.plan.Limit = c.trials, 900*mib
+			got := e.capacity(m, c.plan)
+			require.Equal(t, c.most, got.MaxWorkers, "%v", got.Answer)
+			require.Equal(t, c.atLeast, got.AtLeast)
+			require.NotEmpty(t, got.Answer)
+			if c.unknown != "" {
+				require.Contains(t, got.Answer[0], c.unknown)
+				require.NotEmpty(t, got.Decides)
+			}
+			for _, x := range e.trials {
+				if x.outcome == record.OOMKilled && c.plan.Files == 0 && x.killed >= c.plan.Limit {
+					require.Less(t, got.MaxWorkers, x.workers)
+				}
+			}
+		})
+	}
 }

@@ -56,6 +56,7 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 	if err != nil {
 		return nil, nil, fmt.Errorf("diagnose run: %w", err)
 	}
+	plan := Plan{Limit: run.Limit, LargestFile: o.LargestFile, Files: o.PlannedFiles}
 	o = o.withDefaults()
 	rv := &record.RunVerdict{Schema: record.RunVerdictSchema, Cells: []record.Verdict{}, Warnings: []string{}}
 	e := &evidenceOfRun{}
@@ -77,8 +78,8 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 	}
 	peaks := e.peakModel()
 	rv.Model = e.memoryModel(peaks)
-	if rv.Model != nil && run.Limit > 0 {
-		rv.Capacity = e.capacity(peaks, Plan{Limit: run.Limit, LargestFile: o.LargestFile, Files: o.PlannedFiles})
+	if run.Limit > 0 {
+		rv.Capacity = e.capacity(peaks, plan)
 	}
 	rv.Answer = answer(rv)
 	return rv, e, nil

@@ -33,6 +33,7 @@ type trialSize struct {
 	outcome record.Outcome
 	peak    record.Peak
 	limit   int64
+	standing
 	beside  float64 // the most resident bytes outside the Go heap's arenas
 	gathers bool    // a finding says that something gathers
 	copies  copies
@@ -50,7 +51,7 @@ var gathering = []record.Class{record.Leak, record.GoroutineLeak, record.Connect
 // collect takes from a series and its verdict what the model needs.
 func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 	t := s.Trial
-	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: v.Peak, limit: t.Isolation.Limit, copies: s.copies(),
+	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: v.Peak, limit: t.Isolation.Limit, standing: s.standing(v), copies: s.copies(),
 		gathers: slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return slices.Contains(gathering, f.Class) }),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.setting("gomemlimit", "off"), s.setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.setting("workers", "0"))
@@ -62,7 +63,7 @@ func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 		}
 		most = max(most, n.cov().BytesInFlight)
 		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
-		if n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) && n.Covariates != nil {
+		if size.speaks() && n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) && n.Covariates != nil {
 			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most, live: n.Live.Bytes}
 			o.arenas, o.outside = n.besideLive()
 			o.outside += apart

@@ -3,6 +3,7 @@ package profiles
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Sizing is the inverse of a capacity: the limit that a number of workers needs, by the memory model of a run. Bytes.
@@ -34,6 +35,13 @@ func SmallestLimit(dir string, workers int, p Plan, o Options) (*Sizing, error) 
 	}
 	if rv.Model == nil {
 		return nil, fmt.Errorf("%w: need >= %d steered snapshots, have %d", ErrNoModel, minModelRows, len(e.rows))
+	}
+	g := e.grounds(p)
+	if g.seen == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoModel, strings.Join(g.why, "; "))
+	}
+	if p.LargestFile == 0 {
+		p.LargestFile = g.held
 	}
 	return e.peakModel().sizing(p, workers)
 }

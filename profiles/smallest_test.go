@@ -19,6 +19,7 @@ func sized(t *testing.T, perWorker float64) (*evidenceOfRun, *peakModel) {
 				arenas: math.NaN(), outside: math.NaN(), cov: record.Covariates{InFlight: n, AtHeader: n}})
 		}
 	}
+	e.trials = []trialSize{sound(8, 48<<20)}
 	m := e.peakModel()
 	require.NotNil(t, m)
 	return e, m

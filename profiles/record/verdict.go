@@ -166,11 +166,26 @@ type Term struct {
 type Capacity struct {
 	Limit      int64 `json:"limit"`
 	MaxWorkers int   `json:"max_workers"` // largest safe worker count; -1: none is safe, 0: not known
+	// Answer is all that follows in sentences, the most important first: every place that shows a capacity shows these.
+	Answer []string `json:"answer"`
 	// AtLeast says that MaxWorkers is as far as the matrix lets one predict: memory does not bind up to there, and
 	// nothing is claimed beyond.
 	AtLeast    bool   `json:"at_least,omitempty"`
 	GOMEMLIMIT int64  `json:"gomemlimit"`
 	Binds      string `json:"binds"` // what binds first
+	// Unknown says why there is no answer, a reason each; then MaxWorkers is 0, and Decides is the run that would decide.
+	Unknown []string `json:"unknown,omitempty"`
+	Decides string   `json:"decides,omitempty"`
+	// Estimate is what the model alone would say where Unknown keeps it from being an answer; 0: nothing.
+	Estimate int `json:"estimate,omitempty"`
+	// LargestFile and Files are the work that the answer is for.
+	LargestFile int64 `json:"largest_file"`
+	Files       int64 `json:"files"`
+	// KilledAt is the smallest worker count that a limit of this size or larger killed on no more work than is planned; 0:
+	// none was.
+	KilledAt int `json:"killed_at,omitempty"`
+	// Extrapolated names what the answer needs beyond what was tried, each with the range that was.
+	Extrapolated []string `json:"extrapolated,omitempty"`
 	// BytesInFlight says that the model has a term of the size of the files in flight.
 	BytesInFlight bool           `json:"bytes_in_flight,omitempty"`
 	At            []CapacityStep `json:"at"`

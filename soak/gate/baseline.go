@@ -87,7 +87,7 @@ func summarise(r *Run) *Baseline {
 				b.Version = t.Trial.Subject.Version
 			}
 			cell.Outcomes[t.Trial.Outcome]++
-			if t.Trial.Outcome != record.OK {
+			if t.Trial.Outcome != record.OK || undone(t.Trial) != "" {
 				continue
 			}
 			one := Measure(CellData{Cell: c.Cell, Trials: []TrialData{t}})

@@ -47,7 +47,8 @@ func (r *Report) Conclude() {
 // Judge holds a run against thresholds and a baseline. An error means that nothing could be judged: it wraps ErrForeign,
 // ErrNothing or a *SyntaxError.
 func Judge(r *Run, o Options) (*Report, error) {
-	if len(o.Checks) == 0 && o.Baseline == nil {
+	asked := slices.DeleteFunc(slices.Clone(o.Checks), func(c *Check) bool { return c.Without != "" })
+	if len(asked) == 0 && o.Baseline == nil {
 		return nil, ErrNothing
 	}
 	rep := &Report{Schema: ReportSchema, RunID: r.Run.ID, Subject: r.Run.Subject}
@@ -57,6 +58,9 @@ func Judge(r *Run, o Options) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(results) > 0 || o.Baseline != nil && o.Head == nil {
+			results = append(judgeImplied(c, o.Checks), results...)
+		}
 		for i := range results {
 			if results[i].Outcome == Fail {
 				results[i].Culprit = r.culprit(c.Cell, results[i].reads())
@@ -64,7 +68,7 @@ func Judge(r *Run, o Options) (*Report, error) {
 		}
 		rep.Results = append(rep.Results, results...)
 	}
-	for _, c := range o.Checks {
+	for _, c := range asked {
 		if !slices.ContainsFunc(rep.Results, func(x Result) bool { return x.Check == c.Expr }) {
 			rep.Results = append(rep.Results, Result{Check: c.Expr, Detail: fmt.Sprintf("no cell matches %q", c.Cells)})
 		}
@@ -74,6 +78,9 @@ func Judge(r *Run, o Options) (*Report, error) {
 		if o.Head != nil {
 			head = o.Head
 			rep.Results = append(rep.Results, whole(head)...)
+			for _, c := range head.Cells {
+				rep.Results = append(rep.Results, judgeImplied(c, o.Checks)...)
+			}
 		}
 		cmp, err := Compare(o.Baseline, head)
 		if err != nil {
@@ -96,7 +103,13 @@ func JudgeCell(c CellData, checks []*Check) (Outcome, []Result, error) {
 func judgeCell(c CellData, checks []*Check) ([]Result, error) {
 	var out []Result
 	q := Measure(c)
+	if why := c.unsound(checks); why != "" {
+		q = q.without(why)
+	}
 	for _, check := range checks {
+		if check.Without != "" {
+			continue
+		}
 		applies, err := check.Applies(c.Settings)
 		if err != nil {
 			return nil, err

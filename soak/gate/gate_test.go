@@ -27,6 +27,7 @@ type recorded struct {
 	headline   record.Headline
 	repeats    int
 	edit       func(*record.Run)
+	change     func(*record.Trial)
 }
 
 func (c recorded) write(t testing.TB) *Run {
@@ -48,7 +49,11 @@ func (c recorded) write(t testing.TB) *Run {
 			run.Status[0].Trials = append(run.Status[0].Trials, record.TrialStatus{Index: n, Kind: kind, Outcome: record.OK})
 			trial := filepath.Join(dir, "cells", cell.Dir(), "trial-"+string(rune('0'+n)))
 			require.NoError(t, os.MkdirAll(trial, 0o755))
-			require.NoError(t, record.Write(filepath.Join(trial, record.TrialFile), c.trial(kind, cell, n)))
+			tr := c.trial(kind, cell, n)
+			if c.change != nil {
+				c.change(&tr)
+			}
+			require.NoError(t, record.Write(filepath.Join(trial, record.TrialFile), tr))
 			if kind == record.Attribution {
 				require.NoError(t, record.Write(filepath.Join(trial, record.VerdictFile), c.verdict(cell)))
 			}
@@ -179,6 +184,76 @@ func TestWhatIsMissingNeverPasses(t *testing.T) {
 	assert.ErrorIs(t, err, ErrNothing)
 }
 
+// dead are trials that measure something else than what a threshold means.
+var dead = map[string]struct {
+	edit func(*record.Trial)
+	want Outcome
+}{
+	"killed":      {func(t *record.Trial) { t.Outcome = record.OOMKilled }, Fail},
+	"crashed":     {func(t *record.Trial) { t.Outcome = record.Crashed }, Fail},
+	"wave failed": {func(t *record.Trial) { t.Outcome = record.WaveFailed }, Fail},
+	"timeout":     {func(t *record.Trial) { t.Outcome = record.Timeout }, Inconclusive},
+	"unfinished":  {func(t *record.Trial) { t.Outcome = "" }, Inconclusive},
+	"idle":        {func(t *record.Trial) { t.Work = record.Work{Seconds: 1} }, Inconclusive},
+	"half done": {func(t *record.Trial) {
+		t.Phases = append(t.Phases, record.Phase{Name: "wave-1", Kind: "wave", Files: 60, Counted: true, Copied: 30})
+	}, Inconclusive},
+	"half done by its totals": {func(t *record.Trial) {
+		t.Phases = append(t.Phases, record.Phase{Name: "wave-1", Kind: "wave", Files: 2 * t.Work.Files})
+	}, Inconclusive},
+}
+
+func TestNoThresholdPassesOnATrialThatDiedOrDidNothing(t *testing.T) {
+	for name, c := range dead {
+		for _, kind := range []record.TrialKind{record.Attribution, record.Speed} {
+			run := healthy()
+			run.change = func(tr *record.Trial) {
+				if tr.Kind == kind {
+					c.edit(tr)
+				}
+			}
+			r := run.write(t)
+			for quantity := range quantities {
+				expr := quantity + " < 1e18"
+				switch quantities[quantity].unit {
+				case "word", "call":
+					continue
+				}
+				rep := judge(t, r, nil, expr)
+				assert.Equal(t, c.want, rep.Outcome, "%s %s: %s", name, kind, expr)
+				for _, x := range rep.Results {
+					assert.False(t, x.Check == expr && x.Outcome != Inconclusive, "%s %s: %s is %s", name, kind, expr, x.Outcome)
+				}
+			}
+			assert.NotEqual(t, Pass, judge(t, r, nil, "headline in [healthy]").Outcome, name)
+			assert.NotEqual(t, Pass, judge(t, r, healthy().write(t)).Outcome, "%s against a baseline", name)
+		}
+	}
+}
+
+func TestImpliedChecksAreTurnedOffByName(t *testing.T) {
+	idle := healthy()
+	idle.change = dead["idle"].edit
+	checks, err := CompileAll([]Threshold{{Expr: "peak_rss < 256MiB"}, {Without: "work"}})
+	require.NoError(t, err)
+	rep, err := Judge(idle.write(t), Options{Checks: checks})
+	require.NoError(t, err)
+	assert.Equal(t, Pass, rep.Outcome, "%+v", rep.Results)
+
+	killed := healthy()
+	killed.change = dead["killed"].edit
+	checks, err = CompileAll([]Threshold{{Expr: "outcome = oom-killed"}, {Without: "outcome"}})
+	require.NoError(t, err)
+	rep, err = Judge(killed.write(t), Options{Checks: checks})
+	require.NoError(t, err)
+	assert.Equal(t, Pass, rep.Outcome, "the kill is what is wanted: %+v", rep.Results)
+
+	_, err = CompileAll([]Threshold{{Without: "luck"}})
+	assert.ErrorContains(t, err, "there are outcome and work")
+	_, err = Judge(healthy().write(t), Options{Checks: checks[1:]})
+	assert.ErrorIs(t, err, ErrNothing, "nothing but a check turned off can't fail")
+}
+
 func TestForeignBaselinesAreRefused(t *testing.T) {
 	for what, edit := range map[string]func(*record.Run){
 		"subject":       func(r *record.Run) { r.Subject = "rclone" },
@@ -214,12 +289,12 @@ func TestOutputsPointAtTheCulprit(t *testing.T) {
 	var text, junit, sarifOut, notes, md, bench bytes.Buffer
 	require.NoError(t, rep.WriteText(&text))
 	assert.Contains(t, text.String(), "app.(*Index).add (internal/index/index.go:42)")
-	assert.Contains(t, text.String(), "gate: FAIL (1 passed, 1 failed, 0 inconclusive)")
+	assert.Contains(t, text.String(), "gate: FAIL (3 passed, 1 failed, 0 inconclusive)")
 
 	require.NoError(t, rep.WriteJUnit(&junit))
 	var suites junitSuites
 	require.NoError(t, xml.Unmarshal(junit.Bytes(), &suites))
-	assert.Len(t, suites.Suite.Cases, 2, "one case per cell and threshold")
+	assert.Len(t, suites.Suite.Cases, 4, "one case per cell and threshold, and the two that are implied")
 	assert.Equal(t, 1, suites.Failures)
 
 	require.NoError(t, rep.WriteSARIF(&sarifOut))

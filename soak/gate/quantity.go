@@ -157,6 +157,18 @@ func (q Quantities) missing(name string) string {
 	return "no trial of this cell recorded it"
 }
 
+// without keeps of the measurements only how the trials ended: the others say nothing, for a reason.
+func (q Quantities) without(why string) Quantities {
+	out := Quantities{values: maps.Clone(words), why: map[string]string{}, most: q.most}
+	for n := range quantities {
+		out.why[n] = why
+	}
+	if o, ok := q.values["outcome"]; ok {
+		out.values["outcome"] = o
+	}
+	return out
+}
+
 // manyWorkers stands for any number of workers beyond what a matrix reaches.
 const manyWorkers = 1e9
 

@@ -50,7 +50,7 @@ func capacity(dir string) func(limit int64) (Workers, bool) {
 	return func(limit int64) (Workers, bool) {
 		n, ok := known[limit]
 		if !ok {
-			c, err := profiles.Capacity(dir, profiles.Plan{Limit: limit, LargestFile: profiles.DefaultLargestFile, Files: profiles.DefaultPlannedFiles}, profiles.Options{})
+			c, err := profiles.Capacity(dir, profiles.Plan{Limit: limit}, profiles.Options{})
 			if err == nil {
 				n = Workers{Most: c.MaxWorkers, AtLeast: c.AtLeast}
 			}

@@ -26,6 +26,8 @@ type Threshold struct {
 	Cells string `yaml:"cells,omitempty" json:"cells,omitempty"`
 	// AbortOnFail ends the run at the first cell that fails.
 	AbortOnFail bool `yaml:"abort_on_fail,omitempty" json:"abort_on_fail,omitempty"`
+	// Without turns an implied check off, by its name: outcome or work. It stands alone.
+	Without string `yaml:"without,omitempty" json:"without,omitempty"`
 }
 
 // UnmarshalYAML accepts a bare string for a threshold without options.
@@ -62,6 +64,9 @@ type Check struct {
 // Compile checks a threshold for sense and prepares it: every name must be a quantity, it must be a condition, and
 // there must be measurements that fail it and others that pass.
 func Compile(t Threshold) (*Check, error) {
+	if t.Without != "" {
+		return compileWithout(t)
+	}
 	cond, err := compileCondition(t.Expr, exampleEnv())
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ type gateFlags struct {
 	baseline, against string
 	repeats           int
 	thresholds        []string
+	without           []string
 	selfCheck         bool
 	bisectRun         bool
 	json, github      bool
@@ -41,7 +42,8 @@ that 'soak baseline accept' wrote on a host of this class, or from --against, a 
 recorded again here, at that revision and as they are, in turns. Run it in the subject's repository, with the subject
 built.
 
-What is missing, short or foreign is inconclusive, never a pass. The run's directory gets junit.xml, results.sarif and
+Two checks are implied: that every trial ended well, and that it did its planned work; --without turns one off by name.
+No threshold passes on a trial that was killed, crashed or left its work. What is missing, short or foreign is inconclusive, never a pass. The run's directory gets junit.xml, results.sarif and
 bench.txt. --self-check proves on this machine that the gate sees a leak and passes two equal recordings.
 
 Exit codes: 0 pass, 99 fail, 3 inconclusive, 2 wrong usage, threshold or baseline. With --bisect-run those of
@@ -71,6 +73,7 @@ Exit codes: 0 pass, 99 fail, 3 inconclusive, 2 wrong usage, threshold or baselin
 	fl.StringVar(&f.against, "against", "", "compare with this git `REV` of the subject, recorded here beside it")
 	fl.IntVar(&f.repeats, "repeats", defaultRepeats, "recordings of each cell and revision with --against")
 	fl.StringArrayVar(&f.thresholds, "threshold", nil, "a condition that must hold in every cell, such as 'peak_rss < 256MiB' (repeatable)")
+	fl.StringSliceVar(&f.without, "without", nil, "turn an implied check off: outcome (every trial ended well), work (the planned work was done)")
 	fl.BoolVar(&f.selfCheck, "self-check", false, "also prove that a leak fails and two equal recordings pass, and print what this gate can detect")
 	fl.BoolVar(&f.bisectRun, "bisect-run", false, "exit as 'git bisect run' wants it: 0 good, 1 bad, 125 skip")
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON")
@@ -144,6 +147,9 @@ func (f gateFlags) options(cmd *cobra.Command, run *gate.Run) (gate.Options, err
 	}
 	for _, t := range f.thresholds {
 		ts = append(ts, gate.Threshold{Expr: t})
+	}
+	for _, name := range f.without {
+		ts = append(ts, gate.Threshold{Without: name})
 	}
 	var o gate.Options
 	if o.Checks, err = gate.CompileAll(ts); err != nil {

@@ -33,7 +33,9 @@ func newPlanCmd() *cobra.Command {
 		Short: "Say how many workers are safe below a memory limit",
 		Long: `Say how many workers are safe below a memory limit, from the memory model of a recorded run:
 the largest count whose predicted need, at the upper end of its 95 % interval, stays below the
-limit; which GOMEMLIMIT to set; and what binds first. The need is the live heap, stacks, memory
+limit; which GOMEMLIMIT to set; and what binds first. A trial that did no work, didn't end well or is inconclusive is no
+ground for an answer, and none is as high as a count that was killed: then it is not known (exit code 3), and the run that
+decides is named. The need is the live heap, stacks, memory
 outside the Go heap (mapped, tmpfs, the kernel's own) and what is beside buffers that grow by copying
 while they do; garbage and pages of files make room under pressure and take no worker away. The
 prediction is for the planned work: files as large as --largest-file in every worker, and --files of
@@ -51,7 +53,7 @@ The planned number of files is not copied.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.limit, "limit", "", "memory limit of the pod or cgroup, such as 2Gi (required)")
-	f.StringVar(&o.largest, "largest-file", "5GiB", "largest file planned")
+	f.StringVar(&o.largest, "largest-file", "", "largest file planned (default: the largest that the run's trials held)")
 	f.Var(&count{&o.files}, "files", "planned number of files, such as 200000 or 10M")
 	f.StringVar(&o.module, "module", "", "module path whose frames may be blamed (default: as recorded)")
 	f.BoolVar(&o.verify, "verify", false, "run the answer and one worker more in a real cgroup")
@@ -68,25 +70,23 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 	if err != nil || limit <= 0 {
 		return exitcode.Usage(fmt.Errorf("--limit: %q is not a size such as 2Gi", o.limit))
 	}
-	largest, err := units.ParseBytes(o.largest)
-	if err != nil || largest <= 0 {
-		return exitcode.Usage(fmt.Errorf("--largest-file: %q is not a size such as 5GiB", o.largest))
+	p := profiles.Plan{Limit: limit, Files: o.files}
+	if o.largest != "" {
+		if p.LargestFile, err = units.ParseBytes(o.largest); err != nil || p.LargestFile <= 0 {
+			return exitcode.Usage(fmt.Errorf("--largest-file: %q is not a size such as 5GiB", o.largest))
+		}
 	}
-	if o.files == 0 {
-		o.files = profiles.DefaultPlannedFiles
-	}
-	c, err := profiles.Capacity(dir, profiles.Plan{Limit: limit, LargestFile: largest, Files: o.files},
-		profiles.Options{Module: o.module, PlannedFiles: o.files, LargestFile: largest})
-	if errors.Is(err, profiles.ErrNoModel) {
-		return exitcode.With(exitcode.Inconclusive, err)
-	}
+	c, err := profiles.Capacity(dir, p, profiles.Options{Module: o.module, PlannedFiles: p.Files, LargestFile: p.LargestFile})
 	if err != nil {
 		return err
 	}
 	if o.verify {
-		err = verifyCapacity(cmd, dir, c, largest, o)
+		err = verifyCapacity(cmd, dir, c, o)
 	}
 	out := cmd.OutOrStdout()
+	if err == nil && c.MaxWorkers == 0 {
+		err = exitcode.Quiet(exitcode.Inconclusive, errors.New("how many workers fit is not known"))
+	}
 	return errors.Join(show(out, o.json, c, func() { writeCapacity(out, c) }), err)
 }
 
@@ -95,7 +95,7 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 const enoughForParts = 64 << 20
 
 // verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and adds the trials to c.
-func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, largest int64, o planOptions) error {
+func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
 	run, err := record.ReadRun(dir)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, largest 
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	size := largest
+	size := c.LargestFile
 	if !c.BytesInFlight {
 		size = min(size, enoughForParts)
 	}
@@ -140,21 +140,19 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, largest 
 }
 
 func writeCapacity(out io.Writer, c *record.Capacity) {
-	switch {
-	case c.MaxWorkers < 0:
-		fmt.Fprintf(out, "not even one worker is safe below %s\n", units.FormatBytes(c.Limit))
-	case c.AtLeast:
-		fmt.Fprintf(out, "at least %d workers are safe below %s; a larger matrix would tell how many more\n", c.MaxWorkers, units.FormatBytes(c.Limit))
-	default:
-		fmt.Fprintf(out, "up to %d workers are safe below %s\n", c.MaxWorkers, units.FormatBytes(c.Limit))
+	for _, l := range c.Answer {
+		fmt.Fprintln(out, l)
 	}
-	if !c.AtLeast {
-		fmt.Fprintf(out, "what binds first: %s\n", c.Binds)
+	if len(c.At) > 0 {
+		heading := "predicted:"
+		if c.MaxWorkers == 0 {
+			heading = "what the memory model alone would say, which is no answer:"
+		}
+		fmt.Fprintf(out, "\n%s\n", heading)
 	}
-	if c.GOMEMLIMIT > 0 {
-		fmt.Fprintf(out, "set GOMEMLIMIT=%dMiB\n", c.GOMEMLIMIT>>20)
+	if len(c.At) > 0 {
+		fmt.Fprintf(out, "%8s  %12s  %s\n", "workers", "peak", "95 % of peaks")
 	}
-	fmt.Fprintf(out, "\n%8s  %12s  %s\n", "workers", "peak", "95 % of peaks")
 	for _, s := range c.At {
 		fmt.Fprintf(out, "%8d  %12s  %s to %s\n", s.Workers, units.FormatBytes(s.Peak), units.FormatBytes(s.PI95[0]), units.FormatBytes(s.PI95[1]))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak"
@@ -15,12 +16,12 @@ import (
 func abortOnFail(plan *soak.Plan, dir string) (func(soak.TrialEnded) error, error) {
 	var ts []gate.Threshold
 	for _, t := range plan.Config.Thresholds {
-		if t.AbortOnFail {
+		if t.AbortOnFail || t.Without != "" {
 			ts = append(ts, t)
 		}
 	}
 	checks, err := gate.CompileAll(ts)
-	if err != nil || len(checks) == 0 {
+	if err != nil || !slices.ContainsFunc(checks, func(c *gate.Check) bool { return c.AbortOnFail }) {
 		return nil, err
 	}
 	return func(e soak.TrialEnded) error {
@@ -45,7 +46,7 @@ func abortOnFail(plan *soak.Plan, dir string) (func(soak.TrialEnded) error, erro
 // failure is an error; what is inconclusive is told, and is for 'soak gate' to refuse.
 func judgeThresholds(out io.Writer, plan *soak.Plan, dir string) error {
 	checks, err := gate.CompileAll(plan.Config.Thresholds)
-	if err != nil || len(checks) == 0 {
+	if err != nil || !slices.ContainsFunc(checks, func(c *gate.Check) bool { return c.Without == "" }) {
 		return err
 	}
 	run, err := gate.LoadRun(dir)

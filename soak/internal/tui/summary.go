@@ -47,11 +47,15 @@ const maxAnswers = 4
 func summary(run *report.Run) []string {
 	lead, more := run.Answer()
 	lines := []string{bold.Render(plain(lead))}
+	capacity := capacityLines(run.Verdict)
+	more = slices.DeleteFunc(slices.Clone(more), func(l string) bool { return slices.Contains(capacity, l) })
 	for _, l := range more[:min(len(more), maxAnswers-1)] {
 		lines = append(lines, "  "+plain(l))
 	}
-	if c := capacityLine(run.Verdict); c != "" {
-		lines = append(lines, c)
+	for _, l := range capacity {
+		if l != lead {
+			lines = append(lines, plain(l))
+		}
 	}
 	lines = append(lines, cellsLine(run))
 	if p := peakLine(run); p != "" {
@@ -65,22 +69,12 @@ func summary(run *report.Run) []string {
 		"browse  soak view "+run.Dir)
 }
 
-func capacityLine(v *record.RunVerdict) string {
-	if v == nil || v.Capacity == nil || v.Capacity.MaxWorkers == 0 {
-		return ""
+// capacityLines are a run's capacity in its own sentences.
+func capacityLines(v *record.RunVerdict) []string {
+	if v == nil || v.Capacity == nil {
+		return nil
 	}
-	c := v.Capacity
-	s := fmt.Sprintf("at most %d workers fit in %s", c.MaxWorkers, report.Bytes(c.Limit))
-	switch {
-	case c.AtLeast:
-		return fmt.Sprintf("at least %d workers fit in %s; a larger matrix would tell how many more", c.MaxWorkers, report.Bytes(c.Limit))
-	case c.MaxWorkers < 0:
-		s = "no number of workers fits in " + report.Bytes(c.Limit)
-	}
-	if c.Binds != "" {
-		s += "; what binds first: " + plain(c.Binds)
-	}
-	return s
+	return v.Capacity.Answer
 }
 
 // cellsLine counts the cells by outcome and by headline.

@@ -175,7 +175,7 @@ func TestSummaryIsTenLinesTheAnswerFirst(t *testing.T) {
 	assert.LessOrEqual(t, len(lines), 10, out.String())
 	assert.Equal(t, v.Answer[0], lines[0])
 	assert.NotContains(t, out.String(), "\x1b", "no colours and nothing else of the kind where there is no terminal")
-	for _, want := range []string{"at most 22 workers fit in 2.0 GiB", "3 cells: 2 ok, 1 oom-killed", "highest peak 2.3 GiB at gomemlimit=1800MiB pool=40 workers=50", "report.html", "soak view " + dir} {
+	for _, want := range []string{"Up to 22 workers are safe in 2.0 GiB", "3 cells: 2 ok, 1 oom-killed", "highest peak 2.3 GiB at gomemlimit=1800MiB pool=40 workers=50", "report.html", "soak view " + dir} {
 		assert.Contains(t, out.String(), want)
 	}
 }

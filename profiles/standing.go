@@ -1,0 +1,136 @@
+package profiles
+
+// What a trial may be cited for. A capacity is a promise about runs that have not happened, so a trial that did no work,
+// did not end well or could not be judged supports none, and a kill forbids all that ask for as much.
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// standing is what a trial supports, forbids and leaves open.
+type standing struct {
+	workers int // the setting, or without one the most transfers in flight
+	effort  record.Done
+	// undone says in words which work was left, for a reader.
+	undone string
+	// judged says that the trial has a verdict of its own, and headline is it.
+	judged   bool
+	headline record.Headline
+	// The work that was there at the end: the most files listed or done, the largest file begun, and the largest mean size
+	// of the files that were held.
+	files, largest, held int64
+	killed               int64 // the limit that killed it, 0: none did
+}
+
+// standing reads it from a series and its verdict.
+func (s *Series) standing(v *record.Verdict) standing {
+	t := s.Trial
+	st := standing{judged: t.Kind != record.Speed, headline: v.Headline}
+	st.workers, _ = strconv.Atoi(s.setting("workers", "0"))
+	inFlight := int64(0)
+	for _, n := range s.Snaps {
+		c := n.cov()
+		st.files, st.largest = max(st.files, c.FilesListed, c.FilesDone), max(st.largest, c.Largest)
+		inFlight = max(inFlight, c.InFlight)
+		if n.State.Held() && c.InFlight > 0 {
+			st.held = max(st.held, c.BytesInFlight/c.InFlight)
+		}
+	}
+	if st.workers == 0 {
+		st.workers = int(inFlight)
+	}
+	var done, planned int64
+	st.effort, done, planned = t.DidWork()
+	if st.effort == record.PartWork {
+		st.undone = fmt.Sprintf("%d of %d planned files were finished", done, planned)
+	}
+	if t.Outcome == record.OOMKilled {
+		st.killed = t.Isolation.Limit
+		if t.OOM != nil {
+			st.killed = cmp.Or(t.OOM.Limit, st.killed)
+			st.files = max(st.files, t.OOM.FilesDone)
+		}
+	}
+	return st
+}
+
+// speaks reports whether what was measured in the trial tells what work costs: work was done, and the trial ended well
+// or by its limit, so that what was there until then is whole.
+func (t *trialSize) speaks() bool {
+	return t.effort != record.NoWork && (t.outcome == record.OK || t.outcome == record.OOMKilled)
+}
+
+// supports reports whether a claim may rest on the trial.
+func (t *trialSize) supports() bool {
+	return t.outcome == record.OK && t.effort == record.AllWork && t.judged && t.headline.String() != string(record.Inconclusive)
+}
+
+// why says in one clause why the trial supports no claim.
+func (t *trialSize) why() string {
+	switch {
+	case t.outcome == record.OOMKilled:
+		return "was killed at its limit of " + bytesText(float64(t.killed))
+	case t.outcome != record.OK:
+		return "ended as " + orUnknown(string(t.outcome))
+	case t.effort == record.NoWork:
+		return "did no work"
+	case t.effort == record.PartWork:
+		return "left work undone: " + t.undone
+	case t.judged:
+		return "is inconclusive"
+	}
+	return "was not judged"
+}
+
+// forbids reports whether the trial's death rules out as many workers as it had for the plan: it was killed by a limit
+// that is as large, while it had no more work than the plan names. A plan that names none is for the work of the run.
+func (t *trialSize) forbids(p Plan) bool {
+	return t.outcome == record.OOMKilled && t.killed >= p.Limit && (p.Files == 0 || t.files <= p.Files) &&
+		(p.LargestFile == 0 || t.largest <= p.LargestFile)
+}
+
+// grounds are what a run's trials say together of a plan.
+type grounds struct {
+	seen     int // the most workers of a trial that supports a claim; 0: none does
+	killedAt int // the fewest workers that were killed; 0: none were
+	doubtAt  int // the fewest workers beyond seen of a trial that supports no claim; 0: there is none
+	doubt    string
+	held     int64 // the largest size of files that were held
+	why      []string
+}
+
+func (e *evidenceOfRun) grounds(p Plan) grounds {
+	var g grounds
+	var lost []string
+	for i := range e.trials {
+		t := &e.trials[i]
+		if t.supports() {
+			g.seen, g.held = max(g.seen, t.workers), max(g.held, t.held)
+		} else if t.judged || t.outcome != record.OK {
+			lost = append(lost, fmt.Sprintf("trial %s %s", t.cell, t.why()))
+		}
+		if t.forbids(p) && (g.killedAt == 0 || t.workers < g.killedAt) {
+			g.killedAt = max(1, t.workers)
+		}
+	}
+	for i := range e.trials {
+		t := &e.trials[i]
+		if t.supports() || !t.judged || t.outcome == record.OOMKilled || t.workers <= g.seen || g.doubtAt != 0 && t.workers >= g.doubtAt {
+			continue
+		}
+		g.doubtAt, g.doubt = t.workers, fmt.Sprintf("trial %s %s", t.cell, t.why())
+	}
+	if g.seen == 0 {
+		slices.Sort(lost)
+		g.why = slices.Compact(lost)
+		if len(e.trials) == 0 {
+			g.why = []string{"no trial was recorded"}
+		}
+	}
+	return g
+}
