@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/cgroup"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
@@ -161,6 +162,7 @@ func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int
 		Parent: r.parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: r.whyNot, Limit: r.Plan.limit(s),
 		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration), WhoHolds: r.WhoHolds,
 		Unwatched:  r.Unwatched,
+		Follow:     func(dir string) trial.Follower { return profiles.NewFollower(dir, profiles.Options{}) },
 		OnPhase:    func(p record.Phase) { r.emit(PhaseChanged{ref, p}) },
 		OnSample:   func(v record.Sample) { r.emit(Sampled{ref, v}) },
 		OnSnapshot: func(v record.Snapshot, live int64) { r.emit(Snapped{ref, v, live}) },

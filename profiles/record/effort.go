@@ -39,6 +39,7 @@ type LeftOut string
 // The reasons for leaving out. What leans on such a phase is open.
 const (
 	LeftOutLimit   LeftOut = "half-of-limit" // its bytes in flight would exceed half of the memory limit
+	LeftOutPoint   LeftOut = "no-such-point" // nothing around the subject can hold work there
 	LeftOutMissing LeftOut = "phase-missing" // the phase whose work it repeats has not run
 	LeftOutFlat    LeftOut = "no-growth"     // what is held stopped growing at a smaller size: nothing is missing
 )

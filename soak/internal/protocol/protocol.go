@@ -4,6 +4,7 @@
 package protocol
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -32,33 +33,43 @@ const (
 	Idle      = "idle"       // no work for a while, before any
 	WarmUp    = "warm-up"    // work that fills pools and caches and measures the rate; also finds M
 	Wave      = "wave"       // equal waves of fresh work, each followed by a floor
-	Hold      = "hold"       // transfers stopped at a point, a snapshot of the frozen state
+	Hold      = "hold"       // transfers stopped at a point, a snapshot of the frozen state, and a floor after it
+	Sizes     = "sizes"      // holds of growing size, until what is held stops growing with it
+	Errors    = "errors"     // a wave in which a share of the requests fail at their first attempt
 	Repeat    = "repeat"     // an earlier wave's work once more
 	Folders   = "folders"    // many folders without files
 	Free      = "free"       // the corpus, unhindered, with light samples
 	IdleAgain = "idle-again" // no work for a while, after all: what grows now grows with time
 )
 
-var kinds = []string{Idle, WarmUp, Wave, Hold, Repeat, Folders, Free, IdleAgain}
+var kinds = []string{Idle, WarmUp, Wave, Hold, Sizes, Errors, Repeat, Folders, Free, IdleAgain}
 
-// Protocol is a list of phases and the rules of its time.
+// Protocol is a list of phases and the rules of its effort.
 type Protocol struct {
 	Name string `yaml:"name"`
 	// Trials are the kinds of trial that each cell gets, in this order.
 	Trials []record.TrialKind `yaml:"trials"`
 	// MemProfileRate is the heap sampling rate of attribution trials in bytes; 0 leaves the subject's own.
 	MemProfileRate int64 `yaml:"memprofilerate"`
-	// Budget is the time for one attribution trial. Work is scaled down to fit (see Scale), and optional phases that
-	// would begin past it are left out.
+	// Targets are the detection limits that an attribution trial works for, and Looks how often it looks whether they are
+	// met; see Blocks for what it does in between.
+	Targets record.Targets `yaml:"targets"`
+	Looks   int            `yaml:"looks"`
+	// Budget is the declared cap of one trial's time. Work is never cut down to fit into it: at the cap a trial ends, as
+	// timeout when a phase of the protocol is missing, and else with the hypotheses open that still were.
 	Budget Duration `yaml:"budget"`
-	// WaveTimeout bounds one wave; a subject that has not answered by then ends the trial with outcome timeout.
+	// WaveTimeout is how long nothing at all may move in a wave; a subject that stands still for longer ends the trial with
+	// outcome timeout.
 	WaveTimeout Duration `yaml:"wave_timeout"`
-	// Settle is how long nothing may move before a held state counts as reached with fewer transfers than asked for.
+	// Settle is how long nothing may move before a held state counts as reached with fewer transfers than asked for. A
+	// subject that was seen to pause for longer while it worked gets more.
 	Settle Duration `yaml:"settle"`
 	// Speed are the phases of a speed trial.
 	Speed []Phase `yaml:"speed"`
 	// Phases are those of an attribution or passive trial.
 	Phases []Phase `yaml:"phases"`
+	// More are the blocks of work that an attribution trial adds while a target is not met.
+	More []Block `yaml:"more"`
 }
 
 // Phase is one step. Which fields make sense depends on Kind; see the README.
@@ -78,9 +89,8 @@ type Phase struct {
 	Files []Group `yaml:"files"`
 	// FolderCount is the number of empty folders of a folders phase.
 	FolderCount int64 `yaml:"folders"`
-	// Times is how many equal waves; TimesMost is up to how many when the rule asks for more.
-	Times     int `yaml:"times"`
-	TimesMost int `yaml:"times_most"`
+	// Times is how many equal waves.
+	Times int `yaml:"times"`
 	// Of names the phase whose last wave is repeated.
 	Of string `yaml:"of"`
 
@@ -95,8 +105,14 @@ type Phase struct {
 	Backlog   int64       `yaml:"backlog"`
 	MaxBytes  units.Bytes `yaml:"max_bytes"`
 
-	// Optional phases are left out when the budget is spent.
-	Optional bool `yaml:"optional"`
+	// Sizes are those of a series of holds, ascending. Beyond FewAbove two are held and then one; beyond Always a size is
+	// tried only while what is held grew with the size before.
+	Sizes    []units.Bytes `yaml:"sizes"`
+	FewAbove units.Bytes   `yaml:"few_above"`
+	Always   units.Bytes   `yaml:"always"`
+
+	// Fail is the share of the requests of an errors phase that fail at their first attempt.
+	Fail float64 `yaml:"fail"`
 }
 
 // Group is a number of files of one size.
@@ -104,6 +120,9 @@ type Group struct {
 	Count int64       `yaml:"count"`
 	Size  units.Bytes `yaml:"size"`
 }
+
+// DefaultCap is the cap of a trial whose protocol declares none.
+const DefaultCap = 10 * time.Minute
 
 // Duration is a time.Duration that reads "1.5s" from YAML.
 type Duration = fault.Duration
@@ -147,7 +166,9 @@ func Load(nameOrFile string) (*Protocol, error) {
 // Parse reads a protocol from YAML and checks it. Unknown keys are errors, with line and column.
 func Parse(text []byte) (*Protocol, error) {
 	p := &Protocol{
-		Budget:      Duration(20 * time.Second),
+		Budget:      Duration(DefaultCap),
+		Targets:     record.DefaultTargets(),
+		Looks:       defaultLooks,
 		WaveTimeout: Duration(2 * time.Minute),
 		Settle:      Duration(250 * time.Millisecond),
 	}
@@ -179,21 +200,41 @@ func (p *Protocol) Check() error {
 	if p.Budget <= 0 || p.WaveTimeout <= 0 || p.Settle <= 0 || p.MemProfileRate < 0 {
 		return errors.New("budget, wave_timeout and settle must be above 0, memprofilerate not below")
 	}
-	for _, list := range [][]Phase{p.Phases, p.Speed} {
-		seen := map[string]bool{}
-		for i := range list {
-			ph := &list[i]
-			if ph.Name == "" {
-				ph.Name = ph.Kind
-			}
-			if seen[ph.Name] {
-				return fmt.Errorf("two phases are named %q", ph.Name)
-			}
-			if err := ph.check(seen); err != nil {
-				return fmt.Errorf("phase %q: %w", ph.Name, err)
-			}
-			seen[ph.Name] = true
+	if t := p.Targets; t.Item <= 0 || t.Count <= 0 || t.Byte <= 0 || t.Second <= 0 {
+		return errors.New("targets item, count, byte and second must be above 0")
+	}
+	if p.Looks < 1 || p.Looks > mostLooks {
+		return fmt.Errorf("looks must be 1 to %d", mostLooks)
+	}
+	if err := checkPhases(p.Speed, map[string]bool{}); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	if err := checkPhases(p.Phases, seen); err != nil {
+		return err
+	}
+	for _, b := range p.More {
+		if err := checkPhases(b.Phases, seen); err != nil {
+			return fmt.Errorf("more: %w", err)
 		}
+	}
+	return nil
+}
+
+// checkPhases checks a list of phases after those whose names are in seen, and adds its own.
+func checkPhases(list []Phase, seen map[string]bool) error {
+	for i := range list {
+		ph := &list[i]
+		if ph.Name == "" {
+			ph.Name = ph.Kind
+		}
+		if seen[ph.Name] {
+			return fmt.Errorf("two phases are named %q", ph.Name)
+		}
+		if err := ph.check(seen); err != nil {
+			return fmt.Errorf("phase %q: %w", ph.Name, err)
+		}
+		seen[ph.Name] = true
 	}
 	return nil
 }
@@ -224,10 +265,16 @@ func (ph *Phase) check(before map[string]bool) error {
 		ph.Snapshots = max(ph.Snapshots, 1)
 	case WarmUp, Wave:
 		ph.Times = max(ph.Times, 1)
-		ph.TimesMost = max(ph.TimesMost, ph.Times)
+		return ph.checkFiles()
+	case Errors:
+		if ph.Fail <= 0 || ph.Fail > 1 {
+			return errors.New("needs `fail`, a share above 0 of the requests, at most 1")
+		}
 		return ph.checkFiles()
 	case Hold:
 		return ph.checkHold()
+	case Sizes:
+		return ph.checkSizes()
 	case Repeat:
 		if !before[ph.Of] {
 			return fmt.Errorf("`of` must name an earlier phase, not %q", ph.Of)
@@ -280,6 +327,42 @@ func (ph *Phase) checkHold() error {
 		}
 	}
 	return ph.checkFiles()
+}
+
+func (ph *Phase) checkSizes() error {
+	if len(ph.Sizes) == 0 || ph.Sizes[0] <= 0 || !slices.IsSorted(ph.Sizes) {
+		return errors.New("needs `sizes`, above 0 and ascending")
+	}
+	if ph.Backlog != 0 || ph.Offset != 0 || len(ph.Files) > 0 || ph.Size != 0 {
+		return errors.New("a series of sizes has no backlog, offset, files and size of its own")
+	}
+	ph.FewAbove, ph.Always = cmp.Or(ph.FewAbove, 16<<20), cmp.Or(ph.Always, ph.Sizes[min(1, len(ph.Sizes)-1)])
+	return ph.checkHold()
+}
+
+// Holds are the holds of a series of sizes.
+func (ph *Phase) Holds() []Phase {
+	var out []Phase
+	for _, size := range ph.Sizes {
+		h := *ph
+		h.Kind, h.Name, h.Size, h.Sizes = Hold, ph.Name+"-"+sizeName(size), size, nil
+		if size > ph.FewAbove {
+			h.Transfers, h.Then = "2", []Count{"1"}
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// sizeName is a size as a part of a phase's name.
+func sizeName(n units.Bytes) string {
+	switch {
+	case n%(1<<20) == 0:
+		return fmt.Sprintf("%dMiB", n>>20)
+	case n%(1<<10) == 0:
+		return fmt.Sprintf("%dKiB", n>>10)
+	}
+	return fmt.Sprintf("%dB", n)
 }
 
 // State is the state of the snapshots that a hold at the phase's point takes.

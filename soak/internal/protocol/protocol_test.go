@@ -50,23 +50,29 @@ const head = "name: x\ntrials: [attribution]\nphases:\n"
 
 func TestWrongProtocolsAreRefusedWithTheReason(t *testing.T) {
 	for text, want := range map[string]string{
-		"name: x\ntrials: [attribution]\nphases: [{kind: wave, fils: []}]\n":            "[3:23] unknown field \"fils\"",
-		"name: x\nphases: [{kind: idle, for: 1s}]\n":                                    "lists no trials",
-		"name: x\ntrials: [fast]\nphases: [{kind: idle, for: 1s}]\n":                    `unknown kind of trial "fast"`,
-		"name: x\ntrials: [speed]\nphases: [{kind: idle, for: 1s}]\n":                   "no phases for its speed trial",
-		head + "  - {kind: sleep}\n":                                                    `unknown kind "sleep"`,
-		head + "  - {kind: idle}\n":                                                     "needs `for`",
-		head + "  - {kind: wave}\n":                                                     "needs `files`",
-		head + "  - {kind: wave, files: [{count: 0, size: 1}]}\n":                       "count above 0",
-		head + "  - {kind: hold, point: list-page}\n":                                   "cannot hold at",
-		head + "  - {kind: hold, point: upload-reply, transfers: M*2}\n":                "is not a count",
-		head + "  - {kind: hold, point: download-body, size: 1KiB}\n":                   "`offset` must lie inside",
-		head + "  - {kind: repeat, of: later}\n":                                        "must name an earlier phase",
-		head + "  - {kind: folders, folders: 1, sink_rate: 1KiB}\n":                     "`sink_rate` is for free runs",
-		head + "  - {kind: folders}\n":                                                  "needs `folders`",
-		head + "  - {kind: idle, for: 1s}\n  - {kind: idle, for: 1s}\n":                 `two phases are named "idle"`,
-		head + "  - {name: a/b, kind: idle, for: 1s}\n":                                 "letters, digits",
-		"name: x\ntrials: [attribution]\nbudget: 0s\nphases: [{kind: idle, for: 1s}]\n": "must be above 0",
+		"name: x\ntrials: [attribution]\nphases: [{kind: wave, fils: []}]\n":              "[3:23] unknown field \"fils\"",
+		"name: x\nphases: [{kind: idle, for: 1s}]\n":                                      "lists no trials",
+		"name: x\ntrials: [fast]\nphases: [{kind: idle, for: 1s}]\n":                      `unknown kind of trial "fast"`,
+		"name: x\ntrials: [speed]\nphases: [{kind: idle, for: 1s}]\n":                     "no phases for its speed trial",
+		head + "  - {kind: sleep}\n":                                                      `unknown kind "sleep"`,
+		head + "  - {kind: idle}\n":                                                       "needs `for`",
+		head + "  - {kind: wave}\n":                                                       "needs `files`",
+		head + "  - {kind: wave, files: [{count: 0, size: 1}]}\n":                         "count above 0",
+		head + "  - {kind: hold, point: list-page}\n":                                     "cannot hold at",
+		head + "  - {kind: hold, point: upload-reply, transfers: M*2}\n":                  "is not a count",
+		head + "  - {kind: hold, point: download-body, size: 1KiB}\n":                     "`offset` must lie inside",
+		head + "  - {kind: repeat, of: later}\n":                                          "must name an earlier phase",
+		head + "  - {kind: folders, folders: 1, sink_rate: 1KiB}\n":                       "`sink_rate` is for free runs",
+		head + "  - {kind: folders}\n":                                                    "needs `folders`",
+		head + "  - {kind: idle, for: 1s}\n  - {kind: idle, for: 1s}\n":                   `two phases are named "idle"`,
+		head + "  - {name: a/b, kind: idle, for: 1s}\n":                                   "letters, digits",
+		head + "  - {kind: sizes, point: upload-reply}\n":                                 "needs `sizes`",
+		head + "  - {kind: sizes, point: upload-reply, sizes: [4MiB, 1MiB]}\n":            "ascending",
+		head + "  - {kind: errors, files: [{count: 1, size: 1}]}\n":                       "needs `fail`",
+		"name: x\nlooks: 99\ntrials: [attribution]\nphases: [{kind: idle, for: 1s}]\n":    "looks must be",
+		"name: x\ntargets: {item: 0}\ntrials: [attribution]\nphases: [{kind: folders}]\n": "targets",
+		head + "  - {kind: wave, files: [{count: 1, size: 1}], optional: true}\n":         "unknown field",
+		"name: x\ntrials: [attribution]\nbudget: 0s\nphases: [{kind: idle, for: 1s}]\n":   "must be above 0",
 	} {
 		_, err := protocol.Parse([]byte(text))
 		require.ErrorIs(t, err, protocol.ErrInvalid, text)
@@ -97,21 +103,70 @@ func TestAHoldKeepsToItsBytes(t *testing.T) {
 	assert.Equal(t, 2, ph.Held(2))
 }
 
-func TestScaleFitsWorkIntoTheTimeLeft(t *testing.T) {
-	phases := []protocol.Phase{{Kind: protocol.Wave, Times: 10, Files: []protocol.Group{{Count: 100, Size: 0}}}}
-	pace := protocol.Pace{Files: 100, Bytes: 1 << 30}
-	assert.Equal(t, 1.0, protocol.Scale(phases, 8, pace, 11*time.Second))
-	assert.InDelta(t, 0.5, protocol.Scale(phases, 8, pace, 5*time.Second), 1e-9)
-	assert.Equal(t, 0.1, protocol.Scale(phases, 8, pace, 0), "a tenth is always left to tell a leak by")
-	pace.Snapshot = 100 * time.Millisecond
-	assert.InDelta(t, 0.4, protocol.Scale(phases, 8, pace, 5*time.Second), 1e-9, "snapshots take their time, too")
+func TestBlocksFeedTheUnitsThatAreOpen(t *testing.T) {
+	for _, name := range []string{"default", "quick"} {
+		p, err := protocol.Load(name)
+		require.NoError(t, err)
+		for unit, kind := range map[string]string{
+			"backlog-item": protocol.Hold, "byte-in-flight": protocol.Hold, "second": protocol.IdleAgain, "page": protocol.Folders,
+			"file": protocol.Wave, "distinct-item": protocol.Wave, "a unit of tomorrow": protocol.Wave, "byte": protocol.Wave,
+		} {
+			blocks := p.Blocks([]string{unit})
+			require.Len(t, blocks, 1, "%s: %s", name, unit)
+			assert.Equal(t, kind, blocks[0].Phases[0].Kind, "%s: %s", name, unit)
+		}
+		assert.Len(t, p.Blocks([]string{"file", "request", "second"}), 2, "%s: each block once", name)
+		assert.Empty(t, p.Blocks(nil))
+	}
 }
 
-func TestTheSequentialRuleAsksForWavesOnlyInDoubt(t *testing.T) {
-	assert.False(t, protocol.Undecided([]int64{1, 2, 3, 4, 5, 6, 7, 8}), "a plain trend")
-	assert.False(t, protocol.Undecided([]int64{5, 3, 6, 4, 5, 4, 6, 4}), "plainly none")
-	assert.True(t, protocol.Undecided([]int64{1, 3, 2, 5, 4, 3, 6, 2}), "in between")
-	assert.False(t, protocol.Undecided(nil))
+func TestAGrownPhaseHasMoreWorkAndHoldsNoMore(t *testing.T) {
+	ph := protocol.Phase{
+		Files: []protocol.Group{{Count: 3, Size: 5}}, Backlog: 7, FolderCount: 2, For: protocol.Duration(time.Second), Size: 9, Transfers: "M",
+	}
+	g := ph.Grown(4)
+	assert.Equal(t, []protocol.Group{{Count: 12, Size: 5}}, g.Files)
+	assert.EqualValues(t, 28, g.Backlog)
+	assert.EqualValues(t, 8, g.FolderCount)
+	assert.Equal(t, 4*time.Second, time.Duration(g.For))
+	assert.Equal(t, ph.Held(10), g.Held(10))
+	assert.EqualValues(t, 3, ph.Files[0].Count, "the phase itself stays")
+}
+
+func TestASeriesOfSizesHoldsFewLargeItems(t *testing.T) {
+	p, err := protocol.Parse([]byte(head + "  - {name: reply, kind: sizes, point: upload-reply, then: [M/2], sizes: [64KiB, 16MiB, 64MiB]}\n"))
+	require.NoError(t, err)
+	holds := p.Phases[0].Holds()
+	require.Len(t, holds, 3)
+	assert.Equal(t, "reply-64KiB", holds[0].Name)
+	assert.Equal(t, 8, holds[1].Held(8))
+	assert.Equal(t, "reply-64MiB", holds[2].Name)
+	assert.Equal(t, 2, holds[2].Held(8))
+	assert.Equal(t, []protocol.Count{"1"}, holds[2].Then)
+	assert.Equal(t, []protocol.Count{"M/2"}, holds[1].Then, "the others keep theirs")
+}
+
+// The targets of a verdict stand in the protocol: those of the default are the contract's, and quick declares wider ones.
+func TestQuickMeansWiderTargetsAndNotOtherStates(t *testing.T) {
+	states := func(p *protocol.Protocol) map[record.State]bool {
+		out := map[record.State]bool{}
+		for _, ph := range p.Phases {
+			if ph.Kind == protocol.Hold || ph.Kind == protocol.Sizes {
+				out[ph.State()] = true
+			}
+		}
+		return out
+	}
+	full, err := protocol.Load("default")
+	require.NoError(t, err)
+	quick, err := protocol.Load("quick")
+	require.NoError(t, err)
+	assert.Equal(t, record.DefaultTargets(), full.Targets)
+	assert.Greater(t, quick.Targets.Item, full.Targets.Item)
+	assert.GreaterOrEqual(t, quick.Targets.Second, full.Targets.Second)
+	assert.Equal(t, states(full), states(quick))
+	assert.Equal(t, len(full.More), len(quick.More))
+	assert.Equal(t, full.Budget, quick.Budget)
 }
 
 func TestEstimatesKeepToTheBudget(t *testing.T) {

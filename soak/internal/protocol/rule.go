@@ -1,109 +1,82 @@
 package protocol
 
 import (
-	"github.com/memsoak/memsoak/profiles/record"
-	"math"
+	"slices"
 	"time"
+
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// The sequential rule of equal waves, declared here and in the README so that nobody can tune it to a result:
-// after Times waves the floors are looked at; if their trend is plain (Mann-Kendall |z| >= RuleTrend) or plainly absent
-// (|z| <= RuleFlat) the phase ends, else another wave is run, up to TimesMost.
+// The sequential rule, declared here and in the README so that no result can tune it.
+//
+// An attribution trial carries out the phases of its protocol and then looks at its hypotheses. While one of them is
+// neither found nor excluded below its target, the blocks of More that feed it are added, with twice the work of the time
+// before, and there is another look; after Looks of them, or at the cap, the trial ends with what is open still open.
+//
+// Its errors: a hypothesis is tested at each look, and the first look at which it is found ends its part. With at most K
+// looks a false finding is at most K times as likely as in one test (Bonferroni; less in truth, since each look keeps the
+// data of those before). The diagnosis asks for t > 4 in one test, that is below 1e-4, so below 6e-4 for the default of 6.
+// A limit is the slope that would be seen in 95 of 100 trials with the data of the last look alone, so that more looks
+// than one make no limit too small: they only add chances to find.
 const (
-	RuleTrend = 2.6 // two-sided p < 0.01
-	RuleFlat  = 0.8 // two-sided p > 0.4
+	defaultLooks = 6
+	mostLooks    = 12
 )
 
-// Undecided says whether the floors (live heap in bytes, in the order of their waves) call for another wave.
-func Undecided(floors []int64) bool {
-	z := math.Abs(mannKendall(floors))
-	return z > RuleFlat && z < RuleTrend
+// Block is work that feeds hypotheses per one of its units.
+type Block struct {
+	// Per are units of hypotheses; none: all that no other block feeds.
+	Per []string `yaml:"per"`
+	// Phases are carried out each time that the block is added; their work doubles from one time to the next.
+	Phases []Phase `yaml:"phases"`
 }
 
-// mannKendall is the test's normal score without the correction for ties: live heaps in bytes hardly ever tie.
-func mannKendall(v []int64) float64 {
-	s := 0
-	for i := range v {
-		for j := i + 1; j < len(v); j++ {
-			switch {
-			case v[j] > v[i]:
-				s++
-			case v[j] < v[i]:
-				s--
-			}
+// Blocks are the blocks that feed at least one of the units, each once.
+func (p *Protocol) Blocks(per []string) []Block {
+	var out []Block
+	for _, b := range p.More {
+		if slices.ContainsFunc(per, func(unit string) bool { return p.feeds(b, unit) }) {
+			out = append(out, b)
 		}
 	}
-	n := float64(len(v))
-	sigma := math.Sqrt(n * (n - 1) * (2*n + 5) / 18)
-	switch {
-	case s == 0 || sigma == 0:
-		return 0
-	case s > 0:
-		return float64(s-1) / sigma
-	default:
-		return float64(s+1) / sigma
-	}
+	return out
 }
 
-// minScale keeps at least a tenth of the work: less would leave nothing to tell a leak by.
-const minScale = 0.1
-
-// Pace is how fast a subject was seen to work: files and bytes a second, and the time that a snapshot takes.
-type Pace struct {
-	Files, Bytes float64
-	Snapshot     time.Duration
-	Settle       time.Duration
+func (p *Protocol) feeds(b Block, unit string) bool {
+	if len(b.Per) > 0 {
+		return slices.Contains(b.Per, unit)
+	}
+	return !slices.ContainsFunc(p.More, func(o Block) bool { return slices.Contains(o.Per, unit) })
 }
 
-// Scale is the factor for numbers of files so that the phases fit into the time left, for a subject with m transfers
-// at once: 1 when they fit as they are.
-func Scale(phases []Phase, m int, pace Pace, left time.Duration) float64 {
-	var files, bytes float64
-	var fixed time.Duration
-	for i := range phases {
-		f, b := phases[i].work(m)
-		files += f
-		bytes += b
-		fixed += phases[i].fixedTime(pace)
+// Grown is the phase with its work multiplied, and so its time. What is held at once stays.
+func (ph Phase) Grown(factor int64) Phase {
+	ph.Files = slices.Clone(ph.Files)
+	for i := range ph.Files {
+		ph.Files[i].Count *= factor
 	}
-	if pace.Files <= 0 || pace.Bytes <= 0 {
-		return 1
-	}
-	need := files/pace.Files + bytes/pace.Bytes
-	have := (left - fixed).Seconds()
-	if need <= have {
-		return 1
-	}
-	return max(minScale, have/need)
+	ph.Backlog *= factor
+	ph.FolderCount *= factor
+	ph.For *= Duration(factor)
+	return ph
 }
 
-// fixedTime is the part of a phase's time that does not depend on its number of files.
-func (ph *Phase) fixedTime(pace Pace) time.Duration {
-	n := max(1, ph.Times) + len(ph.Then)
-	if ph.Kind == IdleAgain {
-		n = ph.Snapshots
-	}
-	sum := time.Duration(ph.For) + time.Duration(ph.AtMost) + time.Duration(n)*pace.Snapshot
-	if ph.Kind == Hold {
-		sum += pace.Settle / 2
-	}
-	return sum
-}
-
-// work is the number of files and bytes that scale with Scale, holds by size left out: their bytes are what they are for.
+// work is the number of files and bytes of a phase, for a subject with m transfers at once.
 func (ph *Phase) work(m int) (files, bytes float64) {
-	switch ph.Kind {
-	case WarmUp, Wave, Repeat:
-		for _, g := range ph.Files {
-			files += float64(g.Count) * float64(max(1, ph.Times))
-			bytes += float64(g.Count) * float64(g.Size) * float64(max(1, ph.Times))
+	for _, g := range ph.Files {
+		n := float64(g.Count) * float64(max(1, ph.Times))
+		files += n
+		bytes += n * float64(g.Size)
+	}
+	if ph.Kind == Sizes {
+		for _, h := range ph.Holds() {
+			_, b := h.work(m)
+			bytes += b
 		}
-	case Hold:
-		files = float64(ph.Backlog)
-		bytes = float64(ph.Held(m))*float64(ph.Size) + files*float64(ph.Size)
-		for _, g := range ph.Files {
-			files += float64(g.Count)
-		}
+	}
+	if ph.Kind == Hold {
+		files += float64(ph.Backlog)
+		bytes += (float64(ph.Held(m)) + float64(ph.Backlog)) * float64(ph.Size)
 	}
 	return files, bytes
 }
@@ -117,18 +90,22 @@ func (ph *Phase) Held(m int) int {
 	return n
 }
 
+// fixedTime is about the part of a phase's time that does not depend on its number of files.
+func (ph *Phase) fixedTime() time.Duration {
+	const floor = 60 * time.Millisecond
+	n := max(1, ph.Times, ph.Snapshots, len(ph.Sizes)*2) + len(ph.Then)
+	return time.Duration(ph.For) + time.Duration(ph.AtMost) + time.Duration(n)*floor
+}
+
 // Estimate is about how long a trial of the kind takes with a subject that does 500 files and 100 MiB a second with m
-// transfers at once; for attribution trials never more than the budget.
+// transfers at once and needs no block of More; never more than the cap.
 func (p *Protocol) Estimate(k record.TrialKind, m int) time.Duration {
 	const rate, throughput = 500, 100 << 20
 	var sum time.Duration
 	for i := range p.Of(k) {
 		ph := &p.Of(k)[i]
 		files, bytes := ph.work(m)
-		sum += ph.fixedTime(Pace{Snapshot: 60 * time.Millisecond, Settle: time.Duration(p.Settle)}) + time.Duration((files/rate+bytes/throughput)*float64(time.Second))
+		sum += ph.fixedTime() + time.Duration((files/rate+bytes/throughput)*float64(time.Second))
 	}
-	if k == record.Attribution {
-		return min(sum, time.Duration(p.Budget))
-	}
-	return sum
+	return min(sum, time.Duration(p.Budget))
 }

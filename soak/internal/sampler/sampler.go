@@ -55,7 +55,7 @@ type Sampler struct {
 }
 
 // requestTimeout bounds one reading of pprof or metrics: a hung subject must not hang the sampler.
-const requestTimeout = 10 * time.Second
+const requestTimeout = 30 * time.Second
 
 // maxBody bounds what is read of a subject's answer: garbage without end is cut off.
 const maxBody = 64 << 20

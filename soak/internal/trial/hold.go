@@ -29,41 +29,81 @@ func (t *trial) findM() (counted bool) {
 // maxM bounds the M that is found by counting.
 const maxM = 64
 
-// countM finds M for a subject without such a setting: more files than it could run at once are held at the upload's
+// countM finds M for a subject without such a setting: more items than it could run at once are held at the upload's
 // reply, and those that arrive are counted.
 func (t *trial) countM(ctx context.Context) error {
 	t.m = maxM
 	ph := &protocol.Phase{Name: "count", Kind: protocol.Hold, Point: fault.UploadReply, Transfers: "M", Size: 1 << 10}
-	return t.held(ctx, ph, func(status fault.HoldStatus, _ *fault.Client, _ *running) error {
+	return t.heldWork(ctx, ph, func(status fault.HoldStatus, _ *record.Hold, _ *running) error {
 		t.m = max(1, status.Waiting)
 		return nil
 	})
 }
 
-// hold stops transfers at a point, takes a snapshot of the frozen subject, lets some go and takes another, as the
-// phase asks for, and then lets the wave end.
+// hold stops items at a point, takes a snapshot of the frozen subject, lets some go and takes another, as the phase asks for,
+// lets the wave end and takes a floor: what the state left behind is measured and not allowed for.
 func (t *trial) hold(ctx context.Context, ph *protocol.Phase) error {
-	want := ph.Held(t.m)
-	return t.held(ctx, ph, func(status fault.HoldStatus, fake *fault.Client, r *running) error {
+	switch {
+	case t.rig.holder(ph) == nil:
+		t.leaveOut(ph, record.LeftOutPoint)
+		return nil
+	case !t.affordable(ph):
+		t.leaveOut(ph, record.LeftOutLimit)
+		return nil
+	}
+	err := t.heldWork(ctx, ph, func(status fault.HoldStatus, h *record.Hold, r *running) error {
 		if status.Waiting == 0 {
-			t.rec.warn("phase %s: no transfer ever reached %s", ph.Name, ph.Point)
-			return nil
+			return nil // the phase says so: none held of those asked for
 		}
-		if status.Waiting < want {
-			t.rec.warn("phase %s: %d transfers held, %d asked for", ph.Name, status.Waiting, want)
-		}
-		return t.frozen(ctx, fake, status, ph, r)
+		return t.freeze(ctx, status, ph, h, r)
 	})
+	if err != nil {
+		return err
+	}
+	return t.floorAfter(ctx, ph.Name)
 }
 
-// held runs a wave with a hold, calls look once the state is reached, and lets the wave end.
-func (t *trial) held(ctx context.Context, ph *protocol.Phase, look func(fault.HoldStatus, *fault.Client, *running) error) error {
+// heldNumber is how many items a hold stops: what the phase asks for, and of items whose size it names no more than half
+// of the memory limit has room for.
+func (t *trial) heldNumber(ph *protocol.Phase) int {
 	n := ph.Held(t.m)
+	if limit := t.memoryLimit(); limit > 0 && ph.Size >= large {
+		n = min(n, max(1, int(limit/2/int64(ph.Size))))
+	}
+	return n
+}
+
+// large is the size from which half of the limit bounds how many items are held: smaller ones are what any subject is
+// meant to hold.
+const large = 16 << 20
+
+// affordable says that one item of the phase's size is at most half of the limit. A kill by a single item would say nothing
+// that half of the limit doesn't.
+func (t *trial) affordable(ph *protocol.Phase) bool {
+	limit := t.memoryLimit()
+	return t.Kind != record.Attribution || limit == 0 || ph.Size <= large || int64(ph.Size) <= limit/2
+}
+
+// memoryLimit is what bounds the subject's memory, 0 for nothing.
+func (t *trial) memoryLimit() int64 {
+	switch {
+	case t.group == nil:
+		return 0
+	case t.Limit == 0 || t.NodeSize > 0 && t.NodeSize < t.Limit:
+		return t.NodeSize
+	}
+	return t.Limit
+}
+
+// heldWork runs a wave with a hold, calls look once the state is reached, and lets the wave end.
+func (t *trial) heldWork(ctx context.Context, ph *protocol.Phase, look func(fault.HoldStatus, *record.Hold, *running) error) error {
+	n := t.heldNumber(ph)
 	j := t.heldJob(ph, n)
 	p := t.open(ph.Name, ph, j)
 	defer t.close(p)
-	fake := t.rig.holder(ph)
-	h, err := fake.Hold(ctx, fault.Hold{Point: ph.Point, Offset: int64(ph.Offset)})
+	since := t.sam.Covariates(ctx)
+	party := t.rig.holder(ph)
+	h, err := party.Hold(ctx, fault.Hold{Point: ph.Point, Offset: int64(ph.Offset)})
 	if err != nil {
 		return t.cause(ctx, fmt.Errorf("hold: %w", err))
 	}
@@ -72,99 +112,136 @@ func (t *trial) held(ctx context.Context, ph *protocol.Phase, look func(fault.Ho
 	if err != nil {
 		return err
 	}
-	status, lookErr := t.reach(ctx, fake, h.ID, r, n)
+	status, restless, lookErr := t.reach(ctx, party, h.ID, r, n)
+	p.Hold = &record.Hold{Point: string(ph.Point), Size: int64(ph.Size), Asked: n, Held: status.Waiting, Restless: restless}
 	if lookErr == nil {
-		lookErr = look(status, fake, r)
+		t.frozen.Store(true)
+		lookErr = look(status, p.Hold, r)
 	}
 	t.sam.Held.Store(nil)
-	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := fake.ReleaseAll(release); err != nil && lookErr == nil {
+	if err := t.releaseAll(ctx, party); err != nil && lookErr == nil {
 		lookErr = t.cause(ctx, fmt.Errorf("release: %w", err))
 	}
+	t.frozen.Store(false)
 	failed, err := t.finishWave(ctx, r)
 	p.Failed = failed
+	t.arrived(p, since, t.sam.Covariates(ctx))
 	if err != nil {
 		return err
 	}
 	return lookErr
 }
 
-// frozen takes the snapshots of a hold.
-func (t *trial) frozen(ctx context.Context, fake *fault.Client, status fault.HoldStatus, ph *protocol.Phase, r *running) error {
-	t.sam.Held.Store(&status)
-	if err := t.snapshot(ctx, ph.Name, ph.State()); err != nil {
+// releaseAll lets all held items go, also when the trial is at its end.
+func (t *trial) releaseAll(ctx context.Context, party *fault.Client) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
+	defer cancel()
+	return party.ReleaseAll(ctx)
+}
+
+// freeze takes the snapshots of a hold.
+func (t *trial) freeze(ctx context.Context, status fault.HoldStatus, ph *protocol.Phase, h *record.Hold, r *running) error {
+	party := t.rig.holder(ph)
+	all, err := t.heldSnapshot(ctx, status, ph, h)
+	if err != nil {
 		return err
 	}
+	t.lookAtHeld(ctx, ph, all)
 	for _, then := range ph.Then {
-		release := status.Waiting - then.Of(t.m)
-		if release <= 0 {
+		keep := min(then.Of(t.m), (status.Waiting+1)/2)
+		if status.Waiting <= keep {
 			continue
 		}
-		if _, err := fake.Release(ctx, status.ID, release); err != nil {
+		if _, err := party.Release(ctx, status.ID, status.Waiting-keep); err != nil {
 			return t.cause(ctx, fmt.Errorf("release: %w", err))
 		}
-		var err error
-		if status, err = t.calm(ctx, fake, status.ID, r); err != nil {
+		before := status.Waiting
+		if status, _, err = t.calm(ctx, party, status.ID, r); err != nil {
 			return err
 		}
-		t.sam.Held.Store(&status)
-		if err := t.snapshot(ctx, ph.Name, ph.State()); err != nil {
+		fewer, err := t.heldSnapshot(ctx, status, ph, &record.Hold{
+			Point: h.Point, Size: h.Size, Asked: keep, Held: status.Waiting, Restless: h.Restless,
+		})
+		if err != nil {
 			return err
 		}
+		if n := int64(before - status.Waiting); n > 0 {
+			t.held[ph.Size] = (all - fewer) / n
+		}
+		all = fewer
 	}
 	return nil
 }
 
-// reachTimeout bounds how long a held state may take to come about.
-const reachTimeout = 20 * time.Second
+// heldSnapshot takes a snapshot of a hold and returns the subject's memory in it.
+func (t *trial) heldSnapshot(ctx context.Context, status fault.HoldStatus, ph *protocol.Phase, h *record.Hold) (int64, error) {
+	t.sam.Held.Store(&status)
+	s, err := t.snapshot(ctx, ph.Name, ph.State(), h)
+	return kept(s), err
+}
 
-// reach waits until want transfers are held and nothing moves any more. A subject that runs fewer at once comes to a
-// stop earlier, which Settle tells; so does one whose queue is bounded, before all is listed. As long as none is held,
-// that nothing moves means nothing: a subject on a busy machine may not have begun.
-func (t *trial) reach(ctx context.Context, fake *fault.Client, id int64, r *running, want int) (fault.HoldStatus, error) {
-	deadline := time.Now().Add(reachTimeout)
+// reach waits until want items are held and nothing moves any more. A subject that runs fewer at once comes to a stop
+// earlier, which a pause tells that is longer than those it makes at work; so does one whose queue is bounded, before all is
+// listed. As long as none is held, that nothing moves means nothing: a subject on a busy machine may not have begun. A slow
+// subject takes as long as it moves.
+func (t *trial) reach(ctx context.Context, party *fault.Client, id int64, r *running, want int) (fault.HoldStatus, bool, error) {
+	pause := t.pause(time.Duration(t.Protocol.Settle))
 	for !r.ended() {
-		status, err := fake.WaitArrived(ctx, id, want, time.Duration(t.Protocol.Settle))
+		status, err := party.WaitArrived(ctx, id, want, pause)
 		if err != nil {
-			return status, t.cause(ctx, err)
+			return status, false, t.cause(ctx, err)
 		}
-		if status.Waiting >= want || time.Now().After(deadline) {
+		if status.Waiting >= want {
 			break
 		}
-		still, err := t.still(ctx, time.Duration(t.Protocol.Settle))
+		still, err := t.still(ctx, pause)
 		if err != nil {
-			return status, err
+			return status, false, err
 		}
 		if still && status.Waiting > 0 {
 			break
 		}
 	}
-	return t.calm(ctx, fake, id, r)
+	return t.calm(ctx, party, id, r)
 }
 
-// calmStep is the time between two looks at the fakes' counters when the end of movement is awaited.
-const calmStep = 15 * time.Millisecond
+// calmStep is the least time between two looks at the parties' counters when the end of movement is awaited, and restless
+// how long it is awaited of a subject that never comes to rest, such as one that asks for news every second.
+const (
+	calmStep = 15 * time.Millisecond
+	restless = 30 * time.Second
+)
 
-// calm waits until the fakes see no byte, page or request move, and returns the hold's status then.
-func (t *trial) calm(ctx context.Context, fake *fault.Client, id int64, r *running) (fault.HoldStatus, error) {
-	deadline := time.Now().Add(reachTimeout)
-	for quiet := 0; quiet < 2 && !r.ended() && time.Now().Before(deadline); {
-		still, err := t.still(ctx, calmStep)
+// calm waits until the parties see no byte, page or request move, and returns the hold's status then. Work that arrives
+// counts as progress, however slow; requests alone do not.
+func (t *trial) calm(ctx context.Context, party *fault.Client, id int64, r *running) (fault.HoldStatus, bool, error) {
+	progress, since := movement{}, time.Now()
+	step := t.pause(calmStep)
+	over := false
+	for quiet := 0; quiet < 2 && !r.ended() && !over; {
+		before, err := t.moved(ctx)
 		if err != nil {
-			return fault.HoldStatus{}, err
+			return fault.HoldStatus{}, false, err
 		}
-		if still {
-			quiet++
-		} else {
+		still, err := t.still(ctx, step)
+		if err != nil {
+			return fault.HoldStatus{}, false, err
+		}
+		quiet++
+		if !still {
 			quiet = 0
 		}
+		before.requests, before.conns = 0, 0
+		if before != progress {
+			progress, since = before, time.Now()
+		}
+		over = time.Since(since) > max(restless, 2*step)
 	}
-	status, err := fake.WaitArrived(ctx, id, 0, 0)
+	status, err := party.WaitArrived(ctx, id, 0, 0)
 	if err != nil {
-		return status, t.cause(ctx, err)
+		return status, over, t.cause(ctx, err)
 	}
-	return status, nil
+	return status, over, nil
 }
 
 // still says whether the fakes' counters are the same after the pause.
@@ -178,25 +255,6 @@ func (t *trial) still(ctx context.Context, pause time.Duration) (bool, error) {
 	}
 	after, err := t.moved(ctx)
 	return before == after, err
-}
-
-// movement is what changes while a subject works.
-type movement struct{ requests, bytes, listed, finished, conns int64 }
-
-func (t *trial) moved(ctx context.Context) (movement, error) {
-	var m movement
-	for _, c := range t.rig.controls() {
-		v, err := c.Counters(ctx)
-		if err != nil {
-			return m, t.cause(ctx, err)
-		}
-		m.requests += v.Requests
-		m.bytes += v.Bytes
-		m.listed += v.FilesListed + v.FoldersListed
-		m.finished += v.Finished + v.Failed
-		m.conns += v.ConnsTotal
-	}
-	return m, nil
 }
 
 // cause prefers the reason why the context ended to what a call made of it.
@@ -224,17 +282,17 @@ func (t *trial) floor(ctx context.Context, phase string, state record.State) err
 		t.heapBefore = runtime.HeapAlloc
 	}
 	defer func() { t.connsBefore, t.heapBefore = 0, 0 }()
-	return t.snapshot(ctx, phase, state)
+	_, err := t.snapshot(ctx, phase, state, nil)
+	return err
 }
 
 // snapshot forces two collections, reads everything and takes both profiles. Two are needed, for pools and finalizers,
 // and they come by asking twice for the profile, which is the cheapest way to have them. A subject that doesn't answer
 // pprof is no error: the snapshot is recorded without profiles.
-func (t *trial) snapshot(ctx context.Context, phase string, state record.State) error {
+func (t *trial) snapshot(ctx context.Context, phase string, state record.State, h *record.Hold) (record.Snapshot, error) {
 	t.watch.pause()
 	defer t.watch.resume()
-	begun := time.Now()
-	s := record.Snapshot{Phase: phase, State: state, HeapBefore: t.heapBefore}
+	s := record.Snapshot{Phase: phase, State: state, HeapBefore: t.heapBefore, Hold: h}
 	var heap []byte
 	for range 2 {
 		b, err := t.sam.Profile(ctx, "heap?gc=1")
@@ -251,18 +309,28 @@ func (t *trial) snapshot(ctx context.Context, phase string, state record.State) 
 		t.noAnswer(ctx, phase, err)
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return s, context.Cause(ctx)
 	}
 	if s.Covariates != nil {
 		s.Covariates.ConnsBeforeClose = t.connsBefore
 	}
-	if state == record.StateFloor && s.Runtime != nil {
-		t.floors = append(t.floors, s.Runtime.HeapAlloc)
+	return t.rec.snapshot(s, heap, routines), nil
+}
+
+// kept is the memory that a snapshot's subject had for its work: the live heap, stacks, and what is outside the Go heap,
+// files that it wrote among it.
+func kept(s record.Snapshot) int64 {
+	n := s.HeapLive
+	if s.Runtime != nil {
+		n += s.Runtime.StackInuse
 	}
-	t.rec.snapshot(s, heap, routines)
-	t.snaps++
-	t.snapTime += time.Since(begun)
-	return nil
+	if p := s.Process; p != nil {
+		n += p.OtherAnon + p.File + p.Shmem
+	}
+	if c := s.Cgroup; c != nil && s.Process != nil {
+		n += max(0, c.File+c.Shmem-s.Process.File-s.Process.Shmem)
+	}
+	return n
 }
 
 // noAnswer warns that a profile is missing, unless the trial is at its end anyway.

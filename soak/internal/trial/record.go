@@ -80,11 +80,17 @@ func (r *recorder) warn(format string, args ...any) {
 
 // phase appends a finished phase and saves the record.
 func (r *recorder) phase(p record.Phase) {
+	r.update(func(t *record.Trial) { t.Phases = append(t.Phases, p) })
+	_ = r.save() // remembered, and asked for after each phase
+}
+
+// save writes what is recorded so far, for who reads it beside the trial. It returns the first error of writing.
+func (r *recorder) save() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.trial.Phases = append(r.trial.Phases, p)
 	r.fail(r.buf.Flush())
 	r.fail(record.Write(filepath.Join(r.dir, record.TrialFile), r.trial))
+	return r.err
 }
 
 // rewrite replaces the newest phase, which went on.
@@ -138,18 +144,19 @@ func (r *recorder) usage(n int64) {
 }
 
 // keep is how many snapshots of a state stay on disk; states not named keep all.
-var keep = map[record.State]int{record.StateHigh: 6, record.StatePress: 4, record.StateFloor: 1000, record.StateFree: 1000}
+var keep = map[record.State]int{record.StateHigh: 12, record.StatePress: 6, record.StateFloor: 1000, record.StateFree: 1000}
 
 // spread are the states of which a long run keeps the first and the newest and thins out the middle, because its whole
 // length matters; of the others the oldest go.
 var spread = map[record.State]bool{record.StateFloor: true, record.StateFree: true}
 
-// snapshot writes the profiles, either of which may be nil, and appends the snapshot.
-func (r *recorder) snapshot(s record.Snapshot, heap, routines []byte) {
+// snapshot writes the profiles, either of which may be nil, and appends the snapshot, which it returns as recorded.
+func (r *recorder) snapshot(s record.Snapshot, heap, routines []byte) record.Snapshot {
 	s, live := r.store(s, heap, routines)
 	if r.taken != nil {
 		r.taken(s, live)
 	}
+	return s
 }
 
 func (r *recorder) store(s record.Snapshot, heap, routines []byte) (stored record.Snapshot, live int64) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
@@ -30,8 +31,8 @@ type rig interface {
 	controls() []*fault.Client
 	// holder is the one that can hold work where the phase asks for it, nil if none can.
 	holder(ph *protocol.Phase) *fault.Client
-	// sink is the one whose speed a free run may bound, nil if there is none.
-	sink() *fault.Client
+	// weather changes how the controls answer until restore is called, which doesn't need ctx any more.
+	weather(ctx context.Context, w weather) (restore func() error, err error)
 	// give prepares a job. Its work ends when the subject has done the job.
 	give(ctx context.Context, j job, prefix string) (work, error)
 	// keep records, at the end of a trial, what is needed to check the work later.
@@ -39,11 +40,26 @@ type rig interface {
 	stop()
 }
 
-// work is a job that the subject can be given.
+// work is a job that the subject can be given: items in all, root where they are, do gives it and ends with it.
 type work struct {
-	root fault.Root
-	do   func(ctx context.Context) error
+	items   int64
+	root    string
+	request fault.RootRequest // asks for the same work again
+	do      func(ctx context.Context) error
 }
+
+// weather is how the controls answer: how many bytes a second the sink takes in all (0: as many as it can), and which share
+// of requests fail at their first attempt.
+type weather struct {
+	sinkRate int64
+	fail     float64
+}
+
+// adminTimeout bounds a request to a control that has to be answered although the trial may be over.
+const adminTimeout = 10 * time.Second
+
+// bucket is where all subjects upload to.
+const bucket = "soak"
 
 // newRig starts what the trial's subject needs around it.
 func newRig(ctx context.Context, t *trial) (rig, error) {
@@ -63,12 +79,7 @@ func newCopierRig(ctx context.Context, t *trial) (*copierRig, error) {
 	if v := t.Settings["transport"]; v != "" {
 		fo.Transport = v
 	}
-	if v := t.Settings["drive_faults"]; v != "" && v != "none" {
-		fo.DriveFaults = v
-	}
-	if v := t.Settings["s3_faults"]; v != "" && v != "none" {
-		fo.S3Faults = v
-	}
+	fo.DriveFaults, fo.S3Faults = planFile(t.Settings["drive_faults"], fo.DriveFaults), planFile(t.Settings["s3_faults"], fo.S3Faults)
 	fo.S3MinPart = t.Settings["s3_min_part"]
 	for _, p := range t.Subject.Placeholders() {
 		fo.Proxy = fo.Proxy || p == "proxy_url"
@@ -78,6 +89,14 @@ func newCopierRig(ctx context.Context, t *trial) (*copierRig, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	return &copierRig{t: t, fakes: f}, nil
+}
+
+// planFile is the file of a fault plan that a setting names, or else the default.
+func planFile(setting, otherwise string) string {
+	if setting == "" || setting == "none" {
+		return otherwise
+	}
+	return setting
 }
 
 func (c *copierRig) values() map[string]string {
@@ -105,15 +124,86 @@ func (c *copierRig) holder(ph *protocol.Phase) *fault.Client {
 	return c.fakes.S3
 }
 
-func (c *copierRig) sink() *fault.Client { return c.fakes.S3 }
-
 // give makes the tree that the subject is to copy.
 func (c *copierRig) give(ctx context.Context, j job, prefix string) (work, error) {
-	root, err := c.fakes.Drive.Root(ctx, j.request)
+	request := c.request(j)
+	root, err := c.fakes.Drive.Root(ctx, request)
 	if err != nil {
 		return work{}, fmt.Errorf("%w: make a tree: %w", ErrSetup, err)
 	}
-	return work{root, func(ctx context.Context) error { return c.proc.Wave(ctx, root.ID, prefix) }}, nil
+	do := func(ctx context.Context) error { return c.proc.Wave(ctx, root.ID, prefix) }
+	return work{items: root.Files, root: root.ID, request: request, do: do}, nil
+}
+
+// request asks fakedrive for the job's tree.
+func (c *copierRig) request(j job) fault.RootRequest {
+	switch {
+	case !j.corpus:
+		return fault.RootRequest{Spec: treeSpec(j), Generation: j.gen}
+	case c.t.Corpus.Spec != "":
+		return fault.RootRequest{Spec: c.t.Corpus.Spec, Generation: j.gen}
+	}
+	return fault.RootRequest{Corpus: c.t.Corpus.Name, Generation: j.gen}
+}
+
+// treeSpec writes the corpus spec of groups of equal files in one folder, or of empty folders.
+func treeSpec(j job) string {
+	if len(j.groups) == 0 {
+		return fmt.Sprintf("files: 0\nfolders: %d\n", j.folders)
+	}
+	var classes []string
+	for _, g := range j.groups {
+		classes = append(classes, fmt.Sprintf("{share: %d, fixed: %d}", g.Count, int64(g.Size)))
+	}
+	if len(classes) == 1 {
+		return fmt.Sprintf("files: %d\nsize: %d\n", j.items(), int64(j.groups[0].Size))
+	}
+	return fmt.Sprintf("files: %d\nsize: {classes: [%s]}\n", j.items(), strings.Join(classes, ", "))
+}
+
+// weather sets plans of faults in the place of the trial's own, which restore puts back.
+func (c *copierRig) weather(ctx context.Context, w weather) (restore func() error, err error) {
+	var own [2][]byte
+	for i, setting := range []string{"drive_faults", "s3_faults"} {
+		if path := planFile(c.t.Settings[setting], ""); path != "" {
+			if own[i], err = os.ReadFile(path); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrSetup, err)
+			}
+		}
+	}
+	set := func(ctx context.Context, plans [2][]byte) error {
+		for i, party := range c.controls() {
+			var err error
+			if plans[i] == nil {
+				err = party.ClearFaults(ctx)
+			} else {
+				err = party.SetFaults(ctx, plans[i])
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := set(ctx, w.plans(own)); err != nil {
+		return nil, c.t.cause(ctx, err)
+	}
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
+		defer cancel()
+		return set(ctx, own)
+	}, nil
+}
+
+// plans are the fault plans of the weather, for Drive and for the sink; a party that the weather leaves alone keeps its own.
+func (w weather) plans(own [2][]byte) [2][]byte {
+	if w.sinkRate > 0 {
+		return [2][]byte{own[0], fmt.Appendf(nil, "bandwidth: {total: %d}", w.sinkRate)}
+	}
+	rule := func(ops string) []byte {
+		return fmt.Appendf(nil, "rules: [{ops: [%s], attempts: 1, probability: %g, error: {status: 503}}]", ops, w.fail)
+	}
+	return [2][]byte{rule("download"), rule("put, upload-part")}
 }
 
 // keep records what the sink has beside what it should have, so that soak verify can compare them later. A trial whose
@@ -126,7 +216,7 @@ func (c *copierRig) keep(given []*running) {
 	defer cancel()
 	var waves []verify.Wave
 	for _, r := range given {
-		w := verify.Wave{Request: r.job.request, Bucket: bucket, Prefix: r.prefix}
+		w := verify.Wave{Request: r.work.request, Bucket: bucket, Prefix: r.prefix}
 		if !r.ended() {
 			w.Failed = "the trial ended before the wave did"
 		} else if r.err != nil {
@@ -152,17 +242,4 @@ func (t *trial) placeholders() map[string]string {
 	}
 	maps.Copy(values, t.rig.values())
 	return values
-}
-
-// ownFaults is the plan of faults that the trial's settings name for the sink; nil for none.
-func (t *trial) ownFaults() ([]byte, error) {
-	v := t.Settings["s3_faults"]
-	if v == "" || v == "none" {
-		return nil, nil
-	}
-	b, err := os.ReadFile(v)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
-	}
-	return b, nil
 }

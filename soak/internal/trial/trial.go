@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/memsoak/memsoak/internal/units"
@@ -50,6 +51,8 @@ type Options struct {
 	Every time.Duration
 	// Clock stamps what is recorded; nil is one that Run starts.
 	Clock *clock.Clock
+	// Follow judges the hypotheses while the trial is recorded in dir; nil adds no work to the protocol's own.
+	Follow func(dir string) Follower
 	// Duration repeats the equal waves until so long has passed; 0 runs the protocol once.
 	Duration time.Duration
 
@@ -81,26 +84,29 @@ var ErrSetup = errors.New("trial could not be set up")
 // trial is a trial under way.
 type trial struct {
 	Options
-	rec     *recorder
-	temp    string
-	rig     rig
-	group   *cgroup.Group
-	proc    *subject.Process
-	sam     *sampler.Sampler
-	watch   *watcher
-	begun   time.Time
-	m       int // transfers the subject runs at once
-	scale   float64
-	work    map[string]job // the last job of each phase, for repeats
-	gen     uint64
-	given   []*running // every wave so far
-	failed  int        // waves in a row
-	anyFail string
-	floors  []int64 // live heap at the floors
+	rec        *recorder
+	temp       string
+	rig        rig
+	group      *cgroup.Group
+	proc       *subject.Process
+	sam        *sampler.Sampler
+	watch      *watcher
+	begun      time.Time
+	m          int            // transfers the subject runs at once
+	counted    bool           // m is known
+	work       map[string]job // the last job of each phase, for repeats
+	gen        uint64
+	begunWaves int64
+	given      []*running // every wave so far
+	failed     int        // waves in a row
+	anyFail    string
+	gap        time.Duration // the longest time in which nothing moved while the subject worked
+	frozen     atomic.Bool   // work is held: that nothing moves is the experiment's doing
+	added      int           // the block of work that is being added, 0 in the protocol's own phases
 	// connsBefore is the number of open connections, and heapBefore the heap with its garbage, when a floor began.
 	connsBefore, heapBefore int64
-	snaps                   int           // snapshots taken so far
-	snapTime                time.Duration // and the time they took
+	held                    map[units.Bytes]int64 // memory per held item, by its size
+	look                    looks
 }
 
 // stopGrace is how long a subject has to end by itself once its trial is over.
@@ -116,11 +122,12 @@ func Run(ctx context.Context, o Options) (*record.Trial, error) {
 	if o.Clock == nil {
 		o.Clock = clock.Start()
 	}
-	t := &trial{Options: o, begun: time.Now(), scale: 1, work: map[string]job{}}
+	t := &trial{Options: o, begun: time.Now(), work: map[string]job{}, held: map[units.Bytes]int64{}}
 	t.gen = uint64(o.Seed)*1_000_000 + uint64(o.Index)*10_000
 	rec, err := newRecorder(o.Dir, record.Trial{
 		Schema: record.TrialSchema, Kind: o.Kind, Cell: o.Cell, Settings: o.Settings, Index: o.Index, Seed: o.Seed,
 		Started: o.Clock.Now(), GOMAXPROCS: t.gomaxprocs(), SampleRate: t.sampleRate(),
+		Protocol: o.Protocol.Name, Targets: t.targets(), Effort: t.effort(),
 	}, o.Clock)
 	if err != nil {
 		return &record.Trial{}, fmt.Errorf("%w: %w", ErrSetup, err)
@@ -165,15 +172,14 @@ func (t *trial) setUp(ctx context.Context) (err error) {
 	return nil
 }
 
-// bucket is where all subjects upload to.
-const bucket = "soak"
-
 // coarse is the heap sampling rate in bytes from which on the text form of a heap profile is short.
 const coarse = 64 << 10
 
 // startSubject starts the process and the watcher. wave holds the placeholders of a one-shot subject.
 func (t *trial) startSubject(ctx context.Context, wave map[string]string) error {
-	o := subject.Options{Values: t.placeholders(), Env: t.environment(), Temp: t.temp, Log: filepath.Join(t.Dir, record.LogFile), CPUs: t.Settings["cpuset"]}
+	o := subject.Options{
+		Values: t.placeholders(), Env: t.environment(), Temp: t.temp, Log: filepath.Join(t.Dir, record.LogFile), CPUs: t.Settings["cpuset"],
+	}
 	if t.group != nil {
 		o.Group = t.group
 	}
@@ -189,7 +195,9 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	}
 	t.proc = proc
 	t.rec.update(func(r *record.Trial) { r.Subject = proc.Describe() })
-	t.sam = &sampler.Sampler{Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse}
+	t.sam = &sampler.Sampler{
+		Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse,
+	}
 	if t.group != nil {
 		t.sam.Cgroup = t.group
 	}

@@ -21,6 +21,7 @@ type watcher struct {
 	kind  string
 	blind bool      // nothing is read in this phase
 	high  int64     // memory at the newest high-water profile
+	count int       // goroutines in the newest sample
 	press time.Time // when the newest profile under pressure was taken
 	free  time.Time // when the newest light profile of a free run was taken
 }
@@ -36,7 +37,8 @@ const (
 	pressShare   = 0.70             // of the limit, above which there is pressure
 	pressEvery   = time.Second      // between profiles under pressure
 	profileCost  = 6 << 20          // what a profile may take of the subject's memory
-	profileAtMax = 15 * time.Second // patience with a profile of a busy subject
+	routineCost  = 512              // what a goroutine may take in a profile of goroutines, bytes
+	profileAtMax = 30 * time.Second // patience with a profile of a busy subject
 )
 
 func startWatcher(t *trial) *watcher {
@@ -93,6 +95,9 @@ func (w *watcher) sampleOnce(ctx context.Context) {
 	}
 	s := w.t.sam.Read(ctx, false)
 	s.PhaseName = w.phase
+	if s.Runtime != nil {
+		w.count = s.Runtime.Goroutines
+	}
 	// A subject at its limit may answer nothing until it is killed: what the kernel said of it is kept then.
 	if ctx.Err() == nil || s.Process != nil && s.Cgroup != nil {
 		w.t.rec.sample(s)
@@ -142,7 +147,10 @@ func (w *watcher) lookOnce(ctx context.Context) {
 		return
 	}
 	if state := w.worth(usage, limit); state != "" {
-		w.profile(ctx, state, usage)
+		w.profile(ctx, state, usage, limit)
+		if state == record.StatePress {
+			w.t.lookAt(ctx, "near its limit in phase "+w.phase, usage)
+		}
 	}
 }
 
@@ -154,7 +162,8 @@ func (w *watcher) passOver() {
 	}
 }
 
-// worth says whether usage calls for a profile, and of which state. Held and quiet phases have snapshots of their own.
+// worth says whether usage calls for a profile, and of which state. A held state has snapshots of its own, once it is
+// reached: on the way there the subject may die as well.
 func (w *watcher) worth(usage, limit int64) record.State {
 	if limit > 0 && limit-usage < profileCost {
 		return ""
@@ -162,8 +171,7 @@ func (w *watcher) worth(usage, limit int64) record.State {
 	if limit > 0 && float64(usage) > pressShare*float64(limit) && time.Since(w.press) >= pressEvery {
 		return record.StatePress
 	}
-	running := w.kind == protocol.Free || w.kind == protocol.WarmUp || w.kind == protocol.Wave
-	if running && float64(usage) > highStep*float64(w.high) && usage > w.high+highMin {
+	if w.kind != protocol.Idle && float64(usage) > highStep*float64(w.high) && usage > w.high+highMin && !w.t.frozen.Load() {
 		return record.StateHigh
 	}
 	if w.kind == protocol.Free && time.Since(w.free) >= w.freeEvery() {
@@ -180,8 +188,9 @@ func (w *watcher) freeEvery() time.Duration {
 	return freeEvery
 }
 
-// profile takes a profile without forcing a collection.
-func (w *watcher) profile(ctx context.Context, state record.State, usage int64) {
+// profile takes a profile without forcing a collection, and at heights and near the limit one of the goroutines, if it has
+// room: memory in stacks shows nowhere else.
+func (w *watcher) profile(ctx context.Context, state record.State, usage, limit int64) {
 	ctx, cancel := context.WithTimeout(ctx, profileAtMax)
 	defer cancel()
 	heap, err := w.t.sam.Profile(ctx, "heap")
@@ -198,5 +207,9 @@ func (w *watcher) profile(ctx context.Context, state record.State, usage int64) 
 		w.free = time.Now()
 	}
 	s := record.Snapshot{Phase: w.phase, State: state, Sample: w.t.sam.Read(ctx, false)}
-	w.t.rec.snapshot(s, heap, nil)
+	var routines []byte
+	if room := limit - usage - profileCost; state != record.StateFree && (limit == 0 || int64(w.count)*routineCost < room) {
+		routines, _ = w.t.sam.Profile(ctx, "goroutine") // the heap alone is worth keeping
+	}
+	w.t.rec.snapshot(s, heap, routines)
 }

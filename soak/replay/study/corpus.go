@@ -107,7 +107,7 @@ settle: 200ms
 phases:
   - {name: idle, kind: idle, for: 100ms}
   - {name: warm-up, kind: warm-up, files: [{count: 2, size: %[1]d}, {count: 30, size: 4096}]}
-  - {name: wave, kind: wave, times: 8, times_most: 10, files: [{count: 30, size: 4096}]}
+  - {name: wave, kind: wave, times: 10, files: [{count: 30, size: 4096}]}
   - {name: header-most, kind: hold, point: download-header, transfers: M, backlog: %[4]d, size: 1024}
   - {name: header-few, kind: hold, point: download-header, transfers: M, backlog: %[5]d, size: 1024}
   - {name: header-third, kind: hold, point: download-header, transfers: M, backlog: %[6]d, size: 1024}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/memsoak/memsoak/internal/units"
@@ -12,12 +11,12 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
-// experiment takes the subject through the phases. Its context ends with the subject's process.
+// experiment takes the subject through the phases. Its context ends with the subject's process, and at the cap.
 func (t *trial) experiment(outer context.Context) error {
-	ctx, cancel := context.WithCancelCause(outer)
+	capped, end := context.WithDeadlineCause(outer, t.begun.Add(t.cap()), errCapped)
+	defer end()
+	ctx, cancel := context.WithCancelCause(capped)
 	defer cancel(nil)
-	stop := context.AfterFunc(outer, func() { cancel(outer.Err()) })
-	defer stop()
 	finished := make(chan struct{})
 	defer close(finished)
 	go func() {
@@ -28,16 +27,16 @@ func (t *trial) experiment(outer context.Context) error {
 		}
 	}()
 	err := t.phases(ctx)
-	if outer.Err() != nil {
+	switch {
+	case outer.Err() != nil:
 		return outer.Err()
-	}
-	if errors.Is(err, errGone) || errors.Is(context.Cause(ctx), errGone) {
+	case errors.Is(err, errGone) || errors.Is(context.Cause(ctx), errGone):
 		return t.why()
-	}
-	if err != nil {
+	case errors.Is(err, errCapped) || errors.Is(context.Cause(ctx), errCapped):
+		return t.atCap()
+	case err != nil:
 		return err
-	}
-	if t.ooms() > 0 { // a child of the subject was killed, or the subject in this very moment
+	case t.ooms() > 0: // a child of the subject was killed, or the subject in this very moment
 		return t.why()
 	}
 	t.whoHolds(ctx)
@@ -47,56 +46,88 @@ func (t *trial) experiment(outer context.Context) error {
 	return nil
 }
 
+// errCapped is the cause of the context's end at the cap of the trial's time.
+var errCapped = errors.New("the cap of the trial's time is reached")
+
+// cap is the declared cap of the trial's time; a run around the clock has it beyond its duration.
+func (t *trial) cap() time.Duration { return time.Duration(t.Protocol.Budget) + t.Duration }
+
+// atCap is the end of a trial that reached its cap: a timeout while phases of the protocol are missing. Of the work that
+// was added beyond those nothing is missing, and what was open stays open.
+func (t *trial) atCap() error {
+	if n := t.ooms(); n > 0 {
+		return t.why()
+	}
+	phase := ""
+	t.rec.update(func(r *record.Trial) {
+		if r.Effort != nil {
+			r.Effort.Capped = true
+		}
+		if n := len(r.Phases); n > 0 {
+			phase = r.Phases[n-1].Name
+		}
+	})
+	if t.added > 0 {
+		return nil
+	}
+	return &ended{outcome: record.Timeout, reason: fmt.Sprintf("not done after %s, the trial's cap; its last phase was %s", t.cap(), phase)}
+}
+
 func (t *trial) phases(ctx context.Context) error {
-	list := slices.Clone(t.Protocol.Of(t.Kind))
-	counted := t.findM()
-	for i := range list {
-		ph := &list[i]
-		left := time.Duration(t.Protocol.Budget) - time.Since(t.begun)
-		if ph.Optional && left <= 0 {
-			t.rec.warn("phase %s was left out: the budget of %s was spent", ph.Name, time.Duration(t.Protocol.Budget))
-			continue
-		}
-		if t.Kind == record.Attribution {
-			t.fit(list[i:])
-		}
-		var err error
-		switch ph.Kind {
-		case protocol.Idle:
-			err = t.idle(ctx, ph, record.StateIdle)
-		case protocol.IdleAgain:
-			err = t.idle(ctx, ph, record.StateFloor)
-		case protocol.WarmUp:
-			err = t.warmUp(ctx, ph)
-		case protocol.Wave:
-			err = t.waves(ctx, ph)
-		case protocol.Hold:
-			if !counted {
-				err, counted = t.countM(ctx), true
-			}
-			if err == nil {
-				err = t.hold(ctx, ph)
-			}
-		case protocol.Repeat:
-			err = t.repeat(ctx, ph)
-		case protocol.Folders:
-			err = t.fold(ctx, ph)
-		case protocol.Free:
-			err = t.free(ctx, ph)
-		}
-		if err == nil {
-			err = t.rec.failure()
-		}
-		if err != nil {
+	t.counted = t.findM()
+	for _, ph := range t.Protocol.Of(t.Kind) {
+		if err := t.phase(ctx, &ph); err != nil {
 			return err
 		}
 	}
-	return nil
+	return t.extend(ctx)
+}
+
+// phase carries out one phase.
+func (t *trial) phase(ctx context.Context, ph *protocol.Phase) error {
+	err := t.carryOut(ctx, ph)
+	if err == nil {
+		err = t.rec.failure()
+	}
+	return err
+}
+
+func (t *trial) carryOut(ctx context.Context, ph *protocol.Phase) error {
+	switch ph.Kind {
+	case protocol.Idle:
+		return t.idle(ctx, ph, record.StateIdle)
+	case protocol.IdleAgain:
+		return t.idle(ctx, ph, record.StateFloor)
+	case protocol.WarmUp:
+		return t.warmUp(ctx, ph)
+	case protocol.Wave:
+		return t.waves(ctx, ph)
+	case protocol.Errors:
+		return t.errors(ctx, ph)
+	case protocol.Hold, protocol.Sizes:
+		if !t.counted {
+			if err := t.countM(ctx); err != nil {
+				return err
+			}
+			t.counted = true
+		}
+		if ph.Kind == protocol.Sizes {
+			return t.sizes(ctx, ph)
+		}
+		return t.hold(ctx, ph)
+	case protocol.Repeat:
+		return t.repeat(ctx, ph)
+	case protocol.Folders:
+		return t.fold(ctx, ph)
+	}
+	return t.free(ctx, ph)
 }
 
 // open announces a phase; close records it.
 func (t *trial) open(name string, ph *protocol.Phase, j job) *record.Phase {
-	p := &record.Phase{Name: name, Kind: ph.Kind, Start: t.Clock.Now(), Files: j.files, FileSize: j.size, Folders: j.folders, Repeat: j.repeat}
+	p := &record.Phase{
+		Name: name, Kind: ph.Kind, Start: t.Clock.Now(), Files: j.items(), FileSize: j.size(), Folders: j.folders, Repeat: j.repeat, Added: t.added,
+	}
 	t.watch.enter(name, ph.Kind)
 	if t.OnPhase != nil {
 		t.OnPhase(*p)
@@ -140,8 +171,11 @@ func (t *trial) do(ctx context.Context, name string, ph *protocol.Phase, j job) 
 		return p, err
 	}
 	t.work[ph.Name] = j
+	if ph.Kind == protocol.WarmUp {
+		t.measurePace(ctx, r)
+	}
 	p.Failed, err = t.finishWave(ctx, r)
-	t.count(ctx, since)
+	t.count(ctx, p, since)
 	return p, err
 }
 
@@ -156,12 +190,13 @@ func (t *trial) mark(ctx context.Context) mark {
 	return mark{seen: t.sam.Covariates(ctx), cpu: t.sam.CPU(), time: time.Now()}
 }
 
-// count adds to the trial's work what was done since the mark.
-func (t *trial) count(ctx context.Context, since mark) {
+// count adds to the trial's work, and notes in the phase, what was done since the mark.
+func (t *trial) count(ctx context.Context, p *record.Phase, since mark) {
 	now := t.mark(ctx)
 	if since.seen == nil || now.seen == nil {
 		return
 	}
+	t.arrived(p, since.seen, now.seen)
 	t.rec.update(func(r *record.Trial) {
 		r.Work.Files += now.seen.FilesDone - since.seen.FilesDone
 		r.Work.Bytes += now.seen.BytesDone - since.seen.BytesDone
@@ -170,38 +205,53 @@ func (t *trial) count(ctx context.Context, since mark) {
 	})
 }
 
-// warmUp fills the subject's pools and caches with work that is measured for its rate.
+// arrived notes in the phase what the parties saw arrive and fail between two readings, beside what it has already.
+func (t *trial) arrived(p *record.Phase, before, now *record.Covariates) {
+	if before == nil || now == nil {
+		return
+	}
+	p.Counted = true
+	p.Copied += now.FilesDone - before.FilesDone
+	p.CopiedBytes += now.BytesDone - before.BytesDone
+	p.Errors += now.Failed - before.Failed
+}
+
+// warmUp fills the subject's pools and caches with work that is measured for its pace.
 func (t *trial) warmUp(ctx context.Context, ph *protocol.Phase) error {
-	if _, err := t.do(ctx, ph.Name, ph, t.filesJob(slices.Clone(ph.Files))); err != nil {
+	if _, err := t.do(ctx, ph.Name, ph, t.fresh(ph.Files...)); err != nil {
 		return err
 	}
+	return t.floorAfter(ctx, ph.Name)
+}
+
+// floorAfter takes a floor after a phase's work in a trial that is judged by floors.
+func (t *trial) floorAfter(ctx context.Context, name string) error {
 	if t.Kind != record.Attribution {
 		return nil
 	}
-	return t.floor(ctx, ph.Name, record.StateFloor)
+	return t.floor(ctx, name, record.StateFloor)
 }
 
-// fit scales the numbers of files of the phases to come so that they fit into what is left of the budget, by the rate
-// and the cost of a snapshot so far. Equal waves stay equal: they are one phase.
-func (t *trial) fit(rest []protocol.Phase) {
-	var work record.Work
-	t.rec.update(func(r *record.Trial) { work = r.Work })
-	if work.Seconds <= 0 || t.snaps == 0 {
-		return
+// errors gives a wave in which a share of the requests fail at their first attempt. A subject that doesn't try again fails
+// the wave, which is noted and no failure of the trial.
+func (t *trial) errors(ctx context.Context, ph *protocol.Phase) error {
+	restore, err := t.rig.weather(ctx, weather{fail: ph.Fail})
+	if err != nil {
+		return err
 	}
-	// Small files cost by their number and large ones by their size: charge the time to both.
-	pace := protocol.Pace{
-		Files: 2 * float64(work.Files) / work.Seconds, Bytes: 2 * float64(work.Bytes) / work.Seconds,
-		Snapshot: t.snapTime / time.Duration(t.snaps), Settle: time.Duration(t.Protocol.Settle),
+	failed, any := t.failed, t.anyFail
+	_, err = t.do(ctx, ph.Name, ph, t.fresh(ph.Files...))
+	t.failed, t.anyFail = failed, any
+	if rerr := restore(); rerr != nil && err == nil {
+		err = t.cause(ctx, rerr)
 	}
-	before := t.scale
-	t.scale = protocol.Scale(rest, t.m, pace, time.Duration(t.Protocol.Budget)-time.Since(t.begun))
-	if t.scale < 1 && before == 1 {
-		t.rec.warn("from phase %s on numbers of files are scaled down to fit into %s: the subject does about %.0f small files/s", rest[0].Name, time.Duration(t.Protocol.Budget), pace.Files)
+	if err != nil {
+		return err
 	}
+	return t.floorAfter(ctx, ph.Name)
 }
 
-// waves runs equal waves of fresh work, each followed by a floor, as many as the rule asks for.
+// waves runs equal waves of fresh work, each followed by a floor; in a run around the clock until its time is over.
 func (t *trial) waves(ctx context.Context, ph *protocol.Phase) error {
 	begun := time.Now()
 	for i := 1; ; i++ {
@@ -212,14 +262,10 @@ func (t *trial) waves(ctx context.Context, ph *protocol.Phase) error {
 		if err := t.stretch(ctx, name, ph); err != nil {
 			return err
 		}
-		if t.Kind == record.Attribution {
-			if err := t.floor(ctx, name, record.StateFloor); err != nil {
-				return err
-			}
+		if err := t.floorAfter(ctx, name); err != nil {
+			return err
 		}
-		switch {
-		case i < ph.Times || time.Since(begun) < t.Duration:
-		case t.Duration > 0 || i >= ph.TimesMost || time.Since(t.begun) > time.Duration(t.Protocol.Budget) || !protocol.Undecided(t.floors):
+		if i >= ph.Times && (t.added > 0 || time.Since(begun) >= t.Duration) {
 			return nil
 		}
 	}
@@ -231,20 +277,20 @@ const floorsPerRun = 500
 // stretch runs one wave, and in a very long run as many as fit between two floors; they are one phase.
 func (t *trial) stretch(ctx context.Context, name string, ph *protocol.Phase) error {
 	begun := time.Now()
-	p, err := t.do(ctx, name, ph, t.filesJob(slices.Clone(ph.Files)))
+	p, err := t.do(ctx, name, ph, t.fresh(ph.Files...))
 	if err != nil || time.Since(begun) >= t.Duration/floorsPerRun {
 		return err
 	}
 	for time.Since(begun) < t.Duration/floorsPerRun {
-		j := t.filesJob(slices.Clone(ph.Files))
-		p.Files += j.files
+		j := t.fresh(ph.Files...)
+		p.Files += j.items()
 		since := t.mark(ctx)
 		r, err := t.begin(ctx, j)
 		if err != nil {
 			return err
 		}
 		p.Failed, err = t.finishWave(ctx, r)
-		t.count(ctx, since)
+		t.count(ctx, p, since)
 		if err != nil {
 			return err
 		}
@@ -258,7 +304,7 @@ func (t *trial) stretch(ctx context.Context, name string, ph *protocol.Phase) er
 func (t *trial) repeat(ctx context.Context, ph *protocol.Phase) error {
 	j, ok := t.work[ph.Of]
 	if !ok {
-		t.rec.warn("phase %s was left out: %s has not run", ph.Name, ph.Of)
+		t.leaveOut(ph, record.LeftOutMissing)
 		return nil
 	}
 	j.repeat = true
@@ -270,13 +316,17 @@ func (t *trial) repeat(ctx context.Context, ph *protocol.Phase) error {
 		if _, err := t.do(ctx, name, ph, j); err != nil {
 			return err
 		}
-		if t.Kind == record.Attribution {
-			if err := t.floor(ctx, name, record.StateFloor); err != nil {
-				return err
-			}
+		if err := t.floorAfter(ctx, name); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// leaveOut records a phase that does not run, and why: what leans on it is open.
+func (t *trial) leaveOut(ph *protocol.Phase, why record.LeftOut) {
+	now := t.Clock.Now()
+	t.rec.phase(record.Phase{Name: ph.Name, Kind: ph.Kind, Start: now, End: now, LeftOut: why, Added: t.added})
 }
 
 // fold gives a tree of many folders without files.
@@ -303,55 +353,36 @@ func (t *trial) free(ctx context.Context, ph *protocol.Phase) error {
 	if err != nil {
 		return err
 	}
-	defer restore()
 	since := t.mark(ctx)
 	r, err := t.begin(waveCtx, j)
 	if err != nil {
-		return err
+		return errors.Join(err, restore())
 	}
-	p.Files = r.root.Files
+	p.Files = r.work.items
 	<-r.done
-	t.count(ctx, since)
+	t.count(ctx, p, since)
+	if err := restore(); err != nil {
+		t.rec.warn("the sink is still as slow as in phase %s: %v", ph.Name, err)
+	}
 	if r.err == errCutOff && ctx.Err() == nil {
-		t.rec.warn("phase %s was broken off after %s, its time", ph.Name, time.Duration(ph.AtMost))
+		p.CutOff = true
 		if err := t.hung(ctx); err != nil {
 			return err
 		}
-		return t.afterFree(ctx, ph)
+		return t.floorAfter(ctx, ph.Name)
 	}
 	if p.Failed, err = t.finishWave(ctx, r); err != nil {
 		return err
 	}
-	return t.afterFree(ctx, ph)
+	return t.floorAfter(ctx, ph.Name)
 }
 
-// slow makes the sink as slow as the phase wants it, in place of the trial's own plan of faults, which restore puts back.
-func (t *trial) slow(ctx context.Context, ph *protocol.Phase) (restore func(), err error) {
+// slow makes the sink as slow as the phase wants it.
+func (t *trial) slow(ctx context.Context, ph *protocol.Phase) (restore func() error, err error) {
 	if ph.SinkRate == 0 {
-		return func() {}, nil
+		return func() error { return nil }, nil
 	}
-	sink := t.rig.sink()
-	if sink == nil {
-		return func() {}, nil
-	}
-	own, err := t.ownFaults()
-	if err != nil {
-		return nil, err
-	}
-	if err := sink.SetFaults(ctx, fmt.Appendf(nil, "bandwidth: {total: %d}", int64(ph.SinkRate))); err != nil {
-		return nil, t.cause(ctx, err)
-	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err := sink.ClearFaults(ctx)
-		if own != nil {
-			err = sink.SetFaults(ctx, own)
-		}
-		if err != nil {
-			t.rec.warn("the sink is still as slow as in phase %s: %v", ph.Name, err)
-		}
-	}, nil
+	return t.rig.weather(ctx, weather{sinkRate: int64(ph.SinkRate)})
 }
 
 // The signs of a subject that hangs at its limit.
@@ -379,14 +410,6 @@ func (t *trial) hung(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return &ended{outcome: record.Timeout, reason: fmt.Sprintf("hung at its limit of %s: no answer for %s", units.FormatBytes(limit), hungAfter)}
-}
-
-// afterFree takes a floor after an attribution trial's free run.
-func (t *trial) afterFree(ctx context.Context, ph *protocol.Phase) error {
-	if t.Kind != record.Attribution {
-		return nil
-	}
-	return t.floor(ctx, ph.Name, record.StateFloor)
 }
 
 // errCutOff is the cause of a wave's end when its time is up.

@@ -1,0 +1,51 @@
+package trial
+
+import (
+	"context"
+
+	"github.com/memsoak/memsoak/internal/units"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+)
+
+// sizes holds items of growing size, until what is held of each stops growing with its size: so a whole file, buffers below
+// a threshold, and parts times their number are told apart. Sizes up to the protocol's Always are held in any case, since
+// many clients change their ways with the size.
+func (t *trial) sizes(ctx context.Context, ph *protocol.Phase) error {
+	holds := ph.Holds()
+	for i := range holds {
+		h := &holds[i]
+		if i > 0 && h.Size > ph.Always && !t.grew(holds, i) {
+			t.leaveOut(h, record.LeftOutFlat)
+			continue
+		}
+		if err := t.hold(ctx, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// What counts as growth from one size to the next: a tenth of what was held, and a fiftieth of the bytes that came on.
+const (
+	grewShare = 0.10
+	grewBytes = 0.02
+)
+
+// grew says whether more was held of an item of the size before holds[i] than of the one before that. Where one of them was
+// not held there is no telling, and the next size decides.
+func (t *trial) grew(holds []protocol.Phase, i int) bool {
+	last := holds[i-1].Size
+	smaller := units.Bytes(0)
+	for size := range t.held {
+		if size < last {
+			smaller = max(smaller, size)
+		}
+	}
+	now, ok := t.held[last]
+	before, was := t.held[smaller]
+	if !ok || !was {
+		return true
+	}
+	return float64(now-before) > max(grewShare*float64(before), grewBytes*float64(last-smaller))
+}
