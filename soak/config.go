@@ -161,6 +161,12 @@ var runnerSettings = map[string]func(string) error{
 		}
 		return nil
 	},
+	"cpu_limit": func(v string) error {
+		if n, err := strconv.ParseFloat(v, 64); err != nil || n < 0.01 || n > 1024 {
+			return fmt.Errorf("want processors, such as 0.1 or 2")
+		}
+		return nil
+	},
 	"cpuset": func(v string) error { _, err := subject.ParseCPUs(v); return err },
 }
 

@@ -347,7 +347,7 @@ func (ph *Phase) Holds() []Phase {
 		h := *ph
 		h.Kind, h.Name, h.Size, h.Sizes = Hold, ph.Name+"-"+sizeName(size), size, nil
 		if size > ph.FewAbove {
-			h.Transfers, h.Then = "2", []Count{"1"}
+			h.Transfers, h.Then, h.MaxBytes = "2", []Count{"1"}, 0
 		}
 		out = append(out, h)
 	}

@@ -30,11 +30,11 @@ func (s *Sampler) Covariates(ctx context.Context) *record.Covariates {
 // covariates joins the counters of Drive, d, and S3, u. A streamed transfer is in flight on both sides, a buffered one
 // on one side at a time: the larger side is the number of transfers in every frozen state, and a lower bound while they
 // run freely. The parts of one file are one transfer. Distinct files are counted by their ids on Drive: a repeated wave
-// may store them under keys of its own.
+// may store them under keys of its own. Failed are transfers that ended early and requests that were failed on purpose.
 func covariates(d, u fault.Counters, held *fault.HoldStatus) record.Covariates {
 	c := record.Covariates{
 		FilesListed: d.FilesListed, FilesDone: u.FilesFinished, Distinct: d.Distinct, BytesDone: u.Bytes,
-		Pages: d.ListPages, Folders: d.FoldersListed, Requests: d.Requests + u.Requests, Failed: d.Failed + u.Failed,
+		Pages: d.ListPages, Folders: d.FoldersListed, Requests: d.Requests + u.Requests, Failed: d.Failed + u.Failed + d.FaultsFired + u.FaultsFired,
 		Largest: max(d.Largest, u.Largest), Backlog: max(0, d.Backlog-d.InFlight),
 		InFlight: max(d.InFlight, u.FilesInFlight), BytesInFlight: max(d.BytesInFlight, u.BytesInFlight),
 		WithBody:  max(0, u.FilesInFlight-d.InFlight),

@@ -58,6 +58,8 @@ func (t *trial) lookAt(ctx context.Context, when string, bytes int64) {
 		return
 	}
 	t.look.most = bytes
+	t.throttle.pause()
+	defer t.throttle.resume()
 	h, err := holders.Find(ctx, holders.Options{PID: t.proc.PID(), Child: true, Module: t.proc.Describe().Module})
 	if ctx.Err() != nil {
 		return // the run was interrupted, or the subject has ended

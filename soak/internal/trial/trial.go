@@ -91,6 +91,7 @@ type trial struct {
 	proc       *subject.Process
 	sam        *sampler.Sampler
 	watch      *watcher
+	throttle   *throttle
 	begun      time.Time
 	m          int            // transfers the subject runs at once
 	counted    bool           // m is known
@@ -205,6 +206,9 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	if err := t.rig.attach(ctx, proc); err != nil {
 		return err
 	}
+	if share := t.cpuLimit(); share > 0 {
+		t.throttle = startThrottle(proc.PID(), share, t.sam.CPU)
+	}
 	t.watch = startWatcher(t)
 	return nil
 }
@@ -265,6 +269,7 @@ func (t *trial) cleanup() {
 	if t.watch != nil {
 		t.watch.stop()
 	}
+	t.throttle.stop()
 	if t.proc != nil {
 		t.lastPeaks()
 		t.rec.update(func(r *record.Trial) { r.Exit = t.proc.ExitState() }) // nil when we end it ourselves
