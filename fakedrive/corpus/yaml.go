@@ -8,11 +8,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 // SpecError is a problem of a spec's text.
@@ -297,11 +298,11 @@ func (d *specDecoder) bytes(to *int64) func(string, ast.Node) error {
 		if err != nil {
 			return err
 		}
-		v, err := humanize.ParseBytes(strings.ReplaceAll(s, "_", ""))
-		if err != nil || v > math.MaxInt64 {
+		v, err := units.ParseBytes(strings.ReplaceAll(s, "_", ""))
+		if err != nil {
 			return at(n.GetToken(), "%s: want a size such as 64KiB, have %q", field, s)
 		}
-		*to = int64(v)
+		*to = v
 		return nil
 	}
 }
@@ -316,11 +317,11 @@ func (d *specDecoder) size(to *Size) func(string, ast.Node) error {
 		if err != nil {
 			return err
 		}
-		v, err := humanize.ParseBytes(strings.TrimSpace(strings.TrimPrefix(s, "fixed ")))
-		if err != nil || v > math.MaxInt64 {
+		v, err := units.ParseBytes(strings.TrimPrefix(s, "fixed "))
+		if err != nil {
 			return at(n.GetToken(), "%s: want a size such as 64KiB or a distribution, have %q", field, s)
 		}
-		*to = Fixed(int64(v))
+		*to = Fixed(v)
 		return nil
 	}
 }

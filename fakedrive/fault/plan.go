@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 // Op is an operation of the fake's service as rules name it ("download", "put").
@@ -127,9 +127,9 @@ type Size int64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *Size) UnmarshalText(b []byte) error {
-	n, err := humanize.ParseBytes(string(b))
-	if err != nil || int64(n) < 0 {
-		return fmt.Errorf("not a size: %q (try 4096, 10MiB)", b)
+	n, err := units.ParseBytes(string(b))
+	if err != nil {
+		return err
 	}
 	*s = Size(n)
 	return nil

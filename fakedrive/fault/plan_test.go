@@ -43,7 +43,7 @@ func TestPlanErrorsHaveAPositionAndOneLine(t *testing.T) {
 		"quotas:\n  - error: {status: 429}\n":                 `line 2, column 10: quotas[0].per_minute: must be positive`,
 		"rules:\n  - {ops: [accept], error: {status: 500}}\n": `line 2, column 11: rules[0].ops: accept takes latency, or a reset at its start`,
 		"rules:\n  - {ops: [get], latency: 5 parsecs}\n":      `line 2, column 27: time: unknown unit " parsecs" in duration "5 parsecs"`,
-		"bandwidth: {stream: fast}\n":                         `line 1, column 21: not a size: "fast" (try 4096, 10MiB)`,
+		"bandwidth: {stream: fast}\n":                         `line 1, column 21: "fast" is not a size; write for example 512MiB, 2Gi or off`,
 		"rules: [\n":                                          `line 1, column 8: sequence end token ']' not found`,
 		"seed: 1\n---\nseed: 2\n":                             `line 2, column 1: one document only`,
 		"- 1\n":                                               `line 1, column 1: `,

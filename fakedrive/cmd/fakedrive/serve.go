@@ -10,12 +10,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/fakedrive"
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/internal/listen"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 // shutdownTime is how long requests may take to end when the server is told to.
@@ -133,11 +133,11 @@ func (f *serveFlags) config(log io.Writer) (fakedrive.Config, error) {
 }
 
 func parseBytes(flag, text string) (int64, error) {
-	n, err := humanize.ParseBytes(text)
-	if err != nil || n > 1<<62 {
-		return 0, usageError{fmt.Errorf("%s: not a size: %q (try 64MiB)", flag, text)}
+	n, err := units.ParseBytes(text)
+	if err != nil {
+		return 0, usageError{fmt.Errorf("%s: %w", flag, err)}
 	}
-	return int64(n), nil
+	return n, nil
 }
 
 func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -48,9 +49,9 @@ func (s *size) String() string {
 }
 func (s *size) Type() string { return "size" }
 func (s *size) Set(v string) error {
-	n, err := humanize.ParseBytes(v)
-	if err != nil || n > 1<<62 {
-		return fmt.Errorf("%q is no size: want one as in 64MiB", v)
+	n, err := units.ParseBytes(v)
+	if err != nil {
+		return err
 	}
 	*s = size(n)
 	return nil

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 // Size is a number of bytes. As text it has a unit: 10MiB.
@@ -40,9 +40,9 @@ func (s Size) String() string {
 
 // Set reads a size, as a flag does.
 func (s *Size) Set(text string) error {
-	n, err := humanize.ParseBytes(text)
-	if err != nil || int64(n) < 0 {
-		return fmt.Errorf("%q is not a size such as 10MiB", text)
+	n, err := units.ParseBytes(text)
+	if err != nil {
+		return err
 	}
 	*s = Size(n)
 	return nil
