@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/foreign"
 )
 
 // Root is a program's root command: without a subcommand it shows its help.
@@ -33,13 +34,14 @@ func Root(name, short string, subcommands ...*cobra.Command) *cobra.Command {
 }
 
 // Run executes one command line of a Root and returns its exit code. An interrupt or SIGTERM cancels the command's context.
-// An error is a line on stderr, unless it says that it was shown already (exitcode.Quiet).
+// An error is a line on stderr, unless it says that it was shown already (exitcode.Quiet). No command writes control
+// characters of others to a terminal (package foreign).
 func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(foreign.NewWriter(stdout))
+	root.SetErr(foreign.NewWriter(stderr))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitcode.OK
@@ -49,7 +51,8 @@ func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	}
 	var silent interface{ Silent() bool }
 	if !errors.As(err, &silent) || !silent.Silent() {
-		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+		prefix := root.Name() + ": "
+		fmt.Fprintln(stderr, prefix+foreign.Line(err.Error(), len(prefix)))
 	}
 	return exitcode.Of(err)
 }

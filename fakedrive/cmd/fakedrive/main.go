@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/memsoak/memsoak/internal/foreign"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -25,11 +27,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 func runContext(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(foreign.NewWriter(stdout))
+	root.SetErr(foreign.NewWriter(stderr))
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(stderr, "fakedrive:", err)
+		fmt.Fprintln(stderr, "fakedrive: "+foreign.Line(err.Error(), len("fakedrive: ")))
 	}
 	return exitCode(err)
 }

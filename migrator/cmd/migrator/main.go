@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/memsoak/memsoak/internal/foreign"
 )
 
 func main() {
@@ -35,8 +37,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(foreign.NewWriter(stdout))
+	root.SetErr(foreign.NewWriter(stderr))
 	err := tuneMemory()
 	if err != nil {
 		err = usageError{err}
@@ -46,7 +48,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(stderr, "migrator:", err)
+	fmt.Fprintln(stderr, "migrator: "+foreign.Line(err.Error(), len("migrator: ")))
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage

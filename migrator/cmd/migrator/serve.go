@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/foreign"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -203,7 +204,7 @@ func (v *service) start(cfg migrator.Config) (*running, error) {
 		r.job, r.err = runJob(v.hard, v.stop, dir, v.engine, cfg, r.job)
 		if r.err != nil {
 			r.job.State, r.job.Error = "failed", r.err.Error()
-			fmt.Fprintln(os.Stderr, "migrator:", r.err)
+			fmt.Fprintln(os.Stderr, "migrator: "+foreign.Line(r.err.Error(), len("migrator: ")))
 		}
 	})
 	return r, nil

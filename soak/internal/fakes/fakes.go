@@ -236,8 +236,12 @@ func (f *Fakes) PIDs() []int {
 	return out
 }
 
-// Stop kills both fakes, which have nothing to save, and waits for them. It may be called twice.
+// Stop kills both fakes, which have nothing to save, and waits for them. It may be called twice, and on nil,
+// which is what a start that failed left.
 func (f *Fakes) Stop() {
+	if f == nil {
+		return
+	}
 	for _, p := range f.procs {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	}

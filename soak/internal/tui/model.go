@@ -93,7 +93,7 @@ func (m *model) apply(e soak.Event) {
 	case soak.PhaseChanged:
 		r := m.row(e.Cell)
 		if e.Phase.End.IsZero() {
-			r.phase = e.Phase.Name
+			r.phase = plain(e.Phase.Name)
 		}
 	case soak.Snapped:
 		if e.Snapshot.State == record.StateFloor && e.Live > 0 {
@@ -130,7 +130,7 @@ func (m *model) row(c record.Cell) *row {
 	if r := m.byCell[k]; r != nil {
 		return r
 	}
-	r := &row{cell: c, title: k}
+	r := &row{cell: c, title: plain(k)}
 	m.byCell[k] = r
 	m.rows = append(m.rows, r)
 	return r

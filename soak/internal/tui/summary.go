@@ -14,6 +14,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
 
+	"github.com/memsoak/memsoak/internal/foreign"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/report"
 )
@@ -24,6 +25,7 @@ func Summary(ctx context.Context, w io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
+	w = foreign.Raw(w) // what it writes is its own, or plain
 	width := 0
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		if width, _, err = term.GetSize(int(f.Fd())); err != nil {

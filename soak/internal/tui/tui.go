@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"golang.org/x/term"
 
+	"github.com/memsoak/memsoak/internal/foreign"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/progress"
 )
@@ -19,7 +20,7 @@ func Start(out io.Writer, verbose bool) (sink func(soak.Event), stop func()) {
 	if verbose || !drawable(out) {
 		return progress.Lines(out, verbose), func() {}
 	}
-	p := tea.NewProgram(newModel(time.Now), tea.WithOutput(out), tea.WithInput(nil), tea.WithoutSignalHandler())
+	p := tea.NewProgram(newModel(time.Now), tea.WithOutput(foreign.Raw(out)), tea.WithInput(nil), tea.WithoutSignalHandler())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -33,6 +34,6 @@ func Start(out io.Writer, verbose bool) (sink func(soak.Event), stop func()) {
 
 // drawable reports whether out is a terminal on which lines can be redrawn.
 func drawable(out io.Writer) bool {
-	f, ok := out.(*os.File)
+	f, ok := foreign.Raw(out).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
 }
