@@ -160,14 +160,16 @@ func (a *asker) personTerm() question {
 			return slices.Contains(rolesFor[field], fmt.Sprint(p["role"]))
 		})
 		owners := d.list("owners", "emailAddress", nil)
-		switch {
+		switch caps, _ := d["capabilities"].(map[string]any); {
 		case slices.Contains(roles, email), slices.Contains(owners, email):
 			return true
-		case field == "readers" && email == a.me:
-			_, shared := d.time("sharedWithMeTime")
-			return shared
+		case email != a.me:
+			return false // the account doesn't see it, so it can't search for it
+		case field == "readers":
+			return true // or files.get would not show the file
+		default:
+			return field == "writers" && caps["canEdit"] == true
 		}
-		return false
 	}}
 }
 

@@ -27,6 +27,7 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 	// The names are those of configMap.
 	var kept struct {
 		Subject  *subject.Spec      `json:"subject"`
+		File     string             `json:"subject_file"`
 		Protocol *protocol.Protocol `json:"protocol"`
 		Ref      string             `json:"subject_ref"`
 		Axes     Axes               `json:"axes"`
@@ -43,8 +44,11 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 	if kept.Subject == nil || kept.Protocol == nil {
 		return nil, fmt.Errorf("%w: run %s of protocol %q can't be made again: it keeps no subject file", ErrConfig, run.ID, run.Protocol)
 	}
+	if err := giveSecrets(kept.Subject, kept.File); err != nil {
+		return nil, fmt.Errorf("%w: run %s: %w", ErrConfig, run.ID, err)
+	}
 	c := Config{
-		Subject: run.Subject, SubjectRef: kept.Ref, Corpus: run.Corpus, Axes: kept.Axes, Design: Design(run.Design), Center: kept.Center,
+		Subject: cmp.Or(kept.File, run.Subject), SubjectRef: kept.Ref, Corpus: run.Corpus, Axes: kept.Axes, Design: Design(run.Design), Center: kept.Center,
 		Cells: kept.Cells, Only: kept.Only, Set: kept.Set, Limit: units.Bytes(run.Limit), Node: units.Bytes(kept.Node),
 		Repeats: run.Repeats, Seed: run.Seed, Protocol: run.Protocol, Duration: kept.Duration,
 	}
@@ -52,4 +56,19 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 		change(&c)
 	}
 	return newPlan(kept.Subject, cmp.Or(other, kept.Protocol), c, Shard{})
+}
+
+// giveSecrets fills in the values of variables and headers, which run.json doesn't have, from the subject's file.
+func giveSecrets(s *subject.Spec, file string) error {
+	if !s.KeepsSecrets() {
+		return nil
+	}
+	from, err := LoadSubject(file)
+	if err == nil {
+		err = s.TakeSecrets(from)
+	}
+	if err != nil {
+		return fmt.Errorf("values of variables are not recorded, and %q doesn't give them: %w", file, err)
+	}
+	return nil
 }

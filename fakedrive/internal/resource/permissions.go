@@ -125,7 +125,11 @@ func (f *File) HasWriter(email string, me *User) bool { return f.hasRole(email, 
 func (f *File) HasOwner(email string, me *User) bool { return f.hasRole(email, ownRoles, me) }
 
 func (f *File) hasRole(email string, roles []string, me *User) bool {
+	all := f.MayShare(me) // or only the owner's and its own permissions are known to the account
 	return slices.ContainsFunc(f.AllPermissions(me), func(p Permission) bool {
+		if !all && p.Role != "owner" && !strings.EqualFold(p.EmailAddress, me.Email) {
+			return false
+		}
 		return p.EmailAddress != "" && strings.EqualFold(p.EmailAddress, email) && slices.Contains(roles, p.Role)
 	})
 }

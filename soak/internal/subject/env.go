@@ -50,21 +50,52 @@ func (s *Spec) BuildEnv() []string { return keep(os.Environ(), inherited, builde
 
 // Public is the spec as it may be stored and shown: without the values of variables and headers, which may be secrets.
 func (s *Spec) Public() *Spec {
-	const kept = "(not recorded)"
 	out := *s
-	out.Env, out.Wave.Headers = hidden(s.Env, kept), hidden(s.Wave.Headers, kept)
+	out.Env, out.Wave.Headers = hidden(s.Env), hidden(s.Wave.Headers)
 	return &out
 }
 
-func hidden(m map[string]string, value string) map[string]string {
+// notRecorded stands for a value in a Public spec.
+const notRecorded = "(not recorded)"
+
+func hidden(m map[string]string) map[string]string {
 	if m == nil {
 		return nil
 	}
 	out := map[string]string{}
 	for k := range m {
-		out[k] = value
+		out[k] = notRecorded
 	}
 	return out
+}
+
+// KeepsSecrets says whether the spec is one of Public that lacks values.
+func (s *Spec) KeepsSecrets() bool {
+	for _, m := range []map[string]string{s.Env, s.Wave.Headers} {
+		for _, v := range m {
+			if v == notRecorded {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TakeSecrets fills in the values that Public took away, from the spec that it was made of.
+func (s *Spec) TakeSecrets(from *Spec) error {
+	for _, pair := range [][2]map[string]string{{s.Env, from.Env}, {s.Wave.Headers, from.Wave.Headers}} {
+		for k, v := range pair[0] {
+			if v != notRecorded {
+				continue
+			}
+			value, ok := pair[1][k]
+			if !ok {
+				return fmt.Errorf("%s has no value any more", k)
+			}
+			pair[0][k] = value
+		}
+	}
+	return nil
 }
 
 func (s *Spec) checkEnv() error {

@@ -63,7 +63,11 @@ const bucket = "soak"
 
 // newRig starts what the trial's subject needs around it.
 func newRig(ctx context.Context, t *trial) (rig, error) {
-	return newCopierRig(ctx, t)
+	c, err := newCopierRig(ctx, t)
+	if err != nil {
+		return nil, err // and not a rig without a value, which would look like one
+	}
+	return c, nil
 }
 
 // copierRig is the rig of a subject that copies from Drive to S3.
