@@ -159,17 +159,19 @@ bench-migrator: build $(TOOLS)/rclone ## print the migrator's figures beside a b
 bench-profiles: ## print what diagnosing a recorded run of 45 cells costs (asked for: 10 s, 300 MiB)
 	$(GO) test -run '^$$' -bench DiagnoseRun45 -benchtime 1x ./profiles
 
-# SEEDS is the number of trials per specimen, UPDATE=1 writes profiles/baselines/accuracy.json, ONLY='leak-* ok-*' selects.
-SEEDS ?= 5
-ONLY  ?=
+# SEEDS is the number of trials per specimen on the quiet machine, UPDATE=1 writes profiles/baselines/accuracy.json, ONLY='leak-* ok-*'
+# selects specimens and CONDITIONS=quiet,passive conditions. A run that was broken off goes on where it was, with the same build.
+SEEDS      ?= 8
+ONLY       ?=
+CONDITIONS ?= all
 
 .PHONY: accuracy accuracy-quick specimens
 specimens: build ## build the subjects with one known fault each, and the bench that runs them
 	$(GO) build -o bin/specimens ./soak/specimens
 	$(GO) build -o bin/accuracy ./soak/internal/accuracy/cmd
-accuracy: specimens ## how often verdicts are right, on subjects whose faults are known (SEEDS=5, ONLY='leak-*', UPDATE=1)
-	bin/accuracy --seeds $(SEEDS) $(foreach p,$(ONLY),'$(p)') $(if $(UPDATE),--update)
-accuracy-quick: specimens ## a stratified part of that in some five minutes, for CI
+accuracy: specimens ## how often verdicts are right or comfort wrongly, by condition (SEEDS=8, CONDITIONS=all, ONLY='leak-*', UPDATE=1)
+	bin/accuracy --seeds $(SEEDS) --conditions $(CONDITIONS) --resume --out soak-results/accuracy $(foreach p,$(ONLY),'$(p)') $(if $(UPDATE),--update)
+accuracy-quick: specimens ## a stratified part of that, and a fault and a look-alike of each fast condition, for CI (8 minutes)
 	bin/accuracy --quick
 
 .PHONY: bench-soak

@@ -6,12 +6,13 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Schema is that of accuracy.json.
-const Schema = "memsoak/accuracy/v1"
+const Schema = "memsoak/accuracy/v2"
 
 // Report is accuracy.json: what the README shows and the next run is compared with.
 type Report struct {
@@ -20,7 +21,9 @@ type Report struct {
 	Protocol string      `json:"protocol"`
 	Seeds    int         `json:"seeds"`
 	Trials   int         `json:"trials"`
-	Figures  []Figure    `json:"figures"`
+	// Conditions are the results by condition, the errors apart.
+	Conditions []Tally  `json:"conditions"`
+	Figures    []Figure `json:"figures"`
 	// Confusion counts trials by what the class was and what the verdict said.
 	Confusion map[string]map[string]int `json:"confusion"`
 	// Wrong names the specimens that were ever wrong, with how often and why.
@@ -66,9 +69,11 @@ func (f Figure) Met() bool {
 	return f.Value >= f.Goal
 }
 
-// Summarize makes the report of a full run.
-func Summarize(scores []Score, capacity []CapacityScore) *Report {
-	r := &Report{Schema: Schema, Trials: len(scores), Confusion: map[string]map[string]int{}, Wrong: wrong(scores), Capacity: capacity}
+// Summarize makes the report of a full run. Figures count live verdicts alone, and but for those of conditions and alarms the
+// quiet condition.
+func Summarize(all []Score, capacity []CapacityScore) *Report {
+	r := &Report{Schema: Schema, Trials: len(all), Confusion: map[string]map[string]int{}, Wrong: wrong(all), Capacity: capacity, Conditions: tallies(all)}
+	scores := filter(all, func(s Score) bool { return s.Condition == Quiet && !s.Again })
 	for _, s := range scores {
 		row := r.Confusion[s.Want]
 		if row == nil {
@@ -79,17 +84,12 @@ func Summarize(scores []Score, capacity []CapacityScore) *Report {
 	}
 	known := filter(scores, func(s Score) bool { return !s.HeldOut })
 	held := filter(scores, func(s Score) bool { return s.HeldOut })
-	one := func(s Score) bool { return s.Kind != Combination }
 	add := func(f ...Figure) { r.Figures = append(r.Figures, f...) }
-	add(share("class and culprit right", filter(known, one), 99, func(s Score) bool { return s.Right }))
-	add(share("  of faults", filter(known, kind(Fault)), 0, func(s Score) bool { return s.Right }))
-	add(share("  of look-alikes", filter(known, kind(Look)), 0, func(s Score) bool { return s.Right }))
-	add(share("held out: class and culprit right", held, 95, func(s Score) bool { return s.Right }))
+	add(conditionFigures(r.Conditions)...)
+	add(share("once held out, seen since: class and culprit right", held, 95, func(s Score) bool { return s.Right }))
 	add(share("culprit line right", filter(known, func(s Score) bool { return s.Kind == Fault && wantsLine(s) }), 95,
 		func(s Score) bool { return s.Line != nil && *s.Line }))
 	add(slopeFigures(known)...)
-	alarms := share("", filter(scores, kind(Look)), 0, func(s Score) bool { return s.LeakAlarm })
-	add(Figure{Name: "leak alarms on healthy trials", Value: alarms.Value * float64(alarms.N) / 100, Unit: "trials", N: alarms.N, AtMost: true})
 	add(share("two faults: both found", filter(known, kind(Combination)), 95, func(s Score) bool { return s.Function }))
 	add(detection(known)...)
 	add(CapacityFigures(capacity)...)
@@ -175,7 +175,7 @@ func timing(scores []Score) Figure {
 	for _, s := range scores {
 		seconds = append(seconds, s.Seconds)
 	}
-	return Figure{Name: "time per trial, median", Value: median(seconds), Unit: "s", N: len(seconds), Goal: 6, AtMost: true}
+	return Figure{Name: "time per trial, median", Value: median(seconds), Unit: "s", N: len(seconds), Goal: 30, AtMost: true}
 }
 
 func remainders(scores []Score) Figure {
@@ -196,16 +196,20 @@ func median(v []float64) float64 {
 func wrong(scores []Score) []Wrong {
 	by := map[string]*Wrong{}
 	for _, s := range scores {
-		w := by[s.Specimen]
+		key := s.Specimen
+		if s.Condition != Quiet {
+			key += ", " + s.Condition
+		}
+		w := by[key]
 		if w == nil {
-			w = &Wrong{Specimen: s.Specimen}
-			by[s.Specimen] = w
+			w = &Wrong{Specimen: key}
+			by[key] = w
 		}
 		w.Of++
 		if !s.Right {
 			w.Wrong++
-			if w.Why == "" {
-				w.Why = s.Why
+			if w.Why == "" || s.Result == Comfort {
+				w.Why = strings.TrimPrefix(string(s.Result)+": "+s.Why, ": ")
 			}
 		}
 	}
@@ -224,6 +228,7 @@ func wrong(scores []Score) []Wrong {
 // each time by chance happens in one of two thousand runs of fifty specimens, so none is allowed to be. A rule that is
 // broken for one specimen alone is wrong each time and fails the run. One that became less certain is right in the end, so
 // the first trials are counted as well: as many may be wrong as come by chance in more than quickChance of all runs.
+// Comfort is no such chance: of the first trials none may give it.
 const (
 	quickError  = 0.02
 	quickChance = 0.001
@@ -234,12 +239,14 @@ const (
 func QuickFigures(firsts, settled []Score) []Figure {
 	right := func(s Score) bool { return s.Right }
 	n := len(settled)
-	alarms := len(filter(settled, func(s Score) bool { return s.LeakAlarm }))
+	alarms := len(filter(settled, func(s Score) bool { return s.Kind == Look && s.Result == Alarm }))
+	comfort := len(filter(firsts, func(s Score) bool { return s.Result == Comfort }))
 	return []Figure{
+		{Name: "wrong comfort in a first trial", Value: float64(comfort), Unit: "specimens", N: len(filter(firsts, func(s Score) bool { return s.Faulty })), AtMost: true},
 		{Name: "specimens right in the first trial", Value: float64(len(filter(firsts, right))), Unit: "specimens", N: n,
 			Goal: float64(n - Allowed(n, quickError, quickChance))},
 		{Name: fmt.Sprintf("specimens right in one of %d trials", QuickTries), Value: float64(len(filter(settled, right))), Unit: "specimens", N: n, Goal: float64(n)},
-		{Name: "healthy ones with leak alarms in each trial", Value: float64(alarms), Unit: "specimens", N: len(filter(settled, kind(Look))), AtMost: true},
+		{Name: "healthy ones with alarms in each trial", Value: float64(alarms), Unit: "specimens", N: len(filter(settled, kind(Look))), AtMost: true},
 	}
 }
 
@@ -259,13 +266,14 @@ func Again(plan []Trial, scores []Score) []Trial {
 const againSeed = 1000
 
 // Settle puts the scores of trials that were tried again in the place of those before: what was wrong each time stays
-// wrong, and a leak is alleged if each trial did.
+// wrong.
 func Settle(before, again []Score) []Score {
 	out := slices.Clone(before)
 	for _, b := range again {
-		i := slices.IndexFunc(out, func(a Score) bool { return a.Specimen == b.Specimen && a.Seed+againSeed == b.Seed })
+		i := slices.IndexFunc(out, func(a Score) bool {
+			return a.Specimen == b.Specimen && a.Condition == b.Condition && a.Seed+againSeed == b.Seed
+		})
 		if i >= 0 {
-			b.LeakAlarm = b.LeakAlarm && out[i].LeakAlarm
 			out[i] = b
 		}
 	}

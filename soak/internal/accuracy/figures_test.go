@@ -2,6 +2,7 @@ package accuracy
 
 import (
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -32,30 +33,54 @@ func TestFigureWithoutObservationsIsMissed(t *testing.T) {
 	}
 }
 
-func TestSummarizeCountsHeldOutApart(t *testing.T) {
+func TestSummarizeCountsErrorsByConditionAndHeldOutApart(t *testing.T) {
 	yes, no := true, false
 	scores := []Score{
-		{Specimen: "a", Kind: Fault, Right: true, Function: true, Line: &yes, Want: "leak", Got: "leak", Seconds: 4, Outcome: record.OK},
-		{Specimen: "a", Kind: Fault, Function: true, Line: &no, Want: "leak", Got: "leak", Why: "headline healthy", Seconds: 8, Outcome: record.OK},
-		{Specimen: "h", Kind: Fault, HeldOut: true, Want: "cache", Got: "leak", Outcome: record.OK},
-		{Specimen: "ok", Kind: Look, LeakAlarm: true, Want: "healthy", Got: "leak", Seconds: 6, Outcome: record.OK},
+		{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Right, Right: true, Function: true, Line: &yes, Want: "leak", Got: "leak", Seconds: 4},
+		{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Comfort, Function: true, Line: &no, Want: "leak", Got: "leak", Why: "headline healthy", Seconds: 8},
+		{Condition: Quiet, Specimen: "h", Kind: Fault, HeldOut: true, Result: Misnamed, Want: "cache", Got: "leak"},
+		{Condition: Quiet, Specimen: "ok", Kind: Look, Result: Alarm, Want: "healthy", Got: "leak", Seconds: 6},
+		{Condition: "one-worker", Specimen: "a", Kind: Fault, Faulty: true, Result: Inconclusive},
+		{Condition: "passive", Specimen: "a", Kind: Fault, Faulty: true, Result: Inconclusive, NamedFirst: true},
 	}
 	r := Summarize(scores, nil)
-	assert.InDelta(t, 100.0/3, figure(t, r, "class and culprit right").Value, 1e-9)
-	assert.Zero(t, figure(t, r, "held out: class and culprit right").Value)
+	comfort := figure(t, r, "quiet: wrong comfort")
+	assert.Equal(t, 1.0, comfort.Value)
+	assert.False(t, comfort.Met())
+	assert.Equal(t, 25.0, figure(t, r, "quiet: class and culprit right").Value)
+	assert.True(t, figure(t, r, "one-worker: wrong comfort").Met(), "inconclusive comforts nobody")
+	assert.Zero(t, figure(t, r, "one-worker: faults right").Value)
+	assert.Equal(t, 100.0, figure(t, r, "passive: culprit named first").Value)
+	assert.Zero(t, figure(t, r, "once held out, seen since: class and culprit right").Value)
 	assert.Equal(t, 50.0, figure(t, r, "culprit line right").Value)
-	alarms := figure(t, r, "leak alarms on healthy trials")
-	assert.Equal(t, 1.0, alarms.Value)
-	assert.False(t, alarms.Met())
+	assert.Equal(t, 1.0, figure(t, r, "wrong alarms on healthy subjects, all conditions").Value)
 	assert.Equal(t, 6.0, figure(t, r, "time per trial, median").Value)
 	assert.Equal(t, 2, r.Confusion["leak"]["leak"])
-	require.Len(t, r.Wrong, 3)
-	assert.Equal(t, Wrong{Specimen: "a", Wrong: 1, Of: 2, Why: "headline healthy"}, r.Wrong[0])
+	require.Len(t, r.Wrong, 5)
+	assert.Contains(t, r.Wrong, Wrong{Specimen: "a", Wrong: 1, Of: 2, Why: "wrong comfort: headline healthy"})
 
 	var b strings.Builder
 	r.Print(&b)
-	assert.Contains(t, b.String(), "cache")
-	assert.Regexp(t, `leak alarms on healthy trials\s+1 trials\s+<= 0 trials\s+1\s+missed`, b.String())
+	assert.Regexp(t, `quiet +4 +1 +1 of 2 +50 % +1 +0 +1 `, b.String())
+	assert.Regexp(t, `quiet: wrong comfort\s+1 trials\s+<= 0 trials\s+2\s+missed`, b.String())
+}
+
+// A figure that has been judged again from a recording counts nowhere but in its own column.
+func TestRecordingsJudgedAgainCountInNoFigure(t *testing.T) {
+	r := Summarize([]Score{
+		{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Right, Right: true, Again: true},
+		{Condition: Quiet, Specimen: "b", Kind: Fault, Faulty: true, Result: Comfort, Again: true},
+	}, nil)
+	require.Len(t, r.Conditions, 1)
+	assert.Equal(t, Tally{Condition: Quiet, Again: 2, AgainRight: 1, AgainComfort: 1}, r.Conditions[0])
+	assert.False(t, figure(t, r, "quiet: class and culprit right").Met(), "not measured")
+	assert.False(t, figure(t, r, "quiet: wrong comfort").Met(), "not measured")
+}
+
+func TestNoComfortOfFewFaultsBoundsLittle(t *testing.T) {
+	assert.Equal(t, 1.0, Tally{}.Bound())
+	assert.Equal(t, 0.1, Tally{Faults: 30}.Bound())
+	assert.Equal(t, 0.5, Tally{Faults: 2, Comfort: 1}.Bound())
 }
 
 func TestCapacityFigures(t *testing.T) {
@@ -79,9 +104,9 @@ func TestCapacityFigures(t *testing.T) {
 func TestAWrongTrialIsTriedAgain(t *testing.T) {
 	plan := []Trial{{Truth: &truth.Truth{Name: "a"}, Seed: 1000, Workers: 3}, {Truth: &truth.Truth{Name: "b"}, Seed: 1000}, {Truth: &truth.Truth{Name: "ok"}, Seed: 1000}}
 	first := []Score{
-		{Specimen: "a", Kind: Fault, Seed: 1000, Why: "first"},
-		{Specimen: "b", Kind: Fault, Seed: 1000, Right: true},
-		{Specimen: "ok", Kind: Look, Seed: 1000, LeakAlarm: true},
+		{Specimen: "a", Kind: Fault, Faulty: true, Seed: 1000, Why: "first"},
+		{Specimen: "b", Kind: Fault, Faulty: true, Seed: 1000, Right: true},
+		{Specimen: "ok", Kind: Look, Seed: 1000, Result: Alarm},
 	}
 	again := Again(plan, first)
 	require.Len(t, again, 2)
@@ -96,25 +121,28 @@ func TestAWrongTrialIsTriedAgain(t *testing.T) {
 	for _, f := range QuickFigures(first, odd) {
 		assert.True(t, f.Met(), f.Name)
 	}
-	assert.Equal(t, 1.0, QuickFigures(first, odd)[0].Value, "one of three was right at once")
+	comforted := slices.Clone(first)
+	comforted[0].Result, comforted[0].Faulty = Comfort, true
+	assert.False(t, QuickFigures(comforted, odd)[0].Met(), "comfort is no chance")
+	assert.Equal(t, 1.0, QuickFigures(first, odd)[1].Value, "one of three was right the first time")
 
 	twice := Settle(first, []Score{
 		{Specimen: "a", Kind: Fault, Seed: again[0].Seed, Why: "second"},
-		{Specimen: "ok", Kind: Look, Seed: again[1].Seed, LeakAlarm: true},
+		{Specimen: "ok", Kind: Look, Seed: again[1].Seed, Result: Alarm},
 	})
 	figures := QuickFigures(first, twice)
-	assert.False(t, figures[1].Met(), "two of three wrong twice")
-	assert.False(t, figures[2].Met(), "a leak alleged twice")
-	assert.Equal(t, 1.0, figures[2].Value)
+	assert.False(t, figures[2].Met(), "two of three wrong twice")
+	assert.False(t, figures[3].Met(), "a leak alleged twice")
+	assert.Equal(t, 1.0, figures[3].Value)
 
 	third := Again(again, []Score{{Right: false}, {Right: true}})
 	require.Len(t, third, 1)
 	assert.NotEqual(t, again[0].Seed, third[0].Seed, "each trial has a seed of its own")
 	right := Settle(twice, []Score{{Specimen: "a", Kind: Fault, Seed: third[0].Seed, Right: true}})
-	assert.Equal(t, 2.0, QuickFigures(first, right)[1].Value, "a was right the third time")
+	assert.Equal(t, 2.0, QuickFigures(first, right)[2].Value, "a was right the third time")
 
 	changed := Settle(first, []Score{{Specimen: "ok", Kind: Look, Seed: again[1].Seed, Why: "headline inconclusive"}})
-	assert.True(t, QuickFigures(first, changed)[2].Met(), "alleged once")
+	assert.True(t, QuickFigures(first, changed)[3].Met(), "alleged once")
 }
 
 // TestQuickSeesOneBrokenRule has fifty specimens: chance is tolerated, one that is wrong each time is not.
@@ -128,7 +156,7 @@ func TestQuickSeesOneBrokenRule(t *testing.T) {
 	}
 	met := func(firsts, settled []Score) (all bool) {
 		for _, f := range QuickFigures(firsts, settled) {
-			if !f.Met() && f.N > 0 && f.Name != "healthy ones with leak alarms in each trial" {
+			if !f.Met() && f.N > 0 && f.Name != "healthy ones with alarms in each trial" {
 				return false
 			}
 		}
@@ -157,7 +185,7 @@ func truths(t *testing.T) []*truth.Truth {
 
 func TestPlanIsTheSameEachTimeAndVariesWorkers(t *testing.T) {
 	all := truths(t)
-	a, b := Plan(all, 5), Plan(all, 5)
+	a, b := Plan(all, Conditions[0], 5), Plan(all, Conditions[0], 5)
 	assert.Equal(t, a, b)
 	assert.Len(t, a, 5*len(all))
 	workers := map[string]map[int]bool{}
@@ -192,6 +220,51 @@ func TestQuickHasEveryClassAndItsLookAlikes(t *testing.T) {
 	assert.Equal(t, classes, quick)
 	assert.True(t, slices.ContainsFunc(Quick(all), func(tr *truth.Truth) bool { return tr.Name == throughHelper }))
 	assert.GreaterOrEqual(t, healthy, 10)
+}
+
+func TestEachHardConditionHasAsManyFaultsAsLookAlikes(t *testing.T) {
+	all := truths(t)
+	for _, c := range Conditions[1:] {
+		sample := Sample(all, c, HardPairs)
+		faults := len(slices.DeleteFunc(slices.Clone(sample), (*truth.Truth).Healthy))
+		assert.Len(t, sample, 2*HardPairs, c.Name)
+		assert.Equal(t, HardPairs, faults, c.Name)
+		assert.Equal(t, sample, Sample(all, c, HardPairs), "the same each time")
+		for _, tr := range sample {
+			assert.False(t, tr.HeldOut, tr.Name)
+		}
+	}
+	assert.NotEqual(t, Sample(all, Conditions[1], 5), Sample(all, Conditions[2], 5))
+}
+
+func TestAConditionSetsWhatItSays(t *testing.T) {
+	dir := t.TempDir()
+	of := func(name string, workers int) map[string]string {
+		c, err := SelectConditions(name)
+		require.NoError(t, err)
+		s, err := c[0].settings(Trial{Truth: &truth.Truth{Name: "leak-x"}, Condition: c[0], Workers: workers}, dir)
+		require.NoError(t, err)
+		return s
+	}
+	assert.Equal(t, map[string]string{"specimen": "leak-x", "workers": "3"}, of(Quiet, 3))
+	assert.Equal(t, "0.1", of("cpu-tenth", 3)["cpu_limit"])
+	plan, err := os.ReadFile(of("20-files-a-second", 5)["s3_faults"])
+	require.NoError(t, err)
+	assert.Contains(t, string(plan), "latency: 250ms", "five workers, each four files a second")
+	far := of("latency-200ms", 5)
+	for _, party := range []string{"drive_faults", "s3_faults"} {
+		plan, err := os.ReadFile(far[party])
+		require.NoError(t, err)
+		assert.Equal(t, "rules: [{latency: 200ms}]\n", string(plan))
+	}
+	all, err := SelectConditions("all")
+	require.NoError(t, err)
+	assert.Equal(t, Conditions, all)
+	_, err = SelectConditions("quiet,loud")
+	assert.ErrorContains(t, err, `no condition "loud"`)
+	one := Plan([]*truth.Truth{{Name: "leak-x"}}, Conditions[slices.IndexFunc(Conditions, func(c Condition) bool { return c.Name == "one-worker" })], 2)
+	assert.Equal(t, 1, one[0].Workers)
+	assert.Equal(t, 1, one[1].Workers)
 }
 
 func TestSelect(t *testing.T) {

@@ -1,6 +1,7 @@
 package accuracy
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -15,9 +16,10 @@ import (
 
 // Trial is one run of one specimen.
 type Trial struct {
-	Truth   *truth.Truth
-	Seed    int64
-	Workers int
+	Truth     *truth.Truth
+	Condition Condition
+	Seed      int64
+	Workers   int
 }
 
 // Settings are what the trial's subject is given.
@@ -27,22 +29,25 @@ func (t Trial) Settings() map[string]string {
 	return s
 }
 
-// Dir is the trial's directory below the harness's, slash-separated.
-func (t Trial) Dir() string { return fmt.Sprintf("%s/seed-%d-w%d", t.Truth.Name, t.Seed, t.Workers) }
+// Dir is the trial's directory below the bench's, slash-separated.
+func (t Trial) Dir() string {
+	return fmt.Sprintf("%s/%s/seed-%d-w%d", t.Condition.Name, t.Truth.Name, t.Seed, t.Workers)
+}
 
 // UnseenWorkers are worker counts with which no threshold was tuned: tuning uses 4, 8 and 16.
 var UnseenWorkers = []int{3, 5, 6, 7, 9, 11, 13}
 
-// Plan lists a trial of each specimen for each of so many seeds, ordered by seed, so that an early stop has seen every
-// specimen. The worker count follows from name and seed: the same plan each time, and for one specimen another count
-// with each seed.
-func Plan(all []*truth.Truth, seeds int) []Trial {
+// Plan lists a trial of each specimen in the condition for each of so many seeds, ordered by seed, so that an early stop has
+// seen every specimen. The worker count follows from name and seed: the same plan each time, and for one specimen another
+// count with each seed.
+func Plan(all []*truth.Truth, c Condition, seeds int) []Trial {
 	var out []Trial
 	for seed := range seeds {
 		for _, t := range all {
 			h := fnv.New32a()
 			_, _ = h.Write([]byte(t.Name))
-			out = append(out, Trial{Truth: t, Seed: int64(1000 + seed), Workers: UnseenWorkers[(int(h.Sum32()%97)+seed)%len(UnseenWorkers)]})
+			workers := UnseenWorkers[(int(h.Sum32()%97)+seed)%len(UnseenWorkers)]
+			out = append(out, Trial{Truth: t, Condition: c, Seed: int64(1000 + seed), Workers: cmp.Or(c.Workers, workers)})
 		}
 	}
 	return out
@@ -81,9 +86,9 @@ func Select(all []*truth.Truth, patterns []string) ([]*truth.Truth, error) {
 // throughHelper is a specimen whose blame is not the first frame of the user's from the leaf, which is a helper's.
 const throughHelper = "leak-helper"
 
-// Quick is the stratified part of the specimens that CI runs: of each class the first by name and one in the middle, one
-// that is blamed through a helper, a look-alike of each of those, a combination and the plain copier. Held-out ones are
-// left to the full run.
+// Quick is the stratified part of the specimens that CI runs on a quiet machine: of each class the first by name, one that is
+// blamed through a helper, a look-alike of each of those, a combination and the plain copier. Held-out ones are left to
+// the full run.
 func Quick(all []*truth.Truth) []*truth.Truth {
 	byClass := map[string][]*truth.Truth{}
 	for _, t := range all {
@@ -96,11 +101,8 @@ func Quick(all []*truth.Truth) []*truth.Truth {
 		}
 	}
 	chosen := map[string]bool{throughHelper: true}
-	for class, ts := range byClass {
+	for _, ts := range byClass {
 		chosen[ts[0].Name] = true
-		if class != "+" {
-			chosen[ts[len(ts)/2].Name] = true
-		}
 	}
 	var out []*truth.Truth
 	for _, t := range all {

@@ -11,6 +11,7 @@ import (
 
 // Print writes the report for a person.
 func (r *Report) Print(w io.Writer) {
+	printTallies(w, r.Conditions)
 	printConfusion(w, r.Confusion)
 	PrintFigures(w, r.Figures)
 	if len(r.Wrong) > 0 {
@@ -88,11 +89,19 @@ func number(v float64) string {
 
 // String is the score in a line.
 func (s Score) String() string {
-	mark := "ok   "
-	if !s.Right {
+	mark := "ok"
+	switch {
+	case s.Result == Inconclusive:
+		mark = "open"
+	case s.Result == Comfort:
+		mark = "COMFORT"
+	case !s.Right:
 		mark = "WRONG"
 	}
-	line := fmt.Sprintf("%s %-32s w%-3d %5.1fs", mark, s.Specimen, s.Workers, s.Seconds)
+	line := fmt.Sprintf("%-7s %-18s %-28s w%-3d %6.1fs %6d files", mark, s.Condition, s.Specimen, s.Workers, s.Seconds, s.Files)
+	if s.Limit > 0 {
+		line += fmt.Sprintf("  limit %s B/file", number(s.Limit))
+	}
 	switch {
 	case s.Slope == nil:
 	case s.Slope.WrongUnit:

@@ -1,11 +1,14 @@
 package accuracy
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,25 +27,57 @@ type Bench struct {
 	Out string
 	// Protocol is the runner's, by name or file.
 	Protocol string
-	// Budget is the time that a trial may take before the runner leaves phases out. It is ample on purpose: a busy
-	// machine has to make the bench slower, not the verdicts worse.
+	// Budget is the cap of a trial's time, 0 for the protocol's own.
 	Budget time.Duration
 	// Parallel is how many trials run at once. More than half of the CPUs disturb each other.
 	Parallel int
 	// KeepAll keeps every trial's directory, not only those that went wrong.
 	KeepAll bool
-	// Recorded judges the trials that lie in Out instead of running any; Resume does so with those that do, and runs the
-	// others.
+	// Recorded judges the trials that lie in Out again, instead of running any. Resume takes the scores of live verdicts that
+	// the same build left in Out, and runs what is missing.
 	Recorded, Resume bool
+	// Build names the build of the rules; a score of another one is no live verdict of this.
+	Build string
 	// All is the truth of every specimen, for the parts of combinations.
 	All []*truth.Truth
 	// Done is told of each score as it comes, one at a time; nil for nobody.
 	Done func(Score)
 }
 
-// Run runs the trials and returns their scores in the order of the plan. A trial that fails is a wrong one; the error
-// is for what makes the whole bench pointless, such as programs that are missing, or a cancelled context.
+// Run runs the trials, one condition after the other, and returns their scores in the order of the plan. A trial that fails
+// is a wrong one; the error is for what makes the whole bench pointless, such as programs that are missing, or a cancelled
+// context.
 func (b *Bench) Run(ctx context.Context, plan []Trial) ([]Score, error) {
+	var scores []Score
+	for len(plan) > 0 {
+		n := slices.IndexFunc(plan, func(t Trial) bool { return t.Condition.Name != plan[0].Condition.Name })
+		if n < 0 {
+			n = len(plan)
+		}
+		some, err := b.under(ctx, plan[0].Condition, plan[:n])
+		scores = append(scores, some...)
+		if err != nil {
+			return scores, err
+		}
+		plan = plan[n:]
+	}
+	return scores, nil
+}
+
+// under runs the trials of one condition.
+func (b *Bench) under(ctx context.Context, c Condition, plan []Trial) (_ []Score, err error) {
+	if c.Beside > 0 && !b.Recorded {
+		end, err := beside(c.Beside)
+		if err != nil {
+			return nil, fmt.Errorf("condition %s: %w", c.Name, err)
+		}
+		defer end() //nolint:errcheck // they end with their standard input
+	}
+	return b.several(ctx, cmp.Or(c.Parallel, b.Parallel), plan)
+}
+
+// several runs trials, so many at a time.
+func (b *Bench) several(ctx context.Context, parallel int, plan []Trial) ([]Score, error) {
 	scores := make([]Score, len(plan))
 	report := make(chan Score)
 	finished := make(chan struct{})
@@ -55,13 +90,13 @@ func (b *Bench) Run(ctx context.Context, plan []Trial) ([]Score, error) {
 		}
 	}()
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, b.Parallel))
+	g.SetLimit(max(1, parallel))
 	for i, t := range plan {
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			s, err := b.trial(ctx, t)
+			s, err := b.kept(ctx, t)
 			scores[i] = s
 			report <- s
 			return err
@@ -73,25 +108,49 @@ func (b *Bench) Run(ctx context.Context, plan []Trial) ([]Score, error) {
 	return scores, err
 }
 
-// trial runs one specimen once and scores the verdict.
+// ScoresDir is where the scores of live verdicts are kept, below Bench.Out.
+const ScoresDir = "scores"
+
+// kept is the score of a live verdict that the same build left in Out, or else of a trial that runs now.
+func (b *Bench) kept(ctx context.Context, t Trial) (Score, error) {
+	path := filepath.Join(b.Out, ScoresDir, filepath.FromSlash(t.Dir())+".json")
+	if b.Resume && !b.Recorded {
+		if text, err := os.ReadFile(path); err == nil {
+			var s Score
+			if json.Unmarshal(text, &s) == nil && s.Build == b.Build {
+				return s, nil
+			}
+		}
+	}
+	s, err := b.trial(ctx, t)
+	if err != nil || b.Recorded {
+		return s, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return s, err
+	}
+	return s, record.Write(path, s)
+}
+
+// trial runs one specimen once, or judges again what was recorded of it, and scores the verdict.
 func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
 	dir := filepath.Join(b.Out, filepath.FromSlash(t.Dir()))
 	begun := time.Now()
-	recording, kept := b.record, b.Recorded || b.Resume && complete(dir)
-	if kept {
+	recording := b.record
+	if b.Recorded {
 		recording = b.recorded
 	}
 	v, trial, err := recording(ctx, t, dir)
 	s := Judge(t.Truth, b.parts(t.Truth), v)
-	s.Seed, s.Workers, s.Seconds, s.Dir = t.Seed, t.Workers, time.Since(begun).Seconds(), dir
-	if kept && trial != nil {
-		s.Seconds = trial.Ended.Sub(trial.Started).Seconds()
-	}
+	s.Condition, s.Seed, s.Workers, s.Seconds, s.Dir = t.Condition.Name, t.Seed, t.Workers, time.Since(begun).Seconds(), dir
+	s.Again, s.Build = b.Recorded, b.Build
 	if trial != nil {
-		s.Files = trial.Work.Files
-		s.Outcome = trial.Outcome
-		if trial.Outcome != record.OK {
-			s.Right, s.Why = false, fmt.Sprintf("outcome %s: %s", trial.Outcome, trial.Reason)
+		s.Files, s.Outcome = copied(trial), trial.Outcome
+		if b.Recorded {
+			s.Seconds = trial.Ended.Sub(trial.Started).Seconds()
+		}
+		if trial.Outcome != record.OK && s.Why != "" {
+			s.Why += fmt.Sprintf("; outcome %s: %s", trial.Outcome, trial.Reason)
 		}
 	}
 	switch {
@@ -99,13 +158,22 @@ func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
 		return s, ctx.Err()
 	case errors.Is(err, soak.ErrConfig):
 		return s, fmt.Errorf("%s: %w", t.Truth.Name, err)
-	case err != nil:
+	case err != nil && v == nil:
 		s.Right, s.Why = false, err.Error()
 	}
-	if s.Right && !b.KeepAll && !kept && (s.Line == nil || *s.Line) {
+	if s.Right && !b.KeepAll && !b.Recorded && (s.Line == nil || *s.Line) {
 		return s, os.RemoveAll(dir)
 	}
 	return s, nil
+}
+
+// copied is how many files a trial copied, those of its holds among them.
+func copied(t *record.Trial) int64 {
+	var n int64
+	for _, p := range t.Phases {
+		n += p.Copied
+	}
+	return max(n, t.Work.Files)
 }
 
 // record runs the trial and reads what was recorded. Verdict and trial are nil when there are none.
@@ -113,8 +181,10 @@ func (b *Bench) record(ctx context.Context, t Trial, dir string) (*record.Verdic
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, nil, err
 	}
-	c := b.config()
-	c.Seed, c.Set = t.Seed, t.Settings()
+	c, err := b.trialConfig(t)
+	if err != nil {
+		return nil, nil, err
+	}
 	plan, err := soak.NewPlan(c, soak.Shard{})
 	if err != nil {
 		return nil, nil, err
@@ -143,6 +213,28 @@ func (b *Bench) config() soak.Config {
 	return c
 }
 
+// trialConfig is the configuration of a trial under its condition.
+func (b *Bench) trialConfig(t Trial) (soak.Config, error) {
+	c := b.config()
+	dir := filepath.Join(b.Out, "conditions")
+	set, err := t.Condition.settings(t, dir)
+	c.Seed, c.Set = t.Seed, set
+	if t.Condition.Protocol != "" {
+		c.Protocol = t.Condition.Protocol
+	}
+	if t.Condition.Passive {
+		c.Trials = []record.TrialKind{record.Passive}
+	}
+	if err != nil || t.Condition.Corpus == "" {
+		return c, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return c, err
+	}
+	c.Corpus = filepath.Join(dir, t.Condition.Name+"-corpus.yaml")
+	return c, record.Replace(c.Corpus, []byte(t.Condition.Corpus))
+}
+
 func (b *Bench) runner(plan *soak.Plan, dir string) *soak.Runner {
 	return &soak.Runner{Plan: plan, Dir: dir, Fakedrive: filepath.Join(b.Root, "bin", "fakedrive"), Soak: filepath.Join(b.Root, "bin", "soak")}
 }
@@ -157,16 +249,6 @@ func trialDir(dir string) (string, error) {
 		return "", fmt.Errorf("%s: %d recorded trials, want one", dir, len(files))
 	}
 	return filepath.Dir(files[0]), nil
-}
-
-// complete reports whether a trial was recorded below dir to its end.
-func complete(dir string) bool {
-	d, err := trialDir(dir)
-	if err != nil {
-		return false
-	}
-	t, err := record.ReadTrial(d)
-	return err == nil && t.Outcome != "" && !t.Ended.IsZero()
 }
 
 // recorded judges a trial that was recorded before.

@@ -13,11 +13,13 @@ import (
 // Score is how a trial's verdict compares with the truth.
 type Score struct {
 	Specimen string `json:"specimen"`
-	HeldOut  bool   `json:"held_out,omitempty"`
-	Kind     Kind   `json:"kind"`
-	Seed     int64  `json:"seed"`
-	Workers  int    `json:"workers"`
-	Dir      string `json:"dir,omitempty"`
+	// Condition is what the trial ran under.
+	Condition string `json:"condition"`
+	HeldOut   bool   `json:"held_out,omitempty"`
+	Kind      Kind   `json:"kind"`
+	Seed      int64  `json:"seed"`
+	Workers   int    `json:"workers"`
+	Dir       string `json:"dir,omitempty"`
 
 	Seconds float64        `json:"seconds"`
 	Files   int64          `json:"files"`
@@ -28,6 +30,17 @@ type Score struct {
 	Want string `json:"want"`
 	Got  string `json:"got"`
 
+	// Result is what the verdict is worth; Faulty says that the truth is a fault by nature, and NamedFirst that the verdict's
+	// first finding is it.
+	Result     Result `json:"result"`
+	Faulty     bool   `json:"faulty,omitempty"`
+	NamedFirst bool   `json:"named_first,omitempty"`
+	// Limit is the detection limit reached for what gathers per file, bytes; 0 where the verdict states none.
+	Limit float64 `json:"limit_per_file,omitempty"`
+	// Again says that a recording was judged again: such a score counts in no figure. Build is that of a live verdict.
+	Again bool   `json:"again,omitempty"`
+	Build string `json:"build,omitempty"`
+
 	// Right is that headline, class and function are all right; for healthy specimens that nothing was alleged; for
 	// combinations that both faults were found.
 	Right    bool `json:"right"`
@@ -35,8 +48,6 @@ type Score struct {
 	Function bool `json:"function"`
 	// Line is nil where the truth names none.
 	Line *bool `json:"line,omitempty"`
-	// LeakAlarm is a leak alleged of a specimen that has none.
-	LeakAlarm bool `json:"leak_alarm,omitempty"`
 
 	Slope     *SlopeScore `json:"slope,omitempty"`
 	Remainder *Remainder  `json:"remainder,omitempty"`
@@ -89,10 +100,17 @@ const LargeFinding = 4.5e6
 // accusing are the classes that are faults by nature: alleged of a healthy subject they are false alarms.
 var accusing = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferFile, record.OffHeap}
 
-var leaking = accusing[:3]
-
 // Judge compares a verdict with the truth. A nil verdict is that of a trial that was not judged.
 func Judge(t *truth.Truth, parts []*truth.Truth, v *record.Verdict) Score {
+	s := judge(t, parts, v)
+	s.Faulty, s.NamedFirst, s.Result = faulty(t), namedFirst(t, v), s.result(t, v)
+	if v != nil {
+		s.Limit = limitPerFile(v)
+	}
+	return s
+}
+
+func judge(t *truth.Truth, parts []*truth.Truth, v *record.Verdict) Score {
 	s := Score{Specimen: t.Name, HeldOut: t.HeldOut, Kind: Fault, Want: string(t.Class)}
 	switch {
 	case t.Healthy():
@@ -129,9 +147,6 @@ func (s *Score) judgeLook(v *record.Verdict) {
 		s.Why = "headline " + v.Headline.String()
 	}
 	for _, f := range v.Findings {
-		if slices.Contains(leaking, f.Class) {
-			s.LeakAlarm = true
-		}
 		if slices.Contains(accusing, f.Class) {
 			s.Right, s.Got = false, string(f.Class)
 			s.Why = "alleges " + describe(f)

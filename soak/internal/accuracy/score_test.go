@@ -85,10 +85,45 @@ func TestJudgeLookAlike(t *testing.T) {
 	assert.True(t, Judge(tr, nil, verdict(record.Healthy, finding(record.Cache, "x.y", 1, 1))).Right, "a bounded finding is no accusation")
 	s := Judge(tr, nil, verdict(record.Healthy, finding(record.GoroutineLeak, "x.y", 1, 1)))
 	assert.False(t, s.Right)
-	assert.True(t, s.LeakAlarm)
+	assert.Equal(t, Alarm, s.Result)
 	s = Judge(tr, nil, verdict(""))
 	assert.False(t, s.Right, "inconclusive is wrong of healthy ones too")
-	assert.False(t, s.LeakAlarm)
+	assert.Equal(t, Inconclusive, s.Result)
+}
+
+// The errors are told apart: comfort is the worst, and to blame settings for a leak is comfort too.
+func TestResultsTellComfortFromTheOtherErrors(t *testing.T) {
+	leak, worker := leakTruth(), leakTruth()
+	worker.Headline, worker.Class = record.Healthy, record.BufferWorker
+	look := &truth.Truth{Name: "ok-x", Headline: record.Healthy, Like: "leak-x"}
+	right := finding(record.Leak, "leaks.keep", 7, 512)
+	elsewhere := finding(record.Metadata, "leaks.other", 7, 512)
+	for name, c := range map[string]struct {
+		t    *truth.Truth
+		v    *record.Verdict
+		want Result
+	}{
+		"right":                              {leak, verdict(record.HeadLeak, right), Right},
+		"healthy where a leak is":            {leak, verdict(record.Healthy), Comfort},
+		"healthy beside the right finding":   {leak, verdict(record.Healthy, right), Comfort},
+		"headroom where a leak is":           {leak, verdict(record.HeadHeadroom), Comfort},
+		"another fault where a leak is":      {leak, verdict(record.HeadMetadata, elsewhere), Misnamed},
+		"inconclusive with the finding":      {leak, verdict(record.Inconclusive, right), Inconclusive},
+		"the zero headline":                  {leak, verdict(""), Inconclusive},
+		"no verdict":                         {leak, nil, NoVerdict},
+		"healthy and nothing wrong":          {look, verdict(record.Healthy), Right},
+		"a leak where nothing is":            {look, verdict(record.HeadLeak, right), Alarm},
+		"settings blamed where nothing is":   {look, verdict(record.HeadHeadroom), Alarm},
+		"inconclusive where nothing is":      {look, verdict(record.Inconclusive), Inconclusive},
+		"a leak where a buffer is":           {worker, verdict(record.HeadLeak, right), Alarm},
+		"a buffer that is not found":         {worker, verdict(record.Healthy), Misnamed},
+		"a fault found healthy by the limit": {worker, verdict(record.HeadBuffer), Misnamed},
+	} {
+		assert.Equal(t, c.want, Judge(c.t, nil, c.v).Result, name)
+	}
+	first := Judge(leak, nil, verdict(record.Inconclusive, right, elsewhere))
+	assert.True(t, first.NamedFirst)
+	assert.False(t, Judge(leak, nil, verdict(record.Inconclusive, elsewhere, right)).NamedFirst)
 }
 
 func TestJudgeCombination(t *testing.T) {

@@ -24,6 +24,10 @@ type double struct {
 	pages, listed, requests, open atomic.Int64
 	bytes                         atomic.Int64
 
+	refuse  atomic.Bool // the first download of each file is refused
+	refused atomic.Int64
+	asked   sync.Map // files whose download was refused
+
 	mu      sync.Mutex
 	hold    holdPoint
 	gate    chan struct{}
@@ -126,6 +130,13 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/drive/v3/files":
 		d.list(w, r)
 	case r.URL.Query().Get("alt") == "media":
+		if d.refuse.Load() {
+			if _, again := d.asked.LoadOrStore(id, true); !again {
+				d.refused.Add(1)
+				http.Error(w, "later", http.StatusServiceUnavailable)
+				return
+			}
+		}
 		d.pass(r, holdDownload)
 		size, _, _ := strings.Cut(id, "-")
 		w.Header().Set("Content-Length", size)

@@ -99,6 +99,7 @@ var checks = map[record.Class]func(*lab, *truth.Truth){
 	record.Stacks:         checkStacks,
 	record.OffHeap:        checkOutside,
 	record.PageCache:      checkOutside,
+	record.Static:         checkStatic,
 }
 
 // wantSoon is want once the engine has come to rest.
@@ -150,13 +151,16 @@ func checkLeak(l *lab, tr *truth.Truth) {
 		return
 	}
 	l.wave(l.root(small, 64))
-	before, pages := live(), l.d.pages.Load()
+	l.d.refuse.Store(tr.Slope.Per[0] == "error")
+	before, pages, refused := live(), l.d.pages.Load(), l.d.refused.Load()
 	l.wave(l.root(small, leakFiles))
 	repeated := l.root(small, leakFiles)
 	l.wave(repeated)
 	l.wave(repeated)
 	const files = 3 * leakFiles
-	units := map[string]float64{"file": files, "byte": files * small, "page": float64(l.d.pages.Load() - pages)}
+	units := map[string]float64{
+		"file": files, "byte": files * small, "page": float64(l.d.pages.Load() - pages), "wave": 3, "error": float64(l.d.refused.Load() - refused),
+	}
 	want(l, tr, grown(before, live()), units[tr.Slope.Per[0]])
 }
 
@@ -271,8 +275,12 @@ func checkBufferWorker(l *lab, tr *truth.Truth) {
 		})
 		return
 	}
-	for _, size := range []int{64 << 10, 7 << 20} {
-		l.held(holdReply, labWorkers, size, 2*labWorkers, func() { want(l, tr, grown(before, live()), labWorkers) })
+	sizes := tr.At
+	if len(sizes) == 0 {
+		sizes = []int64{64 << 10, 7 << 20}
+	}
+	for _, size := range sizes {
+		l.held(holdReply, labWorkers, int(size), 2*labWorkers, func() { wantSoon(l, tr, before, labWorkers) })
 	}
 	l.wave(l.root(small, 64))
 	assert.Less(l.t, inFunction(grown(before, live()), tr.Function), int64(64<<10), "released with the transfer")
@@ -311,6 +319,14 @@ func checkCache(l *lab, tr *truth.Truth) {
 	want(l, tr, grown(before, full), float64(tr.Bound))
 	l.wave(l.root(small, 2*int(tr.Bound)))
 	assert.Less(l.t, inFunction(grown(full, live()), tr.Function), tr.Bound*8, "a full cache grows no further")
+}
+
+func checkStatic(l *lab, tr *truth.Truth) {
+	l.wave(l.root(small, 64))
+	before := live()
+	assert.GreaterOrEqual(l.t, before[place{tr.Function, tr.File, tr.Line}], int64(8<<20))
+	l.wave(l.root(small, 64))
+	assert.Zero(l.t, inFunction(grown(before, live()), tr.Function), "it grows no further")
 }
 
 func checkGarbage(l *lab, _ *truth.Truth) {

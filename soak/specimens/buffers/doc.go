@@ -19,6 +19,7 @@ func All() []specimen.Specimen {
 		{Name: "worker-gzip", Hooks: newArchive(gzipWriter)},
 		{Name: "ok-crc", Hooks: newArchive(crcWriter)},
 		{Name: "worker-manager", Hooks: newManager},
+		{Name: "worker-parts", Hooks: newPartsOfSDK},
 		{Name: "worker-minio", Hooks: newMinio},
 		{Name: "worker-h2window", Hooks: newPrefetch(true)},
 		{Name: "ok-h2", Hooks: newPrefetch(false)},

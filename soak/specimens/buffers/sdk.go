@@ -43,6 +43,21 @@ func newManager(e *copier.Engine) copier.Hooks {
 	}}
 }
 
+// newPartsOfSDK uploads by the same uploader as it comes: parts of 5 MiB, five at once, and a sixth that is being read. Files
+// of a few MiB show a fraction of that.
+func newPartsOfSDK(e *copier.Engine) copier.Hooks {
+	c := client(e)
+	bucket := e.Config().Bucket
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string, body io.Reader) error {
+		return parts(ctx, manager.NewUploader(c), bucket, key, body)
+	}}
+}
+
+func parts(ctx context.Context, u *manager.Uploader, bucket, key string, body io.Reader) error {
+	_, err := u.Upload(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: onlyReader{body}}) // fault:worker-parts
+	return err
+}
+
 func multipart(ctx context.Context, u *manager.Uploader, bucket, key string, body io.Reader) error {
 	_, err := u.Upload(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: onlyReader{body}}) // fault:worker-manager
 	return err

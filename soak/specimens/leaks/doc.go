@@ -30,6 +30,15 @@ func All() []specimen.Specimen {
 		{Name: "leak-tiny", Hooks: newMarks(false)},
 		{Name: "ok-tiny", Hooks: newMarks(true)},
 
+		{Name: "leak-append", Hooks: newRows(false)},
+		{Name: "ok-append", Hooks: newRows(true)},
+		{Name: "leak-share", Hooks: newThumbs(false)},
+		{Name: "ok-share", Hooks: newThumbs(true)},
+		{Name: "leak-wave", Hooks: newReports(false)},
+		{Name: "ok-wave", Hooks: newReports(true)},
+		{Name: "leak-attempt", Hooks: newFailures(false)},
+		{Name: "ok-attempt", Hooks: newFailures(true)},
+
 		{Name: "leak-context", Hooks: newDeadlines(false)},
 		{Name: "ok-context", Hooks: newDeadlines(true)},
 		{Name: "leak-contextafter", Hooks: newCleanups(false)},

@@ -22,6 +22,9 @@ func All() []specimen.Specimen {
 		{Name: "fragmentation", Hooks: newFragments(64<<20, 14)},
 		{Name: "ok-fragments", Hooks: newFragments(1<<20, 14)},
 		{Name: "stacks-deep", Hooks: newRecursion(4096)},
+		{Name: "stacks-middle", Hooks: newRecursion(200)},
+		{Name: "static-table", Hooks: newTable},
+		{Name: "static-lazy", Hooks: newLazyTable},
 		{Name: "ok-recursion", Hooks: newRecursion(16)},
 	}
 	return append(append(all, mapped()...), native()...)
@@ -104,6 +107,37 @@ func (f *fragments) touch() {
 	for _, k := range f.kept {
 		k[0]++
 	}
+}
+
+// tableSize is that of a table that is kept for the process's life.
+const tableSize = 8 << 20
+
+// newTable makes a table with the service.
+//
+//go:noinline
+func newTable(*copier.Engine) copier.Hooks {
+	table := make([]byte, tableSize) // fault:static-table
+	return copier.Hooks{Done: func(_ context.Context, _ *copier.Worker, f copier.File) { table[f.Size%tableSize] = 1 }}
+}
+
+// lazyTable is a table that the first transfer makes.
+type lazyTable struct {
+	mu    sync.Mutex
+	table []byte
+}
+
+func newLazyTable(*copier.Engine) copier.Hooks {
+	t := &lazyTable{}
+	return copier.Hooks{Done: func(_ context.Context, _ *copier.Worker, f copier.File) { t.get(f.Size) }}
+}
+
+func (t *lazyTable) get(at int64) byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.table == nil {
+		t.table = make([]byte, tableSize) // fault:static-lazy
+	}
+	return t.table[at%tableSize]
 }
 
 // newRecursion runs each transfer at the bottom of a recursion of that many frames of about 1 KiB.

@@ -28,6 +28,10 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
+	if os.Getenv(accuracy.SpinVariable) != "" {
+		accuracy.Spin(os.Stdin)
+		return exitcode.OK
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	cmd := newCmd()
@@ -43,6 +47,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 type flags struct {
 	root, out, protocol       string
+	conditions                string
 	seeds, parallel           int
 	budget                    time.Duration
 	quick, keep, update, json bool
@@ -63,6 +68,8 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
   accuracy 'leak-*' 'ok-*' --seeds 1 --keep --out trials
   accuracy 'leak-*' 'ok-*' --seeds 1 --recorded --out trials
   accuracy --quick
+  accuracy --conditions killed-early,one-worker 'leak-*' 'ok-*'
+  accuracy --conditions all --seeds 8 --resume --out soak-results/accuracy
   accuracy --capacity 'file-*'`,
 		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, patterns []string) error { return f.run(c, patterns) },
@@ -72,12 +79,13 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.StringVar(&f.root, "root", ".", "the checkout")
 	fl.StringVar(&f.out, "out", "", "where trials are recorded (default a temporary directory)")
 	fl.StringVar(&f.protocol, "protocol", "quick", "the runner's protocol, by name or file")
-	fl.DurationVar(&f.budget, "budget", time.Minute, "time of a trial before phases are left out")
-	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen, each with a worker count of its own")
+	fl.DurationVar(&f.budget, "budget", 0, "cap of a trial's time (default: the protocol's)")
+	fl.StringVar(&f.conditions, "conditions", accuracy.Quiet, "conditions by name, comma-separated, or all; in all but "+accuracy.Quiet+" a sample of faults and look-alikes runs")
+	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen on the quiet machine, each with a worker count of its own")
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
-	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, one seed; what is wrong is tried again, up to three times in all")
+	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, and a fault and a look-alike for each fast condition; what is wrong is tried again, up to three times in all")
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
-	fl.BoolVar(&f.resume, "resume", false, "judge again the trials that --out has, and run the others")
+	fl.BoolVar(&f.resume, "resume", false, "keep the live verdicts that this build left in --out, and run the others")
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
 	fl.BoolVar(&f.update, "update", false, "write the results to profiles/baselines/accuracy.json and to the table in README.md")
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON, progress goes to stderr")
@@ -96,14 +104,43 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 		return exitcode.Usage(err)
 	}
 	can, skipped := accuracy.Runnable(chosen)
-	plan := accuracy.Plan(can, f.seeds)
+	plan, err := f.plan(all, can, len(patterns) > 0)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
 	if f.list {
 		for _, t := range plan {
-			fmt.Fprintf(c.OutOrStdout(), "%s workers=%d seed=%d\n", t.Truth.Name, t.Workers, t.Seed)
+			fmt.Fprintf(c.OutOrStdout(), "%s %s workers=%d seed=%d\n", t.Condition.Name, t.Truth.Name, t.Workers, t.Seed)
 		}
 		return nil
 	}
 	return f.measure(c, all, plan, cases, skipped)
+}
+
+// plan lists the trials: in the quiet condition all of the specimens, in the others a sample, or those that patterns name.
+func (f *flags) plan(all, can []*truth.Truth, named bool) ([]accuracy.Trial, error) {
+	if f.capacity {
+		return nil, nil
+	}
+	conditions, err := accuracy.SelectConditions(f.conditions)
+	if err != nil {
+		return nil, err
+	}
+	if f.quick {
+		return accuracy.QuickPlan(all, can), nil
+	}
+	var out []accuracy.Trial
+	for _, c := range conditions {
+		switch {
+		case c.Name == accuracy.Quiet:
+			out = append(out, accuracy.Plan(can, c, f.seeds)...)
+		case named:
+			out = append(out, accuracy.Plan(can, c, 1)...)
+		default:
+			out = append(out, accuracy.Plan(accuracy.Sample(can, c, accuracy.HardPairs), c, 1)...)
+		}
+	}
+	return out, nil
 }
 
 // choose checks the flags and says which specimens are run and which capacity cases.
@@ -111,8 +148,8 @@ func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.T
 	switch {
 	case f.seeds < 1:
 		return nil, nil, fmt.Errorf("--seeds %d: want at least 1", f.seeds)
-	case f.update && (f.quick || f.capacity || len(patterns) > 0):
-		return nil, nil, errors.New("--update wants all specimens: leave out --quick, --capacity and patterns")
+	case f.update && (f.quick || f.capacity || f.recorded || f.conditions != "all" || len(patterns) > 0):
+		return nil, nil, errors.New("--update wants live verdicts of all specimens in all conditions: give --conditions all, leave out --quick, --capacity, --recorded and patterns")
 	case f.quick && f.capacity:
 		return nil, nil, errors.New("--quick and --capacity exclude each other")
 	case (f.recorded || f.resume) && f.out == "":
@@ -126,7 +163,7 @@ func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.T
 	}
 	if f.quick {
 		chosen, f.seeds = accuracy.Quick(chosen), 1
-	} else if len(patterns) == 0 {
+	} else if len(patterns) == 0 && f.conditions == "all" {
 		cases = accuracy.CapacityCases
 	}
 	return chosen, cases, nil
@@ -155,7 +192,14 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 		f.parallel = max(1, runtime.NumCPU()/2)
 	}
 	begun := time.Now()
-	bench := &accuracy.Bench{Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, Resume: f.resume, All: all}
+	build, err := accuracy.ThisBuild()
+	if err != nil {
+		return err
+	}
+	bench := &accuracy.Bench{
+		Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, Resume: f.resume,
+		Build: build, All: all,
+	}
 	firsts, scores, err := f.trials(c.Context(), progress, bench, plan)
 	if err != nil {
 		return err

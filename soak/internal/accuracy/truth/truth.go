@@ -50,6 +50,8 @@ type Truth struct {
 	Marker string `yaml:"marker"`
 	// Slope is the growth, in size-class bytes.
 	Slope *Slope `yaml:"slope"`
+	// At are the sizes of files in bytes at which a buffer has its slope; none: at any.
+	At []int64 `yaml:"at"`
 	// Bound is the number of items at which a cache stops.
 	Bound int64 `yaml:"bound"`
 	// Set are the settings that the trial needs: axes and fixed settings of the runner.
@@ -91,12 +93,12 @@ func (t *Truth) FullFunction() string {
 
 // units are those of the verdict vocabulary.
 var units = []string{"file", "byte", "request", "second", "listed-file", "backlog-item", "distinct-item", "worker",
-	"byte-in-flight", "connection", "goroutine", "page"}
+	"byte-in-flight", "connection", "goroutine", "page", "wave", "error"}
 
 // classes are those of the verdict vocabulary.
 var classes = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferWorker,
 	record.BufferFile, record.BufferPool, record.Cache, record.GCHeadroom, record.GCThrash, record.Unreturned, record.Stacks,
-	record.OffHeap, record.PageCache}
+	record.OffHeap, record.PageCache, record.Static}
 
 var headlines = []record.Headline{record.Healthy, record.HeadLeak, record.HeadBuffer, record.HeadMetadata,
 	record.HeadHeadroom, record.HeadOffHeap}
