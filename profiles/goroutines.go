@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -56,11 +57,12 @@ func lineOf(f Frame) record.Site {
 
 // addRoutines counts the goroutines of a snapshot by group. Groups share the interner's site table for locations only.
 func (s *Series) addRoutines(n *Snapshot, path string) error {
-	p, err := parseProfile(path)
+	c, err := capture.Read(path)
 	if err != nil {
 		return err
 	}
-	counts, err := s.countRoutines(p)
+	s.gather.add(n, c)
+	counts, err := s.countRoutines(c.Profile)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

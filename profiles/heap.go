@@ -1,11 +1,11 @@
 package profiles
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
-	"os"
 
 	"github.com/google/pprof/profile"
 )
@@ -30,15 +30,13 @@ func (a *Amount) add(b Amount) {
 // ErrNotHeap is returned, wrapped, for a profile that is not one of the Go heap.
 var ErrNotHeap = errors.New("not a Go heap profile")
 
-// maxProfile is the largest profile file read: a real one is below a few MiB, a bomb is not.
-const maxProfile = 64 << 20
-
-// interner gives every stack of a trial's profiles a number and a site. One binary, one process: a location's address
-// decides, so that each is looked at once and not once per profile. It is for one goroutine.
+// interner gives every stack of a trial's profiles a number and a site, so that each location is looked at once and not
+// once per profile. A location is its address with its lines: exports of continuous profilers have no addresses, and in
+// profiles of two programs the same address is another function. It is for one goroutine.
 type interner struct {
 	blamer Blamer
 	seed   maphash.Seed
-	locs   map[locKey]int32
+	locs   map[uint64]int32
 	frames [][]Frame // by location
 	stacks map[uint64]int32
 	blamed []int32 // stack -> site, -1: leave out
@@ -46,13 +44,6 @@ type interner struct {
 	bysite map[siteKey]int32
 	top    []float64 // by site: bytes of the stack shown
 	paths  [][]int32 // by stack: its locations
-}
-
-type locKey struct {
-	addr  uint64
-	lines int
-	line  int64
-	fn    string
 }
 
 type siteKey struct {
@@ -63,19 +54,13 @@ type siteKey struct {
 }
 
 func newInterner(b Blamer) *interner {
-	return &interner{blamer: b, seed: maphash.MakeSeed(), locs: map[locKey]int32{}, stacks: map[uint64]int32{},
+	return &interner{blamer: b, seed: maphash.MakeSeed(), locs: map[uint64]int32{}, stacks: map[uint64]int32{},
 		bysite: map[siteKey]int32{}}
 }
 
 // loc interns a location, whose lines run from the innermost inlined call outwards.
 func (in *interner) loc(l *profile.Location) int32 {
-	k := locKey{addr: l.Address, lines: len(l.Line)}
-	if len(l.Line) > 0 {
-		k.line = l.Line[0].Line
-		if f := l.Line[0].Function; f != nil {
-			k.fn = f.Name
-		}
-	}
+	k := in.hash(l)
 	if id, ok := in.locs[k]; ok {
 		return id
 	}
@@ -89,6 +74,27 @@ func (in *interner) loc(l *profile.Location) int32 {
 	in.frames = append(in.frames, fs)
 	in.locs[k] = id
 	return id
+}
+
+// hash is that of a location's address and lines.
+func (in *interner) hash(l *profile.Location) uint64 {
+	var h maphash.Hash
+	h.SetSeed(in.seed)
+	var b [8]byte
+	number := func(v uint64) {
+		binary.LittleEndian.PutUint64(b[:], v)
+		h.Write(b[:])
+	}
+	number(l.Address)
+	for _, ln := range l.Line {
+		number(uint64(ln.Line))
+		if ln.Function != nil {
+			h.WriteString(ln.Function.Name)
+			h.WriteByte(0)
+			h.WriteString(ln.Function.Filename)
+		}
+	}
+	return h.Sum64()
 }
 
 // locations returns loc for the locations of one profile, which looks each up once, however many stacks it is in.
@@ -172,8 +178,8 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 			alloc = i
 		}
 	}
-	if bytes < 0 || objects < 0 {
-		return nil, fmt.Errorf("%w: it has no inuse_space and inuse_objects", ErrNotHeap)
+	if bytes < 0 {
+		return nil, fmt.Errorf("%w: it has no inuse_space", ErrNotHeap)
 	}
 	if rate <= 0 {
 		rate = float64(p.Period)
@@ -185,7 +191,12 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 		if len(s.Value) <= max(objects, bytes, alloc) {
 			return nil, fmt.Errorf("%w: a sample without all of its values", ErrNotHeap)
 		}
-		a := amount(float64(s.Value[objects]), float64(s.Value[bytes]), rate)
+		a := Amount{Bytes: float64(s.Value[bytes])}
+		if objects >= 0 {
+			a = amount(float64(s.Value[objects]), a.Bytes, rate)
+		} else if rate > 1 { // as many objects as could be: small ones
+			a.Variance = math.Max(0, a.Bytes) * rate
+		}
 		if alloc >= 0 {
 			a.Alloc = float64(s.Value[alloc])
 		}
@@ -227,27 +238,4 @@ func amount(objects, bytes, rate float64) Amount {
 	p := -math.Expm1(-size / rate)
 	a.Variance = bytes * size * (1 - p) / p
 	return a
-}
-
-// parseProfile reads a profile file of at most maxProfile bytes.
-func parseProfile(path string) (*profile.Profile, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if st.Size() > maxProfile {
-		return nil, fmt.Errorf("%s: %d bytes are too many for a profile", path, st.Size())
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if len(b) == 0 {
-		return nil, fmt.Errorf("%s: empty file", path)
-	}
-	p, err := unpackers.Get().(*unpacker).parse(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return p, nil
 }

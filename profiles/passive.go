@@ -2,91 +2,144 @@ package profiles
 
 import (
 	"fmt"
-	"math"
+	"slices"
 
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/profiles/trend"
 )
 
-// judgePassive says of a series without states what its curves can say: which of the user's sites kept growing. Nothing
-// it finds is certain, since a cache that fills and a backlog that builds up look the same.
-func (s *Series) judgePassive(decided []*judged) []*judged {
-	snaps := make([]int, 0, len(s.Snaps))
-	for i, n := range s.Snaps {
-		if n.Profiled {
-			snaps = append(snaps, i)
-		}
+// plainVerdict is the verdict of profiles of which only the times are known: what grew, and nothing of why.
+func (s *Series) plainVerdict() *record.Verdict {
+	t := s.Trial
+	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome, Headline: record.Inconclusive,
+		Peak: t.Peak, Waterfall: []record.Part{}, Findings: []record.Finding{}, Warnings: []string{}}
+	peak := s.peak()
+	if peak != nil {
+		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
 	}
-	if len(snaps) < minPassive {
-		return nil
+	v.TopAtPeak = s.topSites(peak, topSiteCount)
+	s.addGrowth(v)
+	v.Warnings = append(v.Warnings, s.Warnings...)
+	return v
+}
+
+// addGrowth adds to the verdict of a passive series what its curves say: the growth itself, suspects as findings where
+// no rule has found the same function, and the hypotheses that it answers.
+func (s *Series) addGrowth(v *record.Verdict) {
+	if s.gather == nil || len(s.gather.series.Points) == 0 {
+		return
 	}
+	g := s.gather.growth(s.Snaps, s.Trial.Subject.Pprof)
+	v.Growth = g
 	known := map[string]bool{}
-	for _, j := range decided {
-		known[j.Site.Function] = true
+	for _, f := range v.Findings {
+		known[f.Site.Function] = true
 	}
-	var out []*judged
-	hours := make([]float64, len(snaps))
-	for k, i := range snaps {
-		hours[k] = s.Snaps[i].Time.Sub(s.Snaps[snaps[0]].Time).Hours()
-	}
-	for id, site := range s.Sites {
-		if known[site.Function] {
-			continue
-		}
-		q := s.siteQuantity(id)
-		y := make([]float64, len(snaps))
-		for k, i := range snaps {
-			y[k] = q.values[i]
-		}
-		if j := s.growing(id, q, snaps, hours, y); j != nil {
-			out = append(out, j)
+	if !g.Allocated && !g.Difference && g.Profiles > 1 {
+		for _, c := range g.Causes {
+			if f := suspect(&c); !known[f.Site.Function] {
+				v.Findings = append(v.Findings, f)
+			}
 		}
 	}
-	return out
+	for _, r := range g.Routines {
+		if f := suspectRoutine(&r); !known[f.Site.Function] {
+			v.Findings = append(v.Findings, f)
+		}
+	}
+	for _, h := range s.growthHypotheses(g) {
+		i := slices.IndexFunc(v.Hypotheses, func(have record.Hypothesis) bool { return have.Class == h.Class && have.Per == h.Per })
+		switch {
+		case i < 0:
+			v.Hypotheses = append(v.Hypotheses, h)
+		case v.Hypotheses[i].State != record.Found && v.Hypotheses[i].State != record.Excluded:
+			v.Hypotheses[i] = h // the rules left it open
+		}
+	}
 }
 
-// growing tests one site's curve.
-func (s *Series) growing(id int, q *quantity, snaps []int, hours, y []float64) *judged {
-	k, line := trend.MannKendall(y), trend.TheilSen(hours, y)
-	first, last := snaps[0], snaps[len(snaps)-1]
-	grew := y[len(y)-1] - y[0]
-	noise := math.Sqrt(q.variance[first] + q.variance[last] + q.grain*q.grain)
-	if !k.OK || k.Z < passiveZ || !line.OK || grew < minT*noise || grew < passiveGrowth*y[len(y)-1] {
-		return nil
+// blamed is the place of a cause that a finding names: the user's own where there is one.
+func blamed(c *record.Cause) record.Site {
+	site := c.Site
+	if c.User != nil {
+		site = *c.User
 	}
-	half := len(y) / 2
-	late := trend.TheilSen(hours[half:], y[half:])
-	t := term{unit: unit{name: "second", class: record.Leak}, slope: line.Slope / 3600, se: noise / math.Max(1e-9, hours[len(hours)-1]*3600),
-		amount: grew, share: 1, from: [2]int{first, last}, steps: len(snaps), retainedTerm: true}
-	j := &judged{term: t, owner: s.Sites[id].Owner, stack: s.Sites[id].Stack, passive: true}
-	j.Class, j.Site = record.Leak, s.Sites[id].Site
-	j.Slope = &record.Slope{Bytes: t.slope, Per: "second", CI95: t.ci95()}
-	j.key = fmt.Sprint("passive|", j.Site.Function)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("%s at %s, %s at %s: a rising trend over %d profiles (Mann-Kendall z = %.1f), %s an hour (Theil-Sen)",
-		bytesText(y[0]), s.Snaps[first].Time.UTC().Format("15:04:05"), bytesText(y[len(y)-1]), s.Snaps[last].Time.UTC().Format("15:04:05"),
-		len(y), k.Z, bytesText(line.Slope)))
-	if late.OK && late.Slope < lateShare*line.Slope {
-		j.Evidence = append(j.Evidence, fmt.Sprintf("it flattens: %s an hour in the second half, as a cache that fills would", bytesText(late.Slope)))
-	} else {
-		j.Evidence = append(j.Evidence, "it does not flatten")
-	}
-	return j
+	site.Function = CleanName(site.Function)
+	return site
 }
 
-// experiments says what would decide what a passive series cannot.
-func (s *Series) experiments(js []*judged) []string {
-	var out []string
-	for _, j := range js {
-		if j.passive {
-			out = append(out, "what grows may be a leak, a cache that is not full yet, or work that piles up; three floors would decide: stop the work, "+
-				"fetch /debug/pprof/heap?gc=1 twice, work through N files, floor, the same N files again, floor, N new files, floor. Growth in each is a leak; "+
-				"not with the same files: kept per distinct item; gone at the floors: work in progress. 'soak run' does this by itself")
+// suspect is a cause as a finding. Growth alone doesn't say that it is a leak, so that its confidence is bounded.
+func suspect(c *record.Cause) record.Finding {
+	f := record.Finding{Class: record.Leak, Site: blamed(c), BytesAtPeak: int64(c.Last), Slope: c.Slope,
+		Confidence: min(passiveTrust, c.Confidence), Stack: c.Stack}
+	f.Evidence = []string{fmt.Sprintf("%s in the first profile, %s in the last: up in %d of %d steps; sampling and ups and downs make %s",
+		bytesText(c.First), bytesText(c.Last), c.Up, c.Steps, bytesText(c.Noise))}
+	switch {
+	case c.Rest == nil:
+		f.Evidence = append(f.Evidence, "there is no profile without load: a cache that isn't full and work that piles up grow alike")
+	case float64(*c.Rest) < c.Grew()/2:
+		f.Evidence = append(f.Evidence, fmt.Sprintf("without load %s of it were left: it was work in progress", bytesText(float64(*c.Rest))))
+		f.Class = record.Metadata
+	default:
+		f.Evidence = append(f.Evidence, fmt.Sprintf("without load %s of it were still there", bytesText(float64(*c.Rest))))
+	}
+	f.Summary = fmt.Sprintf("%s grew by %s", f.Site.Function, bytesText(c.Grew()))
+	return f
+}
+
+func suspectRoutine(r *record.RoutineGrowth) record.Finding {
+	site := r.At
+	site.Function = CleanName(r.Root)
+	if r.Creator != "" {
+		site.Function = CleanName(r.Creator)
+	}
+	f := record.Finding{Class: r.Class, Site: site, BytesAtPeak: r.Stack, Slope: r.Slope, Confidence: min(0.99, r.Confidence)}
+	f.Summary = fmt.Sprintf("%.0f more goroutines of %s wait (%s)", r.Grew(), r.Root, r.Wait)
+	f.Evidence = []string{fmt.Sprintf("%.0f in the first profile, %.0f in the last: up in %d of %d steps", r.First, r.Last, r.Up, r.Steps)}
+	if r.Remain {
+		f.Evidence = append(f.Evidence, "they were there when the load had stopped, and not before it began")
+	}
+	return f
+}
+
+// growthTarget is the growth in bytes a second, and routineTarget that in goroutines, that healthy needs excluded.
+const (
+	growthTarget  = 16 << 10
+	routineTarget = 0.02
+)
+
+// growthHypotheses says which of the faults that grow with time the series answers.
+func (s *Series) growthHypotheses(g *record.Growth) []record.Hypothesis {
+	var out []record.Hypothesis
+	if g.Profiles > 0 {
+		h := record.Hypothesis{Class: record.Leak, Per: "second", Target: growthTarget, Slope: g.Total.Slope, Limit: g.Total.Limit}
+		switch {
+		case g.Total.State == record.Excluded && h.Limit > 0:
+			h.State, h.Slope = record.Excluded, nil
+		case g.Total.State == record.Found && retained(g):
+			h.State = record.Found
+		default:
+			h.Needs = g.Next + ": " + g.Command
+		}
+		out = append(out, h)
+	}
+	h := record.Hypothesis{Class: record.GoroutineLeak, Per: "second", Target: routineTarget, Needs: "goroutine profiles beside those of the heap: " + g.Command}
+	for _, r := range g.Routines {
+		if r.State == record.Found && r.Class == record.GoroutineLeak {
+			h.State, h.Slope, h.Limit, h.Needs = record.Found, r.Slope, r.Limit, ""
 			break
 		}
 	}
-	if len(s.where(record.StateReply, record.StateHeader, record.StateBody)) == 0 {
-		out = append(out, "buffers per worker and buffers of whole files look alike while the mix of files stays the same; profiles with transfers of two sizes "+
-			"and two numbers of workers held at the upload would tell them apart: 'soak run' with the service as its subject holds them")
+	return append(out, h)
+}
+
+// retained reports whether most of the growth was there without load.
+func retained(g *record.Growth) bool {
+	kept, grew := 0.0, 0.0
+	for _, c := range g.Causes {
+		if c.Rest != nil {
+			kept += float64(*c.Rest)
+		}
+		grew += c.Grew()
 	}
-	return out
+	return grew > 0 && kept > grew/2
 }

@@ -1,27 +1,27 @@
 package profiles
 
 import (
-	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// ErrNoProfiles is returned when none of the files is a heap profile.
-var ErrNoProfiles = errors.New("no heap profile to diagnose")
+// ErrNoProfiles is returned when none of the files is a profile of the heap or of goroutines.
+var ErrNoProfiles = errors.New("nothing to diagnose")
 
-// DiagnoseFiles judges plain heap profiles of one process, as anybody records them in production, in the order of the
-// times inside them. Without held states and floors the verdict is mostly inconclusive: its findings say what can be
-// said, with a confidence to match, and its warnings which experiment would decide the rest.
+// DiagnoseFiles judges profiles as anybody records them in production, in the order of the times inside them: of the heap
+// and of goroutines, in any form that package capture reads, of one process or several. Without held states and floors
+// the headline stays inconclusive; Growth says what grew, how sure that is, and what would decide the rest.
 //
 // covariates, if not nil, is CSV that says what the process was doing at each profile: a header of "file" or "time"
 // (RFC 3339) and any fields of record.Covariates by their JSON names, such as files_done, in_flight, backlog. Profiles
@@ -29,16 +29,23 @@ var ErrNoProfiles = errors.New("no heap profile to diagnose")
 func DiagnoseFiles(paths []string, covariates io.Reader, o Options) (*record.Verdict, error) {
 	t := &record.Trial{Schema: record.TrialSchema, Kind: record.Passive, Outcome: record.OK, Settings: map[string]string{}}
 	s := newSeries(t, o)
+	notes := map[string]int{}
 	for i, p := range paths {
 		n := &Snapshot{Snapshot: record.Snapshot{Seq: i + 1, State: record.StateFree, Heap: filepath.ToSlash(p)}}
-		if err := s.addHeap(n, p); err != nil {
+		if err := s.addFile(n, p, notes); err != nil {
 			s.warn("left out: %v", err)
 			continue
 		}
 		s.Snaps = append(s.Snaps, n)
 	}
 	if len(s.Snaps) == 0 {
-		return nil, fmt.Errorf("%w: %s", ErrNoProfiles, strings.Join(s.Warnings, "; "))
+		return nil, noProfiles(s.Warnings)
+	}
+	for _, text := range slices.Sorted(maps.Keys(notes)) {
+		if k := notes[text]; k < len(s.Snaps) {
+			text = fmt.Sprintf("%d of %d profiles: %s", k, len(s.Snaps), text)
+		}
+		s.warn("%s", text)
 	}
 	s.order()
 	if covariates != nil {
@@ -48,17 +55,73 @@ func DiagnoseFiles(paths []string, covariates io.Reader, o Options) (*record.Ver
 	}
 	s.finish()
 	t.Started, t.Ended = s.Snaps[0].Time, s.Snaps[len(s.Snaps)-1].Time
+	if covariates == nil {
+		return s.plainVerdict(), nil
+	}
 	return s.Diagnose(o), nil
 }
 
-// order sorts snapshots by the times inside the profiles; profiles without one keep the order they were given in.
+// noProfiles is the error of files of which none could be used, in one line.
+func noProfiles(warnings []string) error {
+	const most = 3
+	for i, w := range warnings {
+		warnings[i] = strings.TrimPrefix(w, "left out: ")
+	}
+	more := ""
+	if n := len(warnings) - most; n > 0 {
+		warnings, more = warnings[:most], fmt.Sprintf("; and %d more", n)
+	}
+	return fmt.Errorf("%w: %s%s", ErrNoProfiles, strings.Join(warnings, "; "), more)
+}
+
+// addFile takes one file of any kind and counts its notes.
+func (s *Series) addFile(n *Snapshot, path string, notes map[string]int) error {
+	c, err := capture.Read(path)
+	if err != nil {
+		return err
+	}
+	for _, x := range c.Notes {
+		notes[x.Text]++
+	}
+	n.Time = c.Time()
+	switch {
+	case c.Kind == capture.Goroutine:
+		s.gather.add(n, c)
+		n.Routines, err = s.countRoutines(c.Profile)
+		n.Counted = err == nil
+		return err
+	case c.Kind == capture.Other:
+		return fmt.Errorf("%s: a profile of %s, which says nothing of memory; that is in /debug/pprof/heap", path, typesOf(c))
+	case c.InuseBytes == capture.Missing:
+		s.gather.add(n, c)
+		return nil
+	}
+	return s.addCapture(n, c)
+}
+
+func typesOf(c *capture.Capture) string {
+	var names []string
+	for _, t := range c.Profile.SampleType {
+		names = append(names, t.Type)
+	}
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
+}
+
+// order sorts snapshots by the times inside the profiles. Where one has none, all keep the order they were given in, and
+// there are no rates.
 func (s *Series) order() {
 	for _, n := range s.Snaps {
 		if n.Time.IsZero() {
-			s.warn("%s has no time inside: the profiles are taken in the order given", n.Heap)
+			if len(s.Snaps) > 1 {
+				s.warn("%s has no time inside: the profiles are taken in the order given, and nothing is said per hour", n.Heap)
+			}
 			for i, m := range s.Snaps {
 				m.Time = time.Unix(int64(i), 0)
 			}
+			s.gather.series.Timed = false
 			break
 		}
 	}
@@ -172,19 +235,5 @@ func readCovariates(r io.Reader) ([]covariateRow, error) {
 	}
 }
 
-// ProfileFiles lists the files in a directory that look like profiles, by name.
-func ProfileFiles(dir string) ([]string, error) {
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, e := range list {
-		name := e.Name()
-		if e.Type().IsRegular() && (strings.HasSuffix(name, ".pb.gz") || strings.HasSuffix(name, ".pprof") || strings.HasSuffix(name, ".pb") || strings.HasSuffix(name, ".prof")) {
-			out = append(out, filepath.Join(dir, name))
-		}
-	}
-	slices.SortFunc(out, cmp.Compare[string])
-	return out, nil
-}
+// ProfileFiles lists the files below a directory that may be profiles: their content decides, not their names.
+func ProfileFiles(dir string) ([]string, error) { return capture.Files(dir) }

@@ -49,7 +49,9 @@ func TestPlainProfilesAloneSuspectAndSayWhatWouldDecide(t *testing.T) {
 	assert.Equal(t, "app/reg.keep", f.Site.Function)
 	assert.LessOrEqual(t, f.Confidence, passiveTrust)
 	assert.InEpsilon(t, 4096*300/600.0, f.Slope.Bytes, 0.1, "bytes per second")
-	assert.Contains(t, strings.Join(v.Warnings, "\n"), "three floors would decide")
+	require.NotNil(t, v.Growth)
+	assert.Equal(t, record.Found, v.Growth.Total.State)
+	assert.Contains(t, v.Growth.Command, "soak record --pprof")
 }
 
 func TestPlainProfilesOfASteadyServiceSuspectNothing(t *testing.T) {
@@ -58,6 +60,8 @@ func TestPlainProfilesOfASteadyServiceSuspectNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, record.Inconclusive, v.Headline, "without floors healthy is not proved")
 	assert.Empty(t, v.Findings)
+	assert.Equal(t, record.Excluded, v.Growth.Total.State)
+	assert.Positive(t, v.Growth.Total.Limit)
 }
 
 func TestPlainProfilesWithFloorsInTheTableAreJudged(t *testing.T) {

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/pprof/profile"
-
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -40,6 +39,7 @@ type Series struct {
 	rate     float64
 	binaries []string
 	intern   *interner
+	gather   *gatherer
 }
 
 // ReadSeries reads a recorded trial. A file that is missing or malformed is named in Warnings and the rest is used;
@@ -70,7 +70,11 @@ func newSeries(t *record.Trial, o Options) *Series {
 	if o.Module != "" {
 		module = o.Module
 	}
-	return &Series{Trial: t, intern: newInterner(NewBlamer(module)), rate: float64(t.SampleRate)}
+	s := &Series{Trial: t, intern: newInterner(NewBlamer(module)), rate: float64(t.SampleRate)}
+	if t.Kind == record.Passive {
+		s.gather = newGatherer(s.intern.blamer)
+	}
+	return s
 }
 
 func (s *Series) warn(format string, args ...any) {
@@ -96,10 +100,17 @@ func (s *Series) readSnapshot(dir string, r record.Snapshot) *Snapshot {
 }
 
 func (s *Series) addHeap(n *Snapshot, path string) error {
-	p, err := parseProfile(path)
+	c, err := capture.Read(path)
 	if err != nil {
 		return err
 	}
+	return s.addCapture(n, c)
+}
+
+// addCapture reduces a heap profile to sites.
+func (s *Series) addCapture(n *Snapshot, c *capture.Capture) error {
+	p, path := c.Profile, c.Path
+	s.gather.add(n, c)
 	// The profile says how finely it was sampled; a binary may ignore the rate that it was asked for.
 	if p.Period > 0 {
 		s.rate = float64(p.Period)
@@ -113,25 +124,13 @@ func (s *Series) addHeap(n *Snapshot, path string) error {
 	for k, v := range t.sites {
 		n.Sites[int(k)] = v
 	}
-	if b := binary(p); b != "" && !slices.Contains(s.binaries, b) {
+	if b := capture.Binary(p); b != "" && !slices.Contains(s.binaries, b) {
 		s.binaries = append(s.binaries, b)
 	}
 	if n.Time.IsZero() && p.TimeNanos > 0 {
 		n.Time = time.Unix(0, p.TimeNanos)
 	}
 	return nil
-}
-
-// binary names the program that a profile is of: its build id, or else its file. Empty when the profile does not say.
-func binary(p *profile.Profile) string {
-	if len(p.Mapping) == 0 {
-		return ""
-	}
-	m := p.Mapping[0]
-	if m.BuildID == "" && m.File != "" {
-		return filepath.Base(m.File)
-	}
-	return m.BuildID
 }
 
 // finish makes the site table public and gives snapshots without counters of their own those of the one before.

@@ -67,11 +67,15 @@ func (b Blamer) Blame(stack []Frame) (site Site, ok bool) {
 	if i := slices.IndexFunc(stack, b.User); i >= 0 {
 		return pick(stack[i], OwnerUser)
 	}
-	if i := slices.IndexFunc(stack, isConnection); i >= 0 {
-		return pick(stack[i], OwnerConnection)
-	}
-	if i := slices.IndexFunc(stack, isThirdParty); i >= 0 {
-		return pick(stack[i], OwnerThirdParty)
+	// Without a frame of the user's the one nearest to the allocation decides: a server's handler in a dependency is below
+	// (*conn).serve, a connection that a dependency opens is above the dependency's frames.
+	for _, f := range stack {
+		switch {
+		case isConnection(f):
+			return pick(f, OwnerConnection)
+		case isThirdParty(f):
+			return pick(f, OwnerThirdParty)
+		}
 	}
 	if i := slices.IndexFunc(stack, func(f Frame) bool { return packagePath(f.Function) != "runtime" }); i >= 0 {
 		return pick(stack[i], OwnerRuntime)
@@ -115,8 +119,11 @@ func isStandard(f Frame) bool {
 	if strings.Contains(first, ".") {
 		return false
 	}
+	if f.File == "" {
+		return standardRoots[first]
+	}
 	dir := path.Dir(f.File)
-	return f.File == "" || strings.HasSuffix(dir, "/src/"+pkg) || (dir == pkg && standardRoots[first])
+	return strings.HasSuffix(dir, "/src/"+pkg) || (dir == pkg && standardRoots[first])
 }
 
 // standardRoots are the first elements of the standard library's package paths, for binaries built with -trimpath.
@@ -191,7 +198,8 @@ var (
 )
 
 // CleanName turns a symbol's name into the function a person would look for: without type arguments, method-value and
-// go-statement wrappers, and closure numbers; a closure's line still points inside it.
+// go-statement wrappers, and closure numbers; a closure's line still points inside it. What no function of the source
+// encloses (an init function, the value of a package variable) keeps the name that pprof prints.
 func CleanName(fn string) string {
 	for {
 		s := typeArgs.ReplaceAllString(fn, "")
@@ -207,8 +215,8 @@ func CleanName(fn string) string {
 	rest := fn[strings.LastIndexByte(fn, '/')+1:]
 	_, name, _ := strings.Cut(rest, ".")
 	clean := closureEnd.ReplaceAllString("."+name, "")
-	if clean == "" || clean == ".init" || clean == ".glob." {
-		return pkg + ".init"
+	if clean == "" || clean == ".init" || clean == ".glob." || clean == ".map" {
+		return pkg + "." + name
 	}
 	return pkg + clean
 }

@@ -21,9 +21,10 @@ func TestCleanNameIsWhatAPersonWouldSay(t *testing.T) {
 		"app/seen.(*H[go.shape.struct { a/b.c int64 }]).put": "app/seen.(*H).put",
 		"app/seen.Map[...].func1":                            "app/seen.Map",
 		"main.main":                                          "main.main",
-		"main.init.0":                                        "main.init",
-		"main.init.func1":                                    "main.init",
-		"main.glob..func1":                                   "main.init",
+		"main.init.0":                                        "main.init.0",
+		"main.init.func1":                                    "main.init.func1",
+		"app/reg.map.init.0":                                 "app/reg.map.init.0",
+		"main.glob..func1":                                   "main.glob..func1",
 		"gopkg.in/yaml%2ev3.(*parser).next":                  "gopkg.in/yaml.v3.(*parser).next",
 		"github.com/aws/aws-sdk-go-v2/service/s3.New.func1":  "github.com/aws/aws-sdk-go-v2/service/s3.New",
 		"runtime.mallocgc":                                   "runtime.mallocgc",
@@ -55,7 +56,9 @@ func TestBlame(t *testing.T) {
 		"main is always the user's":                       {[]Frame{sdk, program}, OwnerUser, "main.main", 9},
 		"a transport's buffers belong to the connection":  {[]Frame{{"bufio.NewReaderSize", "/usr/local/go/src/bufio/bufio.go", 57}, dial, dialFor}, OwnerConnection, "net/http.(*Transport).dialConn", 1900},
 		"a dependency's own goroutine":                    {[]Frame{readAll, sdk}, OwnerThirdParty, "github.com/aws/sdk/s3.(*Client).Put", 50},
-		"the runtime alone":                               {[]Frame{{"runtime.malg", "/usr/local/go/src/runtime/proc.go", 5}}, OwnerRuntime, "runtime.malg", 5},
+		"a dependency's handler below a server": {[]Frame{readAll, sdk, {"net/http.(*conn).serve", "/usr/local/go/src/net/http/server.go", 1995}}, OwnerThirdParty,
+			"github.com/aws/sdk/s3.(*Client).Put", 50},
+		"the runtime alone": {[]Frame{{"runtime.malg", "/usr/local/go/src/runtime/proc.go", 5}}, OwnerRuntime, "runtime.malg", 5},
 	} {
 		for _, module := range []string{"example.com/app", ""} {
 			site, ok := NewBlamer(module).Blame(c.stack)

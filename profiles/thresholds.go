@@ -155,13 +155,8 @@ const (
 	// maxAtOnce bounds the memory of diagnosing a run: so many trials are in it at once.
 	maxAtOnce = 4
 
-	// minPassive is how many profiles a curve needs, passiveZ the Mann-Kendall z from which it rises (one in 200 by
-	// chance, and eight points that all rise reach 3.3), passiveGrowth the part of its last value that it has to have grown by, passiveTrust the most confidence that
-	// a curve alone earns.
-	minPassive    = 8
-	passiveZ      = 2.6
-	passiveGrowth = 0.3
-	passiveTrust  = 0.5
+	// passiveTrust is the most confidence that a curve alone earns.
+	passiveTrust = 0.5
 
 	// topSiteCount is how many sites a verdict lists at the peak and at the last floor: what fits on a screen.
 	topSiteCount = 15

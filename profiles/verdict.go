@@ -40,9 +40,6 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 		d.complete = d.complete && allExcluded(v.Hypotheses)
 		v.Headline, v.Confidence = s.headline(js, d)
 		d.warnings = append(d.warnings, openWarnings(v.Hypotheses)...)
-		if s.Trial.Kind == record.Passive {
-			d.warnings = append(d.warnings, s.experiments(js)...)
-		}
 		if len(js) > 0 && js[0].term.retainedTerm && !js[0].passive && len(js[0].sites) > 0 {
 			d.warnings = append(d.warnings, noPath)
 		}
@@ -50,6 +47,7 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 			v.Findings = append(v.Findings, j.Finding)
 		}
 	}
+	s.addGrowth(v)
 	v.Warnings = append(v.Warnings, d.warnings...)
 	v.Warnings = append(v.Warnings, t.Warnings...)
 	v.Warnings = append(v.Warnings, s.Warnings...)
@@ -80,9 +78,6 @@ func (s *Series) judge(o Options) *explained {
 		js = append(js, j)
 	}
 	js = append(js, s.judgeCollector()...)
-	if s.Trial.Kind == record.Passive {
-		js = append(js, s.judgePassive(js)...)
-	}
 	for _, j := range js {
 		s.complete(j, o)
 	}

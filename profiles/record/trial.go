@@ -74,6 +74,7 @@ type Subject struct {
 	Version string   `json:"version,omitempty"` // revision or module version, when known
 	BuildID string   `json:"build_id,omitempty"`
 	Go      string   `json:"go,omitempty"`
+	Pprof   string   `json:"pprof,omitempty"` // URL of net/http/pprof, of a recording
 }
 
 // Isolation is what the subject ran inside.

@@ -63,7 +63,9 @@ type Verdict struct {
 	// Closure says what the findings leave unexplained. Of schema v2.
 	Closure *Closure `json:"closure,omitempty"`
 	// Costs are what a unit costs in all memory: the one table that model, plan, gate and report read. Of schema v2.
-	Costs    []Cost   `json:"costs,omitempty"`
+	Costs []Cost `json:"costs,omitempty"`
+	// Growth is what profiles that nobody steered say: of recordings and plain profiles.
+	Growth   *Growth  `json:"growth,omitempty"`
 	Warnings []string `json:"warnings"`
 }
 

@@ -77,7 +77,7 @@ func diagnose(out io.Writer, args []string, o diagnoseOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := show(out, o.json, v, func() { writeVerdict(out, v) }); err != nil {
+	if err := show(out, o.json, v, func() { writeFirstScreen(out, v) }); err != nil {
 		return err
 	}
 	return strictly(o.strict, v.Headline == record.Inconclusive)
@@ -145,6 +145,10 @@ func diagnoseRun(out io.Writer, dir string, o diagnoseOptions) error {
 	err = show(out, o.json, rv, func() {
 		for i := range rv.Cells {
 			v := &rv.Cells[i]
+			if v.Growth != nil {
+				writeFirstScreen(out, v)
+				continue
+			}
 			fmt.Fprintf(out, "%-44s %-12s %-12s peak RSS %s\n", v.Cell, v.Outcome, v.Headline, units.FormatBytes(v.Peak.RSS))
 		}
 		for _, a := range rv.Answer {

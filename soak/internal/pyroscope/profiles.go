@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -161,9 +161,9 @@ func parse(run, path string) (*profile.Profile, error) {
 		return nil, err
 	}
 	defer f.Close()
-	p, err := profile.Parse(io.LimitReader(f, 64<<20))
+	p, err := capture.ParseProfile(rel, f)
 	if err != nil {
-		return nil, fmt.Errorf("read profile %s: %w", rel, err)
+		return nil, fmt.Errorf("read profile %w", err)
 	}
 	return p, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/capture"
 )
 
 // flame is a flame graph with the root on top, laid out in percent of its width so that it fits any page.
@@ -97,23 +98,16 @@ func (w weights) total() int64 {
 	return n
 }
 
-// readProfile reads a profile of at most 64 MiB.
+// readProfile reads a profile of at most capture.MaxUnpacked bytes.
 func readProfile(path string) (*profile.Profile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	st, err := f.Stat()
+	p, err := capture.ParseProfile(filepath.Base(path), f)
 	if err != nil {
-		return nil, err
-	}
-	if st.Size() > 64<<20 {
-		return nil, fmt.Errorf("%s is larger than 64 MiB", filepath.Base(path))
-	}
-	p, err := profile.Parse(f)
-	if err != nil {
-		return nil, fmt.Errorf("read profile %s: %w", filepath.Base(path), err)
+		return nil, fmt.Errorf("read profile %w", err)
 	}
 	return p, nil
 }

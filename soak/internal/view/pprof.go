@@ -16,10 +16,9 @@ import (
 	"github.com/google/pprof/driver"
 	"github.com/google/pprof/profile"
 	lru "github.com/hashicorp/golang-lru/v2"
-)
 
-// maxProfile is the largest profile that is opened, compressed.
-const maxProfile = 64 << 20
+	"github.com/memsoak/memsoak/profiles/capture"
+)
 
 // pprofUI makes pprof's web interface for profiles and keeps the last ones used. It is safe for concurrent use.
 type pprofUI struct {
@@ -105,7 +104,7 @@ func (f fetcher) Fetch(src string, _, _ time.Duration) (*profile.Profile, string
 		return nil, "", err
 	}
 	defer file.Close()
-	p, err := profile.Parse(io.LimitReader(file, maxProfile))
+	p, err := capture.ParseProfile(s.path, file)
 	if err != nil {
 		return nil, "", err
 	}

@@ -1,0 +1,102 @@
+package capture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// MaxUnpacked is the most bytes that a profile may have once it is unpacked, and that a file is read for. A real heap
+// profile of a large service has some 20 MiB.
+const MaxUnpacked = 128 << 20
+
+// maxLayers is how many times a file may be compressed: people compress what the server had compressed already.
+const maxLayers = 3
+
+// ErrTooLarge is returned, wrapped, for a file that is more than MaxUnpacked bytes, packed or unpacked.
+var ErrTooLarge = fmt.Errorf("more than %d MiB unpacked, which no profile of one process is; nothing was read", MaxUnpacked>>20)
+
+// ErrTruncated is returned, wrapped, for compressed data that ends too early.
+var ErrTruncated = errors.New("cut off in the middle: fetch it again, with a timeout of the client that is longer")
+
+// unpacker keeps its buffers from one profile to the next: a recording has hundreds, most of the same size. It is for
+// one goroutine.
+type unpacker struct {
+	zip  gzip.Reader
+	bufs [2]bytes.Buffer
+}
+
+// maxKept is the largest buffer in bytes that an unpacker keeps.
+const maxKept = 16 << 20
+
+var unpackers = sync.Pool{New: func() any { return new(unpacker) }}
+
+// unpack takes all layers of gzip off b and reports how many there were. The result may lie in a buffer of u.
+func (u *unpacker) unpack(b []byte) (plain []byte, layers int, err error) {
+	for layers < maxLayers && len(b) > 2 && b[0] == 0x1f && b[1] == 0x8b {
+		if err := u.zip.Reset(bytes.NewReader(b)); err != nil {
+			return nil, layers, fmt.Errorf("damaged gzip header: %w", err)
+		}
+		buf := &u.bufs[layers%2]
+		buf.Reset()
+		n, err := buf.ReadFrom(io.LimitReader(&u.zip, MaxUnpacked+1))
+		switch {
+		case n > MaxUnpacked:
+			return nil, layers, ErrTooLarge
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, layers, fmt.Errorf("%w (%d bytes could be unpacked)", ErrTruncated, n)
+		case err != nil:
+			return nil, layers, fmt.Errorf("damaged: %w", err)
+		}
+		b = buf.Bytes()
+		layers++
+	}
+	if layers == maxLayers && len(b) > 2 && b[0] == 0x1f && b[1] == 0x8b {
+		return nil, layers, fmt.Errorf("gzip inside gzip %d times over, which is no profile", maxLayers)
+	}
+	return b, layers, nil
+}
+
+func (u *unpacker) giveBack() {
+	if u.bufs[0].Cap() <= maxKept && u.bufs[1].Cap() <= maxKept {
+		unpackers.Put(u)
+	}
+}
+
+// readFile reads a file, a pipe or a device, of MaxUnpacked bytes at most.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		return nil, fmt.Errorf("open %s: a directory", path)
+	}
+	b, err := readAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return b, nil
+}
+
+// readAll reads r to its end; ErrTooLarge where that is beyond MaxUnpacked.
+func readAll(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, MaxUnpacked+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > MaxUnpacked {
+		return nil, ErrTooLarge
+	}
+	return b, nil
+}

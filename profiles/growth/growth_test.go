@@ -1,0 +1,248 @@
+package growth
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+const mib = 1 << 20
+
+// source is an allocation site of a simulated process: live bytes by the fraction of the time that has passed, made of
+// objects of one size, of which churn times the live ones are replaced over the whole time.
+type source struct {
+	name  string
+	live  func(x float64) float64
+	churn float64
+}
+
+// sampled simulates the profiler at its default rate: objects are small, so that each sampled one stands for a rate of
+// bytes, and is found in each profile until it is freed.
+func sampled(rng *rand.Rand, n int, sources ...source) Series {
+	const rate = 512 << 10
+	s := Series{Timed: true, Allocs: true, Rate: rate}
+	start := time.Unix(1e9, 0)
+	live, made := make([]int, len(sources)), make([]float64, len(sources))
+	for id, src := range sources {
+		site := record.Site{Function: "app." + src.name, Line: id}
+		s.Places = append(s.Places, Place{Site: site, Key: src.name, Frames: []string{site.Function}})
+		live[id] = poisson(rng, src.live(0)/rate)
+		made[id] = float64(live[id]) * rate
+	}
+	for i := range n {
+		p := Point{Time: start.Add(time.Duration(i) * 2 * time.Second), Heap: map[int]Amount{}}
+		for id, src := range sources {
+			if i > 0 {
+				was, is := src.live(float64(i-1)/float64(n-1)), src.live(float64(i)/float64(n-1))
+				turned := was * math.Min(1, src.churn/float64(n-1))
+				freed := binomial(rng, live[id], math.Min(1, (turned+math.Max(0, was-is))/math.Max(1, was)))
+				more := poisson(rng, (turned+math.Max(0, is-was))/rate)
+				live[id] += more - freed
+				made[id] += float64(more) * rate
+			}
+			b := float64(live[id]) * rate
+			p.Heap[id] = Amount{Bytes: b, Variance: b * rate, Alloc: made[id]}
+		}
+		s.Points = append(s.Points, p)
+	}
+	return s
+}
+
+func poisson(rng *rand.Rand, mean float64) int {
+	n := 0
+	for sum := rng.ExpFloat64(); sum < mean; sum += rng.ExpFloat64() {
+		n++
+	}
+	return n
+}
+
+func binomial(rng *rand.Rand, n int, p float64) int {
+	k := 0
+	for range n {
+		if rng.Float64() < p {
+			k++
+		}
+	}
+	return k
+}
+
+func constant(b float64) func(float64) float64 { return func(float64) float64 { return b } }
+
+func line(from, to float64) func(float64) float64 {
+	return func(x float64) float64 { return from + (to-from)*x }
+}
+
+// base is what a service holds: code's tables, which stay, and requests, which come and go.
+var base = []source{{"tables", constant(12 * mib), 0}, {"requests", constant(6 * mib), 40}}
+
+const seeds = 200
+
+// share is in which part of the seeds a series was judged so.
+func share(n int, s source, is func(g *record.Growth) bool) float64 {
+	k := 0
+	for seed := range uint64(seeds) {
+		if is(Judge(sampled(rand.New(rand.NewPCG(seed, 7)), n, append(slices.Clone(base), s)...), "")) {
+			k++
+		}
+	}
+	return float64(k) / seeds
+}
+
+func found(g *record.Growth) bool { return g.Total.State == record.Found }
+
+// named reports whether a site is among the suspects, whatever their state.
+func named(fn string) func(*record.Growth) bool {
+	return func(g *record.Growth) bool {
+		return slices.ContainsFunc(g.Causes, func(c record.Cause) bool { return c.Site.Function == "app."+fn })
+	}
+}
+
+func TestALeakIsFoundAndNamed(t *testing.T) {
+	for _, c := range []struct {
+		mib          float64
+		found, named float64
+	}{{3, 0, 0.9}, {12, 0.2, 0.97}, {30, 0.9, 0.97}} {
+		leak := source{"leak", line(mib, (1+c.mib)*mib), 0}
+		assert.GreaterOrEqual(t, share(30, leak, found), c.found, "%v MiB found", c.mib)
+		assert.GreaterOrEqual(t, share(30, leak, named("leak")), c.named, "%v MiB named", c.mib)
+	}
+}
+
+// TestLookAlikesRaiseNoAlarm counts, for each, how often growth is called found.
+func TestLookAlikesRaiseNoAlarm(t *testing.T) {
+	for name, s := range map[string]source{
+		"nothing":                   {"x", constant(mib), 0},
+		"a cache that fills soon":   {"cache", func(x float64) float64 { return 30 * mib * -math.Expm1(-x*12) }, 0},
+		"a full cache that evicts":  {"cache", constant(40 * mib), 3},
+		"a slow cache that evicts":  {"cache", constant(60 * mib), 0.7},
+		"a step":                    {"table", func(x float64) float64 { return mib + 20*mib*math.Floor(math.Min(1, x*2)) }, 0},
+		"a warm-up":                 {"pool", func(x float64) float64 { return 25 * mib * math.Min(1, x*8) }, 0},
+		"batches":                   {"batch", func(x float64) float64 { return mib + 15*mib*math.Mod(x*4.5, 1) }, 8},
+		"a day's load up and down":  {"load", func(x float64) float64 { return mib + 10*mib*(1-math.Cos(4*math.Pi*x)) }, 30},
+		"short objects, many":       {"garbage", constant(20 * mib), 200},
+		"something that is cleared": {"log", func(x float64) float64 { return 20 * mib * (1 - x) }, 1},
+	} {
+		assert.LessOrEqual(t, share(30, s, found), 0.01, name)
+	}
+}
+
+func TestAFullCacheIsToldFromALeak(t *testing.T) {
+	levelled := func(g *record.Growth) bool {
+		return g.Total.Shape == record.Levelled || g.Total.Shape == record.Stepped || g.Total.Shape == record.Steady
+	}
+	fills := source{"cache", func(x float64) float64 { return 40 * mib * -math.Expm1(-x*10) }, 0}
+	assert.GreaterOrEqual(t, share(30, fills, levelled), 0.9)
+	startThenLeak := source{"leak", func(x float64) float64 { return 20*mib*math.Min(1, x*20) + 40*mib*x }, 0}
+	assert.GreaterOrEqual(t, share(30, startThenLeak, found), 0.8)
+}
+
+func TestTheLimitIsWhatWouldHaveBeenSeen(t *testing.T) {
+	g := Judge(sampled(rand.New(rand.NewPCG(1, 2)), 30, base...), "")
+	require.Equal(t, record.Excluded, g.Total.State)
+	limit := g.Total.Limit * 58
+	assert.Greater(t, limit, 5.0*mib)
+	leak := source{"leak", line(0, limit), 0}
+	assert.GreaterOrEqual(t, share(30, leak, func(g *record.Growth) bool { return found(g) || g.Total.Shape == record.Rising }), 0.95)
+}
+
+func TestTwoProfilesAreADifferenceNotAVerdict(t *testing.T) {
+	s := sampled(rand.New(rand.NewPCG(1, 2)), 2, append(slices.Clone(base), source{"leak", line(0, 40*mib), 0})...)
+	s.Points[1].Time = s.Points[0].Time.AddDate(0, 0, 48)
+	g := Judge(s, "")
+	assert.Equal(t, record.Open, g.Total.State)
+	assert.Equal(t, record.Rising, g.Total.Shape)
+	require.NotEmpty(t, g.Causes)
+	assert.Equal(t, "app.leak", g.Causes[0].Site.Function)
+}
+
+func TestOneProfileIsAComposition(t *testing.T) {
+	s := sampled(rand.New(rand.NewPCG(1, 2)), 1, base...)
+	g := Judge(s, "http://x/debug/pprof")
+	assert.Equal(t, record.ShapeUnknown, g.Total.Shape)
+	assert.Equal(t, "app.tables", g.Causes[0].Site.Function)
+	assert.Equal(t, "soak record --pprof http://x/debug/pprof --for 10m", g.Command)
+}
+
+// TestARestartCutsTheSeries joins the profiles of two lives of a leaking process, and mixes those of two pods.
+func TestARestartCutsTheSeries(t *testing.T) {
+	leak := append(slices.Clone(base), source{"leak", line(0, 40*mib), 0})
+	a, b := sampled(rand.New(rand.NewPCG(1, 2)), 20, leak...), sampled(rand.New(rand.NewPCG(3, 4)), 12, leak...)
+	for i := range b.Points {
+		b.Points[i].Time = b.Points[i].Time.Add(41 * time.Second)
+	}
+	joined := a
+	joined.Points = slices.Concat(a.Points, b.Points)
+	g := Judge(joined, "")
+	assert.Equal(t, 2, g.Lives)
+	assert.Equal(t, record.Found, g.Total.State)
+	assert.Equal(t, "app.leak", g.Causes[0].Site.Function)
+	for i := range b.Points {
+		b.Points[i].Time = a.Points[i].Time.Add(time.Second)
+	}
+	joined.Points = slices.Concat(a.Points, b.Points)
+	assert.Equal(t, 2, Judge(joined, "").Lives, "side by side")
+}
+
+func TestPlacesThatGrowTogetherAreOneCause(t *testing.T) {
+	s := sampled(rand.New(rand.NewPCG(5, 6)), 30, append(slices.Clone(base), source{"entry", line(0, 60*mib), 0},
+		source{"key", line(0, 40*mib), 0}, source{"other", line(0, 50*mib), 0})...)
+	for _, id := range []int{2, 3} {
+		s.Places[id].Frames = append(s.Places[id].Frames, "app.Register")
+	}
+	g := Judge(s, "")
+	require.Len(t, g.Causes, 2)
+	assert.Len(t, g.Causes[0].Sites, 2, "entry and key share a caller")
+	assert.Equal(t, "app.other", g.Causes[1].Site.Function)
+}
+
+// counts makes a series of one group of goroutines.
+func counts(rests map[int]bool, n ...int) Series {
+	s := Series{Timed: true, Groups: []Group{{Root: "app.work", Wait: "chan send"}}}
+	for i, k := range n {
+		s.Points = append(s.Points, Point{Time: time.Unix(int64(1e9+i*2), 0), Rest: rests[i], Routines: map[int]int{0: k}})
+	}
+	return s
+}
+
+func TestGoroutinesThatStayAreFound(t *testing.T) {
+	idle := map[int]bool{0: true, 6: true}
+	for name, c := range map[string]struct {
+		s     Series
+		found bool
+	}{
+		"rise in every window":           {counts(nil, 10, 23, 35, 49, 60), true},
+		"rise in each of three":          {counts(nil, 10, 23, 35, 60), true},
+		"rise with the load's ripple":    {counts(nil, 10, 30, 28, 45, 61, 58, 77, 90, 104, 101, 120), true},
+		"remain after the load":          {counts(idle, 2, 8, 19, 30, 39, 50, 52), true},
+		"remain after a burst":           {counts(map[int]bool{0: true, 2: true}, 2, 60, 52), true},
+		"a pool that stays":              {counts(idle, 2, 66, 66, 66, 66, 66, 66), false},
+		"at work, gone without load":     {counts(idle, 2, 60, 80, 99, 121, 140, 3), false},
+		"come and go":                    {counts(nil, 40, 55, 38, 61, 44, 52, 39, 47, 58, 41), false},
+		"a few":                          {counts(nil, 1, 2, 3, 4, 5), false},
+		"one profile of very many":       {counts(nil, 4000), false},
+		"two profiles, which don't tell": {counts(nil, 4, 54), false},
+	} {
+		g := Judge(c.s, "")
+		got := len(g.Routines) > 0 && g.Routines[0].State == record.Found
+		assert.Equal(t, c.found, got, "%s: %+v", name, g.Routines)
+	}
+	g := Judge(counts(nil, 4, 54), "")
+	require.Len(t, g.Routines, 1, "but are shown")
+	assert.Equal(t, record.Open, g.Routines[0].State)
+}
+
+func TestJudgeChangesNothingOfItsInput(t *testing.T) {
+	s := sampled(rand.New(rand.NewPCG(1, 2)), 8, base...)
+	slices.Reverse(s.Points)
+	before := fmt.Sprint(s)
+	Judge(s, "")
+	assert.Equal(t, before, fmt.Sprint(s))
+}
