@@ -77,6 +77,7 @@ func (s *Series) judge(o Options) *explained {
 	if j := s.judgeRemainder(left, u); j != nil {
 		js = append(js, j)
 	}
+	js = append(js, s.judgeEnd(js)...)
 	js = append(js, s.judgeCollector()...)
 	for _, j := range js {
 		s.complete(j, o)
@@ -233,6 +234,13 @@ func (s *Series) bounded(js []*judged) (record.Headline, bool) {
 		return "", false
 	}
 	top := js[max(i, 0)]
+	if broke && !s.fits() { // what is live breaks the limit, whatever the collector does
+		at := slices.IndexFunc(js, func(j *judged) bool { return !j.passive && !ofCollector(j.Class) })
+		if at < 0 {
+			return "", false
+		}
+		top = js[at]
+	}
 	switch top.Class {
 	case record.GCHeadroom, record.GCThrash, record.Unreturned:
 		return record.HeadHeadroom, true
@@ -240,6 +248,11 @@ func (s *Series) bounded(js []*judged) (record.Headline, bool) {
 		return record.HeadOffHeap, true
 	}
 	return record.HeadBuffer, true
+}
+
+// ofCollector reports whether a class is about garbage and not about what is live.
+func ofCollector(c record.Class) bool {
+	return c == record.GCHeadroom || c == record.GCThrash || c == record.Unreturned
 }
 
 // absorb folds findings that are parts of another fault into it: the heap that leaked goroutines and connections hold,

@@ -1,0 +1,338 @@
+package profiles
+
+// Death is evidence: a trial that was killed, broken off or only watched is judged by what was there at its end, and by
+// what the free run's own readings say that it grew with.
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
+)
+
+const (
+	// endShare is the part of what was live at the end, stacks included, from which one function or one kind of
+	// goroutines is what held the memory.
+	endShare = 0.2
+	// endMin is the least that is worth naming, in bytes.
+	endMin = 2 << 20
+	// crowd is how many goroutines a transfer may have: beyond that and crowdMin they are a population of their own.
+	crowd    = 20
+	crowdMin = 200
+	// perUnitLow and perUnitHigh bound how many goroutines or objects there are for one unit of what they grow with.
+	perUnitLow, perUnitHigh = 0.2, 5
+	// minEndPoints is how many profiles a regression over a free run needs, and minEndRange by which factor the unit has
+	// to vary in it.
+	minEndPoints = 5
+	minEndRange  = 3
+	// endError is the relative error of a slope that follows from one composition alone.
+	endError = 1.0 / 3
+	// spareShare is the part of the limit that live heap and stacks may take for the collector to be what broke it.
+	spareShare = 0.6
+)
+
+// ending is the state in which a trial was last seen at its largest.
+type ending struct {
+	s     *Series
+	snap  *Snapshot
+	at    int     // its index
+	first int     // index of the first profiled snapshot
+	live  float64 // live heap of the last collection, bytes
+	stack float64 // bytes
+	cov   record.Covariates
+}
+
+// ending finds it; nil where nothing was recorded that could tell.
+func (s *Series) ending() *ending {
+	e := &ending{s: s, at: -1, first: -1}
+	for i, n := range s.Snaps {
+		if !n.Profiled || n.Runtime == nil {
+			continue
+		}
+		if e.first < 0 {
+			e.first = i
+		}
+		stack := float64(n.Runtime.StackInuse)
+		if e.at < 0 || n.Live.Bytes+stack >= e.live+e.stack {
+			e.at, e.snap, e.live, e.stack, e.cov = i, n, n.Live.Bytes, stack, n.cov()
+		}
+	}
+	if e.at < 0 {
+		return nil
+	}
+	return e
+}
+
+// total is what no collection gives back.
+func (e *ending) total() float64 { return e.live + e.stack }
+
+// brokenOff reports whether the trial ended before its time.
+func (s *Series) brokenOff() bool { return s.Trial.Outcome != record.OK && s.Trial.Outcome != "" }
+
+// fits reports whether what was live would fit the limit with room to spare: only then is the collector to blame.
+func (s *Series) fits() bool {
+	e := s.ending()
+	return e == nil || s.Trial.Isolation.Limit <= 0 || e.total() <= spareShare*float64(s.Trial.Isolation.Limit)
+}
+
+// judgeEnd judges the end of a trial whose states could not decide. What it finds beside a kill makes a headline; in a
+// trial that was only watched it names suspects.
+func (s *Series) judgeEnd(found []*judged) []*judged {
+	if !s.brokenOff() && s.Trial.Kind != record.Passive || len(s.floors()) >= minFloors && !s.brokenOff() {
+		return nil
+	}
+	e := s.ending()
+	if e == nil || e.snap.Covariates == nil {
+		return nil
+	}
+	out := e.routines()
+	out = append(out, e.sites(out, found)...)
+	for _, j := range out {
+		j.passive = !s.brokenOff()
+	}
+	return out
+}
+
+// routines judges goroutines of one kind that are far more than the transfers in flight.
+func (e *ending) routines() []*judged {
+	s, r := e.s, e.snap.Runtime
+	n := float64(r.Goroutines)
+	if n < crowdMin+crowd*float64(max(e.cov.InFlight, 1)) {
+		return nil
+	}
+	first := s.Snaps[e.first]
+	more := n - float64(first.Runtime.Goroutines)
+	if more < n/2 {
+		return nil
+	}
+	stack := math.Max(minStack, (e.stack-float64(first.Runtime.StackInuse))/more)
+	site, held := e.creator()
+	if n*(stack+held) < math.Max(endMin, endShare*e.total()) {
+		return nil
+	}
+	u := e.unit(more)
+	per := math.Max(1, more/math.Max(1, u.x)) // those that had not started yet come as well
+	t := term{unit: unit{name: u.name, class: u.class}, slope: per * (stack + held), amount: n * (stack + held), share: 1,
+		from: [2]int{e.first, e.at}, steps: 1, retainedTerm: u.class != record.Metadata}
+	t.se = endError * t.slope
+	j := s.processFinding(u.class, site, t)
+	j.routines = true
+	j.parts = map[string]float64{partStacks: per * stack, partLive: per * held}
+	j.Evidence = append(j.Evidence, fmt.Sprintf("at the end %.0f goroutines with %s of stack, %s of what was live, with %d transfers in flight, %d files waiting, %d done",
+		n, bytesText(e.stack), shareText(e.stack/e.total()), e.cov.InFlight, e.cov.Backlog, e.cov.FilesDone))
+	return []*judged{j}
+}
+
+func shareText(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
+
+// countUnit is what a number of goroutines or objects goes with.
+type countUnit struct {
+	name  string
+	class record.Class
+	x     float64
+}
+
+// unit is the unit of work of which there is about one for each of so many goroutines. What waits counts before what is
+// done; where neither is near, they grow with time.
+func (e *ending) unit(count float64) countUnit {
+	near := func(x int64) bool { r := count / math.Max(1, float64(x)); return r >= perUnitLow && r <= perUnitHigh }
+	switch c := e.cov; {
+	case near(c.Backlog):
+		return countUnit{"backlog-item", record.Metadata, float64(c.Backlog)}
+	case near(c.FilesDone):
+		return countUnit{"file", record.GoroutineLeak, float64(c.FilesDone)}
+	case near(c.FilesListed):
+		return countUnit{"listed-file", record.Metadata, float64(c.FilesListed)}
+	}
+	return countUnit{"second", record.GoroutineLeak, math.Max(1, e.snap.Time.Sub(e.s.Snaps[e.first].Time).Seconds())}
+}
+
+// creator is the user's place that makes so many goroutines, and the heap that comes with each of them: what the runtime
+// keeps, and the sites with about one object for each. The profile is of the last collection, which may be older than
+// the number of goroutines, so it is read where it has most per goroutine. Where no site has as many objects, the
+// largest group in the goroutine profile nearest to the end has to do.
+func (e *ending) creator() (site Site, held float64) {
+	best, most := -1, 0.0
+	for _, n := range e.s.Snaps[e.first+1 : e.at+1] {
+		if !n.Profiled || n.Runtime == nil || n.Runtime.Goroutines < crowdMin {
+			continue
+		}
+		routines, sum, id := float64(n.Runtime.Goroutines), 0.0, -1
+		for k, x := range e.s.Sites {
+			a, b := e.s.Snaps[e.first].Sites[k], n.Sites[k]
+			objects := b.Objects - a.Objects
+			switch {
+			case x.ofRuntime():
+				sum += math.Max(0, b.Bytes-a.Bytes)
+			case x.Owner == OwnerUser && objects > routines/2 && objects < 2*routines:
+				if sum += b.Bytes - a.Bytes; id < 0 || math.Abs(objects-routines) < math.Abs(n.Sites[id].Objects-routines) {
+					id = k
+				}
+			}
+		}
+		if sum/routines > held {
+			held = sum / routines
+		}
+		if id >= 0 && routines > most {
+			best, most = id, routines
+		}
+	}
+	group := e.group()
+	switch {
+	case best >= 0 && (group == nil || group.Function == e.s.Sites[best].Function || group.Owner != OwnerUser):
+		site = *e.s.Sites[best]
+	case group != nil:
+		site = group.Site
+	}
+	return site, held
+}
+
+// group is the largest group of goroutines in the last profile that counted them.
+func (e *ending) group() *RoutineGroup {
+	for i := len(e.s.Snaps) - 1; i >= 0; i-- {
+		n := e.s.Snaps[i]
+		if !n.Counted || len(n.Routines) == 0 {
+			continue
+		}
+		best := -1
+		for g, c := range n.Routines {
+			if best < 0 || c > n.Routines[best] || c == n.Routines[best] && g < best {
+				best = g
+			}
+		}
+		if n.Routines[best] < crowdMin {
+			return nil
+		}
+		return e.s.Routines[best]
+	}
+	return nil
+}
+
+// sites judges the functions that held a good part of what was live.
+func (e *ending) sites(routines, found []*judged) []*judged {
+	known := map[string]bool{}
+	for _, j := range slices.Concat(routines, found) {
+		known[j.Site.Function] = true
+	}
+	by := map[string][]int{}
+	for id, a := range e.snap.Sites {
+		if site := e.s.Sites[id]; a.Bytes > 0 && !site.ofRuntime() && !known[site.Function] {
+			by[site.Function] = append(by[site.Function], id)
+		}
+	}
+	var out []*judged
+	for _, ids := range by {
+		slices.SortFunc(ids, func(a, b int) int {
+			return cmp.Or(cmp.Compare(e.snap.Sites[b].Bytes, e.snap.Sites[a].Bytes), cmp.Compare(a, b))
+		})
+		sum := 0.0
+		for _, id := range ids {
+			sum += e.snap.Sites[id].Bytes
+		}
+		if sum < endMin || sum < endShare*e.total() {
+			continue
+		}
+		out = append(out, e.siteFinding(ids, sum))
+	}
+	slices.SortFunc(out, func(a, b *judged) int {
+		return cmp.Or(cmp.Compare(b.term.amount, a.term.amount), cmp.Compare(a.key, b.key))
+	})
+	return out
+}
+
+// siteFinding says what the sites of one function held, and per unit of what.
+func (e *ending) siteFinding(ids []int, sum float64) *judged {
+	s := e.s
+	site := *s.Sites[ids[0]]
+	t, why := e.regress(s.siteQuantity(ids...), sum)
+	t.amount, t.from, t.share = sum, [2]int{e.first, e.at}, 1
+	j := &judged{term: t, owner: site.Owner, stack: site.Stack, members: ids}
+	j.Class, j.Site, j.R2 = t.class, site.Site, t.r2
+	j.Slope = &record.Slope{Bytes: t.slope, Per: t.name, CI95: t.ci95()}
+	j.key = fmt.Sprint("end|", j.Class, "|", site.Function)
+	j.addPart(partLive, t.slope)
+	j.costSE = t.se
+	j.Evidence = append(j.Evidence, fmt.Sprintf("at the end %s of %s live: %d transfers of %s in flight, %d files waiting, %d done", bytesText(sum), bytesText(e.total()),
+		e.cov.InFlight, bytesText(perTransfer(e.cov)), e.cov.Backlog, e.cov.FilesDone), why)
+	return j
+}
+
+// regress fits the quantity over all profiles of the trial. Where they are too few, or nothing varied, the composition at
+// the end has to do.
+func (e *ending) regress(q *quantity, sum float64) (term, string) {
+	us := e.units()
+	var idx []int
+	for i := range e.s.Snaps {
+		if q.measured(i) && e.s.Snaps[i].Covariates != nil {
+			idx = append(idx, i)
+		}
+	}
+	if len(idx) >= minEndPoints {
+		var cands []trend.Candidate
+		y, v := make([]float64, len(idx)), make([]float64, len(idx))
+		for k, i := range idx {
+			y[k], v[k] = q.values[i], q.variance[i]+square(q.grain)/4+square(0.1*q.values[i])+square(0.01*sum)
+		}
+		for _, u := range us {
+			x := make([]float64, len(idx))
+			lo, hi := math.Inf(1), 0.0
+			for k, i := range idx {
+				x[k] = u.values[i]
+				lo, hi = math.Min(lo, x[k]), math.Max(hi, x[k])
+			}
+			if hi < minEndRange*math.Max(lo, 1) {
+				x = make([]float64, len(idx))
+			}
+			cands = append(cands, trend.Candidate{Values: x, Penalty: u.penalty})
+		}
+		if fit, err := trend.Select(cands, y, v, 1); err == nil && len(fit.Terms) == 1 && fit.R2 >= minFit && fit.T(0) >= minT {
+			u := us[fit.Terms[0]]
+			t := term{unit: u, slope: fit.Coef[0], se: math.Max(fit.SE[0], modelError*fit.Coef[0]), r2: fit.R2, steps: len(idx), retainedTerm: u.class == record.Leak}
+			return t, fmt.Sprintf("over %d profiles of the run it goes with the number of each %s", len(idx), itemText(u.name))
+		}
+	}
+	return e.composed(sum), "nothing varied enough in the run to tell what it grows with; the composition at the end says it"
+}
+
+// units are what a free run's own covariates vary in.
+func (e *ending) units() []unit {
+	column := func(f func(c record.Covariates) int64) []float64 {
+		v := make([]float64, len(e.s.Snaps))
+		for i, n := range e.s.Snaps {
+			v[i] = float64(f(n.cov()))
+		}
+		return v
+	}
+	return []unit{
+		{name: "worker", class: record.BufferWorker, values: column(func(c record.Covariates) int64 { return c.InFlight })},
+		{name: "byte-in-flight", class: record.BufferFile, values: column(func(c record.Covariates) int64 { return c.BytesInFlight }), penalty: 1},
+		{name: "backlog-item", class: record.Metadata, values: column(func(c record.Covariates) int64 { return c.Backlog })},
+		{name: "listed-file", class: record.Metadata, values: column(func(c record.Covariates) int64 { return c.FilesListed }), penalty: 1},
+		{name: "file", class: record.Leak, values: column(func(c record.Covariates) int64 { return c.FilesDone })},
+		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) int64 { return c.BytesDone }), penalty: 2},
+	}
+}
+
+// composed is a term by sizes alone: a function that holds about the bytes in flight holds files, one that holds megabytes
+// per transfer has buffers, and small things are as many as what is listed or done.
+func (e *ending) composed(sum float64) term {
+	c := e.cov
+	flight, bytes := float64(c.InFlight), float64(c.BytesInFlight)
+	pick := func(name string, class record.Class, x float64) term {
+		return term{unit: unit{name: name, class: class}, slope: sum / x, se: endError * sum / x, steps: 1, retainedTerm: class == record.Leak}
+	}
+	switch ratio := sum / math.Max(1, bytes); {
+	case flight > 0 && bytes > 0 && ratio >= 0.5 && ratio <= 3 && c.Largest > 4<<20:
+		return pick("byte-in-flight", record.BufferFile, bytes)
+	case flight > 0 && sum/flight >= minHeldBytes && sum/math.Max(1, float64(c.FilesListed)) >= minHeldBytes:
+		return pick("worker", record.BufferWorker, flight)
+	case float64(c.Backlog) > flight && c.Backlog > c.FilesDone:
+		return pick("backlog-item", record.Metadata, float64(c.Backlog))
+	case c.FilesDone > 0 && float64(c.FilesDone) > flight:
+		return pick("file", record.Leak, float64(c.FilesDone))
+	}
+	return pick("worker", record.BufferWorker, math.Max(1, flight))
+}

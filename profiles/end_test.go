@@ -1,0 +1,93 @@
+package profiles
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// killed records a free run that ends with a kill by the limit: so many light profiles, before each of which the work
+// moves on.
+func killed(t *testing.T, sub *subject, limit int64, profiles int, work func(c *record.Covariates, k int64)) *record.Verdict {
+	t.Helper()
+	sub.sources = append(background(), sub.sources...)
+	l := newLab(t, sub, 4, 1)
+	l.trial.Kind, l.trial.Outcome, l.trial.Isolation.Limit = record.Passive, record.OOMKilled, limit
+	l.phase("free", false)
+	l.snap(record.StateFree, 0)
+	for k := range int64(profiles) {
+		l.pass(time.Second)
+		work(&l.cov, k+1)
+		l.snap(record.StateHigh, 0)
+	}
+	l.trial.Peak.Cgroup = limit
+	return diagnoseLab(t, l)
+}
+
+func TestKilledByGoroutinesThatWaitForItems(t *testing.T) {
+	v := killed(t, &subject{routines: []routineSource{{stack: frames("runtime.gopark", "app/copy.(*run).worker.func1"),
+		count: func(c record.Covariates) float64 { return float64(c.Backlog) * 0.9 }}}}, 180<<20, 3,
+		func(c *record.Covariates, k int64) { c.FilesListed, c.Backlog, c.FilesDone = 20000*k, 20000*k-10, 10 })
+	assert.Equal(t, record.HeadMetadata, v.Headline)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, "app/copy.(*run).worker", v.Findings[0].Site.Function)
+	assert.Equal(t, "backlog-item", v.Findings[0].Slope.Per)
+	require.NotEmpty(t, v.Costs)
+	assert.InEpsilon(t, 2048, v.Costs[0].Bytes, 0.1)
+}
+
+func TestKilledByOneBufferPerTransfer(t *testing.T) {
+	s := with(source{stack: frames("bytes.growSlice", "app/copy.copyOne"), size: 1 << 20, held: func(c record.Covariates) float64 { return 528 * float64(c.InFlight) }})
+	s.garbage = 1500 << 20
+	v := killed(t, s, 2<<30, 2, func(c *record.Covariates, k int64) {
+		c.FilesListed, c.Backlog, c.InFlight, c.BytesInFlight, c.Largest = 48, 44, 3, 3*48<<20, 48<<20
+	})
+	assert.Equal(t, record.HeadBuffer, v.Headline, "what is live breaks the limit, not the garbage")
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, record.BufferWorker, v.Findings[0].Class)
+	assert.Equal(t, "app/copy.copyOne", v.Findings[0].Site.Function)
+	assert.InEpsilon(t, 528<<20, v.Findings[0].Slope.Bytes, 0.05)
+}
+
+// TestKilledInTheFreeRunByTheBacklog has the backlog vary by itself, with small objects for each item.
+func TestKilledInTheFreeRunByTheBacklog(t *testing.T) {
+	v := killed(t, with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400, held: func(c record.Covariates) float64 { return float64(c.Backlog) }}),
+		32<<20, 6, func(c *record.Covariates, k int64) {
+			c.FilesListed += 12000
+			c.FilesDone += 1000
+			c.Backlog, c.InFlight = c.FilesListed-c.FilesDone-4, 4
+		})
+	assert.Equal(t, record.HeadMetadata, v.Headline)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, "app/list.add", v.Findings[0].Site.Function)
+	assert.InEpsilon(t, 400, v.Findings[0].Slope.Bytes, 0.15)
+}
+
+func TestKilledByGarbageIsHeadroom(t *testing.T) {
+	s := &subject{garbage: 100 << 20}
+	v := killed(t, s, 110<<20, 4, func(c *record.Covariates, k int64) { c.FilesListed, c.FilesDone, c.InFlight = 100*k, 90*k, 4 })
+	assert.Equal(t, record.HeadHeadroom, v.Headline)
+}
+
+func TestWatchedTrialNamesSuspectsOnly(t *testing.T) {
+	sub := with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400, held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
+	sub.sources = append(background(), sub.sources...)
+	l := newLab(t, sub, 4, 1)
+	l.trial.Kind = record.Passive
+	l.phase("free", false)
+	for range 6 {
+		l.pass(time.Second)
+		l.cov.FilesListed += 12000
+		l.cov.FilesDone += 1000
+		l.cov.Backlog = l.cov.FilesListed - l.cov.FilesDone
+		l.snap(record.StateFree, 0)
+	}
+	v := diagnoseLab(t, l)
+	assert.Equal(t, record.Inconclusive, v.Headline)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, "app/list.add", v.Findings[0].Site.Function)
+}
