@@ -10,9 +10,9 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// killed records a free run that ends with a kill by the limit: so many light profiles, before each of which the work
+// endOf records a free run that ends with a kill by the limit: so many light profiles, before each of which the work
 // moves on.
-func killed(t *testing.T, sub *subject, limit int64, profiles int, work func(c *record.Covariates, k int64)) *record.Verdict {
+func endOf(t *testing.T, sub *subject, limit int64, profiles int, work func(c *record.Covariates, k int64)) *record.Verdict {
 	t.Helper()
 	sub.sources = append(background(), sub.sources...)
 	l := newLab(t, sub, 4, 1)
@@ -29,7 +29,7 @@ func killed(t *testing.T, sub *subject, limit int64, profiles int, work func(c *
 }
 
 func TestKilledByGoroutinesThatWaitForItems(t *testing.T) {
-	v := killed(t, &subject{routines: []routineSource{{stack: frames("runtime.gopark", "app/copy.(*run).worker.func1"),
+	v := endOf(t, &subject{routines: []routineSource{{stack: frames("runtime.gopark", "app/copy.(*run).worker.func1"),
 		count: func(c record.Covariates) float64 { return float64(c.Backlog) * 0.9 }}}}, 180<<20, 3,
 		func(c *record.Covariates, k int64) { c.FilesListed, c.Backlog, c.FilesDone = 20000*k, 20000*k-10, 10 })
 	assert.Equal(t, record.HeadMetadata, v.Headline)
@@ -43,7 +43,7 @@ func TestKilledByGoroutinesThatWaitForItems(t *testing.T) {
 func TestKilledByOneBufferPerTransfer(t *testing.T) {
 	s := with(source{stack: frames("bytes.growSlice", "app/copy.copyOne"), size: 1 << 20, held: func(c record.Covariates) float64 { return 528 * float64(c.InFlight) }})
 	s.garbage = 1500 << 20
-	v := killed(t, s, 2<<30, 2, func(c *record.Covariates, k int64) {
+	v := endOf(t, s, 2<<30, 2, func(c *record.Covariates, k int64) {
 		c.FilesListed, c.Backlog, c.InFlight, c.BytesInFlight, c.Largest = 48, 44, 3, 3*48<<20, 48<<20
 	})
 	assert.Equal(t, record.HeadBuffer, v.Headline, "what is live breaks the limit, not the garbage")
@@ -55,7 +55,7 @@ func TestKilledByOneBufferPerTransfer(t *testing.T) {
 
 // TestKilledInTheFreeRunByTheBacklog has the backlog vary by itself, with small objects for each item.
 func TestKilledInTheFreeRunByTheBacklog(t *testing.T) {
-	v := killed(t, with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400, held: func(c record.Covariates) float64 { return float64(c.Backlog) }}),
+	v := endOf(t, with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400, held: func(c record.Covariates) float64 { return float64(c.Backlog) }}),
 		32<<20, 6, func(c *record.Covariates, k int64) {
 			c.FilesListed += 12000
 			c.FilesDone += 1000
@@ -69,7 +69,7 @@ func TestKilledInTheFreeRunByTheBacklog(t *testing.T) {
 
 func TestKilledByGarbageIsHeadroom(t *testing.T) {
 	s := &subject{garbage: 100 << 20}
-	v := killed(t, s, 110<<20, 4, func(c *record.Covariates, k int64) { c.FilesListed, c.FilesDone, c.InFlight = 100*k, 90*k, 4 })
+	v := endOf(t, s, 110<<20, 4, func(c *record.Covariates, k int64) { c.FilesListed, c.FilesDone, c.InFlight = 100*k, 90*k, 4 })
 	assert.Equal(t, record.HeadHeadroom, v.Headline)
 }
 
