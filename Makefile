@@ -36,17 +36,36 @@ RACE := ./fakedrive/fault/... ./fakedrive ./fakedrive/corpus ./migrator ./migrat
 
 # Tests start real servers, browsers and kills. A package that fails among all the others runs once more, one package
 # at a time (results of those that passed are cached), and is named as flaky if it passes then; twice is a failure.
-twice = $(GO) test -timeout 20m $(1) || { printf '\n=== failed among the others: once more, one package at a time\n'; \
-	$(GO) test -timeout 20m -p 1 $(1) && printf '\n=== FLAKY: what failed above passed when it ran again\n'; }
+twice = $(1) -timeout 20m $(2) || { printf '\n=== failed among the others: once more, one package at a time\n'; \
+	$(1) -timeout 20m -p 1 $(2) && printf '\n=== FLAKY: what failed above passed when it ran again\n'; }
+# testsum is go test, with a list of what was skipped and why at the end.
+TESTSUM := $(GO) run ./internal/testsum
+# needs finds programs that tests use as counterparts, and installs them where it may.
+NEEDS   := $(GO) run ./internal/needs/get
+SHORT   ?=
 
 .PHONY: test
-test: build ## run the tests, and those of concurrent code under the race detector
-	@$(call twice,./...)
-	@$(call twice,-race -short $(RACE))
+test: build ## run the tests, and those of concurrent code under the race detector; say what was skipped and why (SHORT=1: the short form)
+	@$(call twice,$(TESTSUM),$(if $(SHORT),-short )./...)
+ifeq ($(SHORT),)
+	@$(call twice,$(GO) test,-race -short $(RACE))
+endif
+
+# test-fast leaves out packages that start brokers, browsers and subjects, or that judge hundreds of series.
+SLOW := /e2e$$|/migrator/internal/queue|/migrator/internal/httpx$$|/migrator/cmd/|/profiles$$|/memtest$$|/internal/view$$|/internal/pyroscope$$
+SLOW := $(SLOW)|/internal/holders$$|/internal/trial$$|/soak$$|/soak/specimens/all$$|/replay/study$$|/replay/service$$|/internal/bench|/internal/report$$
+
+.PHONY: test-fast
+test-fast: ## the quick half of the tests, in a minute: what needs no broker, browser or subject
+	@$(TESTSUM) -short -timeout 2m $$($(GO) list ./... | grep -Ev '$(SLOW)')
 
 .PHONY: test-long
 test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase
 	MEMSOAK_LONG=1 $(GO) test -timeout 3h ./...
+
+.PHONY: rehome
+rehome: ## give a fork its own module path: MODULE=github.com/acme/memsoak
+	@$(GO) run ./internal/rehome $(MODULE)
 
 .PHONY: lint
 lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## gofmt, go vet, staticcheck, go mod tidy
@@ -125,7 +144,7 @@ pyroscope-check: build ## push a small run to a real server and read the same to
 
 .PHONY: conformance-fakes3
 conformance-fakes3: rclone ## uploads by rclone and the AWS, minio and JavaScript SDKs arrive in the S3 sink as they were sent
-	@command -v npm >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y npm; } || { echo "install node and npm"; exit 1; }
+	@$(NEEDS) npm >/dev/null
 	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -run 'Conformance|AWS|Minio|Copy|Conditional|Refusals' -v ./soak/internal/fakes3
 
 .PHONY: bench-fakes3
@@ -136,7 +155,7 @@ bench-fakes3: build ## print what the S3 sink costs: memory under 16 uploads of 
 .PHONY: conformance conformance-drive
 conformance: conformance-drive conformance-fakes3 ## run rclone, its own suite, and Google's Go and Node clients against the fakes
 conformance-drive: rclone
-	@command -v npm >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y npm; } || { echo "install node and npm"; exit 1; }
+	@$(NEEDS) npm >/dev/null
 	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -timeout 40m -v ./fakedrive/internal/conformance/...
 	MEMSOAK_CONFORMANCE=1 $(GO) test -count=1 -timeout 20m -race -v -run TestConcurrentWriters ./fakedrive
 
@@ -183,7 +202,7 @@ QUEUE ?= redis
 
 .PHONY: processes
 processes: build ## copy a tree in six processes that share a queue, one of them killed: QUEUE=redis or rabbitmq
-	@command -v $(QUEUE)-server >/dev/null || [ -x /usr/sbin/$(QUEUE)-server ] || .ci/packages
+	@$(NEEDS) $(QUEUE)-server >/dev/null
 	QUEUE=$(QUEUE) migrator/examples/processes.sh bin
 
 .PHONY: bench-queues
@@ -201,7 +220,7 @@ REPLAY   = bin/replay-study $(if $(QUICK),--quick) $(if $(SCALE),--scale $(SCALE
 replay-subject: build ## build bin/replay, the service that memsoak began with, and bin/replay-study, which runs its history
 	$(GO) build -o bin/ ./soak/replay ./soak/replay/cmd/replay-study
 replay: replay-subject $(TOOLS)/rclone ## run the history that memsoak began with, and say what held its memory (QUICK=1, RESUME=1, SCALE=16, ONLY='v2.4.*', REPEATS=5)
-	@command -v redis-server >/dev/null || { [ $$(id -u) = 0 ] && apt-get install -y redis-server; } || echo "no redis-server: the external queue is skipped"
+	@$(NEEDS) redis-server >/dev/null || echo "the external queue is skipped"
 	$(REPLAY) $(if $(RESUME),--resume)
 replay-page: replay-subject $(TOOLS)/rclone ## put the newest replay's table and pictures into the page about it; give the same QUICK=1 as for the replay
 	$(REPLAY) --resume --page dashboards/WHAT-HELD-THE-MEMORY.md

@@ -15,6 +15,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/internal/needs"
 )
 
 const (
@@ -167,17 +169,8 @@ func checkVariables(t *testing.T, file string, d dashboard) {
 	}
 }
 
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("SKIPPED: %s is not installed (Debian: apt-get install prometheus)", name)
-	}
-	return path
-}
-
 func TestPromtoolChecksAndTestsTheRules(t *testing.T) {
-	promtool := tool(t, "promtool")
+	promtool := needs.Get(t, "promtool")
 	for _, args := range [][]string{
 		{"check", "rules", rules + "/recording.yml", rules + "/alerts.yml"}, {"test", "rules", rules + "/rules_test.yml"}, {"check", "config", "prometheus/prometheus.yml"},
 	} {

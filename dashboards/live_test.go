@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/internal/needs"
 )
 
 // query is a PromQL query and where it is written.
@@ -81,7 +83,7 @@ func TestEveryQueryReturnsData(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a soak and a Prometheus, a minute or more")
 	}
-	tool(t, "prometheus")
+	needs.Get(t, "prometheus")
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	l := &lab{t: t, dir: t.TempDir(), ctx: ctx, end: cancel}
 	defer l.wg.Wait()
@@ -133,7 +135,7 @@ func (l *lab) start(stdout io.Writer, name string, args ...string) {
 	l.t.Helper()
 	path := filepath.Join(l.dir, "bin", name)
 	if name == "prometheus" {
-		path = tool(l.t, name)
+		path = needs.Get(l.t, name)
 	}
 	cmd := exec.CommandContext(l.ctx, path, args...)
 	cmd.Dir, cmd.Env = l.dir, append(os.Environ(), "GOMEMLIMIT=450MiB")

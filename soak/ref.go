@@ -100,6 +100,20 @@ func (r *Runner) checkRefs() error {
 	return nil
 }
 
+// checkProgram looks for the subject's program, so that one that is missing is said once, before anything is recorded. A program
+// that is built from a revision, or that a setting names, is looked for when it is started.
+func (r *Runner) checkProgram() error {
+	program := r.Plan.Subject.Command[0]
+	if len(r.Plan.Subject.Build) > 0 && slices.ContainsFunc(r.Plan.Trials, func(s Step) bool { return s.Settings["subject_ref"] != "" }) ||
+		strings.Contains(program, "{{") {
+		return nil
+	}
+	if _, err := subject.Executable(program); err != nil {
+		return fmt.Errorf("%w: subject %s: %w", ErrConfig, r.Plan.Subject.Name, err)
+	}
+	return nil
+}
+
 // buildable returns the subject with a command that builds it, where the configuration asks for revisions and the
 // subject's file names none: the main package and the tags that its binary says it was built from.
 func buildable(s *subject.Spec, c Config) (*subject.Spec, error) {

@@ -261,6 +261,9 @@ func (r *Runner) prepare() (done map[string]bool, err error) {
 	if err := r.checkRefs(); err != nil {
 		return nil, err
 	}
+	if err := r.checkProgram(); err != nil {
+		return nil, err
+	}
 	path := filepath.Join(r.Dir, record.RunFile)
 	_, err = os.Stat(path)
 	switch {

@@ -1,9 +1,11 @@
 // Package command is how every program runs its command line: signals end it, errors are one line, wrong usage
-// has a code of its own. It knows no command, and imports nothing but the exit codes, so that subjects may use it, too.
+// has a code of its own, and every program says its version. It imports nothing but the exit codes and the version, so that
+// subjects may use it, too.
 package command
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/foreign"
+	"github.com/memsoak/memsoak/internal/version"
 )
 
 // Root is a program's root command: without a subcommand it shows its help.
@@ -30,7 +33,31 @@ func Root(name, short string, subcommands ...*cobra.Command) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.Usage(err) })
 	root.AddCommand(subcommands...)
+	AddVersion(root)
 	return root
+}
+
+// AddVersion gives a program the flag --version and the command version, which say the same.
+func AddVersion(root *cobra.Command) {
+	info := version.Read()
+	root.Version = info.String()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Print version, revision and Go version",
+		Example: fmt.Sprintf("  %s version\n  %s version --json", root.Name(), root.Name()),
+		Args:    Args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(info)
+			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s\n", root.Name(), info)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	root.AddCommand(cmd)
 }
 
 // Run executes one command line of a Root and returns its exit code. An interrupt or SIGTERM cancels the command's context.

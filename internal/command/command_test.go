@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -66,4 +67,17 @@ func TestASignalEndsTheCommand(t *testing.T) {
 	}, "do", "--must=1")
 	assert.Equal(t, exitcode.Error, code)
 	assert.NotContains(t, errs, "did not arrive")
+}
+
+func TestEveryProgramSaysItsVersion(t *testing.T) {
+	_, flag, _ := run(t, nil, "--version")
+	code, said, _ := run(t, nil, "version")
+	assert.Equal(t, exitcode.OK, code)
+	assert.Equal(t, flag, said)
+	assert.Regexp(t, `^prog \S+.*, go1\.\S+\n$`, said)
+	_, text, _ := run(t, nil, "version", "--json")
+	assert.Regexp(t, `^\{"module":".*","version":".*","go":"go1.*"\}\n$`, text)
+	code, _, errs := run(t, nil, "version", "more")
+	assert.Equal(t, exitcode.UsageError, code)
+	assert.Equal(t, 1, strings.Count(errs, "\n"), errs)
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
+	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
@@ -133,9 +134,7 @@ func TestRabbitMQStarts(t *testing.T) {
 	var m corev1.ConfigMap
 	decode(t, "rabbitmq.yaml", &corev1.Service{}, &m, &appsv1.StatefulSet{})
 	s, err := rig.Rabbit(t.Context(), t.TempDir(), strings.Split(m.Data["20-migrator.conf"], "\n")...)
-	if rig.NoRabbit(err) {
-		t.Skip(err)
-	}
+	needs.Skip(t, err)
 	require.NoError(t, err)
 	s.Stop()
 }

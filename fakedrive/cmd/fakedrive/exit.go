@@ -5,12 +5,13 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/memsoak/memsoak/internal/exitcode"
 )
 
 // The exit codes of every command.
 const (
 	exitOK    = 0
-	exitError = 1
 	exitUsage = 2 // wrong usage or configuration
 )
 
@@ -28,7 +29,7 @@ func exitCode(err error) int {
 	case errors.As(err, &usage):
 		return exitUsage
 	default:
-		return exitError
+		return exitcode.Of(err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	cmdline "github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/foreign"
 )
 
@@ -49,5 +50,6 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServeCmd(), newCorpusCmd())
+	cmdline.AddVersion(root)
 	return root
 }

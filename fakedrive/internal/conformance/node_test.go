@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/needs"
 )
 
 // nodePackage is Google's Drive client for Node.
@@ -20,7 +21,7 @@ func nodeDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private":true,"type":"module"}`), 0o600))
-	run(t, os.Environ(), dir, "npm", "install", "--no-audit", "--no-fund", "--loglevel=error", nodePackage)
+	run(t, os.Environ(), dir, needs.Get(t, "npm"), "install", "--no-audit", "--no-fund", "--loglevel=error", nodePackage)
 	program, err := os.ReadFile("testdata/client.mjs")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "client.mjs"), program, 0o600))

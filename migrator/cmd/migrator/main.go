@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	cmdline "github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/foreign"
 )
 
@@ -22,7 +24,6 @@ func main() {
 // The exit codes. They are API.
 const (
 	exitOK    = 0
-	exitError = 1
 	exitUsage = 2
 )
 
@@ -53,7 +54,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
-	return exitError
+	return exitcode.Of(err)
 }
 
 func newRoot() *cobra.Command {
@@ -68,6 +69,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd(), newForgetCmd(), newDiscoverCmd(), newUploadCmd())
+	cmdline.AddVersion(root)
 	return root
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
 	"github.com/memsoak/memsoak/migrator/wire"
@@ -43,7 +44,7 @@ func (b *bench) onRedis() error {
 		return err
 	}
 	s, err := rig.Redis(b.ctx, dir, "--appendfsync", "everysec")
-	if errors.Is(err, rig.ErrNoRedis) {
+	if errors.Is(err, needs.ErrMissing) {
 		b.skip("the queue on Redis", "-", err.Error())
 		return nil
 	}
@@ -60,7 +61,7 @@ func (b *bench) onRabbit() error {
 		return err
 	}
 	s, err := rig.Rabbit(b.ctx, dir)
-	if rig.NoRabbit(err) {
+	if errors.Is(err, needs.ErrMissing) {
 		b.skip("the queue on RabbitMQ", "-", err.Error())
 		return nil
 	}

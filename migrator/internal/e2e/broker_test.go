@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
@@ -48,7 +48,12 @@ func once(start func(context.Context, string) (server, error)) func(context.Cont
 			if dir, err = os.MkdirTemp("", "migrator-broker-"); err != nil {
 				return
 			}
-			s, err = start(ctx, dir)
+			started, failed := start(ctx, dir)
+			if err = failed; err != nil {
+				os.RemoveAll(dir) // and there is nothing to stop
+				return
+			}
+			s = started
 			stopBrokers = append(stopBrokers, func() {
 				switch s := s.(type) {
 				case *rig.RabbitServer:
@@ -61,6 +66,18 @@ func once(start func(context.Context, string) (server, error)) func(context.Cont
 		})
 		return s, err
 	}
+}
+
+// TestAMissingBrokerIsNotStopped: a server that never ran can be in the interface as a typed nil.
+func TestAMissingBrokerIsNotStopped(t *testing.T) {
+	before := len(stopBrokers)
+	s, err := once(func(context.Context, string) (server, error) {
+		var none *rig.RedisServer
+		return none, needs.ErrMissing
+	})(t.Context())
+	require.ErrorIs(t, err, needs.ErrMissing)
+	assert.True(t, s == nil)
+	assert.Len(t, stopBrokers, before)
 }
 
 // shared is a world whose migrations are spread over processes that share a queue on a real broker.
@@ -86,9 +103,7 @@ func onBrokers(t *testing.T, test func(*testing.T, *shared)) {
 	for name, start := range brokers {
 		t.Run(name, func(t *testing.T) {
 			s, err := start(context.WithoutCancel(t.Context()))
-			if errors.Is(err, rig.ErrNoRedis) || rig.NoRabbit(err) {
-				t.Skip(err)
-			}
+			needs.Skip(t, err)
 			require.NoError(t, err)
 			test(t, newShared(t, s))
 		})
@@ -314,9 +329,9 @@ func TestExample(t *testing.T) {
 				t.Skip("SKIPPED, the example starts another RabbitMQ, and is part of the long form: MEMSOAK_LONG=1, or make test-long")
 			}
 			start := brokers[queue]
-			if _, err := start(context.WithoutCancel(t.Context())); errors.Is(err, rig.ErrNoRedis) || rig.NoRabbit(err) {
-				t.Skip(err)
-			}
+			_, err := start(context.WithoutCancel(t.Context()))
+			needs.Skip(t, err)
+			require.NoError(t, err)
 			cmd := exec.CommandContext(t.Context(), "../../examples/processes.sh", filepath.Dir(bins.Migrator))
 			cmd.Env = append(os.Environ(), "QUEUE="+queue)
 			out, err := cmd.CombinedOutput()

@@ -3,7 +3,6 @@ package rig
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,13 +12,12 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/memsoak/memsoak/internal/needs"
 )
 
-// ErrNoRabbit means that there is no rabbitmq-server and none could be installed.
-var ErrNoRabbit = errors.New("no rabbitmq-server here, and it could not be installed: apt-get install rabbitmq-server")
-
-// ErrSlowRabbit means that the server didn't start within firstStart.
-var ErrSlowRabbit = fmt.Errorf("rabbitmq-server isn't up after %v: a machine too slow for tests of it", firstStart)
+// ErrSlowRabbit means that the server didn't start within firstStart: the machine is too slow for tests of it.
+var ErrSlowRabbit = fmt.Errorf("rabbitmq-server %w: it isn't up after %v", needs.ErrMissing, firstStart)
 
 const firstStart = time.Minute
 
@@ -40,32 +38,12 @@ type RabbitServer struct {
 	ended chan struct{}
 }
 
-// NoRabbit says of an error that tests of RabbitMQ can't run here.
-func NoRabbit(err error) bool { return errors.Is(err, ErrNoRabbit) || errors.Is(err, ErrSlowRabbit) }
-
-// rabbitPath finds the server's own script: the one in the PATH would change the user.
-func rabbitPath() (string, error) {
-	for _, pattern := range []string{"/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server"} {
-		if found, err := filepath.Glob(pattern); err == nil && len(found) > 0 {
-			return found[len(found)-1], nil
-		}
-	}
-	return exec.LookPath("rabbitmq-server")
-}
-
-// Rabbit starts a RabbitMQ in dir. It installs the package where it can. Settings are lines of rabbitmq.conf.
+// Rabbit starts a RabbitMQ in dir. Settings are lines of rabbitmq.conf. Where there is none, none can be installed or it is too slow
+// to start, the error wraps needs.ErrMissing.
 func Rabbit(ctx context.Context, dir string, settings ...string) (*RabbitServer, error) {
-	path, err := rabbitPath()
-	if err != nil && os.Geteuid() == 0 {
-		// Its own service isn't wanted.
-		install := exec.CommandContext(ctx, "apt-get", "install", "-y", "--no-install-recommends", "rabbitmq-server")
-		install.Env = append(os.Environ(), "RUNLEVEL=1", "DEBIAN_FRONTEND=noninteractive")
-		if install.Run() == nil {
-			path, err = rabbitPath()
-		}
-	}
+	path, err := needs.Find(ctx, "rabbitmq-server")
 	if err != nil {
-		return nil, ErrNoRabbit
+		return nil, err
 	}
 	ports, err := freePorts(3)
 	if err != nil {
@@ -84,7 +62,10 @@ func Rabbit(ctx context.Context, dir string, settings ...string) (*RabbitServer,
 		"RABBITMQ_DIST_PORT="+strconv.Itoa(ports[2]), "RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),
 		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_LOGS=-", "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"),
 		"RABBITMQ_CONF_ENV_FILE="+filepath.Join(dir, "none"))
-	return r, r.boot(ports[1])
+	if err := r.boot(ports[1]); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // boot starts the port mapper, which else would start by itself and outlive the server, and the server.
@@ -112,13 +93,14 @@ func (r *RabbitServer) PID() int { return r.cmd.Process.Pid }
 func (r *RabbitServer) Start() error { return r.start(5 * firstStart) }
 
 func (r *RabbitServer) start(limit time.Duration) error {
-	r.cmd = exec.Command(r.path)
-	r.cmd.Env = r.env
-	r.cmd.Stdout, r.cmd.Stderr = &r.log, &r.log
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := r.cmd.Start(); err != nil {
+	cmd := exec.Command(r.path)
+	cmd.Env = r.env
+	cmd.Stdout, cmd.Stderr = &r.log, &r.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := cmd.Start(); err != nil {
 		return err
 	}
+	r.cmd = cmd
 	ended := make(chan struct{})
 	r.ended = ended
 	go func(c *exec.Cmd) {

@@ -3,18 +3,15 @@ package rig
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"syscall"
 	"time"
-)
 
-// ErrNoRedis means that there is no redis-server and none could be installed.
-var ErrNoRedis = errors.New("no redis-server here, and it could not be installed: apt-get install redis-server")
+	"github.com/memsoak/memsoak/internal/needs"
+)
 
 // RedisServer is a real Redis on a private port, with an append-only file that each write is synced to.
 type RedisServer struct {
@@ -26,16 +23,11 @@ type RedisServer struct {
 	log  bytes.Buffer
 }
 
-// Redis starts a Redis in dir. It installs the package where it can.
+// Redis starts a Redis in dir. Where there is none and none can be installed the error wraps needs.ErrMissing.
 func Redis(ctx context.Context, dir string, args ...string) (*RedisServer, error) {
-	path, err := exec.LookPath("redis-server")
-	if err != nil && os.Geteuid() == 0 {
-		if exec.CommandContext(ctx, "apt-get", "install", "-y", "redis-server").Run() == nil {
-			path, err = exec.LookPath("redis-server")
-		}
-	}
+	path, err := needs.Find(ctx, "redis-server")
 	if err != nil {
-		return nil, ErrNoRedis
+		return nil, err
 	}
 	ports, err := freePorts(1)
 	if err != nil {
@@ -43,7 +35,10 @@ func Redis(ctx context.Context, dir string, args ...string) (*RedisServer, error
 	}
 	r := &RedisServer{Addr: fmt.Sprint("127.0.0.1:", ports[0]), path: path, args: append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(ports[0]), "--dir", dir,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always"}, args...)}
-	return r, r.Start()
+	if err := r.Start(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // URL is what --queue takes.

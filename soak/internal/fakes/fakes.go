@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/version"
 )
 
 // Transports of the fakes.
@@ -62,17 +63,22 @@ type fake struct {
 	done chan struct{}
 }
 
-// Find fills in the paths of programs that are not set: next to this program, in ./bin, or on PATH.
+// Find fills in the paths of programs that are not set: next to this program, in ./bin, or on PATH. A program of another version
+// than this one is refused.
 func (o *Options) Find() error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	if o.Fakedrive, err = find(o.Fakedrive, "fakedrive", self); err != nil {
-		return err
+	for name, path := range map[string]*string{"fakedrive": &o.Fakedrive, "soak": &o.Soak} {
+		if *path, err = find(*path, name, self); err != nil {
+			return err
+		}
+		if err := version.Read().Check(*path); err != nil {
+			return err
+		}
 	}
-	o.Soak, err = find(o.Soak, "soak", self)
-	return err
+	return nil
 }
 
 func find(set, name, self string) (string, error) {
@@ -87,7 +93,7 @@ func find(set, name, self string) (string, error) {
 			return filepath.Abs(path)
 		}
 	}
-	return "", fmt.Errorf("the program %s is neither next to %s nor in bin/ nor on PATH; `make build` builds it", name, filepath.Base(self))
+	return "", version.Read().Missing(name)
 }
 
 // startTimeout is how long a fake may take to listen.

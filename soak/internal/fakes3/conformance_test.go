@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
@@ -115,8 +116,7 @@ var jsPackages = []string{"@aws-sdk/client-s3@3", "@aws-sdk/lib-storage@3"}
 
 func TestConformanceJavaScriptSDK(t *testing.T) {
 	conformance(t)
-	npm, err := exec.LookPath("npm")
-	require.NoError(t, err, "the JavaScript SDK needs node and npm")
+	npm := needs.Get(t, "npm")
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "upload.mjs"), uploadScript, 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private":true,"type":"module"}`), 0o644))

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/version"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -194,17 +195,24 @@ func (p *Process) launch(g Cgroup) error {
 	return nil
 }
 
-// Executable finds the program of a command: as it stands, on PATH, or next to this program (bin/x, x).
+// Executable finds the program of a command: as it stands, next to this program (bin/x, x), or on PATH by its last element. One of this
+// project's programs that is found elsewhere than the command says has to be of this program's version.
 func Executable(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil {
 		return filepath.Abs(path)
 	}
-	if self, serr := os.Executable(); serr == nil {
-		near := filepath.Join(filepath.Dir(self), filepath.Base(name))
-		if _, serr := exec.LookPath(near); serr == nil && !filepath.IsAbs(name) {
-			return near, nil
+	base := filepath.Base(name)
+	if !filepath.IsAbs(name) {
+		near, nerr := version.Beside(base)
+		for _, p := range []string{near, base} {
+			if found, perr := exec.LookPath(p); nerr == nil && perr == nil {
+				return found, version.Read().Check(found)
+			}
 		}
+	}
+	if version.Ours(base) {
+		return "", version.Read().Missing(base)
 	}
 	return "", err
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/memsoak/memsoak/fakedrive"
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
@@ -137,10 +138,7 @@ func (w *world) service(t *testing.T, tr history.Traits) *Service {
 // redisURL starts a Redis that nobody else uses.
 func redisURL(t *testing.T) string {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("no redis-server")
-	}
+	path := needs.Get(t, "redis-server")
 	dir, err := os.MkdirTemp("", "redis-") // the path of a socket is short
 	require.NoError(t, err)
 	socket := filepath.Join(dir, "redis.sock")

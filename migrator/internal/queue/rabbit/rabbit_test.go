@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker/brokertest"
@@ -46,9 +47,7 @@ func server(t *testing.T) *rig.RabbitServer {
 			shared.RabbitServer, shared.err = rig.Rabbit(context.Background(), shared.dir)
 		}
 	})
-	if rig.NoRabbit(shared.err) {
-		t.Skip(shared.err)
-	}
+	needs.Skip(t, shared.err)
 	require.NoError(t, shared.err)
 	return shared.RabbitServer
 }

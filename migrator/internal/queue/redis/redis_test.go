@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker/brokertest"
@@ -22,9 +23,7 @@ import (
 
 func server(t *testing.T, args ...string) *rig.RedisServer {
 	s, err := rig.Redis(t.Context(), t.TempDir(), args...)
-	if errors.Is(err, rig.ErrNoRedis) {
-		t.Skip(err)
-	}
+	needs.Skip(t, err)
 	require.NoError(t, err)
 	t.Cleanup(s.Kill)
 	return s

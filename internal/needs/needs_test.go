@@ -1,0 +1,82 @@
+//go:build unix
+
+package needs
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// stand is an apt-get of a machine: a script that notes its calls, and an installer that uses it.
+func stand(t *testing.T, script string) (in installer, calls func() []string) {
+	t.Helper()
+	dir := t.TempDir()
+	apt := filepath.Join(dir, "apt-get")
+	// The command comes after -q -y and two options.
+	text := "#!/bin/sh\ncd " + dir + "\nshift 6\necho $1 >>calls\n[ -e policy ] || exit 9\n" + script
+	require.NoError(t, os.WriteFile(apt, []byte(text), 0o755))
+	return installer{root: true, aptGet: apt, dir: filepath.Join(dir, "notes"), policy: filepath.Join(dir, "policy")}, func() []string {
+		b, err := os.ReadFile(filepath.Join(dir, "calls"))
+		require.NoError(t, err)
+		return strings.Fields(string(b))
+	}
+}
+
+func TestEmptyListsAreFilledFirst(t *testing.T) {
+	in, calls := stand(t, "[ $1 = update ] && { touch lists; exit; }\n[ -e lists ]")
+	require.NoError(t, in.install(t.Context(), "broker"))
+	assert.Equal(t, []string{"install", "update", "install"}, calls())
+	assert.NoFileExists(t, in.policy, "the rule against services is taken back")
+	require.NoError(t, in.install(t.Context(), "broker"))
+	assert.Equal(t, []string{"install", "update", "install", "install"}, calls(), "lists that are there are used")
+}
+
+func TestAFailureIsNotTriedByEachTest(t *testing.T) {
+	in, calls := stand(t, "echo no network >&2; exit 100")
+	err := in.install(t.Context(), "broker")
+	require.ErrorContains(t, err, "apt-get install broker: update: exit status 100: no network")
+	again := in.install(t.Context(), "broker")
+	assert.Equal(t, err.Error(), again.Error())
+	assert.Equal(t, []string{"install", "update"}, calls())
+	_ = in.install(t.Context(), "another")
+	assert.Len(t, calls(), 4)
+}
+
+func TestOnlyRootInstalls(t *testing.T) {
+	in, _ := stand(t, "")
+	in.root = false
+	assert.ErrorContains(t, in.install(t.Context(), "broker"), "only root may")
+	assert.NoDirExists(t, in.dir)
+}
+
+// TestAProgramThatIsNoneIsNotFound: a device or a file that can't be run in its place is as good as nothing.
+func TestAProgramThatIsNoneIsNotFound(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	p := Program{Name: "x", Names: []string{"y"}, Paths: []string{filepath.Join(dir, "*", "x")}}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "x"), nil, 0o644))
+	assert.Empty(t, p.All())
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "y"), nil, 0o755))
+	assert.Equal(t, []string{filepath.Join(dir, "y")}, p.All())
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "lib"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lib", "x"), nil, 0o755))
+	assert.Equal(t, filepath.Join(dir, "lib", "x"), p.All()[0], "what is behind a wrapper comes first")
+}
+
+func TestAMissingProgramSkipsByName(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	Programs = append(Programs, Program{Name: "nonsense", Package: "no-such-package"})
+	defer func() { Programs = Programs[:len(Programs)-1] }()
+	_, err := Find(t.Context(), "nonsense")
+	require.ErrorIs(t, err, ErrMissing)
+	assert.ErrorContains(t, err, "nonsense is missing: install the package no-such-package (")
+	ran := t.Run("skips", func(t *testing.T) { Skip(t, err); t.Fatal("it was to skip") })
+	assert.True(t, ran)
+	_, err = Find(t.Context(), "unknown")
+	assert.NotErrorIs(t, err, ErrMissing, "a slip is no reason to skip")
+}
