@@ -63,6 +63,24 @@ test-fast: ## the quick half of the tests, in a minute: what needs no broker, br
 test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase
 	MEMSOAK_LONG=1 $(GO) test -timeout 3h ./...
 
+.PHONY: demo
+demo: replay-subject ## a fault found beside a healthy one, in a minute: the service of the history and the migrator, same files, same limit
+	rm -rf soak-results/demo
+	@$(GO) build -o bin/ ./soak/replay/cmd/demo
+	@bin/demo
+
+.PHONY: newcomer
+newcomer: ## a stranger's way: a new clone, no modules, no package lists, no brokers, and the README from top to bottom
+	.ci/newcomer
+
+RELEASE_OUT ?= soak-results/release
+TARGETS     ?= linux/amd64
+
+.PHONY: release-check
+release-check: ## build what a tag publishes, and check it: static programs, checksums, SBOM (TARGETS=linux/amd64,linux/arm64,...)
+	rm -rf $(RELEASE_OUT)
+	$(GO) run ./internal/release -out $(RELEASE_OUT) -targets $(TARGETS)
+
 .PHONY: rehome
 rehome: ## give a fork its own module path: MODULE=github.com/acme/memsoak
 	@$(GO) run ./internal/rehome $(MODULE)

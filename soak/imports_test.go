@@ -24,6 +24,7 @@ var rules = []struct {
 }{
 	{"internal", nil},
 	{"dashboards", nil},
+	{"examples", nil},
 	{"fakedrive", []string{"fakedrive"}},
 	{"migrator", []string{"migrator"}},
 	{"profiles", []string{"profiles"}},

@@ -7,6 +7,6 @@ import (
 	"fmt"
 )
 
-func install(_ context.Context, pkg string) error {
+func install(_ context.Context, pkg string, _ func() bool) error {
 	return fmt.Errorf("install %s by hand", pkg)
 }

@@ -26,14 +26,14 @@ type installer struct {
 	policy string
 }
 
-func install(ctx context.Context, pkg string) error {
+func install(ctx context.Context, pkg string, there func() bool) error {
 	in := installer{root: os.Geteuid() == 0, aptGet: "apt-get", dir: dir(), policy: "/usr/sbin/policy-rc.d"}
-	return in.install(ctx, pkg)
+	return in.install(ctx, pkg, there)
 }
 
-// install installs a Debian package, by one process at a time. Empty package lists are filled first. A failure is noted, and
-// is the answer to all that ask within againAfter.
-func (in installer) install(ctx context.Context, pkg string) (err error) {
+// install installs a Debian package, by one process at a time, until there says that its program is. Empty package lists are filled
+// first. A failure is noted, and is the answer to all that ask within againAfter.
+func (in installer) install(ctx context.Context, pkg string, there func() bool) (err error) {
 	if !in.root {
 		return fmt.Errorf("install the package %s (only root may)", pkg)
 	}
@@ -47,14 +47,20 @@ func (in installer) install(ctx context.Context, pkg string) (err error) {
 		return err
 	}
 	defer unlock()
+	if there() { // another process has installed it meanwhile
+		return nil
+	}
 	note := filepath.Join(in.dir, pkg+".failed")
 	if at, err := os.Stat(note); err == nil && time.Since(at.ModTime()) < againAfter {
 		text, err := os.ReadFile(note)
 		return errors.Join(errors.New(strings.TrimSpace(string(text))), err)
 	}
 	err = in.apt(ctx, pkg)
-	if err == nil {
+	if err == nil && there() {
 		return nil
+	}
+	if err == nil {
+		err = errors.New("it brought no such program")
 	}
 	err = fmt.Errorf("apt-get install %s: %w", pkg, err)
 	return errors.Join(err, os.WriteFile(note, []byte(err.Error()), 0o600))

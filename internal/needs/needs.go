@@ -54,14 +54,11 @@ func Find(ctx context.Context, name string) (string, error) {
 	if found := p.All(); len(found) > 0 {
 		return found[0], nil
 	}
-	err := install(ctx, p.Package)
-	if found := p.All(); len(found) > 0 {
-		return found[0], nil
+	there := func() bool { return len(p.All()) > 0 }
+	if err := install(ctx, p.Package, there); err != nil {
+		return "", fmt.Errorf("%s %w: %w", name, ErrMissing, err)
 	}
-	if err == nil {
-		err = fmt.Errorf("its package %s brought none", p.Package)
-	}
-	return "", fmt.Errorf("%s %w: %w", name, ErrMissing, err)
+	return p.All()[0], nil
 }
 
 // All are the places where the program is, the best first.

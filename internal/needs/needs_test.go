@@ -12,15 +12,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// standIn is an installer whose program is a file.
+type standIn struct {
+	installer
+	dir string
+}
+
+func (s standIn) there() bool {
+	_, err := os.Stat(filepath.Join(s.dir, "program"))
+	return err == nil
+}
+
 // stand is an apt-get of a machine: a script that notes its calls, and an installer that uses it.
-func stand(t *testing.T, script string) (in installer, calls func() []string) {
+func stand(t *testing.T, script string) (in standIn, calls func() []string) {
 	t.Helper()
 	dir := t.TempDir()
 	apt := filepath.Join(dir, "apt-get")
 	// The command comes after -q -y and two options.
 	text := "#!/bin/sh\ncd " + dir + "\nshift 6\necho $1 >>calls\n[ -e policy ] || exit 9\n" + script
 	require.NoError(t, os.WriteFile(apt, []byte(text), 0o755))
-	return installer{root: true, aptGet: apt, dir: filepath.Join(dir, "notes"), policy: filepath.Join(dir, "policy")}, func() []string {
+	return standIn{installer{root: true, aptGet: apt, dir: filepath.Join(dir, "notes"), policy: filepath.Join(dir, "policy")}, dir}, func() []string {
 		b, err := os.ReadFile(filepath.Join(dir, "calls"))
 		require.NoError(t, err)
 		return strings.Fields(string(b))
@@ -28,30 +39,40 @@ func stand(t *testing.T, script string) (in installer, calls func() []string) {
 }
 
 func TestEmptyListsAreFilledFirst(t *testing.T) {
-	in, calls := stand(t, "[ $1 = update ] && { touch lists; exit; }\n[ -e lists ]")
-	require.NoError(t, in.install(t.Context(), "broker"))
+	in, calls := stand(t, "[ $1 = update ] && { touch lists; exit; }\n[ -e lists ] && touch program")
+	require.NoError(t, in.install(t.Context(), "broker", in.there))
 	assert.Equal(t, []string{"install", "update", "install"}, calls())
 	assert.NoFileExists(t, in.policy, "the rule against services is taken back")
-	require.NoError(t, in.install(t.Context(), "broker"))
+	require.NoError(t, in.install(t.Context(), "broker", in.there))
+	assert.Len(t, calls(), 3, "what is there is not installed again")
+	require.NoError(t, os.Remove(filepath.Join(in.installer.dir, "..", "program")))
+	require.NoError(t, in.install(t.Context(), "broker", in.there))
 	assert.Equal(t, []string{"install", "update", "install", "install"}, calls(), "lists that are there are used")
 }
 
 func TestAFailureIsNotTriedByEachTest(t *testing.T) {
 	in, calls := stand(t, "echo no network >&2; exit 100")
-	err := in.install(t.Context(), "broker")
+	err := in.install(t.Context(), "broker", in.there)
 	require.ErrorContains(t, err, "apt-get install broker: update: exit status 100: no network")
-	again := in.install(t.Context(), "broker")
+	again := in.install(t.Context(), "broker", in.there)
 	assert.Equal(t, err.Error(), again.Error())
 	assert.Equal(t, []string{"install", "update"}, calls())
-	_ = in.install(t.Context(), "another")
+	_ = in.install(t.Context(), "another", in.there)
 	assert.Len(t, calls(), 4)
+}
+
+func TestAPackageWithoutTheProgramIsAFailure(t *testing.T) {
+	in, calls := stand(t, "")
+	require.ErrorContains(t, in.install(t.Context(), "broker", in.there), "it brought no such program")
+	require.Error(t, in.install(t.Context(), "broker", in.there))
+	assert.Equal(t, []string{"install"}, calls())
 }
 
 func TestOnlyRootInstalls(t *testing.T) {
 	in, _ := stand(t, "")
 	in.root = false
-	assert.ErrorContains(t, in.install(t.Context(), "broker"), "only root may")
-	assert.NoDirExists(t, in.dir)
+	assert.ErrorContains(t, in.install(t.Context(), "broker", in.there), "only root may")
+	assert.NoDirExists(t, in.installer.dir)
 }
 
 // TestAProgramThatIsNoneIsNotFound: a device or a file that can't be run in its place is as good as nothing.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -76,8 +77,16 @@ func (i Info) String() string {
 	return s + ", " + i.Go
 }
 
-// Released says that the program comes from a module cache or a release: its version names its source.
-func (i Info) Released() bool { return i.Version != devel && i.Revision == "" }
+// pseudo is the end of a version that the toolchain makes up for a commit without a tag.
+var pseudo = regexp.MustCompile(`\d{14}-[0-9a-f]{12}$`)
+
+// Released says that the program comes from a module cache or from the checkout of a tag: its version names its source.
+func (i Info) Released() bool {
+	if i.Version == devel || i.Modified {
+		return false
+	}
+	return i.Revision == "" || !pseudo.MatchString(i.Version)
+}
 
 // programs are the main packages by the name of the program.
 var programs = map[string]string{
@@ -108,7 +117,7 @@ func (i Info) Check(file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w: it doesn't say of which version it is; %s", file, ErrOther, i.Install(name))
 	}
-	if other.Module == i.Module && other.Version == i.Version && other.Revision == "" {
+	if other.Module == i.Module && other.Version == i.Version && other.Released() {
 		return nil
 	}
 	return fmt.Errorf("%s: %w: it is %s, this is %s; %s", file, ErrOther, other.Version, i.Version, i.Install(name))

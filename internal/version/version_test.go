@@ -29,6 +29,19 @@ func TestProgramsAreInstalledAtTheSameVersion(t *testing.T) {
 	assert.ErrorContains(t, built.Missing("soak"), "`make build`")
 }
 
+func TestOnlyWhatNamesItsSourceIsReleased(t *testing.T) {
+	for _, c := range []struct {
+		version, revision string
+		modified, want    bool
+	}{
+		{"v1.2.0", "", false, true}, {"v1.2.0", "0123", false, true}, {"v1.2.0+dirty", "0123", true, false},
+		{"v0.0.0-20260101000000-0123456789ab", "", false, true}, // a commit from a module cache
+		{"v0.0.0-20260101000000-0123456789ab", "0123456789abcdef", false, false}, {devel, "", false, false},
+	} {
+		assert.Equal(t, c.want, Info{Version: c.version, Revision: c.revision, Modified: c.modified}.Released(), "%+v", c)
+	}
+}
+
 // TestAnotherVersionIsRefused: the file is this test's own program, whose version isn't v1.2.0.
 func TestAnotherVersionIsRefused(t *testing.T) {
 	self, err := os.Executable()
