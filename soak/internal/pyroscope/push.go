@@ -115,7 +115,7 @@ func (p *Pusher) items(run *record.Run, trialDir string) ([]item, error) {
 // sendAll sends profiles, atOnce at a time. What ends one ends all.
 func (p *Pusher) sendAll(ctx context.Context, run *record.Run, its []item) error {
 	if p.there == nil {
-		names, err := p.client.services(ctx, labelValue(run.ID), run.Started)
+		names, err := p.client.services(ctx, run)
 		if err != nil {
 			return err
 		}
