@@ -27,7 +27,7 @@ type Result struct {
 }
 
 // atOnce is how many profiles are under way at a time: a server answers each after it has written it, half a second.
-const atOnce = 16
+const atOnce = 32
 
 // sayAfter is how long a profile waits before the reason is shown.
 const sayAfter = 10 * time.Second
