@@ -111,7 +111,8 @@ type Phase struct {
 	FewAbove units.Bytes   `yaml:"few_above"`
 	Always   units.Bytes   `yaml:"always"`
 
-	// Fail is the share of the requests of an errors phase that fail at their first attempt.
+	// Fail is the share of the requests of an errors phase that fail at their first attempt, where Point is: at the download's
+	// header or the upload's reply.
 	Fail float64 `yaml:"fail"`
 }
 
@@ -272,6 +273,9 @@ func (ph *Phase) check(before map[string]bool) error {
 	case Errors:
 		if ph.Fail <= 0 || ph.Fail > 1 {
 			return errors.New("needs `fail`, a share above 0 of the requests, at most 1")
+		}
+		if ph.Point = cmp.Or(ph.Point, fault.UploadReply); ph.Point != fault.UploadReply && ph.Point != fault.DownloadHeader {
+			return fmt.Errorf("cannot fail requests at %q; known: %s, %s", ph.Point, fault.UploadReply, fault.DownloadHeader)
 		}
 		return ph.checkFiles()
 	case Hold:

@@ -43,6 +43,7 @@ const (
 	Garbage    = "garbage"  // answers pprof and metrics with nonsense
 	Refuse     = "refuse"   // answers each wave with 500
 	Once       = "once"     // a one-shot command
+	Empty      = "empty"    // answers each wave with 200 and copies nothing
 )
 
 // Main is the subject; it is called from a TestMain and returns only when Variable is not set.
@@ -156,6 +157,8 @@ func (s *server) wave(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.mode == Refuse:
 		http.Error(w, "out of order", http.StatusInternalServerError)
+		return
+	case s.mode == Empty:
 		return
 	case s.mode == Crash && n == 3:
 		go panic("a bug in the third wave")

@@ -49,10 +49,11 @@ type work struct {
 }
 
 // weather is how the controls answer: how many bytes a second the sink takes in all (0: as many as it can), and which share
-// of requests fail at their first attempt.
+// of the requests at a point fail at their first attempt. At one point only: a client that tries twice gets its work done.
 type weather struct {
 	sinkRate int64
 	fail     float64
+	at       fault.Point
 }
 
 // adminTimeout bounds a request to a control that has to be answered although the trial may be over.
@@ -207,7 +208,10 @@ func (w weather) plans(own [2][]byte) [2][]byte {
 	rule := func(ops string) []byte {
 		return fmt.Appendf(nil, "rules: [{ops: [%s], attempts: 1, probability: %g, error: {status: 503}}]", ops, w.fail)
 	}
-	return [2][]byte{rule("download"), rule("put, upload-part")}
+	if w.at == fault.DownloadHeader {
+		return [2][]byte{rule("download"), own[1]}
+	}
+	return [2][]byte{own[0], rule("put, upload-part")}
 }
 
 // keep records what the sink has beside what it should have, so that soak verify can compare them later. A trial whose

@@ -13,9 +13,11 @@ import (
 // many clients change their ways with the size.
 func (t *trial) sizes(ctx context.Context, ph *protocol.Phase) error {
 	holds := ph.Holds()
+	flat := false
 	for i := range holds {
 		h := &holds[i]
-		if i > 0 && h.Size > ph.Always && !t.grew(holds, i) {
+		flat = flat || i > 0 && h.Size > ph.Always && !t.grew(holds[i-1].Size)
+		if flat {
 			t.leaveOut(h, record.LeftOutFlat)
 			continue
 		}
@@ -32,20 +34,19 @@ const (
 	grewBytes = 0.02
 )
 
-// grew says whether more was held of an item of the size before holds[i] than of the one before that. Where one of them was
-// not held there is no telling, and the next size decides.
-func (t *trial) grew(holds []protocol.Phase, i int) bool {
-	last := holds[i-1].Size
+// grew says whether more was held of an item of this size than of the largest smaller one. Where one of them was not held
+// there is no telling, and the next size decides.
+func (t *trial) grew(size units.Bytes) bool {
 	smaller := units.Bytes(0)
-	for size := range t.held {
-		if size < last {
-			smaller = max(smaller, size)
+	for s := range t.held {
+		if s < size {
+			smaller = max(smaller, s)
 		}
 	}
-	now, ok := t.held[last]
+	now, ok := t.held[size]
 	before, was := t.held[smaller]
 	if !ok || !was {
 		return true
 	}
-	return float64(now-before) > max(grewShare*float64(before), grewBytes*float64(last-smaller))
+	return float64(now-before) > max(grewShare*float64(before), grewBytes*float64(size-smaller))
 }

@@ -311,7 +311,11 @@ func TestAnOOMKillIsAnOutcomeWithItsLastSamplesAndAProfile(t *testing.T) {
 	assert.Positive(t, tr.OOM.Kills)
 	assert.Equal(t, "killed", tr.Exit.Signal)
 	require.NotEmpty(t, tr.Snapshots, "a profile from before the kill is kept")
-	assert.FileExists(t, filepath.Join(o.Dir, tr.Snapshots[len(tr.Snapshots)-1].Heap))
+	last := tr.Snapshots[len(tr.Snapshots)-1]
+	assert.FileExists(t, filepath.Join(o.Dir, last.Heap))
+	near := slices.DeleteFunc(slices.Clone(tr.Snapshots), func(s record.Snapshot) bool { return s.State == record.StateFree })
+	require.NotEmpty(t, near, "at new heights and near the limit")
+	assert.FileExists(t, filepath.Join(o.Dir, near[len(near)-1].Goroutine), "with the goroutines")
 	samples := 0
 	require.NoError(t, record.ReadSamples(o.Dir, func(s record.Sample) bool {
 		if s.Cgroup != nil {

@@ -29,11 +29,12 @@ type watcher struct {
 // The rules of profiles that nobody asked for. They make up the promise that the watcher never causes the kill it
 // watches for: it keeps off when what a profile takes isn't there.
 const (
-	lookEvery    = 25 * time.Millisecond
+	lookEvery    = 10 * time.Millisecond
 	freeEvery    = 2 * time.Second  // between light profiles of a free run
 	freeSpeed    = 5 * time.Second  // and of a speed trial, which is measured and not judged
 	highStep     = 1.25             // a new high-water profile at so many times the memory of the one before
-	highMin      = 16 << 20         // and at least so many bytes more
+	highMin      = 16 << 20         // and at least so many bytes more,
+	highPart     = 16               // or this part of a small limit, below which a subject dies within a few looks
 	pressShare   = 0.70             // of the limit, above which there is pressure
 	pressEvery   = time.Second      // between profiles under pressure
 	profileCost  = 6 << 20          // what a profile may take of the subject's memory
@@ -171,7 +172,11 @@ func (w *watcher) worth(usage, limit int64) record.State {
 	if limit > 0 && float64(usage) > pressShare*float64(limit) && time.Since(w.press) >= pressEvery {
 		return record.StatePress
 	}
-	if w.kind != protocol.Idle && float64(usage) > highStep*float64(w.high) && usage > w.high+highMin && !w.t.frozen.Load() {
+	least := int64(highMin)
+	if limit > 0 {
+		least = min(least, limit/highPart)
+	}
+	if w.kind != protocol.Idle && float64(usage) > highStep*float64(w.high) && usage > w.high+least && !w.t.frozen.Load() {
 		return record.StateHigh
 	}
 	if w.kind == protocol.Free && time.Since(w.free) >= w.freeEvery() {
@@ -188,12 +193,17 @@ func (w *watcher) freeEvery() time.Duration {
 	return freeEvery
 }
 
-// profile takes a profile without forcing a collection, and at heights and near the limit one of the goroutines, if it has
-// room: memory in stacks shows nowhere else.
+// profile takes a profile, and at heights and near the limit one of the goroutines, if it has
+// room: memory in stacks shows nowhere else. Near the limit of an attribution trial a collection is forced first: what is live
+// after it says whether the limit is too low or too much is kept. No other trial has collections forced on it.
 func (w *watcher) profile(ctx context.Context, state record.State, usage, limit int64) {
 	ctx, cancel := context.WithTimeout(ctx, profileAtMax)
 	defer cancel()
-	heap, err := w.t.sam.Profile(ctx, "heap")
+	kind, forced := "heap", 0
+	if state == record.StatePress && w.t.Kind == record.Attribution {
+		kind, forced = "heap?gc=1", 1
+	}
+	heap, err := w.t.sam.Profile(ctx, kind)
 	if err != nil {
 		return
 	}
@@ -206,7 +216,7 @@ func (w *watcher) profile(ctx context.Context, state record.State, usage, limit 
 	case record.StateFree:
 		w.free = time.Now()
 	}
-	s := record.Snapshot{Phase: w.phase, State: state, Sample: w.t.sam.Read(ctx, false)}
+	s := record.Snapshot{Phase: w.phase, State: state, ForcedGC: forced, Sample: w.t.sam.Read(ctx, false)}
 	var routines []byte
 	if room := limit - usage - profileCost; state != record.StateFree && (limit == 0 || int64(w.count)*routineCost < room) {
 		routines, _ = w.t.sam.Profile(ctx, "goroutine") // the heap alone is worth keeping
