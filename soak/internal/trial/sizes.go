@@ -28,10 +28,12 @@ func (t *trial) sizes(ctx context.Context, ph *protocol.Phase) error {
 	return nil
 }
 
-// What counts as growth from one size to the next: a tenth of what was held, and a fiftieth of the bytes that came on.
+// What counts as growth from one size to the next: a tenth of what was held, a fiftieth of the bytes that came on, and more
+// than pages of the program come and go.
 const (
 	grewShare = 0.10
 	grewBytes = 0.02
+	grewLeast = 512 << 10
 )
 
 // grew says whether more was held of an item of this size than of the largest smaller one. Where one of them was not held
@@ -48,5 +50,5 @@ func (t *trial) grew(size units.Bytes) bool {
 	if !ok || !was {
 		return true
 	}
-	return float64(now-before) > max(grewShare*float64(before), grewBytes*float64(size-smaller))
+	return float64(now-before) > max(grewShare*float64(before), grewBytes*float64(size-smaller), grewLeast)
 }
