@@ -71,6 +71,9 @@ func answer(rv *record.RunVerdict) []string {
 // and which run decides.
 func capacityText(c *record.Capacity, p Plan) []string {
 	limit, out := bytesText(float64(c.Limit)), []string{}
+	if c.Fits != nil && c.MaxWorkers != 0 {
+		out = append(out, fitText(c.Fits, c.Limit))
+	}
 	if c.MaxWorkers == 0 {
 		for _, u := range c.Unknown {
 			out = append(out, fmt.Sprintf("How many workers fit in %s is not known: %s", limit, u))
@@ -93,6 +96,8 @@ func capacityText(c *record.Capacity, p Plan) []string {
 	switch {
 	case c.MaxWorkers < 0 && c.KilledAt == 1:
 		out = append(out, fmt.Sprintf("Not even one worker is safe in %s: one was killed in this run", limit))
+	case c.MaxWorkers < 0 && c.Fits != nil:
+		out = append(out, fmt.Sprintf("For %s files not even one worker is safe in %s%s%s", thousands(float64(c.Files)), limit, work, binds))
 	case c.MaxWorkers < 0:
 		out = append(out, fmt.Sprintf("Not even one worker is safe in %s%s%s", limit, work, binds))
 	case c.AtLeast:
@@ -102,6 +107,9 @@ func capacityText(c *record.Capacity, p Plan) []string {
 	}
 	for _, e := range c.Extrapolated {
 		out = append(out, "Extrapolated: "+e)
+	}
+	if c.Mended > max(c.MaxWorkers, 0) {
+		out = append(out, fmt.Sprintf("With the largest cost mended at least %d workers would fit", c.Mended))
 	}
 	return out
 }

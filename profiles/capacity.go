@@ -89,11 +89,30 @@ func (m *peakModel) forecast(p Plan, n int) forecast {
 	f.live = part(m.live, 0, modelFloor)
 	f.arenas = part(m.arenas, 0, arenasFloor)
 	f.outside = part(m.outside, defaultOutside, outsideFloor)
-	f.spread = 1.96 * math.Sqrt(variance)
 	rest, _ := m.live.planned(p, 0)
+	// What the table has for each worker can't be dropped by the fit.
+	f.live = math.Max(f.live, rest+m.inFlight(p, n))
+	g := growthOf(m.costs, func(c record.Cost) (float64, bool) { return m.rates.planned(c.Per, c.Bound, p, float64(n)) })
+	f.live, f.arenas, f.outside, variance = f.live+g.live, f.arenas+g.arenas, f.outside+g.outside, variance+g.variance
+	f.spread = 1.96 * math.Sqrt(variance)
+	rest += g.live
 	beside := m.copies.share * m.copies.beside * math.Max(0, f.live-rest) / float64(max(n, 1))
 	f.copies, f.mostCopies = beside*m.copies.copying(n, 1), beside*m.copies.copying(n, 1.96)
 	return f
+}
+
+// inFlight is what the cost table has on the live heap for n workers, each with the largest file.
+func (m *peakModel) inFlight(p Plan, n int) float64 {
+	sum := 0.0
+	for _, c := range m.costs {
+		switch c.Per {
+		case "worker":
+			sum += float64(n) * share(c, partLive)
+		case "byte-in-flight":
+			sum += float64(n) * float64(p.LargestFile) * share(c, partLive)
+		}
+	}
+	return sum
 }
 
 // planned is the fit's value at n workers on the planned work, with its standard error: all files listed and done, all
@@ -155,6 +174,7 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	if lo == 0 {
 		c.MaxWorkers = -1
 	}
+	c.Fits, c.Mended = m.fits(p, g), m.mended(p, min(most, max(firmReach*g.seen, 1)))
 	for _, n := range stepsUpTo(lo) {
 		c.At = append(c.At, m.step(p, e.factor(), n))
 	}
@@ -290,6 +310,12 @@ func (m *peakModel) parts(p Plan, n int) []part {
 		for i, j := range l.fit.Terms {
 			name := l.terms[j].name
 			out = append(out, part{term: name, what: what[name], bytes: l.fit.Coef[i] * l.terms[j].value(o)})
+		}
+	}
+	for _, c := range m.costs {
+		if _, grows := m.rates.perFile(c.Per); grows && !c.Bounded {
+			units, _ := m.rates.planned(c.Per, c.Bound, p, float64(n))
+			out = append(out, part{term: c.Per, what: costText(c), bytes: units * c.Bytes})
 		}
 	}
 	add(m.live, map[string]string{

@@ -77,6 +77,7 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 		}
 	}
 	peaks := e.peakModel()
+	rv.Costs = e.costs()
 	rv.Model = e.memoryModel(peaks)
 	if run.Limit > 0 {
 		rv.Capacity = e.capacity(peaks, plan)

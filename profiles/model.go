@@ -18,7 +18,9 @@ type observation struct {
 	workers int
 	held    bool
 	cov     record.Covariates
-	most    int64 // the most bytes in flight in the trial so far
+	seconds float64  // since the trial's first snapshot
+	growth  gathered // what the cost table says has gathered by then
+	most    int64    // the most bytes in flight in the trial so far
 	live    float64
 	// arenas is what the Go heap's arenas have to have beside live objects, outside what a limit counts beside them; NaN
 	// where it was not read.
@@ -37,6 +39,9 @@ type trialSize struct {
 	beside  float64 // the most resident bytes outside the Go heap's arenas
 	gathers bool    // a finding says that something gathers
 	copies  copies
+	costs   []record.Cost
+	last    record.Covariates // at its last floor
+	seconds float64           // until then
 }
 
 // evidenceOfRun is what a run's trials leave behind for the model: numbers, no profiles.
@@ -67,9 +72,12 @@ func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most, live: n.Live.Bytes}
 			o.arenas, o.outside = n.besideLive()
 			o.outside += apart
+			o.seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
 			e.rows = append(e.rows, o)
 		}
 	}
+	size.costs = Costs(v)
+	size.last, size.seconds = lastWork(t)
 	e.trials = append(e.trials, size)
 }
 
@@ -246,8 +254,11 @@ func (l *linear) record() []record.Term {
 
 // peakModel is all that a peak is made of.
 type peakModel struct {
+	// What the cost table doesn't say grows: a fit each.
 	live, arenas, outside *linear
 	copies                copies
+	costs                 []record.Cost
+	rates                 Rates
 }
 
 // The errors of single readings, in bytes: of arenas, spans that happen to be partly used; of what is outside, the
@@ -263,18 +274,22 @@ func (e *evidenceOfRun) peakModel() *peakModel {
 	if len(e.rows) < minModelRows {
 		return nil
 	}
-	live, err := fitModel(e.rows, func(o observation) float64 { return o.live }, modelFloor, e.nothingGathers)
+	m := &peakModel{costs: e.costs(), rates: e.rates()}
+	for i := range e.rows {
+		e.rows[i].growth = growthOf(m.costs, e.rows[i].units)
+	}
+	live, err := fitModel(e.rows, observation.liveRest, modelFloor, e.nothingGathers)
 	if err != nil {
 		return nil
 	}
-	m := &peakModel{live: live}
+	m.live = live
 	beside := func(term string, bytes float64) string {
 		return cmp.Or(e.nothingGathers(term, bytes), live.holdsFiles(term, bytes))
 	}
-	if m.arenas, err = fitModel(e.rows, func(o observation) float64 { return o.arenas }, arenasFloor, beside); err != nil {
+	if m.arenas, err = fitModel(e.rows, func(o observation) float64 { return o.arenas - o.growth.arenas }, arenasFloor, beside); err != nil {
 		m.arenas = nil
 	}
-	if m.outside, err = fitModel(e.rows, func(o observation) float64 { return o.outside }, outsideFloor, beside); err != nil {
+	if m.outside, err = fitModel(e.rows, func(o observation) float64 { return o.outside - o.growth.outside }, outsideFloor, beside); err != nil {
 		m.outside = nil
 	}
 	for _, t := range e.trials {
@@ -292,6 +307,11 @@ func (e *evidenceOfRun) memoryModel(p *peakModel) *record.Model {
 	}
 	m := &record.Model{Quantity: "live-heap", R2: p.live.fit.R2, Terms: p.live.record(), Sigma: p.live.sigma, Warnings: p.live.dropped,
 		CrossCheck: map[string]float64{}, RSSOverLive: e.ratios()}
+	for _, c := range p.costs {
+		if _, grows := p.rates.perFile(c.Per); grows && !c.Bounded {
+			m.Terms = append(m.Terms, record.Term{Name: c.Per, Bytes: c.Bytes, CI95: c.CI95})
+		}
+	}
 	if p.arenas != nil {
 		m.Arenas = p.arenas.record()
 	}
@@ -325,12 +345,12 @@ func (e *evidenceOfRun) crossCheck(m *record.Model) {
 			}
 		}
 		slices.SortFunc(rest, func(a, b observation) int { return cmp.Or(cmp.Compare(a.cell, b.cell), cmp.Compare(a.live, b.live)) })
-		fit, err := fitModel(rest, func(o observation) float64 { return o.live }, modelFloor, e.nothingGathers)
+		fit, err := fitModel(rest, observation.liveRest, modelFloor, e.nothingGathers)
 		if err != nil {
 			continue
 		}
 		top := slices.MaxFunc(groups[w], func(a, b observation) int { return cmp.Compare(a.live, b.live) })
-		m.CrossCheck["workers="+strconv.Itoa(w)] = fit.of(top)/math.Max(1, top.live) - 1
+		m.CrossCheck["workers="+strconv.Itoa(w)] = (fit.of(top)+top.growth.live)/math.Max(1, top.live) - 1
 	}
 }
 

@@ -115,43 +115,23 @@ func confidence(t term) float64 {
 	return math.Min(0.99, math.Erf(t.t()/2/math.Sqrt2))
 }
 
-// atPlan is the predicted size of a finding at the planned work.
+// atPlan is the predicted size of a finding at the planned work, by the computation of a plan: all memory that comes with
+// the unit, times the units that the work comes to.
 func (s *Series) atPlan(j *judged, o Options) float64 {
 	if j.Slope == nil {
 		return j.term.amount
 	}
-	b, files := j.Slope.Bytes, float64(o.PlannedFiles)
-	var last record.Covariates
-	seconds := 0.0
+	bytes := 0.0
+	for _, b := range j.parts {
+		bytes += b
+	}
 	flight := 1.0
 	for _, n := range s.Snaps {
-		if c := n.cov(); c.FilesDone >= last.FilesDone {
-			last = c
-			seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
-		}
 		flight = math.Max(flight, float64(n.cov().InFlight))
 	}
-	done := math.Max(1, float64(last.FilesDone))
-	switch j.Slope.Per {
-	case "file", "listed-file", "backlog-item":
-		return b * files
-	case "distinct-item":
-		if j.term.bound > 0 {
-			return b * j.term.bound
-		}
-		return b * files
-	case "byte":
-		return b * files * float64(last.BytesDone) / done
-	case "request":
-		return b * files * float64(last.Requests) / done
-	case "page":
-		return b * files * float64(last.Pages) / done
-	case "wave":
-		return b * files * float64(last.Waves) / done
-	case "second":
-		return b * files * seconds / done
-	case "byte-in-flight":
-		return b * flight * float64(o.LargestFile)
+	plan := Plan{LargestFile: o.LargestFile, Files: o.PlannedFiles}
+	if units, ok := RatesOf(s.Trial).planned(j.Slope.Per, j.term.bound, plan, flight); ok {
+		return cmp.Or(bytes, j.Slope.Bytes) * units
 	}
 	return j.term.amount
 }

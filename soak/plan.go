@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
-	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
@@ -296,7 +295,7 @@ func loadCorpus(nameOrFile string) (trial.Corpus, error) {
 	if slices.Contains(corpus.Presets(), nameOrFile) {
 		return trial.Corpus{Name: nameOrFile}, nil
 	}
-	b, err := bounded.ReadFile(nameOrFile, bounded.Corpus)
+	b, err := os.ReadFile(nameOrFile)
 	if err != nil {
 		return trial.Corpus{}, fmt.Errorf("corpus %q is no preset (%s) and no file: %w", nameOrFile, strings.Join(corpus.Presets(), ", "), err)
 	}

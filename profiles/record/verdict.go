@@ -130,8 +130,10 @@ type Finding struct {
 
 // RunVerdict is the run's verdict.json: all cells, the memory model, the capacity answer.
 type RunVerdict struct {
-	Schema   string    `json:"schema"`
-	Cells    []Verdict `json:"cells"`
+	Schema string    `json:"schema"`
+	Cells  []Verdict `json:"cells"`
+	// Costs are the rows of the trials' tables, joined over the run.
+	Costs    []Cost    `json:"costs,omitempty"`
 	Model    *Model    `json:"model,omitempty"`
 	Capacity *Capacity `json:"capacity,omitempty"`
 	Answer   []string  `json:"answer"` // the summary, the most important line first
@@ -183,6 +185,10 @@ type Capacity struct {
 	// LargestFile and Files are the work that the answer is for.
 	LargestFile int64 `json:"largest_file"`
 	Files       int64 `json:"files"`
+	// Fits says how much work fits, where something grows with the work; nil where nothing was found to.
+	Fits *Fit `json:"fits,omitempty"`
+	// Mended is how many workers would fit without the largest row of the cost table; 0: not known, or nothing to mend.
+	Mended int `json:"mended,omitempty"`
 	// KilledAt is the smallest worker count that a limit of this size or larger killed on no more work than is planned; 0:
 	// none was.
 	KilledAt int `json:"killed_at,omitempty"`
@@ -195,6 +201,20 @@ type Capacity struct {
 	Warnings      []string       `json:"warnings,omitempty"`
 	// Verified are trials of the answer and of one worker more, below the limit in a real cgroup.
 	Verified []HeldTrial `json:"verified,omitempty"`
+}
+
+// Fit is how much work fits below a limit before what grows with it fills the rest.
+type Fit struct {
+	Workers int     `json:"workers"`
+	Per     string  `json:"per"`  // the unit that is counted: that of the largest row
+	Most    float64 `json:"most"` // units that are safe, at the upper end of the costs' intervals
+	// Range is the 95 % interval of where it breaks; Tried is the most units that a trial had: beyond it is extrapolation.
+	Range [2]float64 `json:"range"`
+	Tried float64    `json:"tried"`
+	Files float64    `json:"files"` // the same as Most in finished files
+	// PerFile is what each finished file adds, in bytes, by all rows that grow, and Cost the largest of these.
+	PerFile float64 `json:"per_file"`
+	Cost    Cost    `json:"cost"`
 }
 
 // HeldTrial is a trial in which all workers held a file of FileSize bytes at once.

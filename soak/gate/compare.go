@@ -47,6 +47,9 @@ func Compare(base *Baseline, r *Run) (*Comparison, error) {
 		return nil, err
 	}
 	c := compare(base, now)
+	if base.note != "" {
+		c.Warnings = append(c.Warnings, base.note)
+	}
 	for i := range c.Results {
 		if x := &c.Results[i]; x.Outcome == Fail {
 			x.Culprit = blame(base.cell(x.Cell), now.cell(x.Cell), *x, r)

@@ -141,12 +141,21 @@ func whole(r *Run) []Result {
 	return out
 }
 
-// reads is the quantity that a threshold's result was measured from, "" for none.
+// reads is the quantity that a result was measured from, "" for none.
 func (r Result) reads() string {
+	if r.Change != nil {
+		return r.Change.Quantity
+	}
 	if len(r.Measured) == 0 {
 		return ""
 	}
-	name, _, _ := strings.Cut(r.Measured[0], " = ")
+	name, _, ok := strings.Cut(r.Measured[0], " = ")
+	if name, _, call := strings.Cut(r.Measured[0], "("); call {
+		return name
+	}
+	if !ok {
+		return ""
+	}
 	return name
 }
 
@@ -163,17 +172,10 @@ func (r Result) Site() *record.Site {
 	return &r.Culprit.Site
 }
 
-// Sentence says a result in one line.
+// Sentence says a result in one line, with its culprit.
 func (r Result) Sentence() string {
-	parts := []string{r.Check}
-	if len(r.Measured) > 0 {
-		parts = append(parts, strings.Join(r.Measured, ", "))
-	}
-	if r.Detail != "" {
-		parts = append(parts, r.Detail)
-	}
 	if r.Culprit != nil && r.Culprit.Summary != "" {
-		parts = append(parts, r.Culprit.Summary)
+		return r.line() + ": " + r.Culprit.Summary
 	}
-	return strings.Join(parts, ": ")
+	return r.line()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/perf/benchfmt"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -324,4 +325,101 @@ func TestOutputsPointAtTheCulprit(t *testing.T) {
 	}
 	require.NoError(t, reader.Err())
 	assert.Equal(t, 2, lines)
+}
+
+// One leak breaks a slope, a sum, a headline and a count: it is one cause.
+func TestACauseIsOneAnnotationWithAStableName(t *testing.T) {
+	c := healthy()
+	c.finding, c.headline = leak, record.HeadLeak
+	rep := judge(t, c.write(t), nil, "leak_bytes_per_file < 64", "growth_bytes_per_file < 64", "headline in [healthy]", "findings == 0")
+	require.Len(t, rep.Failures(), 4)
+	var notes, out bytes.Buffer
+	require.NoError(t, rep.WriteAnnotations(&notes))
+	assert.Equal(t, 1, strings.Count(notes.String(), "::error"), notes.String())
+	assert.Equal(t, 1, strings.Count(notes.String(), leak.Summary), "it is said once")
+	assert.NotContains(t, notes.String(), "leak_bytes_per_file < 64: leak_bytes_per_file", "no stutter")
+
+	require.NoError(t, rep.WriteSARIF(&out))
+	doc, err := sarif.FromBytes(out.Bytes())
+	require.NoError(t, err)
+	require.Len(t, doc.Runs[0].Results, 1)
+	res := doc.Runs[0].Results[0]
+	assert.Equal(t, "leak", *res.RuleID)
+	assert.NotEmpty(t, res.PartialFingerprints["memsoak/v1"])
+
+	moved := *leak
+	moved.Site.Line = 99
+	c.finding = &moved
+	again := judge(t, c.write(t), nil, "leak_bytes_per_file < 64")
+	assert.Equal(t, rep.causes()[0].fingerprint(), again.causes()[0].fingerprint(), "lines move, the cause stays")
+}
+
+func TestRuleIDsAreNamesWithoutFigures(t *testing.T) {
+	c := healthy()
+	c.held *= 2
+	rep := judge(t, c.write(t), healthy().write(t), "peak_rss < 1MiB", "max_workers(2Gi) > 4")
+	c.change = dead["killed"].edit
+	ids := map[string]bool{}
+	for _, x := range append(rep.Failures(), judge(t, c.write(t), nil, "peak_rss < 1MiB").Failures()...) {
+		ids[ruleID(x)] = true
+	}
+	assert.Equal(t, map[string]bool{"held_live": true, "peak_rss": true, "outcome": true}, ids)
+}
+
+func TestGrowthIsTheSumOfTheUnboundedRows(t *testing.T) {
+	v := &record.Verdict{Headline: record.HeadLeak, Costs: []record.Cost{
+		{Class: record.Leak, Per: "file", Bytes: 100},
+		{Class: record.Metadata, Per: "listed-file", Bytes: 50},
+		{Class: record.Metadata, Per: "distinct-item", Bytes: 25},
+		{Class: record.Leak, Per: "page", Bytes: 4000},
+		{Class: record.Leak, Per: "byte", Bytes: 0.01},
+		{Class: record.Leak, Per: "second", Bytes: 3000},
+		{Class: record.Cache, Per: "distinct-item", Bytes: 999, Bounded: true},
+		{Class: record.BufferWorker, Per: "worker", Bytes: 1 << 20, Bounded: true},
+		{Class: record.BufferFile, Per: "byte-in-flight", Bytes: 1},
+	}}
+	start := time.Unix(0, 0)
+	cov := &record.Covariates{FilesDone: 1000, Pages: 10, BytesDone: 1_000_000, Requests: 2000}
+	trial := &record.Trial{Kind: record.Attribution, Outcome: record.OK, Work: record.Work{Files: 1000},
+		Snapshots: []record.Snapshot{{Sample: record.Sample{Time: start}}, {Sample: record.Sample{Time: start.Add(10 * time.Second), Covariates: cov}}}}
+	q := Measure(CellData{Trials: []TrialData{{Trial: trial, Verdict: v}}})
+	got, ok := q.Get("growth_bytes_per_file")
+	require.True(t, ok)
+	assert.InDelta(t, 100+50+25+40+10+30, got, 1e-6)
+	got, _ = q.Get("leak_bytes_per_file")
+	assert.InDelta(t, 100, got, 1e-6, "its meaning is that of before")
+}
+
+func TestSizesOfThresholdsAreThoseOfFlags(t *testing.T) {
+	for text, want := range map[string]float64{"2G": 2e9, "2Gi": 2 << 30, "2GiB": 2 << 30, "2GB": 2e9, "64k": 64e3, "64K": 64e3, "1.5MiB": 3 << 19, "7B": 7, "1%": 0.01} {
+		got, ok := number(text)
+		assert.True(t, ok, text)
+		assert.InDelta(t, want, got, 1e-9, text)
+		if !strings.HasSuffix(text, "%") {
+			size, err := units.ParseBytes(text)
+			require.NoError(t, err)
+			assert.EqualValues(t, size, got)
+			c, err := Compile(Threshold{Expr: "peak_rss < " + text})
+			require.NoError(t, err)
+			assert.Equal(t, Pass, c.Eval(measured(map[string]any{"peak_rss": want - 1})).Outcome, text)
+			assert.Equal(t, Fail, c.Eval(measured(map[string]any{"peak_rss": want})).Outcome, text)
+		}
+	}
+	_, err := Compile(Threshold{Expr: "peak_rss < 2Gx"})
+	assert.Error(t, err)
+}
+
+func TestABaselineOfSchemaV1IsReadWithoutItsCosts(t *testing.T) {
+	b, err := NewBaseline(healthy().write(t))
+	require.NoError(t, err)
+	b.Schema = baselineV1
+	path := filepath.Join(t.TempDir(), "b.json")
+	require.NoError(t, record.Write(path, b))
+	old, err := ReadBaseline(path)
+	require.NoError(t, err)
+	assert.NotContains(t, old.Cells[0].Values, "leak_bytes_per_file")
+	assert.Contains(t, old.Cells[0].Values, "held_live")
+	rep, err := Judge(healthy().write(t), Options{Baseline: old})
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(rep.Warnings, " "), "schema v1")
 }

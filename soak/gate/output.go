@@ -1,16 +1,22 @@
 package gate
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 	"golang.org/x/perf/benchfmt"
+
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Marker begins the Markdown comment, so that a bot finds its own comment again and replaces it.
@@ -66,13 +72,43 @@ func (r *Report) count() (n [3]int) {
 	return n
 }
 
-// why is what a person needs beside the check's name.
+// why is what a person needs beside the check's name. What was measured is named once: by the check where it begins with
+// the quantity.
 func (r Result) why() string {
-	parts := append([]string{}, r.Measured...)
+	var parts []string
+	for _, m := range r.Measured {
+		name, value, ok := strings.Cut(m, " = ")
+		if ok && (r.Check == name || strings.HasPrefix(r.Check, name+" ")) {
+			m = "is " + value
+		}
+		parts = append(parts, strings.TrimPrefix(m, r.Check+": "))
+	}
 	if r.Detail != "" {
 		parts = append(parts, r.Detail)
 	}
-	return strings.Join(parts, "; ")
+	return printable(strings.Join(parts, "; "))
+}
+
+// line is the check with what was measured.
+func (r Result) line() string {
+	why := r.why()
+	switch {
+	case why == "":
+		return r.Check
+	case strings.HasPrefix(why, "is "):
+		return r.Check + ", " + why
+	}
+	return r.Check + ": " + why
+}
+
+// printable is text without control characters: reasons and logs come from the subject.
+func printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, text)
 }
 
 type junitSuites struct {
@@ -132,16 +168,70 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	return e.Encode(junitSuites{Name: "memsoak gate", Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Suite: suite})
 }
 
-// WriteSARIF writes the failures as SARIF 2.1.0, each at its culprit's file and line.
+// cause is what failed checks have in common: the culprit, or for a check without one the check itself.
+type cause struct {
+	rule    string
+	site    *record.Site
+	results []Result
+}
+
+// causes groups the failures, in their order: a leak that breaks a slope, a peak and a headline is one cause.
+func (r *Report) causes() []*cause {
+	var out []*cause
+	by := map[string]*cause{}
+	for _, x := range r.Failures() {
+		key := ruleID(x)
+		if s := x.Site(); s != nil {
+			key = fmt.Sprintf("%s %s %s:%d", key, s.Function, s.File, s.Line)
+		}
+		if by[key] == nil {
+			by[key] = &cause{rule: ruleID(x), site: x.Site()}
+			out = append(out, by[key])
+		}
+		by[key].results = append(by[key].results, x)
+	}
+	return out
+}
+
+// text is the cause in one line: what it is, once, and the checks that it fails.
+func (c *cause) text() string {
+	var checks []string
+	for _, x := range c.results {
+		checks = append(checks, x.Cell.String()+": "+x.line())
+	}
+	text := strings.Join(checks, "; ")
+	if f := c.results[0].Culprit; f != nil && f.Summary != "" {
+		return f.Summary + " Fails " + text
+	}
+	return text
+}
+
+// fingerprint identifies a cause over runs and commits: lines move, the rule and the function stay.
+func (c *cause) fingerprint() string {
+	what := c.rule
+	if c.site != nil {
+		what += "\x00" + c.site.Function
+	} else {
+		what += "\x00" + c.results[0].Check
+	}
+	sum := sha256.Sum256([]byte(what))
+	return hex.EncodeToString(sum[:16])
+}
+
+// WriteSARIF writes the causes of failures as SARIF 2.1.0, each at its culprit's file and line.
 func (r *Report) WriteSARIF(w io.Writer) error {
 	out := sarif.NewReport()
-	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(sarif.NewToolComponent().WithName("memsoak")))
+	driver := sarif.NewToolComponent().WithName("memsoak").WithInformationURI("https://github.com/memsoak/memsoak")
+	if v := version(); v != "" {
+		driver.WithVersion(v)
+	}
+	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(driver))
 	run.Results = []*sarif.Result{}
-	for _, x := range r.Failures() {
-		id := ruleID(x)
-		run.AddRule(id).WithDescription("memsoak gate: " + id)
-		res := run.CreateResultForRule(id).WithLevel("error").WithMessage(sarif.NewTextMessage(x.Cell.String() + ": " + x.Sentence()))
-		if s := x.Site(); s != nil {
+	for _, c := range r.causes() {
+		run.AddRule(c.rule).WithDescription(ruleText(c.rule))
+		res := run.CreateResultForRule(c.rule).WithLevel("error").WithMessage(sarif.NewTextMessage(c.text()))
+		res.WithPartialFingerprints(map[string]string{"memsoak/v1": c.fingerprint()})
+		if s := c.site; s != nil {
 			res.AddLocation(sarif.NewLocationWithPhysicalLocation(sarif.NewPhysicalLocation().
 				WithArtifactLocation(sarif.NewSimpleArtifactLocation(filepath.ToSlash(s.File))).
 				WithRegion(sarif.NewRegion().WithStartLine(max(1, s.Line)))))
@@ -151,33 +241,57 @@ func (r *Report) WriteSARIF(w io.Writer) error {
 	return out.PrettyWrite(w)
 }
 
-// ruleID is a result's stable name: the class of its culprit, else the quantity or check.
+// version is this program's own, as the build recorded it; "" when it did not.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "(devel)" {
+		return ""
+	}
+	return info.Main.Version
+}
+
+// ruleID is a result's stable name: the class of its culprit, else the quantity, else the check's short name.
 func ruleID(x Result) string {
 	if x.Culprit != nil && x.Culprit.Class != "" {
 		return string(x.Culprit.Class)
 	}
+	for _, i := range implied {
+		if i.check == x.Check {
+			return i.name
+		}
+	}
 	if q := x.reads(); q != "" {
 		return q
 	}
-	return x.Check
+	return strings.ReplaceAll(x.Check, " ", "-")
 }
 
-// WriteAnnotations writes GitHub workflow commands: an error at the culprit's line for each failure, a warning for what
-// is inconclusive.
+// ruleText says what a rule means.
+func ruleText(id string) string {
+	if q, ok := quantities[id]; ok {
+		return "memsoak gate: " + q.help
+	}
+	return "memsoak gate: " + id
+}
+
+// WriteAnnotations writes GitHub workflow commands: an error at the culprit's line for each cause, a warning for what is
+// inconclusive.
 func (r *Report) WriteAnnotations(w io.Writer) error {
-	for _, x := range r.Results {
-		var err error
-		switch x.Outcome {
-		case Fail:
-			where := ""
-			if s := x.Site(); s != nil {
-				where = fmt.Sprintf("file=%s,line=%d,", property(filepath.ToSlash(s.File)), max(1, s.Line))
-			}
-			_, err = fmt.Fprintf(w, "::error %stitle=%s::%s\n", where, property("memsoak: "+ruleID(x)), message(x.Cell.String()+": "+x.Sentence()))
-		case Inconclusive:
-			_, err = fmt.Fprintf(w, "::warning title=%s::%s\n", property("memsoak: inconclusive"), message(x.Cell.String()+": "+x.Sentence()))
+	for _, c := range r.causes() {
+		where := ""
+		if c.site != nil {
+			where = fmt.Sprintf("file=%s,line=%d,", property(filepath.ToSlash(c.site.File)), max(1, c.site.Line))
 		}
-		if err != nil {
+		if _, err := fmt.Fprintf(w, "::error %stitle=%s::%s\n", where, property("memsoak: "+c.rule), message(c.text())); err != nil {
+			return err
+		}
+	}
+	for _, x := range r.Results {
+		if x.Outcome != Inconclusive {
+			continue
+		}
+		text := message(x.Cell.String() + ": " + x.line())
+		if _, err := fmt.Fprintf(w, "::warning title=%s::%s\n", property("memsoak: inconclusive"), text); err != nil {
 			return err
 		}
 	}

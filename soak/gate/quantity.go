@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -27,6 +28,7 @@ var quantities = map[string]quantity{
 	"held_live":                {unit: "bytes", help: "highest live heap after two collections while transfers were held"},
 	"floor_live":               {unit: "bytes", help: "live heap at the last floor"},
 	"floor_growth":             {unit: "ratio", help: "growth of the floors over the late half of the waves, relative to the first floor"},
+	"growth_bytes_per_file":    {unit: "bytes", help: "bytes that each finished file adds for good, by all costs without a bound, whatever their unit"},
 	"leak_bytes_per_file":      {unit: "bytes", help: "bytes retained per finished file by leaks of any class"},
 	"leak_bytes_per_second":    {unit: "bytes", help: "bytes retained per second by leaks that need no work"},
 	"bytes_per_worker":         {unit: "bytes", help: "fixed bytes per worker in flight"},
@@ -279,24 +281,25 @@ func (q Quantities) setFloors(c CellData) {
 	q.set("goroutines_growth", median(routines), len(routines) > 0, why)
 }
 
-// slopes says which findings add up to which quantity.
+// slopes says which rows of the cost table add up to which quantity.
 var slopes = []struct {
 	quantity string
-	of       func(record.Finding) bool
+	of       func(c record.Class, per string) bool
 }{
-	{"leak_bytes_per_file", func(f record.Finding) bool {
-		return isLeak(f.Class) && (f.Slope.Per == "file" || f.Slope.Per == "request")
-	}},
-	{"leak_bytes_per_second", func(f record.Finding) bool { return isLeak(f.Class) && f.Slope.Per == "second" }},
-	{"bytes_per_worker", func(f record.Finding) bool { return f.Class == record.BufferWorker }},
-	{"bytes_per_byte_in_flight", func(f record.Finding) bool { return f.Class == record.BufferFile }},
-	{"bytes_per_listed_file", func(f record.Finding) bool { return f.Class == record.Metadata }},
-	{"bytes_per_connection", func(f record.Finding) bool { return f.Class == record.BufferPool }},
+	{"leak_bytes_per_file", func(c record.Class, per string) bool { return isLeak(c) && (per == "file" || per == "request") }},
+	{"leak_bytes_per_second", func(c record.Class, per string) bool { return isLeak(c) && per == "second" }},
+	{"bytes_per_worker", func(c record.Class, _ string) bool { return c == record.BufferWorker }},
+	{"bytes_per_byte_in_flight", func(c record.Class, _ string) bool { return c == record.BufferFile }},
+	{"bytes_per_listed_file", func(c record.Class, _ string) bool { return c == record.Metadata }},
+	{"bytes_per_connection", func(c record.Class, _ string) bool { return c == record.BufferPool }},
 }
 
 func isLeak(c record.Class) bool {
 	return c == record.Leak || c == record.GoroutineLeak || c == record.ConnectionLeak
 }
+
+// growthQuantity is the sum of all rows that grow with work or time.
+const growthQuantity = "growth_bytes_per_file"
 
 func (q Quantities) setFindings(c CellData) {
 	sums := map[string][]float64{}
@@ -311,11 +314,13 @@ func (q Quantities) setFindings(c CellData) {
 			continue
 		}
 		counts = append(counts, float64(len(v.Findings)))
+		costs := profiles.Costs(v)
+		sums[growthQuantity] = append(sums[growthQuantity], profiles.Growth(costs, profiles.RatesOf(t.Trial)))
 		for _, s := range slopes {
 			total := 0.0
-			for _, f := range v.Findings {
-				if f.Slope != nil && s.of(f) {
-					total += f.Slope.Bytes
+			for _, row := range costs {
+				if s.of(row.Class, row.Per) {
+					total += row.Bytes
 				}
 			}
 			sums[s.quantity] = append(sums[s.quantity], total)
@@ -323,6 +328,7 @@ func (q Quantities) setFindings(c CellData) {
 	}
 	const why = "no trial of this cell has a conclusive verdict"
 	q.set("findings", median(counts), len(counts) > 0, why)
+	q.set(growthQuantity, median(sums[growthQuantity]), len(sums[growthQuantity]) > 0, why)
 	for _, s := range slopes {
 		q.set(s.quantity, median(sums[s.quantity]), len(sums[s.quantity]) > 0, why)
 	}

@@ -34,6 +34,7 @@ var rules = []rule{
 	{quantity: "held_live", leastRel: 0.025, leastAbs: 64 << 10, noiseRel: 0.012, noiseAbs: 16 << 10, kinds: steered, weight: 4},
 	{quantity: "floor_live", leastRel: 0.03, leastAbs: 96 << 10, noiseRel: 0.01, noiseAbs: 24 << 10, kinds: steered},
 	{quantity: "leak_bytes_per_file", leastAbs: 32, noiseAbs: 6, kinds: steered},
+	{quantity: growthQuantity, leastAbs: 32, noiseAbs: 6, kinds: steered},
 	{quantity: "leak_bytes_per_second", leastAbs: 4 << 10, noiseAbs: 1 << 10, kinds: steered},
 	{quantity: "bytes_per_worker", leastRel: 0.1, leastAbs: 8 << 10, noiseRel: 0.02, noiseAbs: 2 << 10, kinds: steered},
 	{quantity: "bytes_per_listed_file", leastRel: 0.1, leastAbs: 64, noiseRel: 0.02, noiseAbs: 8, kinds: steered},

@@ -145,7 +145,7 @@ func (r *Run) slopeOf(c record.Cell, quantity string) *record.Finding {
 	}
 	for _, s := range slopes {
 		if s.quantity == quantity {
-			return r.largest(c, func(f record.Finding) bool { return f.Slope != nil && s.of(f) })
+			return r.largest(c, func(f record.Finding) bool { return f.Slope != nil && s.of(f.Class, f.Slope.Per) })
 		}
 	}
 	return nil

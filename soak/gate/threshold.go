@@ -15,6 +15,7 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -263,16 +264,20 @@ func (v *visitor) Visit(n *ast.Node) {
 	}
 }
 
-var unit = map[string]float64{
-	"%": 0.01, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
-	"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "k": 1e3, "M": 1e6,
-}
-
 // token finds what the expression language doesn't know: numbers with a unit, and the words of the vocabulary that it
 // would read as a subtraction. Quoted text is matched first, so that it stays as it is.
-var token = regexp.MustCompile(`"[^"]*"|'[^']*'|\b(\d+(?:\.\d+)?)(%|[KMGT]iB?|[kKMG]B|[BkM])(?:\b|$|[\s),])|\b(off-heap|oom-killed|wave-failed|off|none)\b|[=!<>]=|(=)`)
+var token = regexp.MustCompile(`"[^"]*"|'[^']*'|\b(\d+(?:\.\d+)?(?:%|[A-Za-z]+))(?:\b|$|[\s),])|` +
+	`\b(off-heap|oom-killed|wave-failed|off|none)\b|[=!<>]=|(=)`)
 
-var sizeText = regexp.MustCompile(`^(\d+(?:\.\d+)?)([KMGT]iB?|[kKMG]B|[BkM])$`)
+// number reads a number with a unit: a share in percent, or a size as every flag takes it.
+func number(text string) (float64, bool) {
+	if p, ok := strings.CutSuffix(text, "%"); ok {
+		n, err := strconv.ParseFloat(p, 64)
+		return n / 100, err == nil
+	}
+	n, err := units.ParseBytes(text)
+	return float64(n), err == nil
+}
 
 // expandUnits replaces "256MiB" and "1%" by plain numbers, words by strings and "=" by "==", and returns a function from columns of the result to columns
 // of the input (both 0-based).
@@ -290,13 +295,13 @@ func expandUnits(text string) (string, func(int) int) {
 	for _, m := range token.FindAllStringSubmatchIndex(text, -1) {
 		switch {
 		case m[2] >= 0: // number with unit
-			if n, err := strconv.ParseFloat(text[m[2]:m[3]], 64); err == nil {
-				replace(m[2], m[5], strconv.FormatFloat(n*unit[text[m[4]:m[5]]], 'f', -1, 64))
+			if n, ok := number(text[m[2]:m[3]]); ok {
+				replace(m[2], m[3], strconv.FormatFloat(n, 'f', -1, 64))
 			}
-		case m[6] >= 0: // word with a hyphen, or a value of settings
-			replace(m[6], m[7], strconv.Quote(text[m[6]:m[7]]))
-		case m[8] >= 0: // as people write it
-			replace(m[8], m[9], "==")
+		case m[4] >= 0: // word with a hyphen, or a value of settings
+			replace(m[4], m[5], strconv.Quote(text[m[4]:m[5]]))
+		case m[6] >= 0: // as people write it
+			replace(m[6], m[7], "==")
 		}
 	}
 	b.WriteString(text[last:])
@@ -316,11 +321,10 @@ func parseSize(s string) (float64, bool) {
 	if n, err := strconv.ParseFloat(s, 64); err == nil && !math.IsNaN(n) && !math.IsInf(n, 0) {
 		return n, true
 	}
-	if m := sizeText.FindStringSubmatch(s); m != nil {
-		n, err := strconv.ParseFloat(m[1], 64)
-		return n * unit[m[2]], err == nil
+	if s == off || s == "none" { // words of settings, which are more than any number
+		return 0, false
 	}
-	return 0, false
+	return number(s)
 }
 
 // words are the bare words of thresholds: headlines, outcomes and classes.

@@ -15,7 +15,6 @@ import (
 	"github.com/memsoak/memsoak/fakedrive"
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/internal/listen"
-	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
 )
 
@@ -152,7 +151,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	}
 	defer srv.Close()
 	if f.faults != "" {
-		text, err := bounded.ReadFile(f.faults, bounded.Plan)
+		text, err := os.ReadFile(f.faults)
 		if err != nil {
 			return usageError{fmt.Errorf("read the fault plan: %w", err)}
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
 
@@ -95,7 +94,7 @@ func readJobs(stateDir string) ([]job, error) {
 	}
 	var jobs []job
 	for _, f := range files {
-		b, err := bounded.ReadFile(f, bounded.RunFile)
+		b, err := os.ReadFile(f)
 		if err != nil {
 			return nil, err
 		}

@@ -8,9 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
-
-	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // Options are the settings of one side's transport.
@@ -56,7 +55,7 @@ func New(o Options) (*http.Transport, error) {
 	if o.CAFile == "" {
 		return t, nil
 	}
-	pem, err := bounded.ReadFile(o.CAFile, bounded.Secret)
+	pem, err := os.ReadFile(o.CAFile)
 	if err != nil {
 		return nil, err
 	}

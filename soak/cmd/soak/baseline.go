@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,9 @@ the versions, meant to be committed. A run that was interrupted, or with a cell 
 			}
 			if out == "" {
 				out = filepath.Join("profiles", "baselines", b.Subject+".json")
+			}
+			if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+				return err
 			}
 			if err := record.Write(out, b); err != nil {
 				return err

@@ -12,7 +12,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
@@ -120,7 +119,7 @@ func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict
 	}
 	var cov io.Reader
 	if o.covariates != "" {
-		f, err := bounded.Open(o.covariates, bounded.Samples)
+		f, err := os.Open(o.covariates)
 		if err != nil {
 			return nil, exitcode.Usage(err)
 		}

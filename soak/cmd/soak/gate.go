@@ -49,7 +49,7 @@ bench.txt. --self-check proves on this machine that the gate sees a leak and pas
 Exit codes: 0 pass, 99 fail, 3 inconclusive, 2 wrong usage, threshold or baseline. With --bisect-run those of
 'git bisect run': 0 good, 1 bad, 125 skip, 255 stop.`,
 		Example: `  soak gate soak-results/latest
-  soak gate soak-results/latest --threshold 'peak_rss < 256MiB' --threshold 'leak_bytes_per_file < 64'
+  soak gate soak-results/latest --threshold 'peak_rss < 256MiB' --threshold 'growth_bytes_per_file < 64'
   soak gate soak-results/latest --baseline profiles/baselines/migrator.json --github
   soak gate soak-results/latest --against origin/main --self-check
   git bisect run sh -c 'make build && soak run -f soak.yaml --out /tmp/at-$$ && soak gate /tmp/at-$$ --bisect-run'`,

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/soak/internal/cgroup"
 )
 
@@ -112,7 +111,7 @@ func reap(dir string) (found []string) {
 		return nil
 	}
 	for _, path := range paths {
-		b, err := bounded.ReadFile(path, bounded.Config)
+		b, err := os.ReadFile(path)
 		if err != nil {
 			continue // another start reaped it
 		}

@@ -1,0 +1,244 @@
+package profiles
+
+// The cost table of a trial and of a run, and what it comes to for planned work. Findings, plan, gate and first screen take
+// growth from here alone, so no two of them can disagree.
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// Costs is a verdict's table of costs. Verdicts from before there was one have their findings' slopes as rows.
+func Costs(v *record.Verdict) []record.Cost {
+	if len(v.Costs) > 0 {
+		return v.Costs
+	}
+	var out []record.Cost
+	for _, f := range v.Findings {
+		if f.Slope != nil {
+			out = append(out, record.Cost{Class: f.Class, Site: f.Site, Per: f.Slope.Per, Bytes: f.Slope.Bytes, CI95: f.Slope.CI95,
+				Bounded: byNature(f) == 1, Bound: float64(f.Bound)})
+		}
+	}
+	return out
+}
+
+// Rates are how much of each unit came with a finished file in a trial.
+type Rates struct {
+	Bytes, Requests, Pages, Waves, Seconds, Failed float64
+}
+
+// RatesOf reads them from a trial; without a finished file they are those of one file.
+func RatesOf(t *record.Trial) Rates { return ratesOf(lastWork(t)) }
+
+// lastWork is the last count of the trial's work, with the seconds until then.
+func lastWork(t *record.Trial) (last record.Covariates, seconds float64) {
+	for _, n := range t.Snapshots {
+		if c := n.Covariates; c != nil && c.FilesDone >= last.FilesDone {
+			last, seconds = *c, n.Time.Sub(t.Snapshots[0].Time).Seconds()
+		}
+	}
+	return last, seconds
+}
+
+func ratesOf(c record.Covariates, seconds float64) Rates {
+	files := math.Max(1, float64(c.FilesDone))
+	return Rates{Bytes: float64(c.BytesDone) / files, Requests: float64(c.Requests) / files, Pages: float64(c.Pages) / files,
+		Waves: float64(c.Waves) / files, Seconds: seconds / files, Failed: float64(c.Failed) / files}
+}
+
+// rates are those of all trials that did work, together.
+func (e *evidenceOfRun) rates() Rates {
+	var all record.Covariates
+	seconds := 0.0
+	for _, t := range e.trials {
+		if t.judged && t.speaks() {
+			all.FilesDone, all.BytesDone, all.Requests = all.FilesDone+t.last.FilesDone, all.BytesDone+t.last.BytesDone, all.Requests+t.last.Requests
+			all.Pages, all.Waves, all.Failed = all.Pages+t.last.Pages, all.Waves+t.last.Waves, all.Failed+t.last.Failed
+			seconds += t.seconds
+		}
+	}
+	return ratesOf(all, seconds)
+}
+
+// costs is the run's table: that of all trials which did work.
+func (e *evidenceOfRun) costs() []record.Cost {
+	var tables [][]record.Cost
+	for _, t := range e.trials {
+		if t.judged && t.speaks() && len(t.costs) > 0 {
+			tables = append(tables, t.costs)
+		}
+	}
+	return runCosts(tables)
+}
+
+// perFile is how much of a unit comes with a planned file; ok is false for what does not come with files, as workers or
+// the size of those in flight.
+func (r Rates) perFile(per string) (units float64, ok bool) {
+	switch per {
+	case "file", "listed-file", "backlog-item", "distinct-item":
+		return 1, true
+	case "byte":
+		return r.Bytes, true
+	case "request":
+		return r.Requests, true
+	case "page":
+		return r.Pages, true
+	case "wave":
+		return r.Waves, true
+	case "second":
+		return r.Seconds, true
+	case "error":
+		return r.Failed, true
+	}
+	return 0, false
+}
+
+// planned is how much of a unit the planned work comes to, with so many transfers in flight; ok is false where the plan
+// says nothing of the unit.
+func (r Rates) planned(per string, bound float64, p Plan, inFlight float64) (units float64, ok bool) {
+	if per == "byte-in-flight" {
+		return inFlight * float64(p.LargestFile), true
+	}
+	n, ok := r.perFile(per)
+	n *= float64(p.Files)
+	if per == "distinct-item" && bound > 0 {
+		n = math.Min(n, bound)
+	}
+	return n, ok
+}
+
+// Growth is what each finished file adds for good, in bytes: the sum of all unbounded rows, each with the units that come
+// with a file. What is held for the size of files in flight does not add up and is not in it.
+func Growth(costs []record.Cost, r Rates) float64 {
+	sum := 0.0
+	for _, c := range costs {
+		if n, ok := r.perFile(c.Per); ok && !c.Bounded {
+			sum += n * c.Bytes
+		}
+	}
+	return sum
+}
+
+// gathered is what gathers with the work, by the part of the model that it belongs to. Bytes.
+type gathered struct {
+	live, arenas, outside float64
+	variance              float64
+}
+
+// growthOf adds up the unbounded rows of a table over so many units of each.
+func growthOf(costs []record.Cost, units func(c record.Cost) (float64, bool)) gathered {
+	var g gathered
+	for _, c := range costs {
+		if _, gathers := (Rates{}).perFile(c.Per); !gathers || c.Bounded {
+			continue
+		}
+		n, ok := units(c)
+		if !ok {
+			continue
+		}
+		g.live += n * share(c, partLive)
+		g.arenas += n * share(c, partStacks)
+		g.outside += n * (share(c, partOffHeap) + share(c, partFile))
+		g.variance += square(n * (c.CI95[1] - c.CI95[0]) / 2 / 1.96)
+	}
+	return g
+}
+
+// liveRest is the live heap without what the cost table says has gathered.
+func (o observation) liveRest() float64 { return o.live - o.growth.live }
+
+// units is how much of a cost's unit there was in an observation.
+func (o observation) units(row record.Cost) (float64, bool) {
+	c, per := o.cov, row.Per
+	v, ok := map[string]int64{"file": c.FilesDone, "listed-file": c.FilesListed, "backlog-item": c.Backlog, "distinct-item": c.Distinct,
+		"byte": c.BytesDone, "request": c.Requests, "page": c.Pages, "wave": c.Waves, "error": c.Failed, "byte-in-flight": c.BytesInFlight}[per]
+	if per == "second" {
+		return o.seconds, true
+	}
+	return float64(v), ok
+}
+
+// costKey is what makes rows of several trials one row.
+type costKey struct {
+	class         record.Class
+	function, per string
+}
+
+// runCosts joins the tables of a run's trials: rows of one class, function and unit become one, with the mean of their
+// bytes and an interval that covers how far they differ. Where trials explain one function by different units and no trial
+// by both, the explanation of most trials stays: they are the same bytes.
+func runCosts(tables [][]record.Cost) []record.Cost {
+	rows := map[costKey][]record.Cost{}
+	together := map[[2]costKey]bool{}
+	var keys []costKey
+	for _, table := range tables {
+		var here []costKey
+		for _, c := range table {
+			k := costKey{c.Class, c.Site.Function, c.Per}
+			if rows[k] == nil {
+				keys = append(keys, k)
+			}
+			rows[k] = append(rows[k], c)
+			here = append(here, k)
+		}
+		for _, a := range here {
+			for _, b := range here {
+				together[[2]costKey{a, b}] = true
+			}
+		}
+	}
+	slices.SortStableFunc(keys, func(a, b costKey) int { return cmp.Compare(len(rows[b]), len(rows[a])) })
+	var kept []costKey
+	var out []record.Cost
+	for _, k := range keys {
+		same := func(o costKey) bool { return o.function == k.function && !together[[2]costKey{o, k}] }
+		if k.function != "" && slices.ContainsFunc(kept, same) {
+			continue
+		}
+		kept = append(kept, k)
+		out = append(out, joinCosts(rows[k]))
+	}
+	return out
+}
+
+// joinCosts is the mean of rows of one kind.
+func joinCosts(rows []record.Cost) record.Cost {
+	out := rows[0]
+	n := float64(len(rows))
+	mean, within := 0.0, 0.0
+	out.Parts = map[string]float64{}
+	for _, c := range rows {
+		mean += c.Bytes / n
+		within += square((c.CI95[1] - c.CI95[0]) / 2 / 1.96)
+		for part, b := range c.Parts {
+			out.Parts[part] += b / n
+		}
+		if c.Tried[1] > 0 {
+			out.Tried = [2]float64{math.Min(cmp.Or(out.Tried[0], c.Tried[0]), c.Tried[0]), math.Max(out.Tried[1], c.Tried[1])}
+		}
+		out.Bounded = out.Bounded && c.Bounded
+		out.Bound = math.Max(out.Bound, c.Bound)
+	}
+	spread := 0.0
+	for _, c := range rows {
+		spread += square(c.Bytes - mean)
+	}
+	se := math.Sqrt(within) / n
+	if n > 1 {
+		se = math.Max(se, math.Sqrt(spread/(n-1)/n))
+	}
+	out.Bytes, out.CI95 = mean, [2]float64{math.Max(0, mean-1.96*se), mean + 1.96*se}
+	return out
+}
+
+// share is a row's bytes per unit of one kind of memory. Rows without parts are live heap.
+func share(c record.Cost, part string) float64 {
+	if len(c.Parts) == 0 && part == partLive {
+		return c.Bytes
+	}
+	return c.Parts[part]
+}

@@ -1,0 +1,91 @@
+package profiles
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// growing are faults whose work is bounded by a limit, with what a file costs.
+var growing = map[string]struct {
+	fault int // of faults
+	bytes float64
+}{
+	"a leak per file": {1, 112},
+}
+
+func TestFilesThatFitComeFromTheCostTable(t *testing.T) {
+	for name, c := range growing {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			recordRun(t, dir, 3, func() *subject { return newSubject(faults[c.fault].make) })
+			rv, e, err := diagnoseRun(dir, Options{}, nil)
+			require.NoError(t, err)
+			m := e.peakModel()
+			p := Plan{Limit: 96 * mib}
+			got := e.capacity(m, p)
+			require.NotNil(t, got.Fits, "%v", got.Answer)
+			require.Contains(t, got.Answer[0], "fit in 96.0 MiB", "how much work fits stands first")
+			base, _ := m.forecast(Plan{LargestFile: got.LargestFile}, got.Fits.Workers).needs()
+			assert.InEpsilon(t, (float64(p.Limit)-base)/c.bytes, got.Fits.Files, 0.15)
+			assert.LessOrEqual(t, got.Fits.Range[0], got.Fits.Range[1])
+
+			p.Files, p.LargestFile = int64(got.Fits.Files), got.LargestFile
+			_, high := m.forecast(p, got.Fits.Workers).needs()
+			assert.InEpsilon(t, p.Limit, high, 0.03, "a plan for so many files needs all of the limit")
+			assert.Equal(t, -1, got.MaxWorkers, "the default plan has a million files")
+			assert.Positive(t, got.Mended, "without the leak workers fit")
+
+			sum := 0.0
+			for _, row := range rv.Costs {
+				if n, ok := m.rates.perFile(row.Per); ok && !row.Bounded {
+					sum += n * row.Bytes
+				}
+			}
+			assert.InDelta(t, sum, got.Fits.PerFile, 1e-6)
+			for _, v := range rv.Cells {
+				for i, f := range v.Findings {
+					if f.Slope != nil && i < len(v.Costs) && f.Slope.Per == "file" {
+						assert.InEpsilon(t, v.Costs[i].Bytes*DefaultPlannedFiles, float64(f.AtPlan), 1e-3, "at_plan and plan are one computation")
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestTablesOfTrialsAreJoinedRowByRow(t *testing.T) {
+	row := func(class record.Class, function, per string, bytes float64) record.Cost {
+		return record.Cost{Class: class, Site: record.Site{Function: function}, Per: per, Bytes: bytes, CI95: [2]float64{bytes - 2, bytes + 2}}
+	}
+	got := runCosts([][]record.Cost{
+		{row(record.Leak, "a", "file", 100), row(record.BufferWorker, "a", "worker", 9)},
+		{row(record.Leak, "a", "file", 110)},
+		{row(record.Metadata, "a", "distinct-item", 105)}, // the same bytes by another unit
+		{row(record.Metadata, "b", "listed-file", 7)},
+	})
+	require.Len(t, got, 3)
+	assert.Equal(t, "file", got[0].Per)
+	assert.InDelta(t, 105, got[0].Bytes, 1e-9)
+	assert.GreaterOrEqual(t, got[0].CI95[1], 110.0, "the interval covers how far trials differ")
+	assert.Equal(t, []string{"worker", "listed-file"}, []string{got[1].Per, got[2].Per}, "what one trial has beside it stays")
+}
+
+func TestVerdictsWithoutATableHaveTheirSlopesAsRows(t *testing.T) {
+	v := &record.Verdict{Findings: []record.Finding{
+		{Class: record.Leak, Slope: &record.Slope{Bytes: 64, Per: "file"}}, {Class: record.BufferWorker, Slope: &record.Slope{Bytes: 1, Per: "worker"}}, {Class: record.GCHeadroom}}}
+	got := Costs(v)
+	require.Len(t, got, 2)
+	assert.False(t, got[0].Bounded)
+	assert.True(t, got[1].Bounded)
+	assert.InDelta(t, 64, Growth(got, Rates{}), 1e-9)
+}
+
+func TestThousandsAreApart(t *testing.T) {
+	for n, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 612_345: "612,000", 1_999_999: "1,990,000"} {
+		assert.Equal(t, want, thousands(n))
+	}
+}

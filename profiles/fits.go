@@ -1,0 +1,126 @@
+package profiles
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// fits says how much work fits beside the most workers that a sound trial had, where rows of the cost table grow with it;
+// nil where none does, or where the workers alone need all of the limit.
+func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
+	var rows []record.Cost
+	var low, mid, high float64 // bytes a file
+	for _, c := range m.costs {
+		if n, ok := m.rates.perFile(c.Per); ok && !c.Bounded && n > 0 {
+			rows = append(rows, c)
+			low, mid, high = low+n*c.CI95[0], mid+n*c.Bytes, high+n*c.CI95[1]
+		}
+	}
+	if len(rows) == 0 || mid <= 0 || g.seen == 0 {
+		return nil
+	}
+	top := slices.MaxFunc(rows, func(a, b record.Cost) int {
+		x, _ := m.rates.perFile(a.Per)
+		y, _ := m.rates.perFile(b.Per)
+		return cmp.Compare(x*a.Bytes, y*b.Bytes)
+	})
+	without := p
+	without.Files = 0
+	f := m.forecast(without, g.seen)
+	need, most := f.needs()
+	least := math.Max(0, need-f.spread)
+	per, _ := m.rates.perFile(top.Per)
+	files := func(need, bytes float64) float64 {
+		return math.Max(0, math.Floor((float64(p.Limit)-need)/math.Max(bytes, 1e-9)))
+	}
+	safe := files(most, high)
+	return &record.Fit{Workers: g.seen, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per, files(least, low) * per},
+		Tried: top.Tried[1], PerFile: mid, Cost: top}
+}
+
+// mended is how many workers would fit, up to a number of them, without the row of the cost table that is largest for the
+// planned work; 0 where the table has no row.
+func (m *peakModel) mended(p Plan, most int) int {
+	if len(m.costs) == 0 {
+		return 0
+	}
+	size := func(c record.Cost) float64 {
+		n, ok := m.rates.planned(c.Per, c.Bound, p, 1)
+		if c.Per == "worker" {
+			n, ok = 1, true
+		}
+		if !ok {
+			return 0
+		}
+		return n * c.Bytes
+	}
+	top := slices.MaxFunc(m.costs, func(a, b record.Cost) int { return cmp.Compare(size(a), size(b)) })
+	n := 0
+	for n < most {
+		_, high := m.forecast(p, n+1).needs()
+		units, ok := m.rates.planned(top.Per, top.Bound, p, float64(n+1))
+		if top.Per == "worker" {
+			units, ok = float64(n+1), true
+		}
+		if !ok || high-units*top.CI95[0] > float64(p.Limit) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// costText is a row in a clause: "3.3 KiB per listed file at drive.(*Walker).walk".
+func costText(c record.Cost) string {
+	text := bytesText(c.Bytes) + " per " + itemText(c.Per)
+	if c.Site.Function != "" {
+		text += " at " + short(c.Site.Function)
+	}
+	return text
+}
+
+// fitText says it in a sentence.
+func fitText(f *record.Fit, limit int64) string {
+	s := fmt.Sprintf("%s fit in %s with %d workers, to %s (95 %%): %s stays", workText(f.Most, f.Per), bytesText(float64(limit)), f.Workers,
+		workText(f.Range[1], f.Per), costText(f.Cost))
+	if f.PerFile > 1.05*f.Cost.Bytes && f.Per != "second" {
+		s += fmt.Sprintf(", %s a file with all that grows", bytesText(f.PerFile))
+	}
+	if f.Tried > 0 && f.Most > f.Tried {
+		s += fmt.Sprintf("; extrapolated from %s", workText(f.Tried, f.Per))
+	}
+	return s
+}
+
+// workText is an amount of work as a person says it: 610,000 files, 12.5 hours, 3.1 GiB.
+func workText(n float64, per string) string {
+	switch per {
+	case "second":
+		if n >= 3600 {
+			return fmt.Sprintf("%.1f hours", n/3600)
+		}
+		return fmt.Sprintf("%.0f seconds", n)
+	case "byte":
+		return bytesText(n) + " copied"
+	}
+	unit := map[string]string{"file": "files", "listed-file": "listed files", "backlog-item": "waiting files", "distinct-item": "distinct files",
+		"request": "requests", "page": "pages", "wave": "waves", "error": "errors"}[per]
+	return thousands(n) + " " + cmp.Or(unit, per)
+}
+
+// thousands is a number with its thousands apart, rounded down to three digits.
+func thousands(n float64) string {
+	if n >= 1000 {
+		step := math.Pow(10, math.Floor(math.Log10(n))-2)
+		n = math.Floor(n/step) * step
+	}
+	text := fmt.Sprintf("%.0f", n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
