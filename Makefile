@@ -29,6 +29,9 @@ help: ## list the targets
 build: ## build soak, migrator and fakedrive into bin/
 	$(GO) build -o bin/ ./soak/cmd/soak ./migrator/cmd/migrator ./fakedrive/cmd/fakedrive
 
+# Modules: each is tested, linted and tidied by itself. The main one neither requires nor replaces another.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard profiles/memtest/go.mod examples/*/go.mod))
+
 # Packages whose state is shared between goroutines run under the race detector as well.
 # (Those that start programs built without it gain nothing from it.)
 RACE := ./fakedrive/fault/... ./fakedrive ./fakedrive/corpus ./migrator ./migrator/internal/httpx ./migrator/internal/pace \
@@ -47,8 +50,10 @@ SHORT   ?=
 .PHONY: test
 test: build ## run the tests, and those of concurrent code under the race detector; say what was skipped and why (SHORT=1: the short form)
 	@$(call twice,$(TESTSUM),$(if $(SHORT),-short )./...)
+	@$(foreach m,$(filter-out .,$(MODULES)),(cd $(m) && $(call twice,$(GO) test,$(if $(SHORT),-short )./...)) && )true
 ifeq ($(SHORT),)
 	@$(call twice,$(GO) test,-race -short $(RACE))
+	@$(foreach m,$(filter-out .,$(MODULES)),(cd $(m) && $(call twice,$(GO) test,-race -short ./...)) && )true
 endif
 
 # test-fast leaves out packages that start brokers, browsers and subjects, or that judge hundreds of series.
@@ -61,7 +66,7 @@ test-fast: ## the quick half of the tests, in a minute: what needs no broker, br
 
 .PHONY: test-long
 test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase
-	MEMSOAK_LONG=1 $(GO) test -timeout 3h ./...
+	$(foreach m,$(MODULES),(cd $(m) && MEMSOAK_LONG=1 $(GO) test -timeout 3h ./...) && )true
 
 .PHONY: demo
 demo: replay-subject ## a fault found beside a healthy one, in a minute: the service of the history and the migrator, same files, same limit
@@ -88,9 +93,7 @@ rehome: ## give a fork its own module path: MODULE=github.com/acme/memsoak
 .PHONY: lint
 lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
-	$(GO) vet ./...
-	$< ./...
-	$(GO) mod tidy -diff
+	@$(foreach m,$(MODULES),(cd $(m) && $(GO) vet ./... && $< ./... && $(GO) mod tidy -diff) && )true
 
 $(TOOLS)/staticcheck-$(STATICCHECK_VERSION):
 	GOBIN=$(TOOLS) GOFLAGS= $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)

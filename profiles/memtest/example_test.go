@@ -14,7 +14,7 @@ type printer struct{}
 func (printer) Helper()               {}
 func (printer) Setenv(string, string) {}
 func (printer) Errorf(f string, a ...any) {
-	fmt.Println(strings.SplitN(fmt.Sprintf(f, a...), " ", 4)[:3])
+	fmt.Println(strings.Join(strings.Fields(fmt.Sprintf(f, a...))[:9], " "))
 }
 
 func ExampleCheck() {
@@ -27,13 +27,13 @@ func ExampleCheck() {
 }
 
 func ExampleCheck_leak() {
-	registry := make([][]byte, 0, 1000)
+	registry := make([][]byte, 0, 1<<20)
 	r := memtest.Check(printer{}, func() {
 		registry = append(registry, make([]byte, 1024))
-	}, memtest.Waves(8, 100))
+	})
 	fmt.Printf("%s: %.0f bytes an operation\n", r.Findings[0].Kind, r.Findings[0].PerOp)
 	// Output:
-	// [memtest: 1024 bytes]
+	// memtest: 1024 B in 1 objects retained per operation
 	// heap: 1024 bytes an operation
 }
 

@@ -2,236 +2,363 @@ package memtest
 
 import (
 	"cmp"
-	"maps"
-	"math"
+	"fmt"
 	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"slices"
 	"sync"
 	"time"
 )
 
 const (
-	// minWaves leaves two waves in each half: growth has to show in the late half as well.
+	// minWaves leaves two waves for each window.
 	minWaves = 4
-	// goroutinesPerOp and connectionsPerOp are what counts as left behind: one in fifty operations. A pool or a
+	// perOpLeft is how many goroutines or connections count as left behind: one in fifty operations. A pool or a
 	// background worker that starts once stays below it.
 	perOpLeft = 0.02
-	// peakGOGC keeps garbage to a tenth of the live heap while a peak is measured.
-	peakGOGC = 10
-	// peakEvery is how often the heap in use is read while a peak is measured.
-	peakEvery = 100 * time.Microsecond
+	// leastTotal is the growth in bytes, over all operations, that a few steps must reach: a table made late isn't kept
+	// per operation.
+	leastTotal = 200
+	// scattered is what all lines together may retain per operation where each alone stays below its limit, in bytes.
+	scattered = 16
+	// extendFor and extendTo bound the extra waves, in time and in multiples of the operations planned. A late window that
+	// lies wholly behind the planned waves is waited for in any case, within the budget.
+	extendFor = 2 * time.Second
+	extendTo  = 64
 )
 
 // busy keeps two checks apart: heap profile rate, collector and heap belong to the whole process.
 var busy sync.Mutex
 
-// stackKey identifies an allocation stack as the runtime records it.
-type stackKey = [32]uintptr
-
-// floor is what is there when nothing is being done.
-type floor struct {
-	heap       int64
-	sites      map[stackKey]int64 // live bytes
-	goroutines map[creator]int64
-	sockets    int64
+// check is one measurement.
+type check struct {
+	config
+	origins origins
+	run     *runner
+	ledger  *ledger
+	floors  []floor
+	reads   []read // by number of the site
+	started time.Time
+	ended   ending
 }
 
-func measure(c config, op func()) *Report {
+func newCheck(c config, o origins, op func(), failed func() bool) *check {
+	now := time.Now()
+	k := &check{config: c, origins: o, ledger: newLedger(), started: now}
+	if k.warmup == 0 {
+		k.warmup = k.ops
+	}
+	limit := usage{c.maxLeak, maxGoroutines, maxSockets}
+	k.run = &runner{op: op, failed: failed, deadline: now.Add(c.budget), limit: limit, share: limit.part(int64(c.waves + 1))}
+	return k
+}
+
+// measure runs the waves and returns what it found, or why there is no verdict.
+func (k *check) measure() (*Report, error) {
 	old := runtime.MemProfileRate
 	runtime.MemProfileRate = 1
 	defer func() { runtime.MemProfileRate = old }()
 
-	wave := func() {
-		for range c.ops {
-			op()
+	runtime.GC()
+	k.run.base = readUsage()
+	if err := k.warmUp(); err != nil {
+		return &Report{}, err
+	}
+	k.floor(false)
+	first := k.run.done
+	for range k.waves {
+		if k.ended != complete {
+			break
+		}
+		if err := k.wave(k.ops); err != nil {
+			return &Report{}, err
 		}
 	}
-	wave() // warm-up: pools, caches and lazily built tables fill here
-	first := takeFloor()
-	c.waitQuiet(first)
-	floors := []floor{takeFloor()}
-	for range c.waves {
-		wave()
-		floors = append(floors, takeFloor())
+	if len(k.floors) < minWaves+1 {
+		return &Report{}, k.tooFew()
 	}
-	c.waitQuiet(floors[0])
-	floors[c.waves] = takeFloor()
-
-	r := &Report{Ops: c.waves * c.ops}
-	for _, f := range floors {
-		r.Floors = append(r.Floors, f.heap)
+	if err := k.extendWaves(first); err != nil {
+		return &Report{}, err
 	}
-	r.Findings = append(r.Findings, c.heapFindings(floors)...)
-	if c.goroutines {
-		r.Findings = append(r.Findings, c.goroutineFindings(floors)...)
+	r := &Report{Ops: k.run.done - first, Stopped: k.ended == enough}
+	for i := range k.floors {
+		r.Floors = append(r.Floors, k.total(i))
 	}
-	if c.connections {
-		sockets := func(f floor) int64 { return f.sockets }
-		if perOp, total, ok := c.grew(floors, sockets, perOpLeft); ok {
-			r.Findings = append(r.Findings, Finding{Kind: Connections, PerOp: perOp, Total: total, Limit: perOpLeft})
-		}
+	r.Findings = k.causes()
+	r.Ignored = k.ignoredPerOp()
+	if k.peak > 0 {
+		return r, k.measurePeak(r)
 	}
-	if c.peak > 0 {
-		c.measurePeak(r, wave)
-	}
-	return r
+	return r, nil
 }
 
-// grew judges one quantity over the floors: its growth per operation over all waves and over the late half must both
-// be above limit. The second condition is what tells a leak from something that fills up and stays.
-func (c config) grew(floors []floor, of func(floor) int64, limit float64) (perOp float64, total int64, ok bool) {
-	n := len(floors) - 1
-	total = of(floors[n]) - of(floors[0])
-	late := of(floors[n]) - of(floors[n/2])
-	perOp = float64(total) / float64(n*c.ops)
-	perOpLate := float64(late) / float64((n-n/2)*c.ops)
-	return perOp, total, min(perOp, perOpLate) > limit
+// warmUp fills pools, caches and lazily built tables, and sizes the waves of a slow operation by the time it takes.
+func (k *check) warmUp() error {
+	n := k.warmup
+	if n > 1 {
+		start := time.Now()
+		if err := k.repeat(1); err != nil {
+			return err
+		}
+		each := max(time.Since(start), 1)
+		fits := max(int(k.budget/2/each), 1)
+		k.ops = min(k.ops, max(fits/(k.waves+1), 1))
+		n = min(n, max(fits/(k.waves+1), 1)) - 1
+	}
+	if n < 1 || k.ended != complete {
+		return nil
+	}
+	return k.repeat(n)
 }
 
-func (c config) heapFindings(floors []floor) []Finding {
-	// Stacks are merged by culprit: the same line reached in two ways is one finding.
-	type culprit struct {
-		site  string
-		bytes []int64
-		best  int64
-		stack []string
+// repeat runs up to n operations. What a wave ended on is kept, unless only its share was reached.
+func (k *check) repeat(n int) error {
+	how := k.run.wave(n)
+	if how == broken {
+		if k.run.broke == nil {
+			k.run.exited = true
+			return fmt.Errorf("no verdict: operation %d ended the test (FailNow, SkipNow or runtime.Goexit)", k.run.done+1)
+		}
+		return k.run.broke
 	}
-	found := map[string]*culprit{}
-	for key := range floors[len(floors)-1].sites {
-		frames := framesOf(key)
-		site, mine := blame(frames)
-		if mine || keptByRuntime(frames) || c.ignores(frames) {
-			continue
-		}
-		cu := found[site]
-		if cu == nil {
-			cu = &culprit{site: site, bytes: make([]int64, len(floors)), best: math.MinInt64}
-			found[site] = cu
-		}
-		for i, f := range floors {
-			cu.bytes[i] += f.sites[key]
-		}
-		if grown := floors[len(floors)-1].sites[key] - floors[0].sites[key]; grown > cu.best {
-			cu.best, cu.stack = grown, describe(frames)
-		}
+	if how != share {
+		k.ended = how
 	}
-	var out []Finding
-	for _, site := range slices.Sorted(maps.Keys(found)) {
-		cu := found[site]
-		series := make([]floor, len(floors))
-		for i := range series {
-			series[i].heap = cu.bytes[i]
-		}
-		perOp, total, ok := c.grew(series, func(f floor) int64 { return f.heap }, c.maxBytes)
-		if ok {
-			out = append(out, Finding{Kind: Heap, PerOp: perOp, Total: total, Limit: c.maxBytes, Site: site, Stack: cu.stack})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b Finding) int { return cmp.Compare(b.Total, a.Total) })
-	return out
+	return nil
 }
 
-func (c config) goroutineFindings(floors []floor) []Finding {
-	var out []Finding
-	for who := range floors[len(floors)-1].goroutines {
-		if c.ignoresName(who.function) {
-			continue
-		}
-		count := func(f floor) int64 { return f.goroutines[who] }
-		if perOp, total, ok := c.grew(floors, count, perOpLeft); ok {
-			out = append(out, Finding{Kind: Goroutines, PerOp: perOp, Total: total, Limit: perOpLeft, Site: who.String()})
-		}
+func (k *check) wave(n int) error {
+	if err := k.repeat(n); err != nil {
+		return err
 	}
-	slices.SortFunc(out, func(a, b Finding) int { return cmp.Or(cmp.Compare(b.Total, a.Total), cmp.Compare(a.Site, b.Site)) })
-	return out
+	k.floor(false)
+	return nil
 }
 
-// waitQuiet waits until there are no more goroutines and sockets than at the floor given, or the settle time is over.
-func (c config) waitQuiet(than floor) {
-	count := func(f floor) (n int64) {
-		for _, v := range f.goroutines {
-			n += v
-		}
-		return n + f.sockets
+// floor takes the next floor, or takes the last one again once what is on its way out has had its time.
+func (k *check) floor(again bool) {
+	if again {
+		k.waitQuiet(k.floors[0])
+		k.floors = k.floors[:len(k.floors)-1]
 	}
-	want := count(than)
-	for end := time.Now().Add(c.settle); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if count(floor{goroutines: goroutines(), sockets: openSockets()}) <= want {
+	k.floors = append(k.floors, k.ledger.floor(k.run.done))
+}
+
+// waitQuiet waits until there are no more goroutines and sockets than at the floor given, until nothing has ended for a
+// quarter of the settle time, or until that time is over.
+func (k *check) waitQuiet(than floor) {
+	var want int64 = 1 // the goroutine of the test itself
+	for _, n := range than.goroutines {
+		want += n
+	}
+	start := time.Now()
+	changed, last := start, usage{}
+	for time.Since(start) < k.settle && time.Since(changed) < k.settle/4 {
+		now := usage{0, int64(runtime.NumGoroutine()), openSockets()}
+		if now.goroutines <= want && now.sockets <= than.sockets {
 			return
 		}
+		if now != last {
+			changed, last = time.Now(), now
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-func takeFloor() floor {
-	// Two collections empty sync.Pools and run finalizers, the third frees what those let go; GC also publishes the
-	// profile of the cycle it ends.
-	for range 3 {
-		runtime.GC()
+func (k *check) tooFew() error {
+	if k.ended == enough {
+		return fmt.Errorf("no verdict: %d operations left more behind than may leak (%s, %d goroutines or %d sockets), "+
+			"and %d are needed to tell a leak from a cache; raise MaxLeak or make the operation smaller",
+			k.run.done, size(float64(k.maxLeak)), maxGoroutines, maxSockets, minWaves+1)
 	}
-	f := floor{sites: map[stackKey]int64{}, goroutines: goroutines(), sockets: openSockets()}
-	for _, r := range memRecords() {
-		f.sites[r.Stack0] += r.InUseBytes()
-		f.heap += r.InUseBytes()
-	}
-	return f
+	return fmt.Errorf("no verdict: %d operations took the whole budget of %s, and %d are needed; raise Budget or make the "+
+		"operation smaller", k.run.done, k.budget, minWaves+1)
 }
 
-func memRecords() []runtime.MemProfileRecord {
-	n, _ := runtime.MemProfile(nil, true)
-	for {
-		records := make([]runtime.MemProfileRecord, n+64)
-		var ok bool
-		if n, ok = runtime.MemProfile(records, true); ok {
-			return records[:n]
+// extendWaves runs more waves while something grows: only then can a cache that still fills be told from a leak.
+func (k *check) extendWaves(first int) error {
+	if k.suspects() {
+		k.floor(true)
+	}
+	planned, start := k.run.done, time.Now()
+	k.run.share = k.run.limit.part(4)
+	for k.extend && k.ended == complete && k.suspects() {
+		n := k.run.done
+		if float64(n) > window*float64(planned) && (time.Since(start) > extendFor || n > extendTo*planned || k.leaked()) {
+			break
+		}
+		if err := k.wave(max((n-first)/3, 1)); err != nil {
+			return err
 		}
 	}
+	if len(k.floors) > k.waves+1 && k.suspects() {
+		k.floor(true)
+	}
+	return nil
 }
 
-func (c config) measurePeak(r *Report, wave func()) {
-	defer debug.SetGCPercent(debug.SetGCPercent(peakGOGC))
-	runtime.GC()
-	before := map[stackKey]int64{}
-	for _, rec := range memRecords() {
-		before[rec.Stack0] = rec.AllocBytes
-	}
-	start := heapInUse()
-	done, peak := make(chan struct{}), make(chan int64)
-	go func() {
-		top := start
-		for tick := time.NewTicker(peakEvery); ; {
-			top = max(top, heapInUse())
-			select {
-			case <-done:
-				tick.Stop()
-				peak <- max(top, heapInUse())
-				return
-			case <-tick.C:
-			}
-		}
-	}()
-	wave()
-	close(done)
-	r.PeakHeap = <-peak - start
-	if r.PeakHeap <= c.peak {
-		return
-	}
-	runtime.GC() // publishes the wave's allocations
-	f := Finding{Kind: PeakHeap, PerOp: float64(r.PeakHeap), Total: r.PeakHeap, Limit: float64(c.peak)}
-	var most int64
-	for _, rec := range memRecords() {
-		frames := framesOf(rec.Stack0)
-		site, mine := blame(frames)
-		if n := rec.AllocBytes - before[rec.Stack0]; n > most && !mine && !c.ignores(frames) {
-			most, f.Site, f.Stack = n, site, describe(frames)
+// leaked reports whether a quarter of what may leak has leaked.
+func (k *check) leaked() bool { return readUsage().minus(k.run.base).exceeds(k.run.limit.part(4)) }
+
+// suspects reports whether anything grows, or may.
+func (k *check) suspects() bool {
+	for _, l := range k.lines() {
+		if l.state != steady {
+			return true
 		}
 	}
-	r.Findings = append(r.Findings, f)
+	for _, g := range k.goroutineKinds() {
+		if g.state != steady {
+			return true
+		}
+	}
+	state, _, _ := k.socketSeries().judge(k.maxCount)
+	return state != steady && k.connections
 }
 
-func heapInUse() int64 {
-	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(s)
-	return int64(s[0].Value.Uint64())
+// line is one culprit: the same line reached in two ways is one.
+type line struct {
+	read  read
+	sites []int // numbers
+	bytes series
+	state growth
+	perOp float64
+	total int64
+}
+
+// lines judges what each line retains, the largest first.
+func (k *check) lines() []*line {
+	if !k.heap {
+		return nil
+	}
+	found := map[Line]*line{}
+	var out []*line
+	for n := range k.ledger.keys {
+		r := k.readOf(n)
+		if r.mine || r.ignored {
+			continue
+		}
+		l := found[r.site]
+		if l == nil {
+			l = &line{read: r, bytes: k.newSeries()}
+			found[r.site] = l
+			out = append(out, l)
+		}
+		l.sites = append(l.sites, n)
+		for i := range k.floors {
+			l.bytes.values[i] += k.floors[i].site(n).bytes
+		}
+	}
+	for _, l := range out {
+		l.state, l.perOp, l.total = l.bytes.judge(k.maxBytes)
+		if l.total < leastTotal && l.bytes.steps() < minWaves {
+			l.state = steady
+		}
+	}
+	slices.SortFunc(out, func(a, b *line) int {
+		return cmp.Or(cmp.Compare(b.total, a.total), compareLines(a.read.site, b.read.site))
+	})
+	return out
+}
+
+func (k *check) newSeries() series {
+	s := series{values: make([]int64, len(k.floors))}
+	for _, f := range k.floors {
+		s.ops = append(s.ops, f.ops)
+	}
+	return s
+}
+
+func (k *check) readOf(n int) read {
+	for len(k.reads) <= n {
+		key := k.ledger.keys[len(k.reads)]
+		k.reads = append(k.reads, k.origins.read(framesOf(key[:]), k.ignores))
+	}
+	return k.reads[n]
+}
+
+// kind is all goroutines that one go statement started.
+type kind struct {
+	creator Line
+	state   growth
+	perOp   float64
+	total   int64
+}
+
+func (k *check) goroutineKinds() []kind {
+	if !k.goroutines {
+		return nil
+	}
+	var out []kind
+	for creator := range k.floors[len(k.floors)-1].goroutines {
+		if k.ignores(creator.Function) || packageOf(creator.Function) == k.origins.own {
+			continue
+		}
+		s := k.newSeries()
+		for i, f := range k.floors {
+			s.values[i] = f.goroutines[creator]
+		}
+		g := kind{creator: creator}
+		if g.state, g.perOp, g.total = s.judge(k.maxCount); g.state != steady {
+			out = append(out, g)
+		}
+	}
+	slices.SortFunc(out, func(a, b kind) int {
+		return cmp.Or(cmp.Compare(b.total, a.total), compareLines(a.creator, b.creator))
+	})
+	return out
+}
+
+// socketSeries counts sockets where the kernel says, else the descriptors of package net.
+func (k *check) socketSeries() series {
+	s := k.newSeries()
+	for i, f := range k.floors {
+		s.values[i] = f.sockets
+	}
+	if k.floors[0].sockets >= 0 {
+		return s
+	}
+	clear(s.values)
+	for n := range k.ledger.keys {
+		if !k.opensConnection(n) {
+			continue
+		}
+		for i, f := range k.floors {
+			s.values[i] += f.site(n).objects
+		}
+	}
+	return s
+}
+
+// opensConnection reports whether a site allocates the descriptors of package net, of which each connection has one.
+func (k *check) opensConnection(n int) bool {
+	for _, f := range framesOf(k.ledger.keys[n][:]) {
+		if p := packageOf(f.Function); p != "runtime" {
+			return f.Function == "net.newFD"
+		}
+	}
+	return false
+}
+
+// total is what all lines keep at a floor, in bytes.
+func (k *check) total(i int) (sum int64) {
+	for n := range k.floors[i].sites {
+		if r := k.readOf(n); !r.mine && !r.ignored {
+			sum += k.floors[i].site(n).bytes
+		}
+	}
+	return sum
+}
+
+// ignoredPerOp is what Ignore left out, in bytes per operation.
+func (k *check) ignoredPerOp() float64 {
+	s := k.newSeries()
+	for n := range k.ledger.keys {
+		if !k.readOf(n).ignored {
+			continue
+		}
+		for i, f := range k.floors {
+			s.values[i] += f.site(n).bytes
+		}
+	}
+	return max(s.slope(0, len(s.ops)-1), 0)
 }

@@ -6,13 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/memtest"
 )
@@ -31,34 +29,67 @@ func (r *recorder) Setenv(string, string) {
 	}
 }
 
-func check(t *testing.T, op func(), opts ...memtest.Option) (*recorder, *memtest.Report) {
+func check(t *testing.T, op func(), opts ...memtest.CheckOption) (*recorder, *memtest.Report) {
 	t.Helper()
 	r := &recorder{}
 	return r, memtest.Check(r, op, opts...)
+}
+
+// only is the one finding that is expected.
+func only(t *testing.T, rep *memtest.Report, kind memtest.Kind) memtest.Finding {
+	t.Helper()
+	if len(rep.Findings) != 1 || rep.Findings[0].Kind != kind {
+		t.Fatalf("want one finding of kind %s, got %v", kind, rep.Findings)
+	}
+	return rep.Findings[0]
+}
+
+func clean(t *testing.T, r *recorder) {
+	t.Helper()
+	if len(r.errors) > 0 {
+		t.Errorf("want no finding, got %s", strings.Join(r.errors, "\n"))
+	}
+}
+
+func contains(t *testing.T, text, part string) {
+	t.Helper()
+	if !strings.Contains(text, part) {
+		t.Errorf("want %q in:\n%s", part, text)
+	}
 }
 
 type keeper struct{ kept [][]byte }
 
 func (k *keeper) keep() { k.kept = append(k.kept, make([]byte, 100)) }
 
-func TestALeakIsCountedExactlyAndNamed(t *testing.T) {
-	k := &keeper{kept: make([][]byte, 0, 10_000)} // the backing array itself doesn't grow
+func TestLeakIsCountedExactlyAndNamed(t *testing.T) {
+	k := &keeper{kept: make([][]byte, 0, 1<<20)} // the backing array itself doesn't grow
 	r, rep := check(t, k.keep)
-	require.Len(t, rep.Findings, 1)
-	f := rep.Findings[0]
-	assert.Equal(t, memtest.Heap, f.Kind)
-	assert.Equal(t, 112.0, f.PerOp, "100 bytes live in the size class of 112")
-	assert.Equal(t, int64(112*rep.Ops), f.Total)
-	assert.Contains(t, f.Site, "(*keeper).keep memtest_test.go:")
-	require.Len(t, r.errors, 1)
-	assert.Contains(t, r.errors[0], "(*keeper).keep")
+	f := only(t, rep, memtest.Heap)
+	// 100 bytes live in the size class of 112.
+	if f.PerOp != 112 || f.Total != int64(112*rep.Ops) || f.Objects != 1 || f.Open {
+		t.Errorf("112 bytes in one object per operation, got %+v", f)
+	}
+	contains(t, f.Site.String(), "(*keeper).keep memtest/memtest_test.go:")
+	contains(t, r.errors[0], "(*keeper).keep")
 }
 
-func TestASmallLeakInAMapIsSeen(t *testing.T) {
+func TestSmallLeakInMapIsSeen(t *testing.T) {
 	m, n := map[int]*int64{}, 0
 	_, rep := check(t, func() { n++; m[n] = new(int64) })
-	require.NotEmpty(t, rep.Findings)
-	assert.Contains(t, rep.Findings[0].Site, "TestASmallLeakInAMapIsSeen")
+	contains(t, only(t, rep, memtest.Heap).Site.Function, "TestSmallLeakInMapIsSeen")
+}
+
+// A slice of numbers and a map of numbers grow in steps that double: most floors are equal to the one before.
+func TestGrowthByDoublingIsSeen(t *testing.T) {
+	var numbers []int64
+	_, rep := check(t, func() { numbers = append(numbers, 1) })
+	if f := only(t, rep, memtest.Heap); f.PerOp < 8 || f.PerOp > 20 {
+		t.Errorf("8 bytes and the array's spare room per operation, got %v", f.PerOp)
+	}
+	set, n := map[int]struct{}{}, 0
+	_, rep = check(t, func() { n++; set[n] = struct{}{} })
+	contains(t, only(t, rep, memtest.Heap).Site.Function, "TestGrowthByDoublingIsSeen")
 }
 
 func TestNothingRetainedPasses(t *testing.T) {
@@ -72,8 +103,10 @@ func TestNothingRetainedPasses(t *testing.T) {
 		time.AfterFunc(time.Millisecond, func() {})
 		_ = strings.Repeat("x", 10_000)
 	})
-	assert.Empty(t, r.errors)
-	assert.Len(t, rep.Floors, memtest.DefaultWaves+1)
+	clean(t, r)
+	if len(rep.Floors) < memtest.DefaultWaves+1 || rep.Ops < memtest.DefaultWaves*memtest.DefaultOpsPerWave {
+		t.Errorf("all waves have floors, got %d after %d operations", len(rep.Floors), rep.Ops)
+	}
 }
 
 // The runtime's own table of timers grows as well, and stays: only the timers count, which are kept here.
@@ -83,94 +116,148 @@ func TestTimersThatAreNeverStoppedAreSeen(t *testing.T) {
 	for _, x := range timers {
 		x.Stop()
 	}
-	require.NotEmpty(t, rep.Findings)
-	assert.Contains(t, rep.Findings[0].Site, "TestTimersThatAreNeverStoppedAreSeen")
-	for _, f := range rep.Findings {
-		assert.NotContains(t, strings.Join(f.Stack, " "), "addHeap")
+	contains(t, only(t, rep, memtest.Heap).Site.Function, "TestTimersThatAreNeverStoppedAreSeen")
+}
+
+func TestCacheThatFillsAsksForMoreWaves(t *testing.T) {
+	for _, bound := range []int{200, 440, 900} { // of 450 operations that are planned
+		cache, n := map[int][]byte{}, 0
+		r, rep := check(t, func() {
+			if n < bound {
+				cache[n] = make([]byte, 1000)
+			}
+			n++
+		})
+		clean(t, r)
+		if bound == 900 && rep.Ops < 2*bound {
+			t.Errorf("a cache of %d was judged after %d operations", bound, rep.Ops)
+		}
 	}
 }
 
-func TestACacheThatFillsInTheEarlyWavesPasses(t *testing.T) {
-	cache, n := map[int][]byte{}, 0
-	r, _ := check(t, func() {
-		if n < 200 { // full after 3 of 8 waves
-			cache[n] = make([]byte, 1000)
-		}
-		n++
-	})
-	assert.Empty(t, r.errors)
-}
-
 func TestMaxBytesPerOpAllowsWhatIsMeant(t *testing.T) {
-	k := &keeper{kept: make([][]byte, 0, 10_000)}
+	k := &keeper{kept: make([][]byte, 0, 1<<20)}
 	r, _ := check(t, k.keep, memtest.MaxBytesPerOp(112))
-	assert.Empty(t, r.errors)
-	r, _ = check(t, k.keep, memtest.MaxBytesPerOp(111))
-	assert.Len(t, r.errors, 1)
+	clean(t, r)
+	_, rep := check(t, k.keep, memtest.MaxBytesPerOp(111))
+	only(t, rep, memtest.Heap)
 }
 
-func TestIgnore(t *testing.T) {
-	k := &keeper{kept: make([][]byte, 0, 10_000)}
-	r, _ := check(t, k.keep, memtest.Ignore("github.com/memsoak/memsoak/profiles/memtest_test.(*keeper)"))
-	assert.Empty(t, r.errors)
+// part and whole are what one leak consists of.
+type part struct{ next *part }
+
+type whole struct {
+	name  string
+	parts [3]*part
+	index map[string]*part
+	data  []byte
 }
 
-func TestGoroutinesLeftAreNamedByWhoStartedThem(t *testing.T) {
+//go:noinline
+func newPart() *part { return &part{next: &part{}} }
+
+//go:noinline
+func newWhole(n int) *whole {
+	w := &whole{name: fmt.Sprint("number ", n), index: map[string]*part{}, data: make([]byte, 700)}
+	for i := range w.parts {
+		w.parts[i] = newPart()
+	}
+	w.index[w.name] = w.parts[0]
+	return w
+}
+
+func TestOneLeakOfManyObjectsIsOneFindingAtItsHolder(t *testing.T) {
+	registry, n := map[int]*whole{}, 0
+	r, rep := check(t, func() { n++; registry[n] = newWhole(n) })
+	f := only(t, rep, memtest.Heap)
+	contains(t, f.Site.Function, "newWhole")
+	contains(t, f.User.Function, "newWhole") // of this module as well
+	contains(t, f.Holder.Function, "TestOneLeakOfManyObjectsIsOneFindingAtItsHolder")
+	if f.Objects < 9 || f.PerOp < 1000 || len(f.With) < 3 {
+		t.Errorf("all objects of a whole belong to it, got %+v", f)
+	}
+	contains(t, r.errors[0], "newPart")
+}
+
+func TestTwoLeaksAreTwoFindings(t *testing.T) {
+	var wholes []*whole
+	var parts []*part
+	n := 0
+	_, rep := check(t, func() {
+		n++
+		wholes = append(wholes, newWhole(n))
+		parts = append(parts, &part{})
+	})
+	if len(rep.Findings) != 2 {
+		t.Fatalf("want two findings, got %v", rep.Findings)
+	}
+	contains(t, rep.Findings[0].Site.Function, "newWhole")
+	contains(t, rep.Findings[1].Site.Function, "TestTwoLeaksAreTwoFindings")
+	runtime.KeepAlive(parts)
+}
+
+func TestGoroutinesComeFirstWithWhatTheyHold(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	_, rep := check(t, func() {
+	n := 0
+	r, rep := check(t, func() {
 		wg.Add(1)
-		go func() { defer wg.Done(); <-ctx.Done() }()
-	}, memtest.Waves(4, 20), memtest.Settle(50*time.Millisecond), memtest.MaxBytesPerOp(1e6))
-	require.Len(t, rep.Findings, 1)
-	assert.Equal(t, memtest.Goroutines, rep.Findings[0].Kind)
-	assert.Equal(t, 1.0, rep.Findings[0].PerOp)
-	assert.Contains(t, rep.Findings[0].Site, "TestGoroutinesLeftAreNamedByWhoStartedThem")
+		n++
+		w := newWhole(n)
+		go func() { defer wg.Done(); <-ctx.Done(); w.name = "" }()
+	}, memtest.Settle(50*time.Millisecond))
+	f := only(t, rep, memtest.Goroutines)
+	if f.PerOp != 1 || f.Goroutines != 1 || f.Bytes < 1000 || f.Objects < 9 || f.StackBytes < 1024 {
+		t.Errorf("one goroutine per operation with a whole, got %+v", f)
+	}
+	contains(t, f.Site.Function, "TestGoroutinesComeFirstWithWhatTheyHold")
+	contains(t, f.Waits, "chan receive")
+	contains(t, r.errors[0], "goroutines left per operation")
 }
 
 func TestGoroutinesOnTheirWayOutAreWaitedFor(t *testing.T) {
-	r, _ := check(t, func() { go time.Sleep(20 * time.Millisecond) }, memtest.Waves(4, 10), memtest.MaxBytesPerOp(1e6))
-	assert.Empty(t, r.errors)
+	release := make(chan struct{})
+	go func() { time.Sleep(300 * time.Millisecond); close(release) }()
+	r, _ := check(t, func() { go func() { <-release }() }, memtest.Waves(4, 10), memtest.Settle(5*time.Second))
+	clean(t, r)
 }
 
-func TestConnectionsLeftOpen(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
+func TestConnectionsAreOneFindingWithTheLineThatOpenedThem(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) }))
 	defer srv.Close()
+	defer srv.CloseClientConnections()
+	tr := &http.Transport{}
 	var mu sync.Mutex
-	var transports []*http.Transport
-	get := func(tr *http.Transport) {
-		resp, err := (&http.Client{Transport: tr}).Get(srv.URL)
-		if assert.NoError(t, err) {
-			_, err = io.Copy(io.Discard, resp.Body)
-			assert.NoError(t, err)
-			resp.Body.Close()
+	var bodies []io.Closer
+	get := func() (*http.Response, error) { return (&http.Client{Transport: tr}).Get(srv.URL) }
+	_, rep := check(t, func() { // the body is neither read nor closed
+		if resp, err := get(); err == nil {
+			mu.Lock()
+			bodies = append(bodies, resp.Body)
+			mu.Unlock()
 		}
-	}
-	defer func() {
-		for _, tr := range transports {
-			tr.CloseIdleConnections()
-		}
-	}()
-	_, rep := check(t, func() { // a transport per request keeps a connection per request
-		tr := &http.Transport{}
-		mu.Lock()
-		transports = append(transports, tr)
-		mu.Unlock()
-		get(tr)
 	}, memtest.Waves(4, 5), memtest.Settle(50*time.Millisecond))
-	kinds := map[memtest.Kind]int{}
-	for _, f := range rep.Findings {
-		kinds[f.Kind]++
+	for _, b := range bodies {
+		b.Close()
 	}
-	assert.Positive(t, kinds[memtest.Connections])
-	assert.Positive(t, kinds[memtest.Goroutines])
+	f := only(t, rep, memtest.Connections)
+	if f.PerOp != 1 || f.Goroutines != 2 || f.Bytes < 8<<10 {
+		t.Errorf("a connection with two goroutines and two buffers per operation, got %+v", f)
+	}
+	contains(t, f.User.Function, "TestConnectionsAreOneFindingWithTheLineThatOpenedThem.func2")
 
 	shared := &http.Transport{}
 	defer shared.CloseIdleConnections()
-	r, _ := check(t, func() { get(shared) }, memtest.Waves(4, 20), memtest.Settle(50*time.Millisecond), memtest.MaxBytesPerOp(64))
-	assert.Empty(t, r.errors)
+	r, _ := check(t, func() {
+		resp, err := (&http.Client{Transport: shared}).Get(srv.URL)
+		if err == nil {
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	}, memtest.Waves(4, 20), memtest.Settle(50*time.Millisecond), memtest.MaxBytesPerOp(64))
+	clean(t, r)
 }
 
 var sink []byte
@@ -183,44 +270,14 @@ func TestPeak(t *testing.T) {
 		}
 		sink = nil
 	}
-	r, rep := check(t, spool, memtest.Waves(4, 3), memtest.Peak(8<<20))
-	require.Len(t, r.errors, 1)
-	assert.GreaterOrEqual(t, rep.PeakHeap, int64(32<<20))
-	assert.Contains(t, rep.Findings[0].Site, "TestPeak")
-
-	r, rep = check(t, func() { sink = make([]byte, 1<<10); sink = nil }, memtest.Waves(4, 50), memtest.Peak(24<<20))
-	assert.Empty(t, r.errors)
-	assert.Less(t, rep.PeakHeap, int64(24<<20))
-}
-
-func TestAParallelTestIsRefused(t *testing.T) {
-	ran := false
-	r := &recorder{parallel: true}
-	memtest.Check(r, func() { ran = true })
-	require.Len(t, r.errors, 1)
-	assert.Contains(t, r.errors[0], "t.Parallel")
-	assert.False(t, ran)
-}
-
-func TestARealParallelTestIsRefused(t *testing.T) {
-	t.Run("parallel", func(t *testing.T) {
-		t.Parallel()
-		errs := 0
-		memtest.Check(counting{t, &errs}, func() {})
-		assert.Equal(t, 1, errs)
-	})
-}
-
-type counting struct {
-	*testing.T
-	n *int
-}
-
-func (c counting) Errorf(string, ...any) { *c.n++ }
-
-func TestASecondCheckAtTheSameTimeIsRefused(t *testing.T) {
-	inner := &recorder{}
-	check(t, func() { memtest.Check(inner, func() {}) }, memtest.Waves(4, 1), memtest.MaxBytesPerOp(1e6))
-	require.NotEmpty(t, inner.errors)
-	assert.Contains(t, inner.errors[0], "another Check")
+	_, rep := check(t, spool, memtest.Waves(4, 3), memtest.Peak(8<<20))
+	contains(t, only(t, rep, memtest.PeakHeap).Site.Function, "TestPeak")
+	if rep.PeakHeap < 32<<20 {
+		t.Errorf("a peak of 32 MiB, got %d", rep.PeakHeap)
+	}
+	r, rep := check(t, func() { sink = make([]byte, 1<<10); sink = nil }, memtest.Waves(4, 50), memtest.Peak(24<<20))
+	clean(t, r)
+	if rep.PeakHeap <= 0 || rep.PeakHeap >= 24<<20 {
+		t.Errorf("a small peak, got %d", rep.PeakHeap)
+	}
 }

@@ -1,0 +1,3 @@
+module github.com/memsoak/memsoak/profiles/memtest
+
+go 1.23
