@@ -128,6 +128,9 @@ var faults = []struct {
 				return math.Exp2(math.Ceil(math.Log2(float64(c.Distinct)*8/7+1))) * 100 / 8192
 			}})
 	}},
+	{"table of 12 MiB", record.Healthy, record.Static, "app/geo.load", "", 0, func() *subject {
+		return with(source{stack: frames("app/geo.load", "main.main"), size: 64 << 10, retained: func(record.Covariates, float64) float64 { return 192 }})
+	}},
 }
 
 // appended is the capacity of a slice to which so many elements were appended one by one.

@@ -149,6 +149,8 @@ func summarize(j *judged) string {
 		return fmt.Sprintf("%s%s holds %s per open connection.", name, at, size)
 	case record.Cache:
 		return fmt.Sprintf("%s%s is a cache: it grows by %s per distinct item and stopped at about %d of them.", name, at, size, j.Bound)
+	case record.Static:
+		return fmt.Sprintf("%s%s keeps %s for the life of the process, whatever the work.", name, at, peak)
 	case record.GCHeadroom:
 		return fmt.Sprintf("%s of garbage waits for the collector, most of it made by %s%s; a lower GOGC or a GOMEMLIMIT would cap it.", peak, name, at)
 	case record.GCThrash:

@@ -117,11 +117,11 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 			x.State, x.Slope = record.Found, e.found[at].Slope
 		case e.doubted[h.kind] != "":
 			x.Needs = e.doubted[h.kind]
-		case limit == 0 || limit > x.Target:
-			x.Needs = h.needs(limit, x.Target, work)
-		case h.kind == byFloors && p.left.grown > x.Target*work:
+		case h.kind == byFloors && work > 0 && p.left.grown > x.Target*work:
 			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it goes on", bytesText(p.left.grown),
 				sitesText(p.left.sites))
+		case limit == 0 || limit > x.Target:
+			x.Needs = h.needs(limit, x.Target, work)
 		case h.kind == byHolds && p.left.held[h.per] > x.Target:
 			x.Needs = fmt.Sprintf("%s per %s in held states that no finding explains; holds that differ more in it tell", bytesText(p.left.held[h.per]), itemText(h.per))
 		default:

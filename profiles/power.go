@@ -67,7 +67,9 @@ func (p *power) retained(h *hypothesis, target float64) (limit, work float64) {
 	sampled := math.Sqrt(target * work * p.left.grain) // of growth as large as the target, where totals are sampled
 	se := math.Hypot(p.left.noise, sampled)
 	total := (math.Max(seenAt*target*work, minT*se) + oneSided*se) / work
-	return math.Min(site, total), work
+	// Growth that was there and that no finding explains could be this fault in many places: it bounds the limit as well.
+	hidden := (p.left.grown + oneSided*se) / work
+	return math.Max(math.Min(site, total), hidden), work
 }
 
 // held is the limit of what is there in held states only.

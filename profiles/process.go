@@ -398,53 +398,64 @@ func (s *Series) deepest(n *Snapshot) countedGroup {
 	return best
 }
 
+// area is a part of the process's memory that the Go runtime does not manage.
+type area struct {
+	class         record.Class
+	name          string
+	least, noise  float64
+	unreclaimable bool // the kernel can't drop it under pressure
+	read          func(p *record.Process, r *record.Runtime, c *record.Cgroup) float64
+	runtime       bool // it needs the runtime's account
+}
+
+var areas = []area{
+	{class: record.OffHeap, name: "anonymous memory outside the Go heap", least: offHeapMin, noise: offHeapNoise, runtime: true,
+		read: func(p *record.Process, r *record.Runtime, _ *record.Cgroup) float64 {
+			return float64(p.OtherAnon - r.Metadata)
+		}},
+	{class: record.PageCache, name: "shared memory (tmpfs)", least: fileMin, noise: fileNoise, unreclaimable: true,
+		read: func(p *record.Process, _ *record.Runtime, c *record.Cgroup) float64 {
+			return float64(max(c.Shmem, p.Shmem))
+		}},
+	{class: record.PageCache, name: "pages of files", least: fileMin, noise: fileNoise,
+		read: func(p *record.Process, _ *record.Runtime, c *record.Cgroup) float64 {
+			return float64(max(c.File-c.Shmem, p.File))
+		}},
+}
+
 // judgeOutside judges memory that the Go runtime does not manage.
 func (s *Series) judgeOutside(u *units) []*judged {
 	var out []*judged
-	out = append(out, s.judgeArea(u, record.OffHeap, "anonymous memory outside the Go heap", offHeapMin, s.read(offHeapNoise, func(n *Snapshot) (float64, bool) {
-		if n.Process == nil || n.Runtime == nil {
-			return 0, false
-		}
-		return float64(n.Process.OtherAnon - n.Runtime.Metadata), true
-	}))...)
-	out = append(out, s.judgeArea(u, record.PageCache, "shared memory (tmpfs)", fileMin, s.read(fileNoise, func(n *Snapshot) (float64, bool) {
-		switch {
-		case n.Cgroup != nil && n.Process != nil:
-			return float64(max(n.Cgroup.Shmem, n.Process.Shmem)), true
-		case n.Process != nil:
-			return float64(n.Process.Shmem), true
-		}
-		return 0, false
-	}))...)
-	out = append(out, s.judgeArea(u, record.PageCache, "pages of files", fileMin, s.read(fileNoise, func(n *Snapshot) (float64, bool) {
-		switch {
-		case n.Cgroup != nil && n.Process != nil:
-			return float64(max(n.Cgroup.File-n.Cgroup.Shmem, n.Process.File)), true
-		case n.Process != nil:
-			return float64(n.Process.File), true
-		}
-		return 0, false
-	}))...)
+	for _, a := range areas {
+		q := s.read(a.noise, func(n *Snapshot) (float64, bool) {
+			if n.Process == nil || a.runtime && n.Runtime == nil {
+				return 0, false
+			}
+			c := n.Cgroup
+			if c == nil {
+				c = &record.Cgroup{}
+			}
+			return a.read(n.Process, n.Runtime, c), true
+		})
+		out = append(out, s.judgeArea(u, a, q)...)
+	}
 	return out
 }
 
-// tmpfsEvidence is the evidence that tells tmpfs from reclaimable file pages.
-const tmpfsEvidence = "shared memory cannot be reclaimed without swap"
-
 // judgeArea judges one part of the process's memory by floors and by holds.
-func (s *Series) judgeArea(u *units, c record.Class, what string, least float64, q *quantity) []*judged {
+func (s *Series) judgeArea(u *units, of area, q *quantity) []*judged {
 	var out []*judged
 	kept := s.retained(q, u.retained)
 	for _, t := range append(kept, s.heldTerms(q, u.held, kept)...) {
-		if t.t() < minT || t.share < minShare || t.amount < least || t.name == "wave" {
+		if t.t() < minT || t.share < minShare || t.amount < of.least || t.name == "wave" {
 			continue
 		}
 		a, b := t.from[0], t.from[1]
-		j := s.processFinding(c, s.waitingIn(s.Snaps[b]), t)
-		j.key += what
-		j.Evidence = append(j.Evidence, fmt.Sprintf("%s: %s (%s) against %s (%s)", what, bytesText(q.values[b]), s.describe(b), bytesText(q.values[a]), s.describe(a)))
-		if what == "shared memory (tmpfs)" {
-			j.Evidence = append(j.Evidence, tmpfsEvidence)
+		j := s.processFinding(of.class, s.waitingIn(s.Snaps[b]), t)
+		j.key += of.name
+		j.Evidence = append(j.Evidence, fmt.Sprintf("%s: %s (%s) against %s (%s)", of.name, bytesText(q.values[b]), s.describe(b), bytesText(q.values[a]), s.describe(a)))
+		if j.Unreclaimable = of.unreclaimable; j.Unreclaimable {
+			j.Evidence = append(j.Evidence, "shared memory cannot be reclaimed without swap")
 		}
 		out = append(out, j)
 	}

@@ -78,6 +78,7 @@ func (s *Series) judge(o Options) *explained {
 		js = append(js, j)
 	}
 	js = append(js, s.judgeEnd(js)...)
+	js = append(js, s.judgeStatic(js)...)
 	js = append(js, s.judgeCollector()...)
 	for _, j := range js {
 		s.complete(j, o)
@@ -161,7 +162,7 @@ func kindOf(f record.Finding) record.Headline {
 	case record.BufferFile:
 		return record.HeadBuffer
 	case record.OffHeap, record.PageCache:
-		if f.Class == record.PageCache && !unreclaimable(f) || f.Slope == nil {
+		if f.Class == record.PageCache && !f.Unreclaimable || f.Slope == nil {
 			return ""
 		}
 		switch f.Slope.Per {
@@ -173,14 +174,10 @@ func kindOf(f record.Finding) record.Headline {
 	return ""
 }
 
-func unreclaimable(f record.Finding) bool {
-	return slices.Contains(f.Evidence, tmpfsEvidence)
-}
-
 // rank breaks ties by the order of the rule.
 func rank(c record.Class) int {
 	return slices.Index([]record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferFile,
-		record.OffHeap, record.PageCache, record.BufferWorker, record.BufferPool, record.Cache, record.Stacks, record.GCHeadroom,
+		record.OffHeap, record.PageCache, record.BufferWorker, record.BufferPool, record.Cache, record.Static, record.Stacks, record.GCHeadroom,
 		record.GCThrash, record.Unreturned}, c)
 }
 

@@ -122,6 +122,8 @@ type Finding struct {
 	HeldShare  float64    `json:"held_share,omitempty"`
 	HeldStatus HeldStatus `json:"held_status,omitempty"`
 	Summary    string     `json:"summary"`
+	// Unreclaimable says of file memory that the kernel can't drop it under pressure: tmpfs and shared memory.
+	Unreclaimable bool `json:"unreclaimable,omitempty"`
 	// AtPlan is the predicted size at the planned work (default 1,000,000 files, largest file 5 GiB), in bytes.
 	AtPlan int64 `json:"at_plan,omitempty"`
 	// Bound is the number of distinct items at which a cache stops, when known.
