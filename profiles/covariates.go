@@ -102,6 +102,7 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 		}), penalty: 8},
 		{name: "page", class: record.Metadata, values: s.sinceFloor(column(func(c record.Covariates) float64 { return float64(c.Pages) })), penalty: 2},
 		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsOpen) }), penalty: 1},
+		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsIdle) }), penalty: 1},
 		{name: "wave", values: s.working(), penalty: 1},
 	}
 	u = append(u, steps(bodies, bytes)...)

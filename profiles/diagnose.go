@@ -106,6 +106,7 @@ func judgeTrial(dir string, o Options) *trialResult {
 	}
 	r.kind, r.verdict = s.Trial.Kind, s.Diagnose(o)
 	addHolder(dir, r.verdict)
+	speak(s.Trial.Item, r.verdict)
 	r.evidence.collect(s, r.verdict)
 	return r
 }

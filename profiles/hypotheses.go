@@ -73,6 +73,22 @@ var hypotheses = []hypothesis{
 	{class: record.OffHeap, per: "file", kind: byOffHeap, target: times(offHeapItems, perItem), more: "memory outside the heap read at floors %s files apart"},
 }
 
+// notOfService says of a hypothesis whose unit never came that a service has none of it: it lists nothing, its work has no
+// size unless the load gives it one, and where all requests wait for their reply none is left behind. That of the last is
+// known only where an upstream was held.
+func (s *Series) notOfService(h *hypothesis) bool {
+	if s.Trial.Item != record.ItemRequest {
+		return false
+	}
+	switch h.per {
+	case "listed-file", "page", "byte-in-flight":
+		return true
+	case "backlog-item":
+		return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool { return n.State == record.StateHeader && n.cov().InFlight > 0 })
+	}
+	return false
+}
+
 // targets are those that the trial was asked for, else the contract's.
 func (s *Series) targets() record.Targets {
 	if s.Trial.Targets != nil {
@@ -108,7 +124,7 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 		h := &hypotheses[i]
 		x := record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(s.targets()), State: record.Open}
 		limit, work := p.limit(h, x.Target)
-		if x.Limit = limit; h.whenMet && work == 0 {
+		if x.Limit = limit; work == 0 && (h.whenMet || s.notOfService(h)) {
 			continue
 		}
 		at := slices.IndexFunc(e.found, func(j *judged) bool { return !j.passive && h.foundAs(&j.Finding) })

@@ -16,6 +16,7 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
+	"github.com/memsoak/memsoak/soak/internal/load"
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
@@ -171,7 +172,7 @@ var runnerSettings = map[string]func(string) error{
 }
 
 // commonSettings are defaults of settings that most subjects have.
-var commonSettings = map[string]string{"workers": "8", "discovery_workers": "4", "pool": "40"}
+var commonSettings = map[string]string{"workers": "8", "discovery_workers": "4", "pool": "40", "concurrency": load.DefaultConcurrency}
 
 // SettingNames lists the settings that a run over the subject understands.
 func SettingNames(s *subject.Spec) []string {

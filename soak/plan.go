@@ -152,7 +152,13 @@ func (p *Plan) loadProtocol() error {
 		return p.Protocol.Check()
 	}
 	name := p.Config.Protocol
+	if p.Subject.Load != nil && name == DefaultConfig().Protocol {
+		name = "service"
+	}
 	proto, err := protocol.Load(name)
+	if err == nil && p.Subject.Load != nil {
+		proto, err = proto.For(p.Subject.Service())
+	}
 	if err == nil && p.Subject.Wave.Exit && slices.ContainsFunc(proto.Trials, func(k record.TrialKind) bool { return k != record.Passive }) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("subject %s is a one-shot command: protocol passive is used instead of %s", p.Subject.Name, name))
 		proto, err = protocol.Load("passive")

@@ -195,7 +195,11 @@ func (t *Transfer) before(p Point, n int) (allowed int, flip bool, err error) {
 		}
 		t.passed = append(t.passed, h)
 		t.doFlush()
-		if err := t.c.holds.stop(t.r.Context(), h, max(t.req.Size, 0)); err != nil {
+		size := t.req.Size
+		if p == GateReplyBody {
+			size = t.bodySize
+		}
+		if err := t.c.holds.stop(t.r.Context(), h, max(size, 0)); err != nil {
 			return 0, false, err
 		}
 	}

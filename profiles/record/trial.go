@@ -42,6 +42,10 @@ type Trial struct {
 	Index    int               `json:"index"`    // 1 for trial-1
 	Seed     int64             `json:"seed"`
 
+	// Item is what the work is counted in: empty for files that are copied, or ItemRequest. The covariates and units of a
+	// service keep a copier's names: a file is a request, a distinct item a key, a request one to an upstream.
+	Item string `json:"item,omitempty"`
+
 	Subject    Subject   `json:"subject"`
 	Isolation  Isolation `json:"isolation"`
 	SampleRate int64     `json:"memprofilerate"` // heap sampling rate in bytes, 0 = the subject's own
@@ -65,6 +69,9 @@ type Trial struct {
 	Work      Work       `json:"work"`
 	Warnings  []string   `json:"warnings,omitempty"`
 }
+
+// ItemRequest is the item of a service.
+const ItemRequest = "request"
 
 // Subject is the process under test.
 type Subject struct {

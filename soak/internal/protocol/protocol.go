@@ -30,19 +30,21 @@ var ErrInvalid = errors.New("invalid protocol")
 
 // The kinds of phases; record.Phase.Kind has the same words.
 const (
-	Idle      = "idle"       // no work for a while, before any
-	WarmUp    = "warm-up"    // work that fills pools and caches and measures the rate; also finds M
-	Wave      = "wave"       // equal waves of fresh work, each followed by a floor
-	Hold      = "hold"       // transfers stopped at a point, a snapshot of the frozen state, and a floor after it
-	Sizes     = "sizes"      // holds of growing size, until what is held stops growing with it
-	Errors    = "errors"     // a wave in which a share of the requests fail at their first attempt
-	Repeat    = "repeat"     // an earlier wave's work once more
-	Folders   = "folders"    // many folders without files
-	Free      = "free"       // the corpus, unhindered, with light samples
-	IdleAgain = "idle-again" // no work for a while, after all: what grows now grows with time
+	Idle    = "idle"    // no work for a while, before any
+	WarmUp  = "warm-up" // work that fills pools and caches and measures the rate; also finds M
+	Wave    = "wave"    // equal waves of fresh work, each followed by a floor
+	Hold    = "hold"    // transfers stopped at a point, a snapshot of the frozen state, and a floor after it
+	Sizes   = "sizes"   // holds of growing size, until what is held stops growing with it
+	Errors  = "errors"  // a wave in which a share of the requests fail at their first attempt
+	Repeat  = "repeat"  // an earlier wave's work once more
+	Folders = "folders" // many folders without files
+	// Connections is for services: so many requests over a connection each, and a snapshot with the connections open.
+	Connections = "connections"
+	Free        = "free"       // the corpus, unhindered, with light samples
+	IdleAgain   = "idle-again" // no work for a while, after all: what grows now grows with time
 )
 
-var kinds = []string{Idle, WarmUp, Wave, Hold, Sizes, Errors, Repeat, Folders, Free, IdleAgain}
+var kinds = []string{Idle, WarmUp, Wave, Hold, Sizes, Errors, Repeat, Folders, Connections, Free, IdleAgain}
 
 // Protocol is a list of phases and the rules of its effort.
 type Protocol struct {
@@ -110,6 +112,13 @@ type Phase struct {
 	Sizes    []units.Bytes `yaml:"sizes"`
 	FewAbove units.Bytes   `yaml:"few_above"`
 	Always   units.Bytes   `yaml:"always"`
+
+	// Gate names the gate of a service at which a hold stops work: front, an upstream, or each for every upstream. Sized
+	// phases are for work that has a size.
+	Gate  string `yaml:"gate"`
+	Sized bool   `yaml:"sized"`
+	// AtEnd puts the stop before the last byte of the body.
+	AtEnd bool `yaml:"at_end"`
 
 	// Fail is the share of the requests of an errors phase that fail at their first attempt, where Point is: at the download's
 	// header or the upload's reply.
@@ -264,7 +273,7 @@ func (ph *Phase) check(before map[string]bool) error {
 			return errors.New("needs `for`, how long to be idle")
 		}
 		ph.Snapshots = max(ph.Snapshots, 1)
-	case WarmUp, Wave:
+	case WarmUp, Wave, Connections:
 		ph.Times = max(ph.Times, 1)
 		return ph.checkFiles()
 	case Errors:
@@ -310,6 +319,10 @@ func (ph *Phase) checkFiles() error {
 func (ph *Phase) checkHold() error {
 	switch ph.Point {
 	case fault.UploadReply, fault.DownloadHeader, fault.DownloadBody, fault.UploadBody:
+	case fault.GateRequest, fault.GateReply, fault.GateRequestBody, fault.GateReplyBody, fault.GateBytes:
+		if err := ph.checkGate(); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("cannot hold at %q; known: %s, %s, %s, %s", ph.Point, fault.UploadReply, fault.DownloadHeader, fault.DownloadBody, fault.UploadBody)
 	}
@@ -372,9 +385,9 @@ func sizeName(n units.Bytes) string {
 // State is the state of the snapshots that a hold at the phase's point takes.
 func (ph *Phase) State() record.State {
 	switch ph.Point {
-	case fault.UploadReply:
+	case fault.UploadReply, fault.GateReply, fault.GateReplyBody, fault.GateBytes:
 		return record.StateReply
-	case fault.DownloadHeader:
+	case fault.DownloadHeader, fault.GateRequest:
 		return record.StateHeader
 	default:
 		return record.StateBody

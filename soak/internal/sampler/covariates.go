@@ -9,6 +9,15 @@ import (
 
 // Covariates reads what the fakes saw; nil when there are none or they don't answer.
 func (s *Sampler) Covariates(ctx context.Context) *record.Covariates {
+	if s.Seen != nil {
+		c, err := s.Seen(ctx, s.Held.Load())
+		if err != nil {
+			s.miss(ctx)
+			return nil
+		}
+		c.Waves = s.Waves.Load()
+		return &c
+	}
 	if s.Drive == nil || s.S3 == nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,9 @@ type Sampler struct {
 	// megabytes long and costs the subject a fifth of a second: it is read only for snapshots. At any sampling it is not
 	// read when Metrics have the runtime's account, which costs the subject far less.
 	Fine bool
+
+	// Seen reads what stands around a service, in place of Drive and S3; nil for a copier.
+	Seen func(ctx context.Context, held *fault.HoldStatus) (record.Covariates, error)
 
 	// Held is the hold in effect, which tells where the transfers in flight stand; nil when there is none.
 	Held atomic.Pointer[fault.HoldStatus]
@@ -138,6 +142,9 @@ func (s *Sampler) CPU() float64 {
 	return v
 }
 
+// Runnable says whether the subject is at work or would be, had it a CPU. Where it can't be read it is false.
+func (s *Sampler) Runnable() bool { return runnable(s.PID) }
+
 // RSS is the subject's resident size now, cheap enough for many calls a second.
 func (s *Sampler) RSS() (int64, error) { return readRSS(s.PID) }
 
@@ -197,6 +204,15 @@ func (s *Sampler) metrics(ctx context.Context) (v map[string]float64, exposed *r
 		return nil, nil
 	}
 	return v, exposed
+}
+
+// Metric reads one of the subject's own metrics; NaN where it has none of the name.
+func (s *Sampler) Metric(ctx context.Context, name string) float64 {
+	all, _ := s.metrics(ctx)
+	if v, ok := all[name]; ok {
+		return v
+	}
+	return math.NaN()
 }
 
 // Profile reads one profile ("heap", "goroutine") as the subject wrote it.

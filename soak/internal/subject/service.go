@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/memsoak/memsoak/soak/internal/load"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
 // upstreamPrefix is what the names of upstreams have before them among the placeholders' values.
@@ -50,6 +51,9 @@ func (s *Spec) checkService() error {
 		return fmt.Errorf("it has both a load and a wave; a service has a load")
 	}
 	if err := s.Load.Check(); err != nil {
+		return err
+	}
+	if err := s.checkTargets(); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Upstreams)) {
@@ -135,6 +139,46 @@ func (s *Spec) madeSizes() []string {
 	for _, u := range s.Upstreams {
 		if u.Reply != nil {
 			out = append(out, u.Reply.Size)
+		}
+	}
+	return out
+}
+
+// SizedRequests says whether the size is that of the bodies of requests.
+func (s *Spec) SizedRequests() bool {
+	return slices.ContainsFunc(s.Load.Targets, func(t load.Target) bool {
+		return strings.Contains(t.Body, ".blob") || strings.Contains(t.Body, ".size")
+	})
+}
+
+// frontURL is how the URL of a target begins: where memsoak's gate stands.
+const frontURL = "://{{.addr}}"
+
+// checkTargets says which target goes past the gate before the subject.
+func (s *Spec) checkTargets() error {
+	for i, t := range s.Load.Targets {
+		if !strings.HasPrefix(t.URL, "http"+frontURL) && !strings.HasPrefix(t.URL, "https"+frontURL) {
+			return fmt.Errorf("load.targets[%d].url: %q must begin with http://{{.addr}} or https://{{.addr}}, where memsoak's gate stands", i, t.URL)
+		}
+	}
+	return nil
+}
+
+// FrontTarget is where the gate before the subject leads.
+func (p *Process) FrontTarget() string {
+	if t := p.Spec.Load.Targets; len(t) > 0 && strings.HasPrefix(t[0].URL, "https") {
+		return "https://" + p.Addr
+	}
+	return "http://" + p.Addr
+}
+
+// Service is what a protocol has to know of the subject.
+func (s *Spec) Service() protocol.Service {
+	out := protocol.Service{Sized: s.Sized()}
+	for _, name := range slices.Sorted(maps.Keys(s.Upstreams)) {
+		out.Upstreams = append(out.Upstreams, name)
+		if strings.HasPrefix(s.Upstreams[name].Address, "tcp:") {
+			out.Raw = append(out.Raw, name)
 		}
 	}
 	return out

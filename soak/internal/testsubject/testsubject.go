@@ -52,7 +52,11 @@ func Main() {
 	if mode == "" {
 		return
 	}
-	if err := run(mode, os.Args[1:]); err != nil {
+	runs := run
+	if strings.HasPrefix(mode, "service-") {
+		runs = func(mode string, args []string) error { return serve(mode, args[0], args[1]) }
+	}
+	if err := runs(mode, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "testsubject:", err)
 		os.Exit(1)
 	}

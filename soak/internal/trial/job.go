@@ -16,6 +16,7 @@ type job struct {
 	corpus  bool
 	gen     uint64
 	repeat  bool
+	held    bool // some of it is to be held: all of it is offered together
 }
 
 // items is the number of items of the job, 0 for a corpus, whose number its source knows.
@@ -81,7 +82,9 @@ func (t *trial) fresh(groups ...protocol.Group) job {
 // point and are done when the others are held.
 func (t *trial) heldJob(ph *protocol.Phase, n int) job {
 	held := protocol.Group{Count: int64(n) + ph.Backlog, Size: ph.Size}
-	return t.fresh(append(append([]protocol.Group{}, ph.Files...), held)...)
+	j := t.fresh(append(append([]protocol.Group{}, ph.Files...), held)...)
+	j.held = true
+	return j
 }
 
 // corpusJob is a free run's job.

@@ -119,6 +119,8 @@ func (t *trial) carryOut(ctx context.Context, ph *protocol.Phase) error {
 		return t.repeat(ctx, ph)
 	case protocol.Folders:
 		return t.fold(ctx, ph)
+	case protocol.Connections:
+		return t.connections(ctx, ph)
 	}
 	return t.free(ctx, ph)
 }

@@ -64,6 +64,9 @@ const bucket = "soak"
 
 // newRig starts what the trial's subject needs around it.
 func newRig(ctx context.Context, t *trial) (rig, error) {
+	if t.Subject.Load != nil {
+		return newServiceRig(ctx, t)
+	}
 	c, err := newCopierRig(ctx, t)
 	if err != nil {
 		return nil, err // and not a rig without a value, which would look like one

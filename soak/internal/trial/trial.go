@@ -43,6 +43,8 @@ type Options struct {
 	NodeSize int64
 	NoCgroup string
 	Limit    int64
+	// Remote are the hosts outside this machine that an upstream may name.
+	Remote []string
 	// Temp is where temporary directories are made; "" is the system's.
 	Temp string
 	// Env is added to the environment of all processes.

@@ -1,0 +1,85 @@
+package profiles
+
+import (
+	"regexp"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// word is how a copier's word reads for subjects of another kind.
+type word struct {
+	from *regexp.Regexp
+	to   string
+}
+
+// requestWords say of a service what the diagnosis says of a copier: an item is a request. The order counts: phrases
+// come before their parts. A path such as file.go:12 or pkg/file is no word.
+var requestWords = []word{
+	{whole(`transfers? of (\d[\d.]* [KMGT]?i?B) held at the upload's reply`), "requests of $1 held at an upstream's reply"},
+	{whole(`held at the upload's reply`), "held at an upstream's reply"},
+	{whole(`held at the download's header`), "held before an upstream"},
+	{whole(`files waiting`), "answered requests whose work waits"},
+	{whole(`per worker, whatever the size of the file`), "per request in flight, whatever its size"},
+	{whole(`per worker`), "per request in flight"},
+	{whole(`listed files?`), "accepted request"},
+	{whole(`backlog item`), "request that was answered and whose work waits"},
+	{whole(`different files`), "different keys"},
+	{whole(`distinct items`), "different keys"},
+	{whole(`distinct item`), "key"},
+	{whole(`bytes copied`), "bytes passed"},
+	{whole(`requests? between`), "requests to upstreams between"},
+	{whole(`holds files in memory`), "holds bodies in memory"},
+	{whole(`of the files in flight`), "of the bodies in flight"},
+	{whole(`transfers`), "requests"},
+	{whole(`transfer`), "request"},
+	{whole(`files`), "requests"},
+	{whole(`file`), "request"},
+}
+
+// whole matches a phrase that is no part of a path.
+func whole(phrase string) *regexp.Regexp { return regexp.MustCompile(`\b` + phrase + `\b`) }
+
+// pathWord finds what looks like a path or a name with dots or hyphens, which no word is replaced in.
+var pathWord = regexp.MustCompile(`[^\s()]*[\w*)](?:\.go:\d+|/[\w.]+|\.[\w(*]+|-[a-z]\w*)[^\s()]*`)
+
+// say returns a text in the words of the item.
+func say(item, text string) string {
+	if item != record.ItemRequest {
+		return text
+	}
+	out, at := "", 0
+	for _, m := range pathWord.FindAllStringIndex(text, -1) {
+		out += replaceWords(text[at:m[0]]) + text[m[0]:m[1]]
+		at = m[1]
+	}
+	return out + replaceWords(text[at:])
+}
+
+func replaceWords(text string) string {
+	for _, w := range requestWords {
+		text = w.from.ReplaceAllString(text, w.to)
+	}
+	return text
+}
+
+// speak puts all sentences of a verdict into the words of the trial's item. Nothing is decided by them.
+func speak(item string, v *record.Verdict) {
+	if item != record.ItemRequest {
+		return
+	}
+	for i := range v.Findings {
+		f := &v.Findings[i]
+		f.Summary = say(item, f.Summary)
+		sayAll(item, f.Evidence)
+	}
+	for i := range v.Hypotheses {
+		v.Hypotheses[i].Needs = say(item, v.Hypotheses[i].Needs)
+	}
+	sayAll(item, v.Warnings)
+}
+
+func sayAll(item string, texts []string) {
+	for i := range texts {
+		texts[i] = say(item, texts[i])
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sampler
+
+func runnable(int) bool { return false }

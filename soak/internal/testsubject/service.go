@@ -1,0 +1,82 @@
+package testsubject
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"time"
+
+	"github.com/memsoak/memsoak/soak/internal/load"
+	"github.com/memsoak/memsoak/soak/internal/subject"
+)
+
+// The ways of a service to behave.
+const (
+	Sync  = "service-sync"  // calls its upstream before it answers
+	Async = "service-async" // answers, and calls its upstream then, four times at once
+	Fails = "service-fails" // answers with 500
+	Works = "service-works" // answers, and works on without end
+)
+
+// ServiceSpec is the subject file of a service, with an upstream at an address, or made where that is empty.
+func ServiceSpec(mode, upstream string) *subject.Spec {
+	s := &subject.Spec{
+		Name: "testservice", Command: []string{os.Args[0], "{{.addr}}", "{{.upstream.items}}"}, Env: map[string]string{Variable: mode},
+		Pprof: "http://{{.addr}}/debug/pprof", Module: "github.com/memsoak/memsoak",
+		Load:      &load.Spec{Targets: []load.Target{{Method: "POST", URL: "http://{{.addr}}/{{.key}}", Body: "{{.blob}}"}}},
+		Upstreams: map[string]load.Upstream{"items": {Address: upstream}},
+	}
+	if upstream == "" {
+		s.Upstreams["items"] = load.Upstream{Reply: &load.Reply{Size: "{{.size}}"}}
+	}
+	return s
+}
+
+// serve is the service.
+func serve(mode, addr, upstream string) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	slots := make(chan struct{}, 4)
+	mux.HandleFunc("/{key}", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch mode {
+		case Fails:
+			http.Error(w, "out of order", http.StatusInternalServerError)
+		case Async:
+			go func() {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				_ = call(context.Background(), upstream, r.PathValue("key"))
+			}()
+			w.WriteHeader(http.StatusAccepted)
+		case Works:
+			go func() {
+				for begun := time.Now(); time.Since(begun) < time.Hour; {
+					_ = fmt.Sprint(begun)
+				}
+			}()
+		default:
+			if err := call(r.Context(), upstream, r.PathValue("key")); err != nil {
+				http.Error(w, err.Error(), http.StatusBadGateway)
+			}
+		}
+	})
+	return http.ListenAndServe(addr, mux)
+}
+
+func call(ctx context.Context, upstream, key string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, upstream+"/"+key, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}

@@ -1,0 +1,91 @@
+package trial
+
+import (
+	"context"
+	"math"
+
+	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/gateway"
+	"github.com/memsoak/memsoak/soak/internal/subject"
+)
+
+// covariates are what the gates saw, in the words of a copier: a request is a file, a key a distinct file, a request to an
+// upstream a request, and work that was answered and not done a backlog.
+func (s *serviceRig) covariates(ctx context.Context, held *fault.HoldStatus) (record.Covariates, error) {
+	seen, err := s.Seen(ctx)
+	if err != nil {
+		return record.Covariates{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	front := seen[subject.Front]
+	c := record.Covariates{
+		FilesDone: front.Finished, BytesDone: front.Bytes + front.BytesIn,
+		Distinct: s.distinct, Largest: s.largest, InFlight: front.InFlight, Failed: front.Failed,
+		ConnsIdle: front.ConnsIdle, // of clients, which the subject keeps open; its own it counts among those open
+	}
+	if s.engine == nil {
+		c.Distinct = front.Distinct
+	}
+	if l := s.t.Subject.Load.Consume; l != nil {
+		c.FilesDone = seen[l.Upstream].Finished
+		c.Distinct = seen[l.Upstream].Distinct
+	}
+	for name, v := range seen {
+		c.ConnsOpen, c.ConnsTotal = c.ConnsOpen+v.ConnsOpen, c.ConnsTotal+v.ConnsTotal
+		c.Failed += v.FaultsFired
+		if name != subject.Front {
+			c.Requests += v.Started
+			c.InFlight = max(c.InFlight, v.InFlight)
+		}
+	}
+	s.inFlight(&c, seen, held)
+	return c, nil
+}
+
+// inFlight adds where the requests in flight stand.
+func (s *serviceRig) inFlight(c *record.Covariates, seen map[string]gateway.Seen, held *fault.HoldStatus) {
+	if held == nil {
+		c.BytesInFlight = c.InFlight * s.size
+		return
+	}
+	n := int64(held.Waiting)
+	c.AtHeader = max(0, c.InFlight-n) // they wait behind those that are held
+	if s.holding != subject.Front {
+		c.Backlog = s.backlog(seen[s.holding], seen[subject.Front])
+	}
+	replies := s.t.Subject.SizedReplies()
+	switch held.Point {
+	case fault.GateRequestBody:
+		c.BytesInFlight = n * s.size
+		c.BytesSent = min(held.Offset, s.size) * n
+	case fault.GateReplyBody:
+		c.BytesInFlight, c.BytesSent = held.BytesWaiting, held.BytesWaiting // as the replies declare
+		if held.Offset >= 0 {
+			c.BytesSent = min(n*held.Offset, held.BytesWaiting)
+		}
+	case fault.GateRequest, fault.GateReply, fault.GateBytes:
+		if s.t.Subject.SizedRequests() {
+			c.BytesInFlight, c.BytesSent, c.WithBody = n*s.size, n*s.size, n
+		} else if replies {
+			c.AtHeader = c.InFlight // no reply has begun
+		}
+	}
+}
+
+// leastCalls is the share of requests that have to call an upstream before anything is said of those that wait for it.
+const leastCalls = 0.1
+
+// backlog is the number of requests that were answered and whose call of the holding upstream has not come yet.
+func (s *serviceRig) backlog(up, front gateway.Seen) int64 {
+	rate := math.Min(1, s.calls.of(s.holding))
+	if rate < leastCalls {
+		return 0
+	}
+	wasFront, wasUp := s.before[subject.Front], s.before[s.holding]
+	expected := math.Round(float64(front.Started-wasFront.Started) * rate)
+	arrived := float64(up.InFlight) + float64(up.Finished-wasUp.Finished)/math.Max(1, s.calls.of(s.holding))
+	waiting := math.Max(0, float64(front.InFlight-up.InFlight)) // for their reply: they are in flight
+	return int64(math.Max(0, expected-arrived-waiting))
+}

@@ -1,0 +1,127 @@
+package trial_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/testsubject"
+	"github.com/memsoak/memsoak/soak/internal/trial"
+)
+
+// smallService is a protocol with one phase of each kind that a service has, in little time.
+const smallService = `
+name: small
+trials: [attribution]
+memprofilerate: 4096
+looks: 1
+budget: 2m
+wave_timeout: 1m
+settle: 100ms
+phases:
+  - {name: idle, kind: idle, for: 20ms}
+  - {name: warm-up, kind: warm-up, files: [{count: 20, size: 1KiB}]}
+  - {name: wave, kind: wave, times: 3, files: [{count: 20, size: 1KiB}]}
+  - {name: held, kind: hold, gate: each, point: reply, transfers: M, then: [M/2], size: 1KiB}
+  - {name: body, kind: hold, gate: each, sized: true, point: reply-body, at_end: true, transfers: M, size: 64KiB}
+  - {name: queue, kind: hold, gate: each, point: request, transfers: M, backlog: 30, size: 1KiB}
+  - {name: upload, kind: hold, gate: front, sized: true, point: request-body, offset: 32KiB, transfers: M, size: 64KiB}
+  - {name: connections, kind: connections, files: [{count: 12, size: 1KiB}]}
+  - {name: repeat, kind: repeat, of: wave}
+  - {name: idle-again, kind: idle-again, for: 40ms, snapshots: 2}
+`
+
+func serviceOptions(t *testing.T, mode, upstream string) trial.Options {
+	t.Helper()
+	o := options(t, testsubject.OK)
+	o.Subject = testsubject.ServiceSpec(mode, upstream)
+	require.NoError(t, o.Subject.Check())
+	p, err := protocol.Parse([]byte(smallService))
+	require.NoError(t, err)
+	o.Protocol, err = p.For(o.Subject.Service())
+	require.NoError(t, err)
+	o.Settings = map[string]string{"concurrency": "4"}
+	return o
+}
+
+// states are the covariates of the first snapshot of each phase in a state.
+func states(tr *record.Trial, held bool) map[string]record.Covariates {
+	out := map[string]record.Covariates{}
+	for _, s := range tr.Snapshots {
+		steered := s.State.Held() || s.State == record.StateFloor
+		if _, known := out[s.Phase]; !known && steered && s.State.Held() == held && s.Covariates != nil {
+			out[s.Phase] = *s.Covariates
+		}
+	}
+	return out
+}
+
+func TestAServiceIsBroughtIntoEachState(t *testing.T) {
+	tr := run(t, serviceOptions(t, testsubject.Sync, ""))
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	assert.Equal(t, record.ItemRequest, tr.Item)
+	held := states(tr, true)
+	assert.EqualValues(t, 4, held["held"].InFlight)
+	assert.EqualValues(t, 4*64<<10, held["body"].BytesInFlight, "the reply's bytes count once they have come")
+	assert.EqualValues(t, 34, held["queue"].InFlight)
+	assert.EqualValues(t, 0, held["queue"].Backlog, "all that wait have not been answered: they are in flight")
+	assert.EqualValues(t, 4*64<<10, held["upload"].BytesInFlight)
+	assert.EqualValues(t, 4*32<<10, held["upload"].BytesSent)
+	assert.EqualValues(t, 0, held["connections"].InFlight)
+	assert.EqualValues(t, 12, held["connections"].ConnsIdle)
+	rest := states(tr, false)
+	assert.EqualValues(t, 60, rest["wave-3"].FilesDone-rest["warm-up"].FilesDone)
+	assert.Equal(t, rest["repeat"].Distinct, rest["connections"].Distinct, "repeated requests bring no new keys")
+	assert.Greater(t, rest["repeat"].FilesDone, rest["connections"].FilesDone)
+}
+
+func TestWorkThatWaitsAfterItsReplyIsABacklog(t *testing.T) {
+	tr := run(t, serviceOptions(t, testsubject.Async, ""))
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	c := states(tr, true)["queue"]
+	assert.EqualValues(t, 4, c.InFlight, "at the upstream")
+	assert.EqualValues(t, 30, c.Backlog)
+}
+
+func TestOutcomesOfAServiceHaveNames(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	for _, c := range []struct{ mode, upstream, reason string }{
+		{testsubject.Fails, "", "it was answered with 500 Internal Server Error"},
+		{testsubject.Async, "http://" + l.Addr().String(), "upstream items at http://" + l.Addr().String() + " did not answer 20 requests: connection refused"},
+		{testsubject.Works, "", "still at work long after its last reply"},
+	} {
+		o := serviceOptions(t, c.mode, c.upstream)
+		if c.mode == testsubject.Works {
+			o.Protocol.WaveTimeout = protocol.Duration(4 * time.Second)
+		}
+		tr := run(t, o)
+		assert.Equal(t, record.WaveFailed, tr.Outcome, c.mode)
+		assert.Contains(t, tr.Reason, c.reason, c.mode)
+	}
+}
+
+func TestALoadCommandIsAWave(t *testing.T) {
+	o := serviceOptions(t, testsubject.Sync, "")
+	o.Subject.Load.Targets = nil
+	o.Subject.Load.Command = []string{"sh", "-c",
+		`i=0; while [ $i -lt {{.n}} ]; do curl -sf -X POST -d x "http://$MEMSOAK_ADDR/{{.key}}-$i" || exit 1; i=$((i+1)); done`}
+	require.NoError(t, o.Subject.Check())
+	o.Protocol.Phases = o.Protocol.Phases[:3] // none that holds: this command makes one request at a time
+	tr := run(t, o)
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	assert.EqualValues(t, 80, tr.Snapshots[len(tr.Snapshots)-1].Covariates.FilesDone)
+
+	o = serviceOptions(t, testsubject.Sync, "")
+	o.Subject.Load.Targets, o.Subject.Load.Command = nil, []string{"sh", "-c", "echo cannot connect; exit 4"}
+	require.NoError(t, o.Subject.Check())
+	tr = run(t, o)
+	assert.Equal(t, record.WaveFailed, tr.Outcome)
+	assert.Contains(t, tr.Reason, "cannot connect")
+}
