@@ -29,7 +29,7 @@ import (
 // TestDoorsAgree makes trees, changes them as clients do, and compares what all doors say of each file: files.get is the
 // reference, evaluated by a search language of the test's own. MEMSOAK_AGREE is the number of queries.
 func TestDoorsAgree(t *testing.T) {
-	queries := 600
+	queries := 240
 	if n, err := strconv.Atoi(os.Getenv("MEMSOAK_AGREE")); err == nil {
 		queries = n
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
@@ -301,7 +302,7 @@ func loadCorpus(nameOrFile string) (trial.Corpus, error) {
 	if slices.Contains(corpus.Presets(), nameOrFile) {
 		return trial.Corpus{Name: nameOrFile}, nil
 	}
-	b, err := os.ReadFile(nameOrFile)
+	b, err := bounded.ReadFile(nameOrFile, bounded.Corpus)
 	if err != nil {
 		return trial.Corpus{}, fmt.Errorf("corpus %q is no preset (%s) and no file: %w", nameOrFile, strings.Join(corpus.Presets(), ", "), err)
 	}

@@ -4,13 +4,13 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // presets are specs, one a file, whose first line says in a comment what the tree is for.
@@ -59,15 +59,10 @@ func Load(nameOrFile string) (*Spec, error) {
 	if slices.Contains(Presets(), nameOrFile) {
 		return Preset(nameOrFile)
 	}
-	f, err := os.Open(nameOrFile)
+	text, err := bounded.ReadFile(nameOrFile, bounded.Corpus)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no corpus and no file named %q; the corpora are %s", nameOrFile, strings.Join(Presets(), ", "))
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxSpecText+1))
 	if err != nil {
 		return nil, fmt.Errorf("read spec: %w", err)
 	}

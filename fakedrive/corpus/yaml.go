@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
 )
 
@@ -28,13 +29,16 @@ func (e *SpecError) Error() string {
 }
 
 // MaxSpecText is the length in bytes of the longest text that ParseSpec reads.
-const MaxSpecText = 64 << 10
+var MaxSpecText = int(bounded.Corpus.Bytes)
 
 // ParseSpec reads a spec from YAML and validates it. Errors are of type *SpecError. The text of the presets shows
 // every key; sizes have units (B, kB, MB, KiB, MiB ...), amounts are numbers or percentages.
 func ParseSpec(text []byte) (*Spec, error) {
 	if len(text) > MaxSpecText {
 		return nil, &SpecError{1, 1, fmt.Sprintf("a spec of %d bytes is longer than %d", len(text), MaxSpecText)}
+	}
+	if err := bounded.YAML(text, bounded.Corpus); err != nil {
+		return nil, &SpecError{1, 1, err.Error()}
 	}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {

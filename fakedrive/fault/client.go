@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // Client speaks the admin protocol to one fake. It is safe for concurrent use.
@@ -126,7 +128,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		_, err = io.Copy(io.Discard, resp.Body)
 		return err
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	if err := json.NewDecoder(bounded.Reader(resp.Body, bounded.Answer)).Decode(out); err != nil {
 		return fmt.Errorf("%s %s: decode answer: %w", method, path, err)
 	}
 	return nil

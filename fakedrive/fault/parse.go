@@ -8,10 +8,12 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // MaxPlanBytes is the longest text of a plan.
-const MaxPlanBytes = 1 << 20
+var MaxPlanBytes = bounded.Plan.Bytes
 
 // PlanError says where in the text of a plan something is wrong. Line and Column count from 1.
 type PlanError struct {
@@ -26,8 +28,11 @@ func (e *PlanError) Error() string {
 // ParsePlan reads a plan, in YAML or JSON, for a fake of these options. Unknown fields, operations and reasons are
 // errors; every error is a *PlanError.
 func ParsePlan(text []byte, o Options) (*Plan, error) {
-	if len(text) > MaxPlanBytes {
+	if int64(len(text)) > MaxPlanBytes {
 		return nil, &PlanError{1, 1, fmt.Sprintf("longer than %d bytes", MaxPlanBytes)}
+	}
+	if err := bounded.YAML(text, bounded.Plan); err != nil {
+		return nil, &PlanError{1, 1, err.Error()}
 	}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {

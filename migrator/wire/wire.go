@@ -20,6 +20,7 @@ import (
 	"golang.org/x/oauth2/google"
 	gdrive "google.golang.org/api/drive/v3"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/drive"
 	"github.com/memsoak/memsoak/migrator/internal/httpx"
@@ -132,7 +133,7 @@ func driveAuth(ctx context.Context, s Settings, t http.RoundTripper) (http.Round
 		c := oauth2.Config{ClientID: s.ClientID, ClientSecret: s.ClientSecret, Endpoint: google.Endpoint, Scopes: []string{gdrive.DriveReadonlyScope}}
 		tokens = c.TokenSource(ctx, &oauth2.Token{RefreshToken: s.RefreshToken})
 	case s.CredentialsFile != "":
-		key, err := os.ReadFile(s.CredentialsFile)
+		key, err := bounded.ReadFile(s.CredentialsFile, bounded.Secret)
 		if err != nil {
 			return nil, fmt.Errorf("credentials of Drive: %w", err)
 		}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // ErrSchema is returned, wrapped, for a file whose schema is not the one asked for.
@@ -43,9 +45,12 @@ func ReadRunVerdict(dir string) (*RunVerdict, error) {
 }
 
 func read[T any](path, schema string) (*T, error) {
-	b, err := os.ReadFile(path)
+	b, err := bounded.ReadFile(path, bounded.RunFile)
+	if err == nil {
+		err = bounded.JSON(b, bounded.RunFile)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	var head struct {
 		Schema string `json:"schema"`
@@ -101,14 +106,15 @@ func Replace(path string, b []byte) error {
 // line, as a kill leaves it, ends the reading without an error.
 func ReadSamples(dir string, yield func(Sample) bool) error {
 	path := filepath.Join(dir, SamplesFile)
-	f, err := os.Open(path)
+	f, err := bounded.Open(path, bounded.Samples)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	r := bufio.NewReader(f)
+	var line []byte
 	for n := 1; ; n++ {
-		line, err := r.ReadBytes('\n')
+		line, err = bounded.Line(r, line[:0], bounded.Sample)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -162,7 +162,10 @@ func (c *BaselineCell) count(findings []record.Finding) {
 
 // ReadBaseline reads and checks a baseline file.
 func ReadBaseline(path string) (*Baseline, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := bounded.ReadFile(path, bounded.Baseline)
+	if err == nil {
+		err = bounded.JSON(raw, bounded.Baseline)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/memsoak/memsoak/fakedrive"
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/internal/listen"
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
 )
 
@@ -151,7 +152,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	}
 	defer srv.Close()
 	if f.faults != "" {
-		text, err := os.ReadFile(f.faults)
+		text, err := bounded.ReadFile(f.faults, bounded.Plan)
 		if err != nil {
 			return usageError{fmt.Errorf("read the fault plan: %w", err)}
 		}

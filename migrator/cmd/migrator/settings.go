@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
@@ -177,7 +178,10 @@ func envName(flag string) string {
 
 // readFile calls f with each setting of a YAML file and where it stands. Lists become comma-separated.
 func readFile(path string, f func(key, value, pos string) error) error {
-	b, err := os.ReadFile(path)
+	b, err := bounded.ReadFile(path, bounded.Config)
+	if err == nil {
+		err = bounded.YAML(b, bounded.Config)
+	}
 	if err != nil {
 		return err
 	}

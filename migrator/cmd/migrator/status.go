@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
 
@@ -94,7 +95,7 @@ func readJobs(stateDir string) ([]job, error) {
 	}
 	var jobs []job
 	for _, f := range files {
-		b, err := os.ReadFile(f)
+		b, err := bounded.ReadFile(f, bounded.RunFile)
 		if err != nil {
 			return nil, err
 		}

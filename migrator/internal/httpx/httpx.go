@@ -8,8 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
+
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // Options are the settings of one side's transport.
@@ -55,7 +56,7 @@ func New(o Options) (*http.Transport, error) {
 	if o.CAFile == "" {
 		return t, nil
 	}
-	pem, err := os.ReadFile(o.CAFile)
+	pem, err := bounded.ReadFile(o.CAFile, bounded.Secret)
 	if err != nil {
 		return nil, err
 	}

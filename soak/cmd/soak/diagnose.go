@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
@@ -119,7 +120,7 @@ func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict
 	}
 	var cov io.Reader
 	if o.covariates != "" {
-		f, err := os.Open(o.covariates)
+		f, err := bounded.Open(o.covariates, bounded.Samples)
 		if err != nil {
 			return nil, exitcode.Usage(err)
 		}

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
@@ -78,7 +78,7 @@ func runFakes3Serve(c *cobra.Command, f fakes3Flags) error {
 		return exitcode.Usage(err)
 	}
 	if f.faults != "" {
-		text, err := os.ReadFile(f.faults)
+		text, err := bounded.ReadFile(f.faults, bounded.Plan)
 		if err != nil {
 			return exitcode.Usage(err)
 		}

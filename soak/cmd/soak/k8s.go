@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/remote"
@@ -109,13 +109,13 @@ const configDir = "/etc/memsoak"
 // configMap has soak.yaml and the files that it names.
 func (f *k8sFlags) configMap(cfg soak.Config) (*corev1.ConfigMap, error) {
 	m := &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: f.meta(), Data: map[string]string{}}
-	b, err := os.ReadFile(f.file)
+	b, err := bounded.ReadFile(f.file, bounded.Config)
 	if err != nil {
 		return nil, err
 	}
 	m.Data["soak.yaml"] = string(b)
 	for _, path := range []string{cfg.Subject, cfg.Corpus, cfg.Protocol} {
-		b, err := os.ReadFile(path)
+		b, err := bounded.ReadFile(path, bounded.Config)
 		if err != nil {
 			continue // a name and no file: the plan has checked it
 		}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/soak/internal/cgroup"
 )
 
@@ -111,7 +112,7 @@ func reap(dir string) (found []string) {
 		return nil
 	}
 	for _, path := range paths {
-		b, err := os.ReadFile(path)
+		b, err := bounded.ReadFile(path, bounded.Config)
 		if err != nil {
 			continue // another start reaped it
 		}

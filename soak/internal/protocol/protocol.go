@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -159,7 +159,7 @@ func Load(nameOrFile string) (*Protocol, error) {
 		}
 		return Parse(b)
 	}
-	b, err := os.ReadFile(nameOrFile)
+	b, err := bounded.ReadFile(nameOrFile, bounded.Config)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: no file %q, and the built-in ones are %s", ErrInvalid, nameOrFile, strings.Join(Names(), ", "))
 	}
@@ -175,6 +175,9 @@ func Load(nameOrFile string) (*Protocol, error) {
 
 // Parse reads a protocol from YAML and checks it. Unknown keys are errors, with line and column.
 func Parse(text []byte) (*Protocol, error) {
+	if err := bounded.YAML(text, bounded.Config); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	p := &Protocol{
 		Budget:      Duration(DefaultCap),
 		Targets:     record.DefaultTargets(),

@@ -172,11 +172,35 @@ func (c *Client) stored(ctx context.Context, it item, sample string) (int64, err
 	return sum, nil
 }
 
-// services are the names of services that hold profiles of a run, from its start until now. It is also how a push
-// learns early that no server answers.
-func (c *Client) services(ctx context.Context, runID string, since time.Time) ([]string, error) {
+// queryWindow is the longest range that is asked for in one query: a server takes a day by default. PY012.
+const queryWindow = 12 * time.Hour
+
+// services are the names of services that hold profiles of a run, over the time of the run. It is also how a push learns
+// early that no server answers.
+func (c *Client) services(ctx context.Context, run *record.Run) ([]string, error) {
+	from, end := run.Started.Add(-time.Minute), run.Ended
+	if end.IsZero() {
+		end = time.Now()
+	}
+	end = end.Add(time.Minute)
+	var all []string
+	for from.Before(end) {
+		until := from.Add(queryWindow)
+		if until.After(end) {
+			until = end
+		}
+		names, err := c.servicesIn(ctx, labelValue(run.ID), from, until)
+		if err != nil {
+			return nil, err
+		}
+		all, from = append(all, names...), until
+	}
+	return all, nil
+}
+
+func (c *Client) servicesIn(ctx context.Context, runID string, from, until time.Time) ([]string, error) {
 	body, err := json.Marshal(map[string]any{"name": "service_name", "matchers": []string{`{run_id="` + runID + `"}`},
-		"start": since.Add(-time.Minute).UnixMilli(), "end": time.Now().Add(time.Minute).UnixMilli()})
+		"start": from.UnixMilli(), "end": until.UnixMilli()})
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,10 @@
-// Package pyroscope sends the recorded profiles of a run to a Pyroscope server (2.x), where each cell is a service of
-// its own and each phase a value of the label "phase".
+// Package pyroscope sends the recorded profiles of a run to a Pyroscope server (2.x), where each trial, each of its
+// phases and each floor is a service with one profile of a kind.
 //
 // What the server is known to do, and what this package does about it:
 //
-//	PY001 Its own UI filters by service name alone, so the name carries the cell: [Service].
-//	PY002 A flame graph sums every profile in its range, so each phase sends one heap profile, its highest.
+//	PY001 Its own UI filters by service name alone, so the name carries all axes, the run and the trial: [Service].
+//	PY002 A flame graph sums every profile in its range, so a service holds one profile of each kind.
 //	PY003 Cumulative types are stored as sent, so alloc_* go as the difference to the profile sent before.
 //	PY004 The profile's own time decides, and times older than an hour or ten minutes ahead are refused.
 //	PY005 The same profile sent twice counts double, so a journal in the run's directory records what was sent; where
@@ -13,4 +13,7 @@
 //	PY007 A name of a label has no "-", a name in /ingest keeps quotes: values are cleaned instead of quoted.
 //	PY008 A profile has at most 16,000 samples and a series at most 30 labels.
 //	PY009 /ingest takes a multipart field "profile" only without a format parameter.
+//	PY010 An answer comes when a profile is written, half a second later, so several are sent at a time.
+//	PY011 A sample without frames is dropped, so one that has none gets a frame that says so.
+//	PY012 A query spans at most a day, so what the server has of a run is asked for in parts.
 package pyroscope

@@ -142,8 +142,33 @@ func (it item) read(run string) (*profile.Profile, error) {
 	}
 	p.TimeNanos = it.until.UnixNano()
 	p.DurationNanos = max(0, it.until.Sub(it.from).Nanoseconds())
+	nameless(p)
 	prune(p, maxSamples)
 	return p, nil
+}
+
+// nameless gives samples without a stack, such as a goroutine that has just begun, a frame that says so: the server
+// drops a sample without frames, and its total would be short of it. PY011.
+func nameless(p *profile.Profile) {
+	var loc *profile.Location
+	for _, s := range p.Sample {
+		if len(s.Location) > 0 {
+			continue
+		}
+		if loc == nil {
+			var fn, at uint64
+			for _, f := range p.Function {
+				fn = max(fn, f.ID)
+			}
+			for _, l := range p.Location {
+				at = max(at, l.ID)
+			}
+			f := &profile.Function{ID: fn + 1, Name: "(no stack)", SystemName: "(no stack)"}
+			loc = &profile.Location{ID: at + 1, Line: []profile.Line{{Function: f}}}
+			p.Function, p.Location = append(p.Function, f), append(p.Location, loc)
+		}
+		s.Location = []*profile.Location{loc}
+	}
 }
 
 func parse(run, path string) (*profile.Profile, error) {

@@ -27,7 +27,7 @@ type Result struct {
 }
 
 // atOnce is how many profiles are under way at a time: a server answers each after it has written it, half a second.
-const atOnce = 16
+const atOnce = 32
 
 // sayAfter is how long a profile waits before the reason is shown.
 const sayAfter = 10 * time.Second
@@ -115,7 +115,7 @@ func (p *Pusher) items(run *record.Run, trialDir string) ([]item, error) {
 // sendAll sends profiles, atOnce at a time. What ends one ends all.
 func (p *Pusher) sendAll(ctx context.Context, run *record.Run, its []item) error {
 	if p.there == nil {
-		names, err := p.client.services(ctx, labelValue(run.ID), run.Started)
+		names, err := p.client.services(ctx, run)
 		if err != nil {
 			return err
 		}

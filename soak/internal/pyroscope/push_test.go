@@ -234,6 +234,23 @@ func TestServicesOfDifferentTrialsDiffer(t *testing.T) {
 	assert.True(t, seen["memsoak.migrator.w8.discovery_workers-4.9d1e35.t2"], "%v", seen)
 }
 
+// A goroutine without a stack is sent with a frame that says so: a server drops a sample without frames.
+func TestSamplesWithoutAStackAreCounted(t *testing.T) {
+	p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "goroutine", Unit: "count"}}, Sample: []*profile.Sample{{Value: []int64{3}}, {Value: []int64{2}}}}
+	nameless(p)
+	require.NoError(t, p.CheckValid())
+	assert.EqualValues(t, 5, total(p, "goroutine"))
+	assert.Equal(t, "(no stack)", p.Sample[1].Location[0].Line[0].Function.Name)
+}
+
+// A run of several days is asked for in ranges that a server takes.
+func TestLongRunsAreAskedForInParts(t *testing.T) {
+	r := newRig(t, fixture.Options{})
+	r.run.Ended = r.run.Started.Add(75 * time.Hour)
+	_, err := r.client.services(t.Context(), r.run)
+	require.NoError(t, err)
+}
+
 // A run that another machine has pushed, whose journal is not here, isn't stored a second time.
 func TestPushWithoutItsJournalStoresNothingTwice(t *testing.T) {
 	r := newRig(t, fixture.Options{})

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"text/template"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/soak/internal/load"
 )
 
@@ -102,6 +102,9 @@ var PerWave = []string{"root", "prefix"}
 // Parse reads a subject from YAML and checks it; errors have line and column where the YAML is at fault.
 func Parse(text []byte) (*Spec, error) {
 	s := new(Spec)
+	if err := bounded.YAML(text, bounded.Config); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	if err := yaml.UnmarshalWithOptions(text, s, yaml.Strict()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -113,7 +116,7 @@ func Parse(text []byte) (*Spec, error) {
 
 // Load reads a subject file.
 func Load(path string) (*Spec, error) {
-	b, err := os.ReadFile(path)
+	b, err := bounded.ReadFile(path, bounded.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +154,7 @@ func (s *Spec) Check() error {
 		s.Wave.Method = "POST"
 	}
 	for where, text := range s.templates() {
-		if _, err := template.New("").Parse(text); err != nil {
+		if _, err := parseTemplate(text); err != nil {
 			return fmt.Errorf("%w: %s: %s", ErrInvalid, where, strings.TrimPrefix(err.Error(), "template: "))
 		}
 	}
@@ -275,17 +278,29 @@ func branch(n *parse.BranchNode, seen map[string]bool) {
 	fields(n.ElseList, seen)
 }
 
+// parseTemplate reads a template that can neither run for long nor make much text.
+func parseTemplate(text string) (*template.Template, error) {
+	if len(text) > int(bounded.Template.Bytes) {
+		return nil, fmt.Errorf("%w: a template has at most %d bytes", bounded.ErrTooLarge, bounded.Template.Bytes)
+	}
+	t, err := template.New("").Option("missingkey=error").Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return t, bounded.Tree(t.Root)
+}
+
 // Expand fills the placeholders of a template. A placeholder without a value is an error that names it.
 func Expand(text string, values map[string]string) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
-	t, err := template.New("").Option("missingkey=error").Parse(text)
+	t, err := parseTemplate(text)
 	if err != nil {
 		return "", err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, nested(values)); err != nil {
+	if err := t.Execute(bounded.Writer(&b, bounded.Expanded), nested(values)); err != nil {
 		used := map[string]bool{}
 		fields(t.Tree.Root, used)
 		for _, name := range slices.Sorted(maps.Keys(used)) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
@@ -121,7 +122,7 @@ func Recorded(dir string) (waves []Wave, all iter.Seq2[fakes3.Entry, error], err
 }
 
 func readRecord(name string, read func(*json.Decoder, *header) error) (h header, err error) {
-	f, err := os.Open(name)
+	f, err := bounded.Open(name, bounded.Samples)
 	if err != nil {
 		return h, err
 	}
@@ -130,7 +131,7 @@ func readRecord(name string, read func(*json.Decoder, *header) error) (h header,
 	if err != nil {
 		return h, fmt.Errorf("%s: %w", name, err)
 	}
-	if err := read(json.NewDecoder(zip), &h); err != nil {
+	if err := read(json.NewDecoder(bounded.Reader(zip, bounded.Samples)), &h); err != nil {
 		return h, fmt.Errorf("%s: %w", name, err)
 	}
 	if h.Schema != Schema {

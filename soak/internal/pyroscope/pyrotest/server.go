@@ -178,6 +178,8 @@ func (s *Server) parse(r *http.Request) (*Stored, error) {
 	if err := s.limits(st); err != nil {
 		return nil, err
 	}
+	// PY011: a sample without frames is dropped.
+	st.Profile.Sample = slices.DeleteFunc(st.Profile.Sample, func(x *profile.Sample) bool { return len(x.Location) == 0 })
 	return st, st.types(r)
 }
 
@@ -303,6 +305,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"version": 1, "flamebearer": map[string]any{"names": []string{"total"}, "levels": [][]int64{{0, sum, 0, 0}}, "numTicks": sum}})
 }
 
+// maxQuery is the longest range of a query. PY012.
+const maxQuery = 24 * time.Hour
+
 // labelValues answers which services hold profiles that fit the matchers.
 func (s *Server) labelValues(w http.ResponseWriter, r *http.Request) {
 	var q struct {
@@ -310,7 +315,7 @@ func (s *Server) labelValues(w http.ResponseWriter, r *http.Request) {
 		Matchers   []string
 		Start, End int64
 	}
-	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Name != "service_name" || q.Start > q.End {
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Name != "service_name" || q.Start > q.End || q.End-q.Start > maxQuery.Milliseconds() {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}

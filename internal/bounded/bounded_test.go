@@ -1,0 +1,107 @@
+package bounded
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestEveryRowHasABound(t *testing.T) {
+	names := map[string]bool{}
+	for _, c := range All {
+		assert.NotEmpty(t, c.Name)
+		assert.Positive(t, c.Bytes, c.Name)
+		assert.False(t, names[c.Name], "two rows %s", c.Name)
+		names[c.Name] = true
+	}
+}
+
+// TestOnlyRegularFilesAreRead: a device behind a link has no end, and a pipe has no beginning.
+func TestOnlyRegularFilesAreRead(t *testing.T) {
+	dir := t.TempDir()
+	zero, pipe, big, small := filepath.Join(dir, "zero"), filepath.Join(dir, "pipe"), filepath.Join(dir, "big"), filepath.Join(dir, "small")
+	require.NoError(t, os.Symlink("/dev/zero", zero))
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	require.NoError(t, os.WriteFile(small, []byte("12345"), 0o600))
+	require.NoError(t, os.WriteFile(big, nil, 0o600))
+	require.NoError(t, os.Truncate(big, 1<<40)) // sparse
+	for path, want := range map[string]error{zero: ErrNotRegular, pipe: ErrNotRegular, dir: ErrNotRegular, big: ErrTooLarge, filepath.Join(dir, "none"): os.ErrNotExist} {
+		_, err := ReadFile(path, RunFile)
+		require.ErrorIs(t, err, want, path)
+	}
+	b, err := ReadFile(small, Cap{Name: "x", Bytes: 5})
+	require.NoError(t, err)
+	assert.Equal(t, "12345", string(b))
+	_, err = Read(strings.NewReader("123456"), Cap{Name: "x", Bytes: 5})
+	require.ErrorIs(t, err, ErrTooLarge)
+	_, err = Line(bufio.NewReaderSize(strings.NewReader(strings.Repeat("x", 100)), 16), nil, Cap{Name: "x", Bytes: 50})
+	require.ErrorIs(t, err, ErrTooLarge)
+}
+
+// TestDeepTextIsRefusedQuickly is the figure for bad YAML: 1 MiB in a second and 64 MiB.
+func TestDeepTextIsRefusedQuickly(t *testing.T) {
+	deep := func(unit string, size int) string { return strings.Repeat(unit, size/len(unit)) }
+	staircase := strings.Builder{}
+	for i := range 400 {
+		staircase.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	var worst time.Duration
+	var most uint64
+	for _, unit := range []string{"[", "{a: ", "- ", "? ", "[{", "- [", "a: [", `["]",`, "x: |\n  '\ny: [", "&a [", "*a, "} {
+		for _, size := range []int{1 << 20, 256 << 10, 60 << 10, 30 << 10} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			err := YAML([]byte(deep(unit, size)), Config)
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			require.ErrorIs(t, err, ErrTooLarge, "%q of %d bytes", unit, size)
+			worst, most = max(worst, took), max(most, after.TotalAlloc-before.TotalAlloc)
+		}
+	}
+	require.ErrorIs(t, YAML([]byte(staircase.String()), Config), ErrTooLarge)
+	t.Logf("bad YAML: asked for at most 1 s and 64 MiB; measured %v and %d MiB", worst.Round(time.Millisecond), most>>20)
+	assert.LessOrEqual(t, most, uint64(64<<20))
+	require.ErrorIs(t, JSON([]byte(strings.Repeat("[", 1000)), RunFile), ErrTooLarge)
+	require.NoError(t, JSON([]byte(`{"a":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"["}`), RunFile))
+}
+
+func TestUsualTextPasses(t *testing.T) {
+	for _, text := range []string{
+		"", "name: x\ncommand: [a, b, \"{{.c}}\"]\nwave:\n  headers: {A: b}\n  body: '{\"root\": [1, [2]]}'\n",
+		"rules:\n" + strings.Repeat("  - {op: list, nth: 1, error: {status: 503}}\n", 2000),
+		"a: |\n  [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\nb: 1\n",
+	} {
+		require.NoError(t, YAML([]byte(text), Config), text[:min(40, len(text))])
+	}
+}
+
+func TestTemplatesOnlyInsertAndChoose(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"{{.a}}-{{if eq .b \"x\"}}1{{else}}{{with .c}}{{.}}{{end}}{{end}}": true,
+		"{{range 1000000000000}}x{{end}}":                                  false,
+		"{{printf \"%999999999d\" 1}}":                                     false,
+		"{{if true}}{{range .a}}{{end}}{{end}}":                            false,
+		"{{define \"t\"}}{{template \"t\"}}{{end}}{{template \"t\"}}":      false,
+	} {
+		tree, err := template.New("").Parse(text)
+		require.NoError(t, err)
+		if ok {
+			require.NoError(t, Tree(tree.Root), text)
+		} else {
+			require.ErrorIs(t, Tree(tree.Root), ErrTemplate, text)
+		}
+	}
+	_, err := Writer(io.Discard, Cap{Name: "x", Bytes: 3}).Write([]byte("1234"))
+	require.ErrorIs(t, err, ErrTooLarge)
+}
