@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memsoak/memsoak/profiles/growth"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -21,6 +22,8 @@ type Options struct {
 	// Zero: 1,000,000 files and 5 GiB.
 	PlannedFiles int64
 	LargestFile  int64
+	// OnSeries, if not nil, is given what the growth of a passive series is judged from.
+	OnSeries func(growth.Series)
 }
 
 // Planned work when nobody said otherwise.

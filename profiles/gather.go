@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -155,6 +156,7 @@ func allocating(stack []Frame) int {
 		func(f Frame) bool { return !isStandard(f) },
 		isConnection,
 		func(f Frame) bool { return packagePath(f.Function) != "runtime" },
+		func(f Frame) bool { return !allocator.MatchString(f.Function) },
 	} {
 		if i := slices.IndexFunc(stack, is); i >= 0 {
 			return i
@@ -162,6 +164,9 @@ func allocating(stack []Frame) int {
 	}
 	return 0
 }
+
+// allocator are the functions through which the runtime allocates.
+var allocator = regexp.MustCompile(`^runtime\.(mallocgc|newobject|makeslice|growslice|newarray|persistentalloc|\(\*mcache\)|profilealloc|mProf)`)
 
 // site is a frame with the function's name as pprof prints it.
 func (g *gatherer) site(f Frame) record.Site {
@@ -251,6 +256,7 @@ func (g *gatherer) growth(snaps []*Snapshot, pprof string) *record.Growth {
 		if i, ok := g.points[n]; ok {
 			p := &g.series.Points[i]
 			p.Time, p.Rest = n.Time, n.State == record.StateFloor
+			p.Work = float64(max(n.cov().Requests, n.cov().FilesDone))
 		}
 	}
 	g.series.Allocs = g.heaps > 0 && g.single == 0 && !g.series.Difference

@@ -8,7 +8,7 @@ import (
 )
 
 // plainVerdict is the verdict of profiles of which only the times are known: what grew, and nothing of why.
-func (s *Series) plainVerdict() *record.Verdict {
+func (s *Series) plainVerdict(o Options) *record.Verdict {
 	t := s.Trial
 	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome, Headline: record.Inconclusive,
 		Peak: t.Peak, Waterfall: []record.Part{}, Findings: []record.Finding{}, Warnings: []string{}}
@@ -17,19 +17,22 @@ func (s *Series) plainVerdict() *record.Verdict {
 		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
 	}
 	v.TopAtPeak = s.topSites(peak, topSiteCount)
-	s.addGrowth(v)
+	s.addGrowth(v, o)
 	v.Warnings = append(v.Warnings, s.Warnings...)
 	return v
 }
 
 // addGrowth adds to the verdict of a passive series what its curves say: the growth itself, suspects as findings where
 // no rule has found the same function, and the hypotheses that it answers.
-func (s *Series) addGrowth(v *record.Verdict) {
+func (s *Series) addGrowth(v *record.Verdict, o Options) {
 	if s.gather == nil || len(s.gather.series.Points) == 0 {
 		return
 	}
 	g := s.gather.growth(s.Snaps, s.Trial.Subject.Pprof)
 	v.Growth = g
+	if o.OnSeries != nil {
+		o.OnSeries(s.gather.series)
+	}
 	known := map[string]bool{}
 	for _, f := range v.Findings {
 		known[f.Site.Function] = true

@@ -56,7 +56,7 @@ func DiagnoseFiles(paths []string, covariates io.Reader, o Options) (*record.Ver
 	s.finish()
 	t.Started, t.Ended = s.Snaps[0].Time, s.Snaps[len(s.Snaps)-1].Time
 	if covariates == nil {
-		return s.plainVerdict(), nil
+		return s.plainVerdict(o), nil
 	}
 	return s.Diagnose(o), nil
 }

@@ -47,7 +47,10 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 			v.Findings = append(v.Findings, j.Finding)
 		}
 	}
-	s.addGrowth(v)
+	s.addGrowth(v, o)
+	if t.Subject.Pprof != "" && d.contradiction == "" {
+		d.warnings = nil // a recording has no states to miss: its Growth says what would decide
+	}
 	v.Warnings = append(v.Warnings, d.warnings...)
 	v.Warnings = append(v.Warnings, t.Warnings...)
 	v.Warnings = append(v.Warnings, s.Warnings...)

@@ -24,7 +24,7 @@ func Record(ctx context.Context, dir string, o Recording) (*record.Run, error) {
 	status := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir(), Trials: []record.TrialStatus{{Index: 1, Kind: record.Passive}}}
 	run := &record.Run{
 		Schema: record.RunSchema, ID: newID(), Started: time.Now(), Subject: o.Name, Design: string(Star), Protocol: "record",
-		Repeats: 1, Axes: []record.Axis{}, Host: host(), Config: map[string]any{"pprof": o.Pprof, "metrics": o.Metrics, "every": o.Every.String()},
+		Repeats: 1, Axes: []record.Axis{}, Host: host(), Config: map[string]any{"pprof": o.Target.Pprof, "metrics": o.Metrics, "every": o.Every.String()},
 		Status: []record.CellStatus{status},
 	}
 	run.Host.Cgroup = "none"

@@ -266,7 +266,7 @@ func shape(c *record.Curve, s samples, more float64) {
 	case is <= calm*was && (lateRank < sureRank || is <= 0.05*was):
 		c.Shape, c.State = record.Levelled, record.Excluded
 		setSlope(c, late, e)
-	case n >= 8 && saturates(c, s):
+	case n >= 8 && s.rate > 0 && saturates(c, s):
 		c.Shape, c.State = record.Levelled, record.Open
 		setSlope(c, late, e)
 	}

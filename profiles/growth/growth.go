@@ -73,6 +73,7 @@ func (s *Series) judgeHeap(g *record.Growth, lives [][]*Point) {
 		}
 	}
 	order(g.Causes)
+	perWork(g, life)
 	level := total.y[len(total.y)-1]
 	g.Stayed = slices.DeleteFunc(g.Stayed, func(c record.Cause) bool { return c.Last < leastStay*level })
 	slices.SortStableFunc(g.Stayed, func(a, b record.Cause) int { return cmp.Compare(b.Last, a.Last) })
@@ -93,8 +94,10 @@ func sureness(s record.HypothesisState) int {
 	return 0
 }
 
-// grows reports whether a curve belongs among the suspects.
-func grows(c record.Curve) bool { return c.Shape == record.Growing || c.Shape == record.Rising }
+// grows reports whether a curve belongs among the suspects: also one that flattens, as long as it may still rise.
+func grows(c record.Curve) bool {
+	return c.Shape == record.Growing || c.Shape == record.Rising || c.Shape == record.Levelled && c.State == record.Open
+}
 
 // under are the points to judge: those at rest when there are enough of them, since only what is kept is in them; else
 // those under load, whose ups and downs the floors would add to.
@@ -189,5 +192,22 @@ func timeless(g *record.Growth) {
 		for i := range list {
 			clear(&list[i].Curve)
 		}
+	}
+}
+
+// perWork gives what grows its slope per finished request, where they were counted.
+func perWork(g *record.Growth, life []*Point) {
+	done := life[len(life)-1].Work - life[0].Work
+	if done <= 0 || life[0].Work < 0 {
+		return
+	}
+	set := func(c *record.Curve) {
+		half := 1.96 * c.Noise / done
+		b := c.Grew() / done
+		c.PerWork = &record.Slope{Bytes: b, Per: "request", CI95: [2]float64{b - half, b + half}}
+	}
+	set(&g.Total)
+	for i := range g.Causes {
+		set(&g.Causes[i].Curve)
 	}
 }

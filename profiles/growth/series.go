@@ -52,6 +52,8 @@ type Point struct {
 	Routines map[int]int    `json:"routines,omitempty"` // by group; nil: no goroutine profile
 	Profiler float64        `json:"profiler,omitempty"`
 	Lost     float64        `json:"lost,omitempty"`
+	// Work is how much had been finished; 0 where nothing counts it.
+	Work float64 `json:"work,omitempty"`
 }
 
 // Series is what was recorded, in any order.

@@ -25,6 +25,8 @@ type Curve struct {
 	Last  float64         `json:"last"`
 	// Slope is per second, with its 95 % interval; nil without a span of time.
 	Slope *Slope `json:"slope,omitempty"`
+	// PerWork is per finished request, where a counter of them was recorded.
+	PerWork *Slope `json:"per_work,omitempty"`
 	// Limit is the growth per second that would have been seen in 95 of 100 such series.
 	Limit float64 `json:"limit,omitempty"`
 	Up    int     `json:"up"`    // steps that went up

@@ -16,6 +16,7 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/growth"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -24,6 +25,7 @@ type diagnoseOptions struct {
 	profiles.Options
 	largest    string
 	covariates string
+	reduce     string
 	strict     bool
 	json       bool
 }
@@ -52,12 +54,13 @@ with nothing in flight and no backlog count as floors.`,
 	f.Int64Var(&o.PlannedFiles, "files", profiles.DefaultPlannedFiles, "planned number of files, by which findings are ranked")
 	f.StringVar(&o.largest, "largest-file", "5GiB", "largest file planned")
 	f.StringVar(&o.covariates, "covariates", "", "CSV of what the process was doing at each plain profile")
+	f.StringVar(&o.reduce, "reduce", "", "write the sizes by place, without the profiles, to this file: kilobytes to keep or to send")
 	f.BoolVar(&o.strict, "strict", false, "exit with 3 when anything is inconclusive")
 	f.BoolVar(&o.json, "json", false, "print the verdict as JSON")
 	return c
 }
 
-func diagnose(out io.Writer, args []string, o diagnoseOptions) error {
+func diagnose(out io.Writer, args []string, o diagnoseOptions) (result error) {
 	size, err := units.ParseBytes(o.largest)
 	if err != nil || size <= 0 {
 		return exitcode.Usage(fmt.Errorf("--largest-file: %q is not a size such as 5GiB", o.largest))
@@ -66,6 +69,19 @@ func diagnose(out io.Writer, args []string, o diagnoseOptions) error {
 		return exitcode.Usage(errors.New("--files must be at least 1"))
 	}
 	o.LargestFile = size
+	if o.reduce != "" {
+		file, err := os.Create(o.reduce)
+		if err != nil {
+			return exitcode.Usage(err)
+		}
+		defer file.Close()
+		o.OnSeries = func(s growth.Series) { err = errors.Join(err, s.Reduce().Write(file)) }
+		defer func() {
+			if err != nil && result == nil {
+				result = fmt.Errorf("write %s: %w", o.reduce, err)
+			}
+		}()
+	}
 	isRun := len(args) == 1 && recorded(args[0], record.RunFile)
 	isTrial := len(args) == 1 && recorded(args[0], record.TrialFile)
 	switch {
@@ -139,9 +155,10 @@ func diagnoseRun(out io.Writer, dir string, o diagnoseOptions) error {
 	if err := writeVerdicts(dir, rv); err != nil {
 		return err
 	}
-	bad := len(rv.Cells) == 0
+	bad, passive := len(rv.Cells) == 0, false
 	for _, v := range rv.Cells {
 		bad = bad || v.Headline == record.Inconclusive
+		passive = passive || v.Growth != nil
 	}
 	err = show(out, o.json, rv, func() {
 		for i := range rv.Cells {
@@ -153,7 +170,9 @@ func diagnoseRun(out io.Writer, dir string, o diagnoseOptions) error {
 			fmt.Fprintf(out, "%-44s %-12s %-12s peak RSS %s\n", v.Cell, v.Outcome, v.Headline, units.FormatBytes(v.Peak.RSS))
 		}
 		for _, a := range rv.Answer {
-			fmt.Fprintln(out, a)
+			if !passive {
+				fmt.Fprintln(out, a)
+			}
 		}
 		for _, w := range rv.Warnings {
 			fmt.Fprintln(out, "warning:", w)

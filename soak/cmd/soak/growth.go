@@ -95,6 +95,9 @@ func writeRate(out io.Writer, t *record.Curve) {
 		return
 	}
 	const hour, day = 3600, 24 * 3600
+	if w := t.PerWork; w != nil {
+		fmt.Fprintf(out, "; %s a request (95 %%: %s to %s)", bytesText(w.Bytes), bytesText(w.CI95[0]), bytesText(w.CI95[1]))
+	}
 	fmt.Fprintf(out, "; %s an hour (95 %%: %s to %s)", bytesText(t.Slope.Bytes*hour), bytesText(t.Slope.CI95[0]*hour), bytesText(t.Slope.CI95[1]*hour))
 	if t.Shape == record.Growing || t.Shape == record.Rising {
 		fmt.Fprintf(out, "; in a day %s", bytesText(t.Last+t.Slope.Bytes*day))
@@ -180,11 +183,14 @@ func writeCause(out io.Writer, i int, c *record.Cause, g *record.Growth) {
 // keptText says how much of what was allocated stayed, and what was left without load.
 func keptText(c *record.Cause) string {
 	text := ""
+	if c.PerWork != nil {
+		text = fmt.Sprintf("; %s a request", bytesText(c.PerWork.Bytes))
+	}
 	if c.Kept >= 0 {
-		text = fmt.Sprintf("; %.0f %% of what it allocated was kept", 100*c.Kept)
+		text += fmt.Sprintf("; %.0f %% of what it allocated was kept", 100*c.Kept)
 	}
 	if c.Rest != nil {
-		text += fmt.Sprintf("; without load %s were left", bytesText(float64(*c.Rest)))
+		text += fmt.Sprintf("; without load %s of it were left", bytesText(float64(*c.Rest)))
 		if float64(*c.Rest) < c.Grew()/2 {
 			text += ": work in progress"
 		}

@@ -3,9 +3,12 @@ package trial
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/attach"
 	"github.com/memsoak/memsoak/soak/internal/clock"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/sampler"
@@ -13,97 +16,221 @@ import (
 
 // Recording says how to record a process that runs already, here or in a pod: it is read and never steered.
 type Recording struct {
-	Dir     string
-	Name    string // of the subject
-	Module  string
-	Pprof   string
+	Dir    string
+	Name   string // of the subject
+	Module string
+	// Target is the process.
+	Target  *attach.Target
 	Metrics string
-	Every   time.Duration
-	For     time.Duration // 0: until ctx ends
+	// Work are names of metrics that count finished work; their sum over all labels is the unit of slopes.
+	Work  []string
+	Every time.Duration
+	For   time.Duration // 0: until ctx ends
 	// ForceGC has two collections forced before each profile: floors are sharper and the process pays for it.
 	ForceGC bool
+	// Floor asks for a floor now: the load has been taken away. Without it one is made when the load stops by itself.
+	Floor <-chan struct{}
 	// OnSnapshot is told of each snapshot; may be nil.
 	OnSnapshot func(record.Snapshot)
 }
 
-// Record reads the process until the time is over or ctx ends, which is no error. A process that can't be read at all
-// is one; readings that fail later are counted in the record's warnings.
+// mostFailures is how many readings in a row may fail until the process counts as gone.
+const mostFailures = 3
+
+const (
+	// recordLook is the time between two looks at what is cheap to read: resident size and CPU time.
+	recordLook = time.Second
+	// recordHigh is by how much the resident size has to exceed its highest at a snapshot for one out of turn.
+	recordHigh = 1.15
+	// nearLimit is the part of the cgroup's limit from which a snapshot is taken: it may be the last one.
+	nearLimit = 0.85
+)
+
+// recording is a recording under way.
+type recording struct {
+	Recording
+	rec    *recorder
+	s      *sampler.Sampler
+	idle   idleWatch
+	high   int64 // highest resident size at a snapshot
+	press  time.Time
+	failed int
+	lost   int
+	ended  bool
+}
+
+// Record reads the process until the time is over, it ends, or ctx ends, which is no error. A process that can't be read
+// at all is one; readings that fail later are counted in the record's warnings.
 func Record(ctx context.Context, o Recording) (*record.Trial, error) {
 	c := clock.Start()
 	begun := c.Now()
 	rec, err := newRecorder(o.Dir, record.Trial{
 		Schema: record.TrialSchema, Kind: record.Passive, Cell: record.Cell{}, Settings: map[string]string{}, Index: 1, Started: begun,
-		Subject: record.Subject{Name: o.Name, Module: o.Module}, Isolation: record.Isolation{Kind: "none", Why: "recorded from outside"},
+		Subject:   record.Subject{Name: o.Name, Module: o.Module, Pprof: o.Target.Pprof},
+		Isolation: record.Isolation{Kind: "none", Why: "recorded from outside"},
 	}, c)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	s := &sampler.Sampler{Clock: c, Pprof: o.Pprof, Metrics: o.Metrics}
-	defer s.Close()
-	if err := recordOne(ctx, rec, s, o); err != nil {
+	r := &recording{Recording: o, rec: rec, s: &sampler.Sampler{Clock: c, Pprof: o.Target.Pprof, Metrics: o.Metrics, PID: o.Target.PID}}
+	defer r.s.Close()
+	if err := r.snapshot(ctx, record.StateFree); err != nil {
 		rec.finish(err)
 		return nil, err
 	}
-	tick := time.NewTicker(o.Every)
+	r.loop(ctx)
+	if r.lost > 0 {
+		rec.warn("%d readings failed", r.lost)
+	}
+	rec.phase(record.Phase{Name: protocol.Free, Kind: protocol.Free, Start: begun, End: c.Now()})
+	if !r.ended {
+		return rec.finish(nil)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLook*10)
+	defer cancel()
+	return r.died(ctx)
+}
+
+// loop takes snapshots until something ends it.
+func (r *recording) loop(ctx context.Context) {
+	tick, look := time.NewTicker(r.Every), time.NewTicker(recordLook)
 	defer tick.Stop()
+	defer look.Stop()
 	var over <-chan time.Time
-	if o.For > 0 {
-		t := time.NewTimer(o.For)
+	if r.For > 0 {
+		t := time.NewTimer(r.For)
 		defer t.Stop()
 		over = t.C
 	}
-	failed := 0
-loop:
-	for {
+	for !r.ended && r.rec.failure() == nil {
+		state, due := record.StateFree, false
 		select {
 		case <-ctx.Done():
-			break loop
+			return
 		case <-over:
-			break loop
+			return
+		case <-r.Target.Done:
+			r.ended = ctx.Err() == nil
+			return
+		case <-r.Floor:
+			state, due = record.StateFloor, true
 		case <-tick.C:
-			if err := recordOne(ctx, rec, s, o); err != nil && ctx.Err() == nil {
-				failed++
-			}
-			if rec.failure() != nil {
-				break loop
-			}
+			due = true
+		case <-look.C:
+			state, due = r.look()
+		}
+		if due {
+			r.take(ctx, state)
 		}
 	}
-	if failed > 0 {
-		rec.warn("%d readings failed", failed)
-	}
-	rec.phase(record.Phase{Name: protocol.Free, Kind: protocol.Free, Start: begun, End: c.Now()})
-	return rec.finish(nil)
 }
 
-// recordOne takes one snapshot.
-func recordOne(ctx context.Context, rec *recorder, s *sampler.Sampler, o Recording) error {
-	v := record.Snapshot{Phase: protocol.Free, State: record.StateFree}
+// take takes a snapshot and counts failures.
+func (r *recording) take(ctx context.Context, state record.State) {
+	err := r.snapshot(ctx, state)
+	switch {
+	case err == nil:
+		r.failed = 0
+	case ctx.Err() == nil:
+		r.failed++
+		r.lost++
+		r.ended = r.failed >= mostFailures
+	}
+}
+
+// look reads what is cheap of a process on this machine, and says whether a snapshot is due and why.
+func (r *recording) look() (record.State, bool) {
+	if r.Target.PID == 0 {
+		return "", false
+	}
+	if len(r.Work) == 0 && r.idle.observe(time.Now(), r.s.CPU()) {
+		return record.StateFloor, true
+	}
+	rss, err := r.s.RSS()
+	if err != nil {
+		return "", false
+	}
+	if limit := attach.MemoryLimit(r.Target.PID); limit > 0 && float64(rss) > nearLimit*float64(limit) && time.Since(r.press) > r.Every/4 {
+		r.press = time.Now()
+		return record.StatePress, true
+	}
+	if r.high > 0 && float64(rss) > recordHigh*float64(r.high) {
+		return record.StateHigh, true
+	}
+	return "", false
+}
+
+// snapshot reads heap and goroutines together.
+func (r *recording) snapshot(ctx context.Context, state record.State) error {
+	v := record.Snapshot{Phase: protocol.Free, State: state}
 	kinds := []string{"heap"}
-	if o.ForceGC {
+	if r.ForceGC || state == record.StateFloor {
 		kinds = []string{"heap?gc=1", "heap?gc=1"}
 		v.ForcedGC = 2
 	}
 	var heap []byte
 	for _, k := range kinds {
 		var err error
-		if heap, err = s.Profile(ctx, k); err != nil {
+		if heap, err = r.s.Profile(ctx, k); err != nil {
 			return err
 		}
 	}
-	if o.ForceGC {
-		v.Sample, v.Exact = s.ReadCollected(ctx)
+	if v.ForcedGC > 0 {
+		v.Sample, v.Exact = r.s.ReadCollected(ctx)
 	} else {
-		v.Sample = s.Read(ctx, true)
+		v.Sample = r.s.Read(ctx, true)
 	}
-	routines, err := s.Profile(ctx, "goroutine")
+	routines, err := r.s.Profile(ctx, "goroutine")
 	if err != nil {
 		routines = nil // a heap profile alone is worth keeping
 	}
-	rec.sample(v.Sample)
-	rec.snapshot(v, heap, routines)
-	if o.OnSnapshot != nil {
-		o.OnSnapshot(v)
+	if v.Process != nil {
+		r.high = max(r.high, v.Process.RSS)
+	}
+	if done, ok := r.work(v.Sample); ok {
+		v.Covariates = &record.Covariates{FilesDone: int64(done), Requests: int64(done), Distinct: int64(done)}
+	}
+	r.rec.sample(v.Sample)
+	r.rec.snapshot(v, heap, routines)
+	if r.OnSnapshot != nil {
+		r.OnSnapshot(v)
+	}
+	if state != record.StateFloor && r.loadStopped(v.Sample) {
+		return r.snapshot(ctx, record.StateFloor)
 	}
 	return nil
+}
+
+// work is the sum of the metrics that count it.
+func (r *recording) work(s record.Sample) (sum float64, ok bool) {
+	for name, v := range s.Metrics {
+		base, _, _ := strings.Cut(name, "{")
+		if slices.Contains(r.Work, base) {
+			sum += v
+			ok = true
+		}
+	}
+	return sum, ok
+}
+
+// loadStopped watches the load by the counters of work, or, of a process elsewhere, by what it allocates.
+func (r *recording) loadStopped(s record.Sample) bool {
+	if done, ok := r.work(s); ok {
+		return r.idle.observe(s.Time, done)
+	}
+	if r.Target.PID == 0 && len(r.Work) == 0 && s.Runtime != nil {
+		return r.idle.observe(s.Time, float64(s.Runtime.TotalAlloc))
+	}
+	return false
+}
+
+// died closes the record of a process that ended, with how it did where that is known.
+func (r *recording) died(ctx context.Context) (*record.Trial, error) {
+	end := r.Target.End(ctx)
+	r.rec.update(func(t *record.Trial) { t.Exit = end.Exit })
+	if end.Outcome == "" || end.Outcome == record.OK {
+		r.rec.warn("the process ended while it was recorded: %s. The last profile is of before", end.Reason)
+		return r.rec.finish(nil)
+	}
+	return r.rec.finish(&ended{outcome: end.Outcome, reason: end.Reason})
 }

@@ -1,0 +1,137 @@
+package attach
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// discover tries the TCP ports that a process listens on.
+func discover(ctx context.Context, pid int) (string, error) {
+	ports, err := listening(pid)
+	if err != nil {
+		return "", err
+	}
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		for _, p := range ports {
+			url := fmt.Sprintf("http://%s:%d/debug/pprof", host, p)
+			if answers(ctx, url) == nil {
+				return url, nil
+			}
+		}
+	}
+	return "", ErrNoPprof
+}
+
+// tcpListen is the state of a listening socket in /proc/net/tcp.
+const tcpListen = "0A"
+
+// listening are the TCP ports that a process listens on.
+func listening(pid int) ([]int, error) {
+	own := map[string]bool{}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+			if inode, ok := strings.CutPrefix(to, "socket:["); ok {
+				own[strings.TrimSuffix(inode, "]")] = true
+			}
+		}
+	}
+	var ports []int
+	for _, table := range []string{"tcp", "tcp6"} {
+		f, err := os.Open(fmt.Sprintf("/proc/%d/net/%s", pid, table))
+		if err != nil {
+			continue
+		}
+		for sc := bufio.NewScanner(f); sc.Scan(); {
+			col := strings.Fields(sc.Text())
+			if len(col) < 10 || col[3] != tcpListen || !own[col[9]] {
+				continue
+			}
+			_, hex, _ := strings.Cut(col[1], ":")
+			if p, err := strconv.ParseUint(hex, 16, 16); err == nil {
+				ports = append(ports, int(p))
+			}
+		}
+		f.Close()
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports), nil
+}
+
+// oomKills notes how many processes of a process's cgroup have been killed for memory and returns whether there are
+// more by now. Where the count can't be read there are none.
+func oomKills(pid int) func() bool {
+	file, key := eventsFile(pid)
+	before, ok := readKey(file, key)
+	return func() bool {
+		now, okNow := readKey(file, key)
+		return ok && okNow && now > before
+	}
+}
+
+// eventsFile is the file with the count of kills: of cgroup v2, or of v1's memory controller.
+func eventsFile(pid int) (file, key string) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return "", ""
+	}
+	for line := range strings.Lines(string(b)) {
+		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(part) < 3 {
+			continue
+		}
+		if part[1] == "memory" {
+			return filepath.Join("/sys/fs/cgroup/memory", part[2], "memory.oom_control"), "oom_kill"
+		}
+		if part[0] == "0" {
+			file, key = filepath.Join("/sys/fs/cgroup", part[2], "memory.events"), "oom_kill"
+		}
+	}
+	return file, key
+}
+
+func readKey(file, key string) (int64, bool) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(b)) {
+		if name, val, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name == key {
+			n, err := strconv.ParseInt(val, 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
+
+// noLimit is from what size on a limit is none: v1 has the largest page count in its place.
+const noLimit = 1 << 62
+
+// MemoryLimit is the limit of a process's memory cgroup in bytes; 0 without one, or where it can't be read.
+func MemoryLimit(pid int) int64 {
+	file, _ := eventsFile(pid)
+	dir, base := filepath.Split(file)
+	name := "memory.max"
+	if base == "memory.oom_control" {
+		name = "memory.limit_in_bytes"
+	}
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil || n >= noLimit {
+		return 0
+	}
+	return n
+}
