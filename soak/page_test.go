@@ -36,9 +36,9 @@ func shorter(line string) string {
 	case strings.HasPrefix(line, "make replay"), strings.Contains(line, "--repeats"):
 		return "bin/replay-study --help" // what it does with these flags is the cell below
 	case strings.HasPrefix(line, "bin/replay-study"):
-		return line + " --scale 40 --free 300ms --budget 1s --out soak-results/replay"
+		return line + " --scale 40 --free 300ms --out soak-results/replay"
 	case strings.HasPrefix(line, "bin/soak run"):
-		return line + " --budget 1s --cells 'workers == 1'"
+		return line + " --protocol quick --cells 'workers == 1'"
 	case strings.HasPrefix(line, "make view"), strings.HasPrefix(line, "bin/soak view"):
 		return "bin/soak view --help" // it serves until it is stopped; its own tests open every page
 	}

@@ -52,11 +52,12 @@ var Conditions = []Condition{
 	{Name: "coarse-sampling", Set: map[string]string{"memprofilerate": "524288"}, Fast: true},
 	{Name: "killed-early", Set: map[string]string{"limit": "40MiB"}, Fast: true},
 	{Name: "one-worker", Workers: 1, Fast: true},
-	{Name: "passive", Protocol: "passive", Corpus: passiveCorpus, Passive: true, Fast: true},
+	{Name: "passive", Set: map[string]string{"limit": "96MiB"}, Protocol: "passive", Corpus: passiveCorpus, Passive: true, Fast: true},
 }
 
-// passiveCorpus is what is copied where nothing can be steered: small files, and large ones among them.
-const passiveCorpus = "files: 3000\nfolders: 40\nsize: {classes: [{share: 97, fixed: 4096}, {share: 3, fixed: 4194304}]}\n"
+// passiveCorpus is what is copied where nothing can be steered: small files, and large ones among them. What it leaves behind
+// is to be seen beside the base of a process, or to kill it.
+const passiveCorpus = "files: 20000\nfolders: 200\nsize: {classes: [{share: 995, fixed: 4096}, {share: 5, fixed: 4194304}]}\n"
 
 // SelectConditions are the conditions by their names, comma-separated; "all" is all.
 func SelectConditions(names string) ([]Condition, error) {

@@ -362,6 +362,7 @@ func (t *trial) free(ctx context.Context, ph *protocol.Phase) error {
 	}
 	p.Files = r.work.items
 	<-r.done
+	t.watch.last(ctx)
 	t.count(ctx, p, since)
 	if err := restore(); err != nil {
 		t.rec.warn("the sink is still as slow as in phase %s: %v", ph.Name, err)

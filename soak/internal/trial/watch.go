@@ -31,6 +31,7 @@ type watcher struct {
 const (
 	lookEvery    = 10 * time.Millisecond
 	freeEvery    = 2 * time.Second  // between light profiles of a free run
+	freePassive  = time.Second      // of a passive trial, which has nothing else
 	freeSpeed    = 5 * time.Second  // and of a speed trial, which is measured and not judged
 	highStep     = 1.25             // a new high-water profile at so many times the memory of the one before
 	highMin      = 16 << 20         // and at least so many bytes more,
@@ -187,10 +188,25 @@ func (w *watcher) worth(usage, limit int64) record.State {
 
 // freeEvery is the time between light profiles of a free run.
 func (w *watcher) freeEvery() time.Duration {
-	if w.t.Kind == record.Speed {
+	switch w.t.Kind {
+	case record.Speed:
 		return freeSpeed
+	case record.Passive:
+		return freePassive
 	}
 	return freeEvery
+}
+
+// last takes a light profile of a passive trial when its work is done: the only one of a subject at rest.
+func (w *watcher) last(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.t.Kind != record.Passive || w.blind {
+		return
+	}
+	if usage, limit, err := w.usage(); err == nil {
+		w.profile(ctx, record.StateFree, usage, limit)
+	}
 }
 
 // profile takes a profile, and at heights and near the limit one of the goroutines, if it has

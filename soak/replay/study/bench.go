@@ -24,7 +24,7 @@ type Bench struct {
 	Free time.Duration
 	// Dies replaces a shorter Free for what has all files in memory: it is to have listed them by then, and to be dead.
 	Dies time.Duration
-	// Budget is the time for the states before the corpus, to which their work is cut down.
+	// Budget caps the time of the states before the corpus; no work is cut down to it.
 	Budget  time.Duration
 	Repeats int
 	Seed    int64

@@ -104,6 +104,7 @@ memprofilerate: 4096
 budget: %[8]s
 wave_timeout: 5m
 settle: 200ms
+targets: {item: 256, count: 0.05, byte: 0.05, second: 65536}
 phases:
   - {name: idle, kind: idle, for: 100ms}
   - {name: warm-up, kind: warm-up, files: [{count: 2, size: %[1]d}, {count: 30, size: 4096}]}
@@ -115,5 +116,7 @@ phases:
 %[7]s  - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[2]d, max_bytes: %[3]d}
   - {name: repeat, kind: repeat, of: header-third}
   - {name: free, kind: free, at_most: %[9]s%[10]s}
+more:
+  - phases: [{name: more-wave, kind: wave, times: 3, files: [{count: 100, size: 4096}]}]
 `, int64(whole), int64(12*part), most, backlog, backlog/15, backlog/3, strings.Join(replies, ""), budget+free, free, rate)
 }

@@ -195,7 +195,7 @@ func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *profiles.Sizing, 
 const rcloneStates = `name: replay-transfers
 trials: [attribution]
 memprofilerate: 4096
-budget: 90s
+budget: 10m
 wave_timeout: 2m
 settle: 500ms
 phases:

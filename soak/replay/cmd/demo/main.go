@@ -27,7 +27,7 @@ const (
 	scale  = 16
 	free   = 6 * time.Second
 	dies   = 20 * time.Second
-	budget = 60 * time.Second
+	budget = 3 * time.Minute
 )
 
 // rows are the two subjects, as the study names them.

@@ -43,7 +43,7 @@ const (
 	replayScale           = 16
 	replayFree, quickFree = 25 * time.Second, 8 * time.Second
 	replayDies            = 25 * time.Second
-	replayBudget          = 90 * time.Second
+	replayBudget          = 5 * time.Minute
 	replayFile            = "replay.json"
 	replayTable           = "replay.html"
 )
@@ -76,7 +76,7 @@ memory cgroup can be made outcomes are predicted, and every row says so.`
 	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora (default those of each row)")
 	fl.StringSliceVar(&f.parts, "parts", nil, "matrix, full-size, rclone (default all, or matrix with --quick, --rows, --corpora or --repeats)")
 	fl.DurationVar(&f.bench.Free, "free", 0, "after how long the copy of many small files is ended (default 25s; 8s if quick or with repeats)")
-	fl.DurationVar(&f.bench.Budget, "budget", replayBudget, "time for the states before the corpus, to which their work is cut down")
+	fl.DurationVar(&f.bench.Budget, "budget", replayBudget, "cap of the time for the states before the corpus; no work is cut down to it")
 	fl.IntVar(&f.bench.Repeats, "repeats", 1, "run each cell so often and count how often headline and culprit are the same")
 	fl.BoolVar(&f.bench.Resume, "resume", false, "keep what is recorded in --out, or in the newest replay, with the same settings")
 	fl.Int64Var(&f.bench.Seed, "seed", 1, "seed of the generated work")
