@@ -213,11 +213,8 @@ func (p *Protocol) Check() error {
 	if p.Budget <= 0 || p.WaveTimeout <= 0 || p.Settle <= 0 || p.MemProfileRate < 0 {
 		return errors.New("budget, wave_timeout and settle must be above 0, memprofilerate not below")
 	}
-	if t := p.Targets; t.Item <= 0 || t.Count <= 0 || t.Byte <= 0 || t.Second <= 0 {
-		return errors.New("targets item, count, byte and second must be above 0")
-	}
-	if p.Looks < 1 || p.Looks > mostLooks {
-		return fmt.Errorf("looks must be 1 to %d", mostLooks)
+	if err := p.checkTargets(); err != nil {
+		return err
 	}
 	if err := checkPhases(p.Speed, map[string]bool{}); err != nil {
 		return err
@@ -230,6 +227,25 @@ func (p *Protocol) Check() error {
 		if err := checkPhases(b.Phases, seen); err != nil {
 			return fmt.Errorf("more: %w", err)
 		}
+	}
+	return nil
+}
+
+// checkTargets puts the contract's targets and the default number of looks where none are given, and refuses impossible ones.
+func (p *Protocol) checkTargets() error {
+	t, d := &p.Targets, record.DefaultTargets()
+	for _, v := range []struct {
+		target   *float64
+		contract float64
+	}{{&t.Item, d.Item}, {&t.Count, d.Count}, {&t.Byte, d.Byte}, {&t.Second, d.Second}} {
+		if *v.target < 0 {
+			return errors.New("targets item, count, byte and second must be above 0")
+		}
+		*v.target = cmp.Or(*v.target, v.contract)
+	}
+	p.Looks = cmp.Or(p.Looks, defaultLooks)
+	if p.Looks < 1 || p.Looks > mostLooks {
+		return fmt.Errorf("looks must be 1 to %d", mostLooks)
 	}
 	return nil
 }

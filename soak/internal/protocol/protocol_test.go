@@ -70,7 +70,7 @@ func TestWrongProtocolsAreRefusedWithTheReason(t *testing.T) {
 		head + "  - {kind: sizes, point: upload-reply, sizes: [4MiB, 1MiB]}\n":            "ascending",
 		head + "  - {kind: errors, files: [{count: 1, size: 1}]}\n":                       "needs `fail`",
 		"name: x\nlooks: 99\ntrials: [attribution]\nphases: [{kind: idle, for: 1s}]\n":    "looks must be",
-		"name: x\ntargets: {item: 0}\ntrials: [attribution]\nphases: [{kind: folders}]\n": "targets",
+		"name: x\ntargets: {item: -1}\ntrials: [attribution]\nphases: [{kind: folders}]\n": "targets",
 		head + "  - {kind: wave, files: [{count: 1, size: 1}], optional: true}\n":         "unknown field",
 		"name: x\ntrials: [attribution]\nbudget: 0s\nphases: [{kind: idle, for: 1s}]\n":   "must be above 0",
 	} {
@@ -78,6 +78,17 @@ func TestWrongProtocolsAreRefusedWithTheReason(t *testing.T) {
 		require.ErrorIs(t, err, protocol.ErrInvalid, text)
 		assert.ErrorContains(t, err, want, text)
 	}
+}
+
+// A protocol that a program makes has the contract's targets when it names none.
+func TestAProtocolWithoutTargetsHasThoseOfTheContract(t *testing.T) {
+	p := protocol.Protocol{
+		Name: "x", Trials: []record.TrialKind{record.Attribution}, Budget: 1, WaveTimeout: 1, Settle: 1,
+		Phases: []protocol.Phase{{Kind: protocol.Free}},
+	}
+	require.NoError(t, p.Check())
+	assert.Equal(t, record.DefaultTargets(), p.Targets)
+	assert.Positive(t, p.Looks)
 }
 
 func TestLoadReadsFilesAndNamesWhatThereIs(t *testing.T) {
