@@ -42,26 +42,34 @@ RACE := ./fakedrive/fault/... ./fakedrive ./fakedrive/corpus ./migrator ./migrat
 twice = $(1) -timeout 20m $(2) || { printf '\n=== failed among the others: once more, one package at a time\n'; \
 	$(1) -timeout 20m -p 1 $(2) && printf '\n=== FLAKY: what failed above passed when it ran again\n'; }
 # testsum is go test, with a list of what was skipped and why at the end.
-TESTSUM := $(GO) run ./internal/testsum
+TESTSUM := $(TOOLS)/testsum
 # needs finds programs that tests use as counterparts, and installs them where it may.
 NEEDS   := $(GO) run ./internal/needs/get
 SHORT   ?=
 
+.PHONY: testsum
+testsum:
+	@$(GO) build -o $(TESTSUM) ./internal/testsum
+
 .PHONY: test
-test: build ## run the tests, and those of concurrent code under the race detector; say what was skipped and why (SHORT=1: the short form)
+test: build testsum ## run the tests, and those of concurrent code under the race detector; say what was skipped and why (SHORT=1: the short form)
 	@$(call twice,$(TESTSUM),$(if $(SHORT),-short )./...)
-	@$(foreach m,$(filter-out .,$(MODULES)),(cd $(m) && $(call twice,$(GO) test,$(if $(SHORT),-short )./...)) && )true
+	@$(foreach m,$(filter-out .,$(MODULES)),(cd $(m) && $(call twice,$(TESTSUM),$(if $(SHORT),-short )./...)) && )true
 ifeq ($(SHORT),)
+	@if $(NEEDS) cc >/dev/null; then $(MAKE) --no-print-directory race; else echo "=== skipped: the race detector, for want of a C compiler"; fi
+endif
+
+.PHONY: race
+race: ## the tests of concurrent code under the race detector
 	@$(call twice,$(GO) test,-race -short $(RACE))
 	@$(foreach m,$(filter-out .,$(MODULES)),(cd $(m) && $(call twice,$(GO) test,-race -short ./...)) && )true
-endif
 
 # test-fast leaves out packages that start brokers, browsers and subjects, or that judge hundreds of series.
 SLOW := /e2e$$|/migrator/internal/queue|/migrator/internal/httpx$$|/migrator/cmd/|/profiles$$|/memtest$$|/internal/view$$|/internal/pyroscope$$
 SLOW := $(SLOW)|/internal/holders$$|/internal/trial$$|/soak$$|/soak/specimens/all$$|/replay/study$$|/replay/service$$|/internal/bench|/internal/report$$
 
 .PHONY: test-fast
-test-fast: ## the quick half of the tests, in a minute: what needs no broker, browser or subject
+test-fast: testsum ## the quick half of the tests, in a minute: what needs no broker, browser or subject
 	@$(TESTSUM) -short -timeout 2m $$($(GO) list ./... | grep -Ev '$(SLOW)')
 
 .PHONY: test-long
@@ -110,7 +118,7 @@ bench: bench-fakedrive bench-fakes3 bench-migrator bench-soak bench-profiles ben
 
 .PHONY: clean
 clean: ## remove binaries, tools and soak results
-	rm -rf bin .tools soak-results conformance-results
+	rm -rf bin .tools soak-results conformance-results copier
 
 # `make soak WORKERS=1,50 GOMEMLIMIT=256MiB,1800MiB POOL=4 DESIGN=full`: once an axis is named, those that are not
 # keep the subject's own setting. SUBJECT without any axis is one cell.

@@ -84,7 +84,7 @@ func (in installer) apt(ctx context.Context, pkg string) error {
 		}
 		return nil
 	}
-	wanted := []string{"install", "--no-install-recommends", pkg}
+	wanted := append([]string{"install", "--no-install-recommends"}, strings.Fields(pkg)...)
 	if get(wanted...) == nil {
 		return nil
 	}

@@ -27,8 +27,10 @@ type Program struct {
 	Names []string
 	// Paths are patterns of places beside PATH. They come first: what PATH has may be a wrapper.
 	Paths []string
-	// Package is the Debian package that has it.
+	// Package is the Debian package that has it, or several with spaces between them.
 	Package string
+	// Builds says that the toolchain uses it: hiding it would change how all is built.
+	Builds bool
 }
 
 // Programs are all that tests ask for.
@@ -41,6 +43,9 @@ var Programs = []Program{
 	{Name: "promtool", Package: "prometheus"},
 	{Name: "chromium", Names: []string{"chromium-browser", "google-chrome"}, Package: "chromium"},
 	{Name: "npm", Package: "npm"},
+	{Name: "curl", Package: "curl"},
+	// The race detector needs a C compiler.
+	{Name: "cc", Names: []string{"gcc", "clang"}, Package: "gcc libc6-dev", Builds: true},
 }
 
 // Find returns the path of a program of the table. Where it is missing and this user may, its package is installed. The error

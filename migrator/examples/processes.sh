@@ -10,7 +10,7 @@ servers=()
 trap 'kill "${servers[@]}" 2>/dev/null; wait; rm -rf "$dir"' EXIT
 
 # A broker, a Drive and a store of our own.
-"$here/broker.sh" "${QUEUE:-redis}" "$dir" & servers+=($!)
+"$here/../../soak/subjects/broker.sh" "${QUEUE:-redis}" "$dir" & servers+=($!)
 "$bin/fakedrive" serve --corpus none --listen 127.0.0.1:0 --addr-file "$dir/drive.json" >"$dir/drive.log" & servers+=($!)
 "$bin/soak" fakes3 serve --bucket archive --listen 127.0.0.1:0 --addr-file "$dir/s3.json" >"$dir/s3.log" & servers+=($!)
 for f in url drive.json s3.json; do

@@ -2,8 +2,8 @@
 //
 //	go run ./internal/needs/get npm redis-server
 //
-// Without names it does so for all; with -list it installs nothing and prints each place of each program. It exits with 1
-// where a program is missing.
+// Without names it does so for all; with -list it installs nothing and prints each place of each program that doesn't build. It exits
+// with 1 where a program is missing.
 package main
 
 import (
@@ -22,6 +22,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	if slices.Equal(args, []string{"-list"}) {
 		for _, p := range needs.Programs {
+			if p.Builds {
+				continue
+			}
 			for _, path := range p.All() {
 				fmt.Fprintln(stdout, path)
 			}

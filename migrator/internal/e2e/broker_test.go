@@ -332,6 +332,7 @@ func TestExample(t *testing.T) {
 			_, err := start(context.WithoutCancel(t.Context()))
 			needs.Skip(t, err)
 			require.NoError(t, err)
+			needs.Get(t, "curl") // of the script
 			cmd := exec.CommandContext(t.Context(), "../../examples/processes.sh", filepath.Dir(bins.Migrator))
 			cmd.Env = append(os.Environ(), "QUEUE="+queue)
 			out, err := cmd.CombinedOutput()
