@@ -96,7 +96,7 @@ func judgeCell(row Row, c Corpus, free time.Duration, t *record.Trial, v *record
 	if m.took > 0 {
 		cell.Rate = float64(m.last.BytesDone-m.began.BytesDone) / m.took.Seconds()
 	}
-	cell.Cut = slices.ContainsFunc(t.Warnings, func(w string) bool { return strings.HasPrefix(w, "phase "+freePhase+" was broken off") })
+	cell.Cut = slices.ContainsFunc(t.Phases, func(p record.Phase) bool { return p.Name == freePhase && p.CutOff })
 	cell.outcome(row, t, m)
 	cell.explain(v, m)
 	return cell

@@ -161,7 +161,7 @@ func TestNoHypothesisHoldsByWhatIsHardlyThere(t *testing.T) {
 
 func TestWhatIsHeldAfterTheCutDoesNotCount(t *testing.T) {
 	tr, samples := recorded(1<<20, 2<<20, 4<<20)
-	tr.Warnings = []string{"phase free was broken off after 2s, its time"}
+	tr.Phases[1].CutOff = true
 	c := judgeCell(row, corpus, 1500*time.Millisecond, tr, verdict(), samples)
 	assert.EqualValues(t, 2<<20, c.Peak)
 	assert.True(t, c.Cut)
