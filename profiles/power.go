@@ -126,7 +126,7 @@ func (s *Series) offered() []float64 {
 }
 
 // shortBacklog is how far a backlog may vary that the subject itself keeps short.
-const shortBacklog = 1.3
+const shortBacklog = 2
 
 // given is the number of files that a phase gave.
 func (s *Series) given(name string) (int64, bool) {
@@ -348,11 +348,14 @@ func (s *Series) heldColumns(idx []int, u *units) (columns [][]float64, names []
 		}
 		columns, names = append(columns, col), append(names, "")
 	}
+	offered := s.offered()
 	for _, name := range []string{"byte-in-flight", "backlog-item"} {
 		x := u.held[slices.IndexFunc(u.held, func(x unit) bool { return x.name == name })]
 		col := make([]float64, len(idx))
 		for k, i := range idx {
-			col[k] = x.values[i]
+			if col[k] = x.values[i]; name == "backlog-item" {
+				col[k] = math.Max(col[k], offered[i])
+			}
 		}
 		columns, names = append(columns, col), append(names, name)
 	}
