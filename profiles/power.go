@@ -47,14 +47,18 @@ func (p *power) limit(h *hypothesis, target float64) (limit, work float64) {
 	return p.counted(h)
 }
 
-// work is how much of a unit there was between the first floor and the last.
+// work is how much of a unit there was between the first floor and the last, but for what free runs did: no fit uses it.
 func (p *power) work(per string) float64 {
 	i := slices.IndexFunc(p.units.retained, func(u unit) bool { return u.name == per && !u.running })
 	if i < 0 || len(p.rest) < minFloors {
 		return 0
 	}
 	v := p.units.retained[i].values
-	return v[p.rest[len(p.rest)-1]] - v[p.rest[0]]
+	sum := 0.0
+	for _, step := range p.s.steps(p.rest) {
+		sum += v[step[1]] - v[step[0]]
+	}
+	return sum
 }
 
 // retained is the lower of two limits: that of a single site in the sampled profiles, and that of the whole live heap.

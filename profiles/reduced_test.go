@@ -1,0 +1,412 @@
+package profiles
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/pprof/profile"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/capture"
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// Golden verdicts of reduced recordings: what a change of a rule does to real trials, in seconds.
+//
+//	go test ./profiles -run Golden -update                       writes the goldens again and lists what changed
+//	go test ./profiles -run Golden -update -accept-comfort       also where a fault became healthy
+//	go test ./profiles -run Reduce -reduce TRIAL -as NAME        adds the recorded trial in the directory TRIAL
+var (
+	update        = flag.Bool("update", false, "write the golden verdicts again")
+	acceptComfort = flag.Bool("accept-comfort", false, "let -update turn a fault into healthy")
+	reduceDir     = flag.String("reduce", "", "the directory of a recorded trial to be reduced")
+	reduceAs      = flag.String("as", "", "the name of the reduced recording")
+)
+
+const (
+	recordings = "testdata/recordings"
+	// reducedMin is what an allocation stack has to hold in some snapshot to be kept by itself, in sampling intervals;
+	// the others are added up. reducedAllocs is how many are kept for what they allocated.
+	reducedMin    = 3
+	reducedAllocs = 8
+	// reducedTotal is what all recordings may come to.
+	reducedTotal = 3 << 20
+)
+
+// reduced is a recorded trial without its profiles: stacks, and what each held in each snapshot.
+type reduced struct {
+	Trial   *record.Trial     `json:"trial"`
+	Samples []record.Sample   `json:"samples"`
+	Frames  []Frame           `json:"frames"`
+	Stacks  [][]int           `json:"stacks"` // of frames, leaf first
+	Snaps   []reducedSnapshot `json:"snaps"`  // by snapshot of the trial
+}
+
+// reducedSnapshot has a row for each stack that is not empty: its number and values.
+type reducedSnapshot struct {
+	Period   int64      `json:"period,omitempty"`
+	Build    string     `json:"build,omitempty"`
+	Heap     [][4]int64 `json:"heap,omitempty"`     // stack, objects, bytes, bytes allocated
+	Routines [][2]int64 `json:"routines,omitempty"` // stack, goroutines
+}
+
+// reduce reads a recorded trial.
+func reduce(dir string) (*reduced, error) {
+	t, err := record.ReadTrial(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &reduced{Trial: t}
+	if err := record.ReadSamples(dir, func(x record.Sample) bool {
+		x.Metrics = nil
+		r.Samples = append(r.Samples, x)
+		return true
+	}); err != nil {
+		return nil, err
+	}
+	p := &reducer{to: r, stacks: map[string]int{}, frames: map[Frame]int{}, most: map[int]float64{}, alloc: map[int]int64{}}
+	for i := range t.Snapshots {
+		n := &t.Snapshots[i]
+		n.Metrics = nil
+		var x reducedSnapshot
+		if n.Heap != "" {
+			if err := p.heap(&x, filepath.Join(dir, n.Heap)); err != nil {
+				return nil, err
+			}
+		}
+		if n.Goroutine != "" {
+			if err := p.routines(&x, filepath.Join(dir, n.Goroutine)); err != nil {
+				return nil, err
+			}
+		}
+		r.Snaps = append(r.Snaps, x)
+	}
+	p.prune()
+	return r, nil
+}
+
+type reducer struct {
+	to     *reduced
+	stacks map[string]int
+	frames map[Frame]int
+	most   map[int]float64 // by stack: the most bytes in any snapshot, in sampling intervals
+	alloc  map[int]int64
+}
+
+// stack numbers a stack.
+func (p *reducer) stack(s *profile.Sample) int {
+	var at []int
+	for _, l := range s.Location {
+		for _, ln := range l.Line {
+			if ln.Function == nil {
+				continue
+			}
+			f := Frame{Function: ln.Function.Name, File: ln.Function.Filename, Line: int(ln.Line)}
+			id, ok := p.frames[f]
+			if !ok {
+				id = len(p.to.Frames)
+				p.frames[f], p.to.Frames = id, append(p.to.Frames, f)
+			}
+			at = append(at, id)
+		}
+	}
+	key := fmt.Sprint(at)
+	id, ok := p.stacks[key]
+	if !ok {
+		id = len(p.to.Stacks)
+		p.stacks[key], p.to.Stacks = id, append(p.to.Stacks, at)
+	}
+	return id
+}
+
+func (p *reducer) heap(x *reducedSnapshot, path string) error {
+	c, err := capture.Read(path)
+	if err != nil {
+		return err
+	}
+	x.Period, x.Build = max(1, c.Profile.Period), capture.Binary(c.Profile)
+	rows := map[int][3]int64{}
+	for _, s := range c.Profile.Sample {
+		id := p.stack(s)
+		v := rows[id]
+		v[0] += c.Value(s, c.InuseObjects)
+		v[1] += c.Value(s, c.InuseBytes)
+		v[2] += c.Value(s, c.AllocBytes)
+		rows[id] = v
+	}
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		v := rows[id]
+		p.most[id] = max(p.most[id], float64(v[1])/float64(x.Period))
+		p.alloc[id] = max(p.alloc[id], v[2])
+		x.Heap = append(x.Heap, [4]int64{int64(id), v[0], v[1], v[2]})
+	}
+	return nil
+}
+
+func (p *reducer) routines(x *reducedSnapshot, path string) error {
+	c, err := capture.Read(path)
+	if err != nil {
+		return err
+	}
+	rows := map[int]int64{}
+	for _, s := range c.Profile.Sample {
+		id := p.stack(s)
+		rows[id] += s.Value[0]
+		p.most[id] = reducedMin // all of them: they are few
+	}
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		x.Routines = append(x.Routines, [2]int64{int64(id), rows[id]})
+	}
+	return nil
+}
+
+// prune adds up the stacks that are too small to matter by themselves. Those of the runtime and of the profiler stay apart,
+// since totals leave them out.
+func (p *reducer) prune() {
+	busiest := slices.SortedFunc(maps.Keys(p.alloc), func(a, b int) int { return cmp.Or(cmp.Compare(p.alloc[b], p.alloc[a]), cmp.Compare(a, b)) })
+	kept := map[int]bool{}
+	for _, id := range busiest[:min(len(busiest), reducedAllocs)] {
+		kept[id] = true
+	}
+	blamer := NewBlamer(p.to.Trial.Subject.Module)
+	other := map[string]int{}
+	into := make([]int, len(p.to.Stacks))
+	var stacks [][]int
+	for id, at := range p.to.Stacks {
+		into[id] = len(stacks)
+		if !kept[id] && p.most[id] < reducedMin {
+			site, ok := blamer.Blame(p.expand(at))
+			kind := fmt.Sprint(ok, ok && site.ofRuntime(), ok && site.Owner == OwnerConnection)
+			if first, seen := other[kind]; seen {
+				into[id] = first
+				continue
+			}
+			other[kind] = len(stacks)
+		}
+		stacks = append(stacks, at)
+	}
+	p.to.Stacks = stacks
+	for i := range p.to.Snaps {
+		x := &p.to.Snaps[i]
+		sum := map[int64][4]int64{}
+		for _, row := range x.Heap {
+			to := int64(into[row[0]])
+			v := sum[to]
+			sum[to] = [4]int64{to, v[1] + row[1], v[2] + row[2], v[3] + row[3]}
+		}
+		x.Heap = x.Heap[:0]
+		for _, to := range slices.Sorted(maps.Keys(sum)) {
+			x.Heap = append(x.Heap, sum[to])
+		}
+		for k := range x.Routines {
+			x.Routines[k][0] = int64(into[x.Routines[k][0]])
+		}
+	}
+}
+
+func (p *reducer) expand(at []int) []Frame {
+	var out []Frame
+	for _, id := range at {
+		out = append(out, p.to.Frames[id])
+	}
+	return out
+}
+
+// series makes a series of a reduced recording, by the code that reads profiles.
+func (r *reduced) series() (*Series, error) {
+	s := newSeries(r.Trial, Options{})
+	for i, x := range r.Snaps {
+		n := &Snapshot{Snapshot: r.Trial.Snapshots[i]}
+		if len(x.Heap) > 0 {
+			if err := s.addCapture(n, r.heap(x)); err != nil {
+				return nil, err
+			}
+		}
+		if len(x.Routines) > 0 {
+			p := newRoutineProfile(n.Time)
+			for _, row := range x.Routines {
+				p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, r.stack(row[0])), Value: []int64{row[1]}})
+			}
+			counts, err := s.countRoutines(p)
+			if err != nil {
+				return nil, err
+			}
+			n.Routines, n.Counted = counts, true
+		}
+		s.Snaps = append(s.Snaps, n)
+	}
+	s.Samples = r.Samples
+	s.finish()
+	return s, nil
+}
+
+func (r *reduced) stack(id int64) []Frame {
+	var out []Frame
+	for _, f := range r.Stacks[id] {
+		out = append(out, r.Frames[f])
+	}
+	return out
+}
+
+func (r *reduced) heap(x reducedSnapshot) *capture.Capture {
+	p := newHeapProfile(r.Trial.Started)
+	p.Period, p.Mapping[0].BuildID = x.Period, x.Build
+	for _, row := range x.Heap {
+		addSample(p, r.stack(row[0]), row[1], row[2], row[3]-row[2])
+	}
+	return &capture.Capture{Profile: p, Path: "a reduced recording"}
+}
+
+func readReduced(t testing.TB, path string) *reduced {
+	t.Helper()
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	require.NoError(t, err)
+	b, err := io.ReadAll(z)
+	require.NoError(t, err)
+	r := &reduced{}
+	require.NoError(t, json.Unmarshal(b, r))
+	return r
+}
+
+func (r *reduced) write(t testing.TB, path string) {
+	t.Helper()
+	b, err := json.Marshal(r)
+	require.NoError(t, err)
+	var z bytes.Buffer
+	w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)
+	require.NoError(t, err)
+	_, err = w.Write(b)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, record.Replace(path, z.Bytes()))
+}
+
+// golden is what of a verdict a change of a rule must not change unseen.
+type golden struct {
+	Headline   record.Headline `json:"headline"`
+	Findings   []string        `json:"findings"`
+	Hypotheses []string        `json:"hypotheses"` // those that are not excluded
+}
+
+func goldenOf(v *record.Verdict) golden {
+	g := golden{Headline: v.Headline, Findings: []string{}, Hypotheses: []string{}}
+	for _, f := range v.Findings {
+		per := ""
+		if f.Slope != nil {
+			per = fmt.Sprintf(" %.2g per %s", f.Slope.Bytes, f.Slope.Per)
+		}
+		g.Findings = append(g.Findings, fmt.Sprintf("%s %s%s", f.Class, f.Site.Function, per))
+	}
+	for _, h := range v.Hypotheses {
+		if h.State != record.Excluded {
+			g.Hypotheses = append(g.Hypotheses, fmt.Sprintf("%s %s per %s", h.State, h.Class, h.Per))
+		}
+	}
+	return g
+}
+
+// comforts reports whether a verdict became healthy that was a fault.
+func comforts(was, is golden) bool {
+	return is.Headline == record.Healthy && was.Headline != record.Healthy && was.Headline != record.Inconclusive && was.Headline != ""
+}
+
+func TestGoldenVerdictsOfRecordings(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(recordings, "*.json.gz"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	var total int64
+	for _, path := range files {
+		st, err := os.Stat(path)
+		require.NoError(t, err)
+		total += st.Size()
+		name := strings.TrimSuffix(filepath.Base(path), ".json.gz")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := readReduced(t, path).series()
+			require.NoError(t, err)
+			checkGolden(t, filepath.Join(recordings, name+".golden.json"), goldenOf(s.Diagnose(Options{})))
+		})
+	}
+	assert.LessOrEqual(t, total, int64(reducedTotal))
+}
+
+func checkGolden(t *testing.T, path string, is golden) {
+	var was golden
+	b, err := os.ReadFile(path)
+	if err == nil {
+		require.NoError(t, json.Unmarshal(b, &was))
+	}
+	if !*update {
+		require.NoError(t, err)
+		assert.Equal(t, was, is)
+		return
+	}
+	if was.Headline != is.Headline {
+		t.Logf("headline: %s, now %s", cmp.Or(was.Headline, "none"), is.Headline)
+	}
+	require.False(t, comforts(was, is) && !*acceptComfort, "%s became healthy; -accept-comfort if that is right", was.Headline)
+	require.NoError(t, record.Write(path, is))
+}
+
+func TestComfortIsRefused(t *testing.T) {
+	assert.True(t, comforts(golden{Headline: record.HeadLeak}, golden{Headline: record.Healthy}))
+	assert.False(t, comforts(golden{Headline: record.Inconclusive}, golden{Headline: record.Healthy}))
+	assert.False(t, comforts(golden{Headline: record.Healthy}, golden{Headline: record.HeadLeak}))
+}
+
+// TestReducedRecordingKeepsTheVerdict reduces trials of each sort of fault.
+func TestReducedRecordingKeepsTheVerdict(t *testing.T) {
+	for _, f := range faults[:11] {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			dir := newLab(t, newSubject(f.make), 6, 2).run(8).write(t.TempDir())
+			full, err := DiagnoseTrial(dir, Options{})
+			require.NoError(t, err)
+			assert.Equal(t, goldenOf(full), reducedGolden(t, dir))
+		})
+	}
+}
+
+func reducedGolden(t *testing.T, dir string) golden {
+	t.Helper()
+	r, err := reduce(dir)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "one.json.gz")
+	r.write(t, path)
+	s, err := readReduced(t, path).series()
+	require.NoError(t, err)
+	return goldenOf(s.Diagnose(Options{}))
+}
+
+// TestReduceRecording adds a recording to testdata; see -reduce. One whose verdict would change is refused.
+func TestReduceRecording(t *testing.T) {
+	if *reduceDir == "" {
+		t.Skip("no -reduce")
+	}
+	full, err := DiagnoseTrial(*reduceDir, Options{})
+	require.NoError(t, err)
+	is := reducedGolden(t, *reduceDir)
+	require.Equal(t, goldenOf(full).Headline, is.Headline)
+	require.Equal(t, goldenOf(full).Hypotheses, is.Hypotheses)
+	r, err := reduce(*reduceDir)
+	require.NoError(t, err)
+	r.Trial.Subject.Command, r.Trial.Warnings = nil, nil // they have paths of the machine
+	r.write(t, filepath.Join(recordings, *reduceAs+".json.gz"))
+	require.NoError(t, record.Write(filepath.Join(recordings, *reduceAs+".golden.json"), is))
+}
