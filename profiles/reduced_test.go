@@ -399,8 +399,9 @@ func TestReduceRecording(t *testing.T) {
 	if *reduceDir == "" {
 		t.Skip("no -reduce")
 	}
-	full, err := DiagnoseTrial(*reduceDir, Options{})
+	recorded, err := ReadSeries(*reduceDir, Options{})
 	require.NoError(t, err)
+	full := recorded.Diagnose(Options{})
 	is := reducedGolden(t, *reduceDir)
 	require.Equal(t, goldenOf(full).Headline, is.Headline)
 	require.Equal(t, goldenOf(full).Hypotheses, is.Hypotheses)
