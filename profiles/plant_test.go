@@ -11,7 +11,7 @@ import (
 )
 
 // plants is how many trials each figure of the planted growth is of.
-const plants = 8
+const plants = 12
 
 // planted are kinds of growth: the unit whose printed limit counts, and the objects that stay after the work so far when
 // each unit leaves so many bytes.

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// needSamples is how many sampled objects a site has to retain for minLeakSamples of them to be found in 95 of 100
-	// trials: a Poisson count with this mean is below it in one of twenty.
-	needSamples = 31
+	// needSamples is how many sampled objects a site has to retain to be found in 95 of 100 trials: minT takes up to 34 of
+	// them where the growth comes in few steps, and a Poisson count with this mean is below that in one of twenty.
+	needSamples = 44
 
 	// seenAt is the part of a hypothesis's target from which the growth of the whole live heap is a finding, and oneSided
 	// the normal deviate that one trial in twenty exceeds.
