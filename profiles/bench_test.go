@@ -38,7 +38,7 @@ func recordRun(tb testing.TB, dir string, n int, make func() *subject) {
 		run.Status = append(run.Status, st)
 		path := filepath.Join(dir, filepath.FromSlash(st.Dir), "trial-1")
 		if i < 3 {
-			l := newLab(tb, make(), int64(8+4*i), uint64(i)).run(9)
+			l := newLab(tb, make(), int64(8+4*i), uint64(i)).run(10)
 			l.trial.Cell = cell
 			labs, dirs = append(labs, l), append(dirs, l.write(path))
 			continue
