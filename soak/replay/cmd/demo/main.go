@@ -26,7 +26,7 @@ const (
 	out    = "soak-results/demo"
 	scale  = 16
 	free   = 6 * time.Second
-	dies   = 20 * time.Second
+	dies   = 10 * time.Second
 	budget = 3 * time.Minute
 )
 
@@ -72,7 +72,7 @@ func show(w io.Writer, res *study.Result, took time.Duration) {
 	fmt.Fprintf(w, "One worker each, the same %d files of 1 KiB, a limit of %s:\n", c.Of, units.FormatBytes(c.Limit))
 	for i, c := range res.Cells {
 		fmt.Fprintf(w, "\n%s: %s\n  %s, peak %s\n", titles[i], c.Headline, c.OutcomeText(), units.FormatBytes(c.Peak))
-		if s := c.Culprit; s != nil {
+		if s := c.Culprit; s != nil && s.Bytes >= c.Peak/20 { // less than that explains nothing
 			fmt.Fprintf(w, "  held the most: %s (%s%s)\n", s.Line(), s.Class, size(s, c.Peak))
 		}
 	}

@@ -24,10 +24,14 @@ func TestTheDemoNamesTheCulprit(t *testing.T) {
 	assert.LessOrEqual(t, strings.Count(out.String(), "\n"), 10)
 	assert.Contains(t, out.String(), "service.(*run).worker service.go:131 (metadata, 2.0 KiB per backlog item: it would have taken 479 MiB)")
 	assert.Contains(t, out.String(), "the migrator: healthy\n")
+	res.Cells[0].Culprit.Bytes = 10 << 20
+	out.Reset()
+	show(&out, res, 0)
+	assert.Contains(t, out.String(), "per backlog item: 10 MiB)")
 	res.Cells[0].Culprit.Bytes = 1 << 20
 	out.Reset()
 	show(&out, res, 0)
-	assert.Contains(t, out.String(), "per backlog item: 1.0 MiB)")
+	assert.NotContains(t, out.String(), "held the most", "of 128 MiB it explains nothing")
 }
 
 func TestTheDemosRowsExist(t *testing.T) {
