@@ -100,7 +100,7 @@ func (o *recordOptions) check(args []string) error {
 	u, err := url.Parse(o.pprof)
 	switch {
 	case ways != 1:
-		return exitcode.Usage(errors.New("give one of --pprof URL, --pid PID, --pod NAMESPACE/NAME, or -- PROGRAM ARG..."))
+		return exitcode.Usage(errors.New("give one of --pprof URL, --pid PID, --pod NAMESPACE/NAME, or -- PROGRAM and its arguments"))
 	case o.pprof != "" && (err != nil || u.Host == ""):
 		return exitcode.Usage(fmt.Errorf("--pprof %q is no URL such as http://localhost:6060/debug/pprof", o.pprof))
 	case o.Every < 0 || o.For < 0 || o.pid < 0 || o.port < 1 || o.port > math.MaxUint16:
