@@ -8,6 +8,8 @@ require (
 	github.com/memsoak/memsoak/profiles/memtest v0.0.0
 )
 
+require github.com/goccy/go-yaml v1.19.2 // indirect
+
 replace github.com/memsoak/memsoak => ../..
 
 replace github.com/memsoak/memsoak/profiles/memtest => ../../profiles/memtest
