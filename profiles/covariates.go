@@ -15,6 +15,7 @@ type unit struct {
 	penalty float64   // added to the selection criterion: the price of being the less likely explanation
 	running bool      // a running maximum: it steps
 	passed  bool      // files that passed in a wave under way: more than none in mid-body states alone
+	most    float64   // of a unit that stops: where it does
 }
 
 // units are the regressors of a trial, by snapshot.
@@ -106,6 +107,7 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 		{name: "wave", values: s.working(), penalty: 1},
 	}
 	u = append(u, steps(bodies, bytes)...)
+	u = append(u, queues(column(func(c record.Covariates) float64 { return float64(c.Backlog) }))...)
 	for _, p := range partSizes {
 		v := make([]float64, len(bytes))
 		differs := false
@@ -122,6 +124,27 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 	}
 	return u
 }
+
+// queues are buffers of a queue that are full at some backlog: one for each size at which they could be told from what
+// grows with the backlog, since the largest backlog held was envelopeSpread of it and more.
+func queues(backlog []float64) []unit {
+	var out []unit
+	most := slices.Max(append([]float64{0}, backlog...))
+	for size := most / envelopeSpread; size >= leastQueue; size /= queueStep {
+		v := make([]float64, len(backlog))
+		for i, b := range backlog {
+			v[i] = math.Min(b, size)
+		}
+		out = append(out, unit{name: "backlog-item", class: record.Cache, values: v, penalty: 3, most: size})
+	}
+	return out
+}
+
+// The sizes of a queue's buffer that are tried: from leastQueue items on, each by queueStep larger than the last.
+const (
+	leastQueue = 20
+	queueStep  = 1.15
+)
 
 // steps are transfers whose file is larger than a size, one for each gap between the sizes seen: a further part buffer
 // that smaller files do not need.

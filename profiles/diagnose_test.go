@@ -67,6 +67,14 @@ var faults = []struct {
 		return with(source{stack: frames("app/queue.(*Queue).Put", "app/list.(*lister).walk"), size: 416,
 			held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
 	}},
+	{"buffer of a queue that is full at 500 items", record.Healthy, record.Cache, "app/queue.(*Queue).flush", "backlog-item", 416, func() *subject {
+		return with(source{stack: frames("app/queue.(*Queue).flush", "app/list.(*lister).walk"), size: 416,
+			held: func(c record.Covariates) float64 { return math.Min(float64(c.Backlog), 500) }})
+	}},
+	{"backlog in a slice that grows by append", record.HeadMetadata, record.Metadata, "app/queue.(*List).Put", "backlog-item", 0, func() *subject {
+		return with(source{stack: frames("runtime.growslice", "app/queue.(*List).Put", "app/list.(*lister).walk"), size: 416,
+			held: func(c record.Covariates) float64 { return math.Exp2(math.Ceil(math.Log2(float64(c.Backlog) + 1))) }})
+	}},
 	{"descriptors that the runtime keeps", record.Healthy, "", "", "", 0, func() *subject {
 		most := 0.0 // they follow the most that was under way so far
 		return with(source{stack: frames("runtime.mallocgc", "runtime.malg", "runtime.newproc1", "runtime.systemstack"), size: 448,

@@ -294,7 +294,7 @@ func (e *ending) regress(q *quantity, sum float64) (term, string) {
 			return t, fmt.Sprintf("over %d profiles of the run it goes with the number of each %s", len(idx), itemText(u.name))
 		}
 	}
-	return e.composed(sum), "nothing varied enough in the run to tell what it grows with; the composition at the end says it"
+	return e.composed(sum, q.objects[e.at]), "nothing varied enough in the run to tell what it grows with; the composition at the end says it"
 }
 
 // units are what a free run's own covariates vary in.
@@ -317,8 +317,9 @@ func (e *ending) units() []unit {
 }
 
 // composed is a term by sizes alone: a function that holds about the bytes in flight holds files, one that holds megabytes
-// per transfer has buffers, and small things are as many as what is listed or done.
-func (e *ending) composed(sum float64) term {
+// per transfer, or about as many objects as there are transfers, has buffers, and small things are as many as what is listed
+// or done.
+func (e *ending) composed(sum, objects float64) term {
 	c := e.cov
 	flight, bytes := float64(c.InFlight), float64(c.BytesInFlight)
 	pick := func(name string, class record.Class, x float64) term {
@@ -329,6 +330,8 @@ func (e *ending) composed(sum float64) term {
 		return pick("byte-in-flight", record.BufferFile, bytes)
 	case flight > 0 && sum/flight >= minHeldBytes && sum/math.Max(1, float64(c.FilesListed)) >= minHeldBytes:
 		return pick("worker", record.BufferWorker, flight)
+	case flight > 1 && objects >= flight/objectsPerTransfer && objects <= objectsPerTransfer*flight && sum/flight >= minHeldBytes:
+		return pick("worker", record.BufferWorker, flight)
 	case float64(c.Backlog) > flight && c.Backlog > c.FilesDone:
 		return pick("backlog-item", record.Metadata, float64(c.Backlog))
 	case c.FilesDone > 0 && float64(c.FilesDone) > flight:
@@ -336,3 +339,6 @@ func (e *ending) composed(sum float64) term {
 	}
 	return pick("worker", record.BufferWorker, math.Max(1, flight))
 }
+
+// objectsPerTransfer is how many objects a transfer's own buffers are at most, the sampling of large ones being exact.
+const objectsPerTransfer = 1.5

@@ -45,8 +45,8 @@ func (s *Series) explain(j *judged) {
 	t := &j.term
 	switch {
 	case j.Class == record.Cache:
-		j.Evidence = append(j.Evidence, fmt.Sprintf("rises by %s per distinct item up to about %.0f of them, then stays at %s while distinct items go on",
-			bytesText(t.slope), t.bound, bytesText(q.values[t.from[1]])))
+		j.Evidence = append(j.Evidence, fmt.Sprintf("rises by %s per %s up to about %.0f of them, then stays at %s while more of them come",
+			bytesText(t.slope), itemText(t.name), t.bound, bytesText(q.values[t.from[1]])))
 	case t.retainedTerm:
 		s.explainRetained(j, q)
 	default:
@@ -148,7 +148,7 @@ func summarize(j *judged) string {
 	case record.BufferPool:
 		return fmt.Sprintf("%s%s holds %s per open connection.", name, at, size)
 	case record.Cache:
-		return fmt.Sprintf("%s%s is a cache: it grows by %s per distinct item and stopped at about %d of them.", name, at, size, j.Bound)
+		return fmt.Sprintf("%s%s is bounded: it grows by %s per %s and stopped at about %d of them.", name, at, size, per, j.Bound)
 	case record.Static:
 		return fmt.Sprintf("%s%s keeps %s for the life of the process, whatever the work.", name, at, peak)
 	case record.GCHeadroom:

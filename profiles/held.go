@@ -95,7 +95,7 @@ func (s *Series) heldBefore(q *quantity, i int) float64 {
 
 // heldTerm is the i-th term of a fit over the held snapshots idx, of which values are the unit's.
 func heldTerm(u unit, fit *trend.Fit, i int, values []float64, idx []int, highest float64) term {
-	t := term{unit: u, slope: fit.Coef[i], se: math.Hypot(fit.SE[i], fillError*fit.Coef[i]), r2: fit.R2, steps: len(idx)}
+	t := term{unit: u, slope: fit.Coef[i], se: math.Hypot(fit.SE[i], fillError*fit.Coef[i]), r2: fit.R2, steps: len(idx), bound: u.most}
 	least := math.Inf(1)
 	for k, x := range values {
 		if a := t.slope * x; a > t.amount {

@@ -61,6 +61,7 @@ func (s *Series) judgeSites(u *units) []*judged {
 		}
 		for _, t := range s.perWorker(s.heldTerms(q, s.possibleHeld(q, u.held), kept)) {
 			if s.believeHeld(q, &t) {
+				s.bound(q, &t)
 				out = append(out, s.siteFinding(id, t))
 			}
 		}
@@ -152,6 +153,9 @@ func (s *Series) believeHeld(q *quantity, t *term) bool {
 		return false
 	}
 	i := t.from[1]
+	if t.class == record.Cache {
+		return t.amount >= minQueueBytes
+	}
 	if t.amount < leastHeld(t.class, s.Snaps[i].Live.Bytes) {
 		return false
 	}
@@ -161,6 +165,39 @@ func (s *Series) believeHeld(q *quantity, t *term) bool {
 	}
 	return true
 }
+
+// bound makes a term that seems to grow with the backlog a bounded one where it had stopped growing before the largest
+// backlog: a queue's buffer that is full. A container that doubles is flat for less than envelopeSpread of its content, so
+// that a wider flat stretch up to the largest backlog is a bound.
+func (s *Series) bound(q *quantity, t *term) {
+	if t.class != record.Metadata {
+		return
+	}
+	most, top := 0.0, 0.0
+	for i, n := range s.Snaps {
+		if n.State.Held() && q.measured(i) && t.values[i] > most {
+			most, top = t.values[i], q.values[i]
+		}
+	}
+	full := math.Inf(1)
+	for i, n := range s.Snaps {
+		if x := t.values[i]; n.State.Held() && q.measured(i) && x > 0 && q.values[i] >= fullShare*top {
+			full = math.Min(full, x)
+		}
+	}
+	if full*envelopeSpread > most {
+		return
+	}
+	t.class, t.bound, t.amount, t.slope = record.Cache, full, top, top/full
+	t.se = fillError * t.slope
+}
+
+// minQueueBytes is the least that a queue's full buffer has to hold to be told: what no finding explains would count as
+// growth with the backlog.
+const minQueueBytes = 16 << 10
+
+// fullShare is the part of a buffer's last size from which it counts as full: readings of one size differ by less.
+const fullShare = 0.95
 
 // leastHeld is the least that a held term of a class has to amount to beside so many live bytes. What grows with the
 // backlog has no bound, so that its share of today's heap doesn't matter.

@@ -207,7 +207,8 @@ func (s *Series) bounded(js []*judged) (record.Headline, bool) {
 	if len(js) == 0 {
 		return "", false
 	}
-	limit, peak := s.Trial.Isolation.Limit, max(s.Trial.Peak.RSS, s.Trial.Peak.Cgroup)
+	// Of a subject in a cgroup the charge counts: resident file pages go when the limit presses.
+	limit, peak := s.Trial.Isolation.Limit, cmp.Or(s.Trial.Peak.Cgroup, s.Trial.Peak.RSS)
 	broke := s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > limitShare*float64(limit)
 	i := slices.IndexFunc(js, func(j *judged) bool { return j.Class == record.GCThrash })
 	if i < 0 && !broke {

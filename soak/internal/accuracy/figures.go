@@ -235,18 +235,28 @@ const (
 	QuickTries  = 3
 )
 
+// stands reports whether a score is as asked for: right on a quiet machine; under a hard condition right, or inconclusive,
+// which is honest there. The table of the conditions counts the two apart.
+func (s Score) stands() bool {
+	return s.Right || s.hard() && s.Result == Inconclusive
+}
+
+func (s Score) hard() bool { return s.Condition != "" && s.Condition != Quiet }
+
 // QuickFigures are the goals of the part that CI runs, from the scores of the first trials and those that Settle left.
 func QuickFigures(firsts, settled []Score) []Figure {
-	right := func(s Score) bool { return s.Right }
 	n := len(settled)
 	alarms := len(filter(settled, func(s Score) bool { return s.Kind == Look && s.Result == Alarm }))
 	comfort := len(filter(firsts, func(s Score) bool { return s.Result == Comfort }))
+	hard := filter(settled, func(s Score) bool { return s.hard() && s.Faulty })
+	told := filter(hard, func(s Score) bool { return s.Right })
 	return []Figure{
 		{Name: "wrong comfort in a first trial", Value: float64(comfort), Unit: "specimens", N: len(filter(firsts, func(s Score) bool { return s.Faulty })), AtMost: true},
-		{Name: "specimens right in the first trial", Value: float64(len(filter(firsts, right))), Unit: "specimens", N: n,
+		{Name: "specimens that stand in the first trial", Value: float64(len(filter(firsts, Score.stands))), Unit: "specimens", N: n,
 			Goal: float64(n - Allowed(n, quickError, quickChance))},
-		{Name: fmt.Sprintf("specimens right in one of %d trials", QuickTries), Value: float64(len(filter(settled, right))), Unit: "specimens", N: n, Goal: float64(n)},
+		{Name: fmt.Sprintf("specimens that stand in one of %d trials", QuickTries), Value: float64(len(filter(settled, Score.stands))), Unit: "specimens", N: n, Goal: float64(n)},
 		{Name: "healthy ones with alarms in each trial", Value: float64(alarms), Unit: "specimens", N: len(filter(settled, kind(Look))), AtMost: true},
+		{Name: "faults told under hard conditions", Value: float64(len(told)), Unit: "specimens", N: len(hard), Goal: float64((len(hard) + 1) / 2)},
 	}
 }
 
@@ -254,7 +264,7 @@ func QuickFigures(firsts, settled []Score) []Figure {
 func Again(plan []Trial, scores []Score) []Trial {
 	var out []Trial
 	for i, t := range plan {
-		if !scores[i].Right {
+		if !scores[i].stands() {
 			t.Seed += againSeed
 			out = append(out, t)
 		}

@@ -21,6 +21,9 @@ func (t *trial) sizes(ctx context.Context, ph *protocol.Phase) error {
 			t.leaveOut(h, record.LeftOutFlat)
 			continue
 		}
+		if h.Transfers.Of(t.m) > t.m { // a subject with one worker holds one, whatever the size
+			h.Transfers, h.Then = "M", nil
+		}
 		if err := t.hold(ctx, h); err != nil {
 			return err
 		}
