@@ -7,6 +7,7 @@ import (
 	"github.com/memsoak/memsoak/soak/specimens/conns"
 	"github.com/memsoak/memsoak/soak/specimens/copier"
 	"github.com/memsoak/memsoak/soak/specimens/heldout"
+	"github.com/memsoak/memsoak/soak/specimens/heldout2"
 	"github.com/memsoak/memsoak/soak/specimens/leaks"
 	"github.com/memsoak/memsoak/soak/specimens/metadata"
 	"github.com/memsoak/memsoak/soak/specimens/migration"
@@ -31,5 +32,6 @@ func Specimens() specimen.Set {
 	s.Add(process.All()...)
 	s.Add(migration.All()...)
 	s.Add(heldout.All()...)
+	s.Add(heldout2.All()...)
 	return s
 }

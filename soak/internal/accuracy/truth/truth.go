@@ -26,7 +26,7 @@ const Module = "github.com/memsoak/memsoak/soak/specimens/"
 type Truth struct {
 	// Name is the specimen's, taken from the file's name.
 	Name string `yaml:"-"`
-	// HeldOut says that the file lies in heldout/truth.
+	// HeldOut says that the file lies in heldout/truth or heldout2/truth.
 	HeldOut bool `yaml:"-"`
 
 	// Summary is the fault in a sentence.
@@ -112,7 +112,7 @@ func Load(dir string) ([]*Truth, error) {
 	}
 	var all []*Truth
 	var errs []error
-	for _, folder := range []string{"truth", "heldout/truth"} {
+	for _, folder := range []string{"truth", "heldout/truth", "heldout2/truth"} {
 		names, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(folder), "*.yaml"))
 		if err != nil {
 			return nil, err
