@@ -250,14 +250,18 @@ func QuickFigures(firsts, settled []Score) []Figure {
 	comfort := len(filter(firsts, func(s Score) bool { return s.Result == Comfort }))
 	hard := filter(settled, func(s Score) bool { return s.hard() && s.Faulty })
 	told := filter(hard, func(s Score) bool { return s.Right })
-	return []Figure{
+	out := []Figure{
 		{Name: "wrong comfort in a first trial", Value: float64(comfort), Unit: "specimens", N: len(filter(firsts, func(s Score) bool { return s.Faulty })), AtMost: true},
 		{Name: "specimens that stand in the first trial", Value: float64(len(filter(firsts, Score.stands))), Unit: "specimens", N: n,
 			Goal: float64(n - Allowed(n, quickError, quickChance))},
 		{Name: fmt.Sprintf("specimens that stand in one of %d trials", QuickTries), Value: float64(len(filter(settled, Score.stands))), Unit: "specimens", N: n, Goal: float64(n)},
 		{Name: "healthy ones with alarms in each trial", Value: float64(alarms), Unit: "specimens", N: len(filter(settled, kind(Look))), AtMost: true},
-		{Name: "faults told under hard conditions", Value: float64(len(told)), Unit: "specimens", N: len(hard), Goal: float64((len(hard) + 1) / 2)},
 	}
+	if len(hard) > 0 {
+		out = append(out, Figure{Name: "faults told under hard conditions", Value: float64(len(told)), Unit: "specimens", N: len(hard),
+			Goal: float64((len(hard) + 1) / 2)})
+	}
+	return out
 }
 
 // Again is another trial, with another seed, for each that was wrong.

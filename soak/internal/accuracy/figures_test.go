@@ -277,3 +277,24 @@ func TestSelect(t *testing.T) {
 	_, err = Select(all, []string{"["})
 	assert.ErrorContains(t, err, `pattern "["`)
 }
+
+// Doubt is honest under a hard condition, and wrong on a quiet machine; but not all faults may end in it.
+func TestQuickTakesDoubtUnderHardConditions(t *testing.T) {
+	hard := func(r Result) Score {
+		return Score{Specimen: "a", Kind: Fault, Faulty: true, Condition: "one-worker", Result: r, Right: r == Right}
+	}
+	fine := Score{Specimen: "ok", Kind: Look, Condition: Quiet, Result: Right, Right: true}
+	met := func(scores ...Score) (all []bool) {
+		scores = append(scores, fine)
+		for _, f := range QuickFigures(scores, scores) {
+			all = append(all, f.Met())
+		}
+		return all
+	}
+	assert.Equal(t, []bool{true, true, true, true, true}, met(hard(Right), hard(Inconclusive)))
+	assert.Equal(t, []bool{true, true, true, true, false}, met(hard(Inconclusive), hard(Inconclusive)), "none told")
+	assert.False(t, met(hard(Comfort), hard(Right))[0])
+	quiet := hard(Inconclusive)
+	quiet.Condition = Quiet
+	assert.False(t, met(quiet)[2], "a quiet machine leaves no doubt")
+}
