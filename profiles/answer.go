@@ -69,7 +69,7 @@ func answer(rv *record.RunVerdict) []string {
 
 // capacityText is a capacity in sentences, the most important first: how many workers are safe, or why that is not known
 // and which run decides.
-func capacityText(c *record.Capacity, p Plan) []string {
+func capacityText(c *record.Capacity) []string {
 	limit, out := bytesText(float64(c.Limit)), []string{}
 	if c.Fits != nil && c.MaxWorkers != 0 {
 		out = append(out, fitText(c.Fits, c.Limit))
@@ -87,8 +87,8 @@ func capacityText(c *record.Capacity, p Plan) []string {
 		return out
 	}
 	work, binds := "", ""
-	if p.LargestFile > 0 {
-		work = fmt.Sprintf(" with files of up to %s", bytesText(float64(p.LargestFile)))
+	if c.LargestFile > 0 {
+		work = fmt.Sprintf(" with files of up to %s", bytesText(float64(c.LargestFile)))
 	}
 	if c.Binds != "" {
 		binds = "; what binds first is " + c.Binds

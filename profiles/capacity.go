@@ -148,8 +148,26 @@ func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
 		e.search(c, m, p, g)
 	}
 	conclude(c, p, g)
-	c.Answer = capacityText(c, p)
+	c.Answer = capacityText(c)
 	return c
+}
+
+// Verify takes a real trial into an answer: a kill refutes it, and survival with files of the planned size answers what
+// hung on that size alone.
+func Verify(c *record.Capacity, t record.HeldTrial) {
+	c.Verified = append(c.Verified, t)
+	switch {
+	case t.Outcome != record.OK && t.Workers <= max(c.MaxWorkers, c.Estimate):
+		if c.KilledAt == 0 || t.Workers < c.KilledAt {
+			c.KilledAt = t.Workers
+		}
+		c.MaxWorkers, c.AtLeast, c.UntriedSize = 0, false, false
+		c.Unknown = []string{fmt.Sprintf("the model's %d workers were killed with files of %s: it misses something", t.Workers, bytesText(float64(t.FileSize)))}
+		c.Decides = "soak limit --workers --limit " + sizeFlag(c.Limit)
+	case t.Outcome == record.OK && c.UntriedSize && t.FileSize >= c.LargestFile && t.Workers == c.Estimate:
+		c.MaxWorkers, c.AtLeast, c.UntriedSize, c.Unknown, c.Decides = t.Workers, true, false, nil, ""
+	}
+	c.Answer = capacityText(c)
 }
 
 // search asks the model.
@@ -206,6 +224,7 @@ func (e *evidenceOfRun) doubts(c *record.Capacity, p Plan, g grounds) {
 		if c.BytesInFlight {
 			c.Extrapolated = append(c.Extrapolated, what+": in proportion to their size")
 		} else {
+			c.UntriedSize = len(c.Unknown) == 0
 			c.Unknown = append(c.Unknown, "it hangs on "+what)
 		}
 	}

@@ -103,3 +103,43 @@ func (s *Search) Largest(ctx context.Context, lo, hi int64) (int64, error) {
 	}
 	return lo, nil
 }
+
+// Settle repeats the search's answer until it has survived so many times in all, and moves it by toward (a number of
+// steps, to the safe side) where a repetition is killed. It returns 0 when nothing up to the bound survives.
+func (s *Search) Settle(ctx context.Context, answer, toward, bound int64, times int) (int64, error) {
+	for answer > 0 && (toward > 0 && answer <= bound || toward < 0 && answer >= bound) {
+		survived := 0
+		for _, t := range s.Tried {
+			if t.Value == answer && t.Survived {
+				survived++
+			}
+		}
+		ok := true
+		for ok && survived < times {
+			var err error
+			if ok, err = s.Try(ctx, answer); err != nil {
+				return 0, err
+			}
+			s.Tried = append(s.Tried, Tried{answer, ok})
+			survived++
+		}
+		if ok {
+			return answer, nil
+		}
+		answer += toward * s.Step
+	}
+	return 0, nil
+}
+
+// Border is the value that was killed next to the answer, 0 when none was.
+func (s *Search) Border(answer int64) int64 {
+	var border int64
+	for _, t := range s.Tried {
+		if !t.Survived && t.Value != answer && (border == 0 || abs(t.Value-answer) < abs(border-answer)) {
+			border = t.Value
+		}
+	}
+	return border
+}
+
+func abs(n int64) int64 { return max(n, -n) }

@@ -49,3 +49,27 @@ func TestASearchEndsWithTheFirstError(t *testing.T) {
 	_, err = (&soak.Search{}).Largest(t.Context(), 1, 9)
 	require.ErrorIs(t, err, soak.ErrConfig)
 }
+
+func TestAnAnswerHasToSurviveMoreThanOnce(t *testing.T) {
+	tries := map[int64]int{}
+	s := &soak.Search{Step: 4, Try: func(_ context.Context, n int64) (bool, error) {
+		tries[n]++
+		return n >= 48 || n >= 40 && tries[n] < 3, nil // survives twice by luck
+	}}
+	got, err := s.Smallest(t.Context(), 4, 100)
+	require.NoError(t, err)
+	assert.Less(t, got, int64(48))
+	got, err = s.Settle(t.Context(), got, 1, 100, 3)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, got, int64(48))
+	assert.Equal(t, 3, tries[got])
+	assert.Equal(t, got-4, s.Border(got), "the next below was killed")
+}
+
+func TestNoBorderWithoutAKill(t *testing.T) {
+	s := &soak.Search{Step: 4, Try: func(context.Context, int64) (bool, error) { return true, nil }}
+	got, err := s.Smallest(t.Context(), 4, 100)
+	require.NoError(t, err)
+	assert.EqualValues(t, 4, got)
+	assert.Zero(t, s.Border(got), "nothing was killed, so nothing is said of less")
+}

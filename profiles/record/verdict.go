@@ -182,6 +182,8 @@ type Capacity struct {
 	// Unknown says why there is no answer, a reason each; then MaxWorkers is 0, and Decides is the run that would decide.
 	Unknown []string `json:"unknown,omitempty"`
 	Decides string   `json:"decides,omitempty"`
+	// UntriedSize says that the only reason is a planned size of files that no trial held.
+	UntriedSize bool `json:"untried_size,omitempty"`
 	// Estimate is what the model alone would say where Unknown keeps it from being an answer; 0: nothing.
 	Estimate int `json:"estimate,omitempty"`
 	// LargestFile and Files are the work that the answer is for.

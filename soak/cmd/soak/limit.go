@@ -22,6 +22,7 @@ type limitFlags struct {
 	run             runFlags
 	max, step       string
 	workers         bool
+	tries           int
 	maxWorkers      int64
 	keep, fakedrive string
 	json            bool
@@ -33,7 +34,8 @@ func newLimitCmd() *cobra.Command {
 		Use:   "limit",
 		Short: "Find the smallest memory limit that survives, or the most workers below one",
 		Long: `Find by bisection, with real kills in a real cgroup, the smallest memory limit under which the subject survives a speed
-trial with its settings; or with --workers the largest worker count that survives under --limit.
+trial with its settings; or with --workers the largest worker count that survives under --limit. A trial that copies
+nothing survives anything and is an error.
 
 The answer holds for the corpus that is copied and for this machine. 'soak plan' predicts for work that wasn't run.`,
 		Example: `  soak limit --set workers=25
@@ -52,6 +54,7 @@ The answer holds for the corpus that is copied and for this machine. 'soak plan'
 	fl.StringVar(&f.max, "max", "4GiB", "the largest limit to try")
 	fl.StringVar(&f.step, "step", "4MiB", "how exact the limit is wanted")
 	fl.Int64Var(&f.maxWorkers, "max-workers", 512, "the largest worker count to try")
+	fl.IntVar(&f.tries, "tries", 3, "how often the answer has to survive; where it is killed once, the next on the safe side is tried")
 	fl.StringVar(&f.keep, "out", "", "keep the trials in this directory")
 	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")
 	fl.BoolVar(&f.json, "json", false, "print the result as JSON")
@@ -80,13 +83,18 @@ func (f *limitFlags) search(cmd *cobra.Command) error {
 		}
 		defer os.RemoveAll(dir)
 	}
+	if f.tries < 1 {
+		return exitcode.Usage(fmt.Errorf("--tries %d: want at least 1", f.tries))
+	}
 	s := &soak.Search{Step: step, Try: f.try(cmd, cfg, dir)}
 	var answer int64
 	if f.workers {
 		s.Step = 1
-		answer, err = s.Largest(cmd.Context(), 1, f.maxWorkers)
-	} else {
-		answer, err = s.Smallest(cmd.Context(), step, most)
+		if answer, err = s.Largest(cmd.Context(), 1, f.maxWorkers); err == nil {
+			answer, err = s.Settle(cmd.Context(), answer, -1, 1, f.tries)
+		}
+	} else if answer, err = s.Smallest(cmd.Context(), step, most); err == nil {
+		answer, err = s.Settle(cmd.Context(), answer, 1, most, f.tries)
 	}
 	if errors.Is(err, soak.ErrConfig) {
 		return exitcode.Usage(err)
@@ -126,6 +134,13 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 		if t.Isolated == "none" {
 			return false, errors.New("this machine lets us set no memory limit, so nothing can be searched for")
 		}
+		recorded, err := record.ReadTrial(filepath.Join(r.Dir, plan.Trials[0].Dir()))
+		if err != nil {
+			return false, err
+		}
+		if done, _, _ := recorded.DidWork(); done == record.NoWork && t.Outcome == record.OK {
+			return false, exitcode.With(exitcode.Inconclusive, fmt.Errorf("with %s the subject finished no file, which says nothing about memory", what))
+		}
 		if !f.json {
 			fmt.Fprintf(cmd.OutOrStdout(), "%-22s %-12s peak %s\n", what, t.Outcome, units.FormatBytes(t.Peak.Cgroup))
 		}
@@ -142,24 +157,42 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 
 func (f *limitFlags) print(cmd *cobra.Command, s *soak.Search, answer, limit int64) error {
 	w := cmd.OutOrStdout()
+	border := s.Border(answer)
 	if f.json {
 		key := "smallest_limit"
 		if f.workers {
 			key = "most_workers"
 		}
-		return json.NewEncoder(w).Encode(map[string]any{key: answer, "tried": s.Tried})
+		out := map[string]any{key: answer, "tried": s.Tried}
+		if border > 0 {
+			out["killed_at"] = border
+		}
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(w, f.sentence(answer, border, limit))
 	}
-	switch {
-	case f.workers && answer == 0:
-		fmt.Fprintf(w, "not even one worker survives under %s\n", units.FormatBytes(limit))
-	case f.workers && answer == f.maxWorkers:
-		fmt.Fprintf(w, "%d workers, the most that were tried, survive under %s\n", answer, units.FormatBytes(limit))
-	case f.workers:
-		fmt.Fprintf(w, "%d workers survive under %s, %d do not\n", answer, units.FormatBytes(limit), answer+1)
-	case answer == 0:
-		fmt.Fprintf(w, "killed even at %s; try a larger --max\n", f.max)
-	default:
-		fmt.Fprintf(w, "survives at %s, is killed at %s less\n", units.FormatBytes(answer), units.FormatBytes(s.Step))
+	if answer == 0 && !f.workers {
+		return exitcode.Quiet(exitcode.Inconclusive, errors.New("no limit that was tried survives"))
 	}
 	return nil
+}
+
+// sentence says what was found: only what was tried.
+func (f *limitFlags) sentence(answer, border, limit int64) string {
+	size := units.FormatBytes
+	switch {
+	case f.workers && answer == 0:
+		return fmt.Sprintf("not even one worker survives under %s", size(limit))
+	case f.workers && border == 0:
+		return fmt.Sprintf("%d workers, the most that were tried, survive under %s; none was killed", answer, size(limit))
+	case f.workers:
+		return fmt.Sprintf("%d workers survive under %s, %d are killed", answer, size(limit), border)
+	case answer == 0:
+		return fmt.Sprintf("killed even at %s; try a larger --max", f.max)
+	case border == 0:
+		return fmt.Sprintf("survives at %s, the smallest limit that was tried; none killed it: try a smaller --step", size(answer))
+	}
+	return fmt.Sprintf("survives at %s, is killed at %s", size(answer), size(border))
 }

@@ -94,7 +94,8 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 // size of files, larger ones take time and show nothing.
 const enoughForParts = 64 << 20
 
-// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and adds the trials to c.
+// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and takes the trials into c.
+// Where the answer hangs on a size of files alone, the model's number is run with files of that size.
 func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
 	run, err := record.ReadRun(dir)
 	if err != nil {
@@ -105,17 +106,7 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	size := c.LargestFile
-	if !c.BytesInFlight {
-		size = min(size, enoughForParts)
-	}
-	counts := []int{c.MaxWorkers, c.MaxWorkers + 1}
-	switch {
-	case c.MaxWorkers < 1:
-		counts = []int{1}
-	case c.AtLeast:
-		counts = counts[:1]
-	}
+	counts, size := toVerify(c)
 	for _, n := range counts {
 		h := soak.Held{Workers: n, FileSize: size, Limit: c.Limit, GOMEMLIMIT: c.GOMEMLIMIT}
 		p, err := soak.HeldPlan(run, h)
@@ -131,12 +122,34 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 		if err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}
-		c.Verified = append(c.Verified, t)
-	}
-	if t := c.Verified[0]; c.MaxWorkers > 0 && t.Outcome != record.OK {
-		return fmt.Errorf("the plan does not hold: %d workers were killed below %s", t.Workers, units.FormatBytes(c.Limit))
+		claimed := c.MaxWorkers
+		profiles.Verify(c, t)
+		if claimed > 0 && n == claimed && t.Outcome != record.OK {
+			return fmt.Errorf("the plan does not hold: %d workers were killed below %s", t.Workers, units.FormatBytes(c.Limit))
+		}
 	}
 	return nil
+}
+
+// toVerify are the worker counts that decide whether an answer holds, and the size of the files that each holds.
+func toVerify(c *record.Capacity) (counts []int, size int64) {
+	size = c.LargestFile
+	switch {
+	case c.UntriedSize && c.Estimate > 0:
+		return []int{c.Estimate}, size
+	case c.MaxWorkers == 0:
+		return nil, size // nothing is claimed
+	}
+	if !c.BytesInFlight {
+		size = min(size, enoughForParts)
+	}
+	switch {
+	case c.MaxWorkers < 1:
+		return []int{1}, size
+	case c.AtLeast:
+		return []int{c.MaxWorkers}, size
+	}
+	return []int{c.MaxWorkers, c.MaxWorkers + 1}, size
 }
 
 func writeCapacity(out io.Writer, c *record.Capacity) {
