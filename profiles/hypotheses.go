@@ -81,7 +81,7 @@ func (s *Series) notOfService(h *hypothesis) bool {
 		return false
 	}
 	switch h.per {
-	case "listed-file", "page", "byte-in-flight":
+	case "listed-file", "page", "byte-in-flight", "byte":
 		return true
 	case "backlog-item":
 		return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool { return n.State == record.StateHeader && n.cov().InFlight > 0 })

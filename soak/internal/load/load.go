@@ -64,6 +64,12 @@ const DefaultConcurrency = "16"
 // Placeholders are those that each request has beside the settings.
 var Placeholders = []string{"n", "key", "size", "blob"}
 
+// CommandEnv are the variables that a load command gets, by the placeholder that says the same in its arguments.
+var CommandEnv = map[string]string{
+	"addr": "MEMSOAK_ADDR", "n": "MEMSOAK_REQUESTS", "concurrency": "MEMSOAK_CONCURRENCY", "seed": "MEMSOAK_SEED", "key": "MEMSOAK_KEY",
+	"size": "MEMSOAK_SIZE",
+}
+
 // blob stands for {{.size}} bytes in a body.
 const blob = "{{.blob}}"
 

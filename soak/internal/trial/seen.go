@@ -25,6 +25,9 @@ func (s *serviceRig) covariates(ctx context.Context, held *fault.HoldStatus) (re
 		Distinct: s.distinct, Largest: s.largest, InFlight: front.InFlight, Failed: front.Failed,
 		ConnsIdle: front.ConnsIdle, // of clients, which the subject keeps open; its own it counts among those open
 	}
+	if !s.t.Subject.Sized() {
+		c.BytesDone = 0 // they are as many for each request, so a leak per byte is one per request
+	}
 	if s.engine == nil {
 		c.Distinct = front.Distinct
 	}

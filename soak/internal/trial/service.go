@@ -2,16 +2,18 @@ package trial
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/units"
@@ -42,6 +44,8 @@ type serviceRig struct {
 	size     int64                   // of the items of the wave under way
 	before   map[string]gateway.Seen // what the gates had seen before the wave under way
 	calls    callRates
+	pace     float64 // items a second, of waves with all that came after their replies
+	late     bool    // it works after its replies
 }
 
 // callRates says how many requests to each upstream an item makes, from the waves that nothing held.
@@ -137,7 +141,8 @@ func (s *serviceRig) controls() []*fault.Client {
 	return out
 }
 
-// holder is the gate that the phase names. The gate before the subject holds no raw bytes, and one of raw TCP nothing else.
+// holder is the gate that the phase names. The gate before the subject holds no raw bytes, and one of raw TCP nothing
+// else.
 func (s *serviceRig) holder(ph *protocol.Phase) *fault.Client {
 	if ph.Gate == subject.Front && s.t.Subject.Load.Consume != nil || s.raw(ph.Gate) != (ph.Point == fault.GateBytes) {
 		return nil
@@ -173,8 +178,42 @@ func (s *serviceRig) weather(ctx context.Context, w weather) (restore func() err
 // raw says whether the gate is one of raw TCP.
 func (s *serviceRig) raw(name string) bool { return !strings.Contains(s.Addr.Gates[name], "://") }
 
-// keep has nothing to keep: requests leave nothing to be checked later.
-func (s *serviceRig) keep([]*running) {}
+// GatesFile is what the gates of a trial saw, beside trial.json.
+const GatesFile = "gates.json"
+
+// GateRecord is what a gate saw, and where it stood.
+type GateRecord struct {
+	Address string `json:"address"` // what its clients were given
+	gateway.Seen
+}
+
+// keep records what the gates saw.
+func (s *serviceRig) keep([]*running) {
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	seen, err := s.Seen(ctx)
+	if err != nil {
+		s.t.rec.warn("what the gates saw could not be read: %v", err)
+		return
+	}
+	all := map[string]GateRecord{}
+	for name, v := range seen {
+		all[name] = GateRecord{s.Addr.Gates[name], v}
+	}
+	if err := record.Write(filepath.Join(s.t.Dir, GatesFile), all); err != nil {
+		s.t.rec.warn("what the gates saw could not be kept: %v", err)
+	}
+}
+
+// ReadGates reads what the gates of the trial in dir saw.
+func ReadGates(dir string) (map[string]GateRecord, error) {
+	b, err := os.ReadFile(filepath.Join(dir, GatesFile))
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]GateRecord
+	return all, json.Unmarshal(b, &all)
+}
 
 func (s *serviceRig) stop() {
 	if s.engine != nil {
@@ -226,7 +265,7 @@ func (s *serviceRig) wave(j job) (load.Wave, error) {
 		}
 	}
 	if j.corpus {
-		w.Requests = freeRequests
+		w.Requests, w.Rate = freeRequests, s.freeRate(w.Rate)
 		if len(s.t.Subject.Load.Command) > 0 {
 			w.Requests = 10_000
 		}
@@ -235,6 +274,17 @@ func (s *serviceRig) wave(j job) (load.Wave, error) {
 		w.Concurrency, w.Rate = int(w.Requests), 0
 	}
 	return w, nil
+}
+
+// freeRate is the rate of a free run. Of a subject that works after its replies it is what it was seen to get done, or
+// the run would be a queue that grows for as long as it lasts, and takes many times as long to drain.
+func (s *serviceRig) freeRate(own float64) float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.late && s.pace > 0 && (own == 0 || own > s.pace) {
+		return s.pace
+	}
+	return own
 }
 
 func largestOf(j job) int64 {
@@ -277,241 +327,10 @@ func (s *serviceRig) begin(ctx context.Context, j job, w load.Wave) error {
 	return nil
 }
 
-// work carries the wave out and waits until the subject has come to rest.
-func (s *serviceRig) work(ctx context.Context, j job, w load.Wave) error {
-	before, err := s.Seen(ctx)
-	if err != nil {
-		return err
-	}
-	switch l := s.t.Subject.Load; {
-	case l.Consume != nil:
-		err = s.consume(ctx, l.Consume, w)
-	case len(l.Command) > 0:
-		err = s.command(ctx, w)
-	default:
-		err = s.requests(ctx, w)
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.rest(ctx); err != nil {
-		return err
-	}
-	after, err := s.Seen(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.upstreamFailures(before, after); err != nil {
-		return err
-	}
-	items := after[subject.Front].Finished - before[subject.Front].Finished
-	if items == 0 && s.t.Subject.Load.Consume == nil && ctx.Err() == nil {
-		return errors.New("the load sent nothing through {{.addr}}: its address must be the gate's, {{.addr}} or MEMSOAK_ADDR")
-	}
-	if !j.repeat && !j.held {
-		s.mu.Lock()
-		s.calls.items += items
-		for _, name := range s.names {
-			s.calls.calls[name] += after[name].Started - before[name].Started
-		}
-		s.mu.Unlock()
-	}
-	return nil
-}
-
-// requests makes the wave's requests.
-func (s *serviceRig) requests(ctx context.Context, w load.Wave) error {
-	values := s.proc.Values()
-	values["addr"] = hostOf(s.Addr.Gates[subject.Front])
-	res, err := s.engine.Run(ctx, w, values)
-	if err != nil {
-		return err
-	}
-	return res.Err()
-}
-
-func hostOf(url string) string {
-	_, host, _ := strings.Cut(url, "://")
-	return host
-}
-
-// command runs the load command.
-func (s *serviceRig) command(ctx context.Context, w load.Wave) error {
-	values := s.proc.Values()
-	addr := hostOf(s.Addr.Gates[subject.Front])
-	own := map[string]string{"addr": addr, "n": strconv.FormatInt(w.Requests, 10), "key": w.Keys, "size": strconv.FormatInt(w.Size, 10),
-		"seed": strconv.FormatInt(s.t.Seed, 10), "concurrency": strconv.Itoa(w.Concurrency)}
-	maps.Copy(values, own)
-	run := load.Run{Env: []string{"MEMSOAK_ADDR=" + addr, "MEMSOAK_REQUESTS=" + own["n"], "MEMSOAK_CONCURRENCY=" + own["concurrency"],
-		"MEMSOAK_SEED=" + own["seed"], "MEMSOAK_KEY=" + w.Keys, "MEMSOAK_SIZE=" + own["size"]}}
-	for _, a := range s.t.Subject.Load.Command {
-		v, err := subject.Expand(a, values)
-		if err != nil {
-			return fmt.Errorf("load.command: %w", err)
-		}
-		run.Args = append(run.Args, v)
-	}
-	return load.Command(ctx, run)
-}
-
-// consume waits until the subject has done so many items, or for the longest that a wave may last.
-func (s *serviceRig) consume(ctx context.Context, c *load.Consume, w load.Wave) error {
-	first, err := s.consumed(ctx, c)
-	if err != nil {
-		return err
-	}
-	for end := time.Now().Add(time.Duration(c.For)); time.Now().Before(end); {
-		if err := sleep(ctx, consumeStep); err != nil {
-			return err
-		}
-		now, err := s.consumed(ctx, c)
-		if err != nil || now-first >= w.Requests {
-			return err
-		}
-	}
-	return nil
-}
-
-const consumeStep = 50 * time.Millisecond
-
-// consumed is how many items the subject has done so far.
-func (s *serviceRig) consumed(ctx context.Context, c *load.Consume) (int64, error) {
-	if c.Upstream != "" {
-		seen, err := s.Seen(ctx)
-		return seen[c.Upstream].Finished, err
-	}
-	v := s.t.sam.Metric(ctx, c.Counter)
-	if math.IsNaN(v) {
-		return 0, fmt.Errorf("the subject's metrics have no %s", c.Counter)
-	}
-	return int64(v), nil
-}
-
-// upstreamFailures is the failure of a wave whose upstreams did not answer.
-func (s *serviceRig) upstreamFailures(before, after map[string]gateway.Seen) error {
-	for _, name := range s.names {
-		lost := after[name].Unreached - before[name].Unreached
-		if lost == 0 {
-			continue
-		}
-		why := "no answer"
-		if e := after[name].Errors; len(e) > 0 {
-			why = e[len(e)-1].Why
-		}
-		return fmt.Errorf("upstream %s at %s did not answer %d requests: %s", name, s.t.Subject.Upstreams[name].Address, lost, why)
-	}
-	return nil
-}
-
-// How a subject at rest is told: no gate sees anything move or in flight, it uses next to no CPU time and waits for none. A subject may
-// answer before it has worked; if it works on for too long, that is its outcome.
-const (
-	restStep  = 20 * time.Millisecond
-	restLooks = 3
-	restCPU   = 0.10 // of one CPU
-)
-
-// errAtWork is the failure of a wave whose subject did not come to rest.
-var errAtWork = errors.New("the subject was still at work long after its last reply: it answers before it has worked; " +
-	"`wave: {start: ..., poll: ...}` waits for such work")
-
-// restTimeout is the patience with a subject that has answered and works on: a quarter of that with a wave.
-func (t *trial) restTimeout() time.Duration { return time.Duration(t.Protocol.WaveTimeout) / 4 }
-
-// rest waits until the subject has come to rest. The connections of the load are closed first: those that stay are not
-// the load's.
-func (s *serviceRig) rest(ctx context.Context) error {
-	if s.t.Subject.Load.Consume != nil {
-		return nil // it never does: its work is not ours to stop
-	}
-	if s.engine != nil && !s.keepConns.Load() {
-		s.engine.CloseIdle()
-	}
-	last, err := s.Seen(ctx)
-	if err != nil {
-		return err
-	}
-	quiet := 0
-	for end := time.Now().Add(s.t.restTimeout()); time.Now().Before(end); {
-		cpu, begun := s.t.sam.CPU(), time.Now()
-		if err := sleep(ctx, restStep); err != nil {
-			return err
-		}
-		now, err := s.Seen(ctx)
-		if err != nil {
-			return err
-		}
-		busy := s.t.sam.Runnable() || s.t.sam.CPU()-cpu > restCPU*time.Since(begun).Seconds()+cpuTick
-		quiet++
-		if moves(last, now) {
-			quiet, end = 0, time.Now().Add(s.t.restTimeout()) // what moves has all the time that it takes
-		} else if busy {
-			quiet = 0
-		}
-		if last = now; quiet == restLooks {
-			return nil
-		}
-	}
-	return errAtWork
-}
-
-// moves says whether anything is under way, or was between two readings.
-func moves(last, now map[string]gateway.Seen) bool {
-	for name, v := range now {
-		was := last[name]
-		if v.InFlight > 0 || v.Requests != was.Requests || v.Bytes != was.Bytes || v.BytesIn != was.BytesIn || v.ConnsOpen != was.ConnsOpen {
-			return true
-		}
-	}
-	return false
-}
-
-// cpuTick is the step in which the kernel counts CPU time, in seconds.
-const cpuTick = 0.01
-
 // parseSize reads a number of bytes, with or without a unit.
 func parseSize(text string) (int64, error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
 		return n, nil
 	}
 	return units.ParseBytes(text)
-}
-
-// connections makes requests over a connection each, all at once so that none is used twice, and takes a snapshot while
-// the connections are open and nothing is under way.
-func (t *trial) connections(ctx context.Context, ph *protocol.Phase) error {
-	s, ok := t.rig.(*serviceRig)
-	if !ok || s.engine == nil {
-		t.leaveOut(ph, record.LeftOutPoint)
-		return nil
-	}
-	j := t.fresh(ph.Files...)
-	j.held = true
-	p := t.open(ph.Name, ph, j)
-	defer t.close(p)
-	front := s.Gate(subject.Front)
-	h, err := front.Hold(ctx, fault.Hold{Point: fault.GateRequest})
-	if err != nil {
-		return t.cause(ctx, err)
-	}
-	s.keepConns.Store(true)
-	defer s.keepConns.Store(false)
-	r, err := t.begin(ctx, j)
-	if err != nil {
-		return err
-	}
-	_, _, reachErr := t.reach(ctx, front, h.ID, r, int(j.items()))
-	if err := t.releaseAll(ctx, front); err != nil {
-		return err
-	}
-	if p.Failed, err = t.finishWave(ctx, r); err != nil || reachErr != nil {
-		return errors.Join(err, reachErr)
-	}
-	n := int(j.items())
-	p.Hold = &record.Hold{Point: protocol.Connections, Asked: n, Held: n}
-	if _, err := t.snapshot(ctx, ph.Name, record.StateReply, p.Hold); err != nil {
-		return err
-	}
-	s.engine.CloseIdle()
-	return t.floorAfter(ctx, ph.Name)
 }
