@@ -219,6 +219,9 @@ specimens: build ## build the subjects with one known fault each, and the bench 
 	$(GO) build -o bin/accuracy ./soak/internal/accuracy/cmd
 accuracy: specimens ## how often verdicts are right or comfort wrongly, by condition (SEEDS=8, CONDITIONS=all, ONLY='leak-*', UPDATE=1)
 	bin/accuracy --seeds $(SEEDS) --conditions $(CONDITIONS) --resume --out soak-results/accuracy $(foreach p,$(ONLY),'$(p)') $(if $(UPDATE),--update)
+.PHONY: accuracy-http
+accuracy-http: specimens ## the same on HTTP services whose faults are known (HTTP_SEEDS=1, ONLY='web-*')
+	bin/accuracy --specimens soak/specimens/web --protocol service --seeds $(or $(HTTP_SEEDS),1) $(foreach p,$(ONLY),'$(p)')
 accuracy-quick: specimens ## a stratified part of that, and a fault and a look-alike of each fast condition, for CI (8 minutes)
 	bin/accuracy --quick
 

@@ -22,6 +22,8 @@ type CheckLine struct {
 	Needed bool   `json:"needed"`
 	What   string `json:"what"`
 	Why    string `json:"why,omitempty"` // what is lost and what to do, when it is not OK
+	// Evidence is what was seen: the subject's last words, what the gates or the fakes counted.
+	Evidence []string `json:"evidence,omitempty"`
 }
 
 // checkFiles is the size of the tiny wave.
@@ -32,6 +34,9 @@ const checkFiles = 20
 func CheckSubject(ctx context.Context, p *Plan, fo fakes.Options) ([]CheckLine, error) {
 	if err := fo.Find(); err != nil {
 		return nil, err
+	}
+	if p.Subject.Load != nil {
+		return checkService(ctx, p, fo)
 	}
 	dir, err := os.MkdirTemp("", "memsoak-check-")
 	if err != nil {
@@ -91,6 +96,7 @@ func (c *checker) run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		c.note(false, true, "starts and answers", err.Error())
+		c.evidence(c.logTail()...)
 		return nil
 	}
 	defer proc.Stop(time.Second)
@@ -137,6 +143,11 @@ func (c *checker) wave(ctx context.Context, proc *subject.Process, root string) 
 	}
 	c.note(d.FilesListed >= checkFiles, true, fmt.Sprintf("lists the wave's files at {{.drive_url}}: %d of %d", d.FilesListed, checkFiles),
 		"does it use {{.drive_url}} (or {{.proxy_url}} with {{.ca_file}}) and {{.root}}?")
+	if d.FilesListed < checkFiles || err != nil {
+		c.evidence(fmt.Sprintf("Drive: %d requests, %d list pages, %d not understood; S3: %d requests, %d uploads begun, %d failed",
+			d.Requests, d.ListPages, d.NotUnderstood, u.Requests, u.Started, u.Failed))
+		c.evidence(c.logTail()...)
+	}
 	c.note(u.Finished >= checkFiles, true, fmt.Sprintf("uploads them to {{.s3_url}} before the wave ends: %d of %d", u.Finished, checkFiles),
 		"the wave's answer must come after the last upload, or floors are taken while work goes on")
 	if d.NotUnderstood+u.NotUnderstood > 0 {

@@ -33,6 +33,8 @@ type Plan struct {
 	Trials   []Step
 	Shard    Shard
 	Warnings []string
+	// Remote are the hosts outside this machine that the subject's upstreams may name.
+	Remote []string
 }
 
 // Step is one trial to run.
@@ -145,6 +147,11 @@ func newPlan(s *subject.Spec, proto *protocol.Protocol, c Config, shard Shard) (
 	}
 	p.order()
 	return p, nil
+}
+
+// HasAxis says whether a setting varies over the cells.
+func (p *Plan) HasAxis(name string) bool {
+	return slices.ContainsFunc(p.Cells, func(c Cell) bool { _, ok := c[name]; return ok })
 }
 
 // loadProtocol loads the protocol and applies what the configuration overrides.

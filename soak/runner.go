@@ -161,7 +161,7 @@ func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int
 		Subject: spec, Protocol: r.Plan.Protocol, Fakes: r.fakes, Corpus: corpus,
 		Parent: r.parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: r.whyNot, Limit: r.Plan.limit(s),
 		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration), WhoHolds: r.WhoHolds,
-		Unwatched:  r.Unwatched,
+		Unwatched: r.Unwatched, Remote: r.Plan.Remote,
 		Follow:     func(dir string) trial.Follower { return profiles.NewFollower(dir, profiles.Options{}) },
 		OnPhase:    func(p record.Phase) { r.emit(PhaseChanged{ref, p}) },
 		OnSample:   func(v record.Sample) { r.emit(Sampled{ref, v}) },

@@ -19,7 +19,7 @@ import (
 // subject.
 func TestMain(m *testing.M) {
 	testsubject.Main()
-	if len(os.Args) > 1 && (os.Args[1] == "fakes3" || os.Args[1] == "canary") {
+	if len(os.Args) > 1 && (os.Args[1] == "fakes3" || os.Args[1] == "gateway" || os.Args[1] == "canary") {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

@@ -30,7 +30,9 @@ type runFlags struct {
 	repeats                                                                              int
 	seed                                                                                 int64
 	budget, duration, every                                                              time.Duration
-	resume, dryRun, json, verbose, whoHolds                                              bool
+	resume, dryRun, json, verbose, whoHolds, force                                       bool
+	remote                                                                               []string
+	draft                                                                                draftFlags
 	fakedrive, upload, endpoint                                                          string
 	watch                                                                                watchFlags
 }
@@ -51,9 +53,10 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 		Example: `  soak run
   soak run --axis workers=1,50 --axis gomemlimit=256MiB,1800MiB --design full --limit 2Gi
   soak run --subject my.yaml --corpus deep --cells 'workers >= 10' --dry-run
-  soak run -f soak.yaml --resume --out soak-results/nightly`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runMatrix(cmd, &f) },
+  soak run -f soak.yaml --resume --out soak-results/nightly
+  soak run --url 'http://127.0.0.1:8080/v1/items/{{.key}}' -- ./app --listen 127.0.0.1:8080`,
+		Args: usageArgs(afterDash),
+		RunE: func(cmd *cobra.Command, args []string) error { return runMatrix(cmd, &f, args) },
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&f.file, "file", "f", "", "soak.yaml with the configuration")
@@ -83,11 +86,14 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")
 	fl.StringVar(&f.upload, "upload", "", "store the recorded run at s3://bucket/prefix afterwards, a shard below it by its number")
 	fl.StringVar(&f.endpoint, "s3-endpoint", "", "base URL of the S3 service of --upload, default AWS")
+	fl.BoolVar(&f.force, "force", false, "run a subject whose check fails all the same; the run says so")
+	fl.StringArrayVar(&f.remote, "allow-remote", nil, "a `host` outside this machine that an upstream may name; may be repeated")
+	f.draft.register(cmd)
 	f.watch.register(fl)
 	return cmd
 }
 
-func runMatrix(cmd *cobra.Command, f *runFlags) error {
+func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 	cfg, err := f.config()
 	if err != nil {
 		return exitcode.Usage(err)
@@ -104,12 +110,15 @@ func runMatrix(cmd *cobra.Command, f *runFlags) error {
 			return exitcode.Usage(fmt.Errorf("--upload: %w", err))
 		}
 	}
-	plan, err := soak.NewPlan(cfg, shard)
+	plan, err := f.plan(cmd, cfg, shard, command)
 	if err != nil {
-		return exitcode.Usage(err)
+		return err
 	}
 	if f.dryRun {
 		return printPlan(cmd.OutOrStdout(), plan, f.json)
+	}
+	if err := f.refuse(cmd, plan); err != nil {
+		return err
 	}
 	dir, err := f.outDir(plan)
 	if err != nil {

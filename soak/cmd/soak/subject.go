@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -97,19 +98,7 @@ func printCheck(cmd *cobra.Command, p *soak.Plan, lines []soak.CheckLine, asJSON
 			return err
 		}
 	} else {
-		for _, l := range lines {
-			mark := "ok      "
-			switch {
-			case !l.OK && l.Needed:
-				mark = "MISSING "
-			case !l.OK:
-				mark = "lacks   "
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s%s\n", mark, l.What)
-			if l.Why != "" {
-				fmt.Fprintf(cmd.OutOrStdout(), "        %s\n", l.Why)
-			}
-		}
+		printLines(cmd.OutOrStdout(), lines)
 	}
 	if missing > 0 {
 		err := fmt.Errorf("subject %s can't be measured yet: %d of %d checks failed", p.Subject.Name, missing, len(lines))
@@ -122,4 +111,24 @@ func printCheck(cmd *cobra.Command, p *soak.Plan, lines []soak.CheckLine, asJSON
 		return errors.New("nothing was checked")
 	}
 	return nil
+}
+
+// printLines writes what was looked at, with the evidence where something is missing.
+func printLines(w io.Writer, lines []soak.CheckLine) {
+	for _, l := range lines {
+		mark := "ok      "
+		switch {
+		case !l.OK && l.Needed:
+			mark = "MISSING "
+		case !l.OK:
+			mark = "lacks   "
+		}
+		fmt.Fprintf(w, "%s%s\n", mark, l.What)
+		if l.Why != "" {
+			fmt.Fprintf(w, "        %s\n", l.Why)
+		}
+		for _, e := range l.Evidence {
+			fmt.Fprintf(w, "        | %s\n", e)
+		}
+	}
 }

@@ -19,12 +19,17 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
 
+// Specimens is where the copiers with known faults are, in a checkout.
+const Specimens = "soak/specimens"
+
 // Bench runs trials of specimens.
 type Bench struct {
 	// Root is the checkout: it has soak/specimens, and bin with the programs.
 	Root string
 	// Out is where trials are recorded.
 	Out string
+	// Specimens is the folder of the specimens, below Root; default the constant of that name.
+	Specimens string
 	// Protocol is the runner's, by name or file.
 	Protocol string
 	// Budget is the cap of a trial's time, 0 for the protocol's own.
@@ -207,7 +212,7 @@ func (b *Bench) record(ctx context.Context, t Trial, dir string) (*record.Verdic
 // config is the configuration of all of the bench's runs.
 func (b *Bench) config() soak.Config {
 	c := soak.DefaultConfig()
-	c.Subject = filepath.Join(b.Root, "soak", "specimens", "subject.yaml")
+	c.Subject = filepath.Join(b.Root, filepath.FromSlash(cmp.Or(b.Specimens, Specimens)), "subject.yaml")
 	c.Corpus, c.Protocol, c.Budget = "tiny", b.Protocol, soak.Duration(b.Budget)
 	c.Trials = []record.TrialKind{record.Attribution}
 	return c

@@ -52,6 +52,13 @@ func (s *Spec) BuildEnv() []string { return keep(os.Environ(), inherited, builde
 func (s *Spec) Public() *Spec {
 	out := *s
 	out.Env, out.Wave.Headers = hidden(s.Env), hidden(s.Wave.Headers)
+	if s.Load != nil {
+		out.Load = new(*s.Load)
+		out.Load.Targets = slices.Clone(s.Load.Targets)
+		for i := range out.Load.Targets {
+			out.Load.Targets[i].Headers = hidden(s.Load.Targets[i].Headers)
+		}
+	}
 	return &out
 }
 
@@ -71,7 +78,7 @@ func hidden(m map[string]string) map[string]string {
 
 // KeepsSecrets says whether the spec is one of Public that lacks values.
 func (s *Spec) KeepsSecrets() bool {
-	for _, m := range []map[string]string{s.Env, s.Wave.Headers} {
+	for _, m := range s.secretMaps() {
 		for _, v := range m {
 			if v == notRecorded {
 				return true
@@ -83,19 +90,34 @@ func (s *Spec) KeepsSecrets() bool {
 
 // TakeSecrets fills in the values that Public took away, from the spec that it was made of.
 func (s *Spec) TakeSecrets(from *Spec) error {
-	for _, pair := range [][2]map[string]string{{s.Env, from.Env}, {s.Wave.Headers, from.Wave.Headers}} {
-		for k, v := range pair[0] {
+	others := from.secretMaps()
+	for i, own := range s.secretMaps() {
+		for k, v := range own {
 			if v != notRecorded {
 				continue
 			}
-			value, ok := pair[1][k]
+			if i >= len(others) {
+				return fmt.Errorf("%s has no value any more", k)
+			}
+			value, ok := others[i][k]
 			if !ok {
 				return fmt.Errorf("%s has no value any more", k)
 			}
-			pair[0][k] = value
+			own[k] = value
 		}
 	}
 	return nil
+}
+
+// secretMaps are the parts whose values may be secrets, in a fixed order.
+func (s *Spec) secretMaps() []map[string]string {
+	out := []map[string]string{s.Env, s.Wave.Headers}
+	if s.Load != nil {
+		for _, t := range s.Load.Targets {
+			out = append(out, t.Headers)
+		}
+	}
+	return out
 }
 
 func (s *Spec) checkEnv() error {

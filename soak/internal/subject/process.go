@@ -93,9 +93,11 @@ func Start(ctx context.Context, s *Spec, o Options, wave map[string]string) (*Pr
 }
 
 func start(s *Spec, o Options, wave map[string]string) (_ *Process, err error) {
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
+	addr := s.Addr
+	if addr == "" {
+		if addr, err = freeAddr(); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := os.MkdirTemp(o.Temp, "memsoak-subject-")
 	if err != nil {

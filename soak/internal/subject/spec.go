@@ -39,6 +39,8 @@ type Spec struct {
 	Metrics string `yaml:"metrics,omitempty"`
 	Ready   string `yaml:"ready,omitempty"`
 	Wave    Wave   `yaml:"wave,omitempty"`
+	// Addr is the host:port at which a subject listens that can't be told another; default: a free one, {{.addr}}.
+	Addr string `yaml:"addr,omitempty"`
 	// Load is the work of a service, in place of Wave.
 	Load *load.Spec `yaml:"load,omitempty"`
 	// Upstreams are the services that a service calls, by the name of their placeholder {{.upstream.NAME}}.

@@ -47,7 +47,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 type flags struct {
 	root, out, protocol       string
-	conditions                string
+	conditions, specimens     string
 	seeds, parallel           int
 	budget                    time.Duration
 	quick, keep, update, json bool
@@ -80,6 +80,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.StringVar(&f.out, "out", "", "where trials are recorded (default a temporary directory)")
 	fl.StringVar(&f.protocol, "protocol", "quick", "the runner's protocol, by name or file")
 	fl.DurationVar(&f.budget, "budget", 0, "cap of a trial's time (default: the protocol's)")
+	fl.StringVar(&f.specimens, "specimens", accuracy.Specimens, "folder of the specimens below --root: soak/specimens/web has those of services, for --protocol service")
 	fl.StringVar(&f.conditions, "conditions", accuracy.Quiet, "conditions by name, comma-separated, or all; in all but "+accuracy.Quiet+" a sample of faults and look-alikes runs")
 	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen on the quiet machine, each with a worker count of its own")
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
@@ -95,7 +96,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 }
 
 func (f *flags) run(c *cobra.Command, patterns []string) error {
-	all, err := truth.Load(filepath.Join(f.root, "soak", "specimens"))
+	all, err := truth.Load(filepath.Join(f.root, filepath.FromSlash(f.specimens)))
 	if err != nil {
 		return exitcode.Usage(err)
 	}
@@ -197,7 +198,7 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 		return err
 	}
 	bench := &accuracy.Bench{
-		Root: f.root, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, Resume: f.resume,
+		Root: f.root, Specimens: f.specimens, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, Resume: f.resume,
 		Build: build, All: all,
 	}
 	firsts, scores, err := f.trials(c.Context(), progress, bench, plan)

@@ -1,0 +1,103 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/memsoak/memsoak/soak/internal/load"
+	"github.com/memsoak/memsoak/soak/internal/subject"
+)
+
+// Draft is what is known of a service before there is a subject file.
+type Draft struct {
+	Command []string
+	Env     []string // NAME=value
+	// URL is a request that the service answers; it may have placeholders. Empty: the root of its first listener.
+	URL    string
+	Method string
+	Body   string
+	// Upstreams are the services that it calls, as they stand in Command and Env: name to address.
+	Upstreams map[string]string
+}
+
+// Subject finds out what is missing by starting the command once, and returns the subject. Addresses that stand in the
+// command or its environment become placeholders, so that memsoak can choose them.
+func (d Draft) Subject(ctx context.Context) (*subject.Spec, error) {
+	if len(d.Command) == 0 {
+		return nil, fmt.Errorf("%w: no command; write it after --", ErrConfig)
+	}
+	found, err := subject.Probe(ctx, d.Command, d.Env)
+	if err != nil {
+		return nil, fmt.Errorf("%s was started to find out where it listens: %w; its log: %s", d.Command[0], err, lastLineOf(found.Log))
+	}
+	if found.Pprof == "" {
+		return nil, fmt.Errorf("%s serves no profiles at %s. Two lines do: %s", d.Command[0], strings.Join(found.Listens, ", "), PprofLines)
+	}
+	target, addr, err := d.target(found)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject.Spec{
+		Name: strings.TrimSuffix(filepath.Base(d.Command[0]), ".exe"), Env: map[string]string{},
+		Load: &load.Spec{Targets: []load.Target{target}}, Upstreams: map[string]load.Upstream{},
+	}
+	r := d.replacer(addr)
+	for _, a := range d.Command {
+		s.Command = append(s.Command, r.Replace(a))
+	}
+	for _, kv := range d.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		s.Env[k] = r.Replace(v)
+	}
+	if !slices.ContainsFunc(append(slices.Collect(maps.Values(s.Env)), s.Command...), func(t string) bool { return strings.Contains(t, "{{.addr}}") }) {
+		s.Addr = addr // it stands in the program, or in a file
+	}
+	s.Pprof = strings.ReplaceAll(found.Pprof, addr, "{{.addr}}")
+	for name, at := range d.Upstreams {
+		s.Upstreams[name] = load.Upstream{Address: at}
+	}
+	return s, s.Check()
+}
+
+// target is the request, with the service's address as a placeholder.
+func (d Draft) target(found subject.Probed) (load.Target, string, error) {
+	t := load.Target{Method: d.Method, Body: d.Body}
+	if d.URL == "" {
+		t.URL = "http://{{.addr}}/"
+		return t, found.Listens[0], nil
+	}
+	u, err := url.Parse(d.URL)
+	if err != nil || u.Host == "" {
+		return t, "", fmt.Errorf("%w: --url %q: write http://host:port/path", ErrConfig, d.URL)
+	}
+	addr := strings.Replace(u.Host, "localhost", "127.0.0.1", 1)
+	if !slices.Contains(found.Listens, addr) {
+		return t, "", fmt.Errorf("%w: --url %q: %s listens at %s", ErrConfig, d.URL, d.Command[0], strings.Join(found.Listens, ", "))
+	}
+	t.URL = strings.Replace(d.URL, u.Host, "{{.addr}}", 1)
+	return t, addr, nil
+}
+
+// replacer puts placeholders in the place of addresses. An upstream's gate has a URL of its own, so its scheme goes too.
+func (d Draft) replacer(addr string) *strings.Replacer {
+	_, port, _ := strings.Cut(addr, ":")
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(d.Upstreams)) {
+		at := d.Upstreams[name]
+		pairs = append(pairs, strings.TrimPrefix(at, "tcp://"), "{{.upstream."+name+"}}")
+	}
+	return strings.NewReplacer(append(pairs, addr, "{{.addr}}", "localhost:"+port, "{{.addr}}", "0.0.0.0:"+port, "{{.addr}}")...)
+}
+
+func lastLineOf(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if l := lines[len(lines)-1]; l != "" {
+		return l
+	}
+	return "it said nothing"
+}

@@ -1,0 +1,131 @@
+package subject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/procfs"
+)
+
+// Probed is what was found out of a command by starting it.
+type Probed struct {
+	Listens []string // host:port
+	Pprof   string   // base URL of net/http/pprof; "" if it is nowhere
+	Log     string   // the end of its output
+}
+
+// Bounds of a probe.
+const (
+	probeTimeout = 10 * time.Second
+	probeStep    = 50 * time.Millisecond
+	probeSettle  = 5 // looks in a row with the same listeners
+)
+
+// Probe starts a command as it is, waits until it listens, looks for profiles on all addresses, and ends it.
+func Probe(ctx context.Context, argv, env []string) (Probed, error) {
+	path, err := Executable(argv[0])
+	if err != nil {
+		return Probed{}, err
+	}
+	log, err := newBoundedLog(os.DevNull, 64<<10)
+	if err != nil {
+		return Probed{}, err
+	}
+	defer log.Close()
+	cmd := exec.Command(path, argv[1:]...)
+	cmd.Env = append(keep(os.Environ(), inherited), env...)
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = log, log, time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return Probed{}, err
+	}
+	exited := make(chan struct{})
+	go func() { defer close(exited); _ = cmd.Wait() }()
+	defer func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-exited
+	}()
+	p, err := probe(ctx, cmd.Process.Pid, exited)
+	p.Log = log.Tail(2 << 10)
+	return p, err
+}
+
+func probe(ctx context.Context, pid int, exited <-chan struct{}) (Probed, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var p Probed
+	for same := 0; same < probeSettle; {
+		select {
+		case <-exited:
+			return p, errors.New("it ended by itself")
+		case <-ctx.Done():
+			return p, errors.New("it listens nowhere")
+		case <-time.After(probeStep):
+		}
+		now, err := listeners(pid)
+		if err != nil {
+			return p, err
+		}
+		if same++; len(now) == 0 || !slices.Equal(now, p.Listens) {
+			p.Listens, same = now, 0
+		}
+	}
+	client := &http.Client{Timeout: time.Second}
+	for _, at := range p.Listens {
+		base := "http://" + at + "/debug/pprof"
+		if status(ctx, client, base+"/") == http.StatusOK {
+			p.Pprof = base
+			break
+		}
+	}
+	return p, nil
+}
+
+// listeners are the addresses at which a process listens, as a client on this machine reaches them.
+func listeners(pid int) ([]string, error) {
+	proc, err := procfs.NewProc(pid)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := proc.FileDescriptorTargets()
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]bool{}
+	for _, t := range targets {
+		own[t] = true
+	}
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return nil, err
+	}
+	v4, _ := fs.NetTCP()
+	v6, _ := fs.NetTCP6() // absent without IPv6
+	const listening = 10
+	var out []string
+	for _, line := range slices.Concat(v4, v6) {
+		if line.St != listening || !own[fmt.Sprintf("socket:[%d]", line.Inode)] {
+			continue
+		}
+		host := line.LocalAddr.String()
+		if line.LocalAddr.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		if at := fmt.Sprintf("%s:%d", host, line.LocalPort); !slices.Contains(out, at) {
+			out = append(out, at)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
