@@ -17,9 +17,6 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/trial"
 )
 
-// checkRequests is the number of requests of a check.
-const checkRequests = 20
-
 // checkProtocol is a trial that is no more than a look: a wave, and a hold at each upstream.
 const checkProtocol = `
 name: check
