@@ -75,6 +75,14 @@ test-fast: testsum ## the quick half of the tests, in a minute: what needs no br
 .PHONY: test-long
 test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase
 	$(foreach m,$(MODULES),(cd $(m) && MEMSOAK_LONG=1 $(GO) test -timeout 3h ./...) && )true
+	$(MAKE) fuzz
+
+# The seeds of all targets run in `make test`; this looks for more, for FUZZTIME each.
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@set -e; for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do for t in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$f); do \
+		echo "=== $$t ./$$(dirname $$f)"; (cd $$(dirname $$f) && $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) .); done; done
 
 .PHONY: demo
 demo: replay-subject ## a fault found beside a healthy one, in a minute: the service of the history and the migrator, same files, same limit

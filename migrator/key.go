@@ -25,7 +25,7 @@ const hashLen = len(markHash) + 32
 func Segment(name string) string {
 	switch name {
 	case "":
-		return "%00"
+		return "%20" // a space is never escaped otherwise, so no other name has this segment
 	case ".":
 		return "%2E"
 	case "..":

@@ -16,7 +16,7 @@ func TestSegmentKeepsOrdinaryNames(t *testing.T) {
 
 func TestSegmentEscapes(t *testing.T) {
 	for name, want := range map[string]string{
-		"": "%00", ".": "%2E", "..": "%2E%2E", "a/b": "a%2Fb", "a\x00b": "a%00b", "a\nb": "a%0Ab", "%2F": "%252F",
+		"": "%20", "\x00": "%00", " ": " ", "%20": "%2520", ".": "%2E", "..": "%2E%2E", "a/b": "a%2Fb", "a\x00b": "a%00b", "a\nb": "a%0Ab", "%2F": "%252F",
 		"x~id-y": "x%7Eid-y", "x~h-y": "x%7Eh-y", "a\ufffeb": "a%EF%BF%BEb", "bad\xffbyte": "bad%FFbyte", "\ufffd": "\ufffd",
 	} {
 		assert.Equal(t, want, Segment(name), "%q", name)
@@ -27,6 +27,9 @@ func TestSegmentEscapes(t *testing.T) {
 func FuzzSegment(f *testing.F) {
 	for _, s := range []string{"", ".", "..", "a/b", "%2F", "%252F", "~id-", "%", "%%2F", "\ufffd", "\xff", "%FF", "%00", "\x00"} {
 		f.Add(s, s+"x")
+	}
+	for _, pair := range [][2]string{{"", "\x00"}, {"", "%20"}, {"", " "}, {".", "%2E"}, {"\xff", "\ufffd"}, {"\ufffe", "\xef\xbf\xbe"}} {
+		f.Add(pair[0], pair[1])
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		sa, sb := Segment(a), Segment(b)

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -56,7 +57,8 @@ func (c *Codec) Seal(query string, place any) (string, error) {
 // Open reads a token into place. The error is one of the three above.
 func (c *Codec) Open(token, query string, place any) error {
 	const prefix = "~!!~"
-	if len(token) > maxLen || len(token) < len(prefix) || token[:len(prefix)] != prefix {
+	if len(token) > maxLen || len(token) < len(prefix) || token[:len(prefix)] != prefix ||
+		strings.ContainsAny(token, "\r\n") { // which base64 reads over
 		return ErrMalformed
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token[len(prefix):])
