@@ -75,6 +75,8 @@ type lab struct {
 	ctx context.Context
 	end context.CancelFunc
 	wg  sync.WaitGroup
+
+	admin map[string]string // of a fake's address, where it is steered
 }
 
 // Every query of every dashboard and rule returns data from a real Prometheus that scrapes a real soak, a real migrator
@@ -160,11 +162,15 @@ func (l *lab) fake(name string, args ...string) string {
 	l.t.Helper()
 	file := filepath.Join(l.dir, strings.Join(args[:2], "-")+name+".json")
 	l.start(nil, name, append(args, "--addr-file", file)...)
-	var a struct{ HTTP string }
+	var a struct{ HTTP, Admin string }
 	l.until("the addresses of "+name, func() bool {
 		b, err := os.ReadFile(file)
 		return err == nil && json.Unmarshal(b, &a) == nil && a.HTTP != ""
 	})
+	if l.admin == nil {
+		l.admin = map[string]string{}
+	}
+	l.admin[a.HTTP] = a.Admin
 	return a.HTTP
 }
 
@@ -194,7 +200,7 @@ func (l *lab) soak() string {
 func (l *lab) work(drive, migrator string) {
 	for gen := 1; l.ctx.Err() == nil; gen++ {
 		var root struct{ ID string }
-		if l.post(drive+"/_fake/v1/roots", fmt.Sprintf(`{"corpus":"mixed","generation":%d}`, gen), &root) == nil {
+		if l.post(l.admin[drive]+"/_fake/v1/roots", fmt.Sprintf(`{"corpus":"mixed","generation":%d}`, gen), &root) == nil {
 			_ = l.post(migrator+"/v1/migrations?wait=true", fmt.Sprintf(`{"root":%q,"prefix":"g%d/"}`, root.ID, gen), nil)
 		}
 	}

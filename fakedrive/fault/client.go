@@ -109,6 +109,9 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json") // of which YAML is a superset
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return err

@@ -46,6 +46,7 @@ type Options struct {
 type Control struct {
 	o     Options
 	mux   *http.ServeMux
+	guard Guard
 	conns connTable
 	holds holdTable
 	plan  atomic.Pointer[activePlan]
@@ -86,6 +87,10 @@ func (c *Control) Handle(pattern string, h http.Handler) { c.mux.Handle(pattern,
 func (c *Control) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.conns.admin(r.Context())
+		if status, err := c.guard.check(r); err != nil {
+			WriteJSONError(w, status, err)
+			return
+		}
 		c.mux.ServeHTTP(w, r)
 	})
 }

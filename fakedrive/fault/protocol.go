@@ -16,6 +16,9 @@ import "time"
 //	DELETE /_fake/v1/faults
 //	POST   /_fake/v1/connections/close-idle        -> {"closed": n}
 //
+// Requests come to an address, to localhost or to a name given by --admin-host, from no web page, with a Content-Type of
+// application/json or application/yaml; those that change something bring the token of the address file (see Guard).
+//
 // A fake adds routes of its own under the same prefix (fakedrive: roots; the S3 sink: objects).
 const AdminPrefix = "/_fake/v1/"
 
@@ -128,7 +131,8 @@ type Addresses struct {
 	HTTP   string `json:"http,omitempty"`    // http://127.0.0.1:port
 	HTTPS  string `json:"https,omitempty"`   // https://127.0.0.1:port
 	Proxy  string `json:"proxy,omitempty"`   // http://127.0.0.1:port, a CONNECT proxy
-	Admin  string `json:"admin"`             // base URL of the admin protocol's listener, without AdminPrefix
+	Admin  string `json:"admin"`             // base URL of the admin protocol's listener, without AdminPrefix; with the token as password, if there is one
+	Token  string `json:"token,omitempty"`   // what changes by the admin protocol need; the file is its owner's alone
 	CAFile string `json:"ca_file,omitempty"` // PEM of the CA that signed the TLS listener's certificate
 	// Gates has what the clients of each gate are given, by the gate's name: a URL, or host:port for raw TCP.
 	Gates map[string]string `json:"gates,omitempty"`

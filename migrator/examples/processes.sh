@@ -16,8 +16,8 @@ trap 'kill "${servers[@]}" 2>/dev/null; wait; rm -rf "$dir"' EXIT
 for f in url drive.json s3.json; do
   while [ ! -e "$dir/$f" ]; do kill -0 "${servers[@]}" || { echo "a server ended before $f was there"; exit 1; }; sleep 0.1; done
 done
-address() { sed -n 's/.*"http": "\(.*\)".*/\1/p' "$dir/$1.json"; }
-folder=$(curl -fsS "$(address drive)/_fake/v1/roots" -d '{"spec":"seed: 1\nfiles: 3000\nfolders: 30\ndepth: 3\nsize: 4KiB\n","generation":1}' |
+address() { sed -n 's/.*"'"${2:-http}"'": "\(.*\)".*/\1/p' "$dir/$1.json"; }
+folder=$(curl -fsS "$(address drive admin)/_fake/v1/roots" -H 'Content-Type: application/json' -d '{"spec":"seed: 1\nfiles: 3000\nfolders: 30\ndepth: 3\nsize: 4KiB\n","generation":1}' |
   sed 's/.*"id": *"\([^"]*\)".*/\1/')
 
 # What every process is told. On several machines: the URL of a broker that all of them reach.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive"
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/fakedrive/internal/listen"
 	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
@@ -27,7 +28,7 @@ const noCorpus = "none"
 
 type serveFlags struct {
 	corpus, faults, addrFile, serviceAccount string
-	more                                     []string
+	more, adminHosts                         []string
 	generation                               uint64
 	state, dir, maxMemory, maxDisk           string
 	maxFiles                                 int
@@ -64,7 +65,8 @@ counters are reached as well, and /metrics.`,
 	fl.StringVar(&f.listen.TLS, "tls-listen", "", "address of https")
 	fl.StringVar(&f.listen.Proxy, "proxy-listen", "", "address of the CONNECT proxy")
 	fl.StringVar(&f.listen.CAFile, "ca-file", "", "where to write the certificate of the authority")
-	fl.StringVar(&f.addrFile, "addr-file", "", "where to write the addresses as JSON once listening")
+	fl.StringVar(&f.addrFile, "addr-file", "", "where to write the addresses as JSON once listening, with a token that admin changes then need")
+	fl.StringArrayVar(&f.adminHosts, "admin-host", nil, "a name, beside localhost, by which the admin protocol may be reached (may be repeated)")
 	fl.BoolVar(&f.listen.H2, "h2", false, "offer HTTP/2 on https and through the proxy")
 	fl.StringVar(&f.faults, "faults", "", "a file with a fault plan")
 	fl.StringVar(&f.serviceAccount, "service-account", "", "where to write the key of a service account")
@@ -160,12 +162,17 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 			return usageError{fmt.Errorf("%s: %w", f.faults, err)}
 		}
 	}
+	guard := fault.Guard{Hosts: f.adminHosts}
+	if f.addrFile != "" {
+		guard.Token = fault.NewToken()
+	}
+	srv.Control().SetGuard(guard)
 	f.listen.Handler, f.listen.Control, f.listen.Hosts = srv, srv.Control(), fakedrive.Hosts()
 	l, err := listen.Start(f.listen)
 	if err != nil {
 		return err
 	}
-	err = f.announce(srv, l, stdout)
+	err = f.announce(srv, l, stdout, guard.Token)
 	if err == nil {
 		failed := make(chan error, 1)
 		go func() { failed <- l.Wait() }()
@@ -181,7 +188,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 }
 
 // announce says where the server listens, on stdout and in the files that were asked for.
-func (f *serveFlags) announce(srv *fakedrive.Server, l *listen.Listeners, stdout io.Writer) error {
+func (f *serveFlags) announce(srv *fakedrive.Server, l *listen.Listeners, stdout io.Writer, token string) error {
 	a := l.Addresses
 	a.PID = os.Getpid()
 	if f.serviceAccount != "" {
@@ -198,7 +205,7 @@ func (f *serveFlags) announce(srv *fakedrive.Server, l *listen.Listeners, stdout
 		}
 	}
 	if f.addrFile != "" {
-		if err := a.WriteFile(f.addrFile); err != nil {
+		if err := a.WithToken(token).WriteFile(f.addrFile); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,9 @@ type ServeConfig struct {
 	Listen    string // host:port of plain http and of the admin protocol; port 0 takes a free one
 	TLSListen string // host:port of https, with a certificate of a CA made at the start; empty: none
 	CAFile    string // where the CA's certificate is written (PEM); empty: nowhere
-	AddrFile  string // where the addresses are written (JSON) once the sink listens; empty: nowhere
+	AddrFile  string // where the addresses are written (JSON) once the sink listens, with a token that changes then need; empty: nowhere
+	// AdminHosts are names, beside localhost, by which the admin protocol may be reached.
+	AdminHosts []string
 	// Ready is called with the addresses once the sink listens; may be nil.
 	Ready func(fault.Addresses)
 }
@@ -45,8 +47,13 @@ func (s *Server) Serve(ctx context.Context, cfg ServeConfig) error {
 		addrs.HTTPS = "https://" + l.Addr().String()
 		listeners = append(listeners, l)
 	}
+	guard := fault.Guard{Hosts: cfg.AdminHosts}
 	if cfg.AddrFile != "" {
-		if err := addrs.WriteFile(cfg.AddrFile); err != nil {
+		guard.Token = fault.NewToken()
+	}
+	s.Control.SetGuard(guard)
+	if cfg.AddrFile != "" {
+		if err := addrs.WithToken(guard.Token).WriteFile(cfg.AddrFile); err != nil {
 			return err
 		}
 	}
