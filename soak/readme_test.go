@@ -59,7 +59,7 @@ func TestWrongUsageExitsWithTwoAndOneLine(t *testing.T) {
 		"run --shard 3/2":                       "write i/n",
 		"run --resume":                          "--resume needs --out",
 		"run --upload ftp://x":                  "want s3://bucket/prefix",
-		"run extra":                             "unknown command",
+		"run extra":                             "unexpected argument",
 		"merge --out x nowhere":                 "no such file",
 		"record --pprof nonsense":               "is no URL",
 		"limit --step 0":                        "search from",

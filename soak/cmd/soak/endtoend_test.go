@@ -73,9 +73,9 @@ func TestLimitIsFoundByRealKills(t *testing.T) {
 	assert.Less(t, limit.Smallest, int64(512<<20))
 	killed := 0
 	for _, try := range limit.Tried {
-		assert.Equal(t, try.Value >= limit.Smallest, try.Survived, "%d: one border", try.Value)
 		if !try.Survived {
 			killed++
+			assert.Less(t, try.Value, limit.Smallest, "nothing that was killed fits")
 		}
 	}
 	assert.Positive(t, killed, "nothing was killed, so the border is no border")

@@ -107,7 +107,13 @@ func (f *limitFlags) search(cmd *cobra.Command) error {
 
 // try runs one speed trial with the value that is searched for.
 func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.Try {
+	tried := map[int64]int{} // a value that is tried again is a run of its own
 	return func(ctx context.Context, n int64) (bool, error) {
+		tried[n]++
+		name := strconv.FormatInt(n, 10)
+		if tried[n] > 1 {
+			name = fmt.Sprintf("%d-%d", n, tried[n])
+		}
 		what := "limit " + units.FormatBytes(n)
 		if f.workers {
 			what = fmt.Sprintf("%d workers", n)
@@ -125,7 +131,7 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 		if err != nil {
 			return false, err
 		}
-		r := &soak.Runner{Plan: plan, Dir: filepath.Join(dir, strconv.FormatInt(n, 10)), Fakedrive: f.fakedrive}
+		r := &soak.Runner{Plan: plan, Dir: filepath.Join(dir, name), Fakedrive: f.fakedrive}
 		res, err := r.Run(ctx)
 		if len(res.Trials) == 0 || err != nil && !errors.Is(err, soak.ErrNothingRan) {
 			return false, err
