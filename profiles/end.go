@@ -90,6 +90,7 @@ func (s *Series) judgeEnd(found []*judged) []*judged {
 	}
 	out := e.routines()
 	out = append(out, e.sites(out, found)...)
+	out = append(out, e.outside(found)...)
 	for _, j := range out {
 		j.passive = !s.brokenOff()
 	}

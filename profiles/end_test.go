@@ -73,6 +73,36 @@ func TestKilledByGarbageIsHeadroom(t *testing.T) {
 	assert.Equal(t, record.HeadHeadroom, v.Headline)
 }
 
+func TestKilledByMemoryOutsideTheHeap(t *testing.T) {
+	for name, tc := range map[string]struct {
+		process func(n *record.Snapshot)
+		class   record.Class
+		head    record.Headline
+	}{
+		"mappings": {func(n *record.Snapshot) { n.Process.OtherAnon += n.Covariates.FilesDone << 16 }, record.OffHeap, record.HeadOffHeap},
+		"tmpfs":    {func(n *record.Snapshot) { n.Process.Shmem += n.Covariates.FilesDone << 16 }, record.PageCache, record.HeadOffHeap},
+		"files":    {func(n *record.Snapshot) { n.Process.File += n.Covariates.FilesDone << 16 }, "", record.Inconclusive},
+		"at start": {func(n *record.Snapshot) { n.Process.OtherAnon += 80 << 20 }, "", record.Inconclusive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := endOf(t, &subject{process: tc.process}, 96<<20, 4, func(c *record.Covariates, k int64) {
+				c.FilesListed, c.FilesDone, c.InFlight = 330*k, 320*k, 4
+			})
+			require.Equal(t, tc.head, v.Headline)
+			if tc.class == "" {
+				for _, f := range v.Findings {
+					assert.NotContains(t, []record.Class{record.OffHeap, record.PageCache}, f.Class)
+				}
+				return
+			}
+			require.NotEmpty(t, v.Findings)
+			assert.Equal(t, tc.class, v.Findings[0].Class)
+			assert.Equal(t, "file", v.Findings[0].Slope.Per)
+			assert.InEpsilon(t, 64<<10, v.Findings[0].Slope.Bytes, 0.05)
+		})
+	}
+}
+
 func TestWatchedTrialNamesSuspectsOnly(t *testing.T) {
 	sub := with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400, held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
 	sub.sources = append(background(), sub.sources...)

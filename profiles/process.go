@@ -255,6 +255,8 @@ const defaultConnection = 11 << 10
 
 // connectionCulprit finds the user's code behind connections that stay: the site that holds most of what goes through
 // the network packages and grows at the floors; or, when closing idle connections hides it there, in the states between.
+// The line that made the request opened the connection; one that made the transport has to have grown requestLead times
+// as much to stand in its place.
 func (s *Series) connectionCulprit(t term) Site {
 	score := map[int]float64{}
 	for id, site := range s.Sites {
@@ -262,6 +264,9 @@ func (s *Series) connectionCulprit(t term) Site {
 			continue
 		}
 		score[id] = s.Snaps[t.from[1]].Sites[id].Bytes - s.Snaps[t.from[0]].Sites[id].Bytes
+		if makesRequest(site.Stack) {
+			score[id] *= requestLead
+		}
 	}
 	if id, ok := largest(score); ok {
 		return *s.Sites[id]
@@ -270,14 +275,14 @@ func (s *Series) connectionCulprit(t term) Site {
 		if site.Owner != OwnerUser {
 			continue
 		}
-		q := s.siteQuantity(id)
-		for i, n := range s.Snaps {
-			if n.Profiled && n.cov().ConnsIdle > minConns {
-				score[id] = math.Max(score[id], q.values[i]-s.Snaps[t.from[0]].Sites[id].Bytes)
+		for _, n := range s.Snaps {
+			// What a connection that idles left has an object for each of them at least; buffers of transfers are fewer.
+			if idle := n.cov().ConnsIdle; n.Profiled && idle > minConns && n.Sites[id].Objects >= float64(idle)/2 {
+				score[id] = math.Max(score[id], n.Sites[id].Bytes-s.Snaps[t.from[0]].Sites[id].Bytes)
 			}
 		}
-		if !makesTransport(site.Stack, s) {
-			score[id] /= 4
+		if makesRequest(site.Stack) {
+			score[id] *= requestLead
 		}
 	}
 	if id, ok := largest(score); ok {
@@ -303,9 +308,16 @@ func throughNetwork(stack []Frame) bool {
 	})
 }
 
-// makesTransport reports whether the stack makes a transport: cloned, or allocated in the user's own code.
-func makesTransport(stack []Frame, s *Series) bool {
-	return len(stack) > 0 && (s.intern.blamer.User(stack[0]) || strings.Contains(stack[0].Function, "Transport).Clone"))
+// requestLead is how many times as much as the line of a request has to gather at another one for that to be named.
+const requestLead = 10
+
+// makesRequest reports whether the stack sends a request or dials.
+func makesRequest(stack []Frame) bool {
+	return slices.ContainsFunc(stack, func(f Frame) bool {
+		name := f.Function
+		return strings.HasPrefix(name, "net/http.(*Client).") || strings.HasSuffix(name, ".RoundTrip") || strings.HasPrefix(name, "net.(*Dialer).") ||
+			strings.HasPrefix(name, "net.Dial") || strings.HasPrefix(name, "crypto/tls.")
+	})
 }
 
 // judgeConnectionBuffers judges the transport's buffers, which have no frame of the user's, as one: per connection.
@@ -423,6 +435,15 @@ var areas = []area{
 		}},
 }
 
+// of is the area's size in a snapshot that has the process's account, bytes.
+func (a area) of(n *Snapshot) float64 {
+	c := n.Cgroup
+	if c == nil {
+		c = &record.Cgroup{}
+	}
+	return a.read(n.Process, n.Runtime, c)
+}
+
 // judgeOutside judges memory that the Go runtime does not manage.
 func (s *Series) judgeOutside(u *units) []*judged {
 	var out []*judged
@@ -431,11 +452,7 @@ func (s *Series) judgeOutside(u *units) []*judged {
 			if n.Process == nil || a.runtime && n.Runtime == nil {
 				return 0, false
 			}
-			c := n.Cgroup
-			if c == nil {
-				c = &record.Cgroup{}
-			}
-			return a.read(n.Process, n.Runtime, c), true
+			return a.of(n), true
 		})
 		out = append(out, s.judgeArea(u, a, q)...)
 	}

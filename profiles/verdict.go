@@ -86,10 +86,12 @@ func (s *Series) judge(o Options) *explained {
 	for _, j := range js {
 		s.complete(j, o)
 	}
+	full := s.broke() && !s.fits() // what is live breaks the limit, whatever the collector does
 	slices.SortStableFunc(js, func(a, b *judged) int {
 		return cmp.Or(
 			cmp.Compare(boolInt(a.passive), boolInt(b.passive)),
 			cmp.Compare(byNature(a.Finding), byNature(b.Finding)),
+			cmp.Compare(boolInt(full && ofCollector(a.Class)), boolInt(full && ofCollector(b.Class))),
 			cmp.Compare(b.AtPlan, a.AtPlan),
 			cmp.Compare(rank(a.Class), rank(b.Class)),
 			cmp.Compare(a.key, b.key))
@@ -207,15 +209,13 @@ func (s *Series) bounded(js []*judged) (record.Headline, bool) {
 	if len(js) == 0 {
 		return "", false
 	}
-	// Of a subject in a cgroup the charge counts: resident file pages go when the limit presses.
-	limit, peak := s.Trial.Isolation.Limit, cmp.Or(s.Trial.Peak.Cgroup, s.Trial.Peak.RSS)
-	broke := s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > limitShare*float64(limit)
+	broke := s.broke()
 	i := slices.IndexFunc(js, func(j *judged) bool { return j.Class == record.GCThrash })
 	if i < 0 && !broke {
 		return "", false
 	}
 	top := js[max(i, 0)]
-	if broke && !s.fits() { // what is live breaks the limit, whatever the collector does
+	if broke && !s.fits() {
 		at := slices.IndexFunc(js, func(j *judged) bool { return !j.passive && !ofCollector(j.Class) })
 		if at < 0 {
 			return "", false
@@ -229,6 +229,13 @@ func (s *Series) bounded(js []*judged) (record.Headline, bool) {
 		return record.HeadOffHeap, true
 	}
 	return record.HeadBuffer, true
+}
+
+// broke reports whether the trial was killed by its limit or came near it. Of a subject in a cgroup the charge counts:
+// resident file pages go when the limit presses.
+func (s *Series) broke() bool {
+	limit, peak := s.Trial.Isolation.Limit, cmp.Or(s.Trial.Peak.Cgroup, s.Trial.Peak.RSS)
+	return s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > limitShare*float64(limit)
 }
 
 // ofCollector reports whether a class is about garbage and not about what is live.
@@ -252,13 +259,24 @@ func absorb(js []*judged) []*judged {
 	}
 	head := heads[0]
 	return slices.DeleteFunc(js, func(j *judged) bool {
-		same := j != head && j.term.retainedTerm && (j.Class == record.Leak || j.Class == record.GoroutineLeak || j.Class == record.ConnectionLeak)
-		if !same || !heldBy(j, head) {
+		if j == head || !partClass(j, head) || !heldBy(j, head) {
 			return false
 		}
 		head.absorb(j)
 		return true
 	})
+}
+
+// partClass reports whether j can be a part of head by its class. What a request left with a connection is gone from the
+// floors, where idle connections are closed: held states show it, as if it went with each listed file.
+func partClass(j, head *judged) bool {
+	switch j.Class {
+	case record.Leak, record.GoroutineLeak, record.ConnectionLeak:
+		return j.term.retainedTerm
+	case record.Metadata:
+		return j.Slope.Per == "listed-file" && head.Class == record.ConnectionLeak && j.owner == OwnerUser && makesRequest(j.stack)
+	}
+	return false
 }
 
 // absorb adds to a finding another that is a part of it.
@@ -284,7 +302,7 @@ func (j *judged) absorb(o *judged) {
 // network packages with connections, what the same package made with goroutines, and what has no frame of the user's.
 func heldBy(j, head *judged) bool {
 	switch {
-	case j.Class != record.Leak:
+	case j.Class != record.Leak && j.Class != record.Metadata:
 		return true
 	case (j.Slope.Per == "second") != (head.Slope.Per == "second"):
 		return false

@@ -123,7 +123,7 @@ func judge(t *truth.Truth, parts []*truth.Truth, v *record.Verdict) Score {
 		return s
 	}
 	s.Outcome = v.Outcome
-	s.Headline = v.Headline == t.Headline || t.Also != "" && v.Headline == t.Also
+	s.Headline = v.Headline == t.Headline || t.Also != "" && v.Headline == t.Also || ofTheDead(t, v)
 	s.Remainder = remainder(v)
 	switch s.Kind {
 	case Look:
@@ -137,6 +137,15 @@ func judge(t *truth.Truth, parts []*truth.Truth, v *record.Verdict) Score {
 		s.Why = ""
 	}
 	return s
+}
+
+// buffers are the classes that a trial has a use for while it works.
+var buffers = []record.Class{record.BufferWorker, record.BufferPool}
+
+// ofTheDead reports whether a verdict has the headline that a trial deserves which its buffers have killed: on a machine
+// with room for them the subject is healthy, but no dead trial is.
+func ofTheDead(t *truth.Truth, v *record.Verdict) bool {
+	return v.Outcome == record.OOMKilled && slices.Contains(buffers, t.Class) && v.Headline == record.HeadBuffer
 }
 
 func (s *Score) judgeLook(v *record.Verdict) {

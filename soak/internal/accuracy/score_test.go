@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
@@ -143,4 +144,14 @@ func TestRemainderIsSmall(t *testing.T) {
 	assert.True(t, Remainder{Bytes: -4 << 20, Total: 10 << 20}.Small())
 	assert.True(t, Remainder{Bytes: 20 << 20, Total: 1 << 30}.Small())
 	assert.False(t, Remainder{Bytes: -5 << 20, Total: 100 << 20}.Small())
+}
+
+// TestBuffersMayHaveKilledATrial has a subject that is healthy where there is room for its buffers: no dead trial is.
+func TestBuffersMayHaveKilledATrial(t *testing.T) {
+	tr := &truth.Truth{Name: "worker-pool", Headline: record.Healthy, Class: record.BufferWorker, Function: "buffers.newPooled"}
+	f := record.Finding{Class: record.BufferWorker, Site: record.Site{Function: profiles.CleanName(tr.FullFunction())}}
+	v := &record.Verdict{Outcome: record.OOMKilled, Headline: record.HeadBuffer, Findings: []record.Finding{f}}
+	assert.True(t, Judge(tr, nil, v).Right)
+	v.Outcome = record.OK
+	assert.False(t, Judge(tr, nil, v).Right, "alive, it is not the buffers' time to lead")
 }
