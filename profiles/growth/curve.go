@@ -130,7 +130,7 @@ func measure(s samples) evidence {
 	for i := range d {
 		d[i] = s.y[i+1] - s.y[i]
 	}
-	blocks := blockMeans(s.y)
+	blocks, times := blockMeans(s.y), blockMeans(s.t)
 	m := len(blocks)
 	e := evidence{grew: blocks[m-1] - blocks[0]}
 	jitter := 0.0
@@ -153,7 +153,7 @@ func measure(s samples) evidence {
 		return e
 	}
 	e.rank = trend.MannKendall(s.y).Z
-	e.drift = drift(blocks)
+	e.drift = drift(times, blocks)
 	return e
 }
 
@@ -170,21 +170,25 @@ func blockMeans(y []float64) []float64 {
 	return out
 }
 
-// drift is the deviate of the mean step from block to block against the spread of the steps (Student's t, as the normal
-// deviate of the same probability).
-func drift(blocks []float64) float64 {
-	m := len(blocks) - 1
-	if m < 2 {
+// drift is the deviate of the growth against what a walk with steps of the same spread makes, each step over the time
+// that it took (Student's t, as the normal deviate of the same probability): profiles are as far apart as collections,
+// and those are rarer the larger the heap is.
+func drift(t, y []float64) float64 {
+	m := len(y) - 1
+	span := t[m] - t[0]
+	if m < 2 || span <= 0 {
 		return 0
 	}
-	mean := (blocks[m] - blocks[0]) / float64(m)
+	rate := (y[m] - y[0]) / span
 	ss := 0.0
 	for i := range m {
-		d := blocks[i+1] - blocks[i] - mean
-		ss += d * d
+		if dt := t[i+1] - t[i]; dt > 0 {
+			d := y[i+1] - y[i] - rate*dt
+			ss += d * d / dt
+		}
 	}
-	se := math.Sqrt(ss / float64(m-1) / float64(m))
-	return studentToNormal(ratio(mean, se), float64(m-1))
+	se := math.Sqrt(ss/float64(m-1)) / math.Sqrt(span)
+	return studentToNormal(ratio(rate, se), float64(m-1))
 }
 
 // ratio is a/b within what a deviate may be.

@@ -43,7 +43,8 @@ func Judge(s Series, pprof string) *record.Growth {
 
 // judgeHeap judges the longest life, with the ranks of the others.
 func (s *Series) judgeHeap(g *record.Growth, lives [][]*Point) {
-	life := under(lives[0])
+	life := distinct(under(lives[0]))
+	g.Collections = len(life)
 	if len(life) == 1 {
 		s.compose(g, life)
 		return
@@ -154,7 +155,7 @@ func (s *Series) totalOf(life []*Point) samples {
 // others adds up the least deviates of further lives that are long enough to have one.
 func (s *Series) others(lives [][]*Point) (z float64, n int) {
 	for _, l := range lives {
-		if l = under(l); len(l) >= minCurve-1 {
+		if l = distinct(under(l)); len(l) >= minCurve-1 {
 			z += measure(s.totalOf(l)).least()
 			n++
 		}

@@ -153,6 +153,44 @@ func TestTheLimitIsWhatWouldHaveBeenSeen(t *testing.T) {
 	assert.GreaterOrEqual(t, share(30, leak, func(g *record.Growth) bool { return found(g) || g.Total.Shape == record.Rising }), 0.95)
 }
 
+// TestProfilesBetweenTwoCollectionsTellNothing repeats each profile, as a process does that rarely collects.
+func TestProfilesBetweenTwoCollectionsTellNothing(t *testing.T) {
+	repeat := func(n, times int, src ...source) Series {
+		s := sampled(rand.New(rand.NewPCG(3, 4)), n, src...)
+		var points []Point
+		for i, p := range s.Points {
+			for k := range times {
+				p.Time = s.Points[0].Time.Add(time.Duration(i*times+k) * 2 * time.Second)
+				points = append(points, p)
+			}
+		}
+		s.Points = points
+		return s
+	}
+	g := Judge(repeat(3, 10, base...), "http://x/debug/pprof")
+	assert.Equal(t, 30, g.Profiles)
+	assert.Equal(t, 3, g.Collections)
+	assert.Equal(t, record.Open, g.Total.State, "three collections exclude nothing")
+	assert.Equal(t, "soak record --pprof http://x/debug/pprof --for 10m --gc", g.Command)
+
+	leak := append(slices.Clone(base), source{"leak", line(0, 40*mib), 0})
+	g = Judge(repeat(10, 3, leak...), "")
+	assert.Equal(t, record.Found, g.Total.State)
+	assert.Equal(t, 9, g.Total.Steps, "a profile like the one before is no step")
+}
+
+// TestADriftCountsTheTimeOfEachStep has the same rate over steps of different length.
+func TestADriftCountsTheTimeOfEachStep(t *testing.T) {
+	at := []float64{0, 1, 2, 4, 8, 16}
+	y := make([]float64, len(at))
+	for i, x := range at {
+		y[i] = 10*x + float64(i%2)
+	}
+	assert.Greater(t, drift(at, y), 3.0)
+	assert.Less(t, drift([]float64{0, 1, 2, 3, 4, 5}, y), sureRank, "as equal steps it would be a walk")
+	assert.Zero(t, drift([]float64{0, 0, 0}, []float64{1, 2, 3}), "no time, no rate")
+}
+
 func TestTwoProfilesAreADifferenceNotAVerdict(t *testing.T) {
 	s := sampled(rand.New(rand.NewPCG(1, 2)), 2, append(slices.Clone(base), source{"leak", line(0, 40*mib), 0})...)
 	s.Points[1].Time = s.Points[0].Time.AddDate(0, 0, 48)

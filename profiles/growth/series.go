@@ -2,6 +2,7 @@ package growth
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -102,6 +103,21 @@ func (s *Series) lives() [][]*Point {
 		out[best] = append(out[best], p)
 	}
 	slices.SortStableFunc(out, func(a, b []*Point) int { return cmp.Compare(len(b), len(a)) })
+	return out
+}
+
+// distinct leaves out profiles that are the same as the one before: the live heap is that of the last collection, and a
+// profile between two tells nothing new. Where none is left to compare with, the last stays.
+func distinct(life []*Point) []*Point {
+	var out []*Point
+	for _, p := range life {
+		if n := len(out); n == 0 || !maps.Equal(out[n-1].Heap, p.Heap) {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 1 && len(life) > 1 {
+		out = append(out, life[len(life)-1])
+	}
 	return out
 }
 

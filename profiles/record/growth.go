@@ -76,10 +76,13 @@ type RoutineGrowth struct {
 
 // Growth is what a series of profiles that nobody steered says: verdict.json of recordings and of plain profiles.
 type Growth struct {
-	Profiles int       `json:"profiles"`
-	Floors   int       `json:"floors"` // profiles taken while the load had stopped
-	From     time.Time `json:"from"`
-	To       time.Time `json:"to"`
+	Profiles int `json:"profiles"`
+	Floors   int `json:"floors"` // profiles taken while the load had stopped
+	// Collections is how many of the profiles that were judged differ from the one before: between two collections of
+	// the process a heap profile stays the same.
+	Collections int       `json:"collections"`
+	From        time.Time `json:"from"`
+	To          time.Time `json:"to"`
 	// Lives is how many processes the profiles are of, one after the other or side by side; Judged those that have
 	// several profiles.
 	Lives  int    `json:"lives"`

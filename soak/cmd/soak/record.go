@@ -46,7 +46,8 @@ are any, and of a process on this machine the kernel's account as well.
 
 When the load stops (its rate falls, its CPU is idle) a floor is made: two collections, then the profiles. What is still there
 is kept, the rest was work in progress. A SIGUSR1 to soak asks for one now. A profile is taken out of turn when the memory is
-higher than ever, and near the limit of its cgroup.
+higher than ever, and near the limit of its cgroup. At the end the heap is collected once where the process didn't do so
+itself since the profile before: between two collections a heap profile stays the same.
 
 It records until --for is over, Ctrl-C, or the end of the process, and says how that ended where its parent, its cgroup or the
 cluster tell. Disk use is bounded: of a long recording, evenly spread profiles are kept.`,

@@ -54,6 +54,7 @@ type recording struct {
 	idle   idleWatch
 	high   int64 // highest resident size at a snapshot
 	press  time.Time
+	before *record.Snapshot // the newest
 	failed int
 	lost   int
 	ended  bool
@@ -79,6 +80,9 @@ func Record(ctx context.Context, o Recording) (*record.Trial, error) {
 		return nil, err
 	}
 	r.loop(ctx)
+	if !r.ended {
+		r.last(context.WithoutCancel(ctx))
+	}
 	if r.lost > 0 {
 		rec.warn("%d readings failed", r.lost)
 	}
@@ -122,6 +126,38 @@ func (r *recording) loop(ctx context.Context) {
 		if due {
 			r.take(ctx, state)
 		}
+	}
+}
+
+// lastWait bounds the reading at the end: a process that ends with its recording has no more to say.
+const lastWait = 10 * time.Second
+
+// last reads the process once more where it made no collection since the snapshot before: what it allocated since the
+// collection before that is in no profile yet, so that one is forced. It costs the process what its own next collection
+// would. A process that is gone, or answers too late, leaves the record as it was.
+func (r *recording) last(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastWait)
+	defer cancel()
+	if r.gone() || r.before == nil || r.before.Runtime == nil || r.before.ForcedGC > 0 {
+		return
+	}
+	now := r.s.Read(ctx, true)
+	if now.Runtime == nil || now.Runtime.NumGC != r.before.Runtime.NumGC {
+		return
+	}
+	r.ForceGC = true
+	if err := r.snapshot(ctx, record.StateFree); err != nil {
+		r.rec.warn("the last profile is that of the last collection, and what was allocated since isn't in it")
+	}
+}
+
+// gone reports whether the process has ended.
+func (r *recording) gone() bool {
+	select {
+	case <-r.Target.Done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -192,6 +228,7 @@ func (r *recording) snapshot(ctx context.Context, state record.State) error {
 	}
 	r.rec.sample(v.Sample)
 	r.rec.snapshot(v, heap, routines)
+	r.before = &v
 	if r.OnSnapshot != nil {
 		r.OnSnapshot(v)
 	}
