@@ -14,20 +14,24 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// writeFirstScreen prints a verdict so that the suspects and what would make them sure are on the first screen: growth,
-// where the profiles were not steered; then what the rules found.
+// writeFirstScreen prints a verdict so that the suspects and what would make them sure are on the first screen: a death
+// and what the rules found, since a heap that stayed says nothing of what killed; then growth, where the profiles were not
+// steered.
 func writeFirstScreen(out io.Writer, v *record.Verdict) {
 	if v.Growth == nil {
 		writeVerdict(out, v)
 		return
 	}
-	writeGrowth(out, v.Growth)
+	if v.Outcome != "" && v.Outcome != record.OK {
+		fmt.Fprintf(out, "%s: what follows was seen before the end\n", strings.ToUpper(string(v.Outcome)))
+	}
 	if v.Headline != "" && v.Headline != record.Inconclusive {
-		fmt.Fprintln(out)
 		rest := *v
 		rest.Warnings = nil
 		writeVerdict(out, &rest)
+		fmt.Fprintln(out)
 	}
+	writeGrowth(out, v.Growth)
 	for _, w := range v.Warnings {
 		fmt.Fprintf(out, "warning: %s\n", w)
 	}
