@@ -67,9 +67,21 @@ func answer(rv *record.RunVerdict) []string {
 	return out
 }
 
-// capacityText is a capacity in sentences, the most important first: how many workers are safe, or why that is not known
-// and which run decides.
+// decidesPrefix begins the sentence that names a command.
+const decidesPrefix = "What decides: "
+
+// capacityText is a capacity in sentences, in the words of the subject's item.
 func capacityText(c *record.Capacity) []string {
+	out := capacitySentences(c)
+	for i, s := range out {
+		out[i] = sayCapacity(c.Words, s)
+	}
+	return out
+}
+
+// capacitySentences are a capacity in a copier's words, the most important first: how many workers are safe, or why that is
+// not known and which run decides.
+func capacitySentences(c *record.Capacity) []string {
 	limit, out := bytesText(float64(c.Limit)), []string{}
 	if c.Fits != nil && c.MaxWorkers != 0 {
 		out = append(out, fitText(c.Fits, c.Limit))
@@ -82,7 +94,7 @@ func capacityText(c *record.Capacity) []string {
 			out = append(out, fmt.Sprintf("Fewer than %d: so many were killed in this run", c.KilledAt))
 		}
 		if c.Decides != "" {
-			out = append(out, "What decides: "+c.Decides)
+			out = append(out, decidesPrefix+c.Decides)
 		}
 		return out
 	}

@@ -138,7 +138,7 @@ func planned(p Plan, n int) observation {
 // and says so as far as the run's trials are grounds for it. The model may be nil.
 func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
 	g := e.grounds(p)
-	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt, Unknown: g.why}
+	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt, Unknown: g.why, Words: e.words}
 	p.Files, p.LargestFile = cmp.Or(p.Files, DefaultPlannedFiles), cmp.Or(p.LargestFile, g.held)
 	c.Files, c.LargestFile = p.Files, p.LargestFile
 	if m == nil && len(c.Unknown) == 0 {
@@ -149,6 +149,8 @@ func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
 	}
 	conclude(c, p, g)
 	c.Answer = capacityText(c)
+	sayAll(c.Words.Item, c.Assumes)
+	sayAll(c.Words.Item, c.Warnings)
 	return c
 }
 

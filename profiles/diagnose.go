@@ -72,6 +72,7 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 		default:
 			e.rows = append(e.rows, r.evidence.rows...)
 			e.trials = append(e.trials, r.evidence.trials...)
+			e.words = r.evidence.words
 			if r.kind != record.Speed {
 				rv.Cells = append(rv.Cells, *r.verdict)
 			} else if r.verdict.Outcome != record.OK {

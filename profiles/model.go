@@ -48,6 +48,7 @@ type trialSize struct {
 type evidenceOfRun struct {
 	rows   []observation
 	trials []trialSize
+	words  record.Words
 }
 
 // gathering are the classes of what grows with the work listed or done.
@@ -56,6 +57,8 @@ var gathering = []record.Class{record.Leak, record.GoroutineLeak, record.Connect
 // collect takes from a series and its verdict what the model needs.
 func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 	t := s.Trial
+	e.words.Item = t.Item
+	e.words.InFlight = t.Item == record.ItemRequest && s.setting("workers", "") == ""
 	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: v.Peak, limit: t.Isolation.Limit, standing: s.standing(v), copies: s.copies(),
 		gathers: slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return slices.Contains(gathering, f.Class) }),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.setting("gomemlimit", "off"), s.setting("gogc", "100"))}

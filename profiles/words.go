@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -19,6 +20,8 @@ var requestWords = []word{
 	{whole(`held at the upload's reply`), "held at an upstream's reply"},
 	{whole(`held at the download's header`), "held before an upstream"},
 	{whole(`files waiting`), "answered requests whose work waits"},
+	{whole(`waiting files?`), "answered requests whose work waits"},
+	{whole(`distinct files`), "different keys"},
 	{whole(`per worker, whatever the size of the file`), "per request in flight, whatever its size"},
 	{whole(`per worker`), "per request in flight"},
 	{whole(`listed files?`), "accepted request"},
@@ -76,6 +79,29 @@ func speak(item string, v *record.Verdict) {
 		v.Hypotheses[i].Needs = say(item, v.Hypotheses[i].Needs)
 	}
 	sayAll(item, v.Warnings)
+}
+
+// workerWords are for a service without a setting of its workers: what is counted there is requests in flight.
+var workerWords = []word{
+	{whole(`one worker`), "one request in flight"},
+	{whole(`workers`), "requests in flight"},
+	{whole(`worker`), "request in flight"},
+}
+
+// sayCapacity returns a sentence of a capacity in the subject's words. A command stays as it has to be typed.
+func sayCapacity(w record.Words, text string) string {
+	if command, ok := strings.CutPrefix(text, decidesPrefix); ok {
+		if w.InFlight {
+			command = strings.ReplaceAll(command, "--axis workers=", "--axis concurrency=")
+		}
+		return decidesPrefix + command
+	}
+	if text = say(w.Item, text); w.InFlight {
+		for _, r := range workerWords {
+			text = r.from.ReplaceAllString(text, r.to)
+		}
+	}
+	return text
 }
 
 func sayAll(item string, texts []string) {

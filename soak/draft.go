@@ -54,6 +54,9 @@ func (d Draft) Subject(ctx context.Context) (*subject.Spec, error) {
 		k, v, _ := strings.Cut(kv, "=")
 		s.Env[k] = r.Replace(v)
 	}
+	if n := workersSetting(s.Command[1:], s.Env); n != "" {
+		s.Settings = map[string]string{"workers": n}
+	}
 	if !slices.ContainsFunc(append(slices.Collect(maps.Values(s.Env)), s.Command...), func(t string) bool { return strings.Contains(t, "{{.addr}}") }) {
 		s.Addr = addr // it stands in the program, or in a file
 	}

@@ -154,14 +154,17 @@ func (p *Plan) HasAxis(name string) bool {
 	return slices.ContainsFunc(p.Cells, func(c Cell) bool { _, ok := c[name]; return ok })
 }
 
+// serviceProtocols are the protocols of services, by the names of those of copiers that they stand for.
+var serviceProtocols = map[string]string{DefaultConfig().Protocol: "service", "quick": "service-quick"}
+
 // loadProtocol loads the protocol and applies what the configuration overrides.
 func (p *Plan) loadProtocol() error {
 	if p.Protocol != nil {
 		return p.Protocol.Check()
 	}
 	name := p.Config.Protocol
-	if p.Subject.Load != nil && name == DefaultConfig().Protocol {
-		name = "service"
+	if ofService := serviceProtocols[name]; p.Subject.Load != nil && ofService != "" {
+		name = ofService
 	}
 	proto, err := protocol.Load(name)
 	if err == nil && p.Subject.Load != nil {

@@ -205,6 +205,15 @@ type Capacity struct {
 	Warnings      []string       `json:"warnings,omitempty"`
 	// Verified are trials of the answer and of one worker more, below the limit in a real cgroup.
 	Verified []HeldTrial `json:"verified,omitempty"`
+	// Words are those of the subject's kind.
+	Words Words `json:"words,omitzero"`
+}
+
+// Words say what a subject's items and workers are called.
+type Words struct {
+	Item string `json:"item,omitempty"` // ItemRequest for a service, else files
+	// InFlight says that no setting counts the subject's workers: what stands for them is requests in flight.
+	InFlight bool `json:"in_flight,omitempty"`
 }
 
 // Fit is how much work fits below a limit before what grows with it fills the rest.

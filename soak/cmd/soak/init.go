@@ -96,7 +96,7 @@ func initSubject(cmd *cobra.Command, f draftFlags, out string, args []string) er
 	if err = errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "wrote %s; try it with: soak subject check %s\n", out, out)
+	fmt.Fprintf(cmd.OutOrStdout(), "wrote %s. To try it, and to measure it:\n  soak subject check %s\n  soak run --subject %s --protocol quick\n", out, out, out)
 	return nil
 }
 
