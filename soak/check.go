@@ -108,11 +108,15 @@ func (c *checker) run(ctx context.Context) error {
 }
 
 func (c *checker) profiles(ctx context.Context, proc *subject.Process) {
-	s := &sampler.Sampler{PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: c.fakes.Drive, S3: c.fakes.S3}
+	s := &sampler.Sampler{PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: c.fakes.Drive, S3: c.fakes.S3, Patience: profileTime}
 	defer s.Close()
 	for _, kind := range []string{"heap?gc=1", "goroutine"} {
 		_, err := s.Profile(ctx, kind)
 		name, _, _ := strings.Cut(kind, "?")
+		if errors.Is(err, sampler.ErrNoAnswer) {
+			c.note(false, true, name+" profile", fmt.Sprintf("%v; is something of its own in the way of net/http/pprof?", err))
+			return // each further page would take as long
+		}
 		c.note(err == nil, true, name+" profile", fmt.Sprintf("%v; import net/http/pprof and serve it at %s", err, proc.Pprof))
 	}
 	v := s.Read(ctx, true)
@@ -125,8 +129,11 @@ func (c *checker) profiles(ctx context.Context, proc *subject.Process) {
 	}
 }
 
-// waveTime is the patience with a tiny wave.
-const waveTime = time.Minute
+// The patience with a profile of a subject that has done nothing yet, and with a tiny wave.
+const (
+	profileTime = 10 * time.Second
+	waveTime    = time.Minute
+)
 
 func (c *checker) wave(ctx context.Context, proc *subject.Process, root string) {
 	limited, cancel := context.WithTimeoutCause(ctx, waveTime, fmt.Errorf("no answer within %s", waveTime))

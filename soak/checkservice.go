@@ -56,7 +56,7 @@ func checkService(ctx context.Context, p *Plan, fo fakes.Options) ([]CheckLine, 
 	at := filepath.Join(dir, "trial")
 	t, err := trial.Run(ctx, trial.Options{
 		Dir: at, Kind: record.Attribution, Cell: record.Cell(p.Cells[0]), Settings: settings, Index: 1, Seed: 1, Subject: p.Subject,
-		Protocol: proto, Fakes: fo, NoCgroup: "a check", Temp: dir, Every: -1, Remote: p.Remote,
+		Protocol: proto, Fakes: fo, NoCgroup: "a check", Temp: dir, Every: -1, Remote: p.Remote, Patience: profileTime,
 	})
 	if err != nil && t.Outcome == "" {
 		return nil, err

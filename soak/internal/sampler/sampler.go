@@ -54,12 +54,16 @@ type Sampler struct {
 	// Waves counts the waves begun.
 	Waves atomic.Int64
 
-	client http.Client
-	lost   atomic.Int64
-}
+	// Patience bounds one reading of pprof or metrics, its body included; 0 is DefaultPatience.
+	Patience time.Duration
+	// OnSilent is called once, with an ErrSilent, when MaxSilent readings of one page in a row had no whole answer within
+	// Patience. Every reading fails from then on, without asking the subject. With nil the subject is asked for ever.
+	OnSilent func(error)
 
-// requestTimeout bounds one reading of pprof or metrics: a hung subject must not hang the sampler.
-const requestTimeout = 30 * time.Second
+	client  http.Client
+	lost    atomic.Int64
+	silence silence
+}
 
 // maxBody bounds what is read of a subject's answer: garbage without end is cut off.
 const maxBody = 64 << 20
@@ -232,8 +236,29 @@ func (s *Sampler) Profile(ctx context.Context, kind string) ([]byte, error) {
 }
 
 func (s *Sampler) get(ctx context.Context, url string, read func(io.Reader) error) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	if err := s.silence.broken(); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, s.patience(), ErrNoAnswer)
 	defer cancel()
+	err := s.ask(limited, url, read)
+	if ctx.Err() != nil {
+		return err // the caller has no more patience: that says nothing about the subject
+	}
+	late := err != nil && errors.Is(context.Cause(limited), ErrNoAnswer)
+	if late {
+		err = fmt.Errorf("GET %s: %w within %s", url, ErrNoAnswer, s.patience())
+	}
+	if s.OnSilent != nil {
+		if silent := s.silence.note(url, late, s.patience()); silent != nil {
+			s.OnSilent(silent)
+		}
+	}
+	return err
+}
+
+// ask makes one request and has read its body.
+func (s *Sampler) ask(ctx context.Context, url string, read func(io.Reader) error) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -11,7 +11,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -228,4 +230,41 @@ func TestTheSubjectIsNotAskedToCompress(t *testing.T) {
 	server.Close() // waits for the handler
 	require.NotNil(t, exposed)
 	assert.Equal(t, []string{""}, encodings, "compression costs the subject")
+}
+
+// TestSilenceIsThreeReadingsOfOnePageInARow: an answer between them, or one of another page, doesn't count.
+func TestSilenceIsThreeReadingsOfOnePageInARow(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if asked.Add(1); r.URL.Query().Get("gc") == "" {
+			<-r.Context().Done()
+		}
+	}))
+	defer server.Close()
+	var told []error
+	s := Sampler{Pprof: server.URL, Patience: 20 * time.Millisecond, OnSilent: func(err error) { told = append(told, err) }}
+	defer s.Close()
+	for _, kind := range []string{"heap", "heap", "heap?gc=1", "heap", "goroutine", "heap", "goroutine"} {
+		s.Patience = time.Minute // what answers has the time for it
+		if !strings.Contains(kind, "gc") {
+			s.Patience = 20 * time.Millisecond
+		}
+		_, err := s.Profile(t.Context(), kind)
+		require.Error(t, err)
+		require.NotErrorIs(t, err, ErrSilent)
+	}
+	require.Empty(t, told)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Profile(gone, "heap")
+	require.Error(t, err)
+	require.Empty(t, told, "that the caller has no time says nothing about the subject")
+	_, err = s.Profile(t.Context(), "heap")
+	require.ErrorContains(t, err, "no whole answer within 20ms")
+	require.Len(t, told, 1)
+	require.ErrorIs(t, told[0], ErrSilent)
+	before := asked.Load()
+	_, err = s.Profile(t.Context(), "goroutine")
+	require.ErrorIs(t, err, ErrSilent)
+	assert.Equal(t, before, asked.Load(), "it is asked no more")
 }

@@ -40,6 +40,8 @@ const (
 	NoTerm     = "no-term"  // ignores SIGTERM
 	Flood      = "flood"    // writes to its log without end
 	NoPprof    = "no-pprof" // closes pprof after its second wave
+	Mute       = "mute"     // takes requests for profiles and answers none
+	Trickle    = "trickle"  // sends a profile's bytes one by one, for ever
 	Garbage    = "garbage"  // answers pprof and metrics with nonsense
 	Refuse     = "refuse"   // answers each wave with 500
 	Once       = "once"     // a one-shot command
@@ -138,7 +140,16 @@ func (s *server) pprof(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	waves := s.waves
 	s.mu.Unlock()
+	profile := r.URL.Path != "/debug/pprof/"
 	switch {
+	case s.mode == Mute && profile:
+		<-r.Context().Done()
+	case s.mode == Trickle && profile:
+		for r.Context().Err() == nil {
+			fmt.Fprint(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(5 * time.Millisecond)
+		}
 	case s.mode == Garbage:
 		fmt.Fprint(w, "<html>this is no profile</html>")
 	case s.mode == NoPprof && waves >= 2:

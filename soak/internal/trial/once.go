@@ -8,6 +8,7 @@ import (
 
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/sampler"
 )
 
 // runOnce is the trial of a one-shot subject: the process starts with its work, is sampled, and ends.
@@ -25,7 +26,7 @@ func (t *trial) runOnce(ctx context.Context) error {
 	p.Files = r.work.items
 	defer t.close(p)
 	since := mark{seen: &record.Covariates{}, time: time.Now()}
-	limited, cancel := context.WithDeadlineCause(ctx, t.begun.Add(t.cap()), errCapped)
+	limited, cancel := t.limited(ctx, nil)
 	defer cancel()
 	r.run(limited)
 	<-r.done
@@ -39,6 +40,9 @@ func (t *trial) runOnce(ctx context.Context) error {
 	case errors.Is(context.Cause(limited), errCapped):
 		p.Failed = errCapped.Error()
 		return &ended{outcome: record.Timeout, reason: fmt.Sprintf("the command was not done after %s, the trial's cap", t.cap())}
+	case errors.Is(context.Cause(limited), sampler.ErrSilent):
+		p.Failed = context.Cause(limited).Error()
+		return t.noAnswers(context.Cause(limited))
 	case err != nil:
 		p.Failed = err.Error()
 		return t.why()

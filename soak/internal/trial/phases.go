@@ -9,23 +9,13 @@ import (
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/sampler"
 )
 
-// experiment takes the subject through the phases. Its context ends with the subject's process, and at the cap.
+// experiment takes the subject through the phases.
 func (t *trial) experiment(outer context.Context) error {
-	capped, end := context.WithDeadlineCause(outer, t.begun.Add(t.cap()), errCapped)
-	defer end()
-	ctx, cancel := context.WithCancelCause(capped)
-	defer cancel(nil)
-	finished := make(chan struct{})
-	defer close(finished)
-	go func() {
-		select {
-		case <-t.proc.Done():
-			cancel(errGone)
-		case <-finished:
-		}
-	}()
+	ctx, cancel := t.limited(outer, t.proc.Done())
+	defer cancel()
 	err := t.phases(ctx)
 	switch {
 	case outer.Err() != nil:
@@ -34,6 +24,8 @@ func (t *trial) experiment(outer context.Context) error {
 		return t.why()
 	case errors.Is(err, errCapped) || errors.Is(context.Cause(ctx), errCapped):
 		return t.atCap()
+	case errors.Is(context.Cause(ctx), sampler.ErrSilent):
+		return t.noAnswers(context.Cause(ctx))
 	case err != nil:
 		return err
 	case t.ooms() > 0: // a child of the subject was killed, or the subject in this very moment
@@ -44,33 +36,6 @@ func (t *trial) experiment(outer context.Context) error {
 		return &ended{outcome: record.WaveFailed, reason: "a wave failed: " + t.anyFail}
 	}
 	return nil
-}
-
-// errCapped is the cause of the context's end at the cap of the trial's time.
-var errCapped = errors.New("the cap of the trial's time is reached")
-
-// cap is the declared cap of the trial's time; a run around the clock has it beyond its duration.
-func (t *trial) cap() time.Duration { return time.Duration(t.Protocol.Budget) + t.Duration }
-
-// atCap is the end of a trial that reached its cap: a timeout while phases of the protocol are missing. Of the work that
-// was added beyond those nothing is missing, and what was open stays open.
-func (t *trial) atCap() error {
-	if n := t.ooms(); n > 0 {
-		return t.why()
-	}
-	phase := ""
-	t.rec.update(func(r *record.Trial) {
-		if r.Effort != nil {
-			r.Effort.Capped = true
-		}
-		if n := len(r.Phases); n > 0 {
-			phase = r.Phases[n-1].Name
-		}
-	})
-	if t.added > 0 {
-		return nil
-	}
-	return &ended{outcome: record.Timeout, reason: fmt.Sprintf("not done after %s, the trial's cap; its last phase was %s", t.cap(), phase)}
 }
 
 func (t *trial) phases(ctx context.Context) error {

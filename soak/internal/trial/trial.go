@@ -51,6 +51,8 @@ type Options struct {
 	Env []string
 	// Every is the time between samples; default a second. Below 0 nothing is sampled between phases.
 	Every time.Duration
+	// Patience bounds one reading of the subject's pprof or metrics; 0 is the sampler's own.
+	Patience time.Duration
 	// Clock stamps what is recorded; nil is one that Run starts.
 	Clock *clock.Clock
 	// Follow judges the hypotheses while the trial is recorded in dir; nil adds no work to the protocol's own.
@@ -110,6 +112,7 @@ type trial struct {
 	connsBefore, heapBefore int64
 	held                    map[units.Bytes]int64 // memory per held item, by its size
 	look                    looks
+	silent                  chan error // the sampler's word that the subject doesn't answer
 }
 
 // stopGrace is how long a subject has to end by itself once its trial is over.
@@ -125,7 +128,7 @@ func Run(ctx context.Context, o Options) (*record.Trial, error) {
 	if o.Clock == nil {
 		o.Clock = clock.Start()
 	}
-	t := &trial{Options: o, begun: time.Now(), work: map[string]job{}, held: map[units.Bytes]int64{}}
+	t := &trial{Options: o, begun: time.Now(), work: map[string]job{}, held: map[units.Bytes]int64{}, silent: make(chan error, 1)}
 	t.gen = uint64(o.Seed)*1_000_000 + uint64(o.Index)*10_000
 	rec, err := newRecorder(o.Dir, record.Trial{
 		Schema: record.TrialSchema, Kind: o.Kind, Cell: o.Cell, Settings: o.Settings, Index: o.Index, Seed: o.Seed,
@@ -200,6 +203,7 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	t.rec.update(func(r *record.Trial) { r.Subject = proc.Describe() })
 	t.sam = &sampler.Sampler{
 		Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse,
+		Patience: t.Patience, OnSilent: func(err error) { t.silent <- err },
 	}
 	if t.group != nil {
 		t.sam.Cgroup = t.group

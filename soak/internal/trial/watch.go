@@ -29,22 +29,22 @@ type watcher struct {
 // The rules of profiles that nobody asked for. They make up the promise that the watcher never causes the kill it
 // watches for: it keeps off when what a profile takes isn't there.
 const (
-	lookEvery    = 10 * time.Millisecond
-	freeEvery    = 2 * time.Second  // between light profiles of a free run
-	freePassive  = time.Second      // of a passive trial, which has nothing else
-	freeSpeed    = 5 * time.Second  // and of a speed trial, which is measured and not judged
-	highStep     = 1.25             // a new high-water profile at so many times the memory of the one before
-	highMin      = 16 << 20         // and at least so many bytes more,
-	highPart     = 16               // or this part of a small limit, below which a subject dies within a few looks
-	pressShare   = 0.70             // of the limit, above which there is pressure
-	pressEvery   = time.Second      // between profiles under pressure
-	profileCost  = 6 << 20          // what a profile may take of the subject's memory
-	routineCost  = 512              // what a goroutine may take in a profile of goroutines, bytes
-	profileAtMax = 30 * time.Second // patience with a profile of a busy subject
+	lookEvery   = 10 * time.Millisecond
+	freeEvery   = 2 * time.Second // between light profiles of a free run
+	freePassive = time.Second     // of a passive trial, which has nothing else
+	freeSpeed   = 5 * time.Second // and of a speed trial, which is measured and not judged
+	highStep    = 1.25            // a new high-water profile at so many times the memory of the one before
+	highMin     = 16 << 20        // and at least so many bytes more,
+	highPart    = 16              // or this part of a small limit, below which a subject dies within a few looks
+	pressShare  = 0.70            // of the limit, above which there is pressure
+	pressEvery  = time.Second     // between profiles under pressure
+	profileCost = 6 << 20         // what a profile may take of the subject's memory
+	routineCost = 512             // what a goroutine may take in a profile of goroutines, bytes
 )
 
 func startWatcher(t *trial) *watcher {
-	ctx, cancel := context.WithCancel(context.Background())
+	// A reading under way holds the trial up: none lasts beyond the cap.
+	ctx, cancel := context.WithDeadline(context.Background(), t.begun.Add(t.cap()))
 	w := &watcher{t: t, cancel: cancel}
 	if t.Every > 0 {
 		first := make(chan struct{})
@@ -213,8 +213,6 @@ func (w *watcher) last(ctx context.Context) {
 // room: memory in stacks shows nowhere else. Near the limit of an attribution trial a collection is forced first: what is live
 // after it says whether the limit is too low or too much is kept. No other trial has collections forced on it.
 func (w *watcher) profile(ctx context.Context, state record.State, usage, limit int64) {
-	ctx, cancel := context.WithTimeout(ctx, profileAtMax)
-	defer cancel()
 	kind, forced := "heap", 0
 	if state == record.StatePress && w.t.Kind == record.Attribution {
 		kind, forced = "heap?gc=1", 1
