@@ -106,6 +106,10 @@ release-check: ## build what a tag publishes, and check it: static programs, che
 rehome: ## give a fork its own module path: MODULE=github.com/acme/memsoak
 	@$(GO) run ./internal/rehome $(MODULE)
 
+.PHONY: house
+house: ## print how large and how tidy the code is, each figure beside what is asked for (STRICT=1: exit 99 when one is missed)
+	@$(GO) run ./internal/house $(if $(STRICT),-strict)
+
 .PHONY: lint
 lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
