@@ -165,6 +165,7 @@ func newSubject(f func() *subject) *subject {
 func TestDiagnoseFindsTheSeededFault(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
 			for seed := range uint64(4) {
 				workers := []int64{4, 7, 12, 16}[seed]
 				v, err := DiagnoseTrial(newLab(t, newSubject(f.make), workers, seed).run(10).write(t.TempDir()), Options{})

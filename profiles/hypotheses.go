@@ -38,6 +38,7 @@ const (
 	byRoutines                     // goroutines that stay from floor to floor
 	byConns                        // connections that stay from floor to floor
 	byOffHeap                      // anonymous memory outside the heap, from floor to floor
+	byShared                       // shared memory, which can't be reclaimed, from floor to floor
 )
 
 // hypothesis is a row of the table: a fault by nature, the unit of work that it grows with, and the limit below which it
@@ -71,6 +72,8 @@ var hypotheses = []hypothesis{
 	{class: record.GoroutineLeak, per: "file", kind: byRoutines, target: perCount, more: "goroutines counted at floors %s files apart"},
 	{class: record.ConnectionLeak, per: "file", kind: byConns, target: perCount, more: "connections counted at floors %s files apart"},
 	{class: record.OffHeap, per: "file", kind: byOffHeap, target: times(offHeapItems, perItem), more: "memory outside the heap read at floors %s files apart"},
+	{class: record.PageCache, per: "file", kind: byShared, target: times(offHeapItems, perItem),
+		more: "shared memory read at floors %s files apart"},
 }
 
 // notOfService says of a hypothesis whose unit never came that a service has none of it: it lists nothing, its work has no
@@ -99,7 +102,7 @@ func (s *Series) targets() record.Targets {
 
 // foundAs reports whether a finding is that fault.
 func (h *hypothesis) foundAs(f *record.Finding) bool {
-	if f.Slope == nil || f.Class != h.class {
+	if f.Slope == nil || f.Class != h.class || h.kind == byShared && !f.Unreclaimable {
 		return false
 	}
 	return f.Slope.Per == h.per
@@ -110,6 +113,7 @@ func (h *hypothesis) foundAs(f *record.Finding) bool {
 type explained struct {
 	found   []*judged
 	left    *remainder
+	outside map[evidenceKind]contrast
 	doubted map[evidenceKind]string // the contradiction, by what leans on it
 }
 
@@ -133,6 +137,8 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 			x.State, x.Slope = record.Found, e.found[at].Slope
 		case e.doubted[h.kind] != "":
 			x.Needs = e.doubted[h.kind]
+		case e.outside[h.kind].grown > 0:
+			x.Needs = e.outside[h.kind].needs()
 		case h.kind == byFloors && work > 0 && p.left.grown > x.Target*work:
 			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it goes on", bytesText(p.left.grown),
 				sitesText(p.left.sites))

@@ -169,6 +169,10 @@ func (p *power) counted(h *hypothesis) (limit, work float64) {
 		if measured(func(n *Snapshot) bool { return n.Process != nil && n.Runtime != nil }) {
 			return 1.3 * offHeapMin / work, work
 		}
+	case byShared:
+		if measured(func(n *Snapshot) bool { return n.Process != nil }) {
+			return 1.3 * fileMin / work, work
+		}
 	}
 	return 0, work
 }
@@ -402,7 +406,7 @@ func (s *Series) grewMost(r *remainder, t term) (Site, bool) {
 	return *s.Sites[id], true
 }
 
-// closure is what the verdict says of the remainder.
+// closure is what the verdict says of the remainder of the live heap.
 func (r *remainder) closure(s *Series) *record.Closure {
 	c := &record.Closure{Explained: int64(r.explained)}
 	if len(r.rest) < 2 {
@@ -420,7 +424,7 @@ func (r *remainder) closure(s *Series) *record.Closure {
 func (s *Series) doubts() map[evidenceKind]string {
 	out := map[evidenceKind]string{}
 	all := func(why string) {
-		for _, k := range []evidenceKind{byFloors, byHolds, byRoutines, byConns, byOffHeap} {
+		for _, k := range []evidenceKind{byFloors, byHolds, byRoutines, byConns, byOffHeap, byShared} {
 			if out[k] == "" {
 				out[k] = why
 			}

@@ -444,16 +444,19 @@ func (a area) of(n *Snapshot) float64 {
 	return a.read(n.Process, n.Runtime, c)
 }
 
+// reading is the area's size in a snapshot, where it was measured.
+func (a area) reading(n *Snapshot) (float64, bool) {
+	if n.Process == nil || a.runtime && n.Runtime == nil {
+		return 0, false
+	}
+	return a.of(n), true
+}
+
 // judgeOutside judges memory that the Go runtime does not manage.
 func (s *Series) judgeOutside(u *units) []*judged {
 	var out []*judged
 	for _, a := range areas {
-		q := s.read(a.noise, func(n *Snapshot) (float64, bool) {
-			if n.Process == nil || a.runtime && n.Runtime == nil {
-				return 0, false
-			}
-			return a.of(n), true
-		})
+		q := s.read(a.noise, a.reading)
 		out = append(out, s.judgeArea(u, a, q)...)
 	}
 	return out

@@ -36,7 +36,7 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 		e := s.judge(o)
 		js := e.found
 		v.Costs = s.costs(js)
-		v.Hypotheses, v.Closure = s.hypotheses(e), e.left.closure(s)
+		v.Hypotheses, v.Closure = s.hypotheses(e), s.closure(e)
 		d.complete = d.complete && allExcluded(v.Hypotheses)
 		v.Headline, v.Confidence = s.headline(js, d)
 		d.warnings = append(d.warnings, openWarnings(v.Hypotheses)...)
@@ -96,7 +96,7 @@ func (s *Series) judge(o Options) *explained {
 			cmp.Compare(rank(a.Class), rank(b.Class)),
 			cmp.Compare(a.key, b.key))
 	})
-	return &explained{found: explainsFirst(js), left: left, doubted: s.doubts()}
+	return &explained{found: explainsFirst(js), left: left, outside: s.outside(js), doubted: s.doubts()}
 }
 
 // complete fills in what follows from the rest of a finding.

@@ -1,0 +1,61 @@
+package profiles
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// TestGrowthOutsideTheHeapThatNothingExplainsIsNamed has growth in a single step, which is no trend and no finding.
+func TestGrowthOutsideTheHeapThatNothingExplainsIsNamed(t *testing.T) {
+	const grown = 24 << 20
+	for _, c := range []struct {
+		kind  string
+		class record.Class
+		grow  func(n *record.Snapshot)
+	}{
+		{"stacks", record.GoroutineLeak, func(n *record.Snapshot) { n.Runtime.StackInuse += grown }},
+		{"off-heap", record.OffHeap, func(n *record.Snapshot) { n.Process.OtherAnon += grown }},
+		{"file", record.PageCache, func(n *record.Snapshot) { n.Cgroup.Shmem += grown }},
+	} {
+		t.Run(c.kind, func(t *testing.T) {
+			t.Parallel()
+			one := func(from int64) *record.Verdict {
+				sub := &subject{process: func(n *record.Snapshot) {
+					if n.Covariates.FilesDone >= from {
+						c.grow(n)
+					}
+				}}
+				sub.sources = background()
+				return diagnoseLab(t, newLab(t, sub, 4, 11).run(10))
+			}
+			state := func(v *record.Verdict) record.Hypothesis {
+				i := slices.IndexFunc(v.Hypotheses, func(h record.Hypothesis) bool { return h.Class == c.class && h.Per == "file" })
+				require.GreaterOrEqual(t, i, 0)
+				return v.Hypotheses[i]
+			}
+			always := one(0)
+			assert.Equal(t, record.Healthy, always.Headline, "%q", always.Warnings)
+			assert.Zero(t, always.Closure.Unexplained, "what was there from the start is no growth")
+
+			v := one(halfDone(t, always))
+			assert.Equal(t, record.Inconclusive, v.Headline)
+			assert.Equal(t, record.Open, state(v).State)
+			assert.Contains(t, state(v).Needs, "no finding explains")
+			assert.Equal(t, c.kind, v.Closure.Kind)
+			assert.InEpsilon(t, grown, v.Closure.Unexplained, 0.1)
+			assert.Contains(t, v.Closure.Contrast, "floor ")
+		})
+	}
+}
+
+// halfDone is how many files a trial had done by the middle of its floors.
+func halfDone(t *testing.T, v *record.Verdict) int64 {
+	t.Helper()
+	require.NotEmpty(t, v.Floors)
+	return v.Floors[len(v.Floors)/2].Files
+}
