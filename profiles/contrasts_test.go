@@ -59,3 +59,21 @@ func halfDone(t *testing.T, v *record.Verdict) int64 {
 	require.NotEmpty(t, v.Floors)
 	return v.Floors[len(v.Floors)/2].Files
 }
+
+// TestMemoryThatWandersIsNotExcluded has off-heap memory that goes up and down by more than a leak would add.
+func TestMemoryThatWandersIsNotExcluded(t *testing.T) {
+	v := diagnoseLab(t, newLab(t, func() *subject {
+		i := 0
+		sub := &subject{process: func(n *record.Snapshot) {
+			i++
+			n.Process.OtherAnon += int64(i*7%5) * (4 << 20)
+		}}
+		sub.sources = background()
+		return sub
+	}(), 4, 11).run(10))
+	i := slices.IndexFunc(v.Hypotheses, func(h record.Hypothesis) bool { return h.Class == record.OffHeap })
+	require.GreaterOrEqual(t, i, 0)
+	assert.Equal(t, record.Open, v.Hypotheses[i].State)
+	assert.Greater(t, v.Hypotheses[i].Limit, v.Hypotheses[i].Target)
+	assert.Equal(t, record.Inconclusive, v.Headline)
+}

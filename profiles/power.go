@@ -167,14 +167,21 @@ func (p *power) counted(h *hypothesis) (limit, work float64) {
 		}
 	case byOffHeap:
 		if measured(func(n *Snapshot) bool { return n.Process != nil && n.Runtime != nil }) {
-			return 1.3 * offHeapMin / work, work
+			return p.outside(areas[0]) / work, work
 		}
 	case byShared:
 		if measured(func(n *Snapshot) bool { return n.Process != nil }) {
-			return 1.3 * fileMin / work, work
+			return p.outside(areas[1]) / work, work
 		}
 	}
 	return 0, work
+}
+
+// outside is the growth of memory outside the heap that would be seen: that of a finding, or what stands out from how far
+// the area wanders by itself.
+func (p *power) outside(a area) float64 {
+	q := p.s.read(a.noise, a.reading)
+	return math.Max(1.3*a.least, (minT+oneSided)*q.wander(p.rest))
 }
 
 // remainder is what the findings leave of the live heap, by snapshot.
