@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -168,8 +167,7 @@ func TestDiagnoseFindsTheSeededFault(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(4) {
 				workers := []int64{4, 7, 12, 16}[seed]
-				v, err := DiagnoseTrial(newLab(t, newSubject(f.make), workers, seed).run(10).write(t.TempDir()), Options{})
-				require.NoError(t, err)
+				v := diagnoseLab(t, newLab(t, newSubject(f.make), workers, seed).run(10))
 				ok := assert.Equal(t, f.headline, v.Headline)
 				if f.class == "" {
 					for _, x := range v.Findings {

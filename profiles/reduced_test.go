@@ -375,10 +375,12 @@ func TestReducedRecordingKeepsTheVerdict(t *testing.T) {
 	for _, f := range faults[:11] {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			dir := newLab(t, newSubject(f.make), 6, 2).run(8).write(t.TempDir())
+			l := newLab(t, newSubject(f.make), 6, 2).run(8)
+			dir := l.write(t.TempDir())
 			full, err := DiagnoseTrial(dir, Options{})
 			require.NoError(t, err)
 			assert.Equal(t, goldenOf(full), reducedGolden(t, dir))
+			assert.Equal(t, full, diagnoseLab(t, l), "without files")
 		})
 	}
 }

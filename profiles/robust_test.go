@@ -27,8 +27,9 @@ func leaky() *subject {
 
 func diagnoseLab(t *testing.T, l *lab) *record.Verdict {
 	t.Helper()
-	v, err := DiagnoseTrial(l.write(t.TempDir()), Options{})
-	require.NoError(t, err)
+	s := l.series()
+	v := s.Diagnose(Options{})
+	speak(s.Trial.Item, v)
 	return v
 }
 

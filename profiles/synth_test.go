@@ -12,6 +12,7 @@ import (
 	"github.com/google/pprof/profile"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -288,6 +289,26 @@ func (l *lab) binomial(n, p float64) float64 {
 		}
 	}
 	return k
+}
+
+// series is what ReadSeries makes of the trial, without files: those cost most of a test's time. That both are the same
+// is tested where trials are reduced.
+func (l *lab) series() *Series {
+	s := newSeries(l.trial, Options{})
+	for i, r := range l.trial.Snapshots {
+		n := &Snapshot{Snapshot: r}
+		if r.Heap != "" {
+			require.NoError(l.t, s.addCapture(n, &capture.Capture{Profile: l.heaps[i], Path: r.Heap}))
+		}
+		if r.Goroutine != "" {
+			counts, err := s.countRoutines(l.counts[i])
+			require.NoError(l.t, err)
+			n.Routines, n.Counted = counts, true
+		}
+		s.Snaps = append(s.Snaps, n)
+	}
+	s.finish()
+	return s
 }
 
 // write records the trial in dir.
