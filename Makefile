@@ -203,11 +203,12 @@ conformance-drive: rclone
 .PHONY: observe
 observe: ## bring up Pyroscope, Prometheus, Grafana and a soak by docker compose, and print the addresses
 	docker compose up --detach --build --wait pyroscope-ready prometheus grafana fakedrive fakes3 migrator
-	docker compose up --detach soak
+	docker compose up --detach soak reports
 	@echo "Grafana     http://127.0.0.1:3000   (dashboards: memsoak)"
 	@echo "Prometheus  http://127.0.0.1:9090"
 	@echo "Pyroscope   http://127.0.0.1:4040   (make soak PYROSCOPE_URL=http://127.0.0.1:4040 feeds it)"
 	@echo "migrator    http://127.0.0.1:8080   fakedrive http://127.0.0.1:9001   S3 sink http://127.0.0.1:9002"
+	@echo "reports     http://127.0.0.1:9004   (when the first trial is done)"
 	@echo "stop        docker compose down     (with --volumes to forget)"
 
 # QUICK=1 checks the benchmark with smaller trees and one round.

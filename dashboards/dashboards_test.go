@@ -225,7 +225,7 @@ func TestComposition(t *testing.T) {
 	require.NoError(t, err)
 	p, err := opts.LoadProject(t.Context())
 	require.NoError(t, err)
-	own := []string{"fakedrive", "fakes3", "migrator", "pyroscope-ready", "soak"}
+	own := []string{"fakedrive", "fakes3", "migrator", "pyroscope-ready", "reports", "soak"}
 	assert.ElementsMatch(t, append(own, "grafana", "prometheus", "pyroscope"), p.ServiceNames())
 	scraped, err := os.ReadFile("prometheus/prometheus.yml")
 	require.NoError(t, err)
@@ -245,7 +245,7 @@ func TestComposition(t *testing.T) {
 			assert.Equal(t, "dashboards/Dockerfile", s.Build.Dockerfile, name)
 		}
 		for _, c := range s.Command {
-			if strings.HasPrefix(c, "0.0.0.0:") {
+			if strings.HasPrefix(c, "0.0.0.0:") && name != "reports" { // which has no metrics
 				assert.Contains(t, string(scraped), name+strings.TrimPrefix(c, "0.0.0.0"), "Prometheus does not scrape %s", name)
 			}
 		}

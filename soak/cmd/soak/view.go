@@ -12,14 +12,15 @@ import (
 
 func newViewCmd() *cobra.Command {
 	var listen string
-	var asJSON bool
+	var asJSON, published bool
 	cmd := &cobra.Command{
 		Use:   "view RUN...",
 		Short: "Browse runs: reports, flame graphs, differences",
 		Long: `Serve runs to a browser on this machine until interrupted: an index, the report of each run, live while it goes
 on, and google/pprof's own web interface for every snapshot and for the difference of any two.
 
-RUN is a run's directory or a folder of runs. Only loopback addresses are served.`,
+RUN is a run's directory or a folder of runs. Only loopback addresses are served, and only loopback names
+are answered.`,
 		Example: `  soak view soak-results
   soak view soak-results/latest --listen 127.0.0.1:6070`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
@@ -28,7 +29,7 @@ RUN is a run's directory or a folder of runs. Only loopback addresses are served
 			if err != nil {
 				return exitcode.Usage(err)
 			}
-			l, err := view.Listen(cmd.Context(), listen)
+			l, err := view.Listen(cmd.Context(), listen, published)
 			if err != nil {
 				return exitcode.Usage(err)
 			}
@@ -46,6 +47,7 @@ RUN is a run's directory or a folder of runs. Only loopback addresses are served
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "loopback `host:port` to listen on; port 0 takes a free one")
+	cmd.Flags().BoolVar(&published, "published", false, "listen on any address: for a container whose port is published to loopback")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the address as JSON")
 	return cmd
 }

@@ -102,14 +102,15 @@ func loopback(hostport string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Listen opens the listener of a view; addr must be a loopback address.
-func Listen(ctx context.Context, addr string) (net.Listener, error) {
+// Listen opens the listener of a view; addr must be a loopback address, except where published says that the view is in a
+// container whose port is published to the loopback of its host. Names other than loopback's are refused all the same.
+func Listen(ctx context.Context, addr string, published bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
 	}
-	if !loopback(host) {
-		return nil, fmt.Errorf("listen on %q: the view is for this machine only, give a loopback address", addr)
+	if !loopback(host) && !published {
+		return nil, fmt.Errorf("listen on %q: the view is for this machine only, give a loopback address (in a container: --published)", addr)
 	}
 	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
 }

@@ -185,9 +185,12 @@ func TestOnlyLoopbackNamesAreAnswered(t *testing.T) {
 		assert.Equal(t, want, resp.StatusCode, host)
 	}
 	for _, addr := range []string{"0.0.0.0:0", ":0", "192.0.2.1:80", "nonsense"} {
-		_, err := view.Listen(t.Context(), addr)
+		_, err := view.Listen(t.Context(), addr, false)
 		assert.Error(t, err, addr)
 	}
+	l, err := view.Listen(t.Context(), "0.0.0.0:0", true)
+	require.NoError(t, err, "in a container")
+	l.Close()
 }
 
 func TestDamagedRunsAreShownInPart(t *testing.T) {
