@@ -156,10 +156,12 @@ gate: build ## a small soak of the migrator, and the gate on it: what CI runs on
 	bin/soak gate $(GATE_OUT)
 
 SPREAD := $(CURDIR)/soak-results/gate-spread
+# Killed, crashed, idle and half-done runs, 40 of them real; those that are there are not run again.
+BAD    := $(CURDIR)/soak-results/gate-bad
 RECORD ?=
 
 .PHONY: gate-bench
-gate-bench: build ## print how often the gate fails equal runs and catches regressions (RECORD=1: from new recordings, half an hour)
+gate-bench: build ## print how often the gate fails equal runs, catches regressions and passes bad runs (RECORD=1: from new recordings, half an hour)
 ifneq ($(RECORD),)
 	rm -rf $(SPREAD)
 	bin/soak run -f .ci/gate.yaml --repeats 8 --out $(SPREAD)/migrator || [ $$? = 99 ]
@@ -167,6 +169,8 @@ ifneq ($(RECORD),)
 	MEMSOAK_GATE_SPREAD=migrator=$(SPREAD)/migrator,canary=$(SPREAD)/canary $(GO) test -count=1 -run TestRecordSpread ./soak/gate
 endif
 	MEMSOAK_GATE_BENCH=1 $(GO) test -count=1 -v -run 'TestFigures|TestFiftyCells' ./soak/gate
+	mkdir -p $(BAD)
+	MEMSOAK_GATE_BAD=$(BAD) MEMSOAK_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -v -run TestNoBadRunPassesTheGate ./soak/internal/drawn
 
 # RUN is a run's directory or a folder of runs, of make view and make pyroscope-check.
 RUN ?= soak-results

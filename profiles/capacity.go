@@ -194,7 +194,7 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	if lo == 0 {
 		c.MaxWorkers = -1
 	}
-	c.Fits, c.Mended = m.fits(p, g), m.mended(p, min(most, max(firmReach*g.seen, 1)))
+	c.Fits, c.Mended = m.fits(p, g), m.mended(p, min(most, firmReach*g.seen))
 	for _, n := range stepsUpTo(lo) {
 		c.At = append(c.At, m.step(p, e.factor(), n))
 	}

@@ -168,6 +168,34 @@ type costKey struct {
 	function, per string
 }
 
+func keyOf(c record.Cost) costKey { return costKey{c.Class, c.Site.Function, c.Per} }
+
+// sumCosts makes one row of those of a trial's table that have the same key, as two stacks of goroutines that end in one
+// function have: both come with each unit.
+func sumCosts(table []record.Cost) []record.Cost {
+	var out []record.Cost
+	for _, c := range table {
+		i := slices.IndexFunc(out, func(o record.Cost) bool { return keyOf(o) == keyOf(c) })
+		if i < 0 {
+			out = append(out, c)
+			continue
+		}
+		sum := &out[i]
+		half := math.Hypot(sum.CI95[1]-sum.CI95[0], c.CI95[1]-c.CI95[0]) / 2
+		parts := map[string]float64{}
+		for _, part := range []string{partLive, partStacks, partOffHeap, partFile} {
+			if b := share(*sum, part) + share(c, part); b != 0 {
+				parts[part] = b
+			}
+		}
+		sum.Bytes, sum.Parts = sum.Bytes+c.Bytes, parts
+		sum.CI95 = [2]float64{math.Max(0, sum.Bytes-half), sum.Bytes + half}
+		sum.Bounded = sum.Bounded && c.Bounded
+		sum.Bound, sum.Tried[1] = math.Max(sum.Bound, c.Bound), math.Max(sum.Tried[1], c.Tried[1])
+	}
+	return out
+}
+
 // runCosts joins the tables of a run's trials: rows of one class, function and unit become one, with the mean of their
 // bytes and an interval that covers how far they differ. Where trials explain one function by different units and no trial
 // by both, the explanation of most trials stays: they are the same bytes.
@@ -177,8 +205,8 @@ func runCosts(tables [][]record.Cost) []record.Cost {
 	var keys []costKey
 	for _, table := range tables {
 		var here []costKey
-		for _, c := range table {
-			k := costKey{c.Class, c.Site.Function, c.Per}
+		for _, c := range sumCosts(table) {
+			k := keyOf(c)
 			if rows[k] == nil {
 				keys = append(keys, k)
 			}

@@ -89,3 +89,17 @@ func TestThousandsAreApart(t *testing.T) {
 		assert.Equal(t, want, thousands(n))
 	}
 }
+
+func TestTwoStacksOfOneFunctionAddUp(t *testing.T) {
+	row := record.Cost{Class: record.GoroutineLeak, Site: record.Site{Function: "a.send", Line: 7}, Per: "file", Bytes: 2000, CI95: [2]float64{1970, 2030},
+		Parts: map[string]float64{partStacks: 1900, partLive: 100}}
+	other := row
+	other.Bytes, other.CI95, other.Parts = 1000, [2]float64{960, 1040}, nil
+	got := runCosts([][]record.Cost{{row, other}})
+	require.Len(t, got, 1)
+	assert.Equal(t, 3000.0, got[0].Bytes, "each file leaves both")
+	assert.InDelta(t, 100, got[0].CI95[1]-got[0].CI95[0], 1e-9)
+	assert.Equal(t, 1100.0, got[0].Parts[partLive])
+	assert.Equal(t, 1900.0, got[0].Parts[partStacks])
+	assert.Equal(t, Growth([]record.Cost{row, other}, Rates{}), Growth(got, Rates{}))
+}

@@ -46,6 +46,7 @@ const (
 	Refuse     = "refuse"   // answers each wave with 500
 	Once       = "once"     // a one-shot command
 	Empty      = "empty"    // answers each wave with 200 and copies nothing
+	Half       = "half"     // copies every second file and answers with 200
 )
 
 // Main is the subject; it is called from a TestMain and returns only when Variable is not set.
@@ -236,13 +237,14 @@ func (s *server) list(folder string, queue chan<- file) error {
 		if err := s.get(s.drive+"/drive/v3/files?"+q.Encode(), &page); err != nil {
 			return err
 		}
-		for _, f := range page.Files {
+		for i, f := range page.Files {
 			switch {
 			case f.MimeType == "application/vnd.google-apps.folder":
 				if err := s.list(f.ID, queue); err != nil {
 					return err
 				}
-			case !strings.HasPrefix(f.MimeType, "application/vnd.google-apps."):
+			case strings.HasPrefix(f.MimeType, "application/vnd.google-apps."), s.mode == Half && i%2 == 1:
+			default:
 				queue <- f
 			}
 		}

@@ -1,0 +1,343 @@
+package drawn
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/gate"
+	"github.com/memsoak/memsoak/soak/internal/report"
+)
+
+const (
+	recordings = "../../../profiles/testdata/recordings"
+	longRuns   = 300
+)
+
+// part is a trial of a drawn run.
+type part struct {
+	*Recording
+	Mutation
+	workers int
+	held    int64 // the largest mean size of files that were held
+}
+
+// sample is a drawn run, judged, with what each of its outputs is read from.
+type sample struct {
+	dir     string
+	limit   int64
+	parts   []part
+	verdict *record.RunVerdict
+	plans   map[profiles.Plan]*record.Capacity
+}
+
+func (s *sample) String() string {
+	text := fmt.Sprintf("limit %d MiB", s.limit>>20)
+	for _, p := range s.parts {
+		text += fmt.Sprintf("; %s %s at %d workers", p.Recording.Name, p.Mutation.Name, p.workers)
+	}
+	return text
+}
+
+// draw makes a run of one to three recordings, each with a mutation of its own. The first mutation goes through all in turn.
+func draw(t *testing.T, n int, rng *rand.Rand) *sample {
+	t.Helper()
+	names, err := Names(recordings)
+	require.NoError(t, err)
+	s := &sample{dir: t.TempDir(), plans: map[profiles.Plan]*record.Capacity{}, limit: []int64{48 << 20, 128 << 20, 256 << 20, 2 << 30}[rng.IntN(4)]}
+	m := Mutations[n%len(Mutations)]
+	var all []*Recording
+	for i := range 1 + rng.IntN(3) {
+		if i > 0 {
+			m = Mutations[rng.IntN(len(Mutations))]
+		}
+		r, err := Read(recordings, names[rng.IntN(len(names))])
+		require.NoError(t, err)
+		w, _ := strconv.Atoi(r.Workers())
+		w = max(1, w) << i
+		r.SetWorkers(strconv.Itoa(w))
+		if r.Trial.Isolation.Limit > 0 {
+			r.Trial.Isolation.Limit = s.limit
+		}
+		m.Apply(r, rng)
+		if r.Trial.OOM != nil {
+			r.Trial.OOM.Limit = s.limit
+		}
+		all = append(all, r)
+		s.parts = append(s.parts, part{r, m, w, heldSize(r)})
+	}
+	s.verdict, err = WriteRun(s.dir, s.limit, all...)
+	require.NoError(t, err)
+	return s
+}
+
+func heldSize(r *Recording) int64 {
+	var most int64
+	for _, n := range r.Trial.Snapshots {
+		if c := n.Covariates; n.State.Held() && c != nil && c.InFlight > 0 {
+			most = max(most, c.BytesInFlight/c.InFlight)
+		}
+	}
+	return most
+}
+
+// sound reports whether any trial may support a claim.
+func (s *sample) sound() bool {
+	for _, p := range s.parts {
+		if p.Mutation.Sound() && p.Trial.Outcome == record.OK {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *sample) plan(t *testing.T, p profiles.Plan) *record.Capacity {
+	t.Helper()
+	if c := s.plans[p]; c != nil {
+		return c
+	}
+	c, err := profiles.Capacity(s.dir, p, profiles.Options{PlannedFiles: p.Files, LargestFile: p.LargestFile})
+	require.NoError(t, err)
+	s.plans[p] = c
+	return c
+}
+
+// relations hold for every run, whatever was recorded and whatever went wrong.
+var relations = []struct {
+	name  string
+	check func(*testing.T, *sample)
+}{
+	{"no answer at or above a kill at the same settings", noAnswerAboveAKill},
+	{"what died or did nothing passes nothing and answers nothing", deadAndIdleSayNothing},
+	{"the gate's growth is the sum of the rows without a bound", growthIsTheSum},
+	{"the model at a setting that was tried is what was measured", modelIsWhatWasMeasured},
+	{"the report's first screen, plan and verdict.json say the same", firstScreenIsThePlan},
+	{"a finding's size at the plan is its row times the planned units", atPlanIsTheRow},
+	{"what a file adds to the run is what it adds to the run's trial", runIsItsTrials},
+}
+
+func TestNoTwoOutputsOfARunDisagree(t *testing.T) {
+	runs := len(Mutations)
+	if os.Getenv("MEMSOAK_LONG") != "" {
+		runs = longRuns
+	}
+	for n := range runs {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			t.Parallel()
+			s := draw(t, n, rand.New(rand.NewPCG(uint64(n), 18)))
+			for _, r := range relations {
+				t.Run(r.name, func(t *testing.T) {
+					r.check(t, s)
+					if t.Failed() {
+						t.Log(s)
+					}
+				})
+			}
+		})
+	}
+}
+
+func noAnswerAboveAKill(t *testing.T, s *sample) {
+	for _, limit := range []int64{s.limit} {
+		c := s.plan(t, profiles.Plan{Limit: limit})
+		for _, p := range s.parts {
+			if p.Trial.Outcome != record.OOMKilled {
+				continue
+			}
+			assert.Less(t, c.MaxWorkers, p.workers, "%v", c.Answer)
+			if f := c.Fits; f != nil && f.Workers >= p.workers && p.Trial.OOM.FilesDone > 0 {
+				assert.Less(t, f.Files, float64(mostFiles(p.Recording)), "%v", c.Answer)
+			}
+		}
+	}
+}
+
+// mostFiles is the most files listed or done.
+func mostFiles(r *Recording) int64 {
+	var most int64
+	for _, n := range r.Trial.Snapshots {
+		if c := n.Covariates; c != nil {
+			most = max(most, c.FilesListed, c.FilesDone)
+		}
+	}
+	return max(most, r.Trial.OOM.FilesDone)
+}
+
+// generous are thresholds that any sound trial passes.
+var generous = []string{"peak_rss < 1TiB", "peak_cgroup < 1TiB", "peak_live < 1TiB", "held_live < 1TiB", "floor_live < 1TiB", "floor_growth < 1000",
+	"growth_bytes_per_file < 1TiB", "leak_bytes_per_file < 1TiB", "leak_bytes_per_second < 1TiB", "bytes_per_worker < 1TiB",
+	"bytes_per_byte_in_flight < 1000", "bytes_per_listed_file < 1TiB", "bytes_per_connection < 1TiB", "goroutines_growth < 100000", "findings < 1000",
+	"headline != leak", "max_workers(1TiB) >= 1"}
+
+func deadAndIdleSayNothing(t *testing.T, s *sample) {
+	rep := judged(t, s.dir)
+	bad := map[string]bool{} // cells with a trial that says nothing
+	for _, p := range s.parts {
+		if !p.Mutation.Sound() {
+			bad[p.Trial.Cell.String()] = true
+		}
+	}
+	if len(bad) > 0 {
+		assert.NotEqual(t, gate.Pass, rep.Outcome)
+	}
+	for _, x := range rep.Results {
+		if bad[x.Cell.String()] && !strings.HasPrefix(x.Check, "max_workers") && !impliedCheck(x.Check) {
+			assert.NotEqual(t, gate.Pass, x.Outcome, "%s: %s", x.Cell, x.Sentence())
+		}
+		if !s.sound() && strings.HasPrefix(x.Check, "max_workers") {
+			assert.NotEqual(t, gate.Pass, x.Outcome, "%s", x.Sentence())
+		}
+	}
+	if !s.sound() {
+		c := s.plan(t, profiles.Plan{Limit: s.limit})
+		assert.LessOrEqual(t, c.MaxWorkers, 0, "%v", c.Answer)
+		assert.Nil(t, c.Fits, "%v", c.Answer)
+		assert.Zero(t, c.Mended, "%v", c.Answer)
+	}
+}
+
+// perFile is what a row's unit comes to, a file, by the last count of the work.
+func perFile(trial *record.Trial, per string) (float64, bool) {
+	var last record.Covariates
+	seconds := 0.0
+	for _, n := range trial.Snapshots {
+		if c := n.Covariates; c != nil && c.FilesDone >= last.FilesDone {
+			last, seconds = *c, n.Time.Sub(trial.Snapshots[0].Time).Seconds()
+		}
+	}
+	v, ok := map[string]float64{"file": 0, "listed-file": 0, "backlog-item": 0, "distinct-item": 0, "byte": float64(last.BytesDone),
+		"request": float64(last.Requests), "page": float64(last.Pages), "wave": float64(last.Waves), "error": float64(last.Failed), "second": seconds}[per]
+	switch per {
+	case "file", "listed-file", "backlog-item", "distinct-item":
+		return 1, true
+	}
+	return v / math.Max(1, float64(last.FilesDone)), ok
+}
+
+func growthIsTheSum(t *testing.T, s *sample) {
+	run, err := gate.LoadRun(s.dir)
+	require.NoError(t, err)
+	for _, c := range run.Cells {
+		for _, trial := range c.Trials {
+			if trial.Verdict == nil || trial.Verdict.Headline.String() == string(record.Inconclusive) {
+				continue
+			}
+			sum := 0.0
+			for _, row := range trial.Verdict.Costs {
+				if n, ok := perFile(trial.Trial, row.Per); ok && !row.Bounded {
+					sum += n * row.Bytes
+				}
+			}
+			one := gate.Measure(gate.CellData{Cell: c.Cell, Trials: []gate.TrialData{trial}})
+			got, ok := one.Get("growth_bytes_per_file")
+			require.True(t, ok)
+			assert.InDelta(t, sum, got, 1e-6*math.Max(1, sum))
+		}
+	}
+}
+
+// modelIsWhatWasMeasured looks at runs of one sound trial: several recordings are several subjects, which no model fits.
+func modelIsWhatWasMeasured(t *testing.T, s *sample) {
+	if len(s.parts) > 1 || !s.sound() || s.verdict.Model == nil {
+		return
+	}
+	p := s.parts[0]
+	for _, n := range p.Trial.Snapshots {
+		c := n.Covariates
+		if n.State != record.StateReply || c == nil || int(c.InFlight) != p.workers || n.HeapLive == 0 || c.BytesInFlight == 0 || n.Process == nil {
+			continue
+		}
+		plan := profiles.Plan{Limit: 64 << 30, Files: max(1, c.FilesListed), LargestFile: c.BytesInFlight / c.InFlight}
+		for _, step := range s.plan(t, plan).At {
+			if step.Workers != p.workers {
+				continue
+			}
+			outside := n.Process.OtherAnon
+			assert.GreaterOrEqual(t, step.PI95[1], n.HeapLive+outside, "%s: %d files of %d B held", n.Phase, c.InFlight, plan.LargestFile)
+		}
+	}
+}
+
+func firstScreenIsThePlan(t *testing.T, s *sample) {
+	c := s.plan(t, profiles.Plan{Limit: s.limit})
+	kept, err := record.ReadRunVerdict(s.dir)
+	require.NoError(t, err)
+	plain := func(v any) string {
+		b, err := json.Marshal(v)
+		require.NoError(t, err)
+		return string(b)
+	}
+	assert.JSONEq(t, plain(c), plain(kept.Capacity), "soak plan and verdict.json")
+	require.NoError(t, report.Generate(context.Background(), s.dir))
+	page, err := os.ReadFile(filepath.Join(s.dir, report.MarkdownFile))
+	require.NoError(t, err)
+	text := unescape(string(page))
+	for _, line := range c.Answer {
+		assert.Contains(t, text, unescape(line), "report.md")
+	}
+	html, err := os.ReadFile(filepath.Join(s.dir, report.HTMLFile))
+	require.NoError(t, err)
+	if c.MaxWorkers == 0 {
+		assert.NotContains(t, string(html), "workers that fit</dt><dd>≥")
+	}
+}
+
+// unescape takes Markdown's escapes out.
+func unescape(text string) string {
+	return strings.NewReplacer("\\", "", "&lt;", "<", "&gt;", ">", "`", "").Replace(text)
+}
+
+func atPlanIsTheRow(t *testing.T, s *sample) {
+	for _, v := range s.verdict.Cells {
+		for _, f := range v.Findings {
+			if f.Slope == nil || f.Bound > 0 {
+				continue
+			}
+			n, ok := perFile(s.trial(v), f.Slope.Per)
+			if !ok {
+				continue
+			}
+			var rows []float64
+			found := false
+			for _, row := range v.Costs {
+				if row.Class == f.Class && row.Site == f.Site && row.Per == f.Slope.Per {
+					rows = append(rows, row.Bytes)
+					want := n * row.Bytes * profiles.DefaultPlannedFiles
+					found = found || math.Abs(float64(f.AtPlan)-want) <= 1e-6*want+1
+				}
+			}
+			assert.True(t, found || len(rows) == 0, "%d at the plan, rows %v: %s", f.AtPlan, rows, f.Summary)
+		}
+	}
+}
+
+// runIsItsTrials looks at runs of one trial, whose table is the run's.
+func runIsItsTrials(t *testing.T, s *sample) {
+	if len(s.parts) > 1 || len(s.verdict.Costs) == 0 {
+		return
+	}
+	rates := profiles.RatesOf(&s.parts[0].Trial)
+	sum := profiles.Growth(s.verdict.Cells[0].Costs, rates)
+	assert.InDelta(t, sum, profiles.Growth(s.verdict.Costs, rates), 1e-6*math.Max(1, sum))
+}
+
+func (s *sample) trial(v record.Verdict) *record.Trial {
+	for _, p := range s.parts {
+		if p.Trial.Cell.String() == v.Cell.String() && p.Trial.Index == v.Trial {
+			return &p.Trial
+		}
+	}
+	return nil
+}
