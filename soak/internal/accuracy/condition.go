@@ -130,10 +130,10 @@ func Sample(all []*truth.Truth, c Condition, pairs int) []*truth.Truth {
 	}
 	var looks []*truth.Truth
 	for _, t := range all {
-		if t.Like == "" || t.HeldOut || len(t.Set) > 0 {
+		if t.Like == "" || t.Apart() || len(t.Set) > 0 {
 			continue
 		}
-		if f := byName[t.Like]; f == nil || f.HeldOut || len(f.Set) > 0 {
+		if f := byName[t.Like]; f == nil || f.Apart() || len(f.Set) > 0 {
 			continue
 		}
 		looks = append(looks, t)

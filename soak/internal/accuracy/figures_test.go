@@ -205,14 +205,14 @@ func TestQuickHasEveryClassAndItsLookAlikes(t *testing.T) {
 	all := truths(t)
 	classes, quick := map[record.Class]bool{}, map[record.Class]bool{}
 	for _, tr := range all {
-		if !tr.HeldOut {
+		if !tr.Apart() {
 			classes[tr.Class] = true
 		}
 	}
 	healthy := 0
 	for _, tr := range Quick(all) {
 		quick[tr.Class] = true
-		assert.False(t, tr.HeldOut)
+		assert.False(t, tr.Apart())
 		if tr.Healthy() {
 			healthy++
 		}
@@ -231,7 +231,7 @@ func TestEachHardConditionHasAsManyFaultsAsLookAlikes(t *testing.T) {
 		assert.Equal(t, HardPairs, faults, c.Name)
 		assert.Equal(t, sample, Sample(all, c, HardPairs), "the same each time")
 		for _, tr := range sample {
-			assert.False(t, tr.HeldOut, tr.Name)
+			assert.False(t, tr.Apart(), tr.Name)
 		}
 	}
 	assert.NotEqual(t, Sample(all, Conditions[1], 5), Sample(all, Conditions[2], 5))

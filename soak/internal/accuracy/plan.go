@@ -87,13 +87,13 @@ func Select(all []*truth.Truth, patterns []string) ([]*truth.Truth, error) {
 const throughHelper = "leak-helper"
 
 // Quick is the stratified part of the specimens that CI runs on a quiet machine: of each class the first by name, one that is
-// blamed through a helper, a look-alike of each of those, a combination and the plain copier. Held-out ones are left to
-// the full run.
+// blamed through a helper, a look-alike of each of those, a combination and the plain copier. Those of the held-out
+// sets are left to the full run.
 func Quick(all []*truth.Truth) []*truth.Truth {
 	byClass := map[string][]*truth.Truth{}
 	for _, t := range all {
 		switch {
-		case t.HeldOut:
+		case t.Apart():
 		case t.Combination():
 			byClass["+"] = append(byClass["+"], t)
 		case !t.Healthy():
@@ -106,7 +106,7 @@ func Quick(all []*truth.Truth) []*truth.Truth {
 	}
 	var out []*truth.Truth
 	for _, t := range all {
-		if chosen[t.Name] || !t.HeldOut && t.Healthy() && (t.Like == "" || chosen[t.Like]) {
+		if chosen[t.Name] || !t.Apart() && t.Healthy() && (t.Like == "" || chosen[t.Like]) {
 			out = append(out, t)
 		}
 	}

@@ -26,8 +26,10 @@ const Module = "github.com/memsoak/memsoak/soak/specimens/"
 type Truth struct {
 	// Name is the specimen's, taken from the file's name.
 	Name string `yaml:"-"`
-	// HeldOut says that the file lies in heldout/truth or heldout2/truth.
+	// HeldOut says that the file lies in heldout2/truth: no rule has been changed for what it shows. Learned says that it lies
+	// in heldout/truth, the set before: it was held out until its first look, and has been learned from since.
 	HeldOut bool `yaml:"-"`
+	Learned bool `yaml:"-"`
 
 	// Summary is the fault in a sentence.
 	Summary string `yaml:"summary"`
@@ -83,6 +85,9 @@ func (t *Truth) Healthy() bool { return t.Class == "" && len(t.Of) == 0 }
 // Combination reports whether the specimen has two faults.
 func (t *Truth) Combination() bool { return len(t.Of) > 0 }
 
+// Apart reports whether the specimen is left to full runs.
+func (t *Truth) Apart() bool { return t.HeldOut || t.Learned }
+
 // FullFunction is Function as a verdict names it.
 func (t *Truth) FullFunction() string {
 	if t.Function == "" {
@@ -123,7 +128,7 @@ func Load(dir string) ([]*Truth, error) {
 				errs = append(errs, err)
 				continue
 			}
-			t.HeldOut = folder != "truth"
+			t.HeldOut, t.Learned = folder == "heldout2/truth", folder == "heldout/truth"
 			all = append(all, t)
 		}
 	}

@@ -38,22 +38,25 @@ func TestLoadFindsTheMarkedLine(t *testing.T) {
 	dir := specimens(t, map[string]string{
 		"truth/leak-x.yaml":          leakX,
 		"truth/ok-x.yaml":            "summary: keeps nothing\nheadline: healthy\nlike: leak-x\n",
-		"heldout/truth/leak-h.yaml":  strings.Replace(leakX, "slope", "marker: leak-x\nslope", 1),
+		"heldout2/truth/leak-h.yaml": strings.Replace(leakX, "slope", "marker: leak-x\nslope", 1),
 		"truth/leak-x+leak-h.yaml":   "summary: both\nheadline: leak\nof: [leak-x, leak-h]\n",
 		"leaks/x_test.go":            "// fault:leak-x\n",
+		"heldout/truth/leak-o.yaml":  strings.Replace(leakX, "slope", "marker: leak-x\nslope", 1),
 		"heldout/truth/readme.notes": "not a truth",
 	})
 	all, err := Load(dir)
 	require.NoError(t, err)
-	require.Len(t, all, 4)
-	h, x, both, ok := all[0], all[1], all[2], all[3]
+	require.Len(t, all, 5)
+	h, o, x, both, ok := all[0], all[1], all[2], all[3], all[4]
 	assert.Equal(t, "leak-x", x.Name)
 	assert.Equal(t, "leaks/x.go", x.File)
 	assert.Equal(t, 4, x.Line)
 	assert.Equal(t, "github.com/memsoak/memsoak/soak/specimens/leaks.keep", x.FullFunction())
 	assert.Equal(t, record.Leak, x.Class)
 	assert.Equal(t, 0.05, x.Slope.Tolerance())
-	assert.True(t, h.HeldOut)
+	assert.True(t, h.HeldOut && h.Apart() && !h.Learned)
+	assert.True(t, o.Learned && o.Apart() && !o.HeldOut)
+	assert.False(t, x.Apart())
 	assert.Equal(t, 4, h.Line)
 	assert.True(t, both.Combination())
 	assert.True(t, ok.Healthy())
