@@ -12,7 +12,6 @@ import (
 	"github.com/google/pprof/profile"
 	"github.com/stretchr/testify/require"
 
-	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -298,9 +297,10 @@ func (l *lab) series() *Series {
 	for i, r := range l.trial.Snapshots {
 		n := &Snapshot{Snapshot: r}
 		if r.Heap != "" {
-			require.NoError(l.t, s.addCapture(n, &capture.Capture{Profile: l.heaps[i], Path: r.Heap}))
+			require.NoError(l.t, s.addCapture(n, captureOf(s, l.heaps[i])))
 		}
 		if r.Goroutine != "" {
+			s.gather.add(n, captureOf(s, l.counts[i]))
 			counts, err := s.countRoutines(l.counts[i])
 			require.NoError(l.t, err)
 			n.Routines, n.Counted = counts, true
