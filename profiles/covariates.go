@@ -106,6 +106,9 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsIdle) }), penalty: 1},
 		{name: "wave", values: s.working(), penalty: 1},
 	}
+	if s.Trial.Item == record.ItemRequest {
+		u = append(u, s.serviceUnits(column)...)
+	}
 	u = append(u, steps(bodies, bytes)...)
 	u = append(u, queues(column(func(c record.Covariates) float64 { return float64(c.Backlog) }))...)
 	for _, p := range partSizes {
@@ -123,6 +126,26 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 		}
 	}
 	return u
+}
+
+// serviceUnits are the regressors that a service has besides: its clients' connections, and requests whose bodies are on
+// their way to it, which may be held where those at an upstream are not.
+func (s *Series) serviceUnits(column func(func(record.Covariates) float64) []float64) []unit {
+	arriving := func(v []float64) []float64 {
+		for i, n := range s.Snaps {
+			if n.State != record.StateBody {
+				v[i] = 0
+			}
+		}
+		return v
+	}
+	return []unit{
+		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsIn) }), penalty: 1},
+		{name: "byte-in-flight", class: record.BufferFile, penalty: 2,
+			values: arriving(column(func(c record.Covariates) float64 { return float64(c.BytesSent) }))},
+		{name: "worker", class: record.BufferWorker, penalty: 2,
+			values: arriving(column(func(c record.Covariates) float64 { return float64(c.InFlight) }))},
+	}
 }
 
 // queues are buffers of a queue that are full at some backlog: one for each size at which they could be told from what

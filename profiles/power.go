@@ -194,6 +194,9 @@ type remainder struct {
 	sites []record.SiteSize
 	// held is the largest slope per unit in held states that no finding explains.
 	held map[string]float64
+	// unheld is the most that a held state of a service keeps beyond all that explains it, in the phase unheldIn; 0: nothing.
+	unheld   float64
+	unheldIn string
 	// explained are the bytes of growth that findings explain.
 	explained float64
 }
@@ -345,6 +348,26 @@ func (r *remainder) heldLeft(s *Series, u *units) {
 	for k, j := range fit.Terms {
 		if fit.T(k) > oneSided {
 			r.held[names[j]] = fit.Coef[k]
+		}
+	}
+	if s.Trial.Item == record.ItemRequest {
+		r.heldMost(s, fit, columns, y, v, idx)
+	}
+}
+
+// leastUnexplained is the least that a held state has to keep beyond all that explains it to be a contradiction.
+const leastUnexplained = 1 << 20
+
+// heldMost notes the held state that keeps most beyond the fit. A copier's half-read bodies are no contradiction, since who
+// has read how far can't be seen; a service's states are all meant to be explained.
+func (r *remainder) heldMost(s *Series, fit *trend.Fit, columns [][]float64, y, v []float64, idx []int) {
+	for k, i := range idx {
+		rest := y[k]
+		for t, j := range fit.Terms {
+			rest -= fit.Coef[t] * columns[j][k]
+		}
+		if rest > leastUnexplained && rest > minT*math.Sqrt(v[k]) && rest > r.unheld {
+			r.unheld, r.unheldIn = rest, s.Snaps[i].Phase
 		}
 	}
 }

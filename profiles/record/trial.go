@@ -275,6 +275,7 @@ type Covariates struct {
 	ConnsOpen     int64 `json:"conns_open"`
 	ConnsIdle     int64 `json:"conns_idle"`
 	ConnsTotal    int64 `json:"conns_total"`
+	ConnsIn       int64 `json:"conns_in,omitempty"` // of a service: open connections of its clients
 	// ConnsBeforeClose is ConnsOpen before idle connections were closed for a floor.
 	ConnsBeforeClose int64 `json:"conns_before_close,omitempty"`
 }

@@ -103,6 +103,18 @@ func Summarize(all []Score, capacity []CapacityScore) *Report {
 	return r
 }
 
+// ServiceGoal is how often verdicts on services whose faults are known have to be right, in percent.
+const ServiceGoal = 98
+
+// ServiceFigures are those of services: the copiers' specimens and capacity cases are no part of them.
+func ServiceFigures(scores []Score) []Figure {
+	comfort := Figure{Name: "services: wrong comfort", Unit: "trials", AtMost: true, N: len(filter(scores, kind(Fault)))}
+	alarm := Figure{Name: "services: wrong alarms on healthy ones", Unit: "trials", AtMost: true, N: len(filter(scores, kind(Look)))}
+	comfort.Value = float64(len(filter(scores, func(s Score) bool { return s.Result == Comfort })))
+	alarm.Value = float64(len(filter(scores, func(s Score) bool { return s.Result == Alarm })))
+	return []Figure{share("services: class and culprit right", scores, ServiceGoal, func(s Score) bool { return s.Right }), comfort, alarm, timing(scores)}
+}
+
 // wantsLine reports whether the truth names a line: a trial whose function was missed counts as a missed line.
 func wantsLine(s Score) bool { return s.Line != nil || !s.Function }
 

@@ -33,6 +33,21 @@ func TestFigureWithoutObservationsIsMissed(t *testing.T) {
 	}
 }
 
+func TestFiguresOfServicesCountNoCopier(t *testing.T) {
+	r := &Report{Figures: ServiceFigures([]Score{
+		{Kind: Fault, Faulty: true, Result: Right, Right: true, Seconds: 4}, {Kind: Fault, Faulty: true, Result: Comfort, Seconds: 8},
+		{Kind: Look, Result: Right, Right: true, Seconds: 6}, {Kind: Look, Result: Right, Right: true, Seconds: 6},
+	})}
+	assert.Equal(t, 75.0, figure(t, r, "services: class and culprit right").Value)
+	assert.False(t, figure(t, r, "services: class and culprit right").Met())
+	assert.Equal(t, 1.0, figure(t, r, "services: wrong comfort").Value)
+	assert.False(t, figure(t, r, "services: wrong comfort").Met())
+	assert.True(t, figure(t, r, "services: wrong alarms on healthy ones").Met())
+	for _, f := range ServiceFigures(nil) {
+		assert.False(t, f.Met(), "%s without trials", f.Name)
+	}
+}
+
 func TestSummarizeCountsErrorsByConditionAndHeldOutApart(t *testing.T) {
 	yes, no := true, false
 	scores := []Score{

@@ -339,3 +339,30 @@ func TestBodiesAreStreamed(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(big, got))
 }
+
+func TestATargetMayAnswerBeforeItHasReadTheBody(t *testing.T) {
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		assert.NoError(t, c.EnableFullDuplex())
+		fmt.Fprint(w, "early ")
+		assert.NoError(t, c.Flush())
+		b, err := io.ReadAll(r.Body)
+		fmt.Fprint(w, len(b), err)
+	}))
+	t.Cleanup(target.Close)
+	addr, _ := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: target.URL}}})
+	rest, body := io.Pipe()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, addr["api"], io.MultiReader(strings.NewReader("half"), rest))
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err, "the reply comes although the body has not ended")
+	defer resp.Body.Close()
+	_, err = body.Write([]byte("half"))
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	got, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "early 8 <nil>", string(got))
+}

@@ -155,6 +155,11 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request) {
 	if ex.err = ex.t.At(fault.GateRequest); ex.err != nil {
 		return
 	}
+	if r.ProtoMajor == 1 {
+		// A target may answer before it has read the body. Without this the rest of it would be read, and lost to the target,
+		// before the reply is passed back.
+		_ = http.NewResponseController(w).EnableFullDuplex() // every HTTP/1 connection of net/http can
+	}
 	made, target := g.made.Load(), g.target.Load()
 	switch {
 	case r.Method == http.MethodConnect:

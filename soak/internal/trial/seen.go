@@ -23,6 +23,7 @@ func (s *serviceRig) covariates(ctx context.Context, held *fault.HoldStatus) (re
 	c := record.Covariates{
 		FilesDone: front.Finished, BytesDone: front.Bytes + front.BytesIn,
 		Distinct: s.distinct, Largest: s.largest, InFlight: front.InFlight, Failed: front.Failed,
+		ConnsIn:   front.ConnsOpen,
 		ConnsIdle: front.ConnsIdle, // of clients, which the subject keeps open; its own it counts among those open
 	}
 	if !s.t.Subject.Sized() {
@@ -64,9 +65,12 @@ func (s *serviceRig) inFlight(c *record.Covariates, seen map[string]gateway.Seen
 		c.BytesInFlight = n * s.size
 		c.BytesSent = min(held.Offset, s.size) * n
 	case fault.GateReplyBody:
-		c.BytesInFlight, c.BytesSent = held.BytesWaiting, held.BytesWaiting // as the replies declare
-		if held.Offset >= 0 {
-			c.BytesSent = min(n*held.Offset, held.BytesWaiting)
+		c.BytesInFlight = held.BytesWaiting // as the replies declare
+		if c.BytesInFlight == 0 && s.holding == subject.Front {
+			c.BytesInFlight = int64(s.replyShare * float64(n*s.size))
+		}
+		if c.BytesSent = c.BytesInFlight; held.Offset >= 0 {
+			c.BytesSent = min(n*held.Offset, c.BytesInFlight)
 		}
 	case fault.GateRequest, fault.GateReply, fault.GateBytes:
 		if s.t.Subject.SizedRequests() {

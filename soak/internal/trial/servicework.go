@@ -63,6 +63,9 @@ func (s *serviceRig) work(ctx context.Context, j job, w load.Wave) error {
 		s.pace = max(s.pace, float64(items)/time.Since(begun).Seconds())
 		s.late = s.late || s.finished(after)-s.finished(answered) > lateShare*(s.finished(after)-s.finished(before))
 		s.calls.items += items
+		if passed := float64(after[subject.Front].Bytes - before[subject.Front].Bytes); w.Size > 0 && items > 0 {
+			s.replyShare = passed / float64(items*w.Size)
+		}
 		for _, name := range s.names {
 			s.calls.calls[name] += after[name].Started - before[name].Started
 		}

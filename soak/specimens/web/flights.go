@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -67,6 +68,18 @@ func flights() []Service {
 				_, _ = w.Write(b)
 			}
 		}},
+		{Name: "ok-web-built", Summary: "A reply of the same size is sent piece by piece.", new: func(*client) http.HandlerFunc {
+			piece := bytes.Repeat([]byte{'.'}, 4<<10)
+			return func(w http.ResponseWriter, r *http.Request) {
+				n := size(r)
+				w.Header().Set("Content-Length", fmt.Sprint(n))
+				for ; n > 0; n -= len(piece) {
+					if _, err := w.Write(piece[:min(n, len(piece))]); err != nil {
+						return
+					}
+				}
+			}
+		}},
 		{Name: "web-conn-buffer", Summary: "Every connection has a buffer of 128 KiB.", new: func(c *client) http.HandlerFunc { return c.reply },
 			context: func(ctx context.Context, _ net.Conn) context.Context {
 				return context.WithValue(ctx, bufferKey{}, connBuffer())
@@ -98,5 +111,5 @@ func readReply(resp *http.Response) ([]byte, error) {
 
 //go:noinline
 func build(n int) []byte {
-	return blank(n) // fault:web-built-whole
+	return bytes.Repeat([]byte{'.'}, n) // fault:web-built-whole
 }

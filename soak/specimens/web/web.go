@@ -4,7 +4,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -110,6 +109,3 @@ func size(r *http.Request) int {
 
 // drop reads a body to its end.
 func drop(r io.Reader) { _, _ = io.Copy(io.Discard, r) }
-
-// blank is n bytes of text.
-func blank(n int) []byte { return bytes.Repeat([]byte{'.'}, n) }

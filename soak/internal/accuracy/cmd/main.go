@@ -217,6 +217,8 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 		r.Figures = accuracy.QuickFigures(firsts, scores)
 	case f.capacity:
 		r.Figures = accuracy.CapacityFigures(capacity)
+	case filepath.Clean(f.specimens) != filepath.Clean(accuracy.Specimens):
+		r.Figures = accuracy.ServiceFigures(scores)
 	}
 	if f.json {
 		if err := json.NewEncoder(c.OutOrStdout()).Encode(r); err != nil {
