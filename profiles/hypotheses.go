@@ -86,6 +86,8 @@ func (s *Series) notOfService(h *hypothesis) bool {
 	switch h.per {
 	case "listed-file", "page", "byte-in-flight", "byte":
 		return true
+	case "request":
+		return true // it calls no upstream
 	case "backlog-item":
 		return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool { return n.State == record.StateHeader && n.cov().InFlight > 0 })
 	}

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -112,4 +113,45 @@ func TestAbsorbedLineWithMostBytes(t *testing.T) {
 	assert.Equal(t, 15, out[0].Site.Line)
 	assert.InDelta(t, 11.1, out[0].Slope.Bytes, 1e-9)
 	assert.Len(t, out[0].Evidence, 2)
+}
+
+// serviceLab plays the runner of a service whose handler reads a body whole while it arrives and drops it then.
+func serviceLab(t *testing.T, uploads bool) *Series {
+	t.Helper()
+	arriving := func(c record.Covariates) float64 {
+		if c.InFlight == 0 || c.WithBody > 0 || c.AtHeader > 0 {
+			return 0
+		}
+		return float64(c.BytesSent) / (64 << 10)
+	}
+	sub := &subject{sources: append(background(), &source{stack: frames("io.ReadAll", "app/web.readBody", "net/http.(*conn).serve"), size: 64 << 10, held: arriving})}
+	l := newLab(t, sub, 8, 5)
+	l.trial.Item = record.ItemRequest
+	l.run(8)
+	for _, h := range [][2]int64{{8, 1 << 20}, {4, 1 << 20}, {8, 4 << 20}, {4, 4 << 20}} {
+		if uploads {
+			l.phase("upload", false)
+			l.hold(record.StateBody, h[0], h[1], 0)
+			l.floor()
+		}
+	}
+	return l.series()
+}
+
+func TestABodyThatIsHeldWhileItArrivesIsFound(t *testing.T) {
+	v := serviceLab(t, true).Diagnose(Options{})
+	i := slices.IndexFunc(v.Findings, func(f record.Finding) bool { return f.Class == record.BufferFile })
+	require.GreaterOrEqual(t, i, 0, "%+v", v.Findings)
+	assert.Equal(t, "app/web.readBody", v.Findings[i].Site.Function)
+	assert.Equal(t, record.HeadBuffer, v.Headline)
+}
+
+func TestAHeldStateOfAServiceThatNothingExplainsIsNoComfort(t *testing.T) {
+	v := serviceLab(t, false).Diagnose(Options{}) // one size of body alone: what it grows with can't be told
+	for _, h := range v.Hypotheses {
+		if h.Per == "byte-in-flight" {
+			assert.NotEqual(t, record.Excluded, h.State)
+		}
+	}
+	assert.NotEqual(t, record.Healthy, v.Headline)
 }

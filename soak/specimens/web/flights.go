@@ -68,9 +68,13 @@ func flights() []Service {
 				_, _ = w.Write(b)
 			}
 		}},
-		{Name: "ok-web-built", Summary: "A reply of the same size is sent piece by piece.", new: func(*client) http.HandlerFunc {
+		{Name: "ok-web-built", Summary: "A reply of the same size is sent piece by piece.", new: func(c *client) http.HandlerFunc {
 			piece := bytes.Repeat([]byte{'.'}, 4<<10)
 			return func(w http.ResponseWriter, r *http.Request) {
+				if err := c.touch(r.Context(), r.PathValue("key")); err != nil {
+					http.Error(w, err.Error(), http.StatusBadGateway)
+					return
+				}
 				n := size(r)
 				w.Header().Set("Content-Length", fmt.Sprint(n))
 				for ; n > 0; n -= len(piece) {
