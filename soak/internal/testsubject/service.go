@@ -19,6 +19,7 @@ const (
 	Async = "service-async" // answers, and calls its upstream then, four times at once
 	Fails = "service-fails" // answers with 500
 	Works = "service-works" // answers, and works on without end
+	Pulls = "service-pulls" // fetches its work from its upstream, one item after the other
 )
 
 // ServiceSpec is the subject file of a service, with an upstream at an address, or made where that is empty.
@@ -40,6 +41,9 @@ func serve(mode, addr, upstream string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	slots := make(chan struct{}, 4)
+	if mode == Pulls {
+		go pull(upstream)
+	}
 	mux.HandleFunc("/{key}", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch mode {
@@ -65,6 +69,13 @@ func serve(mode, addr, upstream string) error {
 		}
 	})
 	return http.ListenAndServe(addr, mux)
+}
+
+// pull is a consumer: it asks for the next item as soon as the last is done, and a little later after a failure.
+func pull(upstream string) {
+	for range time.Tick(time.Millisecond) {
+		_ = call(context.Background(), upstream, "next")
+	}
 }
 
 func call(ctx context.Context, upstream, key string) error {

@@ -8,7 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/load"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/testsubject"
 	"github.com/memsoak/memsoak/soak/internal/trial"
@@ -124,4 +126,34 @@ func TestALoadCommandIsAWave(t *testing.T) {
 	tr = run(t, o)
 	assert.Equal(t, record.WaveFailed, tr.Outcome)
 	assert.Contains(t, tr.Reason, "cannot connect")
+}
+
+func TestAConsumerIsCountedByWhatItFetches(t *testing.T) {
+	o := serviceOptions(t, testsubject.Pulls, "")
+	o.Subject.Load.Targets, o.Subject.Load.Consume = nil, &load.Consume{Upstream: "items", For: fault.Duration(time.Minute)}
+	require.NoError(t, o.Subject.Check())
+	o.Protocol.Phases = o.Protocol.Phases[:4]
+	tr := run(t, o)
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	rest := states(tr, false)
+	assert.GreaterOrEqual(t, rest["wave-3"].FilesDone-rest["warm-up"].FilesDone, int64(60))
+	assert.EqualValues(t, 1, states(tr, true)["held"].InFlight, "it fetches one item at a time")
+}
+
+func TestALoadCommandThatNeverEndsIsATimeout(t *testing.T) {
+	o := serviceOptions(t, testsubject.Sync, "")
+	o.Subject.Load.Targets, o.Subject.Load.Command = nil, []string{"sleep", "1000"}
+	require.NoError(t, o.Subject.Check())
+	o.Protocol.WaveTimeout = protocol.Duration(time.Second)
+	tr := run(t, o)
+	assert.Equal(t, record.Timeout, tr.Outcome, tr.Reason)
+}
+
+func TestALoadThatMissesTheGateIsNamed(t *testing.T) {
+	o := serviceOptions(t, testsubject.Sync, "")
+	o.Subject.Load.Targets, o.Subject.Load.Command = nil, []string{"true"}
+	require.NoError(t, o.Subject.Check())
+	tr := run(t, o)
+	assert.Equal(t, record.WaveFailed, tr.Outcome)
+	assert.Contains(t, tr.Reason, "the load sent nothing to memsoak's gate")
 }
