@@ -138,7 +138,7 @@ func summarize(j *judged) string {
 		return fmt.Sprintf("Connections opened through %s%s are never given back: %s stays behind with every %s.", name, at, size, per)
 	case record.Metadata:
 		if j.term.retainedTerm {
-			return fmt.Sprintf("%s%s remembers %s for every %s it has ever seen, without a bound.", name, at, size, per)
+			return fmt.Sprintf("%s%s remembers %s for every %s that it has seen; no bound shows in this trial.", name, at, size, per)
 		}
 		return fmt.Sprintf("%s%s holds %s for every %s until the work is done.", name, at, size, per)
 	case record.BufferFile:

@@ -23,11 +23,11 @@ func TestACapacityOfAServiceHasItsWordsAndCommandsStay(t *testing.T) {
 
 func TestAServiceIsSpokenOfInRequests(t *testing.T) {
 	for text, want := range map[string]string{
-		"main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every file and never comes back.": "main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every request and never comes back.",
-		"pkg.file (pkg/file.go:3) remembers 1.0 KiB for every distinct item it has ever seen, without a bound.":    "pkg.file (pkg/file.go:3) remembers 1.0 KiB for every key it has ever seen, without a bound.",
-		"a.Get (a/a.go:1) holds 4.0 MiB per worker, whatever the size of the file.":                                "a.Get (a/a.go:1) holds 4.0 MiB per request in flight, whatever its size.",
-		"snapshot 14: 4 transfers of 4.0 KiB held at the upload's reply":                                           "snapshot 14: 4 requests of 4.0 KiB held at an upstream's reply",
-		"snapshot 34: 8 transfers held at the download's header, 42 files waiting":                                 "snapshot 34: 8 requests held before an upstream, 42 answered requests whose work waits",
+		"main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every file and never comes back.":           "main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every request and never comes back.",
+		"pkg.file (pkg/file.go:3) remembers 1.0 KiB for every distinct item that it has seen; no bound shows in this trial.": "pkg.file (pkg/file.go:3) remembers 1.0 KiB for every key that it has seen; no bound shows in this trial.",
+		"a.Get (a/a.go:1) holds 4.0 MiB per worker, whatever the size of the file.":                                          "a.Get (a/a.go:1) holds 4.0 MiB per request in flight, whatever its size.",
+		"snapshot 14: 4 transfers of 4.0 KiB held at the upload's reply":                                                     "snapshot 14: 4 requests of 4.0 KiB held at an upstream's reply",
+		"snapshot 34: 8 transfers held at the download's header, 42 files waiting":                                           "snapshot 34: 8 requests held before an upstream, 42 answered requests whose work waits",
 		"16.0 KiB for every backlog item": "16.0 KiB for every request that was answered and whose work waits",
 		"a.B (a/b.go:2) holds files in memory: 1 bytes for every byte of the files in flight.": "a.B (a/b.go:2) holds bodies in memory: 1 bytes for every byte of the bodies in flight.",
 		"not excluded: buffer-file per byte in flight":                                         "not excluded: buffer-file per byte in flight",

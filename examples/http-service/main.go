@@ -1,5 +1,5 @@
 // Command http-service is the smallest HTTP service to measure: it answers with the number of visits of a name, which it
-// keeps for the 10,000 names that came last, and serves net/http/pprof. It knows nothing of memsoak.
+// keeps for the 300 names that came last, and serves net/http/pprof. It knows nothing of memsoak.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 )
 
 // most is how many names are kept.
-const most = 10_000
+const most = 300
 
 // visits counts by name, and forgets the name that was not seen for the longest time.
 type visits struct {
