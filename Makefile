@@ -220,6 +220,11 @@ observe: ## bring up Pyroscope, Prometheus, Grafana and a soak by docker compose
 bench-migrator: build $(TOOLS)/rclone ## print the migrator's figures beside a bare pipe and rclone (QUICK=1: smaller)
 	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -rclone $(TOOLS)/rclone $(if $(QUICK),-quick)
 
+# ONLY=ants runs one; FRESH=1 runs those that memtest met after it was finished.
+.PHONY: memtest-libraries
+memtest-libraries: ## memtest on real libraries with a known leak and without it, from the module proxy (3 minutes)
+	@cd examples/memtest-libraries && $(GO) run . $(if $(ONLY),-only $(ONLY)) $(if $(FRESH),-fresh)
+
 .PHONY: bench-profiles
 bench-profiles: ## print what diagnosing a recorded run of 45 cells costs (asked for: 10 s, 300 MiB)
 	$(GO) test -run '^$$' -bench DiagnoseRun45 -benchtime 1x ./profiles

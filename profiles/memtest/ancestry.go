@@ -54,7 +54,21 @@ func (a *ancestry) user(n *node) Line {
 	if n.site < 0 {
 		return a.through(n.kind.creator)
 	}
-	return a.through(a.creatorOf(a.frames(n.site)))
+	frames := a.frames(n.site)
+	if l := a.through(a.creatorOf(frames)); l.Function != "" {
+		return l
+	}
+	// A worker runs what others handed it: the closure is named after the function that made it.
+	for _, f := range frames {
+		name := closure.ReplaceAllString(f.Function, "")
+		if name == f.Function || a.check.origins.of(f.Function, f.File) != library {
+			continue
+		}
+		if l := a.through(Line{Function: name}); l.Function != "" {
+			return l
+		}
+	}
+	return Line{}
 }
 
 // creatorOf is what started the goroutine of a stack. Where none of its kind is alive, the first function's name tells:

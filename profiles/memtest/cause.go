@@ -153,7 +153,12 @@ func (c *causes) describe(f *Finding, head int, members []int, heap counts) {
 		f.PerOp, f.Total, f.Limit = f.Connections, n.grown.objects, c.maxCount
 	default:
 		f.PerOp, f.Total, f.Limit = f.Bytes, heap.bytes, c.maxBytes
-		f.Holder = c.holder(members)
+		h := c.holder(members)
+		f.Holder = h.site
+		// What the user made and a library keeps: the line that handed it over is the one to look at.
+		if f.User == f.Site && c.origins.of(f.Holder.Function, f.Holder.File) == library && h.user.Function != "" {
+			f.User = h.user
+		}
 	}
 	if n.site >= 0 {
 		f.Stack = c.path(n.site)
@@ -162,11 +167,11 @@ func (c *causes) describe(f *Finding, head int, members []int, heap counts) {
 }
 
 // holder is the table that grows as well, where there is one.
-func (c *causes) holder(members []int) (at Line) {
+func (c *causes) holder(members []int) (at read) {
 	var most int64 = -1
 	for _, i := range members {
 		if n := c.graph.nodes[i]; n.spine && n.grown.bytes > most {
-			most, at = n.grown.bytes, n.read.site
+			most, at = n.grown.bytes, n.read
 		}
 	}
 	return at

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+	"strings"
 )
 
 // node is what grew: a site, or the goroutines of one kind.
@@ -16,6 +17,7 @@ type node struct {
 	objects int64  // in the heap dump
 	outside int64  // of these, objects that something outside the graph points to
 	spine   bool   // a table or array that all operations share
+	table   bool   // a spine of a map: it points to keys and to values
 	holds   map[int]int64
 	mayHold map[int]int64 // by words of a frame that may be left over
 }
@@ -57,6 +59,7 @@ func (k *check) newGraph(lines []*line, kinds []kind) *graph {
 	ops := float64(k.measured())
 	for _, n := range g.nodes {
 		n.spine = n.site >= 0 && float64(n.grown.objects) < max(spinePerOp*ops, 2)
+		n.table = n.spine && ofMap(k.ledger.keys[n.site])
 	}
 	d, err := writeDump()
 	if err != nil {
@@ -69,6 +72,13 @@ func (k *check) newGraph(lines []*line, kinds []kind) *graph {
 		g.exact = true
 	}
 	return g
+}
+
+// ofMap reports whether a site allocates the tables of a map.
+func ofMap(key stackKey) bool {
+	return slices.ContainsFunc(framesOf(key[:]), func(f runtime.Frame) bool {
+		return strings.HasPrefix(f.Function, "internal/runtime/maps.") || strings.HasPrefix(f.Function, "runtime.mapassign")
+	})
 }
 
 // measured is the number of measured operations.
@@ -327,7 +337,8 @@ func (g *graph) joinOrphans(join func(a, b int)) {
 	}
 }
 
-// joinSpines joins tables with each other, as the parts of a map, and with the one node that they point to most.
+// joinSpines joins tables with each other, as the parts of a map, and with the one node that they point to most. A map has
+// keys and values, which lie in nodes of their own: it joins with each node most of whose objects it points to.
 func (g *graph) joinSpines(join func(a, b int)) {
 	for i, n := range g.nodes {
 		best, most := -1, int64(0)
@@ -336,6 +347,11 @@ func (g *graph) joinSpines(join func(a, b int)) {
 			case !n.spine:
 			case g.nodes[to].spine:
 				join(i, to)
+			case n.table && 2*times > g.nodes[to].objects:
+				join(i, to)
+				if times > most {
+					best, most = -1, times
+				}
 			case times > most || times == most && to < best:
 				best, most = to, times
 			}

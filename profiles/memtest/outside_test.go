@@ -42,6 +42,27 @@ func Start() {
 }
 
 func Dial(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }
+
+var names = map[string]*[40]byte{}
+
+func Register(name string) { names[name] = new([40]byte) }
+
+var work = make(chan func())
+
+func init() {
+	go func() {
+		for f := range work {
+			f()
+		}
+	}()
+}
+
+//go:noinline
+func Queue() {
+	done := make(chan int)
+	work <- func() { kept = append(kept, make([]byte, 400)); close(done) }
+	<-done
+}
 `,
 	"internal/deep/deep.go": `package deep
 
@@ -52,6 +73,7 @@ func Keep() { lib.Keep() }
 	"internal/deep/deep_test.go": `package deep_test
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -77,6 +99,21 @@ func TestLeak(t *testing.T) {
 func TestGoroutine(t *testing.T) {
 	memtest.Check(t, func() {
 		lib.Start() // goroutine
+	}, memtest.Waves(4, 20))
+}
+
+func TestRegistered(t *testing.T) {
+	n := 0
+	memtest.Check(t, func() {
+		n++
+		name := fmt.Sprintf("a name of some length %d", n)
+		lib.Register(name) // registered
+	}, memtest.Waves(4, 20))
+}
+
+func TestQueued(t *testing.T) {
+	memtest.Check(t, func() {
+		lib.Queue() // queued
 	}, memtest.Waves(4, 20))
 }
 
@@ -183,6 +220,8 @@ func judgeOutside(t *testing.T, out, mod string) {
 		{"TestHealthy", "PASS", "", ""},
 		{"TestLeak", "FAIL", `in 1(\.\d+)? objects retained per operation .* allocated at \S*/lib\.Keep lib\S*/lib.go:7`, "deep.Keep deep/deep.go:5"},
 		{"TestGoroutine", "FAIL", `1 goroutines left per operation .* started at \S*/lib\.Start lib\S*/lib.go:12`, "deep_test.go:" + marker(t, "goroutine")},
+		{"TestRegistered", "FAIL", `in 2(\.\d+)? objects retained per operation .* allocated at \S*/lib\.Register `, "deep_test.go:" + marker(t, "registered")},
+		{"TestQueued", "FAIL", `retained per operation .* allocated at \S*/lib\.Queue\S* `, "deep_test.go:" + marker(t, "queued")},
 		{"TestConnection", "FAIL", `1 connections left open per operation .* opened at \S*TestConnection`, "deep_test.go:" + marker(t, "connection")},
 	} {
 		from := strings.Index(out, "=== RUN   "+want.test+"\n")

@@ -1,0 +1,3 @@
+module github.com/memsoak/memsoak/examples/memtest-libraries
+
+go 1.23
