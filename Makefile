@@ -251,6 +251,10 @@ accuracy-http: specimens ## the same on HTTP services whose faults are known (HT
 accuracy-quick: specimens ## a stratified part of that, and a fault and a look-alike of each fast condition, for CI (8 minutes)
 	bin/accuracy --quick
 
+.PHONY: bench-gateway
+bench-gateway: ## print what a gate costs: CPU and throughput against httputil.ReverseProxy, memory of a held request
+	$(GO) run ./soak/internal/bench/gateway
+
 .PHONY: bench-soak
 bench-soak: build ## print what measuring costs: subject slowed, harness CPU, time of a cell, 500 trials without a trace
 	$(GO) run ./soak/internal/bench/harness -bin bin
