@@ -38,7 +38,7 @@ type Truth struct {
 	// Of names the two faults of a combination; the rest but Summary, Headline and Set is theirs.
 	Of []string `yaml:"of"`
 
-	// Headline is the cell's verdict; where DESIGN.md leaves room for two, Also is the other, and Why says why.
+	// Headline is the cell's verdict; where ARCHITECTURE.md leaves room for two, Also is the other, and Why says why.
 	Headline record.Headline `yaml:"headline"`
 	Also     record.Headline `yaml:"also"`
 	Why      string          `yaml:"why"`
