@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/setting"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
@@ -147,9 +148,9 @@ func LoadConfig(path string) (Config, error) {
 var runnerSettings = map[string]func(string) error{
 	"gomemlimit":     checkGOMEMLIMIT,
 	"gogc":           checkGOGC,
-	"gomaxprocs":     checkAbove(1),
-	"memprofilerate": checkAbove(1),
-	"limit":          checkBytes,
+	"gomaxprocs":     checkWhole(1, 10_000),
+	"memprofilerate": checkWhole(1, 1<<30),
+	"limit":          func(v string) error { return setting.Text("limit", v) },
 	"transport": func(v string) error {
 		if !slices.Contains([]string{fakes.HTTP, fakes.TLS, fakes.H2}, v) {
 			return fmt.Errorf("want http, tls or h2")
@@ -202,8 +203,9 @@ func checkSetting(s *subject.Spec, name, value string) error {
 		if name != s.Concurrency {
 			return nil
 		}
-		if err := checkAbove(1)(value); err != nil {
-			return fmt.Errorf("%w: %s=%s, the transfers that run at once: %w", ErrConfig, name, value, err)
+		if _, err := strconv.ParseInt(value, 10, 64); err != nil || setting.Text("workers", value) != nil {
+			s, _ := setting.Find("workers")
+			return fmt.Errorf("%w: %s=%s, the transfers that run at once: want a whole number of %s", ErrConfig, name, value, s.Range())
 		}
 		return nil
 	}
@@ -229,21 +231,16 @@ func checkGOGC(v string) error {
 	if v == "off" {
 		return nil
 	}
-	return checkAbove(0)(v)
+	return checkWhole(0, 1_000_000)(v)
 }
 
-func checkAbove(least int64) func(string) error {
+func checkWhole(least, most int64) func(string) error {
 	return func(v string) error {
-		if n, err := strconv.ParseInt(v, 10, 64); err != nil || n < least {
-			return fmt.Errorf("want a whole number of at least %d", least)
+		if n, err := strconv.ParseInt(v, 10, 64); err != nil || n < least || n > most {
+			return fmt.Errorf("want a whole number, %d to %d", least, most)
 		}
 		return nil
 	}
-}
-
-func checkBytes(v string) error {
-	_, err := units.ParseBytes(v)
-	return err
 }
 
 func checkRef(v string) error {

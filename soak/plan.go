@@ -13,6 +13,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/setting"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
@@ -82,6 +83,9 @@ func (s Shard) String() string {
 	return fmt.Sprintf("%d/%d", s.I, s.N)
 }
 
+// maxTrials bounds the trials of a run: at a minute each they take two months.
+const maxTrials = 100_000
+
 // NewPlan checks the configuration and resolves it. Its errors wrap ErrConfig.
 func NewPlan(c Config, shard Shard) (*Plan, error) {
 	s, err := LoadSubject(c.Subject)
@@ -125,11 +129,12 @@ func newPlan(s *subject.Spec, proto *protocol.Protocol, c Config, shard Shard) (
 	if err := p.loadProtocol(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if c.Repeats < 1 {
-		return nil, fmt.Errorf("%w: repeats must be at least 1", ErrConfig)
-	}
-	if c.Budget < 0 || c.Duration < 0 {
-		return nil, fmt.Errorf("%w: budget and duration must not be below 0", ErrConfig)
+	for name, v := range map[string]int64{
+		"repeats": int64(c.Repeats), "budget": int64(c.Budget), "duration": int64(c.Duration), "limit": int64(c.Limit), "node": int64(c.Node),
+	} {
+		if err := setting.Int(name, v); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
 	}
 	if _, err := gate.CompileAll(c.Thresholds); err != nil {
 		return nil, fmt.Errorf("%w: thresholds: %w", ErrConfig, err)
@@ -144,6 +149,9 @@ func newPlan(s *subject.Spec, proto *protocol.Protocol, c Config, shard Shard) (
 	}
 	if err := p.filter(cells); err != nil {
 		return nil, err
+	}
+	if n := len(p.Cells) * c.Repeats * len(p.Protocol.Trials); n > maxTrials {
+		return nil, fmt.Errorf("%w: %d trials; want at most %d in a run", ErrConfig, n, maxTrials)
 	}
 	p.order()
 	return p, nil

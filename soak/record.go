@@ -2,7 +2,6 @@ package soak
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,8 +16,8 @@ type Recording = trial.Recording
 // Record records a process that runs already into the run's directory dir, as a run of one passive trial, until ctx
 // ends or the time is over.
 func Record(ctx context.Context, dir string, o Recording) (*record.Run, error) {
-	if _, err := os.Stat(filepath.Join(dir, record.RunFile)); err == nil {
-		return nil, errors.Join(ErrConfig, errors.New(dir+" has a recorded run; give another --out"))
+	if err := CheckOut(dir, false); err != nil {
+		return nil, err
 	}
 	cell := record.Cell{}
 	status := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir(), Trials: []record.TrialStatus{{Index: 1, Kind: record.Passive}}}

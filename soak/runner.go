@@ -264,15 +264,11 @@ func (r *Runner) prepare() (done map[string]bool, err error) {
 	if err := r.checkProgram(); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(r.Dir, record.RunFile)
-	_, err = os.Stat(path)
-	switch {
-	case err == nil && !r.Resume:
-		return nil, fmt.Errorf("%w: %s has a recorded run; give another --out, or --resume to go on with it", ErrConfig, r.Dir)
-	case err == nil:
+	if err := CheckOut(r.Dir, r.Resume); err != nil {
+		return nil, err
+	}
+	if r.Resume {
 		return r.resume()
-	case r.Resume:
-		return nil, fmt.Errorf("%w: nothing to resume: %w", ErrConfig, err)
 	}
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return nil, err
@@ -280,5 +276,5 @@ func (r *Runner) prepare() (done map[string]bool, err error) {
 	if r.run, err = r.newRun(); err != nil {
 		return nil, err
 	}
-	return map[string]bool{}, record.Write(path, r.run)
+	return map[string]bool{}, record.Write(filepath.Join(r.Dir, record.RunFile), r.run)
 }

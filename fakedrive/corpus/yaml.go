@@ -125,7 +125,7 @@ func (d *specDecoder) specFields(s *Spec) fields {
 		"files":        d.integer(&s.Files),
 		"folders":      d.integer(&s.Folders),
 		"depth":        d.small(&s.Depth),
-		"fan_out":      d.small(&s.FanOut),
+		"fan_out":      d.fanOut(&s.FanOut),
 		"spread":       choice(&s.Spread, map[string]Spread{"varied": Varied, "even": Even}),
 		"place":        choice(&s.Place, map[string]Place{"everywhere": Everywhere, "deepest": Deepest}),
 		"size":         d.size(&s.Size),
@@ -134,6 +134,18 @@ func (d *specDecoder) specFields(s *Spec) fields {
 		"flags":        d.amounts(append(s.flagAmounts(), s.folderAmounts()...)),
 		"names":        d.amounts(s.nameAmounts()),
 		"shared_drive": d.text(&s.SharedDrive),
+	}
+}
+
+// fanOut is small for a number that can't be none: 0 in a Spec is what a file leaves out.
+func (d *specDecoder) fanOut(to *int) func(string, ast.Node) error {
+	read := d.small(to)
+	return func(field string, n ast.Node) error {
+		err := read(field, n)
+		if err == nil && *to == 0 {
+			return at(n.GetToken(), "%s: want 1 to %d, have 0; leave it out for the default", field, MaxFolders)
+		}
+		return err
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/foreign"
+	"github.com/memsoak/memsoak/internal/setting"
 	"github.com/memsoak/memsoak/internal/version"
 )
 
@@ -34,7 +35,27 @@ func Root(name, short string, subcommands ...*cobra.Command) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.Usage(err) })
 	root.AddCommand(subcommands...)
 	AddVersion(root)
+	CheckSettings(root)
 	return root
+}
+
+// CheckSettings has every command below root check the flags that it is given against the registry of settings before it
+// begins, and say the ranges in its help.
+func CheckSettings(root *cobra.Command) {
+	setting.Document(root.Flags())
+	check := root.PreRunE
+	root.PreRunE = func(c *cobra.Command, args []string) error {
+		if err := setting.Flags(c.Flags()); err != nil {
+			return exitcode.Usage(err)
+		}
+		if check == nil {
+			return nil
+		}
+		return check(c, args)
+	}
+	for _, c := range root.Commands() {
+		CheckSettings(c)
+	}
 }
 
 // AddVersion gives a program the flag --version and the command version, which say the same.

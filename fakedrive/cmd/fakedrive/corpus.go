@@ -128,9 +128,6 @@ func newCorpusShowCmd() *cobra.Command {
 				_, err = c.OutOrStdout().Write(text)
 				return err
 			}
-			if lines < 0 {
-				return usageError{fmt.Errorf("--sample: want 0 or more, have %d", lines)}
-			}
 			tree, err := loadTree(args[0], 1)
 			if err != nil {
 				return err

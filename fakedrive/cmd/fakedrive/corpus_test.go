@@ -100,7 +100,7 @@ func TestCorpusCommandsRefuseWhatTheyDontKnow(t *testing.T) {
 		{[]string{"corpus", "show"}, "accepts 1 arg(s), received 0; see 'fakedrive corpus show --help'"},
 		{[]string{"corpus", "show", "nothing"}, `no corpus and no file named "nothing"; the corpora are bench-large, `},
 		{[]string{"corpus", "show", file}, file + `: line 2, column 1: unknown key "folder"; there are depth`},
-		{[]string{"corpus", "show", "tiny", "--sample=-1"}, "--sample: want 0 or more, have -1"},
+		{[]string{"corpus", "show", "tiny", "--sample=-1"}, "--sample: want 0 to 1000000 items"},
 		{[]string{"corpus", "show", "tiny", "--colour"}, "unknown flag: --colour"},
 		{[]string{"corpus", "show", "--spec", file}, "no corpus named"},
 		{[]string{"corpus", "lists"}, `unknown command "lists"`},

@@ -51,5 +51,6 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServeCmd(), newCorpusCmd())
 	cmdline.AddVersion(root)
+	cmdline.CheckSettings(root)
 	return root
 }

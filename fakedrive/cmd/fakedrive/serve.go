@@ -114,9 +114,6 @@ func (f *serveFlags) config(log io.Writer) (fakedrive.Config, error) {
 	if f.state != "" && f.dir != "" {
 		return cfg, usageError{errors.New("--state is a folder for contents already: leave --dir out")}
 	}
-	if f.tokenTTL <= 0 || f.pageTokenTTL <= 0 {
-		return cfg, usageError{errors.New("--token-ttl and --page-token-ttl must be positive")}
-	}
 	if (f.listen.TLS != "" || f.listen.Proxy != "") && f.listen.CAFile == "" {
 		return cfg, usageError{errors.New("--tls-listen and --proxy-listen need --ca-file, or no client could trust them")}
 	}

@@ -64,14 +64,16 @@ func TestServeRefusesWrongUsage(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "faults.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("rules: [{potato: 1}]"), 0o600))
 	for want, args := range map[string][]string{
-		"no corpus":        {"--corpus", "potato"},
-		"--ca-file":        {"--tls-listen", "127.0.0.1:0"},
-		"not a size":       {"--max-disk", "much"},
-		"must be positive": {"--token-ttl", "0s"},
-		"line 1":           {"--faults", bad},
-		"leave --dir out":  {"--state", "a", "--dir", "b"},
-		"unknown flag":     {"--potato"},
-		"unknown command":  {"extra"},
+		"no corpus":                {"--corpus", "potato"},
+		"--ca-file":                {"--tls-listen", "127.0.0.1:0"},
+		"--max-disk: want 1 bytes": {"--max-disk", "much"},
+		"--token-ttl: want 1ns":    {"--token-ttl", "0s"},
+		"--max-files: want 1":      {"--max-files", "-5"},
+		"--abusive-every: want 1":  {"--abusive-every", "-1"},
+		"line 1":                   {"--faults", bad},
+		"leave --dir out":          {"--state", "a", "--dir", "b"},
+		"unknown flag":             {"--potato"},
+		"unknown command":          {"extra"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := runContext(context.Background(), append([]string{"serve"}, args...), &stdout, &stderr)

@@ -70,6 +70,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd(), newForgetCmd(), newDiscoverCmd(), newUploadCmd())
 	cmdline.AddVersion(root)
+	cmdline.CheckSettings(root)
 	return root
 }
 

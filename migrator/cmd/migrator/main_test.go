@@ -71,14 +71,16 @@ func TestBadInputIsOneLine(t *testing.T) {
 	}{
 		{[]string{"copy"}, 2, "accepts 1 arg(s)"},
 		{[]string{"copy", "--bucket", "b", "--workers", "x", "root"}, 2, "--workers"},
-		{append(base, "--workers", "0", "root"), 2, "need at least 1"},
+		{append(base, "--workers", "0", "root"), 2, "--workers: want 1 to 10000"},
+		{append(base, "--workers", "99999999999", "root"), 2, "--workers: want 1 to 10000"},
+		{append(base, "--sse", "rot13", "root"), 2, "--sse: want AES256 or aws:kms"},
 		{append(base, "--config", yaml, "root"), 2, "bad.yaml:2:1: unknown setting \"foo\""},
 		{append(base, "--config", broken, "root"), 2, "broken.yaml"},
 		{append(base, "--export", "document=exe", "root"), 2, "document=exe"},
 		{append(base, "--include", "[", "root"), 2, "bad pattern"},
 		{append(base, "--modified-after", "yesterday", "root"), 2, "yesterday"},
 		{append(base, "--attempts", "1", "root"), 1, "connection refused"},
-		{[]string{"copy", "--drive-endpoint", "nonsense", "--bucket", "b", "root"}, 2, "want a URL"},
+		{[]string{"copy", "--drive-endpoint", "nonsense", "--bucket", "b", "root"}, 2, "want http://host:port"},
 		{[]string{"copy", "--drive-endpoint", "http://x", "root"}, 2, "no bucket"},
 		{[]string{"copy", "--credentials-file", filepath.Join(dir, "none"), "--bucket", "b", "root"}, 2, "credentials"},
 	} {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/setting"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
@@ -165,7 +166,7 @@ func (s *settings) load(c *cobra.Command) error {
 		})
 		errs = append(errs, err)
 	}
-	errs = append(errs, s.parse())
+	errs = append(errs, s.parse(), setting.Flags(f))
 	if err := errors.Join(errs...); err != nil {
 		return usageError{err}
 	}

@@ -83,9 +83,6 @@ func (f *limitFlags) search(cmd *cobra.Command) error {
 		}
 		defer os.RemoveAll(dir)
 	}
-	if f.tries < 1 {
-		return exitcode.Usage(fmt.Errorf("--tries %d: want at least 1", f.tries))
-	}
 	s := &soak.Search{Step: step, Try: f.try(cmd, cfg, dir)}
 	var answer int64
 	if f.workers {

@@ -137,6 +137,11 @@ func recordProcess(cmd *cobra.Command, args []string, o recordOptions) error {
 	if err := o.check(args); err != nil {
 		return err
 	}
+	if o.out != "" { // before a program is started for it
+		if err := soak.CheckOut(o.out, false); err != nil {
+			return exitcode.Usage(err)
+		}
+	}
 	ctx := cmd.Context()
 	target, err := o.attach(ctx, args, cmd.ErrOrStderr())
 	if err != nil {

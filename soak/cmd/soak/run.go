@@ -98,9 +98,6 @@ func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 	if err != nil {
 		return exitcode.Usage(err)
 	}
-	if f.every <= 0 {
-		return exitcode.Usage(fmt.Errorf("--every %s: the time between samples must be above 0", f.every))
-	}
 	shard, err := soak.ParseShard(f.shard)
 	if err != nil {
 		return exitcode.Usage(err)
@@ -114,15 +111,18 @@ func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 	if err != nil {
 		return err
 	}
+	dir, err := f.outDir(plan)
+	if err == nil {
+		err = soak.CheckOut(dir, f.resume)
+	}
+	if err != nil {
+		return exitcode.Usage(err)
+	}
 	if f.dryRun {
 		return printPlan(cmd.OutOrStdout(), plan, f.json)
 	}
 	if err := f.refuse(cmd, plan); err != nil {
 		return err
-	}
-	dir, err := f.outDir(plan)
-	if err != nil {
-		return exitcode.Usage(err)
 	}
 	halt, err := abortOnFail(plan, dir)
 	if err != nil {
