@@ -287,6 +287,14 @@ replay: replay-subject $(TOOLS)/rclone ## run the history that memsoak began wit
 replay-page: replay-subject $(TOOLS)/rclone ## put the newest replay's table and pictures into the page about it; give the same QUICK=1 as for the replay
 	$(REPLAY) --resume --page dashboards/WHAT-HELD-THE-MEMORY.md
 
+# INPUTS and SEED of make bad-input: the same seed makes the same inputs.
+INPUTS ?= 2000
+SEED   ?= 1
+
+.PHONY: bad-input
+bad-input: build ## give all commands generated wrong inputs: no panic, no hang, no exit of 0, one line each (INPUTS=2000, SEED=1)
+	$(GO) run ./internal/badinput -n $(INPUTS) -seed $(SEED)
+
 .PHONY: agree
 agree: ## what the fake Drive says of a file is the same through every door: 100,000 generated queries against a reference
 	MEMSOAK_AGREE=100000 $(GO) test -count=1 -timeout 40m -v -run TestDoorsAgree ./fakedrive

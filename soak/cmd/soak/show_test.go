@@ -101,7 +101,7 @@ func TestShowingCommandsRefuseBadInput(t *testing.T) {
 		"view beyond loopback":  {[]string{"view", dir, "--listen", "0.0.0.0:0"}, "give a loopback address"},
 		"view of nothing":       {[]string{"view"}, "see 'soak view --help'"},
 		"push without a server": {[]string{"push", dir}, "--pyroscope URL is missing"},
-		"push to nowhere":       {[]string{"push", dir, "--pyroscope", "nowhere"}, `"nowhere" is no address of a Pyroscope server`},
+		"push to nowhere":       {[]string{"push", dir, "--pyroscope", "nowhere"}, `--pyroscope: want http://host:port`},
 		"push of no run":        {[]string{"push", empty, "--pyroscope", "http://127.0.0.1:1"}, "is not a run"},
 		"unknown flag":          {[]string{"report", "--no-such-flag", dir}, "unknown flag"},
 	} {
