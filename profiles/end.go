@@ -28,6 +28,8 @@ const (
 	// to vary in it.
 	minEndPoints = 5
 	minEndRange  = 3
+	// minEndLevels is how many values it has to have: two are an idle and a busy subject, which everything goes with.
+	minEndLevels = 3
 	// endError is the relative error of a slope that follows from one composition alone.
 	endError = 1.0 / 3
 	// spareShare is the part of the limit that live heap and stacks may take for the collector to be what broke it.
@@ -49,13 +51,13 @@ type ending struct {
 func (s *Series) ending() *ending {
 	e := &ending{s: s, at: -1, first: -1}
 	for i, n := range s.Snaps {
-		if !n.Profiled || n.Runtime == nil {
+		if !n.Profiled {
 			continue
 		}
 		if e.first < 0 {
 			e.first = i
 		}
-		stack := float64(n.Runtime.StackInuse)
+		stack := n.stackBytes()
 		if e.at < 0 || n.Live.Bytes+stack >= e.live+e.stack {
 			e.at, e.snap, e.live, e.stack, e.cov = i, n, n.Live.Bytes, stack, n.cov()
 		}
@@ -63,7 +65,34 @@ func (s *Series) ending() *ending {
 	if e.at < 0 {
 		return nil
 	}
+	e.cov.InFlight = begun(e.cov)
 	return e
+}
+
+// goroutines is how many there were: by the runtime's account, or where the subject exposes none, by the profile.
+func (n *Snapshot) goroutines() float64 {
+	if n.Runtime != nil {
+		return float64(n.Runtime.Goroutines)
+	}
+	sum := 0
+	for _, c := range n.Routines {
+		sum += c
+	}
+	return float64(sum)
+}
+
+// stackBytes is the memory of stacks: by the runtime's account, or else the least that so many goroutines have.
+func (n *Snapshot) stackBytes() float64 {
+	if n.Runtime != nil {
+		return float64(n.Runtime.StackInuse)
+	}
+	return minStack * n.goroutines()
+}
+
+// begun is how many transfers were under way: those that the fakes see, or those that have left the backlog and are not
+// done. Between a download and its upload the fakes see none.
+func begun(c record.Covariates) int64 {
+	return max(c.InFlight, c.FilesListed-c.Backlog-c.FilesDone-c.Failed)
 }
 
 // total is what no collection gives back.
@@ -99,17 +128,16 @@ func (s *Series) judgeEnd(found []*judged) []*judged {
 
 // routines judges goroutines of one kind that are far more than the transfers in flight.
 func (e *ending) routines() []*judged {
-	s, r := e.s, e.snap.Runtime
-	n := float64(r.Goroutines)
+	s, n := e.s, e.snap.goroutines()
 	if n < crowdMin+crowd*float64(max(e.cov.InFlight, 1)) {
 		return nil
 	}
 	first := s.Snaps[e.first]
-	more := n - float64(first.Runtime.Goroutines)
+	more := n - first.goroutines()
 	if more < n/2 {
 		return nil
 	}
-	stack := math.Max(minStack, (e.stack-float64(first.Runtime.StackInuse))/more)
+	stack := math.Max(minStack, (e.stack-first.stackBytes())/more)
 	site, held := e.creator()
 	if n*(stack+held) < math.Max(endMin, endShare*e.total()) {
 		return nil
@@ -158,10 +186,10 @@ func (e *ending) unit(count float64) countUnit {
 func (e *ending) creator() (site Site, held float64) {
 	best, most := -1, 0.0
 	for _, n := range e.s.Snaps[e.first+1 : e.at+1] {
-		if !n.Profiled || n.Runtime == nil || n.Runtime.Goroutines < crowdMin {
+		if !n.Profiled || n.goroutines() < crowdMin {
 			continue
 		}
-		routines, sum, id := float64(n.Runtime.Goroutines), 0.0, -1
+		routines, sum, id := n.goroutines(), 0.0, -1
 		for k, x := range e.s.Sites {
 			a, b := e.s.Snaps[e.first].Sites[k], n.Sites[k]
 			objects := b.Objects - a.Objects
@@ -248,7 +276,7 @@ func (e *ending) sites(routines, found []*judged) []*judged {
 func (e *ending) siteFinding(ids []int, sum float64) *judged {
 	s := e.s
 	site := *s.Sites[ids[0]]
-	t, why := e.regress(s.siteQuantity(ids...), sum)
+	t, why := e.regress(ids, sum)
 	t.amount, t.from, t.share = sum, [2]int{e.first, e.at}, 1
 	j := &judged{term: t, owner: site.Owner, stack: site.Stack, members: ids}
 	j.Class, j.Site, j.R2 = t.class, site.Site, t.r2
@@ -263,7 +291,8 @@ func (e *ending) siteFinding(ids []int, sum float64) *judged {
 
 // regress fits the quantity over all profiles of the trial. Where they are too few, or nothing varied, the composition at
 // the end has to do.
-func (e *ending) regress(q *quantity, sum float64) (term, string) {
+func (e *ending) regress(ids []int, sum float64) (term, string) {
+	q := e.s.siteQuantity(ids...)
 	us := e.units()
 	var idx []int
 	for i := range e.s.Snaps {
@@ -284,7 +313,7 @@ func (e *ending) regress(q *quantity, sum float64) (term, string) {
 				x[k] = u.values[i]
 				lo, hi = math.Min(lo, x[k]), math.Max(hi, x[k])
 			}
-			if hi < minEndRange*math.Max(lo, 1) {
+			if hi < minEndRange*math.Max(lo, 1) || levels(x) < minEndLevels {
 				x = make([]float64, len(idx))
 			}
 			cands = append(cands, trend.Candidate{Values: x, Penalty: u.penalty})
@@ -295,7 +324,15 @@ func (e *ending) regress(q *quantity, sum float64) (term, string) {
 			return t, fmt.Sprintf("over %d profiles of the run it goes with the number of each %s", len(idx), itemText(u.name))
 		}
 	}
-	return e.composed(sum, q.objects[e.at]), "nothing varied enough in the run to tell what it grows with; the composition at the end says it"
+	return e.composed(sum, q.objects[e.at], e.pieces(ids, sum)), "nothing varied enough in the run to tell what it grows with; the composition at the end says it"
+}
+
+func levels(x []float64) int {
+	distinct := map[float64]bool{}
+	for _, v := range x {
+		distinct[v] = true
+	}
+	return len(distinct)
 }
 
 // units are what a free run's own covariates vary in.
@@ -308,7 +345,7 @@ func (e *ending) units() []unit {
 		return v
 	}
 	return []unit{
-		{name: "worker", class: record.BufferWorker, values: column(func(c record.Covariates) int64 { return c.InFlight })},
+		{name: "worker", class: record.BufferWorker, values: column(begun)},
 		{name: "byte-in-flight", class: record.BufferFile, values: column(func(c record.Covariates) int64 { return c.BytesInFlight }), penalty: 1},
 		{name: "backlog-item", class: record.Metadata, values: column(func(c record.Covariates) int64 { return c.Backlog })},
 		{name: "listed-file", class: record.Metadata, values: column(func(c record.Covariates) int64 { return c.FilesListed }), penalty: 1},
@@ -317,10 +354,25 @@ func (e *ending) units() []unit {
 	}
 }
 
+// pieces is of how many objects the bytes of the sites are, where one stack holds nearly all of them and they are as large
+// as a buffer, so that their number is exact; else 0.
+func (e *ending) pieces(ids []int, sum float64) float64 {
+	var most stackBytes
+	for st, b := range e.snap.stacks {
+		if slices.Contains(ids, int(e.s.intern.blamed[st])) && b.live > most.live {
+			most = b
+		}
+	}
+	if most.live < (1-endShare)*sum || most.objects < 1 || most.live/most.objects < endMin {
+		return 0
+	}
+	return math.Round(most.objects)
+}
+
 // composed is a term by sizes alone: a function that holds about the bytes in flight holds files, one that holds megabytes
 // per transfer, or about as many objects as there are transfers, has buffers, and small things are as many as what is listed
 // or done.
-func (e *ending) composed(sum, objects float64) term {
+func (e *ending) composed(sum, objects, pieces float64) term {
 	c := e.cov
 	flight, bytes := float64(c.InFlight), float64(c.BytesInFlight)
 	pick := func(name string, class record.Class, x float64) term {
@@ -330,6 +382,9 @@ func (e *ending) composed(sum, objects float64) term {
 	case flight > 0 && bytes > 0 && ratio >= 0.5 && ratio <= 3 && c.Largest > 4<<20:
 		return pick("byte-in-flight", record.BufferFile, bytes)
 	case flight > 0 && sum/flight >= minHeldBytes && sum/math.Max(1, float64(c.FilesListed)) >= minHeldBytes:
+		if pieces > 0 && pieces < flight { // the other transfers have not made theirs yet
+			return pick("worker", record.BufferWorker, pieces)
+		}
 		return pick("worker", record.BufferWorker, flight)
 	case flight > 1 && objects >= flight/objectsPerTransfer && objects <= objectsPerTransfer*flight && sum/flight >= minHeldBytes:
 		return pick("worker", record.BufferWorker, flight)

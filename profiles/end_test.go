@@ -44,13 +44,28 @@ func TestKilledByOneBufferPerTransfer(t *testing.T) {
 	s := with(source{stack: frames("bytes.growSlice", "app/copy.copyOne"), size: 1 << 20, held: func(c record.Covariates) float64 { return 528 * float64(c.InFlight) }})
 	s.garbage = 1500 << 20
 	v := endOf(t, s, 2<<30, 2, func(c *record.Covariates, k int64) {
-		c.FilesListed, c.Backlog, c.InFlight, c.BytesInFlight, c.Largest = 48, 44, 3, 3*48<<20, 48<<20
+		c.FilesListed, c.Backlog, c.InFlight, c.BytesInFlight, c.Largest = 48, 45, 3, 3*48<<20, 48<<20
 	})
 	assert.Equal(t, record.HeadBuffer, v.Headline, "what is live breaks the limit, not the garbage")
 	require.NotEmpty(t, v.Findings)
 	assert.Equal(t, record.BufferWorker, v.Findings[0].Class)
 	assert.Equal(t, "app/copy.copyOne", v.Findings[0].Site.Function)
 	assert.InEpsilon(t, 528<<20, v.Findings[0].Slope.Bytes, 0.05)
+}
+
+// TestKilledBeforeTheRuntimeGaveItsAccount has a service without metrics of its own: profiles are all there is. Two of four
+// transfers have made their buffer, and none is seen at either fake.
+func TestKilledBeforeTheRuntimeGaveItsAccount(t *testing.T) {
+	s := with(source{stack: frames("runtime.makeslice", "app/copy.copyOne"), size: 256 << 20, held: func(c record.Covariates) float64 { return 2 }})
+	s.process = func(n *record.Snapshot) { n.Runtime = nil }
+	v := endOf(t, s, 2<<30, 8, func(c *record.Covariates, k int64) { c.FilesListed, c.Backlog, c.FilesDone = 42, 30, 8 })
+	assert.Equal(t, record.HeadBuffer, v.Headline)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, record.BufferWorker, v.Findings[0].Class)
+	assert.Equal(t, "app/copy.copyOne", v.Findings[0].Site.Function)
+	assert.InEpsilon(t, 256<<20, v.Findings[0].Slope.Bytes, 0.05)
+	require.NotEmpty(t, v.Waterfall)
+	assert.InEpsilon(t, 512<<20, v.Waterfall[0].Bytes, 0.1, "the waterfall is that of the peak")
 }
 
 // TestKilledInTheFreeRunByTheBacklog has the backlog vary by itself, with small objects for each item.

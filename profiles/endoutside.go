@@ -20,7 +20,7 @@ func (e *ending) outside(found []*judged) []*judged {
 		if a.class == record.PageCache && !a.unreclaimable || foundClass(found, a.class) {
 			continue
 		}
-		before, now := a.of(s.Snaps[first]), a.of(s.Snaps[last])
+		before, now := a.at(s, first), a.at(s, last)
 		grown := now - before
 		if grown < a.least || grown < endShare*float64(s.Snaps[last].Process.RSS) || grown < now/2 {
 			continue
@@ -35,7 +35,7 @@ func (e *ending) outside(found []*judged) []*judged {
 func (s *Series) resident() (first, most int) {
 	first, most = -1, -1
 	for i, n := range s.Snaps {
-		if n.Process == nil || n.Runtime == nil {
+		if n.Process == nil {
 			continue
 		}
 		if first < 0 {
@@ -46,6 +46,19 @@ func (s *Series) resident() (first, most int) {
 		}
 	}
 	return first, most
+}
+
+// at is the area's size in a snapshot, with the runtime's account of it, or else the last one before: its tables, of which
+// alone an area has need, grow slowly.
+func (a area) at(s *Series, i int) float64 {
+	n := *s.Snaps[i]
+	for k := i; k >= 0 && n.Runtime == nil; k-- {
+		n.Runtime = s.Snaps[k].Runtime
+	}
+	if n.Runtime == nil {
+		n.Runtime = &record.Runtime{}
+	}
+	return a.of(&n)
 }
 
 func foundClass(js []*judged, c record.Class) bool {
@@ -63,8 +76,8 @@ func (e *ending) outsideFinding(a area, grown float64, from [2]int) *judged {
 	c := n.cov()
 	u, x := unit{name: "file", class: a.class}, float64(c.FilesDone)
 	switch {
-	case float64(c.InFlight) >= x:
-		u.name, x = "worker", float64(c.InFlight)
+	case float64(begun(c)) >= x:
+		u.name, x = "worker", float64(begun(c))
 	case c.Backlog > c.FilesDone:
 		u.name, x = "backlog-item", float64(c.Backlog)
 	}
@@ -73,6 +86,6 @@ func (e *ending) outsideFinding(a area, grown float64, from [2]int) *judged {
 	j := e.s.processFinding(a.class, e.s.waitingIn(n), t)
 	j.key, j.Unreclaimable = "end|"+j.key+a.name, a.unreclaimable
 	j.Evidence = append(j.Evidence, fmt.Sprintf("at the end %s of %s resident is %s, %s more than in the first sample: %d transfers in flight, %d files waiting, %d done",
-		bytesText(a.of(n)), bytesText(float64(n.Process.RSS)), a.name, bytesText(grown), c.InFlight, c.Backlog, c.FilesDone))
+		bytesText(a.at(e.s, from[1])), bytesText(float64(n.Process.RSS)), a.name, bytesText(grown), c.InFlight, c.Backlog, c.FilesDone))
 	return j
 }

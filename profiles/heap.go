@@ -162,8 +162,9 @@ type heapTotals struct {
 	live   Amount // without the profiler's own
 }
 
-// stackBytes are the bytes of one allocation stack: what is live, and what it has allocated since the process began.
-type stackBytes struct{ live, alloc float64 }
+// stackBytes are the bytes of one allocation stack: what is live, in how many objects, and what it has allocated since the
+// process began.
+type stackBytes struct{ live, objects, alloc float64 }
 
 // readHeap adds up a heap profile per site. The error names what is wrong, not the file.
 func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, error) {
@@ -220,7 +221,7 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 		sum.add(a)
 		t.sites[site] = sum
 		b := t.stacks[st]
-		t.stacks[st] = stackBytes{b.live + a.Bytes, b.alloc + a.Alloc}
+		t.stacks[st] = stackBytes{b.live + a.Bytes, b.objects + a.Objects, b.alloc + a.Alloc}
 		t.live.add(a)
 	}
 	return t, nil

@@ -24,7 +24,7 @@ const (
 func (s *Series) waterfall() []record.Part {
 	var best *Snapshot
 	for _, n := range s.Snaps {
-		if n.Process != nil && n.Runtime != nil && (best == nil || n.Process.RSS > best.Process.RSS) {
+		if n.Process != nil && (n.Runtime != nil || n.Profiled) && (best == nil || n.Process.RSS > best.Process.RSS) {
 			best = n
 		}
 	}
@@ -53,6 +53,9 @@ func (s *Series) waterfall() []record.Part {
 // the heap of which the runtime does not know, or the other way round.
 func splitMemory(n *Snapshot) []record.Part {
 	p, r := n.Process, n.Runtime
+	if r == nil {
+		return splitByKernel(n)
+	}
 	live := min(int64(n.Live.Bytes), r.HeapAlloc)
 	if !n.Profiled {
 		live = r.HeapAlloc
@@ -80,4 +83,18 @@ func splitMemory(n *Snapshot) []record.Part {
 		sum += x.Bytes
 	}
 	return append(parts, record.Part{Part: partRemainder, Bytes: p.RSS - sum, Detail: "not explained"})
+}
+
+// splitByKernel adds up a snapshot's memory where the subject exposes no account of its runtime and had no time for one:
+// the profile says what was live, the kernel the rest.
+func splitByKernel(n *Snapshot) []record.Part {
+	p := n.Process
+	live := min(int64(n.Live.Bytes), p.HeapArena)
+	return []record.Part{
+		{Part: partLive, Bytes: live, Detail: "objects in use at the last collection"},
+		{Part: partUnused, Bytes: p.HeapArena - live, Detail: "the rest of the heap's arenas: garbage, stacks and free spans; the runtime's account was not read"},
+		{Part: partOffHeap, Bytes: p.OtherAnon, Detail: "anonymous memory outside the Go heap: the runtime's own tables, thread stacks, mmap, cgo"},
+		{Part: partFile, Bytes: p.File + p.Shmem, Detail: fmt.Sprintf("mapped files and the program's text, %s of it shared memory", bytesText(float64(p.Shmem)))},
+		{Part: partRemainder, Bytes: p.RSS - p.HeapArena - p.OtherAnon - p.File - p.Shmem, Detail: "not explained"},
+	}
 }
