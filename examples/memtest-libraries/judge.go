@@ -124,7 +124,8 @@ func printTable(w io.Writer, rows []row) {
 	fmt.Fprintln(w, "|")
 	for _, r := range rows {
 		fmt.Fprintf(w, format, r.Name, r.Module+" "+r.Versions, r.Class, mark(r, r.Found), mark(r, r.One),
-			mark(r, r.Kind), mark(r, r.Line), mark(r, r.NoAlarm), fmt.Sprintf("%.1f, %.1f", r.Leaking.Seconds, r.Mended.Seconds))
+			mark(r, r.Kind), mark(r, r.Line), mark(r, r.NoAlarm),
+			fmt.Sprintf("%.1f, %.1f", r.Leaking.Seconds, r.Mended.Seconds))
 	}
 	s := totals(rows)
 	fmt.Fprintf(w, "\n%d libraries (asked for: 12 or more), %d could be judged\n", s.rows, s.judged)
@@ -132,8 +133,8 @@ func printTable(w io.Writer, rows []row) {
 		what string
 		n    int
 	}{
-		{"leak found (no alarm where there is none)", s.found}, {"one finding for one leak", s.one}, {"class right", s.kind},
-		{"user's own line right", s.line}, {"no alarm on the mended version", s.noAlarm},
+		{"leak found (no alarm where there is none)", s.found}, {"one finding for one leak", s.one},
+		{"class right", s.kind}, {"user's own line right", s.line}, {"no alarm on the mended version", s.noAlarm},
 	} {
 		fmt.Fprintf(w, "%-42s %d of %d (asked for: all)\n", l.what, l.n, s.rows)
 	}

@@ -12,6 +12,9 @@ func TestWhatIsKnownDecides(t *testing.T) {
 	leak := libraryCase{name: "x", class: goroutines}
 	at := func(kind, file string, line int) finding { return finding{Kind: kind, File: file, Line: line} }
 	good := result{Findings: []finding{at("goroutines", caseFile, 7)}, Errors: []string{"said"}}
+	one := func(kind, file string, line int) result { return result{Findings: []finding{at(kind, file, line)}} }
+	twice := result{Findings: append(good.Findings, good.Findings...)}
+	slow := result{Seconds: 11, Findings: good.Findings}
 	for name, c := range map[string]struct {
 		of              libraryCase
 		leaking, mended result
@@ -19,12 +22,12 @@ func TestWhatIsKnownDecides(t *testing.T) {
 	}{
 		"all right":                {leak, good, result{}, exitOK},
 		"not found":                {leak, result{}, result{}, exitFailed},
-		"another class":            {leak, result{Findings: []finding{at("heap", caseFile, 7)}}, result{}, exitFailed},
-		"another line":             {leak, result{Findings: []finding{at("goroutines", caseFile, 8)}}, result{}, exitFailed},
-		"the library's line":       {leak, result{Findings: []finding{at("goroutines", "pool.go", 7)}}, result{}, exitFailed},
-		"two findings":             {leak, result{Findings: append(good.Findings, good.Findings...)}, result{}, exitFailed},
+		"another class":            {leak, one("heap", caseFile, 7), result{}, exitFailed},
+		"another line":             {leak, one("goroutines", caseFile, 8), result{}, exitFailed},
+		"the library's line":       {leak, one("goroutines", "pool.go", 7), result{}, exitFailed},
+		"two findings":             {leak, twice, result{}, exitFailed},
 		"alarm on the mended":      {leak, good, good, exitFailed},
-		"slow":                     {leak, result{Seconds: 11, Findings: good.Findings}, result{Seconds: 11}, exitFailed},
+		"slow":                     {leak, slow, result{Seconds: 11}, exitFailed},
 		"not built":                {leak, result{Failed: "no report"}, result{}, exitInconclusive},
 		"a cache, no alarm":        {libraryCase{class: fills}, result{}, result{}, exitOK},
 		"a cache, an alarm":        {libraryCase{class: fills}, result{Errors: []string{"said"}}, result{}, exitFailed},
@@ -83,7 +86,8 @@ func TestOneLibraryEndToEnd(t *testing.T) {
 	if testing.Short() || os.Getenv("MEMSOAK_LONG") == "" {
 		t.Skip("runs in the long form")
 	}
-	if out, err := exec.Command("go", "list", "-m", "github.com/hashicorp/go-memdb@v1.3.2").CombinedOutput(); err != nil {
+	out, err := exec.Command("go", "list", "-m", "github.com/hashicorp/go-memdb@v1.3.2").CombinedOutput()
+	if err != nil {
 		t.Skipf("the module proxy can't be reached: %s", out)
 	}
 	var stdout, stderr strings.Builder

@@ -1,5 +1,5 @@
-// Command memtest-libraries tries memtest on real libraries: at a version whose leak is known, and at a later one without.
-// Each is required by a module of its own, as a user would, and comes from the Go module proxy.
+// Command memtest-libraries tries memtest on real libraries: at a version whose leak is known, and at a later one
+// without. Each is required by a module of its own, as a user would, and comes from the Go module proxy.
 package main
 
 import (
