@@ -4,17 +4,15 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/remote"
 )
@@ -76,7 +74,7 @@ func (f *k8sFlags) print(w io.Writer) error {
 	if err != nil {
 		return exitcode.Usage(err)
 	}
-	for _, obj := range []any{config, job} {
+	for _, obj := range []object{config, job} {
 		b, err := yaml.Marshal(obj)
 		if err != nil {
 			return err
@@ -87,8 +85,8 @@ func (f *k8sFlags) print(w io.Writer) error {
 }
 
 func (f *k8sFlags) check(p *soak.Plan) error {
-	if errs := validation.IsDNS1123Subdomain(f.name); len(errs) > 0 {
-		return fmt.Errorf("--name %q: %s", f.name, errs[0])
+	if len(f.name) > maxJobName || !jobName.MatchString(f.name) {
+		return fmt.Errorf("--name %q is no name of Kubernetes: use small letters, digits, - and dots", f.name)
 	}
 	if _, _, err := remote.Split(f.upload); err != nil {
 		return fmt.Errorf("--upload: %w", err)
@@ -99,21 +97,32 @@ func (f *k8sFlags) check(p *soak.Plan) error {
 	return nil
 }
 
-func (f *k8sFlags) meta() metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: f.name, Namespace: f.namespace, Labels: map[string]string{"app.kubernetes.io/name": "memsoak"}}
+// The parts of a manifest. The tests read what is printed with the types of Kubernetes itself, strictly.
+type (
+	object = map[string]any
+	list   = []any
+)
+
+// manifest is an object of Kubernetes whose body stands under the key of that name.
+func (f *k8sFlags) manifest(version, kind, key string, body any) object {
+	meta := object{"name": f.name, "labels": object{"app.kubernetes.io/name": "memsoak"}}
+	if f.namespace != "" {
+		meta["namespace"] = f.namespace
+	}
+	return object{"apiVersion": version, "kind": kind, "metadata": meta, key: body}
 }
 
 // configDir is where the configuration is mounted; the pods start there, so that relative paths in it hold.
 const configDir = "/etc/memsoak"
 
 // configMap has soak.yaml and the files that it names.
-func (f *k8sFlags) configMap(cfg soak.Config) (*corev1.ConfigMap, error) {
-	m := &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: f.meta(), Data: map[string]string{}}
+func (f *k8sFlags) configMap(cfg soak.Config) (object, error) {
+	data := map[string]string{}
 	b, err := bounded.ReadFile(f.file, bounded.Config)
 	if err != nil {
 		return nil, err
 	}
-	m.Data["soak.yaml"] = string(b)
+	data["soak.yaml"] = string(b)
 	for _, path := range []string{cfg.Subject, cfg.Corpus, cfg.Protocol} {
 		b, err := bounded.ReadFile(path, bounded.Config)
 		if err != nil {
@@ -122,54 +131,80 @@ func (f *k8sFlags) configMap(cfg soak.Config) (*corev1.ConfigMap, error) {
 		if filepath.Base(path) != path {
 			return nil, fmt.Errorf("%s is in another directory: put it beside soak.yaml, so that its name holds in the pod", path)
 		}
-		m.Data[path] = string(b)
+		data[path] = string(b)
 	}
-	return m, nil
+	return f.manifest("v1", "ConfigMap", "data", data), nil
 }
 
-func (f *k8sFlags) job(p *soak.Plan) (*batchv1.Job, error) {
-	cpu, err := resource.ParseQuantity(f.cpu)
-	if err != nil {
-		return nil, fmt.Errorf("--cpu %q: %w", f.cpu, err)
+// quantity is a count of processors or a size as Kubernetes reads it; jobName is the name of a Job, a DNS subdomain.
+var (
+	quantity = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$`)
+	jobName  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+)
+
+// maxJobName is the length of the longest name.
+const maxJobName = 253
+
+// checkResources refuses what Kubernetes would refuse, and a pod that is too small for its subject.
+func (f *k8sFlags) checkResources(limit int64) error {
+	if !quantity.MatchString(f.cpu) {
+		return fmt.Errorf("--cpu %q is no quantity of Kubernetes; write for example 2 or 500m", f.cpu)
 	}
-	memory, err := resource.ParseQuantity(f.memory)
+	if !quantity.MatchString(f.memory) || strings.HasSuffix(f.memory, "m") {
+		return fmt.Errorf("--memory %q is no size of Kubernetes; write for example 4Gi", f.memory)
+	}
+	memory, err := units.ParseBytes(f.memory)
 	if err != nil {
-		return nil, fmt.Errorf("--memory %q: %w", f.memory, err)
+		return fmt.Errorf("--memory: %w", err)
 	}
 	const spare = 1 << 30
-	if limit := int64(p.Config.Limit); limit > 0 && memory.Value() < limit+spare {
-		return nil, fmt.Errorf("--memory %s is less than the subject's limit and 1Gi for fakes and harness", f.memory)
+	if limit > 0 && memory < limit+spare {
+		return fmt.Errorf("--memory %s is less than the subject's limit and 1Gi for fakes and harness", f.memory)
 	}
-	args := []string{"run", "-f", "soak.yaml", "--shard", fmt.Sprintf("job/%d", f.shards), "--out", "/results/run", "--upload", f.upload}
+	return nil
+}
+
+func (f *k8sFlags) job(p *soak.Plan) (object, error) {
+	if err := f.checkResources(int64(p.Config.Limit)); err != nil {
+		return nil, err
+	}
+	spec := object{
+		"completions": f.shards, "parallelism": f.shards,
+		"completionMode": "Indexed", "backoffLimitPerIndex": 1,
+		"template": object{"spec": object{
+			"restartPolicy": "Never",
+			"containers":    list{f.container()},
+			"volumes": list{
+				object{"name": "config", "configMap": object{"name": f.name}},
+				object{"name": "results", "emptyDir": object{}},
+			},
+		}},
+	}
+	return f.manifest("batch/v1", "Job", "spec", spec), nil
+}
+
+// container runs one shard.
+func (f *k8sFlags) container() object {
+	args := list{"run", "-f", "soak.yaml", "--shard", fmt.Sprintf("job/%d", f.shards),
+		"--out", "/results/run", "--upload", f.upload}
 	if f.endpoint != "" {
 		args = append(args, "--s3-endpoint", f.endpoint)
 	}
-	yes, retries := true, int32(1)
-	indexed := batchv1.IndexedCompletion
-	c := corev1.Container{
-		Name: "soak", Image: f.image, Command: []string{"soak"}, Args: args, WorkingDir: configDir,
-		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory},
-			Limits:   corev1.ResourceList{corev1.ResourceMemory: memory},
+	c := object{
+		"name": "soak", "image": f.image, "workingDir": configDir,
+		"command": list{"soak"}, "args": args,
+		"resources": object{
+			"requests": object{"cpu": f.cpu, "memory": f.memory},
+			"limits":   object{"memory": f.memory},
 		},
-		SecurityContext: &corev1.SecurityContext{Privileged: &yes},
-		VolumeMounts:    []corev1.VolumeMount{{Name: "config", MountPath: configDir}, {Name: "results", MountPath: "/results"}},
+		"securityContext": object{"privileged": true},
+		"volumeMounts": list{
+			object{"name": "config", "mountPath": configDir},
+			object{"name": "results", "mountPath": "/results"},
+		},
 	}
 	if f.secret != "" {
-		c.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: f.secret}}}}
+		c["envFrom"] = list{object{"secretRef": object{"name": f.secret}}}
 	}
-	return &batchv1.Job{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
-		ObjectMeta: f.meta(),
-		Spec: batchv1.JobSpec{
-			Completions: &f.shards, Parallelism: &f.shards, CompletionMode: &indexed, BackoffLimitPerIndex: &retries,
-			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-				RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{c},
-				Volumes: []corev1.Volume{
-					{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: f.name}}}},
-					{Name: "results", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-				},
-			}},
-		},
-	}, nil
+	return c
 }

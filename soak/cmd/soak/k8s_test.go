@@ -38,6 +38,12 @@ func TestK8sManifestsAreWhatKubernetesKnows(t *testing.T) {
 	assert.EqualValues(t, 3, *job.Spec.Completions)
 	c := job.Spec.Template.Spec.Containers[0]
 	assert.Equal(t, []string{"run", "-f", "soak.yaml", "--shard", "job/3", "--out", "/results/run", "--upload", "s3://results/x"}, c.Args)
+	assert.Equal(t, "4Gi", c.Resources.Limits.Memory().String())
+	assert.EqualValues(t, 2, c.Resources.Requests.Cpu().Value(), "a bare number is a quantity, too")
+	assert.True(t, *c.SecurityContext.Privileged)
+	assert.Equal(t, config.Name, job.Spec.Template.Spec.Volumes[0].ConfigMap.Name)
+	assert.NotNil(t, job.Spec.Template.Spec.Volumes[1].EmptyDir)
+	assert.EqualValues(t, 1, *job.Spec.BackoffLimitPerIndex)
 	assert.Equal(t, "aws", c.EnvFrom[0].SecretRef.Name)
 
 	t.Setenv("JOB_COMPLETION_INDEX", "2") // what the pods run is a command that soak takes
@@ -55,6 +61,8 @@ func TestK8sRefusesWhatCannotWork(t *testing.T) {
 		"is less than the":       {"--memory", "2Gi"},
 		"--name":                 {"--name", "Not A Name"},
 		"--cpu":                  {"--cpu", "many"},
+		"--memory \"4GiB\"":      {"--memory", "4GiB"}, // a size everywhere but in Kubernetes
+		"--memory \"off\"":       {"--memory", "off"},
 	} {
 		code, _, stderr := k8s(t, append([]string{"-f", file, "--image", "x", "--upload", "s3://b/p"}, args...)...)
 		assert.Equal(t, 2, code, want)
