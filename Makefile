@@ -248,6 +248,10 @@ accuracy-heldout: specimens ## the same on the held-out specimens alone, one tri
 .PHONY: accuracy-http
 accuracy-http: specimens ## the same on HTTP services whose faults are known (HTTP_SEEDS=1, ONLY='web-*')
 	bin/accuracy --specimens soak/specimens/web --protocol service --seeds $(or $(HTTP_SEEDS),1) $(foreach p,$(ONLY),'$(p)')
+.PHONY: accuracy-plants
+accuracy-plants: ## growth planted into recordings: found at the printed limit and at half of it (PLANTS=10 of each kind in each recording)
+	@set -o pipefail; $(GO) test ./profiles -run TestGrowthPlantedIntoRecordings -count=1 -plants $(or $(PLANTS),10) -v \
+	| grep -E 'at the limit|^ok|FAIL|Error:'
 accuracy-quick: specimens ## a stratified part of that, and a fault and a look-alike of each fast condition, for CI (8 minutes)
 	bin/accuracy --quick
 

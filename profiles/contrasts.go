@@ -89,9 +89,11 @@ func (q *quantity) wander(idx []int) float64 {
 
 // needs says what decides about growth that no finding explains.
 func (c contrast) needs() string {
-	return fmt.Sprintf("%s of %s more at the last floor than at the first, which no finding explains: a longer trial tells whether "+
-		"it goes on", bytesText(c.grown), map[string]string{"stacks": "stacks", "off-heap": "memory outside the Go heap",
-		"file": "shared memory (tmpfs)"}[c.kind])
+	name := map[string]string{
+		"stacks": "stacks", "off-heap": "memory outside the Go heap", "file": "shared memory (tmpfs)",
+	}[c.kind]
+	return fmt.Sprintf("%s of %s more at the last floor than at the first, which no finding explains: "+
+		"a longer trial tells whether it goes on", bytesText(c.grown), name)
 }
 
 // closure is what the findings leave of the kind of memory with the largest unexplained part.

@@ -82,7 +82,7 @@ func (r right) of(v *record.Verdict) grade {
 	switch {
 	case v.Headline == record.Healthy && r.Headline != record.Healthy:
 		return wrongComfort
-	case r.Headline == record.Healthy && slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return kindOf(f) != "" && !onlySuspected(v) }):
+	case r.Headline == record.Healthy && !onlySuspected(v) && slices.ContainsFunc(v.Findings, byItsNature):
 		return wrongAlarm
 	case v.Headline == record.Inconclusive && r.Headline != record.Inconclusive:
 		return isOpen
@@ -98,6 +98,9 @@ func (r right) of(v *record.Verdict) grade {
 
 // onlySuspected reports whether a verdict's findings are suspects: nothing was held, and it is inconclusive.
 func onlySuspected(v *record.Verdict) bool { return v.Headline == record.Inconclusive }
+
+// byItsNature reports whether a finding is a fault however small it is today.
+func byItsNature(f record.Finding) bool { return kindOf(f) != "" }
 
 func (r right) names(f record.Finding) bool {
 	return f.Class == r.Class && strings.HasSuffix(f.Site.Function, r.Function)
@@ -148,7 +151,8 @@ func TestGoldenVerdictsOfRecordings(t *testing.T) {
 				checkGolden(t, filepath.Join(recordings, name+".golden.json"), goldenOf(v), r)
 				x := r.of(v)
 				known := x == isRight || x == isOpen
-				assert.Equal(t, known, r.KnownWrong == "", "it is %s; right.json says what is known to be wrong: %q", x, r.KnownWrong)
+				assert.Equal(t, known, r.KnownWrong == "",
+					"it is %s; right.json says what is known to be wrong: %q", x, r.KnownWrong)
 				mu.Lock()
 				defer mu.Unlock()
 				if counts[x]++; r.Under != "" {
@@ -196,6 +200,10 @@ func TestComfortIsRefused(t *testing.T) {
 	assert.False(t, comforts(of(record.Healthy), of(record.HeadLeak), right{Headline: record.HeadLeak}))
 }
 
+func verdictOf(h record.Headline, fs ...record.Finding) record.Verdict {
+	return record.Verdict{Headline: h, Findings: fs}
+}
+
 func TestAVerdictStandsBesideTheRightOne(t *testing.T) {
 	leak := record.Finding{Class: record.Leak, Site: record.Site{Function: "app/reg.keep"}}
 	pool := record.Finding{Class: record.BufferPool, Site: record.Site{Function: "app/reg.keep"}}
@@ -211,8 +219,8 @@ func TestAVerdictStandsBesideTheRightOne(t *testing.T) {
 		{fault, record.Verdict{Headline: record.Inconclusive}, isOpen},
 		{fault, record.Verdict{Headline: record.Healthy}, wrongComfort},
 		{right{Headline: record.Inconclusive}, record.Verdict{Headline: record.Healthy}, wrongComfort},
-		{right{Headline: record.Healthy}, record.Verdict{Headline: record.Healthy, Findings: []record.Finding{pool}}, isRight},
-		{right{Headline: record.Healthy}, record.Verdict{Headline: record.HeadLeak, Findings: []record.Finding{leak}}, wrongAlarm},
+		{right{Headline: record.Healthy}, verdictOf(record.Healthy, pool), isRight},
+		{right{Headline: record.Healthy}, verdictOf(record.HeadLeak, leak), wrongAlarm},
 	} {
 		assert.Equal(t, c.want, c.r.of(&c.v))
 	}

@@ -18,8 +18,19 @@ func (s *Series) retained(q *quantity, us []unit) []term {
 		return nil
 	}
 	if all := s.steered(q, idx[0]); q.rises(all) {
-		idx = all
+		if out := s.retainedOver(all, q, us); len(out) > 0 {
+			return out
+		}
+		// Many steps may each be too small to have a direction, and in held states growth may come later than its unit. A
+		// running maximum needs neither: what it explains, it explains in all states.
+		out := s.retainedOver(idx, q, us)
+		return slices.DeleteFunc(out, func(t term) bool { return t.running })
 	}
+	return s.retainedOver(idx, q, us)
+}
+
+// retainedOver fits what stays from state to state of idx.
+func (s *Series) retainedOver(idx []int, q *quantity, us []unit) []term {
 	steps := s.steps(idx)
 	n := len(steps)
 	if n < minFloors-1 {
