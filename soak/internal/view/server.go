@@ -58,6 +58,9 @@ func New(dirs []string) (*Server, error) {
 		return nil, fmt.Errorf("no run in %s: a run's directory has a %s", strings.Join(dirs, ", "), record.RunFile)
 	}
 	closeAll(found)
+	if err := anyReadable(found); err != nil {
+		return nil, err
+	}
 	s := &Server{dirs: dirs, ui: newPprofUI(), mux: http.NewServeMux(), reports: map[string]cached{}}
 	s.mux.HandleFunc("GET /{$}", s.index)
 	s.mux.HandleFunc("GET /runs/{run}/{$}", s.withRun(s.report))
@@ -291,4 +294,14 @@ func (s *Server) pprof(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.ServeHTTP(w, r)
+}
+
+// anyReadable says why not a single run can be read: among others a damaged one is shown as such.
+func anyReadable(runs []run) (err error) {
+	for _, r := range runs {
+		if _, err = record.ReadRun(r.dir); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("no run that can be read: %w", err)
 }

@@ -257,3 +257,11 @@ func TestNoRunIsAnError(t *testing.T) {
 	_, err = view.New([]string{filepath.Join(t.TempDir(), "absent")})
 	assert.Error(t, err)
 }
+
+// TestOnlyDamagedRunsAreNoneToView: a page that could show nothing is not served.
+func TestOnlyDamagedRunsAreNoneToView(t *testing.T) {
+	bad := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bad, record.RunFile), []byte("{"), 0o644))
+	_, err := view.New([]string{bad})
+	require.ErrorContains(t, err, "no run that can be read")
+}
