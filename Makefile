@@ -299,6 +299,15 @@ SEED   ?= 1
 bad-input: build ## give all commands generated wrong inputs: no panic, no hang, no exit of 0, one line each (INPUTS=2000, SEED=1)
 	$(GO) run ./internal/badinput -n $(INPUTS) -seed $(SEED)
 
+# JOBS is how many recordings run side by side, ONLY='sessions' selects some, PROFILES=dir reads a folder of others' profiles.
+.PHONY: recordings recordings-judge
+recordings: build ## record 80 real library bugs and look-alikes for a minute each, and print how they are judged (JOBS=4, ONLY='sessions')
+	$(GO) run ./soak/internal/recordings/cmd -soak bin/soak -jobs $(or $(JOBS),4) -only '$(ONLY)'
+	$(GO) test -count=1 -run TestRecordingsOfLibraries ./soak/cmd/soak -update-recordings >/dev/null || true
+	@$(MAKE) --no-print-directory recordings-judge
+recordings-judge: ## judge the recordings that are in the repository, and a folder of profiles: PROFILES=dir
+	PROFILES=$(PROFILES) $(GO) test -count=1 -v -run 'TestRecordingsOfLibraries$(if $(PROFILES),|TestFoldersOfOthers)' ./soak/cmd/soak
+
 .PHONY: agree
 agree: ## what the fake Drive says of a file is the same through every door: 100,000 generated queries against a reference
 	MEMSOAK_AGREE=100000 $(GO) test -count=1 -timeout 40m -v -run TestDoorsAgree ./fakedrive

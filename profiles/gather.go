@@ -92,7 +92,8 @@ func (g *gatherer) heap(p *growth.Point, c *capture.Capture) {
 		}
 		id := g.place(stack)
 		sum := p.Heap[id]
-		p.Heap[id] = growth.Amount{Bytes: sum.Bytes + bytes, Variance: sum.Variance + a.Variance, Alloc: sum.Alloc + made}
+		p.Heap[id] = growth.Amount{Bytes: sum.Bytes + bytes, Variance: sum.Variance + a.Variance, Alloc: sum.Alloc + made,
+			Objects: sum.Objects + float64(c.Value(s, c.InuseObjects))}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -169,6 +170,7 @@ func (s *Series) cause(c *cluster, curve record.Curve, whole float64, life []*Po
 	})
 	p := s.Places[ids[0]]
 	out := record.Cause{Curve: curve, Site: p.Site, User: p.User, Via: p.Via, Stack: p.Stack, Kept: -1}
+	s.objects(&out, last, ids[0])
 	if whole > 0 {
 		out.Share = math.Min(1, math.Max(0, c.grew/whole))
 		if len(life) == 1 {
@@ -184,4 +186,49 @@ func (s *Series) cause(c *cluster, curve record.Curve, whole float64, life []*Po
 		}
 	}
 	return out
+}
+
+// counted is from how many times the sampling rate objects are all seen but one in a thousand, so that they can be counted.
+const counted = 7
+
+// objects says how many objects a cause's place has, and of which goroutines there are as many.
+func (s *Series) objects(c *record.Cause, last *Point, id int) {
+	a := last.Heap[id]
+	if a.Objects < 1 || a.Bytes <= 0 {
+		return
+	}
+	c.Objects, c.ObjectBytes = a.Objects, a.Bytes/a.Objects
+	if a.Objects < 2 || c.ObjectBytes < counted*s.Rate {
+		return
+	}
+	byRoot := map[string]int{}
+	for group, n := range s.routinesUntil(last.Time) {
+		if !s.Groups[group].Conn {
+			byRoot[s.Groups[group].Root] += n
+		}
+	}
+	for _, root := range slices.Sorted(maps.Keys(byRoot)) {
+		if float64(byRoot[root]) == math.Round(a.Objects) {
+			if c.PerGoroutine != "" {
+				c.PerGoroutine = "" // it could be either
+				return
+			}
+			c.PerGoroutine = root
+		}
+	}
+}
+
+// routinesUntil are the goroutines of the newest profile of them up to a time.
+func (s *Series) routinesUntil(t time.Time) map[int]int {
+	var newest *Point
+	for i := range s.Points {
+		p := &s.Points[i]
+		if p.Routines != nil && !p.Time.After(t) && (newest == nil || p.Time.After(newest.Time)) {
+			newest = p
+		}
+	}
+	if newest == nil {
+		return nil
+	}
+	return newest.Routines
 }

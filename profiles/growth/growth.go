@@ -95,20 +95,26 @@ func sureness(s record.HypothesisState) int {
 	return 0
 }
 
-// grows reports whether a curve belongs among the suspects: also one that flattens, as long as it may still rise.
+// grows reports whether a curve belongs among the suspects: also one that flattens or has one large step, as long as it
+// may still rise.
 func grows(c record.Curve) bool {
-	return c.Shape == record.Growing || c.Shape == record.Rising || c.Shape == record.Levelled && c.State == record.Open
+	bends := c.Shape == record.Levelled || c.Shape == record.Stepped
+	return c.Shape == record.Growing || c.Shape == record.Rising || bends && c.State == record.Open && c.Grew() > 0
 }
 
-// under are the points to judge: those at rest when there are enough of them, since only what is kept is in them; else
-// those under load, whose ups and downs the floors would add to.
+// under are the points to judge: those at rest when the load has stopped often enough, since only what is kept is in
+// them; else those under load, whose ups and downs the floors would add to. Of floors without load between them the last
+// counts: nothing that comes with work grows from one to the next.
 func under(life []*Point) []*Point {
 	var rest, load []*Point
-	for _, p := range life {
-		if p.Rest {
-			rest = append(rest, p)
-		} else {
+	for i, p := range life {
+		switch {
+		case !p.Rest:
 			load = append(load, p)
+		case i > 0 && life[i-1].Rest:
+			rest[len(rest)-1] = p
+		default:
+			rest = append(rest, p)
 		}
 	}
 	switch {

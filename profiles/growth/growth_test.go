@@ -241,6 +241,31 @@ func TestPlacesThatGrowTogetherAreOneCause(t *testing.T) {
 	assert.Equal(t, "app.other", g.Causes[1].Site.Function)
 }
 
+// TestFloorsInARowAreOneLook has a leak under load and many floors after it: they say that it stays, not that nothing grows.
+func TestFloorsInARowAreOneLook(t *testing.T) {
+	s := sampled(rand.New(rand.NewPCG(1, 2)), 20, append(slices.Clone(base), source{"leak", line(0, 40*mib), 0})...)
+	last := s.Points[len(s.Points)-1]
+	for i := range 12 {
+		p := last
+		p.Rest, p.Time = true, last.Time.Add(time.Duration(i+1)*2*time.Second)
+		s.Points = append(s.Points, p)
+	}
+	g := Judge(s, "")
+	assert.Equal(t, record.Found, g.Total.State, "%+v", g.Total)
+	require.NotEmpty(t, g.Causes)
+	require.NotNil(t, g.Causes[0].Rest)
+	assert.Greater(t, *g.Causes[0].Rest, int64(20*mib), "without load it is still there")
+}
+
+// TestALargeStepThatMayGoOnIsASuspect is a table that doubles shortly before the end.
+func TestALargeStepThatMayGoOnIsASuspect(t *testing.T) {
+	step := source{"pages", func(x float64) float64 { return 4*mib + 30*mib*math.Floor(x+0.25) }, 0}
+	g := Judge(sampled(rand.New(rand.NewPCG(1, 2)), 9, append(slices.Clone(base), step)...), "")
+	assert.NotEqual(t, record.Found, g.Total.State)
+	require.NotEmpty(t, g.Causes, "%+v", g.Total)
+	assert.Equal(t, "app.pages", g.Causes[0].Site.Function)
+}
+
 // counts makes a series of one group of goroutines.
 func counts(rests map[int]bool, n ...int) Series {
 	s := Series{Timed: true, Groups: []Group{{Root: "app.work", Wait: "chan send"}}}
@@ -260,6 +285,7 @@ func TestGoroutinesThatStayAreFound(t *testing.T) {
 		"rise in each of three":          {counts(nil, 10, 23, 35, 60), true},
 		"rise with the load's ripple":    {counts(nil, 10, 30, 28, 45, 61, 58, 77, 90, 104, 101, 120), true},
 		"remain after the load":          {counts(idle, 2, 8, 19, 30, 39, 50, 52), true},
+		"remain, looked at often":        {counts(map[int]bool{5: true, 6: true, 7: true, 8: true}, 2, 12, 25, 39, 50, 52, 52, 52, 52), true},
 		"remain after a burst":           {counts(map[int]bool{0: true, 2: true}, 2, 60, 52), true},
 		"a pool that stays":              {counts(idle, 2, 66, 66, 66, 66, 66, 66), false},
 		"at work, gone without load":     {counts(idle, 2, 60, 80, 99, 121, 140, 3), false},
@@ -283,4 +309,37 @@ func TestJudgeChangesNothingOfItsInput(t *testing.T) {
 	before := fmt.Sprint(s)
 	Judge(s, "")
 	assert.Equal(t, before, fmt.Sprint(s))
+}
+
+// TestLargeObjectsAreCountedAndComparedWithGoroutines has a buffer of 4 MiB for each of 8 workers.
+func TestLargeObjectsAreCountedAndComparedWithGoroutines(t *testing.T) {
+	series := func(objects float64, groups ...Group) *record.Growth {
+		s := sampled(rand.New(rand.NewPCG(1, 2)), 8, base...)
+		id := len(s.Places)
+		s.Places = append(s.Places, Place{Site: record.Site{Function: "app.newWorker"}, Key: "newWorker"})
+		s.Groups = groups
+		for i := range s.Points {
+			s.Points[i].Heap[id] = Amount{Bytes: objects * 4 * mib, Objects: objects, Alloc: objects * 4 * mib}
+			s.Points[i].Routines = map[int]int{}
+			for k := range groups {
+				s.Points[i].Routines[k] = 8
+			}
+		}
+		return Judge(s, "")
+	}
+	run := Group{Root: "app.(*worker).run", Wait: "select"}
+	for name, c := range map[string]struct {
+		g    *record.Growth
+		want string
+	}{
+		"one for each":            {series(8, run), "app.(*worker).run"},
+		"more than goroutines":    {series(9, run), ""},
+		"of two kinds":            {series(8, run, Group{Root: "app.serve"}), ""},
+		"connections don't count": {series(8, run, Group{Root: "net/http.(*persistConn).readLoop", Conn: true}), "app.(*worker).run"},
+	} {
+		require.NotEmpty(t, c.g.Stayed, name)
+		assert.Equal(t, "app.newWorker", c.g.Stayed[0].Site.Function, name)
+		assert.Equal(t, c.want, c.g.Stayed[0].PerGoroutine, name)
+		assert.InDelta(t, 4*mib, c.g.Stayed[0].ObjectBytes, 1, name)
+	}
 }

@@ -30,6 +30,7 @@ type Amount struct {
 	Bytes    float64 `json:"b"`
 	Variance float64 `json:"v,omitempty"`
 	Alloc    float64 `json:"a,omitempty"`
+	Objects  float64 `json:"o,omitempty"` // 0 where the profile doesn't say
 }
 
 // Group is goroutines with the same entry that wait in the same place for the same reason.

@@ -55,6 +55,11 @@ type Cause struct {
 	// Sites are all places of the cause with their growth, the largest first.
 	Sites []SiteSize `json:"sites,omitempty"`
 	Stack []string   `json:"stack,omitempty"`
+	// Objects is how many objects of Site there are in the last profile, and ObjectBytes their mean size; 0: not known.
+	Objects     float64 `json:"objects,omitempty"`
+	ObjectBytes float64 `json:"object_bytes,omitempty"`
+	// PerGoroutine is the entry of goroutines of which there are as many as objects, where each object was counted.
+	PerGoroutine string `json:"per_goroutine,omitempty"`
 	// Kept is the part of what was allocated between the first and the last profile that was not freed; -1: not known.
 	Kept float64 `json:"kept"`
 	// Rest is how much of the growth was still there when the load had stopped, in bytes; nil: not known.

@@ -51,7 +51,7 @@ func writeGrowth(out io.Writer, g *record.Growth) {
 		fmt.Fprintln(out, "\nStayed:")
 		for i := range g.Stayed {
 			c := &g.Stayed[i]
-			fmt.Fprintf(out, "  %10s  %s%s, %s\n", bytesText(c.Last), place(c.Site), calledFrom(c), shapeText(&c.Curve, bytesText))
+			fmt.Fprintf(out, "  %10s  %s%s, %s%s\n", bytesText(c.Last), place(c.Site), calledFrom(c), shapeText(&c.Curve, bytesText), objectsText(c))
 		}
 	}
 	fmt.Fprintf(out, "\nTo be sure: %s\n  %s\n", g.Next, g.Command)
@@ -159,7 +159,7 @@ func causesTitle(g *record.Growth) string {
 // writeCause prints a suspect in two or three lines.
 func writeCause(out io.Writer, i int, c *record.Cause, g *record.Growth) {
 	if g.Profiles == 1 || g.Allocated || g.Difference {
-		fmt.Fprintf(out, "%2d. %10s (%.0f %%)  %s%s\n", i, bytesText(c.Last), 100*c.Share, place(c.Site), calledFrom(c))
+		fmt.Fprintf(out, "%2d. %10s (%.0f %%)  %s%s\n", i, bytesText(c.Last), 100*c.Share, place(c.Site), calledFrom(c)+objectsText(c))
 		return
 	}
 	sure := "not sure"
@@ -170,7 +170,7 @@ func writeCause(out io.Writer, i int, c *record.Cause, g *record.Growth) {
 	if from := calledFrom(c); from != "" {
 		fmt.Fprintf(out, "%19s%s\n", "", strings.TrimPrefix(from, ", "))
 	}
-	fmt.Fprintf(out, "%19s%s; %s%s\n", "", sure, shapeText(&c.Curve, bytesText), keptText(c))
+	fmt.Fprintf(out, "%19s%s; %s%s\n", "", sure, shapeText(&c.Curve, bytesText), objectsText(c)+keptText(c))
 	if len(c.Sites) > 1 {
 		var with []string
 		for _, s := range c.Sites[1:min(4, len(c.Sites))] {
@@ -183,6 +183,20 @@ func writeCause(out io.Writer, i int, c *record.Cause, g *record.Growth) {
 		}
 	}
 }
+
+// objectsText says how many objects there are and of which size, and whether each goroutine of an entry has one.
+func objectsText(c *record.Cause) string {
+	if c.Objects < 1 || c.Objects < 2 && c.ObjectBytes < leastObject {
+		return ""
+	}
+	if c.PerGoroutine != "" {
+		return fmt.Sprintf("; %s objects of %s, as many as goroutines of %s", countText(c.Objects), bytesText(c.ObjectBytes), c.PerGoroutine)
+	}
+	return fmt.Sprintf("; about %s objects, %s on average", countText(c.Objects), bytesText(c.ObjectBytes))
+}
+
+// leastObject is the size in bytes from which a single object is worth a word: smaller ones are one sample.
+const leastObject = 1 << 20
 
 // keptText says how much of what was allocated stayed, and what was left without load.
 func keptText(c *record.Cause) string {
@@ -268,6 +282,9 @@ func writeRoutines(out io.Writer, g *record.Growth) {
 		by := ""
 		if r.Creator != "" {
 			by = ", started by " + r.Creator
+		}
+		if r.Grew() >= 1 && r.Steps > 0 {
+			by += "; " + shapeText(&r.Curve, countText)
 		}
 		fmt.Fprintf(out, "  %10s  %s [%s] at %s%s\n", countText(r.Last), r.Root, r.Wait, place(r.At), by)
 	}

@@ -10,7 +10,10 @@ type idleWatch struct {
 	peak   float64
 	busy   int
 	quiet  int
+	back   int  // busy readings in a row
 	floors bool // a floor was made since it was busy
+	// least is the highest rate below which a counter says nothing of load.
+	least float64
 }
 
 const (
@@ -19,6 +22,10 @@ const (
 	// busyBefore and quietFor are how many readings have to show load before, and none after.
 	busyBefore = 3
 	quietFor   = 2
+	// backAfter is how many busy readings in a row bring the load back: tickers and collections make single ones.
+	backAfter = 3
+	// leastCPU is the CPU time per second, of a load, below which that clock's ticks of 10 ms can't tell it from none.
+	leastCPU = 0.05
 	// peakFades is what is left of the highest rate after each busy reading, so that one burst doesn't count for ever.
 	peakFades = 0.98
 )
@@ -37,13 +44,26 @@ func (w *idleWatch) observe(at time.Time, work float64) bool {
 		w.peak = max(w.peak*peakFades, rate)
 		w.busy++
 		w.quiet = 0
-		w.floors = false
+		if w.back++; w.back >= backAfter {
+			w.floors = false
+		}
 		return false
 	}
 	w.quiet++
-	if w.busy < busyBefore || w.quiet < quietFor || w.floors {
+	w.back = 0
+	if w.peak < w.least || w.busy < busyBefore || w.quiet < quietFor || w.floors {
 		return false
 	}
-	w.floors, w.busy = true, 0
+	w.floors, w.busy, w.back = true, 0, 0
 	return true
+}
+
+// resting reports whether the load has stopped and not come back.
+func (w *idleWatch) resting() bool { return w.floors }
+
+// skip leaves out of the counter what was spent since the reading before: the taking of profiles is no load.
+func (w *idleWatch) skip(at time.Time, work float64) {
+	if !w.at.IsZero() {
+		w.last, w.at = work, at
+	}
 }

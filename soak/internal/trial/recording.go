@@ -74,6 +74,9 @@ func Record(ctx context.Context, o Recording) (*record.Trial, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	r := &recording{Recording: o, rec: rec, s: &sampler.Sampler{Clock: c, Pprof: o.Target.Pprof, Metrics: o.Metrics, PID: o.Target.PID}}
+	if r.byCPU() {
+		r.idle.least = leastCPU
+	}
 	defer r.s.Close()
 	if err := r.snapshot(ctx, record.StateFree); err != nil {
 		rec.finish(err)
@@ -163,7 +166,13 @@ func (r *recording) gone() bool {
 
 // take takes a snapshot and counts failures.
 func (r *recording) take(ctx context.Context, state record.State) {
+	if state == record.StateFree && r.byCPU() && r.idle.resting() {
+		state = record.StateFloor // as long as the load stays away, what is read is without it
+	}
 	err := r.snapshot(ctx, state)
+	if r.byCPU() {
+		r.idle.skip(time.Now(), r.s.CPU())
+	}
 	switch {
 	case err == nil:
 		r.failed = 0
@@ -174,12 +183,15 @@ func (r *recording) take(ctx context.Context, state record.State) {
 	}
 }
 
+// byCPU reports whether the load is watched by the CPU time of a process on this machine.
+func (r *recording) byCPU() bool { return r.Target.PID != 0 && len(r.Work) == 0 }
+
 // look reads what is cheap of a process on this machine, and says whether a snapshot is due and why.
 func (r *recording) look() (record.State, bool) {
 	if r.Target.PID == 0 {
 		return "", false
 	}
-	if len(r.Work) == 0 && r.idle.observe(time.Now(), r.s.CPU()) {
+	if r.byCPU() && r.idle.observe(time.Now(), r.s.CPU()) {
 		return record.StateFloor, true
 	}
 	rss, err := r.s.RSS()
@@ -226,14 +238,15 @@ func (r *recording) snapshot(ctx context.Context, state record.State) error {
 	if done, ok := r.work(v.Sample); ok {
 		v.Covariates = &record.Covariates{FilesDone: int64(done), Requests: int64(done), Distinct: int64(done)}
 	}
+	if state != record.StateFloor && r.loadStopped(v.Sample) {
+		r.rec.sample(v.Sample)
+		return r.snapshot(ctx, record.StateFloor)
+	}
 	r.rec.sample(v.Sample)
 	r.rec.snapshot(v, heap, routines)
 	r.before = &v
 	if r.OnSnapshot != nil {
 		r.OnSnapshot(v)
-	}
-	if state != record.StateFloor && r.loadStopped(v.Sample) {
-		return r.snapshot(ctx, record.StateFloor)
 	}
 	return nil
 }
@@ -250,13 +263,14 @@ func (r *recording) work(s record.Sample) (sum float64, ok bool) {
 	return sum, ok
 }
 
-// loadStopped watches the load by the counters of work, or, of a process elsewhere, by what it allocates.
+// loadStopped reports whether the load has stopped and not come back, by the counters of work, or, of a process
+// elsewhere, by what it allocates.
 func (r *recording) loadStopped(s record.Sample) bool {
 	if done, ok := r.work(s); ok {
-		return r.idle.observe(s.Time, done)
+		return r.idle.observe(s.Time, done) || r.idle.resting()
 	}
 	if r.Target.PID == 0 && len(r.Work) == 0 && s.Runtime != nil {
-		return r.idle.observe(s.Time, float64(s.Runtime.TotalAlloc))
+		return r.idle.observe(s.Time, float64(s.Runtime.TotalAlloc)) || r.idle.resting()
 	}
 	return false
 }

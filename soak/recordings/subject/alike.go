@@ -64,7 +64,7 @@ func init() {
 		"alike-workerpool": {200, func() func(int) { p := workerpool.New(50); return func(i int) { p.Submit(work) } }},
 		"alike-prometheus": {500, prometheusBounded},
 		"alike-bitmaps":    {20, bitmaps},
-		"alike-sessions":   {500, sessions},
+		"alike-sessions":   {500, sessionTable},
 		"alike-json":       {300, jsonDocuments},
 		"alike-syncpool":   {300, syncPool},
 		"alike-batch":      {100, batches},
@@ -133,7 +133,7 @@ func bitmaps() func(int) {
 	}
 }
 
-func sessions() func(int) {
+func sessionTable() func(int) {
 	var m sync.Map
 	return func(i int) {
 		m.Store(i, make([]byte, 2048))

@@ -1,14 +1,17 @@
 // Subject is a program that uses one library in one way, as its argument says: a known leak, a trap that people fall
-// into, or a look-alike that is bounded. It serves pprof at a free port of loopback and prints its address.
+// into, or a look-alike that is bounded. It serves pprof at a free port of loopback and prints its address. With -stop it
+// works for that long, and then waits without work.
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
 	_ "net/http/pprof"
-	"os"
 	"time"
 )
 
@@ -19,9 +22,11 @@ type scenario struct {
 }
 
 func main() {
-	s, ok := scenarios[os.Args[len(os.Args)-1]]
+	stop := flag.Duration("stop", 0, "time after which the load stops; 0: never")
+	flag.Parse()
+	s, ok := scenarios[flag.Arg(0)]
 	if !ok {
-		log.Fatalf("unknown scenario %q", os.Args[len(os.Args)-1])
+		log.Fatalf("unknown scenario %q", flag.Arg(0))
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,10 +35,31 @@ func main() {
 	go http.Serve(l, nil)
 	fmt.Printf("http://%s/debug/pprof\n", l.Addr())
 	op := s.start()
-	tick := time.NewTicker(time.Second / time.Duration(s.perSecond))
-	for i := 0; ; i++ {
+	if *stop == 0 {
+		tick := time.NewTicker(time.Second / time.Duration(s.perSecond))
+		for i := 0; ; i++ {
+			<-tick.C
+			op(i)
+		}
+	}
+	busy(*stop, s.perSecond, op)
+	select {}
+}
+
+// busy does op perSecond times a second among requests that cost CPU time, as a load that is worth its name does.
+func busy(stop time.Duration, perSecond int, op func(int)) {
+	const requests = 200 // per second
+	end := time.Now().Add(stop)
+	tick := time.NewTicker(time.Second / requests)
+	for i := 0; time.Now().Before(end); i++ {
 		<-tick.C
-		op(i)
+		var b bytes.Buffer
+		var v any
+		_ = json.NewEncoder(&b).Encode(make([]int, 10000))
+		_ = json.Unmarshal(b.Bytes(), &v)
+		if i%(requests/perSecond) == 0 {
+			op(i)
+		}
 	}
 }
 

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/growth"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/recordings"
+)
+
+var updateRecordings = flag.Bool("update-recordings", false, "write what the recordings are judged as")
+
+const (
+	recordingsDir = "testdata/recordings"
+	// screen is how many lines are on the first screen of a terminal.
+	screen = 24
+	// grewBy is the growth from which a culprit has to be on the first screen.
+	grewBy = 3 << 20
+	// stay is how many goroutines that remain have to be found.
+	stay = 50
+)
+
+// judged is a recording with what the first screen says of it.
+type judged struct {
+	recordings.Recording
+	result recordings.Result
+	g      *record.Growth
+	line   int // of the culprit on the first screen; 0: not there
+}
+
+func judgeRecordings(t *testing.T) []judged {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(recordingsDir, recordings.ResultsFile))
+	require.NoError(t, err)
+	var results []recordings.Result
+	require.NoError(t, json.Unmarshal(text, &results))
+	var all []judged
+	for _, r := range recordings.All() {
+		i := slices.IndexFunc(results, func(x recordings.Result) bool { return x.Name == r.Name })
+		require.GreaterOrEqual(t, i, 0, "%s has no result: make recordings", r.Name)
+		f, err := os.Open(filepath.Join(recordingsDir, r.Name+recordings.Suffix))
+		require.NoError(t, err)
+		s, err := growth.ReadSeries(f)
+		f.Close()
+		require.NoError(t, err, r.Name)
+		j := judged{Recording: r, result: results[i], g: growth.Judge(s, "")}
+		var out bytes.Buffer
+		writeGrowth(&out, j.g)
+		j.line = suspected(out.String(), r.Culprit)
+		all = append(all, j)
+	}
+	return all
+}
+
+// suspected is the line of the first screen, among the suspects or the goroutines that became more, that has the culprit.
+func suspected(text, culprit string) int {
+	among := false
+	for i, line := range strings.Split(text, "\n")[:min(screen, strings.Count(text, "\n")+1)] {
+		switch {
+		case strings.HasPrefix(line, "Suspects") || strings.HasPrefix(line, "Goroutines that became more"):
+			among = true
+		case line == "":
+			among = false
+		case among && culprit != "" && strings.Contains(line, culprit):
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// alarm is what is said to be sure of a recording.
+func (j *judged) alarm() (sure []string) {
+	if j.g.Total.State == record.Found {
+		sure = append(sure, "total")
+	}
+	for _, c := range j.g.Causes {
+		if c.State == record.Found {
+			sure = append(sure, c.Site.Function)
+		}
+	}
+	for _, r := range j.g.Routines {
+		if r.State == record.Found {
+			sure = append(sure, string(r.Class)+" "+r.Root)
+		}
+	}
+	if h := j.result.Headline; h != record.Inconclusive.String() && h != record.Healthy.String() {
+		sure = append(sure, "headline "+h)
+	}
+	return sure
+}
+
+// routines is by how many the group of goroutines with the culprit grew, and whether it was found.
+func (j *judged) routines() (more float64, found bool) {
+	for _, list := range [][]record.RoutineGrowth{j.g.Routines, j.g.Resting} {
+		for _, r := range list {
+			if strings.Contains(r.Root+r.Creator+r.At.Function, j.Culprit) && r.Grew() > more {
+				more, found = r.Grew(), r.State == record.Found
+			}
+		}
+	}
+	return more, found
+}
+
+// wrongClass is a class that is said to be sure of something else than the kind of the recording: goroutines where none
+// stay, or connections for goroutines and the other way round, but for those of the server at the other end, in the
+// same process. The headline counts as well.
+func (j *judged) wrongClass() string {
+	for _, r := range j.g.Routines {
+		switch {
+		case r.State != record.Found:
+		case j.Kind == recordings.Heap,
+			r.Class == record.ConnectionLeak && j.Kind != recordings.Connections,
+			r.Class == record.GoroutineLeak && j.Kind == recordings.Connections && !strings.HasPrefix(r.Root, "net/http"):
+			return string(r.Class)
+		}
+	}
+	if h := j.result.Headline; h != record.Inconclusive.String() && h != record.HeadLeak.String() {
+		return h
+	}
+	return ""
+}
+
+// figures are what is asked for.
+type figures struct {
+	recorded, leaks, alikes            int
+	grew, named, wrong, alarms         int
+	routines, routinesFound, heapFound int
+}
+
+func tally(all []judged) (f figures) {
+	for i := range all {
+		j := &all[i]
+		f.recorded++
+		if j.wrongClass() != "" {
+			f.wrong++
+		}
+		switch {
+		case !j.Kind.Leaks():
+			f.alikes++
+			if len(j.alarm()) > 0 {
+				f.alarms++
+			}
+		case j.Kind == recordings.Heap:
+			f.leaks++
+			if j.g.Total.Grew() < grewBy {
+				break
+			}
+			f.grew++
+			if j.line > 0 {
+				f.named++
+			}
+			if j.g.Total.State == record.Found {
+				f.heapFound++
+			}
+		default:
+			f.leaks++
+			if more, found := j.routines(); more >= stay {
+				f.routines++
+				if found {
+					f.routinesFound++
+				}
+			}
+		}
+	}
+	return f
+}
+
+func (f figures) print(w io.Writer) {
+	fmt.Fprintf(w, "%d recordings (asked for: 30), %d of leaks and %d of look-alikes, %v each\n", f.recorded, f.leaks, f.alikes, recordings.For)
+	fmt.Fprintf(w, "culprit on the first screen        %d of %d that grew by 3 MiB (asked for: 90 %%)\n", f.named, f.grew)
+	fmt.Fprintf(w, "  growth found, not only suspected %d of %d\n", f.heapFound, f.grew)
+	fmt.Fprintf(w, "wrong class                        %d (asked for: 0)\n", f.wrong)
+	fmt.Fprintf(w, "alarm on look-alikes               %d of %d (asked for: 0)\n", f.alarms, f.alikes)
+	fmt.Fprintf(w, "50 goroutines or more that stay    %d of %d found (asked for: all)\n", f.routinesFound, f.routines)
+}
+
+// table is the golden: a line for each recording.
+func table(all []judged) string {
+	var b strings.Builder
+	for i := range all {
+		j := &all[i]
+		t := &j.g.Total
+		more, found := j.routines()
+		if j.Culprit == "" {
+			more, found = 0, false
+		}
+		fmt.Fprintf(&b, "%s: %s; heap %s -> %s %s %s; goroutines %+.0f found=%v; culprit in line %d; sure: %s; wrong class: %q\n", j.Name, j.Kind,
+			bytesText(t.First), bytesText(t.Last), t.Shape, t.State, more, found, j.line, strings.Join(j.alarm(), ", "), j.wrongClass())
+	}
+	return b.String()
+}
+
+// TestRecordingsOfLibraries judges what 'make recordings' recorded.
+func TestRecordingsOfLibraries(t *testing.T) {
+	all := judgeRecordings(t)
+	golden := filepath.Join(recordingsDir, "golden.txt")
+	if *updateRecordings {
+		require.NoError(t, os.WriteFile(golden, []byte(table(all)), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), table(all))
+	f := tally(all)
+	var out bytes.Buffer
+	f.print(&out)
+	t.Log("\n" + out.String())
+	assert.GreaterOrEqual(t, f.recorded, 30)
+	assert.GreaterOrEqual(t, f.alikes, 15)
+	assert.GreaterOrEqual(t, 10*f.named, 9*f.grew, "culprit on the first screen")
+	assert.NotZero(t, f.grew)
+	assert.Zero(t, f.wrong, "wrong class")
+	assert.Zero(t, f.alarms, "alarm on look-alikes")
+	assert.Equal(t, f.routines, f.routinesFound, "goroutines that stay")
+	assert.GreaterOrEqual(t, f.routines, 10)
+}
