@@ -172,6 +172,10 @@ endif
 	mkdir -p $(BAD)
 	MEMSOAK_GATE_BAD=$(BAD) MEMSOAK_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -v -run TestNoBadRunPassesTheGate ./soak/internal/drawn
 
+.PHONY: capacity
+capacity: specimens replay-subject $(TOOLS)/rclone ## answers of soak plan and soak limit beside real kills, 24 subjects x 3 limits, two hours; goes on where it was (ONLY='file-*')
+	PATH=$(TOOLS):$$PATH $(GO) run ./soak/internal/bench/capacity -only '$(ONLY)'
+
 # RUN is a run's directory or a folder of runs, of make view and make pyroscope-check.
 RUN ?= soak-results
 GRAFANA_URL ?=

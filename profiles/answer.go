@@ -86,6 +86,9 @@ func capacitySentences(c *record.Capacity) []string {
 	if c.Fits != nil && c.MaxWorkers != 0 {
 		out = append(out, fitText(c.Fits, c.Limit))
 	}
+	if c.FitsUnknown != "" {
+		out = append(out, fmt.Sprintf("How many files fit in %s is not known: %s", limit, c.FitsUnknown))
+	}
 	if c.MaxWorkers == 0 {
 		for _, u := range c.Unknown {
 			out = append(out, fmt.Sprintf("How many workers fit in %s is not known: %s", limit, u))

@@ -71,7 +71,7 @@ type forecast struct {
 // needs is the least that n workers can live in, in the middle and at the upper end of the interval.
 func (f forecast) needs() (mid, high float64) {
 	sum := f.live + f.arenas + f.outside
-	return sum + f.copies, sum + f.spread + f.mostCopies
+	return sum + f.copies, sum + f.spread + f.mostCopies + collectorFloats*f.live
 }
 
 // forecast adds up the parts of the model.
@@ -194,7 +194,12 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	if lo == 0 {
 		c.MaxWorkers = -1
 	}
-	c.Fits, c.Mended = m.fits(p, g), m.mended(p, min(most, firmReach*g.seen))
+	if c.Fits = m.fits(p, g); c.Fits != nil {
+		if c.FitsUnknown = e.refuted(c.Fits, p); c.FitsUnknown != "" {
+			c.Fits = nil
+		}
+	}
+	c.Mended = m.mended(p, min(most, firmReach*g.seen))
 	for _, n := range stepsUpTo(lo) {
 		c.At = append(c.At, m.step(p, e.factor(), n))
 	}

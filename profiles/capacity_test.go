@@ -142,7 +142,7 @@ var vetoes = map[string]struct {
 	atLeast bool
 	unknown string
 }{
-	"sound trials answer":                           {trials: []trialSize{sound(4, 48*mib), sound(8, 48*mib), sound(16, 48*mib)}, most: 23},
+	"sound trials answer":                           {trials: []trialSize{sound(4, 48*mib), sound(8, 48*mib), sound(16, 48*mib)}, most: 22},
 	"no answer reaches beyond twice what was tried": {trials: []trialSize{sound(8, 48*mib)}, most: 16, atLeast: true},
 	"no trial, no answer":                           {unknown: "no trial was recorded"},
 	"only idle trials": {trials: []trialSize{func() trialSize { t := sound(8, 0); t.effort = record.NoWork; return t }()},
@@ -154,10 +154,10 @@ var vetoes = map[string]struct {
 	"killed trials alone":      {trials: []trialSize{killed(8, 900*mib)}, unknown: "was killed at its limit"},
 	"a kill that the model did not foresee": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)},
 		unknown: "20 were killed by a limit as large"},
-	"a kill beyond the answer":         {trials: []trialSize{sound(16, 48*mib), killed(30, 900*mib)}, most: 23},
-	"a kill by a smaller limit":        {trials: []trialSize{sound(16, 48*mib), killed(20, 300*mib)}, most: 23},
+	"a kill beyond the answer":         {trials: []trialSize{sound(16, 48*mib), killed(30, 900*mib)}, most: 22},
+	"a kill by a smaller limit":        {trials: []trialSize{sound(16, 48*mib), killed(20, 300*mib)}, most: 22},
 	"a kill of one":                    {trials: []trialSize{sound(16, 48*mib), killed(1, 900*mib)}, most: -1},
-	"a kill on more work than planned": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)}, plan: Plan{Files: 10}, most: 23},
+	"a kill on more work than planned": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)}, plan: Plan{Files: 10}, most: 22},
 	"an inconclusive trial of more workers": {trials: []trialSize{sound(16, 48*mib),
 		func() trialSize { t := sound(20, 48*mib); t.headline = record.Inconclusive; return t }()}, unknown: "is inconclusive"},
 	"larger files than were held": {trials: []trialSize{sound(16, 16*mib)}, plan: Plan{LargestFile: 64 * mib}, unknown: "16.0 MiB were the largest held"},
@@ -183,4 +183,14 @@ func TestTrialsThatSayNothingAreNoGroundForACapacity(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAKillRefutesHowManyFilesFit(t *testing.T) {
+	e, fit := &evidenceOfRun{trials: []trialSize{sound(16, 48*mib), killed(8, 900*mib)}}, &record.Fit{Workers: 16, Per: "file", Most: 5000, Files: 5000}
+	require.Contains(t, e.refuted(fit, Plan{Limit: 900 * mib}), "8 workers was killed")
+	require.Empty(t, e.refuted(fit, Plan{Limit: 1800 * mib}), "a larger limit")
+	require.Empty(t, e.refuted(&record.Fit{Workers: 4, Per: "file", Files: 5000}, Plan{Limit: 900 * mib}), "fewer workers than were killed")
+	require.Empty(t, e.refuted(&record.Fit{Workers: 16, Per: "file", Files: 900}, Plan{Limit: 900 * mib}), "fewer files than it had")
+	text := capacityText(&record.Capacity{Limit: 900 * mib, MaxWorkers: -1, FitsUnknown: e.refuted(fit, Plan{Limit: 900 * mib})})
+	require.Contains(t, text[0], "How many files fit in 900.0 MiB is not known")
 }

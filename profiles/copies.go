@@ -15,9 +15,10 @@ type copies struct {
 
 // copies finds such buffers in the state held at the upload's reply with the most live bytes. Each stack there is asked
 // what it allocated since the snapshot before for what it keeps: all of these are the transfers' own, as other states have
-// files in their wave that passed. Buffers that grow by a factor allocate their last size and all before it, a geometric
-// series: what they allocate over what they keep says the factor, and with it how large the one before was. A stack that
-// keeps nothing, at a place where another keeps, makes the pieces that are put together in the end.
+// files in their wave that passed. What they allocate beyond what they keep is there beside it, up to as much again: a
+// buffer that doubled has copied from half of its size and leaves the smaller ones as garbage, and one that is put together
+// from pieces at the end, as that of io.ReadAll, has all of these. Sums of both look alike. A stack that keeps nothing, at a
+// place where another keeps, makes such pieces as well.
 func (s *Series) copies() copies {
 	top, floor := -1, -1
 	for i, n := range s.Snaps {
@@ -56,7 +57,7 @@ func (s *Series) besideCopies(top, before, floor *Snapshot) map[int32]float64 {
 		switch {
 		case made <= kept:
 		case kept > minHeldBytes:
-			out[id] += kept * (1 - kept/made)
+			out[id] += math.Min(kept, made-kept)
 		default:
 			out[id] += made
 		}

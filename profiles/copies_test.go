@@ -37,8 +37,8 @@ func TestCopiesAreKnownByWhatWasAllocatedForWhatIsKept(t *testing.T) {
 		share, beside float64
 	}{
 		"a buffer of its size":               {[][2]float64{{64, 64}}, 0, 0},
-		"doubled each time":                  {[][2]float64{{64, 128}}, 1, 0.5},
-		"append, a quarter each time":        {[][2]float64{{64, 320}}, 1, 0.8},
+		"doubled each time":                  {[][2]float64{{64, 128}}, 1, 1},
+		"append, a quarter each time":        {[][2]float64{{64, 320}}, 1, 1},
 		"pieces put together at the end":     {[][2]float64{{64, 64}, {0, 74}}, 1, 74.0 / 64},
 		"pieces can't be more than this":     {[][2]float64{{64, 64}, {0, 900}}, 1, 1.5},
 		"some other garbage of the line":     {[][2]float64{{64, 66}, {0, 9}}, 0, 0},
@@ -65,7 +65,8 @@ func TestWorkersThatCopyAtOnce(t *testing.T) {
 	assert.Zero(t, whole.copying(0, 2))
 	assert.Equal(t, 1.0, whole.copying(1, 9), "no more than there are")
 	assert.InDelta(t, 100*copyTime, whole.copying(100, 0), 1e-9)
-	assert.Greater(t, whole.copying(10, 2)/10, whole.copying(1000, 2)/1000, "chance evens out over many")
+	assert.Equal(t, 10.0, whole.copying(10, 0), "as much again beside each: all are copied together")
+	assert.Greater(t, half.copying(10, 2)/10, half.copying(1000, 2)/1000, "chance evens out over many")
 	assert.Less(t, half.copying(10, 2), whole.copying(10, 2), "a smaller copy takes less time")
 	assert.False(t, math.IsNaN(copies{}.copying(5, 2)))
 }

@@ -17,7 +17,7 @@ func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 	for _, c := range m.costs {
 		if n, ok := m.rates.perFile(c.Per); ok && !c.Bounded && n > 0 {
 			rows = append(rows, c)
-			low, mid, high = low+n*c.CI95[0], mid+n*c.Bytes, high+n*c.CI95[1]
+			low, mid, high = low+n*c.CI95[0], mid+n*c.Bytes, high+n*(c.CI95[1]+collectorFloats*share(c, partLive))
 		}
 	}
 	if len(rows) == 0 || mid <= 0 || g.seen == 0 {
@@ -40,6 +40,19 @@ func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 	safe := files(most, high)
 	return &record.Fit{Workers: g.seen, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per, files(least, low) * per},
 		Tried: top.Tried[1], PerFile: mid, Cost: top}
+}
+
+// refuted says which kill of the run says otherwise: as many workers or fewer were killed by a limit as large after no more
+// files than fit. "" for none.
+func (e *evidenceOfRun) refuted(f *record.Fit, p Plan) string {
+	for i := range e.trials {
+		t := &e.trials[i]
+		if t.outcome == record.OOMKilled && t.killed >= p.Limit && t.workers <= f.Workers && t.files > 0 && float64(t.files) <= f.Files {
+			return fmt.Sprintf("by the memory model %s with %d workers, but a run of %d workers was killed by a limit as large with %s listed or done",
+				workText(f.Most, f.Per), f.Workers, t.workers, workText(float64(t.files), "file"))
+		}
+	}
+	return ""
 }
 
 // mended is how many workers would fit, up to a number of them, without the row of the cost table that is largest for the

@@ -133,19 +133,22 @@ const (
 	mostModelTerms = 5
 
 	// leastCopy is what has to be beside a site's buffers while they are made, as a part of them, for the buffers to be
-	// ones that grow by copying: append's last step by a quarter leaves four fifths, doubling a half; less is other garbage
-	// of the same line. mostPieces is the most that the pieces of a buffer come to which is put together at the end: they
+	// ones that grow by copying: append and doubling leave as much again; less is other garbage of the same line. mostPieces is the most that the pieces of a buffer come to which is put together at the end: they
 	// grow by a half each time, so the last may be a third empty.
-	// copyTime is the part of a transfer in which a buffer of its size is copied: on two cores transfers come at 390 MiB/s
-	// in all at best, which is 2.4 ns a byte, and copying to fresh pages takes 0.6. A slower source makes it less.
+	// copyTime is the part of a transfer in which a buffer and as much again beside it are there, for buffers that have as
+	// much beside them; less for others. Files of one size that begin together are copied together, and near a limit faults
+	// and collections are slow: by real kills of io.ReadAll below three limits on a busy machine it is all of the time.
 	leastCopy  = 0.3
 	mostPieces = 1.5
-	copyTime   = 0.2
+	copyTime   = 1
 
 	// collectorNeeds is GOMEMLIMIT over live heap below which many small objects make the collector thrash.
 	// limitHeadroom is the part of what the limit leaves to the Go heap that GOMEMLIMIT may take: it is no cap.
-	collectorNeeds = 1.15
-	limitHeadroom  = 0.93
+	// collectorFloats is garbage over live heap that lies there all the same while the collector runs without a pause: what
+	// is allocated in a cycle goes with the next.
+	collectorNeeds  = 1.15
+	collectorFloats = 0.05
+	limitHeadroom   = 0.93
 
 	// defaultOutside and defaultFactor stand in where a run has no readings of the process: a Go binary with both SDKs,
 	// and GOGC=100.

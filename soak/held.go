@@ -63,7 +63,7 @@ func HeldPlan(run *record.Run, h Held) (*Plan, error) {
 var ErrNoCgroup = errors.New("this machine lets us set no memory limit")
 
 // RunHeld carries out a plan of HeldPlan. Every outcome but survival and a kill by the limit is an error: it says
-// nothing about memory.
+// nothing about memory. So is survival where fewer workers than were asked for held a file at the same time.
 func RunHeld(ctx context.Context, r *Runner, h Held) (record.HeldTrial, error) {
 	res, err := r.Run(ctx)
 	if len(res.Trials) == 0 || err != nil && !errors.Is(err, ErrNothingRan) {
@@ -74,26 +74,38 @@ func RunHeld(ctx context.Context, r *Runner, h Held) (record.HeldTrial, error) {
 		return record.HeldTrial{}, ErrNoCgroup
 	}
 	out := record.HeldTrial{Workers: h.Workers, FileSize: h.FileSize, Outcome: t.Outcome, Live: t.Peak.HeapLive, Peak: t.Peak.Cgroup}
-	if out.Outside, err = outsideWhenHeld(filepath.Join(r.Dir, r.Plan.Trials[0].Dir())); err != nil {
+	recorded, err := record.ReadTrial(filepath.Join(r.Dir, r.Plan.Trials[0].Dir()))
+	if err != nil {
 		return out, err
 	}
+	out.Outside = outsideWhenHeld(recorded)
 	if t.Outcome != record.OK && t.Outcome != record.OOMKilled {
 		return out, fmt.Errorf("with %d workers the trial ended as %s, which says nothing about memory: %s", h.Workers, t.Outcome, t.Reason)
+	}
+	if n := heldAtOnce(recorded); t.Outcome == record.OK && n < h.Workers {
+		return out, fmt.Errorf("only %d of %d workers held a file at the same time, which says nothing of %d", n, h.Workers, h.Workers)
 	}
 	return out, nil
 }
 
-// outsideWhenHeld is the most that a recorded trial had outside the Go heap in a held state, 0 without a reading.
-func outsideWhenHeld(dir string) (int64, error) {
-	t, err := record.ReadTrial(dir)
-	if err != nil {
-		return 0, err
+// heldAtOnce is the most transfers that a hold of the trial stopped.
+func heldAtOnce(t *record.Trial) int {
+	most := 0
+	for _, p := range t.Phases {
+		if p.Hold != nil {
+			most = max(most, p.Hold.Held)
+		}
 	}
+	return most
+}
+
+// outsideWhenHeld is the most that a recorded trial had outside the Go heap in a held state, 0 without a reading.
+func outsideWhenHeld(t *record.Trial) int64 {
 	var most int64
 	for _, s := range t.Snapshots {
 		if s.State.Held() && s.Process != nil && s.Cgroup != nil {
 			most = max(most, s.Process.OtherAnon+max(s.Process.Shmem, s.Cgroup.Shmem)+s.Cgroup.Kernel)
 		}
 	}
-	return most, nil
+	return most
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
-// TestHeldTrialsAreKilledWhereTheyDoNotFit holds files of a subject that keeps them whole, far below a limit and far
-// above one.
+// TestHeldTrialsAreKilledWhereTheyDoNotFit holds files of a subject that keeps them whole, far below a limit and above
+// one in which half of them would fit.
 func TestHeldTrialsAreKilledWhereTheyDoNotFit(t *testing.T) {
 	dir := files(t, testsubject.Buffer)
 	c := tinyConfig(dir)
@@ -26,12 +26,12 @@ func TestHeldTrialsAreKilledWhereTheyDoNotFit(t *testing.T) {
 	run, err := record.ReadRun(first.Dir)
 	require.NoError(t, err)
 
-	for limit, want := range map[int64]record.Outcome{1 << 30: record.OK, 64 << 20: record.OOMKilled} {
-		h := soak.Held{Workers: 4, FileSize: 32 << 20, Limit: limit, GOMEMLIMIT: limit / 2}
+	for limit, want := range map[int64]record.Outcome{1 << 30: record.OK, 192 << 20: record.OOMKilled} {
+		h := soak.Held{Workers: 16, FileSize: 16 << 20, Limit: limit, GOMEMLIMIT: limit / 2}
 		p, err := soak.HeldPlan(run, h)
 		require.NoError(t, err)
 		require.Len(t, p.Trials, 1)
-		assert.Equal(t, "4", p.Trials[0].Settings["workers"])
+		assert.Equal(t, "16", p.Trials[0].Settings["workers"])
 		assert.Equal(t, strconv.FormatInt(limit>>21, 10)+"MiB", p.Trials[0].Settings["gomemlimit"])
 		r := &soak.Runner{Plan: p, Dir: filepath.Join(dir, strconv.FormatInt(limit, 10)), Fakedrive: fakedrivePath, Soak: soakPath}
 		got, err := soak.RunHeld(t.Context(), r, h)
@@ -41,7 +41,7 @@ func TestHeldTrialsAreKilledWhereTheyDoNotFit(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, got.Outcome)
 		if want == record.OK {
-			assert.GreaterOrEqual(t, got.Live, int64(4*32<<20))
+			assert.GreaterOrEqual(t, got.Live, int64(16*16<<20))
 			assert.GreaterOrEqual(t, got.Peak, got.Live)
 		}
 	}

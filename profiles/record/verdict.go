@@ -191,6 +191,8 @@ type Capacity struct {
 	Files       int64 `json:"files"`
 	// Fits says how much work fits, where something grows with the work; nil where nothing was found to.
 	Fits *Fit `json:"fits,omitempty"`
+	// FitsUnknown says why how much fits is not known although something was found to grow: a kill of the run says otherwise.
+	FitsUnknown string `json:"fits_unknown,omitempty"`
 	// Mended is how many workers would fit without the largest row of the cost table; 0: not known, or nothing to mend.
 	Mended int `json:"mended,omitempty"`
 	// KilledAt is the smallest worker count that a limit of this size or larger killed on no more work than is planned; 0:

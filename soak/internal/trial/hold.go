@@ -63,11 +63,11 @@ func (t *trial) hold(ctx context.Context, ph *protocol.Phase) error {
 	return t.floorAfter(ctx, ph.Name)
 }
 
-// heldNumber is how many items a hold stops: what the phase asks for, and of items whose size it names no more than half
-// of the memory limit has room for.
+// heldNumber is how many items a hold stops: what the phase asks for, and where causes are looked for, of items whose size
+// it names no more than half of the memory limit has room for. A trial that asks whether so many survive holds so many.
 func (t *trial) heldNumber(ph *protocol.Phase) int {
 	n := ph.Held(t.m)
-	if limit := t.memoryLimit(); limit > 0 && ph.Size >= large {
+	if limit := t.memoryLimit(); limit > 0 && ph.Size >= large && t.Kind == record.Attribution {
 		n = min(n, max(1, int(limit/2/int64(ph.Size))))
 	}
 	return n

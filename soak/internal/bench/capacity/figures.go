@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+
+	"github.com/memsoak/memsoak/internal/units"
+	"github.com/memsoak/memsoak/soak"
+)
+
+// The targets of the figures.
+const (
+	exact      = 0.10 // of workers
+	exactFiles = 0.15
+	answered   = 0.80
+)
+
+// answers reports whether the score's subject got an answer.
+func (s *score) answers() bool { return s.Answer != 0 }
+
+// unsafe reports whether any real run at the answer, or with less than it, was killed.
+func (s *score) unsafe() bool {
+	return s.Killed > 0 || s.Asks == workers && slices.ContainsFunc(s.Tried, func(t soak.Tried) bool { return !t.Survived && t.Value <= s.Answer })
+}
+
+// right reports whether the answer is as near to the truth as is asked. A lower bound is right where it is safe.
+func (s *score) right() bool {
+	switch {
+	case s.unsafe():
+		return false
+	case s.Asks == files:
+		return near(s.Answer, s.Truth, exactFiles)
+	case s.Asks == smallestLimit:
+		return s.KilledBelow > 0
+	case s.AtLeast:
+		return s.Answer <= s.Truth
+	case s.Answer < 0:
+		return s.Truth == 0
+	}
+	return near(s.Answer, s.Truth, exact)
+}
+
+func (s *score) String() string {
+	verdict := "right"
+	switch {
+	case !s.answers():
+		verdict = "no answer"
+	case s.unsafe():
+		verdict = "UNSAFE"
+	case !s.right():
+		verdict = "not near"
+	}
+	least := ""
+	if s.AtLeast {
+		least = "at least "
+	}
+	switch s.Asks {
+	case files:
+		return fmt.Sprintf("%-26s %9s  %s%d files fit, killed after %d: %s", s.Name, units.FormatBytes(s.Limit), least, s.Answer, s.Truth, verdict)
+	case smallestLimit:
+		return fmt.Sprintf("%-26s survives at %s, killed there %d of %d, a tenth below %d of %d: %s", s.Name, units.FormatBytes(s.Answer), s.Killed, tries,
+			s.KilledBelow, tries, verdict)
+	}
+	return fmt.Sprintf("%-26s %9s  %s%d workers, %d survive %d of %d: %s", s.Name, units.FormatBytes(s.Limit), least, s.Answer, s.Truth, tries, tries, verdict)
+}
+
+// figure is a count beside what is asked.
+type figure struct {
+	what, asked string
+	got, of     int
+	met         bool
+}
+
+// figures are those of the scores; one that nothing was measured for is missed.
+func figures(scores []score) []figure {
+	var ofWorkers, said, right, unsafe, all, ofFiles, rightFiles, ofLimits, rightLimits int
+	subjects := map[string]bool{}
+	for _, s := range scores {
+		all++
+		if s.unsafe() {
+			unsafe++
+		}
+		near := 0
+		if s.answers() && s.right() {
+			near = 1
+		}
+		switch s.Asks {
+		case workers:
+			subjects[s.Name] = true
+			ofWorkers++
+			right += near
+			if s.answers() {
+				said++
+			}
+		case files:
+			ofFiles++
+			rightFiles += near
+		case smallestLimit:
+			ofLimits++
+			rightLimits += near
+		}
+	}
+	return []figure{
+		{"subjects measured", "24", len(subjects), 24, len(subjects) >= 24},
+		{"unsafe answers", "0", unsafe, all, unsafe == 0 && all > 0},
+		{"answers on workers", ">= 80 %", said, ofWorkers, float64(said) >= answered*float64(ofWorkers) && ofWorkers > 0},
+		{"answers within 10 % or one worker", "all", right, said, right == said && said > 0},
+		{"files that fit within 15 %", "all", rightFiles, ofFiles, rightFiles == ofFiles && ofFiles > 0},
+		{"soak limit survives, and a tenth below is killed", "all", rightLimits, ofLimits, rightLimits == ofLimits && ofLimits > 0},
+	}
+}
+
+// printFigures prints them beside what is asked and returns how many are missed.
+func printFigures(w io.Writer, scores []score) (missed int) {
+	fmt.Fprintln(w)
+	for _, f := range figures(scores) {
+		state := "met"
+		if !f.met {
+			state = "MISSED"
+			missed++
+		}
+		fmt.Fprintf(w, "%-52s asked %-8s measured %d of %d  %s\n", f.what, f.asked, f.got, f.of, state)
+	}
+	return missed
+}
+
+// output is what a program prints, with its exit code.
+func output(ctx context.Context, program string, args ...string) ([]byte, int, error) {
+	text, err := exec.CommandContext(ctx, program, args...).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return text, exit.ExitCode(), fmt.Errorf("%s %s: %w: %s", program, args[0], err, exit.Stderr)
+	}
+	return text, 0, err
+}
