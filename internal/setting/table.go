@@ -58,7 +58,7 @@ var All = []Setting{
 	{Name: "max-disk", Kind: Size, Min: 1, Max: 1024 * tib},
 	{Name: "min-part", Kind: Size, Min: 1, Max: 5 << 30},
 	{Name: "max-put", Kind: Size, Min: 1, Max: 64 * tib},
-	{Name: "part-size", Kind: Size, Min: 5 * mib, Max: 5 << 30},
+	{Name: "part-size", Kind: Size, Min: 4 << 10, Max: 5 << 30}, // S3 itself wants 5 MiB, scaled-down trials do not
 	{Name: "multipart-threshold", Kind: Size, Min: 0, Max: 5 << 30},
 	{Name: "read-buffer", Kind: Size, Min: 512, Max: 1 << 30, Zero: "is the library's own"},
 	{Name: "write-buffer", Kind: Size, Min: 512, Max: 1 << 30, Zero: "is the library's own"},
