@@ -81,6 +81,11 @@ func (s *Series) units() *units {
 	if failed := column(func(c record.Covariates) float64 { return float64(c.Failed) }); len(failed) > 0 && failed[n-1] > 0 {
 		u.retained = append(u.retained, unit{name: "error", class: record.Leak, values: failed, penalty: 2})
 	}
+	if s.Trial.Item == record.ItemRequest {
+		// A key is in no cache before its work is done, and never where that fails.
+		u.retained = append(u.retained, unit{name: "distinct-item", class: record.Metadata, penalty: 1.5,
+			values: column(func(c record.Covariates) float64 { return math.Max(0, float64(c.Distinct-c.Failed-c.Backlog)) })})
+	}
 	u.held = s.heldUnits(column)
 	return u
 }

@@ -342,7 +342,7 @@ func (s *Series) judgeConnectionBuffers(u *units) []*judged {
 	for _, t := range s.retained(q, u.retained) {
 		if s.believeRetained(q, &t) && !t.running {
 			kept = append(kept, t)
-			j := s.processFinding(t.class, *s.Sites[top], t)
+			j := s.processFinding(t.class, *s.Sites[s.mostGrown(ids, t, top)], t)
 			j.sites = ids
 			out = append(out, j)
 		}
@@ -355,6 +355,18 @@ func (s *Series) judgeConnectionBuffers(u *units) []*judged {
 		}
 	}
 	return out
+}
+
+// mostGrown is the site of ids that grew most over a term, or else the given one.
+func (s *Series) mostGrown(ids []int, t term, otherwise int) int {
+	grown := map[int]float64{}
+	for _, id := range ids {
+		grown[id] = s.Snaps[t.from[1]].Sites[id].Bytes - s.Snaps[t.from[0]].Sites[id].Bytes
+	}
+	if id, ok := largest(grown); ok {
+		return id
+	}
+	return otherwise
 }
 
 // judgeStacks looks for deep stacks: bytes of stack per transfer in flight.

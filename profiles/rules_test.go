@@ -155,3 +155,18 @@ func TestAHeldStateOfAServiceThatNothingExplainsIsNoComfort(t *testing.T) {
 	}
 	assert.NotEqual(t, record.Healthy, v.Headline)
 }
+
+// TestALeakKeepsWhatTheNetworkPackagesMadeForIt has headers that no frame of the user's allocated, kept by each request.
+func TestALeakKeepsWhatTheNetworkPackagesMadeForIt(t *testing.T) {
+	finding := func(function string, owner Owner, per string, slope float64) *judged {
+		j := &judged{owner: owner, term: term{unit: unit{name: per, class: record.Leak}, slope: slope, se: 1, amount: 1000 * slope, retainedTerm: true}}
+		j.Class, j.Site = record.Leak, record.Site{Function: function, File: "a.go", Line: 1}
+		j.Slope = &record.Slope{Bytes: slope, Per: per}
+		return j
+	}
+	out := adopt([]*judged{finding("app.note", OwnerUser, "file", 40), finding("net/http.readRequest", OwnerConnection, "file", 69),
+		finding("app.record", OwnerUser, "file", 2112), finding("net/textproto.read", OwnerConnection, "second", 50)})
+	require.Len(t, out, 3, "another unit is another cause")
+	assert.Equal(t, "app.record", out[1].Site.Function)
+	assert.InDelta(t, 2181, out[1].Slope.Bytes, 1e-9)
+}

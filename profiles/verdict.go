@@ -75,7 +75,7 @@ func (s *Series) judge(o Options) *explained {
 	for _, j := range js {
 		s.explain(j)
 	}
-	js = wholeRoutines(absorb(js))
+	js = wholeRoutines(adopt(absorb(js)))
 	left := s.remainder(js, u)
 	if j := s.judgeRemainder(left, u); j != nil {
 		js = append(js, j)
@@ -260,6 +260,28 @@ func absorb(js []*judged) []*judged {
 	head := heads[0]
 	return slices.DeleteFunc(js, func(j *judged) bool {
 		if j == head || !partClass(j, head) || !heldBy(j, head) {
+			return false
+		}
+		head.absorb(j)
+		return true
+	})
+}
+
+// adopt folds what the network packages allocated and a leak with the same unit keeps, as the header of each request, into
+// that leak: the allocation has no frame of the user's, what keeps it has.
+func adopt(js []*judged) []*judged {
+	return slices.DeleteFunc(js, func(j *judged) bool {
+		if j.Class != record.Leak || j.owner != OwnerConnection || !j.term.retainedTerm {
+			return false
+		}
+		var head *judged
+		for _, o := range js {
+			keeps := o != nil && o.Class == record.Leak && o.owner == OwnerUser && o.term.retainedTerm && o.Slope.Per == j.Slope.Per
+			if keeps && o.term.slope > j.term.slope && (head == nil || o.term.slope > head.term.slope) {
+				head = o
+			}
+		}
+		if head == nil {
 			return false
 		}
 		head.absorb(j)

@@ -122,7 +122,7 @@ func TestWrongSettingsAreRefusedBeforeAnythingRuns(t *testing.T) {
 		`gomemlimit=1.8GB: the Go runtime`:   func(c *soak.Config) { c.Set = soak.Cell{"gomemlimit": "1.8GB"} },
 		`workers=x, the transfers that run`:  func(c *soak.Config) { c.Axes = soak.Axes{axis("workers", "1", "x")} },
 		`workers=0, the transfers that run`:  func(c *soak.Config) { c.Set = soak.Cell{"workers": "0"}; c.Axes = nil },
-		`budget and duration must not`:       func(c *soak.Config) { c.Budget = -1 },
+		`budget: want 1ms to 168h0m0s`:       func(c *soak.Config) { c.Budget = -1 },
 		`duration: want 1s to 720h0m0s`:      func(c *soak.Config) { c.Duration = -1 },
 		`gogc=-1: want a whole number`:       func(c *soak.Config) { c.Set = soak.Cell{"gogc": "-1"} },
 		`transport=quic: want http`:          func(c *soak.Config) { c.Set = soak.Cell{"transport": "quic"} },

@@ -317,5 +317,8 @@ func TestMetricsAreTheCounters(t *testing.T) {
 	_, _, err := f.get(t, "/a")
 	require.NoError(t, err)
 	require.Equal(t, 18, len(gather(t, f.Collector("fake"))))
-	require.Equal(t, float64(fileSize), gather(t, f.Collector("fake"))["fake_transferred_bytes_total"])
+	// The client has its answer before the handler has counted it.
+	require.Eventually(t, func() bool {
+		return gather(t, f.Collector("fake"))["fake_transferred_bytes_total"] == float64(fileSize)
+	}, 10*time.Second, time.Millisecond)
 }
