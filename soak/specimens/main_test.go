@@ -37,7 +37,7 @@ func TestWrongUsageIsOneLineAndCode2(t *testing.T) {
 		`no specimen ""`:                              append([]string{"serve", "--specimen=leak-map+"}, endpoints...),
 		`endpoint "" is not a URL`:                    {"serve"},
 		"a bucket is needed":                          append([]string{"serve"}, endpoints[:2]...),
-		"workers 0":                                   append([]string{"serve", "--workers=0"}, endpoints...),
+		"workers: want 1 to 10000":                    append([]string{"serve", "--workers=0"}, endpoints...),
 		"unknown flag: --nope":                        {"serve", "--nope"},
 		`unknown command "leak-map" for "specimens"`:  {"leak-map"},
 		"no such file or directory":                   append([]string{"serve", "--ca-file=/nowhere/ca.pem"}, endpoints...),
