@@ -134,10 +134,7 @@ func LoadConfig(path string) (Config, error) {
 	if err != nil {
 		return c, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if err := bounded.YAML(b, bounded.Config); err != nil {
-		return c, fmt.Errorf("%w: %s: %w", ErrConfig, path, err)
-	}
-	if err := yaml.UnmarshalWithOptions(b, &c, yaml.Strict()); err != nil {
+	if err := bounded.Decode(b, bounded.Config, &c); err != nil {
 		return c, fmt.Errorf("%w: %s: %w", ErrConfig, path, err)
 	}
 	return c, nil

@@ -58,13 +58,15 @@ func ParseSpec(text []byte) (*Spec, error) {
 
 // syntaxError turns an error of the YAML parser into one line with a position.
 func syntaxError(err error) error {
-	line, column, msg := 1, 1, err.Error()
+	line, column, msg := 1, 1, ""
 	var syntax yaml.Error
 	if errors.As(err, &syntax) {
 		msg = syntax.GetMessage()
 		if tk := syntax.GetToken(); tk != nil && tk.Position != nil {
 			line, column = tk.Position.Line, tk.Position.Column
 		}
+	} else {
+		msg = err.Error()
 	}
 	msg, _, _ = strings.Cut(msg, "\n")
 	return &SpecError{max(line, 1), max(column, 1), msg}

@@ -60,13 +60,15 @@ func positioned(err error) error {
 	if errors.As(err, &own) {
 		return own
 	}
-	e := &PlanError{Line: 1, Column: 1, Msg: strings.Join(strings.Fields(err.Error()), " ")}
+	e := &PlanError{Line: 1, Column: 1}
 	var y yaml.Error
-	if errors.As(err, &y) {
+	if errors.As(err, &y) { // its Error has an excerpt, which takes time by the square of a line's length
 		e.Msg = strings.Join(strings.Fields(y.GetMessage()), " ")
 		if t := y.GetToken(); t != nil && t.Position != nil {
 			e.Line, e.Column = t.Position.Line, t.Position.Column
 		}
+	} else {
+		e.Msg = strings.Join(strings.Fields(err.Error()), " ")
 	}
 	return e
 }

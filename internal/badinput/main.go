@@ -127,10 +127,19 @@ type tally struct {
 	mu                                  sync.Mutex
 	given                               int
 	panics, hangs, zeros, lines, length int
-	longest                             time.Duration
-	largest                             int64
+	slowest, largest                    given
 	kinds                               map[string]int
 	examples                            []string
+}
+
+// given is an input with what came of it.
+type given struct {
+	input
+	result
+}
+
+func (g given) String() string {
+	return foreign.Line(fmt.Sprintf("%s %q: exit %d, %q", g.program, g.args, g.code, strings.TrimSuffix(g.stderr, "\n")), 0)
 }
 
 // mostExamples bounds what is printed of the inputs that failed.
@@ -144,7 +153,12 @@ func (t *tally) add(in input, r result) {
 	}
 	t.given++
 	t.kinds[in.kind]++
-	t.longest, t.largest = max(t.longest, r.took), max(t.largest, r.resident)
+	if r.took > t.slowest.took {
+		t.slowest = given{in, r}
+	}
+	if r.resident > t.largest.resident {
+		t.largest = given{in, r}
+	}
 	message := strings.TrimSuffix(r.stderr, "\n")
 	bad := func(count *int, when bool, what string) {
 		if !when {
@@ -152,7 +166,7 @@ func (t *tally) add(in input, r result) {
 		}
 		*count++
 		if len(t.examples) < mostExamples {
-			t.examples = append(t.examples, foreign.Line(fmt.Sprintf("%s: %s %q: exit %d, %q", what, in.program, in.args, r.code, message), 0))
+			t.examples = append(t.examples, what+": "+given{in, r}.String())
 		}
 	}
 	all := r.stdout + r.stderr
@@ -186,6 +200,8 @@ func (t *tally) print(out io.Writer, n int) (missed bool) {
 		note, missed = "MISSED", true
 	}
 	fmt.Fprintf(out, "%-32s asked for %d, measured %d  %s\n", "inputs", n, t.given, note)
-	fmt.Fprintf(out, "by kind: %v; the slowest took %s, the largest process had %d MiB\n", t.kinds, t.longest.Round(time.Millisecond), t.largest>>20)
+	fmt.Fprintf(out, "by kind: %v\n", t.kinds)
+	fmt.Fprintf(out, "the slowest took %s: %s\n", t.slowest.took.Round(time.Millisecond), t.slowest)
+	fmt.Fprintf(out, "the largest process had %d MiB: %s\n", t.largest.resident>>20, t.largest)
 	return missed
 }

@@ -2,6 +2,7 @@ package bounded
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -48,6 +49,53 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooLarge)
 }
 
+// TestCostlyTextIsRefused: each of these costs the parser, the lexer or the message of an error time or memory by the square
+// of its length. The memory shows that, on a busy machine as well.
+func TestCostlyTextIsRefused(t *testing.T) {
+	for _, x := range []struct{ before, unit string }{
+		{"{\"unknown_key\": [1, 2,", "- "}, {"name: [\n", "- "}, {"", "- - "}, {"{", "- x..., a: b"}, // blocks within brackets
+		{"", "!a "}, {"", "!!map "}, {"- ", "!!seq "}, {"{\n  ", "&a "}, {"", "%"}, {"", "!a !!str "}, // what nests without brackets
+		{"", "- a\n..."}, {"", "a\n---\n"}, // documents
+		{">\n", "\n "}, {"a: |\n  b", "\n"}, {"a: |\n  b", "\r\n"}, // empty lines at the end of a block
+		{"\"\t", "\t!a : "}, {"\"", ",*a \t"}, // tabs within quotes
+		{"", "\""}, {"", "@"}, {"", "`"}, {"", "]"}, {"[", ", a: b"}, {"", "\ta: "}, {"name: ", ": x"}, {"{a: ", "b, a: "}, // one line with an error
+	} {
+		for _, size := range []int{256 << 10, 100 << 10, 40 << 10} {
+			text := []byte(x.before + strings.Repeat(x.unit, (size-len(x.before))/len(x.unit)))
+			var into struct{ Name string }
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := Decode(text, Config, &into)
+			require.Error(t, err, "%q %q of %d bytes", x.before, x.unit, size)
+			message := err.Error()
+			runtime.ReadMemStats(&after)
+			assert.NotContains(t, message, "\n")
+			assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "bytes for %q %q of %d bytes: %.100s", x.before, x.unit, size, message)
+		}
+	}
+}
+
+// TestSlowTextIsRefusedBeforeItIsRead: the lexer alone takes its time with these, and little memory.
+func TestSlowTextIsRefusedBeforeItIsRead(t *testing.T) {
+	for unit, before := range map[string]string{"\t!a : ": "\"\t", "x\t": "a: \"", "\n ": ">\n", "\r": "a: |\n  b"} {
+		require.ErrorIs(t, YAML([]byte(before+strings.Repeat(unit, 1000)), Config), ErrTooLarge, "%q", unit)
+	}
+}
+
+func TestErrorOfATypeIsKept(t *testing.T) {
+	var into struct{ At own }
+	err := Decode([]byte("at: x\n"), Config, &into)
+	require.ErrorIs(t, err, errOwn)
+	err = Decode([]byte("nope: 1\n"), Config, &into)
+	require.EqualError(t, err, `[1:1] unknown field "nope"`)
+}
+
+var errOwn = errors.New("own")
+
+type own struct{}
+
+func (*own) UnmarshalYAML([]byte) error { return errOwn }
+
 // TestDeepTextIsRefusedQuickly is the figure for bad YAML: 1 MiB in a second and 64 MiB.
 func TestDeepTextIsRefusedQuickly(t *testing.T) {
 	deep := func(unit string, size int) string { return strings.Repeat(unit, size/len(unit)) }
@@ -80,6 +128,8 @@ func TestUsualTextPasses(t *testing.T) {
 	for _, text := range []string{
 		"", "name: x\ncommand: [a, b, \"{{.c}}\"]\nwave:\n  headers: {A: b}\n  body: '{\"root\": [1, [2]]}'\n",
 		"rules:\n" + strings.Repeat("  - {op: list, nth: 1, error: {status: 503}}\n", 2000),
+		"a: |\n  b\n" + strings.Repeat("\n", 100) + "c:\td\n",
+		"a: &x [1]\nb: *x\nc: !!str 1\n",
 		"a: |\n  [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\nb: 1\n",
 	} {
 		require.NoError(t, YAML([]byte(text), Config), text[:min(40, len(text))])

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/units"
@@ -175,9 +173,6 @@ func Load(nameOrFile string) (*Protocol, error) {
 
 // Parse reads a protocol from YAML and checks it. Unknown keys are errors, with line and column.
 func Parse(text []byte) (*Protocol, error) {
-	if err := bounded.YAML(text, bounded.Config); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
 	p := &Protocol{
 		Budget:      Duration(DefaultCap),
 		Targets:     record.DefaultTargets(),
@@ -185,7 +180,7 @@ func Parse(text []byte) (*Protocol, error) {
 		WaveTimeout: Duration(2 * time.Minute),
 		Settle:      Duration(250 * time.Millisecond),
 	}
-	if err := yaml.UnmarshalWithOptions(text, p, yaml.Strict()); err != nil {
+	if err := bounded.Decode(text, bounded.Config, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if err := p.Check(); err != nil {

@@ -104,10 +104,7 @@ var PerWave = []string{"root", "prefix"}
 // Parse reads a subject from YAML and checks it; errors have line and column where the YAML is at fault.
 func Parse(text []byte) (*Spec, error) {
 	s := new(Spec)
-	if err := bounded.YAML(text, bounded.Config); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if err := yaml.UnmarshalWithOptions(text, s, yaml.Strict()); err != nil {
+	if err := bounded.Decode(text, bounded.Config, s); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if err := s.Check(); err != nil {
