@@ -172,7 +172,8 @@ func checkVariables(t *testing.T, file string, d dashboard) {
 func TestPromtoolChecksAndTestsTheRules(t *testing.T) {
 	promtool := needs.Get(t, "promtool")
 	for _, args := range [][]string{
-		{"check", "rules", rules + "/recording.yml", rules + "/alerts.yml"}, {"test", "rules", rules + "/rules_test.yml"}, {"check", "config", "prometheus/prometheus.yml"},
+		{"check", "rules", rules + "/recording.yml", rules + "/alerts.yml"}, {"test", "rules", rules + "/rules_test.yml"},
+		{"check", "config", "prometheus/prometheus.yml"},
 	} {
 		out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput()
 		assert.NoError(t, err, "%s\n%s", args, out)
@@ -254,7 +255,8 @@ func TestComposition(t *testing.T) {
 		t.Logf("SKIPPED: docker compose config, since there is no docker compose (%.60s)", out)
 		return
 	}
-	out, err := exec.CommandContext(t.Context(), "docker", "compose", "-f", "../docker-compose.yml", "config", "--quiet").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "docker", "compose", "-f", "../docker-compose.yml", "config",
+		"--quiet").CombinedOutput()
 	assert.NoError(t, err, "%s", out)
 }
 

@@ -1,4 +1,5 @@
-// Package dashboards holds no code: it is the folder of what shows a soak from outside, and the tests that keep it true.
+// Package dashboards holds no code: it is the folder of what shows a soak from outside, and the tests that keep it
+// true.
 //
 //	grafana/     provisioned data sources and four dashboards: all cells of a soak, one cell, the migrator, the fakes
 //	prometheus/  scrape configuration, recording and alerting rules, and their promtool tests

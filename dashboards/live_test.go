@@ -94,7 +94,8 @@ func TestEveryQueryReturnsData(t *testing.T) {
 	drive := l.fake("fakedrive", "serve", "--corpus", "mixed", "--listen", "127.0.0.1:0")
 	sink := l.fake("soak", "fakes3", "serve", "--listen", "127.0.0.1:0", "--bucket", "soak")
 	migrator := "http://" + freeAddress(t)
-	l.start(nil, "migrator", "serve", "--listen", strings.TrimPrefix(migrator, "http://"), "--drive-endpoint", drive, "--s3-endpoint", sink, "--bucket", "soak", "--workers", "4")
+	l.start(nil, "migrator", "serve", "--listen", strings.TrimPrefix(migrator, "http://"), "--drive-endpoint", drive,
+		"--s3-endpoint", sink, "--bucket", "soak", "--workers", "4")
 	l.wait(migrator + "/healthz")
 	l.wg.Go(func() { l.work(drive, migrator) })
 	prom := l.prometheus(map[string]string{"migrator": migrator, "fakedrive": drive, "fakes3": sink, "soak": l.soak()})
@@ -127,7 +128,8 @@ func TestEveryQueryReturnsData(t *testing.T) {
 func (l *lab) build() {
 	l.t.Helper()
 	bin := filepath.Join(l.dir, "bin") + string(filepath.Separator)
-	cmd := exec.CommandContext(l.ctx, "go", "build", "-o", bin, "github.com/memsoak/memsoak/soak/cmd/soak", "github.com/memsoak/memsoak/migrator/cmd/migrator", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive")
+	cmd := exec.CommandContext(l.ctx, "go", "build", "-o", bin, "github.com/memsoak/memsoak/soak/cmd/soak",
+		"github.com/memsoak/memsoak/migrator/cmd/migrator", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive")
 	out, err := cmd.CombinedOutput()
 	require.NoError(l.t, err, "%s", out)
 }
@@ -178,7 +180,8 @@ func (l *lab) fake(name string, args ...string) string {
 func (l *lab) soak() string {
 	l.t.Helper()
 	r, w := io.Pipe()
-	l.start(w, "soak", "run", "--axis", "workers=1,2,3,4,5,6", "--trials", "speed,attribution", "--out", "run", "--metrics-listen", "127.0.0.1:0")
+	l.start(w, "soak", "run", "--axis", "workers=1,2,3,4,5,6", "--trials", "speed,attribution", "--out", "run",
+		"--metrics-listen", "127.0.0.1:0")
 	found := make(chan string, 1)
 	l.wg.Go(func() {
 		for lines := bufio.NewScanner(r); lines.Scan(); {
@@ -236,14 +239,16 @@ func (l *lab) prometheus(jobs map[string]string) string {
 	file := filepath.Join(l.dir, "prometheus.yml")
 	require.NoError(l.t, os.WriteFile(file, []byte(cfg), 0o644))
 	addr := freeAddress(l.t)
-	l.start(nil, "prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(l.dir, "tsdb"), "--web.listen-address="+addr)
+	l.start(nil, "prometheus", "--config.file="+file, "--storage.tsdb.path="+filepath.Join(l.dir, "tsdb"),
+		"--web.listen-address="+addr)
 	l.wait("http://" + addr + "/-/ready")
 	return "http://" + addr
 }
 
 // ask returns how many series a query has.
 func (l *lab) ask(prom, expr string) (int, error) {
-	req, err := http.NewRequestWithContext(l.ctx, http.MethodGet, prom+"/api/v1/query?"+url.Values{"query": {expr}}.Encode(), nil)
+	req, err := http.NewRequestWithContext(l.ctx, http.MethodGet, prom+"/api/v1/query?"+
+		url.Values{"query": {expr}}.Encode(), nil)
 	if err != nil {
 		return 0, err
 	}

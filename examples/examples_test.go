@@ -31,7 +31,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(bin)
-	build := exec.Command("go", "build", "-o", bin+"/", "./copier", "./http-service", "../soak/cmd/soak", "../fakedrive/cmd/fakedrive")
+	build := exec.Command("go", "build", "-o", bin+"/", "./copier", "./http-service", "../soak/cmd/soak",
+		"../fakedrive/cmd/fakedrive")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		return 1
@@ -69,7 +70,8 @@ func TestTheCopierIsMeasured(t *testing.T) {
 	if testing.Short() {
 		t.Skip("records a trial")
 	}
-	out := soak(t, dir, "run", "--subject", "copier.yaml", "--axis", "workers=2", "--limit", "off", "--protocol", "quick", "--corpus", "tiny", "--out", "out")
+	out := soak(t, dir, "run", "--subject", "copier.yaml", "--axis", "workers=2", "--limit", "off", "--protocol", "quick",
+		"--corpus", "tiny", "--out", "out")
 	assert.Contains(t, out, "copier: 1 cells")
 	run, err := os.ReadFile(filepath.Join(dir, "out", "run.json"))
 	require.NoError(t, err)
@@ -126,7 +128,8 @@ func TestTheWorkflowFitsTheAction(t *testing.T) {
 		}
 	}
 	var action struct{ Inputs map[string]any }
-	for path, to := range map[string]any{"workflow/memsoak.yml": &workflow, "../.github/actions/memsoak-gate/action.yml": &action} {
+	for path, to := range map[string]any{"workflow/memsoak.yml": &workflow,
+		"../.github/actions/memsoak-gate/action.yml": &action} {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.NoError(t, yaml.Unmarshal(text, to), path)

@@ -27,7 +27,8 @@ func (s *Server) adminRoutes() {
 		fault.WriteJSON(w, http.StatusOK, struct{}{})
 	}))
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(s.ctl.Collector("fakedrive"), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reg.MustRegister(s.ctl.Collector("fakedrive"), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.ctl.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 }
 

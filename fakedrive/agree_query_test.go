@@ -9,8 +9,8 @@ import (
 	"unicode"
 )
 
-// This file is a second reading of Drive's search language, on the JSON that files.get shows. It shares no code with the
-// server: the two are compared by TestDoorsAgree.
+// This file is a second reading of Drive's search language, on the JSON that files.get shows. It shares no code with
+// the server: the two are compared by TestDoorsAgree.
 
 // doc is a file as files.get shows it with all fields.
 type doc map[string]any
@@ -129,7 +129,10 @@ func (a *asker) nameTerm() question {
 			return slices.ContainsFunc(words(d.text("name")), func(h string) bool { return strings.HasPrefix(h, start) })
 		}}
 	default:
-		return question{"name " + op + " " + quoted(name), func(d doc) bool { return strings.EqualFold(d.text("name"), name) == (op == "=") }}
+		return question{"name " + op + " " + quoted(name), func(d doc) bool {
+			return strings.EqualFold(d.text("name"),
+				name) == (op == "=")
+		}}
 	}
 }
 
@@ -139,7 +142,10 @@ func (a *asker) parentTerm() question {
 	if id == a.root && a.rnd.IntN(2) == 0 {
 		text = "root"
 	}
-	return question{quoted(text) + " in parents", func(d doc) bool { return slices.Contains(d.list("parents", "", nil), id) }}
+	return question{quoted(text) + " in parents", func(d doc) bool {
+		return slices.Contains(d.list("parents", "", nil),
+			id)
+	}}
 }
 
 var rolesFor = map[string][]string{
@@ -178,9 +184,13 @@ func (a *asker) mimeTerm() question {
 	switch op := a.pick([]string{"=", "!=", "contains"}); op {
 	case "contains":
 		start := mime[:1+a.rnd.IntN(len(mime))]
-		return question{"mimeType contains " + quoted(start), func(d doc) bool { return strings.HasPrefix(d.text("mimeType"), start) }}
+		return question{"mimeType contains " + quoted(start), func(d doc) bool {
+			return strings.HasPrefix(d.text("mimeType"),
+				start)
+		}}
 	default:
-		return question{"mimeType " + op + " " + quoted(mime), func(d doc) bool { return (d.text("mimeType") == mime) == (op == "=") }}
+		return question{"mimeType " + op + " " + quoted(mime),
+			func(d doc) bool { return (d.text("mimeType") == mime) == (op == "=") }}
 	}
 }
 

@@ -26,8 +26,8 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 )
 
-// TestDoorsAgree makes trees, changes them as clients do, and compares what all doors say of each file: files.get is the
-// reference, evaluated by a search language of the test's own. MEMSOAK_AGREE is the number of queries.
+// TestDoorsAgree makes trees, changes them as clients do, and compares what all doors say of each file: files.get is
+// the reference, evaluated by a search language of the test's own. MEMSOAK_AGREE is the number of queries.
 func TestDoorsAgree(t *testing.T) {
 	queries := 240
 	if n, err := strconv.Atoi(os.Getenv("MEMSOAK_AGREE")); err == nil {
@@ -48,7 +48,8 @@ func TestDoorsAgree(t *testing.T) {
 			require.NoError(t, h.srv.Close())
 		}
 	}
-	t.Logf("asked for: 0 contradictions in 100,000 queries; measured: 0 in %d queries about %d files in %d trees", asked, files, trees)
+	t.Logf("asked for: 0 contradictions in 100,000 queries; measured: 0 in %d queries about %d files in %d trees", asked,
+		files, trees)
 }
 
 // house is one Drive under test.
@@ -87,7 +88,8 @@ func newHouse(t *testing.T, rnd *rand.Rand, way string) *house {
 		text += "shared_drive: Team\n"
 	}
 	s := spec(t, text)
-	h := &house{t: t, rnd: rnd, now: time.Date(2026, 1, 1, 0, 0, 0, 123456789, time.UTC), docs: map[string]doc{}, model: map[string]corpus.Item{}}
+	h := &house{t: t, rnd: rnd, now: time.Date(2026, 1, 1, 0, 0, 0, 123456789, time.UTC), docs: map[string]doc{},
+		model: map[string]corpus.Item{}}
 	cfg := fakedrive.DefaultConfig()
 	cfg.Now = func() time.Time { return h.now }
 	if way == "main" {
@@ -193,8 +195,9 @@ func (h *house) change(n int) {
 		switch h.rnd.IntN(9) {
 		case 0, 1:
 			mime := []string{corpus.MimeFolder, corpus.MimeFolder, "text/plain"}[h.rnd.IntN(3)]
-			code, raw, _ := h.call("POST", "/drive/v3/files?"+ready, map[string]any{"name": fmt.Sprintf("New %d", n), "mimeType": mime,
-				"parents": []string{folder}, "properties": map[string]string{"k": "v"}})
+			code, raw, _ := h.call("POST", "/drive/v3/files?"+ready, map[string]any{"name": fmt.Sprintf("New %d", n),
+				"mimeType": mime,
+				"parents":  []string{folder}, "properties": map[string]string{"k": "v"}})
 			if code == 200 {
 				var d doc
 				require.NoError(h.t, json.Unmarshal(raw, &d))
@@ -205,7 +208,8 @@ func (h *house) change(n int) {
 		case 3:
 			h.call("PATCH", path, map[string]any{"name": "Renamed it's " + id[:4], "starred": h.rnd.IntN(2) == 0})
 		case 4:
-			h.call("PATCH", path+"&addParents="+folder+"&removeParents="+strings.Join(h.docs[id].list("parents", "", nil), ","), map[string]any{})
+			h.call("PATCH", path+"&addParents="+folder+"&removeParents="+strings.Join(h.docs[id].list("parents", "", nil), ","),
+				map[string]any{})
 		case 5:
 			if h.rnd.IntN(3) == 0 {
 				h.call("DELETE", path, nil)
@@ -213,11 +217,13 @@ func (h *house) change(n int) {
 		case 6:
 			email := []string{"ada@memsoak.example", "new@other.example", h.me}[h.rnd.IntN(3)]
 			role := []string{"reader", "writer", "owner"}[h.rnd.IntN(3)]
-			h.call("POST", "/drive/v3/files/"+id+"/permissions?transferOwnership=true&"+ready, map[string]any{"type": "user", "role": role, "emailAddress": email})
+			h.call("POST", "/drive/v3/files/"+id+"/permissions?transferOwnership=true&"+ready, map[string]any{"type": "user",
+				"role": role, "emailAddress": email})
 		case 7:
 			h.call("PATCH", "/upload/drive/v3/files/"+id+"?uploadType=media&"+ready, "content "+strconv.Itoa(n))
 		case 8:
-			if _, raw, _ := h.call("POST", "/drive/v3/files/"+id+"/copy?"+ready, map[string]any{}); bytes.Contains(raw, []byte(`"id"`)) {
+			if _, raw, _ := h.call("POST", "/drive/v3/files/"+id+"/copy?"+ready, map[string]any{}); bytes.Contains(raw,
+				[]byte(`"id"`)) {
 				var d doc
 				require.NoError(h.t, json.Unmarshal(raw, &d))
 				h.ids = append(h.ids, d.text("id"))
@@ -238,7 +244,8 @@ func (h *house) inScope(d doc) bool {
 
 // search asks random queries and compares the answers with the reference.
 func (h *house) search(n int) {
-	a := &asker{rnd: h.rnd, me: h.me, roles: h.roles, root: h.root, people: []string{"ada@memsoak.example", "bo@memsoak.example", "new@other.example"}}
+	a := &asker{rnd: h.rnd, me: h.me, roles: h.roles, root: h.root, people: []string{"ada@memsoak.example",
+		"bo@memsoak.example", "new@other.example"}}
 	for _, id := range slices.Sorted(maps.Keys(h.docs)) {
 		if d := h.docs[id]; h.inScope(d) || id == h.root && h.drive == "" || id == h.drive {
 			a.docs = append(a.docs, d)
@@ -273,7 +280,8 @@ func (h *house) differ(q string, want, got []string) {
 	h.t.Helper()
 	for _, id := range append(slices.Clone(want), got...) {
 		if slices.Contains(want, id) != slices.Contains(got, id) {
-			h.t.Fatalf("q: %s\nfiles.list has %s: %v\nfiles.get: %v\npermissions.list: %v", q, id, slices.Contains(got, id), h.docs[id], h.roles[id])
+			h.t.Fatalf("q: %s\nfiles.list has %s: %v\nfiles.get: %v\npermissions.list: %v", q, id, slices.Contains(got, id),
+				h.docs[id], h.roles[id])
 		}
 	}
 	h.t.Fatalf("q: %s: %d files, %d listed (a file twice)", q, len(want), len(got))
@@ -421,7 +429,8 @@ func (h *house) permissions(id string, d doc) {
 func (h *house) changes() {
 	last := map[string]doc{}
 	for token := h.token; token != ""; {
-		page := h.json("GET", "/drive/v3/changes?fields=nextPageToken,changes&pageSize=7&includeItemsFromAllDrives=true&"+ready+"&pageToken="+token, nil)
+		page := h.json("GET", "/drive/v3/changes?fields=nextPageToken,changes&pageSize=7&includeItemsFromAllDrives=true&"+
+			ready+"&pageToken="+token, nil)
 		token = page.text("nextPageToken")
 		for _, x := range page["changes"].([]any) {
 			c := doc(x.(map[string]any))

@@ -23,7 +23,8 @@ func (f *fake) create(name, parent, content string) *drive.File {
 	if parent != "" {
 		file.Parents = []string{parent}
 	}
-	out, err := f.sdk.Files.Create(file).Media(strings.NewReader(content), googleapi.ContentType("text/plain")).Fields("*").SupportsAllDrives(true).Do()
+	out, err := f.sdk.Files.Create(file).Media(strings.NewReader(content),
+		googleapi.ContentType("text/plain")).Fields("*").SupportsAllDrives(true).Do()
 	require.NoError(f.t, err)
 	return out
 }
@@ -99,7 +100,8 @@ func TestFD003(t *testing.T) {
 	file := f.create("x", "", "0123456789")
 	path := "/drive/v3/files/" + file.Id + "?alt=media"
 	for header, want := range map[string]string{
-		"bytes=2-4": "206 234 bytes 2-4/10", "bytes=-3": "206 789 bytes 7-9/10", "bytes=8-": "206 89 bytes 8-9/10", "bytes=5-3": "200 0123456789 ",
+		"bytes=2-4": "206 234 bytes 2-4/10", "bytes=-3": "206 789 bytes 7-9/10", "bytes=8-": "206 89 bytes 8-9/10",
+		"bytes=5-3":     "200 0123456789 ",
 		"bytes=0-1,3-4": "200 0123456789 ", "": "200 0123456789 ",
 	} {
 		resp, body := f.do("GET", path, nil, "Range", header)
@@ -189,9 +191,11 @@ func TestFD010(t *testing.T) {
 	for _, x := range files {
 		binary := !strings.HasPrefix(x.MimeType, "application/vnd.google-apps.")
 		kinds[x.MimeType]++
-		require.Equal(t, binary, x.Md5Checksum != "" && x.Sha1Checksum != "" && x.Sha256Checksum != "" && x.HeadRevisionId != "", x.Name)
+		require.Equal(t, binary, x.Md5Checksum != "" && x.Sha1Checksum != "" && x.Sha256Checksum != "" &&
+			x.HeadRevisionId != "", x.Name)
 		require.Equal(t, x.MimeType == corpus.MimeShortcut, x.ShortcutDetails != nil)
-		require.Equal(t, strings.Contains(".document.spreadsheet.presentation", strings.TrimPrefix(x.MimeType, "application/vnd.google-apps")), len(x.ExportLinks) > 0, x.MimeType)
+		require.Equal(t, strings.Contains(".document.spreadsheet.presentation", strings.TrimPrefix(x.MimeType,
+			"application/vnd.google-apps")), len(x.ExportLinks) > 0, x.MimeType)
 	}
 	require.NotZero(t, kinds[corpus.MimeShortcut])
 	_, body := f.do("GET", "/drive/v3/files/"+files[0].Parents[0]+"?fields=size,md5Checksum", nil)
@@ -329,8 +333,9 @@ func TestFD016(t *testing.T) {
 	}
 	f.folder("d", "")
 	for order, want := range map[string]string{
-		"name": "a1 b10 B2 c3 d", "name desc": "d c3 B2 b10 a1", "name_natural": "a1 B2 b10 c3 d", "folder,name desc": "d c3 B2 b10 a1",
-		"quotaBytesUsed": "d c3 a1 B2 b10", "createdTime": "b10 B2 a1 c3 d", "modifiedTime desc,name": "c3 d a1 B2 b10",
+		"name": "a1 b10 B2 c3 d", "name desc": "d c3 B2 b10 a1", "name_natural": "a1 B2 b10 c3 d",
+		"folder,name desc": "d c3 B2 b10 a1",
+		"quotaBytesUsed":   "d c3 a1 B2 b10", "createdTime": "b10 B2 a1 c3 d", "modifiedTime desc,name": "c3 d a1 B2 b10",
 	} {
 		var got []string
 		err := f.sdk.Files.List().OrderBy(order).PageSize(2).Pages(t.Context(), func(l *drive.FileList) error {
@@ -425,7 +430,8 @@ func TestFD021(t *testing.T) {
 	require.Equal(t, 401, resp.StatusCode)
 	require.Contains(t, body, `"reason": "required"`)
 	form := url.Values{"grant_type": {"refresh_token"}, "client_id": {"id"}, "refresh_token": {"r"}}
-	resp, body = f.do("POST", "/token", strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+	resp, body = f.do("POST", "/token", strings.NewReader(form.Encode()), "Content-Type",
+		"application/x-www-form-urlencoded")
 	require.Equal(t, 200, resp.StatusCode, body)
 	token := "Bearer " + between(body, `"access_token": "`, `"`)
 	list := func(token string) int {
@@ -442,11 +448,13 @@ func TestFD021(t *testing.T) {
 	require.Contains(t, body, `"reason": "authError"`)
 	require.NotEmpty(t, resp.Header.Get("WWW-Authenticate"))
 	for want, form := range map[string]url.Values{
-		"invalid_grant":          {"grant_type": {"refresh_token"}, "client_id": {"id"}, "refresh_token": {fakedrive.RevokedRefreshToken}},
+		"invalid_grant": {"grant_type": {"refresh_token"}, "client_id": {"id"},
+			"refresh_token": {fakedrive.RevokedRefreshToken}},
 		"invalid_request":        {"grant_type": {"refresh_token"}, "client_id": {"id"}},
 		"unsupported_grant_type": {"grant_type": {"password"}},
 	} {
-		resp, body := f.do("POST", "/token", strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+		resp, body := f.do("POST", "/token", strings.NewReader(form.Encode()), "Content-Type",
+			"application/x-www-form-urlencoded")
 		require.Equal(t, 400, resp.StatusCode)
 		require.Contains(t, body, want)
 	}
@@ -519,7 +527,8 @@ func TestFD026(t *testing.T) {
 	f := newFake(t, "")
 	f.create("x", "", "1")
 	form := url.Values{"q": {"name = 'x' or name = '" + strings.Repeat("y", 10_000) + "'"}, "fields": {"files(name)"}}
-	resp, body := f.do("POST", "/drive/v3/files", strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded",
+	resp, body := f.do("POST", "/drive/v3/files", strings.NewReader(form.Encode()), "Content-Type",
+		"application/x-www-form-urlencoded",
 		"X-HTTP-Method-Override", "GET")
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Contains(t, body, `"name": "x"`)
@@ -529,7 +538,8 @@ func TestFD027(t *testing.T) {
 	f := newFake(t, "")
 	x := f.create("x", "", "1")
 	shortcut := func(target string) (*drive.File, error) {
-		return f.sdk.Files.Create(&drive.File{Name: "s", MimeType: corpus.MimeShortcut, ShortcutDetails: &drive.FileShortcutDetails{TargetId: target}}).Fields("*").Do()
+		return f.sdk.Files.Create(&drive.File{Name: "s", MimeType: corpus.MimeShortcut,
+			ShortcutDetails: &drive.FileShortcutDetails{TargetId: target}}).Fields("*").Do()
 	}
 	s, err := shortcut(x.Id)
 	require.NoError(t, err)
@@ -557,10 +567,12 @@ func TestFD028(t *testing.T) {
 	}
 	same := func(c *drive.FilesUpdateCall) *drive.FilesUpdateCall { return c }
 	require.False(t, changed(&drive.File{Starred: true}, same))
-	require.False(t, changed(nil, func(c *drive.FilesUpdateCall) *drive.FilesUpdateCall { return c.AddParents(d.Id).RemoveParents("root") }))
+	require.False(t, changed(nil,
+		func(c *drive.FilesUpdateCall) *drive.FilesUpdateCall { return c.AddParents(d.Id).RemoveParents("root") }))
 	require.False(t, changed(&drive.File{Trashed: true}, same))
 	require.True(t, changed(&drive.File{Name: "y"}, same))
-	require.True(t, changed(nil, func(c *drive.FilesUpdateCall) *drive.FilesUpdateCall { return c.Media(strings.NewReader("2")) }))
+	require.True(t, changed(nil,
+		func(c *drive.FilesUpdateCall) *drive.FilesUpdateCall { return c.Media(strings.NewReader("2")) }))
 	_, err := f.sdk.Files.Update(x.Id, &drive.File{ModifiedTime: "2001-02-03T04:05:06.789Z"}).Do()
 	require.NoError(t, err)
 	require.Equal(t, "2001-02-03T04:05:06.789Z", f.get(x.Id).ModifiedTime)
@@ -584,11 +596,13 @@ func TestFD031(t *testing.T) {
 	f := newFake(t, "")
 	good := "--b\r\nContent-Type: application/json\r\n\r\n{\"name\":\"x\"}\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b--\r\n"
 	send := func(body, contentType string) int {
-		resp, _ := f.do("POST", "/upload/drive/v3/files?uploadType=multipart", strings.NewReader(body), "Content-Type", contentType)
+		resp, _ := f.do("POST", "/upload/drive/v3/files?uploadType=multipart", strings.NewReader(body), "Content-Type",
+			contentType)
 		return resp.StatusCode
 	}
 	const related = "multipart/related; boundary=b"
-	for _, bad := range []string{"", "--b\r\n", good[:len(good)-20], good[:len(good)-6], strings.Replace(good, `"x"`, `"x`, 1),
+	for _, bad := range []string{"", "--b\r\n", good[:len(good)-20], good[:len(good)-6], strings.Replace(good, `"x"`, `"x`,
+		1),
 		strings.Replace(good, "--b--", "--b\r\n\r\nmore\r\n--b--", 1)} {
 		require.Equal(t, 400, send(bad, related), "%q", bad)
 	}
@@ -603,14 +617,16 @@ func TestFD031(t *testing.T) {
 func TestFD032(t *testing.T) {
 	f := newFake(t, "")
 	x := f.create("x", "", "1")
-	for _, body := range []string{`{"size":"3"}`, `{"md5Checksum":"x"}`, `{"parents":["root"]}`, `{"id":"other"}`, `{"createdTime":"2020-01-01T00:00:00Z"}`} {
+	for _, body := range []string{`{"size":"3"}`, `{"md5Checksum":"x"}`, `{"parents":["root"]}`, `{"id":"other"}`,
+		`{"createdTime":"2020-01-01T00:00:00Z"}`} {
 		resp, reply := f.do("PATCH", "/drive/v3/files/"+x.Id, strings.NewReader(body), "Content-Type", "application/json")
 		require.Equal(t, 403, resp.StatusCode, body)
 		require.Contains(t, reply, "fieldNotWritable", body)
 	}
 	resp, _ := f.do("PATCH", "/drive/v3/files/"+x.Id, strings.NewReader(`{"modifiedTime":"yesterday"}`))
 	require.Equal(t, 400, resp.StatusCode)
-	resp, _ = f.do("PATCH", "/drive/v3/files/"+x.Id, strings.NewReader(`{"name":"y","kind":"drive#file","properties":{"a":"b"}}`))
+	resp, _ = f.do("PATCH", "/drive/v3/files/"+x.Id,
+		strings.NewReader(`{"name":"y","kind":"drive#file","properties":{"a":"b"}}`))
 	require.Equal(t, 200, resp.StatusCode)
 	require.Equal(t, []string{"y"}, f.names("properties has { key='a' and value='b' }"))
 }

@@ -55,7 +55,8 @@ func (c *call) check(params map[string]bool) error {
 		}
 	}
 	if alt := c.q.Get("alt"); alt != "" && alt != "json" && alt != "media" {
-		return errParam("alt", "invalidParameter", fmt.Sprintf("Invalid value '%s'. Values must be one of: [json, media]", alt))
+		return errParam("alt", "invalidParameter", fmt.Sprintf("Invalid value '%s'. Values must be one of: [json, media]",
+			alt))
 	}
 	return c.authorize()
 }
@@ -222,7 +223,8 @@ func (c *call) count(name string, def, limit int, coerce bool) (int, error) {
 	case n > limit && coerce:
 		return limit, nil
 	case n < 1 || n > limit:
-		return 0, errParam(name, "invalidParameter", fmt.Sprintf("Invalid value '%s'. Values must be within the range: [1, %d]", text, limit))
+		return 0, errParam(name, "invalidParameter",
+			fmt.Sprintf("Invalid value '%s'. Values must be within the range: [1, %d]", text, limit))
 	}
 	return n, nil
 }

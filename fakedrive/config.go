@@ -25,7 +25,8 @@ const (
 )
 
 func ops() []fault.Op {
-	return []fault.Op{OpList, OpGet, OpDownload, OpExport, OpToken, OpAbout, OpDrives, OpChanges, OpPermissions, OpRevisions, OpUpload, OpWrite}
+	return []fault.Op{OpList, OpGet, OpDownload, OpExport, OpToken, OpAbout, OpDrives, OpChanges, OpPermissions,
+		OpRevisions, OpUpload, OpWrite}
 }
 
 // Config says what a Server serves. Start from DefaultConfig.

@@ -1,9 +1,9 @@
-// Package fakedrive is a Google Drive v3 that other people's clients cannot tell from the real one, with synthetic trees
-// of any size, and nearly free to run: trees are computed on read (package corpus), what clients write lies in an
+// Package fakedrive is a Google Drive v3 that other people's clients cannot tell from the real one, with synthetic
+// trees of any size, and nearly free to run: trees are computed on read (package corpus), what clients write lies in an
 // overlay above them, and a runner can steer and read it all (package fault).
 //
-// A [Server] is an http.Handler. Field masks, the q language, page tokens, ranges, uploads, tokens and errors work as in
-// Drive; what is not faked is answered with 404 and counted as not understood: comments and replies, watching, apps,
+// A [Server] is an http.Handler. Field masks, the q language, page tokens, ranges, uploads, tokens and errors work as
+// in Drive; what is not faked is answered with 404 and counted as not understood: comments and replies, watching, apps,
 // approvals, labels (no file has any), thumbnails, and sending mail. It is not for testing permissions: the user may do
 // everything with what is theirs, and may read what is shared with them.
 //

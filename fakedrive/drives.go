@@ -32,7 +32,8 @@ func driveJSON(d store.Drive) map[string]any {
 		"kind": "drive#drive", "id": d.ID, "name": d.Name, "hidden": d.Hidden, "createdTime": resource.FormatTime(d.Created),
 		"colorRgb": "#4986e7", "themeId": "abacus", "capabilities": driveCapabilities,
 		"restrictions": map[string]bool{
-			"adminManagedRestrictions": false, "copyRequiresWriterPermission": false, "domainUsersOnly": false, "driveMembersOnly": false,
+			"adminManagedRestrictions": false, "copyRequiresWriterPermission": false, "domainUsersOnly": false,
+			"driveMembersOnly":                          false,
 			"sharingFoldersRequiresOrganizerPermission": false,
 		},
 	}
@@ -192,7 +193,8 @@ func (c *call) deleteDrive() error {
 	case errors.Is(err, store.ErrNotFound):
 		return errDriveNotFound(id)
 	case errors.Is(err, store.ErrNotEmpty):
-		return errForbidden("cannotDeleteResourceWithChildren", "The shared drive cannot be deleted because it contains items.")
+		return errForbidden("cannotDeleteResourceWithChildren",
+			"The shared drive cannot be deleted because it contains items.")
 	case err != nil:
 		return storeError(err, id, "")
 	}

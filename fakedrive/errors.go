@@ -58,7 +58,8 @@ func (e *apiError) body() []byte {
 }
 
 func errParam(name, reason, message string) *apiError {
-	return &apiError{status: http.StatusBadRequest, reason: reason, message: message, location: name, locationType: "parameter"}
+	return &apiError{status: http.StatusBadRequest, reason: reason, message: message, location: name,
+		locationType: "parameter"}
 }
 
 // errInvalid is Drive's answer to a parameter that it cannot read; why is for the log and a header.
@@ -93,11 +94,13 @@ var usageReasons = map[string]struct {
 	status  int
 	message string
 }{
-	"rateLimitExceeded":        {http.StatusForbidden, "Rate Limit Exceeded"},
-	"userRateLimitExceeded":    {http.StatusForbidden, "User Rate Limit Exceeded"},
-	"sharingRateLimitExceeded": {http.StatusForbidden, "Rate limit exceeded. User message: \"Sorry, you have exceeded your sharing quota.\""},
-	"dailyLimitExceeded":       {http.StatusForbidden, "Daily Limit Exceeded"},
-	"accessNotConfigured":      {http.StatusForbidden, "Google Drive API has not been used in this project before or it is disabled."},
+	"rateLimitExceeded":     {http.StatusForbidden, "Rate Limit Exceeded"},
+	"userRateLimitExceeded": {http.StatusForbidden, "User Rate Limit Exceeded"},
+	"sharingRateLimitExceeded": {http.StatusForbidden,
+		"Rate limit exceeded. User message: \"Sorry, you have exceeded your sharing quota.\""},
+	"dailyLimitExceeded": {http.StatusForbidden, "Daily Limit Exceeded"},
+	"accessNotConfigured": {http.StatusForbidden,
+		"Google Drive API has not been used in this project before or it is disabled."},
 }
 
 // globalReasons are the other reasons that a fault plan may name.
@@ -112,19 +115,22 @@ var globalReasons = map[string]struct {
 	"domainPolicy":                {http.StatusForbidden, "The domain administrators have disabled Drive apps."},
 	"downloadQuotaExceeded":       {http.StatusForbidden, "The download quota for this file has been exceeded."},
 	"exportSizeLimitExceeded":     {http.StatusForbidden, "This file is too large to be exported."},
-	"cannotDownloadAbusiveFile":   {http.StatusForbidden, "This file has been identified as malware or spam and cannot be downloaded."},
-	"cannotDownloadFile":          {http.StatusForbidden, "This file cannot be downloaded by the user."},
-	"fileNotDownloadable":         {http.StatusForbidden, "Only files with binary content can be directly downloaded. Use Export with Docs Editors files."},
-	"storageQuotaExceeded":        {http.StatusForbidden, "The user's Drive storage quota has been exceeded."},
-	"quotaExceeded":               {http.StatusForbidden, "The user's Drive storage quota has been exceeded."},
-	"teamDriveFileLimitExceeded":  {http.StatusForbidden, "The file limit for this shared drive has been exceeded."},
-	"notFound":                    {http.StatusNotFound, "File not found."},
-	"badRequest":                  {http.StatusBadRequest, "Bad Request"},
-	"invalidSharingRequest":       {http.StatusBadRequest, "Bad Request. User message: \"Sorry, the items were unshareable.\""},
-	"backendError":                {http.StatusInternalServerError, "Backend Error"},
-	"internalError":               {http.StatusInternalServerError, "Internal Error"},
-	"serviceUnavailable":          {http.StatusServiceUnavailable, "The service is currently unavailable."},
-	"transientError":              {http.StatusServiceUnavailable, "Transient failure."},
+	"cannotDownloadAbusiveFile": {http.StatusForbidden,
+		"This file has been identified as malware or spam and cannot be downloaded."},
+	"cannotDownloadFile": {http.StatusForbidden, "This file cannot be downloaded by the user."},
+	"fileNotDownloadable": {http.StatusForbidden,
+		"Only files with binary content can be directly downloaded. Use Export with Docs Editors files."},
+	"storageQuotaExceeded":       {http.StatusForbidden, "The user's Drive storage quota has been exceeded."},
+	"quotaExceeded":              {http.StatusForbidden, "The user's Drive storage quota has been exceeded."},
+	"teamDriveFileLimitExceeded": {http.StatusForbidden, "The file limit for this shared drive has been exceeded."},
+	"notFound":                   {http.StatusNotFound, "File not found."},
+	"badRequest":                 {http.StatusBadRequest, "Bad Request"},
+	"invalidSharingRequest": {http.StatusBadRequest,
+		"Bad Request. User message: \"Sorry, the items were unshareable.\""},
+	"backendError":       {http.StatusInternalServerError, "Backend Error"},
+	"internalError":      {http.StatusInternalServerError, "Internal Error"},
+	"serviceUnavailable": {http.StatusServiceUnavailable, "The service is currently unavailable."},
+	"transientError":     {http.StatusServiceUnavailable, "Transient failure."},
 }
 
 // errReason is the error of a known reason as Drive gives it.

@@ -203,7 +203,8 @@ func TestTheBacklogIsWhatWasListedAndIsNotDone(t *testing.T) {
 	files, _ := f.listAll("trashed=false", 2, "files(id,md5Checksum,mimeType)")
 	transferable := 0
 	for _, x := range files {
-		if x.Md5Checksum != "" || strings.Contains(".document.spreadsheet.presentation", strings.TrimPrefix(x.MimeType, "application/vnd.google-apps")) {
+		if x.Md5Checksum != "" || strings.Contains(".document.spreadsheet.presentation", strings.TrimPrefix(x.MimeType,
+			"application/vnd.google-apps")) {
 			transferable++
 		}
 	}

@@ -5,8 +5,10 @@ import "github.com/memsoak/memsoak/fakedrive/internal/resource"
 // exportFormats are what documents can be exported as, by type, as about.get tells clients.
 var exportFormats = map[string][]string{
 	resource.Document: {
-		"application/rtf", "application/vnd.oasis.opendocument.text", "text/html", "application/pdf", "text/x-markdown", "text/markdown",
-		"application/epub+zip", "application/zip", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "text/plain",
+		"application/rtf", "application/vnd.oasis.opendocument.text", "text/html", "application/pdf", "text/x-markdown",
+		"text/markdown",
+		"application/epub+zip", "application/zip", "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+		"text/plain",
 	},
 	resource.Spreadsheet: {
 		"application/x-vnd.oasis.opendocument.spreadsheet", "text/tab-separated-values", "application/pdf",
@@ -26,8 +28,10 @@ var exportFormats = map[string][]string{
 // importTargets are the types of document that files of a type can be turned into.
 var importTargets = map[string][]string{
 	resource.Document: {
-		"text/plain", "text/html", "text/rtf", "text/richtext", "text/markdown", "application/rtf", "application/pdf", "application/msword",
-		"application/vnd.sun.xml.writer", "application/vnd.oasis.opendocument.text", "application/x-vnd.oasis.opendocument.text",
+		"text/plain", "text/html", "text/rtf", "text/richtext", "text/markdown", "application/rtf", "application/pdf",
+		"application/msword",
+		"application/vnd.sun.xml.writer", "application/vnd.oasis.opendocument.text",
+		"application/x-vnd.oasis.opendocument.text",
 		"application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 		"application/vnd.openxmlformats-officedocument.wordprocessingml.template",
 		"application/vnd.ms-word.document.macroenabled.12", "application/vnd.ms-word.template.macroenabled.12",
@@ -35,8 +39,10 @@ var importTargets = map[string][]string{
 	},
 	resource.Spreadsheet: {
 		"text/csv", "text/tab-separated-values", "application/vnd.ms-excel", "application/vnd.oasis.opendocument.spreadsheet",
-		"application/x-vnd.oasis.opendocument.spreadsheet", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-		"application/vnd.openxmlformats-officedocument.spreadsheetml.template", "application/vnd.ms-excel.sheet.macroenabled.12",
+		"application/x-vnd.oasis.opendocument.spreadsheet",
+		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+		"application/vnd.openxmlformats-officedocument.spreadsheetml.template",
+		"application/vnd.ms-excel.sheet.macroenabled.12",
 		"application/vnd.ms-excel.template.macroenabled.12",
 	},
 	resource.Presentation: {
@@ -45,11 +51,13 @@ var importTargets = map[string][]string{
 		"application/vnd.openxmlformats-officedocument.presentationml.presentation",
 		"application/vnd.openxmlformats-officedocument.presentationml.template",
 		"application/vnd.openxmlformats-officedocument.presentationml.slideshow",
-		"application/vnd.ms-powerpoint.presentation.macroenabled.12", "application/vnd.ms-powerpoint.slideshow.macroenabled.12",
+		"application/vnd.ms-powerpoint.presentation.macroenabled.12",
+		"application/vnd.ms-powerpoint.slideshow.macroenabled.12",
 		"application/vnd.ms-powerpoint.template.macroenabled.12",
 	},
-	resource.Drawing:              {"application/x-msmetafile"},
-	resource.AppPrefix + "script": {"application/json", "application/vnd.google-apps.script+json", "application/vnd.google-apps.script+text/plain"},
+	resource.Drawing: {"application/x-msmetafile"},
+	resource.AppPrefix + "script": {"application/json", "application/vnd.google-apps.script+json",
+		"application/vnd.google-apps.script+text/plain"},
 }
 
 // importFormats is importTargets the way about.get shows it.
@@ -65,8 +73,10 @@ var importFormats = func() map[string][]string {
 
 // linkFormats are the names that export links use for MIME types.
 var linkFormats = map[string]string{
-	"application/rtf": "rtf", "application/vnd.oasis.opendocument.text": "odt", "text/html": "html", "application/pdf": "pdf",
-	"text/x-markdown": "markdown", "text/markdown": "md", "application/epub+zip": "epub", "application/zip": "zip", "text/plain": "txt",
+	"application/rtf": "rtf", "application/vnd.oasis.opendocument.text": "odt", "text/html": "html",
+	"application/pdf": "pdf",
+	"text/x-markdown": "markdown", "text/markdown": "md", "application/epub+zip": "epub", "application/zip": "zip",
+	"text/plain": "txt",
 	"application/vnd.openxmlformats-officedocument.wordprocessingml.document":   "docx",
 	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":         "xlsx",
 	"application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",

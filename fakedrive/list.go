@@ -233,7 +233,8 @@ func (c *call) readListing() (l *listing, err error) {
 		*l.scope.Flag = corpus.Starred
 	}
 	l.match = matcher{query: l.query, store: c.store, domainOnly: c.q.Get("corpora") == "domain"}
-	l.identity = strings.Join([]string{c.q.Get("q"), c.q.Get("orderBy"), c.q.Get("corpora"), c.q.Get("driveId"), c.q.Get("teamDriveId"),
+	l.identity = strings.Join([]string{c.q.Get("q"), c.q.Get("orderBy"), c.q.Get("corpora"), c.q.Get("driveId"),
+		c.q.Get("teamDriveId"),
 		c.q.Get("spaces"), c.q.Get("includeItemsFromAllDrives"), c.q.Get("includeTeamDriveItems")}, "\x00")
 	return l, nil
 }
@@ -266,18 +267,21 @@ func (c *call) readScope(l *listing) error {
 		l.scope.AllDrives = items && byParent && len(ids) > 0
 	case "allDrives":
 		if !items {
-			return errForbidden("teamDrivesNotSupported", "The includeItemsFromAllDrives parameter must be set to true if corpora is allDrives.")
+			return errForbidden("teamDrivesNotSupported",
+				"The includeItemsFromAllDrives parameter must be set to true if corpora is allDrives.")
 		}
 		l.scope.AllDrives = true
 	case "drive", "teamDrive":
 		if !items {
-			return errForbidden("teamDrivesNotSupported", "The includeItemsFromAllDrives parameter must be set to true if corpora is drive.")
+			return errForbidden("teamDrivesNotSupported",
+				"The includeItemsFromAllDrives parameter must be set to true if corpora is drive.")
 		}
 	default:
 		return errInvalid("corpora", errors.New("want user, domain, drive or allDrives"))
 	}
 	if (corpora == "drive" || corpora == "teamDrive") != (driveID != "") {
-		return errForbidden("teamDriveIdRequired", "The driveId parameter must be specified if and only if corpora is set to drive.")
+		return errForbidden("teamDriveIdRequired",
+			"The driveId parameter must be specified if and only if corpora is set to drive.")
 	}
 	if driveID != "" {
 		if _, err := c.store.Drive(driveID); err != nil {

@@ -102,7 +102,8 @@ func (m *metadata) check() error {
 	case len(m.ContentRestrictions) > maxMetadata/16:
 		return errInvalid("contentRestrictions", errors.New("too long"))
 	case m.Parents != nil && len(*m.Parents) > 1:
-		return errInvalidParents("multipleParentsNotAllowed", "A shared drive item must have exactly one parent, and other items at most one.")
+		return errInvalidParents("multipleParentsNotAllowed",
+			"A shared drive item must have exactly one parent, and other items at most one.")
 	}
 	for _, kv := range []map[string]*string{m.Properties, m.AppProperties} {
 		for k, v := range kv {
@@ -204,7 +205,8 @@ func storeError(err error, id, parent string) error {
 	case errors.Is(err, store.ErrCycle):
 		return errInvalidParents("cyclicParent", "A folder cannot be moved into itself or into a folder below it.")
 	case errors.Is(err, store.ErrOtherSide):
-		return errForbidden("teamDrivesFolderMoveInNotSupported", "Moving folders between My Drive and shared drives is not supported.")
+		return errForbidden("teamDrivesFolderMoveInNotSupported",
+			"Moving folders between My Drive and shared drives is not supported.")
 	case errors.Is(err, store.ErrRoot):
 		return errReason("insufficientFilePermissions")
 	case errors.Is(err, store.ErrFull):

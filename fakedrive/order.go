@@ -32,7 +32,8 @@ type sortKey struct {
 }
 
 // orderKeys are the sort keys of the documentation.
-var orderKeys = []string{"createdTime", "folder", "modifiedByMeTime", "modifiedTime", "name", "name_natural", "quotaBytesUsed",
+var orderKeys = []string{"createdTime", "folder", "modifiedByMeTime", "modifiedTime", "name", "name_natural",
+	"quotaBytesUsed",
 	"recency", "sharedWithMeTime", "starred", "viewedByMeTime"}
 
 // parseOrder reads an orderBy parameter; an empty one is nil.

@@ -116,9 +116,11 @@ func checkPermission(p *resource.Permission) error {
 	case !slices.Contains(permissionRoles, p.Role):
 		return errParam("permission.role", "invalid", "The specified role is invalid or not supported.")
 	case (p.Type == "user" || p.Type == "group") && p.EmailAddress == "":
-		return errParam("permission.emailAddress", "invalid", "The specified emailAddress is invalid or not applicable for the given permission type.")
+		return errParam("permission.emailAddress", "invalid",
+			"The specified emailAddress is invalid or not applicable for the given permission type.")
 	case p.Type == "domain" && p.Domain == "":
-		return errParam("permission.domain", "invalid", "The specified domain is invalid or not applicable for the given permission type.")
+		return errParam("permission.domain", "invalid",
+			"The specified domain is invalid or not applicable for the given permission type.")
 	}
 	return nil
 }
@@ -137,7 +139,8 @@ func (c *call) createPermission() error {
 		return err
 	}
 	if p.Role == "owner" && !transfer {
-		return errForbidden("forbidden", "The transferOwnership parameter must be enabled when the permission role is 'owner'.")
+		return errForbidden("forbidden",
+			"The transferOwnership parameter must be enabled when the permission role is 'owner'.")
 	}
 	f, err := c.permissionsFile()
 	if err != nil {
@@ -187,13 +190,16 @@ func transferTo(f *resource.File, p *resource.Permission, me resource.User) erro
 	old := f.AllPermissions(&me)[0]
 	old.Role = "writer"
 	f.Permissions = append(slices.Clone(f.Permissions), old)
-	f.Permissions = slices.DeleteFunc(slices.Clone(f.Permissions), func(x resource.Permission) bool { return strings.EqualFold(x.EmailAddress, p.EmailAddress) })
-	f.Owner = &resource.User{Name: p.DisplayName, Email: p.EmailAddress, PermissionID: p.ID, Me: strings.EqualFold(p.EmailAddress, me.Email)}
+	f.Permissions = slices.DeleteFunc(slices.Clone(f.Permissions),
+		func(x resource.Permission) bool { return strings.EqualFold(x.EmailAddress, p.EmailAddress) })
+	f.Owner = &resource.User{Name: p.DisplayName, Email: p.EmailAddress, PermissionID: p.ID,
+		Me: strings.EqualFold(p.EmailAddress, me.Email)}
 	return nil
 }
 
 // editPermission changes or removes the permission of the path: edit returns false to remove it.
-func (c *call) editPermission(edit func(p *resource.Permission) (keep bool, err error)) (p resource.Permission, err error) {
+func (c *call) editPermission(edit func(p *resource.Permission) (keep bool, err error)) (p resource.Permission,
+	err error) {
 	f, err := c.permissionsFile()
 	if err != nil {
 		return p, err

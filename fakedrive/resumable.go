@@ -125,7 +125,8 @@ func (c *call) startSession(id string) error {
 	if err := c.admit(fault.Request{Name: deref(m.Name), Key: id}); err != nil {
 		return err
 	}
-	x := &session{upload: upload{meta: m, id: id, mime: c.r.Header.Get("X-Upload-Content-Type"), w: c.blobs.Create()}, query: c.q, total: total}
+	x := &session{upload: upload{meta: m, id: id, mime: c.r.Header.Get("X-Upload-Content-Type"), w: c.blobs.Create()},
+		query: c.q, total: total}
 	session := c.sessions.add(x, c.cfg.Now())
 	if !c.ctl.Settle(c.r, c.act) {
 		return fault.ErrCut
@@ -163,7 +164,8 @@ func (c *call) resume(id string) error {
 	}
 	if !x.mu.TryLock() {
 		// The chunk before is still being read: its client has given up, or sends two at once.
-		return &apiError{status: http.StatusServiceUnavailable, reason: "backendError", message: "Another request of this upload is under way."}
+		return &apiError{status: http.StatusServiceUnavailable, reason: "backendError",
+			message: "Another request of this upload is under way."}
 	}
 	defer x.mu.Unlock()
 	for name, v := range x.query { // the reply is what the first request asked for

@@ -68,7 +68,8 @@ func (c *call) listRevisions() error {
 	for _, r := range revs {
 		list = append(list, c.revisionJSON(f, r))
 	}
-	return c.value(map[string]any{"kind": "drive#revisionList", "revisions": list}, "RevisionList", "kind,nextPageToken,revisions("+defaultRevision+")")
+	return c.value(map[string]any{"kind": "drive#revisionList", "revisions": list}, "RevisionList",
+		"kind,nextPageToken,revisions("+defaultRevision+")")
 }
 
 // revision finds the revision of a request.
@@ -141,7 +142,8 @@ func (c *call) deleteRevision() error {
 	}
 	err = c.store.EditRevisions(f.ID, func(revs []store.Revision) ([]store.Revision, error) {
 		if len(revs) == 1 || revs[len(revs)-1].ID == r.ID {
-			return nil, &apiError{status: http.StatusBadRequest, reason: "cannotDeleteHeadRevision", message: "The head revision cannot be deleted."}
+			return nil, &apiError{status: http.StatusBadRequest, reason: "cannotDeleteHeadRevision",
+				message: "The head revision cannot be deleted."}
 		}
 		return slices.DeleteFunc(revs, func(x store.Revision) bool { return x.ID == r.ID }), nil
 	})

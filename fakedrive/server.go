@@ -128,5 +128,6 @@ func (s *Server) AddRoot(spec *corpus.Spec, generation uint64) (fault.Root, erro
 	if err != nil {
 		return fault.Root{}, fmt.Errorf("add a root: %w", err)
 	}
-	return fault.Root{ID: t.RootID, Files: t.Stats.Files, Folders: t.Stats.Folders, Bytes: t.Stats.Bytes, Largest: t.Stats.Largest}, nil
+	return fault.Root{ID: t.RootID, Files: t.Stats.Files, Folders: t.Stats.Folders, Bytes: t.Stats.Bytes,
+		Largest: t.Stats.Largest}, nil
 }

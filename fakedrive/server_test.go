@@ -55,7 +55,8 @@ func newFake(t *testing.T, preset string, change ...func(*fakedrive.Config)) *fa
 	})
 	f := &fake{Server: srv, t: t, url: ts.URL, now: &now, admin: fault.NewClient(ts.URL)}
 	t.Cleanup(f.admin.Close)
-	f.sdk, err = drive.NewService(context.Background(), option.WithEndpoint(ts.URL+"/drive/v3/"), option.WithHTTPClient(ts.Client()))
+	f.sdk, err = drive.NewService(context.Background(), option.WithEndpoint(ts.URL+"/drive/v3/"),
+		option.WithHTTPClient(ts.Client()))
 	require.NoError(t, err)
 	return f
 }
@@ -96,11 +97,12 @@ func reason(t *testing.T, err error) (int, string) {
 // listAll pages through a query.
 func (f *fake) listAll(q string, pageSize int64, fields googleapi.Field) (files []*drive.File, pages int) {
 	f.t.Helper()
-	err := f.sdk.Files.List().Q(q).PageSize(pageSize).Fields("nextPageToken", fields).Pages(context.Background(), func(l *drive.FileList) error {
-		pages++
-		files = append(files, l.Files...)
-		return nil
-	})
+	err := f.sdk.Files.List().Q(q).PageSize(pageSize).Fields("nextPageToken", fields).Pages(context.Background(),
+		func(l *drive.FileList) error {
+			pages++
+			files = append(files, l.Files...)
+			return nil
+		})
 	require.NoError(f.t, err)
 	return files, pages
 }

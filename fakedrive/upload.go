@@ -59,7 +59,8 @@ func (c *call) takeUpload(id string) error {
 	case "media", "multipart":
 		return c.takeWhole(id, kind)
 	default:
-		return errParam("uploadType", "invalidParameter", fmt.Sprintf("Invalid value '%s'. Values must be one of: [media, multipart, resumable]", kind))
+		return errParam("uploadType", "invalidParameter",
+			fmt.Sprintf("Invalid value '%s'. Values must be one of: [media, multipart, resumable]", kind))
 	}
 }
 
@@ -103,7 +104,8 @@ func storeFull(err error) error { return uploadError(err) }
 // readParts reads a multipart/related body: the metadata, then the content.
 func (u *upload) readParts(r *http.Request) error {
 	bad := func(why string) error {
-		return &apiError{status: http.StatusBadRequest, reason: "badContent", message: "Malformed multipart body.", detail: why}
+		return &apiError{status: http.StatusBadRequest, reason: "badContent", message: "Malformed multipart body.",
+			detail: why}
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || !strings.HasPrefix(kind, "multipart/") || params["boundary"] == "" {

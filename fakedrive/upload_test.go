@@ -23,7 +23,8 @@ import (
 // session begins a resumable upload and returns where its chunks go.
 func (f *fake) session(name string, header ...string) string {
 	f.t.Helper()
-	resp, body := f.do("POST", "/upload/drive/v3/files?uploadType=resumable&fields=id,size,md5Checksum", strings.NewReader(`{"name":"`+name+`"}`), header...)
+	resp, body := f.do("POST", "/upload/drive/v3/files?uploadType=resumable&fields=id,size,md5Checksum",
+		strings.NewReader(`{"name":"`+name+`"}`), header...)
 	require.Equal(f.t, 200, resp.StatusCode, body)
 	return strings.TrimPrefix(resp.Header.Get("Location"), f.url)
 }
@@ -49,11 +50,13 @@ func TestFD017(t *testing.T) {
 	require.Equal(t, "308 bytes=0-262143", f.chunk(at, "bytes 0-262143/*", data[:unit]))
 	require.Equal(t, "503", f.chunk(at, "bytes 524288-786431/*", data[2*unit:3*unit]), "a gap")
 	require.Equal(t, "308 bytes=0-524287", f.chunk(at, "bytes 0-524287/*", data[:2*unit]), "what had arrived is skipped")
-	require.Equal(t, "200 bytes=0-524287", f.chunk(at, fmt.Sprintf("bytes */%d", len(data)), nil, "X-GUploader-No-308", "yes"))
+	require.Equal(t, "200 bytes=0-524287", f.chunk(at, fmt.Sprintf("bytes */%d", len(data)), nil, "X-GUploader-No-308",
+		"yes"))
 	require.Equal(t, "400", f.chunk(at, "bytes 524288-524289/12345678", data[:2]), "another total")
 	require.Empty(t, f.names(""), "nothing is there before the last byte")
 	require.Equal(t, "200", f.chunk(at, fmt.Sprintf("bytes 524288-%d/%d", len(data)-1, len(data)), data[2*unit:]))
-	require.Equal(t, "200", f.chunk(at, fmt.Sprintf("bytes */%d", len(data)), nil), "a client that missed the reply asks again")
+	require.Equal(t, "200", f.chunk(at, fmt.Sprintf("bytes */%d", len(data)), nil),
+		"a client that missed the reply asks again")
 	require.Equal(t, []string{"x"}, f.names(""))
 	files, _ := f.listAll("", 1, "files(id)")
 	_, body := f.do("GET", "/drive/v3/files/"+files[0].Id+"?alt=media", nil)
@@ -79,8 +82,14 @@ func TestFD024(t *testing.T) {
 	require.Empty(t, x.Md5Checksum)
 	for mime, check := range map[string]func(body []byte){
 		"text/csv": func(b []byte) { require.Contains(t, string(b), "Bob's") },
-		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": func(b []byte) { require.Contains(t, inZip(t, b, "xl/worksheets/sheet1.xml"), "Bob&#39;s") },
-		"application/vnd.oasis.opendocument.spreadsheet":                    func(b []byte) { require.Contains(t, inZip(t, b, "content.xml"), "Bob&#39;s") },
+		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": func(b []byte) {
+			require.Contains(t,
+				inZip(t, b, "xl/worksheets/sheet1.xml"), "Bob&#39;s")
+		},
+		"application/vnd.oasis.opendocument.spreadsheet": func(b []byte) {
+			require.Contains(t, inZip(t, b, "content.xml"),
+				"Bob&#39;s")
+		},
 		"application/pdf": func(b []byte) { require.Contains(t, string(b), "(Bob's,3) Tj") },
 	} {
 		resp, err := f.sdk.Files.Export(x.Id, mime).Download()
@@ -89,7 +98,8 @@ func TestFD024(t *testing.T) {
 		resp.Body.Close()
 		require.NoError(t, err)
 		check(body)
-		again, err := f.sdk.Files.Create(&drive.File{Name: "again", MimeType: x.MimeType}).Media(bytes.NewReader(body), googleapi.ContentType(mime)).Do()
+		again, err := f.sdk.Files.Create(&drive.File{Name: "again", MimeType: x.MimeType}).Media(bytes.NewReader(body),
+			googleapi.ContentType(mime)).Do()
 		if mime != "application/pdf" {
 			require.NoError(t, err, mime)
 			resp, text := f.do("GET", "/drive/v3/files/"+again.Id+"/export?mimeType=text/csv", nil)
@@ -157,7 +167,8 @@ func TestPermissions(t *testing.T) {
 	f := newFake(t, "tiny")
 	files, _ := f.listAll("'root' in parents", 1, "files(id)")
 	id := files[0].Id
-	p, err := f.sdk.Permissions.Create(id, &drive.Permission{Type: "user", Role: "writer", EmailAddress: "eve@example.com"}).Do()
+	p, err := f.sdk.Permissions.Create(id, &drive.Permission{Type: "user", Role: "writer",
+		EmailAddress: "eve@example.com"}).Do()
 	require.NoError(t, err)
 	_, err = f.sdk.Permissions.Create(id, &drive.Permission{Type: "anyone", Role: "reader"}).Do()
 	require.NoError(t, err)
@@ -173,7 +184,8 @@ func TestPermissions(t *testing.T) {
 	_, err = f.sdk.Permissions.Get(id, p.Id).Do()
 	code, _ := reason(t, err)
 	require.Equal(t, 404, code)
-	for _, bad := range []*drive.Permission{{}, {Type: "user", Role: "reader"}, {Type: "x", Role: "reader"}, {Type: "user", Role: "owner", EmailAddress: "a@b.c"}} {
+	for _, bad := range []*drive.Permission{{}, {Type: "user", Role: "reader"}, {Type: "x", Role: "reader"}, {Type: "user",
+		Role: "owner", EmailAddress: "a@b.c"}} {
 		_, err := f.sdk.Permissions.Create(id, bad).Do()
 		require.Error(t, err)
 	}
@@ -181,7 +193,8 @@ func TestPermissions(t *testing.T) {
 
 func TestBoundsAreKept(t *testing.T) {
 	f := newFake(t, "", func(c *fakedrive.Config) { c.MaxDisk, c.MaxFiles = 1000, 6 })
-	_, err := f.sdk.Files.Create(&drive.File{Name: "big"}).Media(bytes.NewReader(make([]byte, 2000)), googleapi.ChunkSize(0)).Do()
+	_, err := f.sdk.Files.Create(&drive.File{Name: "big"}).Media(bytes.NewReader(make([]byte, 2000)),
+		googleapi.ChunkSize(0)).Do()
 	code, why := reason(t, err)
 	require.Equal(t, "403 storageQuotaExceeded", fmt.Sprint(code, " ", why))
 	x := f.create("x", "", strings.Repeat("x", 900))
@@ -247,7 +260,8 @@ func TestConcurrentWriters(t *testing.T) {
 	root := f.folder("root", "")
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: writers}}
 	post := func(body string) error {
-		resp, err := client.Post(f.url+"/upload/drive/v3/files?uploadType=multipart&fields=id", "multipart/related; boundary=b", strings.NewReader(body))
+		resp, err := client.Post(f.url+"/upload/drive/v3/files?uploadType=multipart&fields=id",
+			"multipart/related; boundary=b", strings.NewReader(body))
 		if err != nil {
 			return err
 		}
@@ -280,7 +294,8 @@ func TestConcurrentWriters(t *testing.T) {
 				default:
 				}
 				seen := map[string]bool{}
-				err := f.sdk.Files.List().Q("'"+root.Id+"' in parents").PageSize(1000).Fields("nextPageToken", "files(id,name)").Pages(t.Context(), func(l *drive.FileList) error {
+				err := f.sdk.Files.List().Q("'"+root.Id+"' in parents").PageSize(1000).Fields("nextPageToken",
+					"files(id,name)").Pages(t.Context(), func(l *drive.FileList) error {
 					for _, x := range l.Files {
 						if seen[x.Id] {
 							return fmt.Errorf("%s came twice", x.Name)

@@ -149,7 +149,8 @@ func (c *call) applyUpdate(id string, m *metadata, media *received) (store.Found
 		return store.Found{}, errForbidden("fieldNotWritable",
 			"The parents field is not directly writable in update requests. Use the addParents and removeParents parameters instead.")
 	case m.ID != nil && *m.ID != id, m.CreatedTime != nil:
-		return store.Found{}, errForbidden("fieldNotWritable", "The resource body includes fields which are not directly writable.")
+		return store.Found{}, errForbidden("fieldNotWritable",
+			"The resource body includes fields which are not directly writable.")
 	}
 	add, remove := splitIDs(c.q.Get("addParents")), splitIDs(c.q.Get("removeParents"))
 	for _, p := range add {
@@ -198,7 +199,10 @@ func (c *call) resolveAll(ids []string) []string {
 
 // moveTo carries out addParents and removeParents on a file with at most one parent.
 func moveTo(f *resource.File, add, remove []string) error {
-	parents := slices.DeleteFunc([]string{f.Parent}, func(id string) bool { return id == "" || slices.Contains(remove, id) })
+	parents := slices.DeleteFunc([]string{f.Parent}, func(id string) bool {
+		return id == "" || slices.Contains(remove,
+			id)
+	})
 	for _, id := range add {
 		if !slices.Contains(parents, id) {
 			parents = append(parents, id)

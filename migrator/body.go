@@ -228,7 +228,8 @@ func (w *watchdog) end() {
 }
 
 // openWatched opens content so that neither the reply nor any read waits longer than idle.
-func openWatched(ctx context.Context, src Source, content Content, off int64, idle time.Duration) (io.ReadCloser, error) {
+func openWatched(ctx context.Context, src Source, content Content, off int64, idle time.Duration) (io.ReadCloser,
+	error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := newWatchdog(idle, func() { cancel(errStalled) })
 	rc, err := src.Open(ctx, content, off)

@@ -101,9 +101,11 @@ func (c *Config) Validate() error {
 	check(c.Workers >= 1, "workers: need at least 1, have %d", c.Workers)
 	check(c.DiscoveryWorkers >= 1, "discovery workers: need at least 1, have %d", c.DiscoveryWorkers)
 	check(c.PartSize >= 5<<20 && c.PartSize <= 5<<30, "part size: S3 takes 5 MiB to 5 GiB, have %d bytes", c.PartSize)
-	check(c.MultipartThreshold >= 0 && c.MultipartThreshold <= 5<<30, "multipart threshold: S3 stores at most 5 GiB by one request, have %d bytes", c.MultipartThreshold)
+	check(c.MultipartThreshold >= 0 && c.MultipartThreshold <= 5<<30,
+		"multipart threshold: S3 stores at most 5 GiB by one request, have %d bytes", c.MultipartThreshold)
 	check(c.Attempts >= 1, "attempts: need at least 1, have %d", c.Attempts)
-	check(c.Backoff > 0 && c.BackoffMax >= c.Backoff, "backoff: need 0 < backoff <= longest backoff, have %v and %v", c.Backoff, c.BackoffMax)
+	check(c.Backoff > 0 && c.BackoffMax >= c.Backoff, "backoff: need 0 < backoff <= longest backoff, have %v and %v",
+		c.Backoff, c.BackoffMax)
 	check(c.IdleTimeout > 0 && c.SinkTimeout > 0, "timeouts: need more than 0")
 	check(c.CallRate >= 0 && c.Bandwidth >= 0, "rates: need 0 (unlimited) or more")
 	check(len(c.Prefix) <= MaxKey/2, "prefix: at most %d bytes, have %d", MaxKey/2, len(c.Prefix))

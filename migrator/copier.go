@@ -43,7 +43,8 @@ func New(cfg Config, src Source, sink Sink, q Queue) (*Copier, error) {
 	c := &Copier{
 		cfg: cfg, src: src, sink: sink, queue: q,
 		pace: pace.New(cfg.CallRate, time.Now), bytes: pace.NewBytes(cfg.Bandwidth),
-		stats: cfg.Stats, now: time.Now, namer: Namer{cfg.Exports}, prefix: rootPrefix(cfg.Prefix), stopping: make(chan struct{}),
+		stats: cfg.Stats, now: time.Now, namer: Namer{cfg.Exports}, prefix: rootPrefix(cfg.Prefix),
+		stopping: make(chan struct{}),
 	}
 	if c.stats == nil {
 		c.stats = &Stats{}

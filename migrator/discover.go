@@ -84,7 +84,8 @@ func (c *Copier) file(parent *Item, d *named, res *Result) {
 	}
 	c.stats.Found.Add(1)
 	c.stats.FoundBytes.Add(max(size, 0))
-	res.Produced = append(res.Produced, Item{Kind: File, ID: d.ID, Target: d.TargetID, Key: key, Name: d.target, Parent: parent.ID, Size: size,
+	res.Produced = append(res.Produced, Item{Kind: File, ID: d.ID, Target: d.TargetID, Key: key, Name: d.target,
+		Parent: parent.ID, Size: size,
 		MD5: d.MD5, Modified: d.Modified, MIME: d.MIME, Export: d.export})
 }
 
@@ -119,7 +120,8 @@ func (c *Copier) follow(ctx context.Context, d *named) error {
 		return fmt.Errorf("shortcut to %s: %w", d.TargetID, err)
 	}
 	if target.Trashed {
-		return &Error{Op: "follow", Object: d.ID, Reason: "targetTrashed", Class: Refused, Err: fmt.Errorf("shortcut to %s, which is in the trash", d.TargetID)}
+		return &Error{Op: "follow", Object: d.ID, Reason: "targetTrashed", Class: Refused,
+			Err: fmt.Errorf("shortcut to %s, which is in the trash", d.TargetID)}
 	}
 	d.Size, d.MD5, d.Modified = target.Size, target.MD5, target.Modified
 	return nil
@@ -127,6 +129,7 @@ func (c *Copier) follow(ctx context.Context, d *named) error {
 
 // park records an entry that isn't queued.
 func (c *Copier) park(res *Result, o Outcome, d *named, parent *Item, reason, detail string) {
-	res.Parked = append(res.Parked, Parked{ID: d.ID, Path: d.key(parent.Key), Outcome: o, Reason: reason, Detail: detail, Bytes: max(d.Size, 0)})
+	res.Parked = append(res.Parked, Parked{ID: d.ID, Path: d.key(parent.Key), Outcome: o, Reason: reason, Detail: detail,
+		Bytes: max(d.Size, 0)})
 	c.parked(&res.Parked[len(res.Parked)-1])
 }

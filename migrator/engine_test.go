@@ -82,7 +82,8 @@ func (d *drive) Stat(_ context.Context, id string) (migrator.Entry, error) {
 			return e, nil
 		}
 	}
-	return migrator.Entry{}, &migrator.Error{Op: "stat", Object: id, Class: migrator.Missing, Err: errors.New("no such file")}
+	return migrator.Entry{}, &migrator.Error{Op: "stat", Object: id, Class: migrator.Missing,
+		Err: errors.New("no such file")}
 }
 
 func (d *drive) Open(_ context.Context, c migrator.Content, offset int64) (io.ReadCloser, error) {
@@ -175,7 +176,8 @@ func (m *migration) end(t *testing.T) migrator.Totals {
 }
 
 func dayIsOver(op string) error {
-	return &migrator.Error{Op: op, Object: "x", Reason: "dailyLimitExceeded", Class: migrator.DailyLimit, Err: errors.New("come back tomorrow")}
+	return &migrator.Error{Op: op, Object: "x", Reason: "dailyLimitExceeded", Class: migrator.DailyLimit,
+		Err: errors.New("come back tomorrow")}
 }
 
 // limited is a Drive whose day's quota is used up, for downloads, until a time.

@@ -9,14 +9,16 @@ import (
 )
 
 func TestSegmentKeepsOrdinaryNames(t *testing.T) {
-	for _, name := range []string{"a.txt", "100% done", "ü é 日本 🎉", "~tilde", "a~idb", ".hidden", "back\\slash", " spaces ", "50%zz"} {
+	for _, name := range []string{"a.txt", "100% done", "ü é 日本 🎉", "~tilde", "a~idb", ".hidden", "back\\slash",
+		" spaces ", "50%zz"} {
 		assert.Equal(t, name, Segment(name))
 	}
 }
 
 func TestSegmentEscapes(t *testing.T) {
 	for name, want := range map[string]string{
-		"": "%20", "\x00": "%00", " ": " ", "%20": "%2520", ".": "%2E", "..": "%2E%2E", "a/b": "a%2Fb", "a\x00b": "a%00b", "a\nb": "a%0Ab", "%2F": "%252F",
+		"": "%20", "\x00": "%00", " ": " ", "%20": "%2520", ".": "%2E", "..": "%2E%2E", "a/b": "a%2Fb", "a\x00b": "a%00b",
+		"a\nb": "a%0Ab", "%2F": "%252F",
 		"x~id-y": "x%7Eid-y", "x~h-y": "x%7Eh-y", "a\ufffeb": "a%EF%BF%BEb", "bad\xffbyte": "bad%FFbyte", "\ufffd": "\ufffd",
 	} {
 		assert.Equal(t, want, Segment(name), "%q", name)
@@ -25,10 +27,12 @@ func TestSegmentEscapes(t *testing.T) {
 
 // FuzzSegment: distinct names have distinct segments, and a segment is one valid piece of a key.
 func FuzzSegment(f *testing.F) {
-	for _, s := range []string{"", ".", "..", "a/b", "%2F", "%252F", "~id-", "%", "%%2F", "\ufffd", "\xff", "%FF", "%00", "\x00"} {
+	for _, s := range []string{"", ".", "..", "a/b", "%2F", "%252F", "~id-", "%", "%%2F", "\ufffd", "\xff", "%FF", "%00",
+		"\x00"} {
 		f.Add(s, s+"x")
 	}
-	for _, pair := range [][2]string{{"", "\x00"}, {"", "%20"}, {"", " "}, {".", "%2E"}, {"\xff", "\ufffd"}, {"\ufffe", "\xef\xbf\xbe"}} {
+	for _, pair := range [][2]string{{"", "\x00"}, {"", "%20"}, {"", " "}, {".", "%2E"}, {"\xff", "\ufffd"},
+		{"\ufffe", "\xef\xbf\xbe"}} {
 		f.Add(pair[0], pair[1])
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
@@ -36,7 +40,8 @@ func FuzzSegment(f *testing.F) {
 		if (a == b) != (sa == sb) {
 			t.Fatalf("%q and %q: %q and %q", a, b, sa, sb)
 		}
-		if !utf8.ValidString(sa) || strings.ContainsAny(sa, "/\x00\n") || sa == "" || sa == "." || sa == ".." || strings.Contains(sa, markID) || strings.Contains(sa, markHash) {
+		if !utf8.ValidString(sa) || strings.ContainsAny(sa, "/\x00\n") || sa == "" || sa == "." || sa == ".." ||
+			strings.Contains(sa, markID) || strings.Contains(sa, markHash) {
 			t.Fatalf("%q: bad segment %q", a, sa)
 		}
 	})
@@ -78,7 +83,8 @@ func TestNamerRule(t *testing.T) {
 		}
 		return m
 	}
-	want := map[string]string{"a": "x", "b": "x~id-b", "c": "x~id-c", "f1": "d", "f2": "d", "e": "r.docx", "g": "r~id-g.docx"}
+	want := map[string]string{"a": "x", "b": "x~id-b", "c": "x~id-c", "f1": "d", "f2": "d", "e": "r.docx",
+		"g": "r~id-g.docx"}
 	assert.Equal(t, want, keys(page))
 	assert.Len(t, n.page(page), 7, "an entry that comes twice is kept once")
 	for i := range page {
@@ -89,7 +95,8 @@ func TestNamerRule(t *testing.T) {
 func TestItemRoundTrip(t *testing.T) {
 	for _, it := range []Item{
 		{Kind: Folder, ID: "f", Key: "a/b/", Page: "token", Ancestors: []uint64{1, 1 << 63}, Shortcuts: 2},
-		{Kind: File, ID: "x", Target: "y", Key: "a/b", Name: "b", Parent: "f", Size: -1, MD5: "00", Modified: fromUnixMilli(1234), MIME: "m", Export: "e"},
+		{Kind: File, ID: "x", Target: "y", Key: "a/b", Name: "b", Parent: "f", Size: -1, MD5: "00",
+			Modified: fromUnixMilli(1234), MIME: "m", Export: "e"},
 	} {
 		b, err := it.AppendBinary(nil)
 		assert.NoError(t, err)

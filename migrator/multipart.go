@@ -93,7 +93,11 @@ func (c *Copier) beginParts(ctx context.Context, l *Lease, it *Item) (*parts, Up
 			return nil, nil, err
 		}
 	}
-	err := c.sinkCall(ctx, func(ctx context.Context) (err error) { up, err = c.sink.Multipart(ctx, object(it), ""); return err })
+	err := c.sinkCall(ctx, func(ctx context.Context) (err error) {
+		up, err = c.sink.Multipart(ctx, object(it),
+			"")
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,7 +208,8 @@ func (p *parts) load(state []byte) bool {
 	p.upload, p.md5 = d.text(), d.text()
 	p.size, p.done = d.varint(), int(d.varint())
 	p.sum = md5.New()
-	return p.sum.(encoding.BinaryUnmarshaler).UnmarshalBinary([]byte(d.text())) == nil && !d.bad && p.size > 0 && p.done > 0
+	return p.sum.(encoding.BinaryUnmarshaler).UnmarshalBinary([]byte(d.text())) == nil && !d.bad && p.size > 0 &&
+		p.done > 0
 }
 
 // partReader is one part of a stream. After close the transport can't read on.

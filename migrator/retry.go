@@ -124,7 +124,8 @@ func (c *Copier) waitDay(ctx context.Context, err error) error {
 	}
 	c.pace.Pause(until)
 	c.stats.Paused.Add(1)
-	c.event(Event{Type: "paused", Reason: ReasonOf(err), Detail: "goes on at " + until.Format(time.RFC3339), Wait: until.Sub(now)})
+	c.event(Event{Type: "paused", Reason: ReasonOf(err), Detail: "goes on at " + until.Format(time.RFC3339),
+		Wait: until.Sub(now)})
 	return pace.Sleep(ctx, until.Sub(now))
 }
 

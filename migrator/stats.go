@@ -9,14 +9,16 @@ import (
 type Stats struct {
 	Pages, Retries, Reopened, RateLimited, Paused                               atomic.Int64
 	Found, FoundBytes, Copied, Skipped, Filtered, Unavailable, Failed, Verified atomic.Int64
-	Bytes                                                                       atomic.Int64 // content bytes read from the source
-	InFlight                                                                    atomic.Int64
+	// content bytes read from the source
+	Bytes    atomic.Int64
+	InFlight atomic.Int64
 }
 
 // Event is one thing that happened, as it is told to Config.OnEvent and printed by --json.
 type Event struct {
-	Time   time.Time     `json:"time"`
-	Type   string        `json:"event"` // copied, would-copy, skipped, failed, unavailable, filtered, verified, listed, retry, paused
+	Time time.Time `json:"time"`
+	// copied, would-copy, skipped, failed, unavailable, filtered, verified, listed, retry, paused
+	Type   string        `json:"event"`
 	ID     string        `json:"id,omitempty"`
 	Key    string        `json:"key,omitempty"`
 	Bytes  int64         `json:"bytes,omitempty"`

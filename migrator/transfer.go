@@ -214,7 +214,8 @@ func (c *Copier) refresh(ctx context.Context, it *Item) error {
 
 func object(it *Item) Object {
 	o := Object{Key: it.Key, Size: it.Size, MD5: it.MD5, ContentType: it.MIME,
-		Metadata: map[string]string{MetaID: it.content(), MetaParent: it.Parent, MetaMTime: mtime(it.Modified), MetaMIME: it.MIME}}
+		Metadata: map[string]string{MetaID: it.content(), MetaParent: it.Parent, MetaMTime: mtime(it.Modified),
+			MetaMIME: it.MIME}}
 	if it.Export != "" {
 		o.ContentType = it.Export
 	}
@@ -287,7 +288,8 @@ func readAll(r io.Reader, p []byte) error {
 }
 
 // put stores an object in one request, each try with a new stream.
-func (c *Copier) put(ctx context.Context, o Object, create bool, open func(context.Context, *watchdog) io.ReadCloser) error {
+func (c *Copier) put(ctx context.Context, o Object, create bool, open func(context.Context,
+	*watchdog) io.ReadCloser) error {
 	r := retrier{c: c}
 	for {
 		err := c.putOnce(ctx, o, create, open)
@@ -310,7 +312,8 @@ type fromSource struct{ err error }
 func (f *fromSource) Error() string { return f.err.Error() }
 func (f *fromSource) Unwrap() error { return f.err }
 
-func (c *Copier) putOnce(ctx context.Context, o Object, create bool, open func(context.Context, *watchdog) io.ReadCloser) error {
+func (c *Copier) putOnce(ctx context.Context, o Object, create bool, open func(context.Context,
+	*watchdog) io.ReadCloser) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := newWatchdog(c.cfg.SinkTimeout, func() { cancel(errSink) })

@@ -38,11 +38,13 @@ func answer(rv *record.RunVerdict) []string {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b string) int {
-		return cmp.Or(cmp.Compare(groups[b].cells, groups[a].cells), cmp.Compare(groups[b].finding.AtPlan, groups[a].finding.AtPlan))
+		return cmp.Or(cmp.Compare(groups[b].cells, groups[a].cells), cmp.Compare(groups[b].finding.AtPlan,
+			groups[a].finding.AtPlan))
 	})
 	for _, k := range order {
 		g := groups[k]
-		out = append(out, fmt.Sprintf("%s (%s in %d of %d trials)", g.finding.Summary, g.finding.Class, g.cells, len(rv.Cells)))
+		out = append(out, fmt.Sprintf("%s (%s in %d of %d trials)", g.finding.Summary, g.finding.Class, g.cells,
+			len(rv.Cells)))
 	}
 	if n := len(byHead[record.Healthy]); n > 0 {
 		var lo, hi int64
@@ -53,10 +55,12 @@ func answer(rv *record.RunVerdict) []string {
 			}
 			hi = max(hi, rss)
 		}
-		out = append(out, fmt.Sprintf("%d of %d trials are healthy: peak RSS %s to %s", n, len(rv.Cells), bytesText(float64(lo)), bytesText(float64(hi))))
+		out = append(out, fmt.Sprintf("%d of %d trials are healthy: peak RSS %s to %s", n, len(rv.Cells),
+			bytesText(float64(lo)), bytesText(float64(hi))))
 	}
 	if n := len(byHead[record.Inconclusive]); n > 0 {
-		out = append(out, fmt.Sprintf("%d of %d trials are inconclusive; their warnings say what is missing", n, len(rv.Cells)))
+		out = append(out, fmt.Sprintf("%d of %d trials are inconclusive; their warnings say what is missing", n,
+			len(rv.Cells)))
 	}
 	if len(rv.Cells) == 0 {
 		out = append(out, "nothing was recorded, so nothing can be said")
@@ -79,8 +83,8 @@ func capacityText(c *record.Capacity) []string {
 	return out
 }
 
-// capacitySentences are a capacity in a copier's words, the most important first: how many workers are safe, or why that is
-// not known and which run decides.
+// capacitySentences are a capacity in a copier's words, the most important first: how many workers are safe, or why
+// that is not known and which run decides.
 func capacitySentences(c *record.Capacity) []string {
 	limit, out := bytesText(float64(c.Limit)), []string{}
 	if c.Fits != nil && c.MaxWorkers != 0 {
@@ -112,13 +116,16 @@ func capacitySentences(c *record.Capacity) []string {
 	case c.MaxWorkers < 0 && c.KilledAt == 1:
 		out = append(out, fmt.Sprintf("Not even one worker is safe in %s: one was killed in this run", limit))
 	case c.MaxWorkers < 0 && c.Fits != nil:
-		out = append(out, fmt.Sprintf("For %s files not even one worker is safe in %s%s%s", thousands(float64(c.Files)), limit, work, binds))
+		out = append(out, fmt.Sprintf("For %s files not even one worker is safe in %s%s%s", thousands(float64(c.Files)),
+			limit, work, binds))
 	case c.MaxWorkers < 0:
 		out = append(out, fmt.Sprintf("Not even one worker is safe in %s%s%s", limit, work, binds))
 	case c.AtLeast:
-		out = append(out, fmt.Sprintf("At least %d workers are safe in %s%s with GOMEMLIMIT=%dMiB; more were not tried", c.MaxWorkers, limit, work, c.GOMEMLIMIT>>20))
+		out = append(out, fmt.Sprintf("At least %d workers are safe in %s%s with GOMEMLIMIT=%dMiB; more were not tried",
+			c.MaxWorkers, limit, work, c.GOMEMLIMIT>>20))
 	default:
-		out = append(out, fmt.Sprintf("Up to %d workers are safe in %s%s with GOMEMLIMIT=%dMiB%s", c.MaxWorkers, limit, work, c.GOMEMLIMIT>>20, binds))
+		out = append(out, fmt.Sprintf("Up to %d workers are safe in %s%s with GOMEMLIMIT=%dMiB%s", c.MaxWorkers, limit, work,
+			c.GOMEMLIMIT>>20, binds))
 	}
 	for _, e := range c.Extrapolated {
 		out = append(out, "Extrapolated: "+e)

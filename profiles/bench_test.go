@@ -21,20 +21,23 @@ func manySites() *subject {
 	s := leaky()
 	for i := range 600 {
 		s.sources = append(s.sources, &source{size: 64 + float64(i%9)*512,
-			stack: frames(fmt.Sprintf("app/deep.f%d", i), "app/deep.a", "app/deep.b", "app/deep.c", "io.Copy", "app/deep.d", "net/http.(*conn).serve", "app/copy.(*job).run"),
-			held:  func(c record.Covariates) float64 { return 20 + float64(c.InFlight) }})
+			stack: frames(fmt.Sprintf("app/deep.f%d", i), "app/deep.a", "app/deep.b", "app/deep.c", "io.Copy", "app/deep.d",
+				"net/http.(*conn).serve", "app/copy.(*job).run"),
+			held: func(c record.Covariates) float64 { return 20 + float64(c.InFlight) }})
 	}
 	return s
 }
 
-// recordRun writes a run of n cells with one attribution trial each. Three trials are made, the others are their copies.
+// recordRun writes a run of n cells with one attribution trial each. Three trials are made, the others are their
+// copies.
 func recordRun(tb testing.TB, dir string, n int, make func() *subject) {
 	run := &record.Run{Schema: record.RunSchema, ID: "bench", Subject: "app"}
 	var labs []*lab
 	var dirs []string
 	for i := range n {
 		cell := record.Cell{"workers": fmt.Sprint(8 + 4*(i%3)), "cell": fmt.Sprint(i)}
-		st := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir(), Trials: []record.TrialStatus{{Index: 1, Kind: record.Attribution, Outcome: record.OK}}}
+		st := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir(), Trials: []record.TrialStatus{{Index: 1,
+			Kind: record.Attribution, Outcome: record.OK}}}
 		run.Status = append(run.Status, st)
 		path := filepath.Join(dir, filepath.FromSlash(st.Dir), "trial-1")
 		if i < 3 {

@@ -24,8 +24,8 @@ type Plan struct {
 // ErrNoModel is returned, wrapped, when a run does not carry a memory model.
 var ErrNoModel = errors.New("the run carries no memory model")
 
-// An answer reaches as far as firmReach times the most workers that a sound trial had; the estimate beside it, from which
-// nothing follows, as far as reach times, and leastReach where the matrix had few.
+// An answer reaches as far as firmReach times the most workers that a sound trial had; the estimate beside it, from
+// which nothing follows, as far as reach times, and leastReach where the matrix had few.
 const (
 	firmReach  = 2
 	reach      = 8
@@ -134,15 +134,17 @@ func planned(p Plan, n int) observation {
 	}}
 }
 
-// capacity searches the largest worker count whose predicted need, at the upper end of its interval, is below the limit,
-// and says so as far as the run's trials are grounds for it. The model may be nil.
+// capacity searches the largest worker count whose predicted need, at the upper end of its interval, is below the
+// limit, and says so as far as the run's trials are grounds for it. The model may be nil.
 func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
 	g := e.grounds(p)
-	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt, Unknown: g.why, Words: e.words}
+	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt,
+		Unknown: g.why, Words: e.words}
 	p.Files, p.LargestFile = cmp.Or(p.Files, DefaultPlannedFiles), cmp.Or(p.LargestFile, g.held)
 	c.Files, c.LargestFile = p.Files, p.LargestFile
 	if m == nil && len(c.Unknown) == 0 {
-		c.Unknown = append(c.Unknown, fmt.Sprintf("the memory model needs >= %d snapshots of steered states, there are %d", minModelRows, len(e.rows)))
+		c.Unknown = append(c.Unknown, fmt.Sprintf("the memory model needs >= %d snapshots of steered states, there are %d",
+			minModelRows, len(e.rows)))
 	}
 	if m != nil {
 		e.search(c, m, p, g)
@@ -164,7 +166,8 @@ func Verify(c *record.Capacity, t record.HeldTrial) {
 			c.KilledAt = t.Workers
 		}
 		c.MaxWorkers, c.AtLeast, c.UntriedSize = 0, false, false
-		c.Unknown = []string{fmt.Sprintf("the model's %d workers were killed with files of %s: it misses something", t.Workers, bytesText(float64(t.FileSize)))}
+		c.Unknown = []string{fmt.Sprintf("the model's %d workers were killed with files of %s: it misses something",
+			t.Workers, bytesText(float64(t.FileSize)))}
 		c.Decides = "soak limit --workers --limit " + sizeFlag(c.Limit)
 	case t.Outcome == record.OK && c.UntriedSize && t.FileSize >= c.LargestFile && t.Workers == c.Estimate:
 		c.MaxWorkers, c.AtLeast, c.UntriedSize, c.Unknown, c.Decides = t.Workers, true, false, nil, ""
@@ -187,8 +190,9 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	}
 	if lo > g.seen && g.seen > 0 {
 		low, high := m.step(p, e.factor(), lo).PI95[0], m.step(p, e.factor(), lo).PI95[1]
-		c.Extrapolated = append(c.Extrapolated, fmt.Sprintf("%d workers from %d, the most of a sound trial: peak %s to %s (95 %%)",
-			lo, g.seen, bytesText(float64(low)), bytesText(float64(high))))
+		c.Extrapolated = append(c.Extrapolated,
+			fmt.Sprintf("%d workers from %d, the most of a sound trial: peak %s to %s (95 %%)",
+				lo, g.seen, bytesText(float64(low)), bytesText(float64(high))))
 	}
 	c.MaxWorkers = lo
 	if lo == 0 {
@@ -203,9 +207,11 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	for _, n := range stepsUpTo(lo) {
 		c.At = append(c.At, m.step(p, e.factor(), n))
 	}
-	if top := m.step(p, e.factor(), max(lo, 1)); lo > 0 && !c.AtLeast && float64(top.Live)*collectorNeeds > float64(c.GOMEMLIMIT) {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("at %d workers %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
-			lo, bytesText(float64(top.Live)), bytesText(float64(c.GOMEMLIMIT))))
+	if top := m.step(p, e.factor(), max(lo, 1)); lo > 0 && !c.AtLeast &&
+		float64(top.Live)*collectorNeeds > float64(c.GOMEMLIMIT) {
+		c.Warnings = append(c.Warnings,
+			fmt.Sprintf("at %d workers %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
+				lo, bytesText(float64(top.Live)), bytesText(float64(c.GOMEMLIMIT))))
 	}
 }
 
@@ -222,12 +228,15 @@ func (e *evidenceOfRun) doubts(c *record.Capacity, p Plan, g grounds) {
 	firm := min(c.Estimate, firmReach*g.seen)
 	switch {
 	case g.killedAt > 1 && c.Estimate >= g.killedAt:
-		c.Unknown = append(c.Unknown, fmt.Sprintf("by the memory model %d fit, but %d were killed by a limit as large: the model misses something", c.Estimate, g.killedAt))
+		c.Unknown = append(c.Unknown,
+			fmt.Sprintf("by the memory model %d fit, but %d were killed by a limit as large: the model misses something",
+				c.Estimate, g.killedAt))
 	case g.doubtAt > 0 && firm >= g.doubtAt:
 		c.Unknown = append(c.Unknown, g.doubt)
 	}
 	if p.LargestFile > g.held && g.held > 0 {
-		what := fmt.Sprintf("files of %s, and %s were the largest held", bytesText(float64(p.LargestFile)), bytesText(float64(g.held)))
+		what := fmt.Sprintf("files of %s, and %s were the largest held", bytesText(float64(p.LargestFile)),
+			bytesText(float64(g.held)))
 		if c.BytesInFlight {
 			c.Extrapolated = append(c.Extrapolated, what+": in proportion to their size")
 		} else {
@@ -255,7 +264,8 @@ func decides(c *record.Capacity, p Plan, g grounds) string {
 	limit := sizeFlag(p.Limit)
 	switch {
 	case g.seen == 0:
-		return "a run whose trials do their work, end well and are conclusive: soak run --axis workers=1,4,16 --limit " + limit
+		return "a run whose trials do their work, end well and are conclusive: soak run --axis workers=1,4,16 --limit " +
+			limit
 	case p.LargestFile > g.held && !c.BytesInFlight:
 		return fmt.Sprintf("soak plan RUN --limit %s --largest-file %s --verify", limit, sizeFlag(p.LargestFile))
 	}
@@ -279,7 +289,8 @@ func sizeFlag(n int64) string {
 func assumptions(c *record.Capacity, p Plan, answer forecast) []string {
 	out := []string{
 		"largest file " + bytesText(float64(p.LargestFile)), fmt.Sprintf("%d files", p.Files),
-		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed", bytesText(answer.outside)),
+		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed",
+			bytesText(answer.outside)),
 		fmt.Sprintf("%s of stacks and spans partly used beside live objects", bytesText(answer.arenas)),
 	}
 	if answer.copies > 0 {
@@ -303,8 +314,8 @@ func stepsUpTo(n int) []int {
 	return slices.Compact(append(out, max(n, 1), n+1))
 }
 
-// step predicts the peak at n workers. The collector lets the heap grow to factor times what is live, but with GOMEMLIMIT
-// no further than that, as long as what has to be there leaves it room.
+// step predicts the peak at n workers. The collector lets the heap grow to factor times what is live, but with
+// GOMEMLIMIT no further than that, as long as what has to be there leaves it room.
 func (m *peakModel) step(p Plan, factor float64, n int) record.CapacityStep {
 	f := m.forecast(p, n)
 	mid, high := f.needs()
@@ -345,8 +356,10 @@ func (m *peakModel) parts(p Plan, n int) []part {
 		}
 	}
 	add(m.live, map[string]string{
-		"constant": "what the process holds at rest", "workers": "memory per worker", "workers*part": "part buffers per worker",
-		"bytes-in-flight": "whole files in flight", "backlog": "listed files that wait", "files": "what stays behind per file",
+		"constant": "what the process holds at rest", "workers": "memory per worker",
+		"workers*part":    "part buffers per worker",
+		"bytes-in-flight": "whole files in flight", "backlog": "listed files that wait",
+		"files":    "what stays behind per file",
 		"distinct": "what is kept per distinct item", "connections": "connection buffers",
 	})
 	add(m.arenas, beside("stacks and spans partly used"))
@@ -357,7 +370,8 @@ func (m *peakModel) parts(p Plan, n int) []part {
 // beside names the terms of what is beside the live heap.
 func beside(what string) map[string]string {
 	out := map[string]string{"constant": what}
-	for term, per := range map[string]string{"workers": "worker", "workers*part": "worker", "bytes-in-flight": "byte in flight", "backlog": "listed file that waits",
+	for term, per := range map[string]string{"workers": "worker", "workers*part": "worker",
+		"bytes-in-flight": "byte in flight", "backlog": "listed file that waits",
 		"files": "file", "distinct": "distinct item", "connections": "connection"} {
 		out[term] = what + " per " + per
 	}

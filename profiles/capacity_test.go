@@ -14,10 +14,14 @@ var beyondTheHeap = map[string]struct {
 	process func(*record.Snapshot)
 	binds   string
 }{
-	"mapped": {func(n *record.Snapshot) { n.Process.OtherAnon += n.Covariates.BytesInFlight }, "memory outside the Go heap per byte in flight"},
-	"tmpfs":  {func(n *record.Snapshot) { n.Cgroup.Shmem = n.Covariates.BytesInFlight }, "memory outside the Go heap per byte in flight"},
-	"kernel": {func(n *record.Snapshot) { n.Cgroup.Kernel = n.Covariates.InFlight * 8 * mib }, "memory outside the Go heap per worker"},
-	"stacks": {func(n *record.Snapshot) { n.Runtime.StackInuse += n.Covariates.InFlight * 8 * mib }, "stacks and spans partly used per worker"},
+	"mapped": {func(n *record.Snapshot) { n.Process.OtherAnon += n.Covariates.BytesInFlight },
+		"memory outside the Go heap per byte in flight"},
+	"tmpfs": {func(n *record.Snapshot) { n.Cgroup.Shmem = n.Covariates.BytesInFlight },
+		"memory outside the Go heap per byte in flight"},
+	"kernel": {func(n *record.Snapshot) { n.Cgroup.Kernel = n.Covariates.InFlight * 8 * mib },
+		"memory outside the Go heap per worker"},
+	"stacks": {func(n *record.Snapshot) { n.Runtime.StackInuse += n.Covariates.InFlight * 8 * mib },
+		"stacks and spans partly used per worker"},
 }
 
 func TestCapacityCountsWhatIsBesideTheLiveHeap(t *testing.T) {
@@ -75,8 +79,9 @@ func TestModelKnowsASecondPart(t *testing.T) {
 			if size > part {
 				parts = 2 * n
 			}
-			rows = append(rows, observation{workers: workers, held: true, live: float64(mib + parts*part), arenas: 2 * mib, outside: 5 * mib,
-				cov: record.Covariates{InFlight: n, WithBody: n, BytesInFlight: n * size, ConnsOpen: 2 * n}})
+			rows = append(rows, observation{workers: workers, held: true, live: float64(mib + parts*part), arenas: 2 * mib,
+				outside: 5 * mib,
+				cov:     record.Covariates{InFlight: n, WithBody: n, BytesInFlight: n * size, ConnsOpen: 2 * n}})
 		}
 		rows = append(rows, observation{workers: workers, live: mib, arenas: 2 * mib, outside: 5 * mib})
 	}
@@ -89,16 +94,19 @@ func TestModelKnowsASecondPart(t *testing.T) {
 	}
 }
 
-// streams are the states of a subject that holds nothing of its files: a queue of bounded length and, beside the heap, a
-// few thousandths of the bytes in flight, as sockets' buffers look like.
+// streams are the states of a subject that holds nothing of its files: a queue of bounded length and, beside the heap,
+// a few thousandths of the bytes in flight, as sockets' buffers look like.
 func streams(live, outside func(record.Covariates) float64) *evidenceOfRun {
 	e := &evidenceOfRun{}
 	for _, workers := range []int64{1, 3, 10, 25, 50} {
 		for i, size := range []int64{64 << 10, mib, 8 * mib, 64 * mib} {
-			c := record.Covariates{InFlight: workers, WithBody: workers, BytesInFlight: workers * size, ConnsOpen: 2 * workers, Backlog: int64(500 * i)}
-			e.rows = append(e.rows, observation{cell: "c", workers: int(workers), held: true, live: 2*mib + live(c), arenas: 2 * mib, outside: 5*mib + outside(c), cov: c})
+			c := record.Covariates{InFlight: workers, WithBody: workers, BytesInFlight: workers * size, ConnsOpen: 2 * workers,
+				Backlog: int64(500 * i)}
+			e.rows = append(e.rows, observation{cell: "c", workers: int(workers), held: true, live: 2*mib + live(c),
+				arenas: 2 * mib, outside: 5*mib + outside(c), cov: c})
 		}
-		e.rows = append(e.rows, observation{cell: "c", workers: int(workers), live: 2 * mib, arenas: 2 * mib, outside: 5 * mib})
+		e.rows = append(e.rows, observation{cell: "c", workers: int(workers), live: 2 * mib, arenas: 2 * mib,
+			outside: 5 * mib})
 	}
 	return e
 }
@@ -123,7 +131,8 @@ func TestWhatIsNotHeldIsNotExtrapolated(t *testing.T) {
 // sound is a trial that did its work, ended well and was judged.
 func sound(workers int, held int64) trialSize {
 	return trialSize{cell: record.Cell{"workers": strconv.Itoa(workers)}, kind: record.Attribution, outcome: record.OK,
-		standing: standing{workers: workers, effort: record.AllWork, judged: true, headline: record.Healthy, files: 1000, largest: held, held: held}}
+		standing: standing{workers: workers, effort: record.AllWork, judged: true, headline: record.Healthy, files: 1000,
+			largest: held, held: held}}
 }
 
 // killed is the same, killed by a limit.
@@ -133,8 +142,8 @@ func killed(workers int, limit int64) trialSize {
 	return t
 }
 
-// vetoes are trials beside those of 4 and 8 workers, with an estimate of some 23 at 36 MiB a worker in 900 MiB, and what the
-// answer may be with them.
+// vetoes are trials beside those of 4 and 8 workers, with an estimate of some 23 at 36 MiB a worker in 900 MiB, and
+// what the answer may be with them.
 var vetoes = map[string]struct {
 	trials  []trialSize
 	plan    Plan
@@ -142,25 +151,44 @@ var vetoes = map[string]struct {
 	atLeast bool
 	unknown string
 }{
-	"sound trials answer":                           {trials: []trialSize{sound(4, 48*mib), sound(8, 48*mib), sound(16, 48*mib)}, most: 22},
+	"sound trials answer": {trials: []trialSize{sound(4, 48*mib), sound(8, 48*mib),
+		sound(16, 48*mib)}, most: 22},
 	"no answer reaches beyond twice what was tried": {trials: []trialSize{sound(8, 48*mib)}, most: 16, atLeast: true},
 	"no trial, no answer":                           {unknown: "no trial was recorded"},
 	"only idle trials": {trials: []trialSize{func() trialSize { t := sound(8, 0); t.effort = record.NoWork; return t }()},
 		unknown: "did no work"},
-	"only half-done trials": {trials: []trialSize{func() trialSize { t := sound(8, 0); t.effort, t.undone = record.PartWork, "5 of 60"; return t }()},
+	"only half-done trials": {trials: []trialSize{func() trialSize {
+		t := sound(8, 0)
+		t.effort,
+			t.undone = record.PartWork, "5 of 60"
+		return t
+	}()},
 		unknown: "left work undone"},
-	"only crashed trials":      {trials: []trialSize{func() trialSize { t := sound(8, 0); t.outcome = record.Crashed; return t }()}, unknown: "crashed"},
-	"only inconclusive trials": {trials: []trialSize{func() trialSize { t := sound(8, 0); t.headline = record.Inconclusive; return t }()}, unknown: "inconclusive"},
-	"killed trials alone":      {trials: []trialSize{killed(8, 900*mib)}, unknown: "was killed at its limit"},
+	"only crashed trials": {trials: []trialSize{func() trialSize {
+		t := sound(8,
+			0)
+		t.outcome = record.Crashed
+		return t
+	}()}, unknown: "crashed"},
+	"only inconclusive trials": {trials: []trialSize{func() trialSize {
+		t := sound(8,
+			0)
+		t.headline = record.Inconclusive
+		return t
+	}()}, unknown: "inconclusive"},
+	"killed trials alone": {trials: []trialSize{killed(8, 900*mib)}, unknown: "was killed at its limit"},
 	"a kill that the model did not foresee": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)},
 		unknown: "20 were killed by a limit as large"},
-	"a kill beyond the answer":         {trials: []trialSize{sound(16, 48*mib), killed(30, 900*mib)}, most: 22},
-	"a kill by a smaller limit":        {trials: []trialSize{sound(16, 48*mib), killed(20, 300*mib)}, most: 22},
-	"a kill of one":                    {trials: []trialSize{sound(16, 48*mib), killed(1, 900*mib)}, most: -1},
-	"a kill on more work than planned": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)}, plan: Plan{Files: 10}, most: 22},
+	"a kill beyond the answer":  {trials: []trialSize{sound(16, 48*mib), killed(30, 900*mib)}, most: 22},
+	"a kill by a smaller limit": {trials: []trialSize{sound(16, 48*mib), killed(20, 300*mib)}, most: 22},
+	"a kill of one":             {trials: []trialSize{sound(16, 48*mib), killed(1, 900*mib)}, most: -1},
+	"a kill on more work than planned": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)},
+		plan: Plan{Files: 10}, most: 22},
 	"an inconclusive trial of more workers": {trials: []trialSize{sound(16, 48*mib),
-		func() trialSize { t := sound(20, 48*mib); t.headline = record.Inconclusive; return t }()}, unknown: "is inconclusive"},
-	"larger files than were held": {trials: []trialSize{sound(16, 16*mib)}, plan: Plan{LargestFile: 64 * mib}, unknown: "16.0 MiB were the largest held"},
+		func() trialSize { t := sound(20, 48*mib); t.headline = record.Inconclusive; return t }()},
+		unknown: "is inconclusive"},
+	"larger files than were held": {trials: []trialSize{sound(16, 16*mib)}, plan: Plan{LargestFile: 64 * mib},
+		unknown: "16.0 MiB were the largest held"},
 }
 
 func TestTrialsThatSayNothingAreNoGroundForACapacity(t *testing.T) {
@@ -186,11 +214,15 @@ func TestTrialsThatSayNothingAreNoGroundForACapacity(t *testing.T) {
 }
 
 func TestAKillRefutesHowManyFilesFit(t *testing.T) {
-	e, fit := &evidenceOfRun{trials: []trialSize{sound(16, 48*mib), killed(8, 900*mib)}}, &record.Fit{Workers: 16, Per: "file", Most: 5000, Files: 5000}
+	e, fit := &evidenceOfRun{trials: []trialSize{sound(16, 48*mib), killed(8, 900*mib)}}, &record.Fit{Workers: 16,
+		Per: "file", Most: 5000, Files: 5000}
 	require.Contains(t, e.refuted(fit, Plan{Limit: 900 * mib}), "8 workers was killed")
 	require.Empty(t, e.refuted(fit, Plan{Limit: 1800 * mib}), "a larger limit")
-	require.Empty(t, e.refuted(&record.Fit{Workers: 4, Per: "file", Files: 5000}, Plan{Limit: 900 * mib}), "fewer workers than were killed")
-	require.Empty(t, e.refuted(&record.Fit{Workers: 16, Per: "file", Files: 900}, Plan{Limit: 900 * mib}), "fewer files than it had")
-	text := capacityText(&record.Capacity{Limit: 900 * mib, MaxWorkers: -1, FitsUnknown: e.refuted(fit, Plan{Limit: 900 * mib})})
+	require.Empty(t, e.refuted(&record.Fit{Workers: 4, Per: "file", Files: 5000}, Plan{Limit: 900 * mib}),
+		"fewer workers than were killed")
+	require.Empty(t, e.refuted(&record.Fit{Workers: 16, Per: "file", Files: 900}, Plan{Limit: 900 * mib}),
+		"fewer files than it had")
+	text := capacityText(&record.Capacity{Limit: 900 * mib, MaxWorkers: -1, FitsUnknown: e.refuted(fit,
+		Plan{Limit: 900 * mib})})
 	require.Contains(t, text[0], "How many files fit in 900.0 MiB is not known")
 }

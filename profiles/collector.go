@@ -56,8 +56,9 @@ func (s *Series) headroom() *judged {
 	site := s.busiest()
 	j := &judged{owner: site.Owner, stack: site.Stack, term: term{amount: g}}
 	j.Class, j.Site, j.key = record.GCHeadroom, site.Site, string(record.GCHeadroom)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("%d readings while work ran or had just ended: garbage %s at the 90th percentile, live %s at the median; GOGC=%s",
-		len(garbage), bytesText(g), bytesText(l), s.setting("gogc", "100")))
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("%d readings while work ran or had just ended: garbage %s at the 90th percentile, live %s at the median; GOGC=%s",
+			len(garbage), bytesText(g), bytesText(l), s.setting("gogc", "100")))
 	return j
 }
 
@@ -126,8 +127,9 @@ func (s *Series) thrash() *judged {
 	site := s.busiest()
 	j := &judged{owner: site.Owner, stack: site.Stack, term: term{amount: total}}
 	j.Class, j.Site, j.key = record.GCThrash, site.Site, string(record.GCThrash)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("the runtime held %s under a GOMEMLIMIT of %s and spent %.0f %% of the CPU collecting (%d of %d readings above %.0f %%)",
-		bytesText(total), bytesText(float64(limit)), 100*worst, bad, len(shares), 100*thrashCPU))
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("the runtime held %s under a GOMEMLIMIT of %s and spent %.0f %% of the CPU collecting (%d of %d readings above %.0f %%)",
+			bytesText(total), bytesText(float64(limit)), 100*worst, bad, len(shares), 100*thrashCPU))
 	return j
 }
 
@@ -168,7 +170,8 @@ func (s *Series) unreturned() *judged {
 	}
 	j := &judged{owner: site.Owner, stack: site.Stack, term: term{amount: p}}
 	j.Class, j.Site, j.key = record.Unreturned, site.Site, string(record.Unreturned)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("at the later floors, in the median, %s of spans are partly used by %s of objects, and %s are free spans not returned",
-		bytesText(p), bytesText(l), bytesText(trend.Median(slices.Clone(free[half:])))))
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("at the later floors, in the median, %s of spans are partly used by %s of objects, and %s are free spans not returned",
+			bytesText(p), bytesText(l), bytesText(trend.Median(slices.Clone(free[half:])))))
 	return j
 }

@@ -15,8 +15,10 @@ const mib = 1 << 20
 func heldSeries(keptAndMade ...[2]float64) *Series {
 	s := &Series{intern: newInterner(Blamer{})}
 	s.Sites = []*Site{{}}
-	floor := &Snapshot{Snapshot: record.Snapshot{State: record.StateFloor}, Profiled: true, Sites: map[int]Amount{0: {Alloc: 900 * mib}}, stacks: map[int32]stackBytes{}}
-	held := &Snapshot{Snapshot: record.Snapshot{State: record.StateReply}, Profiled: true, Sites: map[int]Amount{}, stacks: map[int32]stackBytes{}}
+	floor := &Snapshot{Snapshot: record.Snapshot{State: record.StateFloor}, Profiled: true,
+		Sites: map[int]Amount{0: {Alloc: 900 * mib}}, stacks: map[int32]stackBytes{}}
+	held := &Snapshot{Snapshot: record.Snapshot{State: record.StateReply}, Profiled: true, Sites: map[int]Amount{},
+		stacks: map[int32]stackBytes{}}
 	for i, km := range keptAndMade {
 		s.intern.blamed = append(s.intern.blamed, 0)
 		before := 100 * mib * float64(i+1)

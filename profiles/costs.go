@@ -31,7 +31,8 @@ func (s *Series) costs(found []*judged) []record.Cost {
 		if j.Slope == nil || j.passive {
 			continue
 		}
-		c := record.Cost{Class: j.Class, Site: j.Site, Per: j.Slope.Per, Parts: j.parts, Tried: s.tried(&j.term), Bounded: byNature(j.Finding) == 1, Bound: j.term.bound}
+		c := record.Cost{Class: j.Class, Site: j.Site, Per: j.Slope.Per, Parts: j.parts, Tried: s.tried(&j.term),
+			Bounded: byNature(j.Finding) == 1, Bound: j.term.bound}
 		for _, bytes := range j.parts {
 			c.Bytes += bytes
 		}
@@ -59,8 +60,8 @@ func (s *Series) tried(t *term) [2]float64 {
 	return [2]float64{lo, hi}
 }
 
-// descriptorPerRoutine is what the runtime itself keeps on the heap for one more goroutine, by its own sites between two
-// snapshots.
+// descriptorPerRoutine is what the runtime itself keeps on the heap for one more goroutine, by its own sites between
+// two snapshots.
 func (s *Series) descriptorPerRoutine(from [2]int) float64 {
 	a, b := s.Snaps[from[0]], s.Snaps[from[1]]
 	more, grew := 0, 0.0

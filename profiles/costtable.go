@@ -1,7 +1,7 @@
 package profiles
 
-// The cost table of a trial and of a run, and what it comes to for planned work. Findings, plan, gate and first screen take
-// growth from here alone, so no two of them can disagree.
+// The cost table of a trial and of a run, and what it comes to for planned work. Findings, plan, gate and first screen
+// take growth from here alone, so no two of them can disagree.
 
 import (
 	"cmp"
@@ -19,7 +19,8 @@ func Costs(v *record.Verdict) []record.Cost {
 	var out []record.Cost
 	for _, f := range v.Findings {
 		if f.Slope != nil {
-			out = append(out, record.Cost{Class: f.Class, Site: f.Site, Per: f.Slope.Per, Bytes: f.Slope.Bytes, CI95: f.Slope.CI95,
+			out = append(out, record.Cost{Class: f.Class, Site: f.Site, Per: f.Slope.Per, Bytes: f.Slope.Bytes,
+				CI95:    f.Slope.CI95,
 				Bounded: byNature(f) == 1, Bound: float64(f.Bound)})
 		}
 	}
@@ -46,7 +47,8 @@ func lastWork(t *record.Trial) (last record.Covariates, seconds float64) {
 
 func ratesOf(c record.Covariates, seconds float64) Rates {
 	files := math.Max(1, float64(c.FilesDone))
-	return Rates{Bytes: float64(c.BytesDone) / files, Requests: float64(c.Requests) / files, Pages: float64(c.Pages) / files,
+	return Rates{Bytes: float64(c.BytesDone) / files, Requests: float64(c.Requests) / files,
+		Pages: float64(c.Pages) / files,
 		Waves: float64(c.Waves) / files, Seconds: seconds / files, Failed: float64(c.Failed) / files}
 }
 
@@ -56,7 +58,8 @@ func (e *evidenceOfRun) rates() Rates {
 	seconds := 0.0
 	for _, t := range e.trials {
 		if t.judged && t.speaks() {
-			all.FilesDone, all.BytesDone, all.Requests = all.FilesDone+t.last.FilesDone, all.BytesDone+t.last.BytesDone, all.Requests+t.last.Requests
+			all.FilesDone, all.BytesDone, all.Requests = all.FilesDone+t.last.FilesDone, all.BytesDone+t.last.BytesDone,
+				all.Requests+t.last.Requests
 			all.Pages, all.Waves, all.Failed = all.Pages+t.last.Pages, all.Waves+t.last.Waves, all.Failed+t.last.Failed
 			seconds += t.seconds
 		}
@@ -111,8 +114,8 @@ func (r Rates) planned(per string, bound float64, p Plan, inFlight float64) (uni
 	return n, ok
 }
 
-// Growth is what each finished file adds for good, in bytes: the sum of all unbounded rows, each with the units that come
-// with a file. What is held for the size of files in flight does not add up and is not in it.
+// Growth is what each finished file adds for good, in bytes: the sum of all unbounded rows, each with the units that
+// come with a file. What is held for the size of files in flight does not add up and is not in it.
 func Growth(costs []record.Cost, r Rates) float64 {
 	sum := 0.0
 	for _, c := range costs {
@@ -154,8 +157,10 @@ func (o observation) liveRest() float64 { return o.live - o.growth.live }
 // units is how much of a cost's unit there was in an observation.
 func (o observation) units(row record.Cost) (float64, bool) {
 	c, per := o.cov, row.Per
-	v, ok := map[string]int64{"file": c.FilesDone, "listed-file": c.FilesListed, "backlog-item": c.Backlog, "distinct-item": c.Distinct,
-		"byte": c.BytesDone, "request": c.Requests, "page": c.Pages, "wave": c.Waves, "error": c.Failed, "byte-in-flight": c.BytesInFlight}[per]
+	v, ok := map[string]int64{"file": c.FilesDone, "listed-file": c.FilesListed, "backlog-item": c.Backlog,
+		"distinct-item": c.Distinct,
+		"byte":          c.BytesDone, "request": c.Requests, "page": c.Pages, "wave": c.Waves, "error": c.Failed,
+		"byte-in-flight": c.BytesInFlight}[per]
 	if per == "second" {
 		return o.seconds, true
 	}
@@ -170,8 +175,8 @@ type costKey struct {
 
 func keyOf(c record.Cost) costKey { return costKey{c.Class, c.Site.Function, c.Per} }
 
-// sumCosts makes one row of those of a trial's table that have the same key, as two stacks of goroutines that end in one
-// function have: both come with each unit.
+// sumCosts makes one row of those of a trial's table that have the same key, as two stacks of goroutines that end in
+// one function have: both come with each unit.
 func sumCosts(table []record.Cost) []record.Cost {
 	var out []record.Cost
 	for _, c := range table {
@@ -197,8 +202,8 @@ func sumCosts(table []record.Cost) []record.Cost {
 }
 
 // runCosts joins the tables of a run's trials: rows of one class, function and unit become one, with the mean of their
-// bytes and an interval that covers how far they differ. Where trials explain one function by different units and no trial
-// by both, the explanation of most trials stays: they are the same bytes.
+// bytes and an interval that covers how far they differ. Where trials explain one function by different units and no
+// trial by both, the explanation of most trials stays: they are the same bytes.
 func runCosts(tables [][]record.Cost) []record.Cost {
 	rows := map[costKey][]record.Cost{}
 	together := map[[2]costKey]bool{}

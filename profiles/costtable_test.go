@@ -49,7 +49,8 @@ func TestFilesThatFitComeFromTheCostTable(t *testing.T) {
 			for _, v := range rv.Cells {
 				for i, f := range v.Findings {
 					if f.Slope != nil && i < len(v.Costs) && f.Slope.Per == "file" {
-						assert.InEpsilon(t, v.Costs[i].Bytes*DefaultPlannedFiles, float64(f.AtPlan), 1e-3, "at_plan and plan are one computation")
+						assert.InEpsilon(t, v.Costs[i].Bytes*DefaultPlannedFiles, float64(f.AtPlan), 1e-3,
+							"at_plan and plan are one computation")
 					}
 				}
 			}
@@ -59,7 +60,8 @@ func TestFilesThatFitComeFromTheCostTable(t *testing.T) {
 
 func TestTablesOfTrialsAreJoinedRowByRow(t *testing.T) {
 	row := func(class record.Class, function, per string, bytes float64) record.Cost {
-		return record.Cost{Class: class, Site: record.Site{Function: function}, Per: per, Bytes: bytes, CI95: [2]float64{bytes - 2, bytes + 2}}
+		return record.Cost{Class: class, Site: record.Site{Function: function}, Per: per, Bytes: bytes,
+			CI95: [2]float64{bytes - 2, bytes + 2}}
 	}
 	got := runCosts([][]record.Cost{
 		{row(record.Leak, "a", "file", 100), row(record.BufferWorker, "a", "worker", 9)},
@@ -71,12 +73,14 @@ func TestTablesOfTrialsAreJoinedRowByRow(t *testing.T) {
 	assert.Equal(t, "file", got[0].Per)
 	assert.InDelta(t, 105, got[0].Bytes, 1e-9)
 	assert.GreaterOrEqual(t, got[0].CI95[1], 110.0, "the interval covers how far trials differ")
-	assert.Equal(t, []string{"worker", "listed-file"}, []string{got[1].Per, got[2].Per}, "what one trial has beside it stays")
+	assert.Equal(t, []string{"worker", "listed-file"}, []string{got[1].Per, got[2].Per},
+		"what one trial has beside it stays")
 }
 
 func TestVerdictsWithoutATableHaveTheirSlopesAsRows(t *testing.T) {
 	v := &record.Verdict{Findings: []record.Finding{
-		{Class: record.Leak, Slope: &record.Slope{Bytes: 64, Per: "file"}}, {Class: record.BufferWorker, Slope: &record.Slope{Bytes: 1, Per: "worker"}}, {Class: record.GCHeadroom}}}
+		{Class: record.Leak, Slope: &record.Slope{Bytes: 64, Per: "file"}}, {Class: record.BufferWorker,
+			Slope: &record.Slope{Bytes: 1, Per: "worker"}}, {Class: record.GCHeadroom}}}
 	got := Costs(v)
 	require.Len(t, got, 2)
 	assert.False(t, got[0].Bounded)
@@ -85,13 +89,15 @@ func TestVerdictsWithoutATableHaveTheirSlopesAsRows(t *testing.T) {
 }
 
 func TestThousandsAreApart(t *testing.T) {
-	for n, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 612_345: "612,000", 1_999_999: "1,990,000"} {
+	for n, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 612_345: "612,000",
+		1_999_999: "1,990,000"} {
 		assert.Equal(t, want, thousands(n))
 	}
 }
 
 func TestTwoStacksOfOneFunctionAddUp(t *testing.T) {
-	row := record.Cost{Class: record.GoroutineLeak, Site: record.Site{Function: "a.send", Line: 7}, Per: "file", Bytes: 2000, CI95: [2]float64{1970, 2030},
+	row := record.Cost{Class: record.GoroutineLeak, Site: record.Site{Function: "a.send", Line: 7}, Per: "file",
+		Bytes: 2000, CI95: [2]float64{1970, 2030},
 		Parts: map[string]float64{partStacks: 1900, partLive: 100}}
 	other := row
 	other.Bytes, other.CI95, other.Parts = 1000, [2]float64{960, 1040}, nil

@@ -34,7 +34,8 @@ func (n *Snapshot) cov() record.Covariates {
 
 // partSizes are the buffer sizes looked for: with files both smaller and larger than one of these, a buffer of that
 // size per transfer shows as bytes up to it and none beyond.
-var partSizes = []float64{32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, 5 << 20, 8 << 20}
+var partSizes = []float64{32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, 5 << 20,
+	8 << 20}
 
 func (s *Series) units() *units {
 	u := &units{}
@@ -62,14 +63,23 @@ func (s *Series) units() *units {
 	u.retained = []unit{
 		{name: "file", class: record.Leak, values: files},
 		// In held states what a file leaves behind may be there from its beginning on; at floors the two are the same.
-		{name: "file", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.FilesDone + c.InFlight) }), penalty: 0.5},
-		{name: "distinct-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Distinct) }), penalty: 1},
-		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.BytesDone) }), penalty: 1},
-		{name: "listed-file", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.FilesListed) }), penalty: 1},
-		{name: "request", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), penalty: 6},
-		{name: "page", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Pages) }), penalty: 2},
+		{name: "file", class: record.Leak, values: column(func(c record.Covariates) float64 {
+			return float64(c.FilesDone +
+				c.InFlight)
+		}), penalty: 0.5},
+		{name: "distinct-item", class: record.Metadata,
+			values: column(func(c record.Covariates) float64 { return float64(c.Distinct) }), penalty: 1},
+		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.BytesDone) }),
+			penalty: 1},
+		{name: "listed-file", class: record.Leak,
+			values: column(func(c record.Covariates) float64 { return float64(c.FilesListed) }), penalty: 1},
+		{name: "request", class: record.Leak,
+			values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), penalty: 6},
+		{name: "page", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Pages) }),
+			penalty: 2},
 		{name: "second", class: record.Leak, values: seconds, penalty: 2},
-		{name: "wave", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Waves) }), penalty: 6},
+		{name: "wave", class: record.Leak, values: column(func(c record.Covariates) float64 { return float64(c.Waves) }),
+			penalty: 6},
 		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2,
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.BytesInFlight) }))},
 		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2, values: s.largestPerWorker()},
@@ -78,7 +88,8 @@ func (s *Series) units() *units {
 		{name: "backlog-item", class: record.Metadata, running: true, penalty: 2,
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.Backlog) }))},
 	}
-	if failed := column(func(c record.Covariates) float64 { return float64(c.Failed) }); len(failed) > 0 && failed[n-1] > 0 {
+	if failed := column(func(c record.Covariates) float64 { return float64(c.Failed) }); len(failed) > 0 &&
+		failed[n-1] > 0 {
 		u.retained = append(u.retained, unit{name: "error", class: record.Leak, values: failed, penalty: 2})
 	}
 	if s.Trial.Item == record.ItemRequest {
@@ -95,20 +106,30 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 	bodies := column(func(c record.Covariates) float64 { return math.Max(0, float64(c.InFlight-c.AtHeader)) })
 	bytes := column(func(c record.Covariates) float64 { return float64(c.BytesInFlight) })
 	u := []unit{
-		{name: "worker", class: record.BufferWorker, values: column(func(c record.Covariates) float64 { return float64(c.InFlight) })},
+		{name: "worker", class: record.BufferWorker,
+			values: column(func(c record.Covariates) float64 { return float64(c.InFlight) })},
 		{name: "worker", class: record.BufferWorker, values: bodies, penalty: 1},
-		{name: "worker", class: record.BufferWorker, values: column(func(c record.Covariates) float64 { return float64(c.AtHeader) }), penalty: 2},
+		{name: "worker", class: record.BufferWorker,
+			values: column(func(c record.Covariates) float64 { return float64(c.AtHeader) }), penalty: 2},
 		{name: "byte-in-flight", class: record.BufferFile, values: bytes},
-		{name: "byte-in-flight", class: record.BufferFile, values: column(func(c record.Covariates) float64 { return float64(c.BytesSent) }), penalty: 1},
-		{name: "backlog-item", class: record.Metadata, values: column(func(c record.Covariates) float64 { return float64(c.Backlog) }), penalty: 0.5},
-		{name: "listed-file", class: record.Metadata, values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesListed) })), penalty: 2},
-		{name: "listed-file", class: record.Metadata, values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesDone) })), penalty: 2.5, passed: true},
+		{name: "byte-in-flight", class: record.BufferFile,
+			values: column(func(c record.Covariates) float64 { return float64(c.BytesSent) }), penalty: 1},
+		{name: "backlog-item", class: record.Metadata,
+			values: column(func(c record.Covariates) float64 { return float64(c.Backlog) }), penalty: 0.5},
+		{name: "listed-file", class: record.Metadata,
+			values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesListed) })), penalty: 2},
+		{name: "listed-file", class: record.Metadata,
+			values: s.inWave(column(func(c record.Covariates) float64 { return float64(c.FilesDone) })), penalty: 2.5,
+			passed: true},
 		{name: "worker", class: record.BufferWorker, values: column(func(c record.Covariates) float64 {
 			return math.Max(0, float64(c.InFlight-c.AtHeader-c.WithBody))
 		}), penalty: 8},
-		{name: "page", class: record.Metadata, values: s.sinceFloor(column(func(c record.Covariates) float64 { return float64(c.Pages) })), penalty: 2},
-		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsOpen) }), penalty: 1},
-		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsIdle) }), penalty: 1},
+		{name: "page", class: record.Metadata,
+			values: s.sinceFloor(column(func(c record.Covariates) float64 { return float64(c.Pages) })), penalty: 2},
+		{name: "connection", class: record.BufferPool,
+			values: column(func(c record.Covariates) float64 { return float64(c.ConnsOpen) }), penalty: 1},
+		{name: "connection", class: record.BufferPool,
+			values: column(func(c record.Covariates) float64 { return float64(c.ConnsIdle) }), penalty: 1},
 		{name: "wave", values: s.working(), penalty: 1},
 	}
 	if s.Trial.Item == record.ItemRequest {
@@ -133,8 +154,8 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 	return u
 }
 
-// serviceUnits are the regressors that a service has besides: its clients' connections, and requests whose bodies are on
-// their way to it, which may be held where those at an upstream are not.
+// serviceUnits are the regressors that a service has besides: its clients' connections, and requests whose bodies are
+// on their way to it, which may be held where those at an upstream are not.
 func (s *Series) serviceUnits(column func(func(record.Covariates) float64) []float64) []unit {
 	arriving := func(v []float64) []float64 {
 		for i, n := range s.Snaps {
@@ -145,7 +166,8 @@ func (s *Series) serviceUnits(column func(func(record.Covariates) float64) []flo
 		return v
 	}
 	return []unit{
-		{name: "connection", class: record.BufferPool, values: column(func(c record.Covariates) float64 { return float64(c.ConnsIn) }), penalty: 1},
+		{name: "connection", class: record.BufferPool,
+			values: column(func(c record.Covariates) float64 { return float64(c.ConnsIn) }), penalty: 1},
 		{name: "byte-in-flight", class: record.BufferFile, penalty: 2,
 			values: arriving(column(func(c record.Covariates) float64 { return float64(c.BytesSent) }))},
 		{name: "worker", class: record.BufferWorker, penalty: 2,

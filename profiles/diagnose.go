@@ -45,9 +45,9 @@ func DiagnoseTrial(dir string, o Options) (*record.Verdict, error) {
 	return r.verdict, r.err
 }
 
-// DiagnoseRun judges every recorded trial of the run in dir, and what follows for the run as a whole. It writes nothing.
-// Trials are read a few at a time, so the memory does not grow with the run. Speed trials are not judged: they give
-// the model their peaks.
+// DiagnoseRun judges every recorded trial of the run in dir, and what follows for the run as a whole. It writes
+// nothing. Trials are read a few at a time, so the memory does not grow with the run. Speed trials are not judged: they
+// give the model their peaks.
 func DiagnoseRun(dir string, o Options) (*record.RunVerdict, error) {
 	rv, _, err := diagnoseRun(dir, o, nil)
 	return rv, err
@@ -76,7 +76,8 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 			if r.kind != record.Speed {
 				rv.Cells = append(rv.Cells, *r.verdict)
 			} else if r.verdict.Outcome != record.OK {
-				rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s: the speed trial ended as %s", r.cell, orUnknown(string(r.verdict.Outcome))))
+				rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s: the speed trial ended as %s", r.cell,
+					orUnknown(string(r.verdict.Outcome))))
 			}
 		}
 	}

@@ -27,7 +27,8 @@ var faults = []struct {
 		return with(source{stack: frames("app/reg.(*Registry).Add", "app/copy.(*job).run"), size: 112, retained: perFile})
 	}},
 	{"leak of 4 KiB through io.ReadAll", record.HeadLeak, record.Leak, "app/reg.keep", "file", 4096, func() *subject {
-		return with(source{stack: frames("bytes.growSlice", "io.ReadAll", "app/reg.keep", "app/copy.(*job).run"), size: 4096, retained: perFile})
+		return with(source{stack: frames("bytes.growSlice", "io.ReadAll", "app/reg.keep", "app/copy.(*job).run"), size: 4096,
+			retained: perFile})
 	}},
 	{"leak per byte", record.HeadLeak, record.Leak, "app/sum.blocks", "byte", 0.02, func() *subject {
 		return with(source{stack: frames("app/sum.blocks", "app/copy.(*job).run"), size: 320,
@@ -37,10 +38,11 @@ var faults = []struct {
 		return with(source{stack: frames("app/stats.tick", "app/stats.loop"), size: 1024,
 			retained: func(_ record.Covariates, sec float64) float64 { return 64 * sec }})
 	}},
-	{"kept per distinct item", record.HeadMetadata, record.Metadata, "app/seen.(*Set).Add", "distinct-item", 208, func() *subject {
-		return with(source{stack: frames("app/seen.(*Set).Add[...]", "app/copy.(*job).run"), size: 208,
-			retained: func(c record.Covariates, _ float64) float64 { return float64(c.Distinct) }})
-	}},
+	{"kept per distinct item", record.HeadMetadata, record.Metadata, "app/seen.(*Set).Add", "distinct-item", 208,
+		func() *subject {
+			return with(source{stack: frames("app/seen.(*Set).Add[...]", "app/copy.(*job).run"), size: 208,
+				retained: func(c record.Covariates, _ float64) float64 { return float64(c.Distinct) }})
+		}},
 	{"bounded cache", record.Healthy, record.Cache, "app/lru.(*Cache).Put", "distinct-item", 2048, func() *subject {
 		return with(source{stack: frames("app/lru.(*Cache).Put", "app/copy.(*job).run"), size: 2048,
 			retained: func(c record.Covariates, _ float64) float64 { return math.Min(float64(c.Distinct), 700) }})
@@ -54,45 +56,52 @@ var faults = []struct {
 			held: func(c record.Covariates) float64 { return float64(c.InFlight) }})
 	}},
 	{"part of 2 MiB", record.Healthy, record.BufferWorker, "app/copy.part", "worker", 2 << 20, func() *subject {
-		return with(source{stack: frames("app/copy.part", "app/copy.(*job).run"), size: 32 << 10, held: func(c record.Covariates) float64 {
-			m := float64(c.InFlight - c.AtHeader)
-			if m == 0 {
-				return 0
-			}
-			return m * math.Min(float64(c.BytesSent)/m, 2<<20) / (32 << 10)
-		}})
+		return with(source{stack: frames("app/copy.part", "app/copy.(*job).run"), size: 32 << 10,
+			held: func(c record.Covariates) float64 {
+				m := float64(c.InFlight - c.AtHeader)
+				if m == 0 {
+					return 0
+				}
+				return m * math.Min(float64(c.BytesSent)/m, 2<<20) / (32 << 10)
+			}})
 	}},
 	{"backlog", record.HeadMetadata, record.Metadata, "app/queue.(*Queue).Put", "backlog-item", 416, func() *subject {
 		return with(source{stack: frames("app/queue.(*Queue).Put", "app/list.(*lister).walk"), size: 416,
 			held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
 	}},
-	{"buffer of a queue that is full at 500 items", record.Healthy, record.Cache, "app/queue.(*Queue).flush", "backlog-item", 416, func() *subject {
-		return with(source{stack: frames("app/queue.(*Queue).flush", "app/list.(*lister).walk"), size: 416,
-			held: func(c record.Covariates) float64 { return math.Min(float64(c.Backlog), 500) }})
-	}},
-	{"backlog in a slice that grows by append", record.HeadMetadata, record.Metadata, "app/queue.(*List).Put", "backlog-item", 0, func() *subject {
-		return with(source{stack: frames("runtime.growslice", "app/queue.(*List).Put", "app/list.(*lister).walk"), size: 416,
-			held: func(c record.Covariates) float64 { return math.Exp2(math.Ceil(math.Log2(float64(c.Backlog) + 1))) }})
-	}},
+	{"buffer of a queue that is full at 500 items", record.Healthy, record.Cache, "app/queue.(*Queue).flush",
+		"backlog-item", 416, func() *subject {
+			return with(source{stack: frames("app/queue.(*Queue).flush", "app/list.(*lister).walk"), size: 416,
+				held: func(c record.Covariates) float64 { return math.Min(float64(c.Backlog), 500) }})
+		}},
+	{"backlog in a slice that grows by append", record.HeadMetadata, record.Metadata, "app/queue.(*List).Put",
+		"backlog-item", 0, func() *subject {
+			return with(source{stack: frames("runtime.growslice", "app/queue.(*List).Put", "app/list.(*lister).walk"), size: 416,
+				held: func(c record.Covariates) float64 { return math.Exp2(math.Ceil(math.Log2(float64(c.Backlog) + 1))) }})
+		}},
 	{"descriptors that the runtime keeps", record.Healthy, "", "", "", 0, func() *subject {
 		most := 0.0 // they follow the most that was under way so far
-		return with(source{stack: frames("runtime.mallocgc", "runtime.malg", "runtime.newproc1", "runtime.systemstack"), size: 448,
+		return with(source{stack: frames("runtime.mallocgc", "runtime.malg", "runtime.newproc1", "runtime.systemstack"),
+			size: 448,
 			retained: func(c record.Covariates, _ float64) float64 {
 				most = math.Max(most, 500*float64(c.InFlight)+float64(c.BytesInFlight)/4096)
 				return most
 			}})
 	}},
 	{"goroutines that never end", record.HeadLeak, record.GoroutineLeak, "app/copy.notify", "file", 2048, func() *subject {
-		return &subject{routines: []routineSource{{frames("runtime.gopark", "runtime.chansend1", "app/copy.notify", "app/copy.(*job).run.gowrap1"),
+		return &subject{routines: []routineSource{{frames("runtime.gopark", "runtime.chansend1", "app/copy.notify",
+			"app/copy.(*job).run.gowrap1"),
 			func(c record.Covariates) float64 { return float64(c.FilesDone) }}}}
 	}},
-	{"largest file kept", record.HeadBuffer, record.BufferFile, "app/copy.(*worker).grow", "byte-in-flight", 1, func() *subject {
-		high := 0.0
-		return with(source{stack: frames("app/copy.(*worker).grow", "app/copy.(*job).run"), size: 1 << 20, retained: func(c record.Covariates, _ float64) float64 {
-			high = math.Max(high, float64(c.BytesInFlight)/(1<<20))
-			return high
-		}})
-	}},
+	{"largest file kept", record.HeadBuffer, record.BufferFile, "app/copy.(*worker).grow", "byte-in-flight", 1,
+		func() *subject {
+			high := 0.0
+			return with(source{stack: frames("app/copy.(*worker).grow", "app/copy.(*job).run"), size: 1 << 20,
+				retained: func(c record.Covariates, _ float64) float64 {
+					high = math.Max(high, float64(c.BytesInFlight)/(1<<20))
+					return high
+				}})
+		}},
 	{"off-heap per file", record.HeadOffHeap, record.OffHeap, "", "file", 65536, func() *subject {
 		return &subject{process: func(n *record.Snapshot) { n.Process.OtherAnon += 65536 * n.Covariates.FilesDone }}
 	}},
@@ -100,43 +109,54 @@ var faults = []struct {
 		return &subject{process: func(n *record.Snapshot) { n.Cgroup.Shmem += n.Covariates.BytesInFlight }}
 	}},
 	{"connections never closed", record.HeadLeak, record.ConnectionLeak, "app/drive.get", "file", 0, func() *subject {
-		s := with(source{stack: frames("net/http.NewRequestWithContext", "app/drive.get", "app/copy.(*job).run"), size: 512, retained: perFile})
+		s := with(source{stack: frames("net/http.NewRequestWithContext", "app/drive.get", "app/copy.(*job).run"), size: 512,
+			retained: perFile})
 		s.conns = func(c record.Covariates) int64 { return c.FilesDone }
 		return s
 	}},
-	{"garbage", record.Healthy, record.GCHeadroom, "app/copy.(*job).run", "", 0, func() *subject { return &subject{garbage: 64 << 20} }},
+	{"garbage", record.Healthy, record.GCHeadroom, "app/copy.(*job).run", "", 0,
+		func() *subject { return &subject{garbage: 64 << 20} }},
 	{"leak at a file's beginning", record.HeadLeak, record.Leak, "app/reg.begin", "file", 320, func() *subject {
 		high := 0.0
-		return with(source{stack: frames("app/reg.begin", "app/copy.(*job).run"), size: 320, retained: func(c record.Covariates, _ float64) float64 {
-			high = math.Max(high, float64(c.FilesDone+c.InFlight))
-			return high
-		}})
-	}},
-	{"window of 4 MiB, less of it in mid-body than was sent", record.Healthy, record.BufferWorker, "app/copy.window", "worker", 4 << 20, func() *subject {
-		return with(source{stack: frames("app/copy.window", "app/copy.(*job).run"), size: 16 << 10, held: func(c record.Covariates) float64 {
-			m := float64(c.InFlight - c.AtHeader)
-			if m == 0 {
-				return 0
-			}
-			unread := math.Min(float64(c.BytesSent)/m, 4<<20)
-			if c.WithBody == 0 {
-				unread /= 2
-			}
-			return m * unread / (16 << 10)
-		}})
-	}},
-	{"slice that grows by append, 216 B a file", record.HeadLeak, record.Leak, "app/log.(*Ledger).Add", "file", 0, func() *subject {
-		return with(source{stack: frames("runtime.growslice", "app/log.(*Ledger).Add", "app/copy.(*job).run"), size: 4096,
-			retained: func(c record.Covariates, _ float64) float64 { return appended(float64(c.FilesDone)) * 216 / 4096 }})
-	}},
-	{"map that doubles, 100 B an item", record.HeadMetadata, record.Metadata, "app/log.(*Index).Put", "distinct-item", 0, func() *subject {
-		return with(source{stack: frames("internal/runtime/maps.newarray", "app/log.(*Index).Put", "app/copy.(*job).run"), size: 8192,
+		return with(source{stack: frames("app/reg.begin", "app/copy.(*job).run"), size: 320,
 			retained: func(c record.Covariates, _ float64) float64 {
-				return math.Exp2(math.Ceil(math.Log2(float64(c.Distinct)*8/7+1))) * 100 / 8192
+				high = math.Max(high, float64(c.FilesDone+c.InFlight))
+				return high
 			}})
 	}},
+	{"window of 4 MiB, less of it in mid-body than was sent", record.Healthy, record.BufferWorker, "app/copy.window",
+		"worker", 4 << 20, func() *subject {
+			return with(source{stack: frames("app/copy.window", "app/copy.(*job).run"), size: 16 << 10,
+				held: func(c record.Covariates) float64 {
+					m := float64(c.InFlight - c.AtHeader)
+					if m == 0 {
+						return 0
+					}
+					unread := math.Min(float64(c.BytesSent)/m, 4<<20)
+					if c.WithBody == 0 {
+						unread /= 2
+					}
+					return m * unread / (16 << 10)
+				}})
+		}},
+	{"slice that grows by append, 216 B a file", record.HeadLeak, record.Leak, "app/log.(*Ledger).Add", "file", 0,
+		func() *subject {
+			return with(source{stack: frames("runtime.growslice", "app/log.(*Ledger).Add", "app/copy.(*job).run"), size: 4096,
+				retained: func(c record.Covariates, _ float64) float64 { return appended(float64(c.FilesDone)) * 216 / 4096 }})
+		}},
+	{"map that doubles, 100 B an item", record.HeadMetadata, record.Metadata, "app/log.(*Index).Put", "distinct-item", 0,
+		func() *subject {
+			return with(source{stack: frames("internal/runtime/maps.newarray", "app/log.(*Index).Put", "app/copy.(*job).run"),
+				size: 8192,
+				retained: func(c record.Covariates, _ float64) float64 {
+					return math.Exp2(math.Ceil(math.Log2(float64(c.Distinct)*8/7+1))) * 100 / 8192
+				}})
+		}},
 	{"table of 12 MiB", record.Healthy, record.Static, "app/geo.load", "", 0, func() *subject {
-		return with(source{stack: frames("app/geo.load", "main.main"), size: 64 << 10, retained: func(record.Covariates, float64) float64 { return 192 }})
+		return with(source{stack: frames("app/geo.load", "main.main"), size: 64 << 10, retained: func(record.Covariates,
+			float64) float64 {
+			return 192
+		}})
 	}},
 }
 

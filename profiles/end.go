@@ -150,8 +150,9 @@ func (e *ending) routines() []*judged {
 	j := s.processFinding(u.class, site, t)
 	j.routines = true
 	j.parts = map[string]float64{partStacks: per * stack, partLive: per * held}
-	j.Evidence = append(j.Evidence, fmt.Sprintf("at the end %.0f goroutines with %s of stack, %s of what was live, with %d transfers in flight, %d files waiting, %d done",
-		n, bytesText(e.stack), shareText(e.stack/e.total()), e.cov.InFlight, e.cov.Backlog, e.cov.FilesDone))
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("at the end %.0f goroutines with %s of stack, %s of what was live, with %d transfers in flight, %d files waiting, %d done",
+			n, bytesText(e.stack), shareText(e.stack/e.total()), e.cov.InFlight, e.cov.Backlog, e.cov.FilesDone))
 	return []*judged{j}
 }
 
@@ -179,10 +180,10 @@ func (e *ending) unit(count float64) countUnit {
 	return countUnit{"second", record.GoroutineLeak, math.Max(1, e.snap.Time.Sub(e.s.Snaps[e.first].Time).Seconds())}
 }
 
-// creator is the user's place that makes so many goroutines, and the heap that comes with each of them: what the runtime
-// keeps, and the sites with about one object for each. The profile is of the last collection, which may be older than
-// the number of goroutines, so it is read where it has most per goroutine. Where no site has as many objects, the
-// largest group in the goroutine profile nearest to the end has to do.
+// creator is the user's place that makes so many goroutines, and the heap that comes with each of them: what the
+// runtime keeps, and the sites with about one object for each. The profile is of the last collection, which may be
+// older than the number of goroutines, so it is read where it has most per goroutine. Where no site has as many
+// objects, the largest group in the goroutine profile nearest to the end has to do.
 func (e *ending) creator() (site Site, held float64) {
 	best, most := -1, 0.0
 	for _, n := range e.s.Snaps[e.first+1 : e.at+1] {
@@ -284,13 +285,15 @@ func (e *ending) siteFinding(ids []int, sum float64) *judged {
 	j.key = fmt.Sprint("end|", j.Class, "|", site.Function)
 	j.addPart(partLive, t.slope)
 	j.costSE = t.se
-	j.Evidence = append(j.Evidence, fmt.Sprintf("at the end %s of %s live: %d transfers of %s in flight, %d files waiting, %d done", bytesText(sum), bytesText(e.total()),
-		e.cov.InFlight, bytesText(perTransfer(e.cov)), e.cov.Backlog, e.cov.FilesDone), why)
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("at the end %s of %s live: %d transfers of %s in flight, %d files waiting, %d done", bytesText(sum),
+			bytesText(e.total()),
+			e.cov.InFlight, bytesText(perTransfer(e.cov)), e.cov.Backlog, e.cov.FilesDone), why)
 	return j
 }
 
-// regress fits the quantity over all profiles of the trial. Where they are too few, or nothing varied, the composition at
-// the end has to do.
+// regress fits the quantity over all profiles of the trial. Where they are too few, or nothing varied, the composition
+// at the end has to do.
 func (e *ending) regress(ids []int, sum float64) (term, string) {
 	q := e.s.siteQuantity(ids...)
 	us := e.units()
@@ -318,13 +321,16 @@ func (e *ending) regress(ids []int, sum float64) (term, string) {
 			}
 			cands = append(cands, trend.Candidate{Values: x, Penalty: u.penalty})
 		}
-		if fit, err := trend.Select(cands, y, v, 1); err == nil && len(fit.Terms) == 1 && fit.R2 >= minFit && fit.T(0) >= minT {
+		if fit, err := trend.Select(cands, y, v, 1); err == nil && len(fit.Terms) == 1 && fit.R2 >= minFit &&
+			fit.T(0) >= minT {
 			u := us[fit.Terms[0]]
-			t := term{unit: u, slope: fit.Coef[0], se: math.Max(fit.SE[0], modelError*fit.Coef[0]), r2: fit.R2, steps: len(idx), retainedTerm: u.class == record.Leak}
+			t := term{unit: u, slope: fit.Coef[0], se: math.Max(fit.SE[0], modelError*fit.Coef[0]), r2: fit.R2, steps: len(idx),
+				retainedTerm: u.class == record.Leak}
 			return t, fmt.Sprintf("over %d profiles of the run it goes with the number of each %s", len(idx), itemText(u.name))
 		}
 	}
-	return e.composed(sum, q.objects[e.at], e.pieces(ids, sum)), "nothing varied enough in the run to tell what it grows with; the composition at the end says it"
+	return e.composed(sum, q.objects[e.at], e.pieces(ids, sum)),
+		"nothing varied enough in the run to tell what it grows with; the composition at the end says it"
 }
 
 func levels(x []float64) int {
@@ -346,16 +352,19 @@ func (e *ending) units() []unit {
 	}
 	return []unit{
 		{name: "worker", class: record.BufferWorker, values: column(begun)},
-		{name: "byte-in-flight", class: record.BufferFile, values: column(func(c record.Covariates) int64 { return c.BytesInFlight }), penalty: 1},
+		{name: "byte-in-flight", class: record.BufferFile,
+			values: column(func(c record.Covariates) int64 { return c.BytesInFlight }), penalty: 1},
 		{name: "backlog-item", class: record.Metadata, values: column(func(c record.Covariates) int64 { return c.Backlog })},
-		{name: "listed-file", class: record.Metadata, values: column(func(c record.Covariates) int64 { return c.FilesListed }), penalty: 1},
+		{name: "listed-file", class: record.Metadata,
+			values: column(func(c record.Covariates) int64 { return c.FilesListed }), penalty: 1},
 		{name: "file", class: record.Leak, values: column(func(c record.Covariates) int64 { return c.FilesDone })},
-		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) int64 { return c.BytesDone }), penalty: 2},
+		{name: "byte", class: record.Leak, values: column(func(c record.Covariates) int64 { return c.BytesDone }),
+			penalty: 2},
 	}
 }
 
-// pieces is of how many objects the bytes of the sites are, where one stack holds nearly all of them and they are as large
-// as a buffer, so that their number is exact; else 0.
+// pieces is of how many objects the bytes of the sites are, where one stack holds nearly all of them and they are as
+// large as a buffer, so that their number is exact; else 0.
 func (e *ending) pieces(ids []int, sum float64) float64 {
 	var most stackBytes
 	for st, b := range e.snap.stacks {
@@ -369,14 +378,15 @@ func (e *ending) pieces(ids []int, sum float64) float64 {
 	return math.Round(most.objects)
 }
 
-// composed is a term by sizes alone: a function that holds about the bytes in flight holds files, one that holds megabytes
-// per transfer, or about as many objects as there are transfers, has buffers, and small things are as many as what is listed
-// or done.
+// composed is a term by sizes alone: a function that holds about the bytes in flight holds files, one that holds
+// megabytes per transfer, or about as many objects as there are transfers, has buffers, and small things are as many as
+// what is listed or done.
 func (e *ending) composed(sum, objects, pieces float64) term {
 	c := e.cov
 	flight, bytes := float64(c.InFlight), float64(c.BytesInFlight)
 	pick := func(name string, class record.Class, x float64) term {
-		return term{unit: unit{name: name, class: class}, slope: sum / x, se: endError * sum / x, steps: 1, retainedTerm: class == record.Leak}
+		return term{unit: unit{name: name, class: class}, slope: sum / x, se: endError * sum / x, steps: 1,
+			retainedTerm: class == record.Leak}
 	}
 	switch ratio := sum / math.Max(1, bytes); {
 	case flight > 0 && bytes > 0 && ratio >= 0.5 && ratio <= 3 && c.Largest > 4<<20:
@@ -386,7 +396,8 @@ func (e *ending) composed(sum, objects, pieces float64) term {
 			return pick("worker", record.BufferWorker, pieces)
 		}
 		return pick("worker", record.BufferWorker, flight)
-	case flight > 1 && objects >= flight/objectsPerTransfer && objects <= objectsPerTransfer*flight && sum/flight >= minHeldBytes:
+	case flight > 1 && objects >= flight/objectsPerTransfer && objects <= objectsPerTransfer*flight &&
+		sum/flight >= minHeldBytes:
 		return pick("worker", record.BufferWorker, flight)
 	case float64(c.Backlog) > flight && c.Backlog > c.FilesDone:
 		return pick("backlog-item", record.Metadata, float64(c.Backlog))

@@ -12,7 +12,8 @@ import (
 
 // endOf records a free run that ends with a kill by the limit: so many light profiles, before each of which the work
 // moves on.
-func endOf(t *testing.T, sub *subject, limit int64, profiles int, work func(c *record.Covariates, k int64)) *record.Verdict {
+func endOf(t *testing.T, sub *subject, limit int64, profiles int, work func(c *record.Covariates,
+	k int64)) *record.Verdict {
 	t.Helper()
 	sub.sources = append(background(), sub.sources...)
 	l := newLab(t, sub, 4, 1)
@@ -41,7 +42,8 @@ func TestKilledByGoroutinesThatWaitForItems(t *testing.T) {
 }
 
 func TestKilledByOneBufferPerTransfer(t *testing.T) {
-	s := with(source{stack: frames("bytes.growSlice", "app/copy.copyOne"), size: 1 << 20, held: func(c record.Covariates) float64 { return 528 * float64(c.InFlight) }})
+	s := with(source{stack: frames("bytes.growSlice", "app/copy.copyOne"), size: 1 << 20,
+		held: func(c record.Covariates) float64 { return 528 * float64(c.InFlight) }})
 	s.garbage = 1500 << 20
 	v := endOf(t, s, 2<<30, 2, func(c *record.Covariates, k int64) {
 		c.FilesListed, c.Backlog, c.InFlight, c.BytesInFlight, c.Largest = 48, 45, 3, 3*48<<20, 48<<20
@@ -53,10 +55,11 @@ func TestKilledByOneBufferPerTransfer(t *testing.T) {
 	assert.InEpsilon(t, 528<<20, v.Findings[0].Slope.Bytes, 0.05)
 }
 
-// TestKilledBeforeTheRuntimeGaveItsAccount has a service without metrics of its own: profiles are all there is. Two of four
-// transfers have made their buffer, and none is seen at either fake.
+// TestKilledBeforeTheRuntimeGaveItsAccount has a service without metrics of its own: profiles are all there is. Two of
+// four transfers have made their buffer, and none is seen at either fake.
 func TestKilledBeforeTheRuntimeGaveItsAccount(t *testing.T) {
-	s := with(source{stack: frames("runtime.makeslice", "app/copy.copyOne"), size: 256 << 20, held: func(c record.Covariates) float64 { return 2 }})
+	s := with(source{stack: frames("runtime.makeslice", "app/copy.copyOne"), size: 256 << 20,
+		held: func(c record.Covariates) float64 { return 2 }})
 	s.process = func(n *record.Snapshot) { n.Runtime = nil }
 	v := endOf(t, s, 2<<30, 8, func(c *record.Covariates, k int64) { c.FilesListed, c.Backlog, c.FilesDone = 42, 30, 8 })
 	assert.Equal(t, record.HeadBuffer, v.Headline)
@@ -70,7 +73,8 @@ func TestKilledBeforeTheRuntimeGaveItsAccount(t *testing.T) {
 
 // TestKilledInTheFreeRunByTheBacklog has the backlog vary by itself, with small objects for each item.
 func TestKilledInTheFreeRunByTheBacklog(t *testing.T) {
-	v := endOf(t, with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400, held: func(c record.Covariates) float64 { return float64(c.Backlog) }}),
+	v := endOf(t, with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400,
+		held: func(c record.Covariates) float64 { return float64(c.Backlog) }}),
 		32<<20, 6, func(c *record.Covariates, k int64) {
 			c.FilesListed += 12000
 			c.FilesDone += 1000
@@ -84,7 +88,10 @@ func TestKilledInTheFreeRunByTheBacklog(t *testing.T) {
 
 func TestKilledByGarbageIsHeadroom(t *testing.T) {
 	s := &subject{garbage: 100 << 20}
-	v := endOf(t, s, 110<<20, 4, func(c *record.Covariates, k int64) { c.FilesListed, c.FilesDone, c.InFlight = 100*k, 90*k, 4 })
+	v := endOf(t, s, 110<<20, 4, func(c *record.Covariates, k int64) {
+		c.FilesListed, c.FilesDone, c.InFlight = 100*k,
+			90*k, 4
+	})
 	assert.Equal(t, record.HeadHeadroom, v.Headline)
 }
 
@@ -94,8 +101,10 @@ func TestKilledByMemoryOutsideTheHeap(t *testing.T) {
 		class   record.Class
 		head    record.Headline
 	}{
-		"mappings": {func(n *record.Snapshot) { n.Process.OtherAnon += n.Covariates.FilesDone << 16 }, record.OffHeap, record.HeadOffHeap},
-		"tmpfs":    {func(n *record.Snapshot) { n.Process.Shmem += n.Covariates.FilesDone << 16 }, record.PageCache, record.HeadOffHeap},
+		"mappings": {func(n *record.Snapshot) { n.Process.OtherAnon += n.Covariates.FilesDone << 16 }, record.OffHeap,
+			record.HeadOffHeap},
+		"tmpfs": {func(n *record.Snapshot) { n.Process.Shmem += n.Covariates.FilesDone << 16 }, record.PageCache,
+			record.HeadOffHeap},
 		"files":    {func(n *record.Snapshot) { n.Process.File += n.Covariates.FilesDone << 16 }, "", record.Inconclusive},
 		"at start": {func(n *record.Snapshot) { n.Process.OtherAnon += 80 << 20 }, "", record.Inconclusive},
 	} {
@@ -119,7 +128,8 @@ func TestKilledByMemoryOutsideTheHeap(t *testing.T) {
 }
 
 func TestWatchedTrialNamesSuspectsOnly(t *testing.T) {
-	sub := with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400, held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
+	sub := with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400,
+		held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
 	sub.sources = append(background(), sub.sources...)
 	l := newLab(t, sub, 4, 1)
 	l.trial.Kind = record.Passive

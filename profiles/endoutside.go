@@ -48,8 +48,8 @@ func (s *Series) resident() (first, most int) {
 	return first, most
 }
 
-// at is the area's size in a snapshot, with the runtime's account of it, or else the last one before: its tables, of which
-// alone an area has need, grow slowly.
+// at is the area's size in a snapshot, with the runtime's account of it, or else the last one before: its tables, of
+// which alone an area has need, grow slowly.
 func (a area) at(s *Series, i int) float64 {
 	n := *s.Snaps[i]
 	for k := i; k >= 0 && n.Runtime == nil; k-- {
@@ -82,10 +82,13 @@ func (e *ending) outsideFinding(a area, grown float64, from [2]int) *judged {
 		u.name, x = "backlog-item", float64(c.Backlog)
 	}
 	x = math.Max(1, x)
-	t := term{unit: u, slope: grown / x, se: endError * grown / x, amount: grown, share: 1, from: from, steps: 1, retainedTerm: true}
+	t := term{unit: u, slope: grown / x, se: endError * grown / x, amount: grown, share: 1, from: from, steps: 1,
+		retainedTerm: true}
 	j := e.s.processFinding(a.class, e.s.waitingIn(n), t)
 	j.key, j.Unreclaimable = "end|"+j.key+a.name, a.unreclaimable
-	j.Evidence = append(j.Evidence, fmt.Sprintf("at the end %s of %s resident is %s, %s more than in the first sample: %d transfers in flight, %d files waiting, %d done",
-		bytesText(a.at(e.s, from[1])), bytesText(float64(n.Process.RSS)), a.name, bytesText(grown), c.InFlight, c.Backlog, c.FilesDone))
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("at the end %s of %s resident is %s, %s more than in the first sample: %d transfers in flight, %d files waiting, %d done",
+			bytesText(a.at(e.s, from[1])), bytesText(float64(n.Process.RSS)), a.name, bytesText(grown), c.InFlight, c.Backlog,
+			c.FilesDone))
 	return j
 }

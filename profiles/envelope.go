@@ -1,7 +1,7 @@
 package profiles
 
-// Containers that grow by doubling: slices, maps, buffers. Their capacity is between once and twice their content, so that
-// most steps from floor to floor are flat and some are as large as all before.
+// Containers that grow by doubling: slices, maps, buffers. Their capacity is between once and twice their content, so
+// that most steps from floor to floor are flat and some are as large as all before.
 
 import (
 	"fmt"
@@ -36,8 +36,8 @@ func (q *quantity) stepShaped(u unit, idx []int) bool {
 	return false
 }
 
-// doubling looks for a container that grows with a unit of work: at each floor its size is within a factor of two of one
-// and the same multiple of the unit.
+// doubling looks for a container that grows with a unit of work: at each floor its size is within a factor of two of
+// one and the same multiple of the unit.
 func (s *Series) doubling(q *quantity, us []unit) (term, bool) {
 	idx := s.rest(q)
 	if len(idx) < minFloors || !q.ranges(idx) || q.falls(idx) {
@@ -49,10 +49,12 @@ func (s *Series) doubling(q *quantity, us []unit) (term, bool) {
 			continue
 		}
 		lo, hi, n := q.envelope(u, idx)
-		if spread := hi / lo * (1 + penaltyOfSpread*u.penalty); n >= minFloors/2 && hi/lo <= envelopeSpread && spread < bestSpread*(1+penaltyOfSpread*best.penalty) {
+		if spread := hi / lo * (1 + penaltyOfSpread*u.penalty); n >= minFloors/2 && hi/lo <= envelopeSpread &&
+			spread < bestSpread*(1+penaltyOfSpread*best.penalty) {
 			first, last := idx[0], idx[len(idx)-1]
-			best = term{unit: u, slope: math.Sqrt(lo * hi), se: (hi - lo) / (2 * 1.96), amount: q.values[last] - q.values[first], share: 1,
-				r2: 1, from: [2]int{first, last}, steps: len(idx), retainedTerm: true}
+			best = term{unit: u, slope: math.Sqrt(lo * hi), se: (hi - lo) / (2 * 1.96), amount: q.values[last] - q.values[first],
+				share: 1,
+				r2:    1, from: [2]int{first, last}, steps: len(idx), retainedTerm: true}
 			bestSpread = hi / lo
 		}
 	}
@@ -98,8 +100,9 @@ func (s *Series) stepsOfContainer(id int, q *quantity, u *units, distinct unit) 
 	if t, ok := s.doubling(q, s.possible(q, u.retained)); ok && s.believeRetained(q, &t) {
 		j := s.siteFinding(id, t)
 		j.container = true
-		j.Evidence = append(j.Evidence, fmt.Sprintf("a container that grows in steps: its size was between %s and %s per %s at every floor",
-			bytesText(j.Slope.CI95[0]), bytesText(j.Slope.CI95[1]), itemText(t.name)))
+		j.Evidence = append(j.Evidence,
+			fmt.Sprintf("a container that grows in steps: its size was between %s and %s per %s at every floor",
+				bytesText(j.Slope.CI95[0]), bytesText(j.Slope.CI95[1]), itemText(t.name)))
 		return j
 	}
 	t, ok := s.filled(q, distinct)

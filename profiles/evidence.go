@@ -14,9 +14,11 @@ func (s *Series) describe(i int) string {
 	c := n.cov()
 	switch n.State {
 	case record.StateReply:
-		return fmt.Sprintf("snapshot %d: %d transfers of %s held at the upload's reply", n.Seq, c.InFlight, bytesText(perTransfer(c)))
+		return fmt.Sprintf("snapshot %d: %d transfers of %s held at the upload's reply", n.Seq, c.InFlight,
+			bytesText(perTransfer(c)))
 	case record.StateHeader:
-		return fmt.Sprintf("snapshot %d: %d transfers held at the download's header, %d files waiting", n.Seq, c.InFlight, c.Backlog)
+		return fmt.Sprintf("snapshot %d: %d transfers held at the download's header, %d files waiting", n.Seq, c.InFlight,
+			c.Backlog)
 	case record.StateBody:
 		return fmt.Sprintf("snapshot %d: %d transfers of %s held in mid-body", n.Seq, c.InFlight, bytesText(perTransfer(c)))
 	case record.StateList:
@@ -45,8 +47,9 @@ func (s *Series) explain(j *judged) {
 	t := &j.term
 	switch {
 	case j.Class == record.Cache:
-		j.Evidence = append(j.Evidence, fmt.Sprintf("rises by %s per %s up to about %.0f of them, then stays at %s while more of them come",
-			bytesText(t.slope), itemText(t.name), t.bound, bytesText(q.values[t.from[1]])))
+		j.Evidence = append(j.Evidence,
+			fmt.Sprintf("rises by %s per %s up to about %.0f of them, then stays at %s while more of them come",
+				bytesText(t.slope), itemText(t.name), t.bound, bytesText(q.values[t.from[1]])))
 	case t.retainedTerm:
 		s.explainRetained(j, q)
 	default:
@@ -62,15 +65,17 @@ func (s *Series) explain(j *judged) {
 func (s *Series) explainRetained(j *judged, q *quantity) {
 	t := &j.term
 	a, b := t.from[0], t.from[1]
-	j.Evidence = append(j.Evidence, fmt.Sprintf("%s (%s) against %s (%s), nothing under way in either: %+.0f %s, t = %s over %d floors",
-		bytesText(q.values[b]), s.describe(b), bytesText(q.values[a]), s.describe(a), t.values[b]-t.values[a], itemText(t.name), tText(t.t()), t.steps))
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("%s (%s) against %s (%s), nothing under way in either: %+.0f %s, t = %s over %d floors",
+			bytesText(q.values[b]), s.describe(b), bytesText(q.values[a]), s.describe(a), t.values[b]-t.values[a],
+			itemText(t.name), tText(t.t()), t.steps))
 	if c := s.contrast(q, t); c != "" {
 		j.Evidence = append(j.Evidence, c)
 	}
 }
 
-// contrast names the step between floors that tells a unit from the usual alternative: repeated work for distinct items,
-// an idle stretch for time, folders without files for files.
+// contrast names the step between floors that tells a unit from the usual alternative: repeated work for distinct
+// items, an idle stretch for time, folders without files for files.
 func (s *Series) contrast(q *quantity, t *term) string {
 	idx := s.rest(q)
 	for k := 1; k < len(idx); k++ {
@@ -127,7 +132,8 @@ func summarize(j *judged) string {
 	}
 	peak := bytesText(float64(j.BytesAtPeak))
 	if j.passive {
-		return fmt.Sprintf("%s%s kept growing, by %s an hour: a leak, a cache that is not full, or a backlog.", name, at, bytesText(3600*j.Slope.Bytes))
+		return fmt.Sprintf("%s%s kept growing, by %s an hour: a leak, a cache that is not full, or a backlog.", name, at,
+			bytesText(3600*j.Slope.Bytes))
 	}
 	switch j.Class {
 	case record.Leak:
@@ -135,20 +141,24 @@ func summarize(j *judged) string {
 	case record.GoroutineLeak:
 		return fmt.Sprintf("Goroutines never end in %s%s: %s stays behind with every %s.", name, at, size, per)
 	case record.ConnectionLeak:
-		return fmt.Sprintf("Connections opened through %s%s are never given back: %s stays behind with every %s.", name, at, size, per)
+		return fmt.Sprintf("Connections opened through %s%s are never given back: %s stays behind with every %s.", name, at,
+			size, per)
 	case record.Metadata:
 		if j.term.retainedTerm {
-			return fmt.Sprintf("%s%s remembers %s for every %s that it has seen; no bound shows in this trial.", name, at, size, per)
+			return fmt.Sprintf("%s%s remembers %s for every %s that it has seen; no bound shows in this trial.", name, at, size,
+				per)
 		}
 		return fmt.Sprintf("%s%s holds %s for every %s until the work is done.", name, at, size, per)
 	case record.BufferFile:
-		return fmt.Sprintf("%s%s holds files in memory: %.2g bytes for every byte of the files in flight.", name, at, j.Slope.Bytes)
+		return fmt.Sprintf("%s%s holds files in memory: %.2g bytes for every byte of the files in flight.", name, at,
+			j.Slope.Bytes)
 	case record.BufferWorker:
 		return fmt.Sprintf("%s%s holds %s per worker, whatever the size of the file.", name, at, size)
 	case record.BufferPool:
 		return fmt.Sprintf("%s%s holds %s per open connection.", name, at, size)
 	case record.Cache:
-		return fmt.Sprintf("%s%s is bounded: it grows by %s per %s and stopped at about %d of them.", name, at, size, per, j.Bound)
+		return fmt.Sprintf("%s%s is bounded: it grows by %s per %s and stopped at about %d of them.", name, at, size, per,
+			j.Bound)
 	case record.Static:
 		return fmt.Sprintf("%s%s keeps %s for the life of the process, whatever the work.", name, at, peak)
 	case record.GCHeadroom:
@@ -156,7 +166,8 @@ func summarize(j *judged) string {
 	case record.GCThrash:
 		return fmt.Sprintf("GOMEMLIMIT is too low for what is live: the collector eats the CPU (most garbage comes from %s%s).", name, at)
 	case record.Unreturned:
-		return fmt.Sprintf("%s lies in spans that a few objects keep from being returned; most of those are from %s%s.", peak, name, at)
+		return fmt.Sprintf("%s lies in spans that a few objects keep from being returned; most of those are from %s%s.", peak,
+			name, at)
 	case record.Stacks:
 		return fmt.Sprintf("Deep stacks: %s per goroutine in %s%s.", size, name, at)
 	case record.OffHeap:

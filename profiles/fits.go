@@ -9,8 +9,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// fits says how much work fits beside the most workers that a sound trial had, where rows of the cost table grow with it;
-// nil where none does, or where the workers alone need all of the limit.
+// fits says how much work fits beside the most workers that a sound trial had, where rows of the cost table grow with
+// it; nil where none does, or where the workers alone need all of the limit.
 func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 	var rows []record.Cost
 	var low, mid, high float64 // bytes a file
@@ -38,16 +38,18 @@ func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 		return math.Max(0, math.Floor((float64(p.Limit)-need)/math.Max(bytes, 1e-9)))
 	}
 	safe := files(most, high)
-	return &record.Fit{Workers: g.seen, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per, files(least, low) * per},
+	return &record.Fit{Workers: g.seen, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per,
+		files(least, low) * per},
 		Tried: top.Tried[1], PerFile: mid, Cost: top}
 }
 
-// refuted says which kill of the run says otherwise: as many workers or fewer were killed by a limit as large after no more
-// files than fit. "" for none.
+// refuted says which kill of the run says otherwise: as many workers or fewer were killed by a limit as large after no
+// more files than fit. "" for none.
 func (e *evidenceOfRun) refuted(f *record.Fit, p Plan) string {
 	for i := range e.trials {
 		t := &e.trials[i]
-		if t.outcome == record.OOMKilled && t.killed >= p.Limit && t.workers <= f.Workers && t.files > 0 && float64(t.files) <= f.Files {
+		if t.outcome == record.OOMKilled && t.killed >= p.Limit && t.workers <= f.Workers && t.files > 0 &&
+			float64(t.files) <= f.Files {
 			return fmt.Sprintf("by the memory model %s with %d workers, but a run of %d workers was killed by a limit as large with %s listed or done",
 				workText(f.Most, f.Per), f.Workers, t.workers, workText(float64(t.files), "file"))
 		}
@@ -55,8 +57,8 @@ func (e *evidenceOfRun) refuted(f *record.Fit, p Plan) string {
 	return ""
 }
 
-// mended is how many workers would fit, up to a number of them, without the row of the cost table that is largest for the
-// planned work; 0 where the table has no row.
+// mended is how many workers would fit, up to a number of them, without the row of the cost table that is largest for
+// the planned work; 0 where the table has no row.
 func (m *peakModel) mended(p Plan, most int) int {
 	if len(m.costs) == 0 {
 		return 0
@@ -98,7 +100,8 @@ func costText(c record.Cost) string {
 
 // fitText says it in a sentence.
 func fitText(f *record.Fit, limit int64) string {
-	s := fmt.Sprintf("%s fit in %s with %d workers, to %s (95 %%): %s stays", workText(f.Most, f.Per), bytesText(float64(limit)), f.Workers,
+	s := fmt.Sprintf("%s fit in %s with %d workers, to %s (95 %%): %s stays", workText(f.Most, f.Per),
+		bytesText(float64(limit)), f.Workers,
 		workText(f.Range[1], f.Per), costText(f.Cost))
 	if f.PerFile > 1.05*f.Cost.Bytes && f.Per != "second" {
 		s += fmt.Sprintf(", %s a file with all that grows", bytesText(f.PerFile))
@@ -120,8 +123,9 @@ func workText(n float64, per string) string {
 	case "byte":
 		return bytesText(n) + " copied"
 	}
-	unit := map[string]string{"file": "files", "listed-file": "listed files", "backlog-item": "waiting files", "distinct-item": "distinct files",
-		"request": "requests", "page": "pages", "wave": "waves", "error": "errors"}[per]
+	unit := map[string]string{"file": "files", "listed-file": "listed files", "backlog-item": "waiting files",
+		"distinct-item": "distinct files",
+		"request":       "requests", "page": "pages", "wave": "waves", "error": "errors"}[per]
 	return thousands(n) + " " + cmp.Or(unit, per)
 }
 

@@ -26,7 +26,8 @@ type gatherer struct {
 }
 
 func newGatherer(b Blamer) *gatherer {
-	return &gatherer{blamer: b, places: map[string]int{}, groups: map[string]int{}, points: map[*Snapshot]int{}, series: growth.Series{Timed: true}}
+	return &gatherer{blamer: b, places: map[string]int{}, groups: map[string]int{}, points: map[*Snapshot]int{},
+		series: growth.Series{Timed: true}}
 }
 
 // add takes a snapshot's heap or goroutine profile.
@@ -150,8 +151,8 @@ func (g *gatherer) place(stack []Frame) int {
 	return id
 }
 
-// allocating is the index of the frame that allocates: the first from the leaf that isn't the standard library's, else the
-// one that a connection belongs to, else the first that isn't the runtime's.
+// allocating is the index of the frame that allocates: the first from the leaf that isn't the standard library's, else
+// the one that a connection belongs to, else the first that isn't the runtime's.
 func allocating(stack []Frame) int {
 	for _, is := range []func(Frame) bool{
 		func(f Frame) bool { return !isStandard(f) },
@@ -189,22 +190,31 @@ func via(stack []Frame) []string {
 
 // waits are the runtime's reasons by the function below runtime.gopark, as goroutine dumps have them.
 var waits = []struct{ prefix, reason string }{
-	{"runtime.chanrecv", "chan receive"}, {"runtime.chansend", "chan send"}, {"runtime.selectgo", "select"}, {"runtime.block", "select (no cases)"},
+	{"runtime.chanrecv", "chan receive"}, {"runtime.chansend", "chan send"}, {"runtime.selectgo", "select"},
+	{"runtime.block", "select (no cases)"},
 	{"runtime.netpollblock", "IO wait"}, {"internal/poll.runtime_pollWait", "IO wait"}, {"time.Sleep", "sleep"},
-	{"runtime.timeSleep", "sleep"}, {"sync.runtime_notifyListWait", "sync.Cond.Wait"}, {"sync.(*Cond).Wait", "sync.Cond.Wait"},
-	{"sync.(*Mutex)", "sync.Mutex.Lock"}, {"internal/sync.(*Mutex)", "sync.Mutex.Lock"}, {"sync.(*RWMutex).R", "sync.RWMutex.RLock"},
-	{"sync.(*RWMutex)", "sync.RWMutex.Lock"}, {"sync.(*WaitGroup)", "sync.WaitGroup.Wait"}, {"runtime.semacquire", "semacquire"},
-	{"sync.runtime_Semacquire", "semacquire"}, {"os/signal.signal_recv", "signal"}, {"syscall.", "syscall"}, {"runtime.goparkunlock", ""},
+	{"runtime.timeSleep", "sleep"}, {"sync.runtime_notifyListWait", "sync.Cond.Wait"}, {"sync.(*Cond).Wait",
+		"sync.Cond.Wait"},
+	{"sync.(*Mutex)", "sync.Mutex.Lock"}, {"internal/sync.(*Mutex)", "sync.Mutex.Lock"}, {"sync.(*RWMutex).R",
+		"sync.RWMutex.RLock"},
+	{"sync.(*RWMutex)", "sync.RWMutex.Lock"}, {"sync.(*WaitGroup)", "sync.WaitGroup.Wait"}, {"runtime.semacquire",
+		"semacquire"},
+	{"sync.runtime_Semacquire", "semacquire"}, {"os/signal.signal_recv", "signal"}, {"syscall.", "syscall"},
+	{"runtime.goparkunlock", ""},
 }
 
 // waitOf is why a goroutine waits, by the frames at its leaf.
 func waitOf(stack []Frame) string {
-	if len(stack) == 0 || !strings.HasPrefix(stack[0].Function, "runtime.gopark") && !strings.HasPrefix(stack[0].Function, "syscall.") {
+	if len(stack) == 0 || !strings.HasPrefix(stack[0].Function, "runtime.gopark") && !strings.HasPrefix(stack[0].Function,
+		"syscall.") {
 		return "running"
 	}
 	reason := "waiting"
 	for _, f := range stack[:min(len(stack), 8)] {
-		i := slices.IndexFunc(waits, func(w struct{ prefix, reason string }) bool { return strings.HasPrefix(f.Function, w.prefix) })
+		i := slices.IndexFunc(waits, func(w struct{ prefix, reason string }) bool {
+			return strings.HasPrefix(f.Function,
+				w.prefix)
+		})
 		if i < 0 {
 			if packagePath(f.Function) == "runtime" {
 				continue

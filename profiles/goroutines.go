@@ -25,13 +25,15 @@ type RoutineGroup struct {
 
 // Connection reports whether the group is a pair of net/http's goroutines that serve one client connection.
 func (g *RoutineGroup) Connection() bool {
-	return strings.HasPrefix(g.Root, "net/http.(*persistConn)") || strings.HasPrefix(g.Root, "net/http.(*http2ClientConn)") ||
+	return strings.HasPrefix(g.Root, "net/http.(*persistConn)") || strings.HasPrefix(g.Root,
+		"net/http.(*http2ClientConn)") ||
 		strings.HasPrefix(g.Root, "net/http/internal/http2.(*ClientConn)") ||
-		strings.HasPrefix(g.Root, "golang.org/x/net/http2.(*ClientConn)") || strings.HasPrefix(g.Root, "net/http.(*http2clientConn")
+		strings.HasPrefix(g.Root, "golang.org/x/net/http2.(*ClientConn)") || strings.HasPrefix(g.Root,
+		"net/http.(*http2clientConn")
 }
 
-// recursion is the function of the user's that occurs most often in a deep stack, at the line where it does so most: what
-// made the stack deep. ok is false when none occurs twice.
+// recursion is the function of the user's that occurs most often in a deep stack, at the line where it does so most:
+// what made the stack deep. ok is false when none occurs twice.
 func (b Blamer) recursion(stack []Frame) (f Frame, ok bool) {
 	calls, lines := map[string]int{}, map[record.Site]int{}
 	for _, x := range stack {

@@ -162,8 +162,8 @@ type heapTotals struct {
 	live   Amount // without the profiler's own
 }
 
-// stackBytes are the bytes of one allocation stack: what is live, in how many objects, and what it has allocated since the
-// process began.
+// stackBytes are the bytes of one allocation stack: what is live, in how many objects, and what it has allocated since
+// the process began.
 type stackBytes struct{ live, objects, alloc float64 }
 
 // readHeap adds up a heap profile per site. The error names what is wrong, not the file.

@@ -29,7 +29,8 @@ func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
 
 // heldFit fits the held states of the given kinds, each of which may have inherited a share of the one before; fits is
 // false when the terms leave too much unexplained.
-func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.State) bool, inherits float64) (out []term, fits bool) {
+func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.State) bool,
+	inherits float64) (out []term, fits bool) {
 	var idx []int
 	var y, base []float64
 	highest, bytes, variance := math.Inf(-1), 0.0, 0.0
@@ -42,7 +43,8 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 			continue
 		}
 		r := q.values[i] - rest
-		idx, y, base = append(idx, i), append(y, r), append(base, spread*spread/12+q.grain*q.grain/4+square(inherits*s.heldBefore(q, i)))
+		idx, y, base = append(idx, i), append(y, r), append(base, spread*spread/12+q.grain*q.grain/4+
+			square(inherits*s.heldBefore(q, i)))
 		highest = math.Max(highest, r)
 		bytes, variance = bytes+math.Max(q.values[i], q.grain), variance+q.variance[i]
 	}
@@ -95,7 +97,8 @@ func (s *Series) heldBefore(q *quantity, i int) float64 {
 
 // heldTerm is the i-th term of a fit over the held snapshots idx, of which values are the unit's.
 func heldTerm(u unit, fit *trend.Fit, i int, values []float64, idx []int, highest float64) term {
-	t := term{unit: u, slope: fit.Coef[i], se: math.Hypot(fit.SE[i], fillError*fit.Coef[i]), r2: fit.R2, steps: len(idx), bound: u.most}
+	t := term{unit: u, slope: fit.Coef[i], se: math.Hypot(fit.SE[i], fillError*fit.Coef[i]), r2: fit.R2, steps: len(idx),
+		bound: u.most}
 	least := math.Inf(1)
 	for k, x := range values {
 		if a := t.slope * x; a > t.amount {

@@ -17,8 +17,8 @@ func StackText(stack []Frame, module string) []string { return stackText(stack, 
 // noPath is the warning of a verdict that names a site only.
 const noPath = "the site is where the memory was allocated; who holds it is not known, since no reference path from a root was recorded"
 
-// addHolder adds to a verdict's top finding who holds its objects, from the trial's holders.json where there is one, or a
-// warning that says why that is not known.
+// addHolder adds to a verdict's top finding who holds its objects, from the trial's holders.json where there is one, or
+// a warning that says why that is not known.
 func addHolder(dir string, v *record.Verdict) {
 	w := holder(dir, v)
 	if w != "" {
@@ -79,7 +79,8 @@ func heldSite(h *record.Holders, f *record.Finding) *record.HeldSite {
 
 // holderText says in one line how sure it is who holds a site's objects.
 func holderText(s *record.HeldSite) string {
-	text := fmt.Sprintf("at the end of the trial %.0f %% of %s (%s objects, %d of them sampled) would be garbage without", 100*s.Share, bytesText(float64(s.Bytes)), bytesText(float64(s.ObjectSize)), s.Samples)
+	text := fmt.Sprintf("at the end of the trial %.0f %% of %s (%s objects, %d of them sampled) would be garbage without",
+		100*s.Share, bytesText(float64(s.Bytes)), bytesText(float64(s.ObjectSize)), s.Samples)
 	if s.Status == record.HeldByShared {
 		return text + " one object, which several roots reach: " + rootsText(s.Roots)
 	}

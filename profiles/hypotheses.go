@@ -10,9 +10,10 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// How a target stands to the contract's for the nearest unit. A sixty-fourth of each byte copied has been met, so a tenth
-// of the target for bytes in flight is asked for; a page of a listing and a wave are what some files and some hundred
-// files are. Outside the heap the kernel counts pages, and threads and allocators come and go by hundreds of kilobytes.
+// How a target stands to the contract's for the nearest unit. A sixty-fourth of each byte copied has been met, so a
+// tenth of the target for bytes in flight is asked for; a page of a listing and a wave are what some files and some
+// hundred files are. Outside the heap the kernel counts pages, and threads and allocators come and go by hundreds of
+// kilobytes.
 const (
 	copiedByteShare = 0.1
 	pageItems       = 16
@@ -41,8 +42,8 @@ const (
 	byShared                       // shared memory, which can't be reclaimed, from floor to floor
 )
 
-// hypothesis is a row of the table: a fault by nature, the unit of work that it grows with, and the limit below which it
-// has to be excluded before a trial is healthy.
+// hypothesis is a row of the table: a fault by nature, the unit of work that it grows with, and the limit below which
+// it has to be excluded before a trial is healthy.
 type hypothesis struct {
 	class  record.Class
 	per    string // name of the unit, in units.retained or units.held
@@ -56,29 +57,40 @@ type hypothesis struct {
 
 // hypotheses is the table. A fault without a row is not excluded by any trial.
 var hypotheses = []hypothesis{
-	{class: record.Leak, per: "file", kind: byFloors, target: perItem, more: "waves of %s files in all between the first floor and the last"},
-	{class: record.Leak, per: "listed-file", kind: byFloors, target: perItem, more: "%s files listed between the first floor and the last"},
-	{class: record.Metadata, per: "distinct-item", kind: byFloors, target: perItem, more: "%s different files between the first floor and the last"},
-	{class: record.Leak, per: "request", kind: byFloors, target: perItem, more: "%s requests between the first floor and the last"},
-	{class: record.Leak, per: "byte", kind: byFloors, target: times(copiedByteShare, perByte), more: "%s bytes copied between the first floor and the last"},
-	{class: record.Leak, per: "page", kind: byFloors, target: times(pageItems, perItem), more: "%s pages of listings between the first floor and the last"},
-	{class: record.Leak, per: "wave", kind: byFloors, target: times(waveItems, perItem), more: "%s waves between the first floor and the last"},
-	{class: record.Leak, per: "error", kind: byFloors, target: times(pageItems, perItem), more: "%s failed transfers between the first floor and the last", whenMet: true},
+	{class: record.Leak, per: "file", kind: byFloors, target: perItem,
+		more: "waves of %s files in all between the first floor and the last"},
+	{class: record.Leak, per: "listed-file", kind: byFloors, target: perItem,
+		more: "%s files listed between the first floor and the last"},
+	{class: record.Metadata, per: "distinct-item", kind: byFloors, target: perItem,
+		more: "%s different files between the first floor and the last"},
+	{class: record.Leak, per: "request", kind: byFloors, target: perItem,
+		more: "%s requests between the first floor and the last"},
+	{class: record.Leak, per: "byte", kind: byFloors, target: times(copiedByteShare, perByte),
+		more: "%s bytes copied between the first floor and the last"},
+	{class: record.Leak, per: "page", kind: byFloors, target: times(pageItems, perItem),
+		more: "%s pages of listings between the first floor and the last"},
+	{class: record.Leak, per: "wave", kind: byFloors, target: times(waveItems, perItem),
+		more: "%s waves between the first floor and the last"},
+	{class: record.Leak, per: "error", kind: byFloors, target: times(pageItems, perItem),
+		more: "%s failed transfers between the first floor and the last", whenMet: true},
 	{class: record.Leak, per: "second", kind: byFloors, target: perSecond, more: "floors that are %s seconds apart"},
 	{class: record.Metadata, per: "backlog-item", kind: byHolds, target: perItem,
 		more: "transfers held at the download's header with %s files waiting, and with a third of that"},
 	{class: record.BufferFile, per: "byte-in-flight", kind: byHolds, target: perByte,
 		more: "transfers held at the upload's reply with %s bytes in flight, and with a third of that"},
-	{class: record.GoroutineLeak, per: "file", kind: byRoutines, target: perCount, more: "goroutines counted at floors %s files apart"},
-	{class: record.ConnectionLeak, per: "file", kind: byConns, target: perCount, more: "connections counted at floors %s files apart"},
-	{class: record.OffHeap, per: "file", kind: byOffHeap, target: times(offHeapItems, perItem), more: "memory outside the heap read at floors %s files apart"},
+	{class: record.GoroutineLeak, per: "file", kind: byRoutines, target: perCount,
+		more: "goroutines counted at floors %s files apart"},
+	{class: record.ConnectionLeak, per: "file", kind: byConns, target: perCount,
+		more: "connections counted at floors %s files apart"},
+	{class: record.OffHeap, per: "file", kind: byOffHeap, target: times(offHeapItems, perItem),
+		more: "memory outside the heap read at floors %s files apart"},
 	{class: record.PageCache, per: "file", kind: byShared, target: times(offHeapItems, perItem),
 		more: "shared memory read at floors %s files apart"},
 }
 
-// notOfService says of a hypothesis whose unit never came that a service has none of it: it lists nothing, its work has no
-// size unless the load gives it one, and where all requests wait for their reply none is left behind. That of the last is
-// known only where an upstream was held.
+// notOfService says of a hypothesis whose unit never came that a service has none of it: it lists nothing, its work has
+// no size unless the load gives it one, and where all requests wait for their reply none is left behind. That of the
+// last is known only where an upstream was held.
 func (s *Series) notOfService(h *hypothesis) bool {
 	if s.Trial.Item != record.ItemRequest {
 		return false
@@ -89,7 +101,10 @@ func (s *Series) notOfService(h *hypothesis) bool {
 	case "request":
 		return true // it calls no upstream
 	case "backlog-item":
-		return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool { return n.State == record.StateHeader && n.cov().InFlight > 0 })
+		return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool {
+			return n.State == record.StateHeader &&
+				n.cov().InFlight > 0
+		})
 	}
 	return false
 }
@@ -147,7 +162,8 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 		case limit == 0 || limit > x.Target:
 			x.Needs = h.needs(limit, x.Target, work)
 		case h.kind == byHolds && p.left.held[h.per] > x.Target:
-			x.Needs = fmt.Sprintf("%s per %s in held states that no finding explains; holds that differ more in it tell", bytesText(p.left.held[h.per]), itemText(h.per))
+			x.Needs = fmt.Sprintf("%s per %s in held states that no finding explains; holds that differ more in it tell",
+				bytesText(p.left.held[h.per]), itemText(h.per))
 		case h.kind == byHolds && p.left.unheld > 0:
 			x.Needs = fmt.Sprintf("%s in the held state of phase %s that no finding explains; holds of other sizes and numbers tell what it grows with",
 				bytesText(p.left.unheld), p.left.unheldIn)
@@ -166,7 +182,8 @@ func (s *Series) undecided(why string) []record.Hypothesis {
 		if h.whenMet {
 			continue
 		}
-		out = append(out, record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(s.targets()), State: record.Open, Needs: why})
+		out = append(out, record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(s.targets()), State: record.Open,
+			Needs: why})
 	}
 	return out
 }
@@ -192,7 +209,8 @@ func sitesText(sites []record.SiteSize) string {
 	}
 	var out []string
 	for _, x := range sites[:min(3, len(sites))] {
-		out = append(out, fmt.Sprintf("%s %s:%d %s", short(x.Site.Function), x.Site.File, x.Site.Line, bytesText(float64(x.Bytes))))
+		out = append(out, fmt.Sprintf("%s %s:%d %s", short(x.Site.Function), x.Site.File, x.Site.Line,
+			bytesText(float64(x.Bytes))))
 	}
 	return "most in " + strings.Join(out, ", ")
 }
@@ -217,7 +235,8 @@ func openWarnings(hs []record.Hypothesis) []string {
 	}
 	var out []string
 	for _, n := range needs {
-		out = append(out, fmt.Sprintf("not excluded: %s. What decides: %s", strings.Join(names[n], ", "), cmp.Or(n, "more of the same work")))
+		out = append(out, fmt.Sprintf("not excluded: %s. What decides: %s", strings.Join(names[n], ", "),
+			cmp.Or(n, "more of the same work")))
 	}
 	return out
 }

@@ -52,14 +52,16 @@ type evidenceOfRun struct {
 }
 
 // gathering are the classes of what grows with the work listed or done.
-var gathering = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.Cache, record.OffHeap}
+var gathering = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.Cache,
+	record.OffHeap}
 
 // collect takes from a series and its verdict what the model needs.
 func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 	t := s.Trial
 	e.words.Item = t.Item
 	e.words.InFlight = t.Item == record.ItemRequest && s.setting("workers", "") == ""
-	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: v.Peak, limit: t.Isolation.Limit, standing: s.standing(v), copies: s.copies(),
+	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: v.Peak, limit: t.Isolation.Limit,
+		standing: s.standing(v), copies: s.copies(),
 		gathers: slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return slices.Contains(gathering, f.Class) }),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.setting("gomemlimit", "off"), s.setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.setting("workers", "0"))
@@ -71,8 +73,10 @@ func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 		}
 		most = max(most, n.cov().BytesInFlight)
 		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
-		if size.speaks() && n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) && n.Covariates != nil {
-			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most, live: n.Live.Bytes}
+		if size.speaks() && n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) &&
+			n.Covariates != nil {
+			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most,
+				live: n.Live.Bytes}
 			o.arenas, o.outside = n.besideLive()
 			o.outside += apart
 			o.seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
@@ -84,10 +88,10 @@ func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 	e.trials = append(e.trials, size)
 }
 
-// besideLive is what is resident beside the live heap and no pressure reclaims, NaN where it was not read. In the arenas
-// these are the parts of spans without objects and the stacks, for as the collections were forced there is next to no
-// garbage; outside are anonymous and shared memory and the kernel's own for the cgroup: page tables, sockets, stacks of
-// threads. Free spans and pages of files, the program's text among them, make room.
+// besideLive is what is resident beside the live heap and no pressure reclaims, NaN where it was not read. In the
+// arenas these are the parts of spans without objects and the stacks, for as the collections were forced there is next
+// to no garbage; outside are anonymous and shared memory and the kernel's own for the cgroup: page tables, sockets,
+// stacks of threads. Free spans and pages of files, the program's text among them, make room.
 func (n *Snapshot) besideLive() (arenas, outside float64) {
 	arenas, outside = math.NaN(), math.NaN()
 	if r := n.Runtime; r != nil {
@@ -182,14 +186,15 @@ func (e *evidenceOfRun) nothingGathers(term string, bytes float64) string {
 // holdsFiles is the doubt of what would hold next to nothing of each byte in flight beside a live heap that holds none:
 // who holds a file holds all of it. The tables that the runtime and the kernel have for held bytes are that small.
 func (l *linear) holdsFiles(term string, bytes float64) string {
-	if term != "bytes-in-flight" || bytes >= leastOfAByte || slices.ContainsFunc(l.fit.Terms, func(j int) bool { return l.terms[j].name == term }) {
+	if term != "bytes-in-flight" || bytes >= leastOfAByte || slices.ContainsFunc(l.fit.Terms,
+		func(j int) bool { return l.terms[j].name == term }) {
 		return ""
 	}
 	return fmt.Sprintf("%s: %.4f B of each, which is no file that is held", term, bytes)
 }
 
-// fitModel fits a quantity = constant + terms, over the observations that have it. floor is the error that a reading has
-// by itself.
+// fitModel fits a quantity = constant + terms, over the observations that have it. floor is the error that a reading
+// has by itself.
 func fitModel(rows []observation, quantity func(observation) float64, floor float64, doubted doubt) (*linear, error) {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(o observation) bool { return math.IsNaN(quantity(o)) })
 	l := &linear{terms: modelTerms()}
@@ -250,7 +255,8 @@ func (l *linear) record() []record.Term {
 	out := []record.Term{}
 	for i, j := range l.fit.Terms {
 		d := 1.96 * l.fit.SE[i]
-		out = append(out, record.Term{Name: l.terms[j].name, Bytes: l.fit.Coef[i], CI95: [2]float64{math.Max(0, l.fit.Coef[i]-d), l.fit.Coef[i] + d}})
+		out = append(out, record.Term{Name: l.terms[j].name, Bytes: l.fit.Coef[i], CI95: [2]float64{math.Max(0,
+			l.fit.Coef[i]-d), l.fit.Coef[i] + d}})
 	}
 	return out
 }
@@ -271,8 +277,8 @@ const (
 	outsideFloor = 512 << 10
 )
 
-// peakModel fits it, or returns nil where there is too little. Runs without readings of the process have no model of what
-// is beside the live heap.
+// peakModel fits it, or returns nil where there is too little. Runs without readings of the process have no model of
+// what is beside the live heap.
 func (e *evidenceOfRun) peakModel() *peakModel {
 	if len(e.rows) < minModelRows {
 		return nil
@@ -289,10 +295,12 @@ func (e *evidenceOfRun) peakModel() *peakModel {
 	beside := func(term string, bytes float64) string {
 		return cmp.Or(e.nothingGathers(term, bytes), live.holdsFiles(term, bytes))
 	}
-	if m.arenas, err = fitModel(e.rows, func(o observation) float64 { return o.arenas - o.growth.arenas }, arenasFloor, beside); err != nil {
+	if m.arenas, err = fitModel(e.rows, func(o observation) float64 { return o.arenas - o.growth.arenas }, arenasFloor,
+		beside); err != nil {
 		m.arenas = nil
 	}
-	if m.outside, err = fitModel(e.rows, func(o observation) float64 { return o.outside - o.growth.outside }, outsideFloor, beside); err != nil {
+	if m.outside, err = fitModel(e.rows, func(o observation) float64 { return o.outside - o.growth.outside }, outsideFloor,
+		beside); err != nil {
 		m.outside = nil
 	}
 	for _, t := range e.trials {
@@ -308,7 +316,8 @@ func (e *evidenceOfRun) memoryModel(p *peakModel) *record.Model {
 	if p == nil {
 		return nil
 	}
-	m := &record.Model{Quantity: "live-heap", R2: p.live.fit.R2, Terms: p.live.record(), Sigma: p.live.sigma, Warnings: p.live.dropped,
+	m := &record.Model{Quantity: "live-heap", R2: p.live.fit.R2, Terms: p.live.record(), Sigma: p.live.sigma,
+		Warnings:   p.live.dropped,
 		CrossCheck: map[string]float64{}, RSSOverLive: e.ratios()}
 	for _, c := range p.costs {
 		if _, grows := p.rates.perFile(c.Per); grows && !c.Bounded {
@@ -337,7 +346,8 @@ func (e *evidenceOfRun) crossCheck(m *record.Model) {
 		groups[r.workers] = append(groups[r.workers], r)
 	}
 	if len(groups) < 3 {
-		m.Warnings = append(m.Warnings, fmt.Sprintf("need >= 3 worker counts to predict one from the others, have %d", len(groups)))
+		m.Warnings = append(m.Warnings, fmt.Sprintf("need >= 3 worker counts to predict one from the others, have %d",
+			len(groups)))
 		return
 	}
 	for _, w := range slices.Sorted(maps.Keys(groups)) {
@@ -347,7 +357,10 @@ func (e *evidenceOfRun) crossCheck(m *record.Model) {
 				rest = append(rest, g...)
 			}
 		}
-		slices.SortFunc(rest, func(a, b observation) int { return cmp.Or(cmp.Compare(a.cell, b.cell), cmp.Compare(a.live, b.live)) })
+		slices.SortFunc(rest, func(a, b observation) int {
+			return cmp.Or(cmp.Compare(a.cell, b.cell), cmp.Compare(a.live,
+				b.live))
+		})
 		fit, err := fitModel(rest, observation.liveRest, modelFloor, e.nothingGathers)
 		if err != nil {
 			continue

@@ -10,8 +10,9 @@ import (
 // plainVerdict is the verdict of profiles of which only the times are known: what grew, and nothing of why.
 func (s *Series) plainVerdict(o Options) *record.Verdict {
 	t := s.Trial
-	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome, Headline: record.Inconclusive,
-		Peak: t.Peak, Waterfall: []record.Part{}, Findings: []record.Finding{}, Warnings: []string{}}
+	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome,
+		Headline: record.Inconclusive,
+		Peak:     t.Peak, Waterfall: []record.Part{}, Findings: []record.Finding{}, Warnings: []string{}}
 	peak := s.peak()
 	if peak != nil {
 		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
@@ -50,7 +51,10 @@ func (s *Series) addGrowth(v *record.Verdict, o Options) {
 		}
 	}
 	for _, h := range s.growthHypotheses(g) {
-		i := slices.IndexFunc(v.Hypotheses, func(have record.Hypothesis) bool { return have.Class == h.Class && have.Per == h.Per })
+		i := slices.IndexFunc(v.Hypotheses, func(have record.Hypothesis) bool {
+			return have.Class == h.Class &&
+				have.Per == h.Per
+		})
 		switch {
 		case i < 0:
 			v.Hypotheses = append(v.Hypotheses, h)
@@ -78,9 +82,11 @@ func suspect(c *record.Cause) record.Finding {
 		bytesText(c.First), bytesText(c.Last), c.Up, c.Steps, bytesText(c.Noise))}
 	switch {
 	case c.Rest == nil:
-		f.Evidence = append(f.Evidence, "there is no profile without load: a cache that isn't full and work that piles up grow alike")
+		f.Evidence = append(f.Evidence,
+			"there is no profile without load: a cache that isn't full and work that piles up grow alike")
 	case float64(*c.Rest) < c.Grew()/2:
-		f.Evidence = append(f.Evidence, fmt.Sprintf("without load %s of it were left: it was work in progress", bytesText(float64(*c.Rest))))
+		f.Evidence = append(f.Evidence, fmt.Sprintf("without load %s of it were left: it was work in progress",
+			bytesText(float64(*c.Rest))))
 		f.Class = record.Metadata
 	default:
 		f.Evidence = append(f.Evidence, fmt.Sprintf("without load %s of it were still there", bytesText(float64(*c.Rest))))
@@ -95,9 +101,11 @@ func suspectRoutine(r *record.RoutineGrowth) record.Finding {
 	if r.Creator != "" {
 		site.Function = CleanName(r.Creator)
 	}
-	f := record.Finding{Class: r.Class, Site: site, BytesAtPeak: r.Stack, Slope: r.Slope, Confidence: min(0.99, r.Confidence)}
+	f := record.Finding{Class: r.Class, Site: site, BytesAtPeak: r.Stack, Slope: r.Slope, Confidence: min(0.99,
+		r.Confidence)}
 	f.Summary = fmt.Sprintf("%.0f more goroutines of %s wait (%s)", r.Grew(), r.Root, r.Wait)
-	f.Evidence = []string{fmt.Sprintf("%.0f in the first profile, %.0f in the last: up in %d of %d steps", r.First, r.Last, r.Up, r.Steps)}
+	f.Evidence = []string{fmt.Sprintf("%.0f in the first profile, %.0f in the last: up in %d of %d steps", r.First, r.Last,
+		r.Up, r.Steps)}
 	if r.Remain {
 		f.Evidence = append(f.Evidence, "they were there when the load had stopped, and not before it began")
 	}
@@ -114,7 +122,8 @@ const (
 func (s *Series) growthHypotheses(g *record.Growth) []record.Hypothesis {
 	var out []record.Hypothesis
 	if g.Profiles > 0 {
-		h := record.Hypothesis{Class: record.Leak, Per: "second", Target: growthTarget, Slope: g.Total.Slope, Limit: g.Total.Limit}
+		h := record.Hypothesis{Class: record.Leak, Per: "second", Target: growthTarget, Slope: g.Total.Slope,
+			Limit: g.Total.Limit}
 		switch {
 		case g.Total.State == record.Excluded && h.Limit > 0:
 			h.State, h.Slope = record.Excluded, nil
@@ -125,7 +134,8 @@ func (s *Series) growthHypotheses(g *record.Growth) []record.Hypothesis {
 		}
 		out = append(out, h)
 	}
-	h := record.Hypothesis{Class: record.GoroutineLeak, Per: "second", Target: routineTarget, Needs: "goroutine profiles beside those of the heap: " + g.Command}
+	h := record.Hypothesis{Class: record.GoroutineLeak, Per: "second", Target: routineTarget,
+		Needs: "goroutine profiles beside those of the heap: " + g.Command}
 	for _, r := range g.Routines {
 		if r.State == record.Found && r.Class == record.GoroutineLeak {
 			h.State, h.Slope, h.Limit, h.Needs = record.Found, r.Slope, r.Limit, ""

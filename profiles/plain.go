@@ -19,9 +19,9 @@ import (
 // ErrNoProfiles is returned when none of the files is a profile of the heap or of goroutines.
 var ErrNoProfiles = errors.New("nothing to diagnose")
 
-// DiagnoseFiles judges profiles as anybody records them in production, in the order of the times inside them: of the heap
-// and of goroutines, in any form that package capture reads, of one process or several. Without held states and floors
-// the headline stays inconclusive; Growth says what grew, how sure that is, and what would decide the rest.
+// DiagnoseFiles judges profiles as anybody records them in production, in the order of the times inside them: of the
+// heap and of goroutines, in any form that package capture reads, of one process or several. Without held states and
+// floors the headline stays inconclusive; Growth says what grew, how sure that is, and what would decide the rest.
 //
 // covariates, if not nil, is CSV that says what the process was doing at each profile: a header of "file" or "time"
 // (RFC 3339) and any fields of record.Covariates by their JSON names, such as files_done, in_flight, backlog. Profiles
@@ -110,8 +110,8 @@ func typesOf(c *capture.Capture) string {
 	return strings.Join(names, ", ")
 }
 
-// order sorts snapshots by the times inside the profiles. Where one has none, all keep the order they were given in, and
-// there are no rates.
+// order sorts snapshots by the times inside the profiles. Where one has none, all keep the order they were given in,
+// and there are no rates.
 func (s *Series) order() {
 	for _, n := range s.Snaps {
 		if n.Time.IsZero() {

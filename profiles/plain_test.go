@@ -34,7 +34,8 @@ func production(t *testing.T, s *subject, n int, rest bool) (files []string, tab
 		path := filepath.Join(dir, fmt.Sprintf("heap.%02d.pb.gz", i))
 		writeProfile(t, path, l.heaps[i])
 		files = append(files, path)
-		fmt.Fprintf(&rows, "%s,%d,%d,%d,%d,%d\n", filepath.Base(path), l.cov.FilesDone, l.cov.Distinct, l.cov.BytesDone, l.cov.InFlight, 0)
+		fmt.Fprintf(&rows, "%s,%d,%d,%d,%d,%d\n", filepath.Base(path), l.cov.FilesDone, l.cov.Distinct, l.cov.BytesDone,
+			l.cov.InFlight, 0)
 	}
 	return files, rows.String()
 }

@@ -160,8 +160,8 @@ func diagnosePlant(
 	return s.Diagnose(Options{})
 }
 
-// plant is a copy of the recording in which a line keeps so many bytes per unit of the work done: exactly in the runtime's
-// account, sampled as the runtime samples in the profiles.
+// plant is a copy of the recording in which a line keeps so many bytes per unit of the work done: exactly in the
+// runtime's account, sampled as the runtime samples in the profiles.
 func (r *reduced) plant(per string, g grower, slope float64, rnd *rand.Rand) *reduced {
 	trial := *r.Trial
 	trial.Snapshots = slices.Clone(trial.Snapshots)
@@ -252,8 +252,8 @@ func (p *planter) double(content, period float64) (there, objects, sampled float
 	return p.capacity, 1 / chance, p.sampled / chance
 }
 
-// TestGrowthInManySmallStepsIsFound plants growth with time into a recording whose states are so many that no step between
-// two of them has a direction by itself.
+// TestGrowthInManySmallStepsIsFound plants growth with time into a recording whose states are so many that no step
+// between two of them has a direction by itself.
 func TestGrowthInManySmallStepsIsFound(t *testing.T) {
 	const seeds = 8
 	host := readReduced(t, filepath.Join(recordings, "cache-lru.json.gz"))

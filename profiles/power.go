@@ -47,7 +47,8 @@ func (p *power) limit(h *hypothesis, target float64) (limit, work float64) {
 	return p.counted(h)
 }
 
-// work is how much of a unit there was between the first floor and the last, but for what free runs did: no fit uses it.
+// work is how much of a unit there was between the first floor and the last, but for what free runs did: no fit uses
+// it.
 func (p *power) work(per string) float64 {
 	i := slices.IndexFunc(p.units.retained, func(u unit) bool { return u.name == per && !u.running })
 	if i < 0 || len(p.rest) < minFloors {
@@ -108,8 +109,8 @@ func (p *power) held(h *hypothesis) (limit, work float64) {
 }
 
 // offered is, for holds at the download's header, how many files were given beyond those in flight, where the subject
-// itself keeps its backlog short: it has the same one, whether few or many times as many are offered. What it would hold
-// per waiting file shows per offered one. Zero for other states and other subjects.
+// itself keeps its backlog short: it has the same one, whether few or many times as many are offered. What it would
+// hold per waiting file shows per offered one. Zero for other states and other subjects.
 func (s *Series) offered() []float64 {
 	out := make([]float64, len(s.Snaps))
 	lo, hi, least, most := math.Inf(1), 0.0, math.Inf(1), 0.0
@@ -177,8 +178,8 @@ func (p *power) counted(h *hypothesis) (limit, work float64) {
 	return 0, work
 }
 
-// outside is the growth of memory outside the heap that would be seen: that of a finding, or what stands out from how far
-// the area wanders by itself.
+// outside is the growth of memory outside the heap that would be seen: that of a finding, or what stands out from how
+// far the area wanders by itself.
 func (p *power) outside(a area) float64 {
 	q := p.s.read(a.noise, a.reading)
 	return math.Max(1.3*a.least, (minT+oneSided)*q.wander(p.rest))
@@ -194,7 +195,8 @@ type remainder struct {
 	sites []record.SiteSize
 	// held is the largest slope per unit in held states that no finding explains.
 	held map[string]float64
-	// unheld is the most that a held state of a service keeps beyond all that explains it, in the phase unheldIn; 0: nothing.
+	// unheld is the most that a held state of a service keeps beyond all that explains it, in the phase unheldIn; 0:
+	// nothing.
 	unheld   float64
 	unheldIn string
 	// explained are the bytes of growth that findings explain.
@@ -205,8 +207,8 @@ type remainder struct {
 // connection, its own page.
 const exactNoise = 1 << 10
 
-// total is the live heap of each profiled snapshot: exact where the runner read it after the collection, else the sum of
-// the sampled sites.
+// total is the live heap of each profiled snapshot: exact where the runner read it after the collection, else the sum
+// of the sampled sites.
 func (s *Series) total() (q *quantity, exact bool) {
 	exact = true
 	for _, n := range s.Snaps {
@@ -214,7 +216,8 @@ func (s *Series) total() (q *quantity, exact bool) {
 			exact = false
 		}
 	}
-	q = &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps)), grain: math.Max(1, s.rate)}
+	q = &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps)), grain: math.Max(1,
+		s.rate)}
 	if exact {
 		q.grain = exactNoise
 	}
@@ -358,8 +361,8 @@ func (r *remainder) heldLeft(s *Series, u *units) {
 // leastUnexplained is the least that a held state has to keep beyond all that explains it to be a contradiction.
 const leastUnexplained = 1 << 20
 
-// heldMost notes the held state that keeps most beyond the fit. A copier's half-read bodies are no contradiction, since who
-// has read how far can't be seen; a service's states are all meant to be explained.
+// heldMost notes the held state that keeps most beyond the fit. A copier's half-read bodies are no contradiction, since
+// who has read how far can't be seen; a service's states are all meant to be explained.
 func (r *remainder) heldMost(s *Series, fit *trend.Fit, columns [][]float64, y, v []float64, idx []int) {
 	for k, i := range idx {
 		rest := y[k]
@@ -412,7 +415,8 @@ func (s *Series) judgeRemainder(r *remainder, u *units) *judged {
 			continue
 		}
 		j := s.processFinding(t.class, Site{}, t)
-		j.Evidence = append(j.Evidence, fmt.Sprintf("the whole live heap grows by %s from the first floor to the last, beyond the sites of other findings: %s", bytesText(t.amount), sitesText(r.sites)))
+		j.Evidence = append(j.Evidence,
+			fmt.Sprintf("the whole live heap grows by %s from the first floor to the last, beyond the sites of other findings: %s", bytesText(t.amount), sitesText(r.sites)))
 		if site, ok := s.grewMost(r, t); ok {
 			j.Site, j.owner, j.stack = site.Site, site.Owner, site.Stack
 		}
@@ -476,7 +480,8 @@ func (s *Series) doubts() map[evidenceKind]string {
 		case h == nil && n.cov().InFlight == 0:
 			out[byHolds] = fmt.Sprintf("the hold of %s held nothing: transfers in flight while a snapshot is taken", n.Phase)
 		case h != nil && h.Short():
-			out[byHolds] = fmt.Sprintf("the hold of %s held %d of the %d transfers asked for: a subject that runs as many", n.Phase, h.Held, h.Asked)
+			out[byHolds] = fmt.Sprintf("the hold of %s held %d of the %d transfers asked for: a subject that runs as many",
+				n.Phase, h.Held, h.Asked)
 		case h != nil && h.Restless:
 			out[byHolds] = fmt.Sprintf("the subject did not come to rest in the hold of %s: a longer settle time", n.Phase)
 		}

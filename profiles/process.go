@@ -32,14 +32,16 @@ func (s *Series) judgeRoutines(u *units) []*judged {
 		}
 		kept := s.retained(q, u.retained)
 		for _, t := range kept {
-			if t.running || t.t() < minT || t.amount < minRoutines || t.share < minShare || t.name != "second" && t.slope < minRoutinesPerFile {
+			if t.running || t.t() < minT || t.amount < minRoutines || t.share < minShare || t.name != "second" &&
+				t.slope < minRoutinesPerFile {
 				continue
 			}
 			out = append(out, s.routineLeak(g, group, t))
 		}
 		for _, t := range s.heldTerms(q, u.held, kept) {
 			lo, hi := s.holdRange(t.values)
-			if t.class != record.Metadata || t.t() < minT || t.share < minShare || t.amount < 4*minRoutines || t.slope < 0.2 || lo > 0 && hi < minBacklogRange*lo {
+			if t.class != record.Metadata || t.t() < minT || t.share < minShare || t.amount < 4*minRoutines || t.slope < 0.2 ||
+				lo > 0 && hi < minBacklogRange*lo {
 				continue
 			}
 			out = append(out, s.routinePerItem(group, t))
@@ -58,7 +60,8 @@ func (s *Series) stackPerRoutine(from [2]int) float64 {
 	if a.Runtime == nil || b.Runtime == nil || b.Runtime.Goroutines <= a.Runtime.Goroutines {
 		return minStack
 	}
-	return math.Max(minStack, float64(b.Runtime.StackInuse-a.Runtime.StackInuse)/float64(b.Runtime.Goroutines-a.Runtime.Goroutines))
+	return math.Max(minStack,
+		float64(b.Runtime.StackInuse-a.Runtime.StackInuse)/float64(b.Runtime.Goroutines-a.Runtime.Goroutines))
 }
 
 func (s *Series) routineLeak(g int, group *RoutineGroup, t term) *judged {
@@ -76,8 +79,9 @@ func (s *Series) routineLeak(g int, group *RoutineGroup, t term) *judged {
 func (s *Series) routinePerItem(group *RoutineGroup, t term) *judged {
 	j := s.routineFinding(record.Metadata, group, t)
 	per := j.parts[partStacks] / math.Max(t.slope, 1e-9)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("%.2g goroutines wait in %s per %s, each with %s of stack; none of them at the floors",
-		t.slope, short(group.Function), itemText(t.name), bytesText(per)))
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("%.2g goroutines wait in %s per %s, each with %s of stack; none of them at the floors",
+			t.slope, short(group.Function), itemText(t.name), bytesText(per)))
 	j.stack = group.Stack
 	return j
 }
@@ -143,14 +147,18 @@ func (s *Series) judgeConnections(u *units) []*judged {
 	}
 	var out []*judged
 	for _, t := range s.retained(rest, u.retained) {
-		if t.running || t.t() < minT || t.amount < minConns || t.slope < minConnsPerFile || t.name == "byte" || t.name == "second" {
+		if t.running || t.t() < minT || t.amount < minConns || t.slope < minConnsPerFile || t.name == "byte" ||
+			t.name == "second" {
 			continue
 		}
 		a, b := rest.values[t.from[0]], rest.values[t.from[1]]
 		j := s.connectionFinding(t)
-		j.Evidence = append(j.Evidence, fmt.Sprintf("%.0f connections open at the first floor, %.0f at the last, with no work under way: %.3g per %s", a, b, t.slope, t.name))
+		j.Evidence = append(j.Evidence,
+			fmt.Sprintf("%.0f connections open at the first floor, %.0f at the last, with no work under way: %.3g per %s", a, b,
+				t.slope, t.name))
 		if p := s.Snaps[t.from[1]].Process; p != nil && float64(p.Sockets["close-wait"]) > b/2 {
-			j.Evidence = append(j.Evidence, "most wait to be closed: the other side has gone, the process has not closed its end")
+			j.Evidence = append(j.Evidence,
+				"most wait to be closed: the other side has gone, the process has not closed its end")
 		} else {
 			j.Evidence = append(j.Evidence, "closing idle connections does not cure it: they count as in use")
 		}
@@ -161,8 +169,9 @@ func (s *Series) judgeConnections(u *units) []*judged {
 	}
 	if t, ok := s.idleGrowth(q); ok {
 		j := s.connectionFinding(t)
-		j.Evidence = append(j.Evidence, fmt.Sprintf("%.0f connections with %s; since the floor before, with all idle ones closed, %.3g more per file, beyond those of the transfers in flight",
-			q.values[t.from[1]], s.describe(t.from[1]), t.slope),
+		j.Evidence = append(j.Evidence,
+			fmt.Sprintf("%.0f connections with %s; since the floor before, with all idle ones closed, %.3g more per file, beyond those of the transfers in flight",
+				q.values[t.from[1]], s.describe(t.from[1]), t.slope),
 			"closing idle connections cures it: they are in pools that nobody uses again")
 		out = append(out, j)
 	}
@@ -206,7 +215,8 @@ func (s *Series) idleGrowth(q *quantity) (term, bool) {
 	if i < 0 {
 		return term{}, false
 	}
-	t := term{unit: unit{name: "file", class: record.ConnectionLeak, values: files}, slope: fit.Coef[i], se: fit.SE[i], share: 1, r2: fit.R2, steps: len(y)}
+	t := term{unit: unit{name: "file", class: record.ConnectionLeak, values: files}, slope: fit.Coef[i], se: fit.SE[i],
+		share: 1, r2: fit.R2, steps: len(y)}
 	for k, x := range since {
 		if a := t.slope * x; a > t.amount {
 			t.amount, t.from[1] = a, idx[k]
@@ -254,9 +264,9 @@ func (s *Series) bytesPerConnection() float64 {
 const defaultConnection = 11 << 10
 
 // connectionCulprit finds the user's code behind connections that stay: the site that holds most of what goes through
-// the network packages and grows at the floors; or, when closing idle connections hides it there, in the states between.
-// The line that made the request opened the connection; one that made the transport has to have grown requestLead times
-// as much to stand in its place.
+// the network packages and grows at the floors; or, when closing idle connections hides it there, in the states
+// between. The line that made the request opened the connection; one that made the transport has to have grown
+// requestLead times as much to stand in its place.
 func (s *Series) connectionCulprit(t term) Site {
 	score := map[int]float64{}
 	for id, site := range s.Sites {
@@ -315,7 +325,8 @@ const requestLead = 10
 func makesRequest(stack []Frame) bool {
 	return slices.ContainsFunc(stack, func(f Frame) bool {
 		name := f.Function
-		return strings.HasPrefix(name, "net/http.(*Client).") || strings.HasSuffix(name, ".RoundTrip") || strings.HasPrefix(name, "net.(*Dialer).") ||
+		return strings.HasPrefix(name, "net/http.(*Client).") || strings.HasSuffix(name, ".RoundTrip") ||
+			strings.HasPrefix(name, "net.(*Dialer).") ||
 			strings.HasPrefix(name, "net.Dial") || strings.HasPrefix(name, "crypto/tls.")
 	})
 }
@@ -377,7 +388,10 @@ func (s *Series) judgeStacks(u *units, sofar []*judged) []*judged {
 		}
 		return float64(n.Runtime.StackInuse), true
 	})
-	if slices.ContainsFunc(sofar, func(j *judged) bool { return j.Class == record.Metadata || j.Class == record.GoroutineLeak }) {
+	if slices.ContainsFunc(sofar, func(j *judged) bool {
+		return j.Class == record.Metadata ||
+			j.Class == record.GoroutineLeak
+	}) {
 		return nil // stacks of many goroutines, counted already
 	}
 	var out []*judged
@@ -399,8 +413,10 @@ func (s *Series) judgeStacks(u *units, sofar []*judged) []*judged {
 			site.Site = record.Site{Function: CleanName(f.Function), File: shortFile(f, s.intern.blamer.module), Line: f.Line}
 		}
 		j := s.processFinding(record.Stacks, site, t)
-		j.Evidence = append(j.Evidence, fmt.Sprintf("%s of stack with %d transfers held, %s at rest; the deepest of %d such goroutines has %d frames",
-			bytesText(q.values[t.from[1]]), n.cov().InFlight, bytesText(q.values[t.from[1]]-t.amount), group.count, group.Depth))
+		j.Evidence = append(j.Evidence,
+			fmt.Sprintf("%s of stack with %d transfers held, %s at rest; the deepest of %d such goroutines has %d frames",
+				bytesText(q.values[t.from[1]]), n.cov().InFlight, bytesText(q.values[t.from[1]]-t.amount), group.count,
+				group.Depth))
 		out = append(out, j)
 	}
 	return out
@@ -433,7 +449,8 @@ type area struct {
 }
 
 var areas = []area{
-	{class: record.OffHeap, name: "anonymous memory outside the Go heap", least: offHeapMin, noise: offHeapNoise, runtime: true,
+	{class: record.OffHeap, name: "anonymous memory outside the Go heap", least: offHeapMin, noise: offHeapNoise,
+		runtime: true,
 		read: func(p *record.Process, r *record.Runtime, _ *record.Cgroup) float64 {
 			return float64(p.OtherAnon - r.Metadata)
 		}},
@@ -485,7 +502,8 @@ func (s *Series) judgeArea(u *units, of area, q *quantity) []*judged {
 		a, b := t.from[0], t.from[1]
 		j := s.processFinding(of.class, s.waitingIn(s.Snaps[b]), t)
 		j.key += of.name
-		j.Evidence = append(j.Evidence, fmt.Sprintf("%s: %s (%s) against %s (%s)", of.name, bytesText(q.values[b]), s.describe(b), bytesText(q.values[a]), s.describe(a)))
+		j.Evidence = append(j.Evidence, fmt.Sprintf("%s: %s (%s) against %s (%s)", of.name, bytesText(q.values[b]),
+			s.describe(b), bytesText(q.values[a]), s.describe(a)))
 		if j.Unreclaimable = of.unreclaimable; j.Unreclaimable {
 			j.Evidence = append(j.Evidence, "shared memory cannot be reclaimed without swap")
 		}
@@ -494,7 +512,8 @@ func (s *Series) judgeArea(u *units, of area, q *quantity) []*judged {
 	return out
 }
 
-// waitingIn is where the transfers in flight wait: the largest group of goroutines in the user's code that are about as many.
+// waitingIn is where the transfers in flight wait: the largest group of goroutines in the user's code that are about as
+// many.
 func (s *Series) waitingIn(n *Snapshot) Site {
 	flight := n.cov().InFlight
 	var ids []int
@@ -507,7 +526,8 @@ func (s *Series) waitingIn(n *Snapshot) Site {
 		return Site{}
 	}
 	slices.SortFunc(ids, func(a, b int) int {
-		return cmp.Or(cmp.Compare(n.Routines[b], n.Routines[a]), cmp.Compare(s.Routines[b].Depth, s.Routines[a].Depth), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(n.Routines[b], n.Routines[a]), cmp.Compare(s.Routines[b].Depth, s.Routines[a].Depth),
+			cmp.Compare(a, b))
 	})
 	return s.Routines[ids[0]].Site
 }

@@ -53,7 +53,8 @@ func (q *quantity) measured(i int) bool { return !math.IsNaN(q.values[i]) }
 
 // siteQuantity is a site's live bytes by snapshot.
 func (s *Series) siteQuantity(ids ...int) *quantity {
-	q := &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps)), objects: make([]float64, len(s.Snaps))}
+	q := &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps)), objects: make([]float64,
+		len(s.Snaps))}
 	var bytes, objects float64
 	for i, n := range s.Snaps {
 		if !n.Profiled {

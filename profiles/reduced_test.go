@@ -36,8 +36,8 @@ var (
 const (
 	recordings = "testdata/recordings"
 	// reducedMin is what an allocation stack has to hold in some snapshot to be kept by itself, in sampling intervals;
-	// the others are added up. Where nothing was held all are kept: growth is looked for in each. reducedAllocs is how many
-	// are kept for what they allocated.
+	// the others are added up. Where nothing was held all are kept: growth is looked for in each. reducedAllocs is how
+	// many are kept for what they allocated.
 	reducedMin    = 3
 	reducedAllocs = 8
 	// reducedTotal is what all recordings may come to.
@@ -79,7 +79,8 @@ func reduce(dir string) (*reduced, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &reducer{to: r, checkout: root, stacks: map[string]int{}, frames: map[Frame]int{}, most: map[int]float64{}, alloc: map[int]int64{}}
+	p := &reducer{to: r, checkout: root, stacks: map[string]int{}, frames: map[Frame]int{}, most: map[int]float64{},
+		alloc: map[int]int64{}}
 	for i := range t.Snapshots {
 		n := &t.Snapshots[i]
 		n.Metrics = nil
@@ -179,10 +180,13 @@ func (p *reducer) routines(x *reducedSnapshot, path string) error {
 	return nil
 }
 
-// prune adds up the stacks that are too small to matter by themselves. Those of the runtime and of the profiler stay apart,
-// since totals leave them out.
+// prune adds up the stacks that are too small to matter by themselves. Those of the runtime and of the profiler stay
+// apart, since totals leave them out.
 func (p *reducer) prune() {
-	busiest := slices.SortedFunc(maps.Keys(p.alloc), func(a, b int) int { return cmp.Or(cmp.Compare(p.alloc[b], p.alloc[a]), cmp.Compare(a, b)) })
+	busiest := slices.SortedFunc(maps.Keys(p.alloc), func(a, b int) int {
+		return cmp.Or(cmp.Compare(p.alloc[b],
+			p.alloc[a]), cmp.Compare(a, b))
+	})
 	kept := map[int]bool{}
 	for _, id := range busiest[:min(len(busiest), reducedAllocs)] {
 		kept[id] = true
@@ -366,7 +370,8 @@ func TestReduceRecording(t *testing.T) {
 	require.Equal(t, goldenOf(full).Hypotheses, is.Hypotheses)
 	r, ok := readRight(t)[*reduceAs]
 	require.True(t, ok, "right.json has no right verdict of %s", *reduceAs)
-	require.False(t, comforts(golden{}, is, r) && !*acceptComfort, "%s is called healthy; -accept-comfort stores it all the same", r.Headline)
+	require.False(t, comforts(golden{}, is, r) && !*acceptComfort,
+		"%s is called healthy; -accept-comfort stores it all the same", r.Headline)
 	x, err := reduce(*reduceDir)
 	require.NoError(t, err)
 	x.Trial.Subject.Command, x.Trial.Warnings = nil, nil // they have paths of the machine

@@ -1,6 +1,7 @@
 package profiles
 
-// What stays behind: growth from floor to floor with the work done, and growth with distinct items that stopped, a cache.
+// What stays behind: growth from floor to floor with the work done, and growth with distinct items that stopped, a
+// cache.
 
 import (
 	"math"
@@ -49,7 +50,8 @@ func (s *Series) retainedOver(idx []int, q *quantity, us []unit) []term {
 	lo, hi := q.bounds(idx)
 	var out []term
 	for i, j := range fit.Terms {
-		t := term{unit: us[j], slope: fit.Coef[i], se: fit.SE[i], r2: fit.R2, from: [2]int{first, last}, steps: len(idx), retainedTerm: true}
+		t := term{unit: us[j], slope: fit.Coef[i], se: fit.SE[i], r2: fit.R2, from: [2]int{first, last}, steps: len(idx),
+			retainedTerm: true}
 		total := us[j].values[last] - us[j].values[first]
 		// The walk's own error: the variance that came with the growth, over the whole way.
 		t.se = math.Max(t.se, math.Sqrt(math.Max(0, q.variance[last]-q.variance[first]))/total)
@@ -103,7 +105,8 @@ func (q *quantity) fitSteps(cands []trend.Candidate, y []float64, steps [][2]int
 // fitTurnover fits the steps for one turnover. The variance that came with the growth is where the fit puts the growth,
 // since the data's own would favour steps that are small by chance: so fit and variances are found in turns, and the
 // last fit is of the terms that its variances are of.
-func (q *quantity) fitTurnover(cands []trend.Candidate, y []float64, steps [][2]int, turnover float64) (*trend.Fit, []float64) {
+func (q *quantity) fitTurnover(cands []trend.Candidate, y []float64, steps [][2]int, turnover float64) (*trend.Fit,
+	[]float64) {
 	n := len(y)
 	grown := math.Max(0, q.variance[steps[n-1][1]]-q.variance[steps[0][0]])
 	v := make([]float64, n)
@@ -231,7 +234,8 @@ func (s *Series) filled(q *quantity, distinct unit) (term, bool) {
 		for k, i := range idx {
 			x[k] = math.Min(distinct.values[i], c)
 		}
-		if f, err := trend.NNLS([][]float64{x, one}, y, v); err == nil && (best == nil || f.Chi2 < best.Chi2) && len(f.Terms) > 0 && f.Terms[0] == 0 {
+		if f, err := trend.NNLS([][]float64{x, one}, y, v); err == nil && (best == nil || f.Chi2 < best.Chi2) &&
+			len(f.Terms) > 0 && f.Terms[0] == 0 {
 			best, bestC = f, c
 		}
 	}
@@ -266,8 +270,9 @@ func (s *Series) cacheTerm(q *quantity, distinct unit, idx []int, f *trend.Fit, 
 		level++
 		x, y = append(x, distinct.values[i]), append(y, q.values[i])
 	}
-	t := term{unit: distinct, slope: f.Coef[0], se: f.SE[0], amount: f.Coef[0] * c, bound: c, r2: f.R2, steps: len(idx), share: 1,
-		from: [2]int{idx[0], idx[len(idx)-1]}}
+	t := term{unit: distinct, slope: f.Coef[0], se: f.SE[0], amount: f.Coef[0] * c, bound: c, r2: f.R2, steps: len(idx),
+		share: 1,
+		from:  [2]int{idx[0], idx[len(idx)-1]}}
 	t.class, t.retainedTerm = record.Cache, true
 	// The level's sampling error, and half a step of the search for the bound.
 	t.se = math.Sqrt(t.se*t.se + q.variance[idx[len(idx)-1]]/(c*c) + math.Pow(0.05*t.slope, 2))

@@ -51,7 +51,8 @@ func TestDiagnosisDoesNotDependOnTheOrderOfSamples(t *testing.T) {
 func TestDiagnosisDoesNotDependOnNames(t *testing.T) {
 	l := newLab(t, leaky(), 6, 3).run(9)
 	want := diagnoseLab(t, l)
-	rename := strings.NewReplacer("app/copy", "app/zebra", "app/reg.keep", "app/quux.stash", "app/queue.(*Queue).Put", "app/aa.(*B).C")
+	rename := strings.NewReplacer("app/copy", "app/zebra", "app/reg.keep", "app/quux.stash", "app/queue.(*Queue).Put",
+		"app/aa.(*B).C")
 	for _, p := range append(slices.Clone(l.heaps), l.counts...) {
 		for _, f := range p.Function {
 			f.Name = rename.Replace(f.Name)
@@ -104,7 +105,8 @@ func TestContradictoryDataIsInconclusive(t *testing.T) {
 		"a restart":              {func(l *lab) { l.trial.Snapshots[9].Runtime.NumGC = 1 }, "restarted"},
 		"no snapshots":           {func(l *lab) { l.trial.Snapshots = nil }, "no floor"},
 		"no floors": {func(l *lab) {
-			l.trial.Snapshots = slices.DeleteFunc(l.trial.Snapshots, func(n record.Snapshot) bool { return n.State == record.StateFloor })
+			l.trial.Snapshots = slices.DeleteFunc(l.trial.Snapshots,
+				func(n record.Snapshot) bool { return n.State == record.StateFloor })
 		}, "no floor"},
 		"one wave":             {func(l *lab) { l.trial.Snapshots = l.trial.Snapshots[:3] }, "need >= 6 floors"},
 		"no held states":       {func(l *lab) { l.trial.Snapshots = l.trial.Snapshots[:12] }, "held states"},

@@ -14,7 +14,8 @@ import (
 
 // series makes a series of snapshots with these covariates, a second apart.
 func series(states []record.State, covs []record.Covariates) *Series {
-	s := newSeries(&record.Trial{Kind: record.Attribution, SampleRate: synthRate, Subject: record.Subject{Module: "app"}}, Options{})
+	s := newSeries(&record.Trial{Kind: record.Attribution, SampleRate: synthRate, Subject: record.Subject{Module: "app"}},
+		Options{})
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for i, st := range states {
 		n := &Snapshot{Profiled: true}
@@ -56,7 +57,8 @@ func TestLargestPerWorker(t *testing.T) {
 	held := func(flight, size int64) record.Covariates {
 		return record.Covariates{InFlight: flight, BytesInFlight: flight * size, Largest: 16 * mib}
 	}
-	s := series([]record.State{record.StateIdle, record.StateFloor, record.StateReply, record.StateReply, record.StateReply, record.StateHeader},
+	s := series([]record.State{record.StateIdle, record.StateFloor, record.StateReply, record.StateReply,
+		record.StateReply, record.StateHeader},
 		[]record.Covariates{
 			{},
 			{FilesDone: 42, BytesDone: 2*2*mib + 40<<12, Largest: 2 * mib}, // two of 2 MiB at once, and small ones
@@ -91,7 +93,8 @@ func TestHeadroomFromWaves(t *testing.T) {
 // TestRecursionNamesTheCall has the innermost frame at the line that ends the recursion.
 func TestRecursionNamesTheCall(t *testing.T) {
 	at := func(fn string, line int) Frame { return Frame{Function: fn, File: "/src/app/walk.go", Line: line} }
-	stack := []Frame{at("net/http.send", 3), at("app/walk.down", 12), at("app/walk.down", 15), at("app/walk.down", 15), at("app/walk.down", 15),
+	stack := []Frame{at("net/http.send", 3), at("app/walk.down", 12), at("app/walk.down", 15), at("app/walk.down", 15),
+		at("app/walk.down", 15),
 		at("app/copy.run", 9), at("app/copy.run", 9)}
 	f, ok := NewBlamer("app").recursion(stack)
 	assert.True(t, ok)
@@ -103,12 +106,14 @@ func TestRecursionNamesTheCall(t *testing.T) {
 // TestAbsorbedLineWithMostBytes has connections dialled in one line and their buffers made in another of the function.
 func TestAbsorbedLineWithMostBytes(t *testing.T) {
 	finding := func(c record.Class, line int, amount float64) *judged {
-		j := &judged{owner: OwnerUser, term: term{unit: unit{name: "file", class: c}, slope: amount / 1000, se: 1, amount: amount, retainedTerm: true}}
+		j := &judged{owner: OwnerUser, term: term{unit: unit{name: "file", class: c}, slope: amount / 1000, se: 1,
+			amount: amount, retainedTerm: true}}
 		j.Class, j.Site = c, record.Site{Function: "app/probe.dial", File: "probe/probe.go", Line: line}
 		j.Slope = &record.Slope{Bytes: j.term.slope, Per: "file"}
 		return j
 	}
-	out := absorb([]*judged{finding(record.ConnectionLeak, 10, 3000), finding(record.Leak, 15, 8000), finding(record.Leak, 12, 100)})
+	out := absorb([]*judged{finding(record.ConnectionLeak, 10, 3000), finding(record.Leak, 15, 8000), finding(record.Leak,
+		12, 100)})
 	require.Len(t, out, 1)
 	assert.Equal(t, 15, out[0].Site.Line)
 	assert.InDelta(t, 11.1, out[0].Slope.Bytes, 1e-9)
@@ -124,7 +129,8 @@ func serviceLab(t *testing.T, uploads bool) *Series {
 		}
 		return float64(c.BytesSent) / (64 << 10)
 	}
-	sub := &subject{sources: append(background(), &source{stack: frames("io.ReadAll", "app/web.readBody", "net/http.(*conn).serve"), size: 64 << 10, held: arriving})}
+	sub := &subject{sources: append(background(), &source{stack: frames("io.ReadAll", "app/web.readBody",
+		"net/http.(*conn).serve"), size: 64 << 10, held: arriving})}
 	l := newLab(t, sub, 8, 5)
 	l.trial.Item = record.ItemRequest
 	l.run(8)
@@ -156,15 +162,18 @@ func TestAHeldStateOfAServiceThatNothingExplainsIsNoComfort(t *testing.T) {
 	assert.NotEqual(t, record.Healthy, v.Headline)
 }
 
-// TestALeakKeepsWhatTheNetworkPackagesMadeForIt has headers that no frame of the user's allocated, kept by each request.
+// TestALeakKeepsWhatTheNetworkPackagesMadeForIt has headers that no frame of the user's allocated, kept by each
+// request.
 func TestALeakKeepsWhatTheNetworkPackagesMadeForIt(t *testing.T) {
 	finding := func(function string, owner Owner, per string, slope float64) *judged {
-		j := &judged{owner: owner, term: term{unit: unit{name: per, class: record.Leak}, slope: slope, se: 1, amount: 1000 * slope, retainedTerm: true}}
+		j := &judged{owner: owner, term: term{unit: unit{name: per, class: record.Leak}, slope: slope, se: 1,
+			amount: 1000 * slope, retainedTerm: true}}
 		j.Class, j.Site = record.Leak, record.Site{Function: function, File: "a.go", Line: 1}
 		j.Slope = &record.Slope{Bytes: slope, Per: per}
 		return j
 	}
-	out := adopt([]*judged{finding("app.note", OwnerUser, "file", 40), finding("net/http.readRequest", OwnerConnection, "file", 69),
+	out := adopt([]*judged{finding("app.note", OwnerUser, "file", 40), finding("net/http.readRequest", OwnerConnection,
+		"file", 69),
 		finding("app.record", OwnerUser, "file", 2112), finding("net/textproto.read", OwnerConnection, "second", 50)})
 	require.Len(t, out, 3, "another unit is another cause")
 	assert.Equal(t, "app.record", out[1].Site.Function)

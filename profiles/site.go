@@ -39,10 +39,12 @@ type Site struct {
 	Stack []Frame
 }
 
-// ofRuntime reports whether the runtime allocates for itself here: descriptors of goroutines, of threads and of waits. It never
-// gives them back but uses them again, so that they follow the most goroutines so far, which are judged by themselves.
+// ofRuntime reports whether the runtime allocates for itself here: descriptors of goroutines, of threads and of waits.
+// It never gives them back but uses them again, so that they follow the most goroutines so far, which are judged by
+// themselves.
 func (s *Site) ofRuntime() bool {
-	return s.Owner == OwnerRuntime && !slices.ContainsFunc(s.Stack, func(f Frame) bool { return packagePath(f.Function) != "runtime" })
+	return s.Owner == OwnerRuntime && !slices.ContainsFunc(s.Stack,
+		func(f Frame) bool { return packagePath(f.Function) != "runtime" })
 }
 
 // Blamer maps stacks to sites for one module. The zero module stands for "not known": then every frame that is neither

@@ -51,14 +51,19 @@ func TestBlame(t *testing.T) {
 		function string
 		line     int
 	}{
-		"the standard library's leaf is useless as blame": {[]Frame{readAll, mine, caller}, OwnerUser, "example.com/app/copy.(*job).run", 40},
-		"a dependency's too":                              {[]Frame{sdk, mine, caller}, OwnerUser, "example.com/app/copy.(*job).run", 40},
-		"main is always the user's":                       {[]Frame{sdk, program}, OwnerUser, "main.main", 9},
-		"a transport's buffers belong to the connection":  {[]Frame{{"bufio.NewReaderSize", "/usr/local/go/src/bufio/bufio.go", 57}, dial, dialFor}, OwnerConnection, "net/http.(*Transport).dialConn", 1900},
-		"a dependency's own goroutine":                    {[]Frame{readAll, sdk}, OwnerThirdParty, "github.com/aws/sdk/s3.(*Client).Put", 50},
-		"a dependency's handler below a server": {[]Frame{readAll, sdk, {"net/http.(*conn).serve", "/usr/local/go/src/net/http/server.go", 1995}}, OwnerThirdParty,
+		"the standard library's leaf is useless as blame": {[]Frame{readAll, mine, caller}, OwnerUser,
+			"example.com/app/copy.(*job).run", 40},
+		"a dependency's too": {[]Frame{sdk, mine, caller}, OwnerUser,
+			"example.com/app/copy.(*job).run", 40},
+		"main is always the user's": {[]Frame{sdk, program}, OwnerUser, "main.main", 9},
+		"a transport's buffers belong to the connection": {[]Frame{{"bufio.NewReaderSize", "/usr/local/go/src/bufio/bufio.go",
+			57}, dial, dialFor}, OwnerConnection, "net/http.(*Transport).dialConn", 1900},
+		"a dependency's own goroutine": {[]Frame{readAll, sdk}, OwnerThirdParty, "github.com/aws/sdk/s3.(*Client).Put", 50},
+		"a dependency's handler below a server": {[]Frame{readAll, sdk, {"net/http.(*conn).serve",
+			"/usr/local/go/src/net/http/server.go", 1995}}, OwnerThirdParty,
 			"github.com/aws/sdk/s3.(*Client).Put", 50},
-		"the runtime alone": {[]Frame{{"runtime.malg", "/usr/local/go/src/runtime/proc.go", 5}}, OwnerRuntime, "runtime.malg", 5},
+		"the runtime alone": {[]Frame{{"runtime.malg", "/usr/local/go/src/runtime/proc.go", 5}}, OwnerRuntime, "runtime.malg",
+			5},
 	} {
 		for _, module := range []string{"example.com/app", ""} {
 			site, ok := NewBlamer(module).Blame(c.stack)
@@ -71,7 +76,8 @@ func TestBlame(t *testing.T) {
 }
 
 func TestTheProfilersOwnFramesAreLeftOut(t *testing.T) {
-	_, ok := NewBlamer("").Blame([]Frame{{"compress/flate.NewWriter", "", 1}, {"runtime/pprof.newProfileBuilder", "", 2}, program})
+	_, ok := NewBlamer("").Blame([]Frame{{"compress/flate.NewWriter", "", 1}, {"runtime/pprof.newProfileBuilder", "", 2},
+		program})
 	assert.False(t, ok)
 	_, ok = NewBlamer("").Blame(nil)
 	assert.False(t, ok)

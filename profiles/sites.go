@@ -69,8 +69,8 @@ func (s *Series) judgeSites(u *units) []*judged {
 	return fullCaches(out)
 }
 
-// perWorker joins the terms that are all bytes per worker: the shapes of one buffer, such as a first part that is always
-// there and a second for files above some size. The slope is then what a worker holds at most.
+// perWorker joins the terms that are all bytes per worker: the shapes of one buffer, such as a first part that is
+// always there and a second for files above some size. The slope is then what a worker holds at most.
 func (s *Series) perWorker(ts []term) []term {
 	var out []term
 	joined := -1
@@ -111,8 +111,8 @@ func (s *Series) possible(q *quantity, us []unit) []unit {
 	return slices.DeleteFunc(slices.Clone(us), func(u unit) bool { return u.name == "byte" })
 }
 
-// possibleHeld leaves out growth per file that has passed where, in the mid-body states that alone could show it, the site
-// has no more objects than there are transfers: those are the buffers of the transfers.
+// possibleHeld leaves out growth per file that has passed where, in the mid-body states that alone could show it, the
+// site has no more objects than there are transfers: those are the buffers of the transfers.
 func (s *Series) possibleHeld(q *quantity, us []unit) []unit {
 	for i, n := range s.Snaps {
 		if n.State == record.StateBody && q.measured(i) && q.objects[i] > 1.5*float64(n.cov().InFlight) {
@@ -167,8 +167,8 @@ func (s *Series) believeHeld(q *quantity, t *term) bool {
 }
 
 // bound makes a term that seems to grow with the backlog a bounded one where it had stopped growing before the largest
-// backlog: a queue's buffer that is full. A container that doubles is flat for less than envelopeSpread of its content, so
-// that a wider flat stretch up to the largest backlog is a bound.
+// backlog: a queue's buffer that is full. A container that doubles is flat for less than envelopeSpread of its content,
+// so that a wider flat stretch up to the largest backlog is a bound.
 func (s *Series) bound(q *quantity, t *term) {
 	if t.class != record.Metadata {
 		return
@@ -249,7 +249,8 @@ func mergeByFunction(in []*judged) []*judged {
 		head := g[0]
 		for _, o := range g[1:] {
 			head.take(o)
-			head.Evidence = append(head.Evidence, fmt.Sprintf("and %s per %s in line %d of the same function", bytesText(o.term.slope), itemText(o.term.name), o.Site.Line))
+			head.Evidence = append(head.Evidence, fmt.Sprintf("and %s per %s in line %d of the same function",
+				bytesText(o.term.slope), itemText(o.term.name), o.Site.Line))
 		}
 		out = append(out, head)
 	}

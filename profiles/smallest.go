@@ -26,8 +26,8 @@ const (
 	sizingMost = 1 << 40
 )
 
-// SmallestLimit says which limit so many workers need, from a recorded run, for the planned work; its Limit is not read.
-// It reads the whole run. The error is ErrNoModel, wrapped, where the run can't tell.
+// SmallestLimit says which limit so many workers need, from a recorded run, for the planned work; its Limit is not
+// read. It reads the whole run. The error is ErrNoModel, wrapped, where the run can't tell.
 func SmallestLimit(dir string, workers int, p Plan, o Options) (*Sizing, error) {
 	rv, e, err := diagnoseRun(dir, o, nil)
 	if err != nil {
@@ -46,7 +46,8 @@ func SmallestLimit(dir string, workers int, p Plan, o Options) (*Sizing, error) 
 	return e.peakModel().sizing(p, workers)
 }
 
-// sizing rounds what the workers need up to whole steps. Garbage needs no room of its own: GOMEMLIMIT is below the limit.
+// sizing rounds what the workers need up to whole steps. Garbage needs no room of its own: GOMEMLIMIT is below the
+// limit.
 func (m *peakModel) sizing(p Plan, workers int) (*Sizing, error) {
 	f := m.forecast(p, workers)
 	mid, high := f.needs()

@@ -1,7 +1,7 @@
 package profiles
 
-// What a trial may be cited for. A capacity is a promise about runs that have not happened, so a trial that did no work,
-// did not end well or could not be judged supports none, and a kill forbids all that ask for as much.
+// What a trial may be cited for. A capacity is a promise about runs that have not happened, so a trial that did no
+// work, did not end well or could not be judged supports none, and a kill forbids all that ask for as much.
 
 import (
 	"cmp"
@@ -67,7 +67,8 @@ func (t *trialSize) speaks() bool {
 
 // supports reports whether a claim may rest on the trial.
 func (t *trialSize) supports() bool {
-	return t.outcome == record.OK && t.effort == record.AllWork && t.judged && t.headline.String() != string(record.Inconclusive)
+	return t.outcome == record.OK && t.effort == record.AllWork && t.judged &&
+		t.headline.String() != string(record.Inconclusive)
 }
 
 // why says in one clause why the trial supports no claim.
@@ -120,7 +121,8 @@ func (e *evidenceOfRun) grounds(p Plan) grounds {
 	}
 	for i := range e.trials {
 		t := &e.trials[i]
-		if t.supports() || !t.judged || t.outcome == record.OOMKilled || t.workers <= g.seen || g.doubtAt != 0 && t.workers >= g.doubtAt {
+		if t.supports() || !t.judged || t.outcome == record.OOMKilled || t.workers <= g.seen || g.doubtAt != 0 &&
+			t.workers >= g.doubtAt {
 			continue
 		}
 		g.doubtAt, g.doubt = t.workers, fmt.Sprintf("trial %s %s", t.cell, t.why())

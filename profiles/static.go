@@ -58,6 +58,7 @@ func (s *Series) staticFinding(ids []int, bytes float64) *judged {
 	site := s.Sites[id]
 	j := &judged{owner: site.Owner, stack: site.Stack, term: term{amount: bytes}, members: ids}
 	j.Class, j.Site, j.key = record.Static, site.Site, fmt.Sprint(record.Static, "|", site.Function)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("%s at each of %d floors, whatever was done between them", bytesText(bytes), len(s.floors())))
+	j.Evidence = append(j.Evidence, fmt.Sprintf("%s at each of %d floors, whatever was done between them",
+		bytesText(bytes), len(s.floors())))
 	return j
 }

@@ -48,7 +48,8 @@ func frames(list ...string) []Frame {
 	for i, fn := range list {
 		pkg := packagePath(fn)
 		file := "/src/app/" + pkg + "/file.go"
-		if first := pkg; first == "net/http" || first == "io" || first == "bytes" || first == "runtime" || first == "strings" || first == "bufio" {
+		if first := pkg; first == "net/http" || first == "io" || first == "bytes" || first == "runtime" ||
+			first == "strings" || first == "bufio" {
 			file = "/usr/local/go/src/" + pkg + "/file.go"
 		}
 		out = append(out, Frame{Function: fn, File: file, Line: 10*(i+1) + len(fn)%7})
@@ -59,16 +60,22 @@ func frames(list ...string) []Frame {
 // background is what every subject has: tables made at the start, transport buffers, small things per transfer.
 func background() []*source {
 	return []*source{
-		{stack: frames("app/conf.load", "main.main"), size: 512, retained: func(record.Covariates, float64) float64 { return 3000 }},
-		{stack: frames("bufio.NewReaderSize", "net/http.(*Transport).dialConn", "net/http.(*Transport).dialConnFor"), size: 4096,
-			held: func(c record.Covariates) float64 { return 2 * float64(c.ConnsOpen) }},
-		{stack: frames("app/copy.(*job).run", "app/copy.(*pool).work"), size: 2048, churn: 1 << 30, held: func(c record.Covariates) float64 { return 3 * float64(c.InFlight) }},
-		{stack: frames("app/list.(*lister).page", "app/list.(*lister).walk"), size: 256, held: func(c record.Covariates) float64 {
-			if c.InFlight > 0 {
-				return 100
-			}
-			return 0
+		{stack: frames("app/conf.load", "main.main"), size: 512, retained: func(record.Covariates,
+			float64) float64 {
+			return 3000
 		}},
+		{stack: frames("bufio.NewReaderSize", "net/http.(*Transport).dialConn", "net/http.(*Transport).dialConnFor"),
+			size: 4096,
+			held: func(c record.Covariates) float64 { return 2 * float64(c.ConnsOpen) }},
+		{stack: frames("app/copy.(*job).run", "app/copy.(*pool).work"), size: 2048, churn: 1 << 30,
+			held: func(c record.Covariates) float64 { return 3 * float64(c.InFlight) }},
+		{stack: frames("app/list.(*lister).page", "app/list.(*lister).walk"), size: 256,
+			held: func(c record.Covariates) float64 {
+				if c.InFlight > 0 {
+					return 100
+				}
+				return 0
+			}},
 	}
 }
 
@@ -90,8 +97,9 @@ type lab struct {
 func newLab(t testing.TB, sub *subject, workers int64, seed uint64) *lab {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &lab{t: t, sub: sub, rnd: rand.New(rand.NewPCG(seed, 17)), workers: workers, now: start, start: start,
-		trial: &record.Trial{Schema: record.TrialSchema, Kind: record.Attribution, Index: 1, SampleRate: synthRate, GOMAXPROCS: 2,
-			Cell: record.Cell{"workers": fmt.Sprint(workers)}, Settings: map[string]string{"workers": fmt.Sprint(workers)},
+		trial: &record.Trial{Schema: record.TrialSchema, Kind: record.Attribution, Index: 1, SampleRate: synthRate,
+			GOMAXPROCS: 2,
+			Cell:       record.Cell{"workers": fmt.Sprint(workers)}, Settings: map[string]string{"workers": fmt.Sprint(workers)},
 			Subject: record.Subject{Name: "app", Module: "app"}, Started: start, Outcome: record.OK,
 			Isolation: record.Isolation{Kind: "none"}}}
 }
@@ -103,7 +111,8 @@ func (l *lab) phase(kind string, repeat bool) {
 	if n > 0 {
 		l.trial.Phases[n-1].End = l.now
 	}
-	l.trial.Phases = append(l.trial.Phases, record.Phase{Name: fmt.Sprintf("%s-%d", kind, n), Kind: kind, Start: l.now, End: l.now, Repeat: repeat})
+	l.trial.Phases = append(l.trial.Phases, record.Phase{Name: fmt.Sprintf("%s-%d", kind, n), Kind: kind, Start: l.now,
+		End: l.now, Repeat: repeat})
 }
 
 func (l *lab) wave(kind string, files int64, size int64, repeat bool) {
@@ -174,7 +183,8 @@ func (l *lab) run(waves int) *lab {
 	for range waves {
 		l.wave("wave", 120, 16<<10, false)
 	}
-	for _, h := range [][2]int64{{m / 2, 1 << 20}, {m, 1 << 20}, {m, 4 << 20}, {m / 2, 4 << 20}, {m, 64 << 10}, {m, 16 << 20}} {
+	for _, h := range [][2]int64{{m / 2, 1 << 20}, {m, 1 << 20}, {m, 4 << 20}, {m / 2, 4 << 20}, {m, 64 << 10},
+		{m, 16 << 20}} {
 		l.phase("hold", false)
 		l.hold(record.StateReply, max(1, h[0]), h[1], 5)
 		l.floor()
@@ -214,8 +224,9 @@ func (l *lab) snap(state record.State, forced int) {
 	sec := l.now.Sub(l.start).Seconds()
 	l.gcs += int64(forced) + 1
 	c := l.cov
-	n := record.Snapshot{Seq: len(l.trial.Snapshots) + 1, Phase: l.trial.Phases[len(l.trial.Phases)-1].Name, State: state, ForcedGC: forced,
-		Sample: record.Sample{Time: l.now, Covariates: &c}}
+	n := record.Snapshot{Seq: len(l.trial.Snapshots) + 1, Phase: l.trial.Phases[len(l.trial.Phases)-1].Name, State: state,
+		ForcedGC: forced,
+		Sample:   record.Sample{Time: l.now, Covariates: &c}}
 	p := newHeapProfile(l.now)
 	live := 0.0
 	for _, src := range l.sub.sources {
@@ -225,7 +236,8 @@ func (l *lab) snap(state record.State, forced int) {
 			live += count * src.size
 		}
 	}
-	addSample(p, []Frame{{"compress/flate.NewWriter", "/usr/local/go/src/compress/flate/deflate.go", 7}, {"runtime/pprof.newProfileBuilder", "/usr/local/go/src/runtime/pprof/proto.go", 9}}, 1, 1200<<10, 0)
+	addSample(p, []Frame{{"compress/flate.NewWriter", "/usr/local/go/src/compress/flate/deflate.go", 7},
+		{"runtime/pprof.newProfileBuilder", "/usr/local/go/src/runtime/pprof/proto.go", 9}}, 1, 1200<<10, 0)
 	routines := int64(12)
 	g := newRoutineProfile(l.now)
 	if c.InFlight > 0 {
@@ -243,7 +255,8 @@ func (l *lab) snap(state record.State, forced int) {
 		garbage = 0
 	}
 	heap := int64(live*1.1+garbage) + 2<<20
-	n.Runtime = &record.Runtime{HeapAlloc: int64(live+garbage) + 1200<<10, HeapInuse: heap, StackInuse: 512<<10 + routines*2048, Metadata: 3 << 20, Sys: heap + 6<<20,
+	n.Runtime = &record.Runtime{HeapAlloc: int64(live+garbage) + 1200<<10, HeapInuse: heap, StackInuse: 512<<10 +
+		routines*2048, Metadata: 3 << 20, Sys: heap + 6<<20,
 		NumGC: l.gcs, Goroutines: int(routines + c.InFlight)}
 	n.Process = &record.Process{HeapArena: heap + n.Runtime.StackInuse, OtherAnon: 4 << 20, File: 9 << 20}
 	n.Cgroup = &record.Cgroup{File: 2 << 20}
@@ -331,7 +344,8 @@ func writeProfile(t testing.TB, path string, p *profile.Profile) {
 }
 
 func newHeapProfile(at time.Time) *profile.Profile {
-	return &profile.Profile{TimeNanos: at.UnixNano(), Period: synthRate, PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
+	return &profile.Profile{TimeNanos: at.UnixNano(), Period: synthRate, PeriodType: &profile.ValueType{Type: "space",
+		Unit: "bytes"},
 		SampleType: []*profile.ValueType{{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"},
 			{Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"}},
 		Mapping: []*profile.Mapping{{ID: 1, File: "/bin/app", BuildID: "build-1"}}}
@@ -343,7 +357,8 @@ func newRoutineProfile(at time.Time) *profile.Profile {
 }
 
 func addSample(p *profile.Profile, stack []Frame, objects, bytes, churn int64) {
-	p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, stack), Value: []int64{objects, bytes + churn, objects, bytes}})
+	p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, stack), Value: []int64{objects, bytes + churn,
+		objects, bytes}})
 }
 
 func addRoutine(p *profile.Profile, stack []Frame, count int64) {
@@ -355,7 +370,8 @@ func locations(p *profile.Profile, stack []Frame) []*profile.Location {
 	for _, f := range stack {
 		fn := &profile.Function{ID: uint64(len(p.Function) + 1), Name: f.Function, SystemName: f.Function, Filename: f.File}
 		p.Function = append(p.Function, fn)
-		l := &profile.Location{ID: uint64(len(p.Location) + 1), Mapping: p.Mapping[0], Line: []profile.Line{{Function: fn, Line: int64(f.Line)}}}
+		l := &profile.Location{ID: uint64(len(p.Location) + 1), Mapping: p.Mapping[0], Line: []profile.Line{{Function: fn,
+			Line: int64(f.Line)}}}
 		p.Location = append(p.Location, l)
 		out = append(out, l)
 	}

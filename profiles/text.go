@@ -38,7 +38,8 @@ func parseSize(text string) (size int64, ok bool) {
 	if err != nil || v < 0 {
 		return 0, false
 	}
-	shift, known := map[string]uint{"": 0, "B": 0, "KiB": 10, "Ki": 10, "MiB": 20, "Mi": 20, "GiB": 30, "Gi": 30, "TiB": 40, "Ti": 40}[text[len(num):]]
+	shift, known := map[string]uint{"": 0, "B": 0, "KiB": 10, "Ki": 10, "MiB": 20, "Mi": 20, "GiB": 30, "Gi": 30,
+		"TiB": 40, "Ti": 40}[text[len(num):]]
 	if !known || v > math.MaxInt64>>shift {
 		return 0, false
 	}

@@ -133,19 +133,20 @@ const (
 	mostModelTerms = 5
 
 	// leastCopy is what has to be beside a site's buffers while they are made, as a part of them, for the buffers to be
-	// ones that grow by copying: append and doubling leave as much again; less is other garbage of the same line. mostPieces is the most that the pieces of a buffer come to which is put together at the end: they
-	// grow by a half each time, so the last may be a third empty.
-	// copyTime is the part of a transfer in which a buffer and as much again beside it are there, for buffers that have as
-	// much beside them; less for others. Files of one size that begin together are copied together, and near a limit faults
-	// and collections are slow: by real kills of io.ReadAll below three limits on a busy machine it is all of the time.
+	// ones that grow by copying: append and doubling leave as much again; less is other garbage of the same line.
+	// mostPieces is the most that the pieces of a buffer come to which is put together at the end: they grow by a half
+	// each time, so the last may be a third empty. copyTime is the part of a transfer in which a buffer and as much again
+	// beside it are there, for buffers that have as much beside them; less for others. Files of one size that begin
+	// together are copied together, and near a limit faults and collections are slow: by real kills of io.ReadAll below
+	// three limits on a busy machine it is all of the time.
 	leastCopy  = 0.3
 	mostPieces = 1.5
 	copyTime   = 1
 
 	// collectorNeeds is GOMEMLIMIT over live heap below which many small objects make the collector thrash.
 	// limitHeadroom is the part of what the limit leaves to the Go heap that GOMEMLIMIT may take: it is no cap.
-	// collectorFloats is garbage over live heap that lies there all the same while the collector runs without a pause: what
-	// is allocated in a cycle goes with the next.
+	// collectorFloats is garbage over live heap that lies there all the same while the collector runs without a pause:
+	// what is allocated in a cycle goes with the next.
 	collectorNeeds  = 1.15
 	collectorFloats = 0.05
 	limitHeadroom   = 0.93

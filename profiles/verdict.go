@@ -14,7 +14,8 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 	o = o.withDefaults()
 	t := s.Trial
 	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome,
-		Headline: record.Inconclusive, Peak: t.Peak, Waterfall: s.waterfall(), Findings: []record.Finding{}, Warnings: []string{}}
+		Headline: record.Inconclusive, Peak: t.Peak, Waterfall: s.waterfall(), Findings: []record.Finding{},
+		Warnings: []string{}}
 	peak := s.peak()
 	if peak != nil {
 		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
@@ -121,8 +122,8 @@ func confidence(t term) float64 {
 	return math.Min(0.99, math.Erf(t.t()/2/math.Sqrt2))
 }
 
-// atPlan is the predicted size of a finding at the planned work, by the computation of a plan: all memory that comes with
-// the unit, times the units that the work comes to.
+// atPlan is the predicted size of a finding at the planned work, by the computation of a plan: all memory that comes
+// with the unit, times the units that the work comes to.
 func (s *Series) atPlan(j *judged, o Options) float64 {
 	if j.Slope == nil {
 		return j.term.amount
@@ -181,8 +182,10 @@ func kindOf(f record.Finding) record.Headline {
 
 // rank breaks ties by the order of the rule.
 func rank(c record.Class) int {
-	return slices.Index([]record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferFile,
-		record.OffHeap, record.PageCache, record.BufferWorker, record.BufferPool, record.Cache, record.Static, record.Stacks, record.GCHeadroom,
+	return slices.Index([]record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata,
+		record.BufferFile,
+		record.OffHeap, record.PageCache, record.BufferWorker, record.BufferPool, record.Cache, record.Static, record.Stacks,
+		record.GCHeadroom,
 		record.GCThrash, record.Unreturned}, c)
 }
 
@@ -267,8 +270,8 @@ func absorb(js []*judged) []*judged {
 	})
 }
 
-// adopt folds what the network packages allocated and a leak with the same unit keeps, as the header of each request, into
-// that leak: the allocation has no frame of the user's, what keeps it has.
+// adopt folds what the network packages allocated and a leak with the same unit keeps, as the header of each request,
+// into that leak: the allocation has no frame of the user's, what keeps it has.
 func adopt(js []*judged) []*judged {
 	return slices.DeleteFunc(js, func(j *judged) bool {
 		if j.Class != record.Leak || j.owner != OwnerConnection || !j.term.retainedTerm {
@@ -276,7 +279,8 @@ func adopt(js []*judged) []*judged {
 		}
 		var head *judged
 		for _, o := range js {
-			keeps := o != nil && o.Class == record.Leak && o.owner == OwnerUser && o.term.retainedTerm && o.Slope.Per == j.Slope.Per
+			keeps := o != nil && o.Class == record.Leak && o.owner == OwnerUser && o.term.retainedTerm &&
+				o.Slope.Per == j.Slope.Per
 			if keeps && o.term.slope > j.term.slope && (head == nil || o.term.slope > head.term.slope) {
 				head = o
 			}
@@ -289,14 +293,15 @@ func adopt(js []*judged) []*judged {
 	})
 }
 
-// partClass reports whether j can be a part of head by its class. What a request left with a connection is gone from the
-// floors, where idle connections are closed: held states show it, as if it went with each listed file.
+// partClass reports whether j can be a part of head by its class. What a request left with a connection is gone from
+// the floors, where idle connections are closed: held states show it, as if it went with each listed file.
 func partClass(j, head *judged) bool {
 	switch j.Class {
 	case record.Leak, record.GoroutineLeak, record.ConnectionLeak:
 		return j.term.retainedTerm
 	case record.Metadata:
-		return j.Slope.Per == "listed-file" && head.Class == record.ConnectionLeak && j.owner == OwnerUser && makesRequest(j.stack)
+		return j.Slope.Per == "listed-file" && head.Class == record.ConnectionLeak && j.owner == OwnerUser &&
+			makesRequest(j.stack)
 	}
 	return false
 }
@@ -313,7 +318,8 @@ func (j *judged) absorb(o *judged) {
 	j.term.se = math.Hypot(j.term.se, o.term.se)
 	j.term.amount += o.term.amount
 	j.Slope.Bytes, j.Slope.CI95 = j.term.slope, j.term.ci95()
-	j.Evidence = append(j.Evidence, fmt.Sprintf("with it stays %s per %s from %s %s:%d", bytesText(o.Slope.Bytes), itemText(o.Slope.Per),
+	j.Evidence = append(j.Evidence, fmt.Sprintf("with it stays %s per %s from %s %s:%d", bytesText(o.Slope.Bytes),
+		itemText(o.Slope.Per),
 		short(o.Site.Function), o.Site.File, o.Site.Line))
 	if j.Site.Function == "" || j.owner != OwnerUser && o.owner == OwnerUser || line {
 		j.Site, j.owner, j.stack, j.most = o.Site, o.owner, o.stack, o.term.amount
@@ -336,12 +342,16 @@ func heldBy(j, head *judged) bool {
 	return packagePath(j.Site.Function) == packagePath(head.Site.Function)
 }
 
-// explainsFirst moves a leak of goroutines or connections ahead of a leak of memory that leads: it may be what holds it.
+// explainsFirst moves a leak of goroutines or connections ahead of a leak of memory that leads: it may be what holds
+// it.
 func explainsFirst(js []*judged) []*judged {
 	if len(js) == 0 || js[0].Class != record.Leak {
 		return js
 	}
-	i := slices.IndexFunc(js, func(j *judged) bool { return j.Class == record.GoroutineLeak || j.Class == record.ConnectionLeak })
+	i := slices.IndexFunc(js, func(j *judged) bool {
+		return j.Class == record.GoroutineLeak ||
+			j.Class == record.ConnectionLeak
+	})
 	if i < 0 {
 		return js
 	}

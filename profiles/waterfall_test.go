@@ -12,7 +12,8 @@ import (
 func TestWaterfallAddsUpToTheResidentSize(t *testing.T) {
 	const mib = 1 << 20
 	n := &Snapshot{Profiled: true, Live: Amount{Bytes: 20 * mib}}
-	n.Runtime = &record.Runtime{HeapAlloc: 26 * mib, HeapInuse: 30 * mib, HeapIdle: 30 * mib, HeapReleased: 10 * mib, StackInuse: 4 * mib, Metadata: 5 * mib}
+	n.Runtime = &record.Runtime{HeapAlloc: 26 * mib, HeapInuse: 30 * mib, HeapIdle: 30 * mib, HeapReleased: 10 * mib,
+		StackInuse: 4 * mib, Metadata: 5 * mib}
 	for _, c := range []struct {
 		why                        string
 		arenas                     int64
@@ -24,8 +25,10 @@ func TestWaterfallAddsUpToTheResidentSize(t *testing.T) {
 		{"an older recording: by difference", 0, -4, 0, 0},
 		{"resident pages in no mapping's account", 64, -4, 2, 2},
 	} {
-		n.Process = &record.Process{RSS: (73 + c.rest) * mib, HeapArena: 50 * mib, ArenaSize: c.arenas * mib, OtherAnon: 12 * mib, File: 10 * mib, Shmem: 1 * mib}
-		want := map[string]int64{partLive: 20, partGarbage: 6, partUnused: 24, partStacks: 4, partUntouched: c.untouched, partRuntime: 5, partOffHeap: 7, partFile: 11, partRemainder: c.remainder}
+		n.Process = &record.Process{RSS: (73 + c.rest) * mib, HeapArena: 50 * mib, ArenaSize: c.arenas * mib,
+			OtherAnon: 12 * mib, File: 10 * mib, Shmem: 1 * mib}
+		want := map[string]int64{partLive: 20, partGarbage: 6, partUnused: 24, partStacks: 4, partUntouched: c.untouched,
+			partRuntime: 5, partOffHeap: 7, partFile: 11, partRemainder: c.remainder}
 		var sum int64
 		for _, p := range splitMemory(n) {
 			assert.Equal(t, want[p.Part]*mib, p.Bytes, "%s: %s", c.why, p.Part)

@@ -16,7 +16,8 @@ type word struct {
 // requestWords say of a service what the diagnosis says of a copier: an item is a request. The order counts: phrases
 // come before their parts. A path such as file.go:12 or pkg/file is no word.
 var requestWords = []word{
-	{whole(`transfers? of (\d[\d.]* [KMGT]?i?B) held at the upload's reply`), "requests of $1 held at an upstream's reply"},
+	{whole(`transfers? of (\d[\d.]* [KMGT]?i?B) held at the upload's reply`),
+		"requests of $1 held at an upstream's reply"},
 	{whole(`held at the upload's reply`), "held at an upstream's reply"},
 	{whole(`held at the download's header`), "held before an upstream"},
 	{whole(`files waiting`), "answered requests whose work waits"},

@@ -14,10 +14,12 @@ func TestACapacityOfAServiceHasItsWordsAndCommandsStay(t *testing.T) {
 	assert.Equal(t, "29,800 answered requests whose work waits fit in 256.0 MiB with 13 workers: 5.9 KiB a request with all that grows", sayCapacity(plain, fit))
 	assert.Equal(t, "29,800 answered requests whose work waits fit in 256.0 MiB with 13 requests in flight: 5.9 KiB a request with all that grows",
 		sayCapacity(bare, fit))
-	assert.Equal(t, "Not even one request in flight is safe in 1.0 GiB", sayCapacity(bare, "Not even one worker is safe in 1.0 GiB"))
+	assert.Equal(t, "Not even one request in flight is safe in 1.0 GiB", sayCapacity(bare,
+		"Not even one worker is safe in 1.0 GiB"))
 	decides := decidesPrefix + "a run whose trials do their work: soak run --axis workers=1,4,16 --limit 1GiB"
 	assert.Equal(t, decides, sayCapacity(plain, decides))
-	assert.Equal(t, decidesPrefix+"a run whose trials do their work: soak run --axis concurrency=1,4,16 --limit 1GiB", sayCapacity(bare, decides))
+	assert.Equal(t, decidesPrefix+"a run whose trials do their work: soak run --axis concurrency=1,4,16 --limit 1GiB",
+		sayCapacity(bare, decides))
 	assert.Equal(t, fit, sayCapacity(record.Words{}, fit))
 }
 

@@ -42,13 +42,15 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 		return nil, fmt.Errorf("%w: run %s: its configuration can't be read: %w", ErrConfig, run.ID, err)
 	}
 	if kept.Subject == nil || kept.Protocol == nil {
-		return nil, fmt.Errorf("%w: run %s of protocol %q can't be made again: it keeps no subject file", ErrConfig, run.ID, run.Protocol)
+		return nil, fmt.Errorf("%w: run %s of protocol %q can't be made again: it keeps no subject file", ErrConfig, run.ID,
+			run.Protocol)
 	}
 	if err := giveSecrets(kept.Subject, kept.File); err != nil {
 		return nil, fmt.Errorf("%w: run %s: %w", ErrConfig, run.ID, err)
 	}
 	c := Config{
-		Subject: cmp.Or(kept.File, run.Subject), SubjectRef: kept.Ref, Corpus: run.Corpus, Axes: kept.Axes, Design: Design(run.Design), Center: kept.Center,
+		Subject: cmp.Or(kept.File, run.Subject), SubjectRef: kept.Ref, Corpus: run.Corpus, Axes: kept.Axes,
+		Design: Design(run.Design), Center: kept.Center,
 		Cells: kept.Cells, Only: kept.Only, Set: kept.Set, Limit: units.Bytes(run.Limit), Node: units.Bytes(kept.Node),
 		Repeats: run.Repeats, Seed: run.Seed, Protocol: run.Protocol, Duration: kept.Duration,
 	}

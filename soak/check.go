@@ -80,7 +80,8 @@ func (c *checker) note(ok, needed bool, what, why string) {
 }
 
 func (c *checker) run(ctx context.Context) error {
-	root, err := c.fakes.Drive.Root(ctx, fault.RootRequest{Spec: fmt.Sprintf("files: %d\nsize: 4096\n", checkFiles), Generation: 1})
+	root, err := c.fakes.Drive.Root(ctx, fault.RootRequest{Spec: fmt.Sprintf("files: %d\nsize: 4096\n", checkFiles),
+		Generation: 1})
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,8 @@ func (c *checker) run(ctx context.Context) error {
 		env = append(env, "SSL_CERT_FILE="+c.fakes.CAFile)
 	}
 	begun := time.Now()
-	proc, err := subject.Start(ctx, c.p.Subject, subject.Options{Values: c.values, Env: env, Temp: c.dir, Log: filepath.Join(c.dir, "subject.log")},
+	proc, err := subject.Start(ctx, c.p.Subject, subject.Options{Values: c.values, Env: env, Temp: c.dir,
+		Log: filepath.Join(c.dir, "subject.log")},
 		map[string]string{"root": root.ID, "prefix": "check"})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -108,7 +110,8 @@ func (c *checker) run(ctx context.Context) error {
 }
 
 func (c *checker) profiles(ctx context.Context, proc *subject.Process) {
-	s := &sampler.Sampler{PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: c.fakes.Drive, S3: c.fakes.S3, Patience: profileTime}
+	s := &sampler.Sampler{PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Drive: c.fakes.Drive, S3: c.fakes.S3,
+		Patience: profileTime}
 	defer s.Close()
 	for _, kind := range []string{"heap?gc=1", "goroutine"} {
 		_, err := s.Profile(ctx, kind)
@@ -117,10 +120,12 @@ func (c *checker) profiles(ctx context.Context, proc *subject.Process) {
 			c.note(false, true, name+" profile", fmt.Sprintf("%v; is something of its own in the way of net/http/pprof?", err))
 			return // each further page would take as long
 		}
-		c.note(err == nil, true, name+" profile", fmt.Sprintf("%v; import net/http/pprof and serve it at %s", err, proc.Pprof))
+		c.note(err == nil, true, name+" profile", fmt.Sprintf("%v; import net/http/pprof and serve it at %s", err,
+			proc.Pprof))
 	}
 	v := s.Read(ctx, true)
-	c.note(v.Runtime != nil, false, "runtime.MemStats", proc.Pprof+"/heap?debug=1 does not have them: the waterfall will lack the runtime's own account")
+	c.note(v.Runtime != nil, false, "runtime.MemStats", proc.Pprof+
+		"/heap?debug=1 does not have them: the waterfall will lack the runtime's own account")
 	c.note(v.Process != nil, false, "process memory", "/proc can't be read here: only the heap will be judged")
 	if proc.Metric == "" {
 		c.note(false, false, "metrics", "the subject file names none; they are optional and make samples cheaper")
@@ -148,24 +153,30 @@ func (c *checker) wave(ctx context.Context, proc *subject.Process, root string) 
 	if errors.Join(derr, uerr) != nil {
 		return
 	}
-	c.note(d.FilesListed >= checkFiles, true, fmt.Sprintf("lists the wave's files at {{.drive_url}}: %d of %d", d.FilesListed, checkFiles),
+	c.note(d.FilesListed >= checkFiles, true, fmt.Sprintf("lists the wave's files at {{.drive_url}}: %d of %d",
+		d.FilesListed, checkFiles),
 		"does it use {{.drive_url}} (or {{.proxy_url}} with {{.ca_file}}) and {{.root}}?")
 	if d.FilesListed < checkFiles || err != nil {
 		c.evidence(fmt.Sprintf("Drive: %d requests, %d list pages, %d not understood; S3: %d requests, %d uploads begun, %d failed",
 			d.Requests, d.ListPages, d.NotUnderstood, u.Requests, u.Started, u.Failed))
 		c.evidence(c.logTail()...)
 	}
-	c.note(u.Finished >= checkFiles, true, fmt.Sprintf("uploads them to {{.s3_url}} before the wave ends: %d of %d", u.Finished, checkFiles),
+	c.note(u.Finished >= checkFiles, true, fmt.Sprintf("uploads them to {{.s3_url}} before the wave ends: %d of %d",
+		u.Finished, checkFiles),
 		"the wave's answer must come after the last upload, or floors are taken while work goes on")
 	if d.NotUnderstood+u.NotUnderstood > 0 {
-		c.note(false, false, "requests that the fakes understand", fmt.Sprintf("%d were not; see the fakes' documentation", d.NotUnderstood+u.NotUnderstood))
+		c.note(false, false, "requests that the fakes understand", fmt.Sprintf("%d were not; see the fakes' documentation",
+			d.NotUnderstood+u.NotUnderstood))
 	}
 	if _, ok := c.values[c.p.Subject.Concurrency]; !ok {
-		c.note(false, false, "a setting for transfers at once", fmt.Sprintf("none is named %q; set `concurrency` in the subject file, or the number is guessed from holds", c.p.Subject.Concurrency))
+		c.note(false, false, "a setting for transfers at once",
+			fmt.Sprintf("none is named %q; set `concurrency` in the subject file, or the number is guessed from holds",
+				c.p.Subject.Concurrency))
 	}
 }
 
 func (c *checker) module(proc *subject.Process) {
 	d := proc.Describe()
-	c.note(d.Module != "", true, "module whose code is judged: "+d.Module, "the binary does not say; set `module` in the subject file")
+	c.note(d.Module != "", true, "module whose code is judged: "+d.Module,
+		"the binary does not say; set `module` in the subject file")
 }

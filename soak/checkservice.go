@@ -55,7 +55,8 @@ func checkService(ctx context.Context, p *Plan, fo fakes.Options) ([]CheckLine, 
 	}
 	at := filepath.Join(dir, "trial")
 	t, err := trial.Run(ctx, trial.Options{
-		Dir: at, Kind: record.Attribution, Cell: record.Cell(p.Cells[0]), Settings: settings, Index: 1, Seed: 1, Subject: p.Subject,
+		Dir: at, Kind: record.Attribution, Cell: record.Cell(p.Cells[0]), Settings: settings, Index: 1, Seed: 1,
+		Subject:  p.Subject,
 		Protocol: proto, Fakes: fo, NoCgroup: "a check", Temp: dir, Every: -1, Remote: p.Remote, Patience: profileTime,
 	})
 	if err != nil && t.Outcome == "" {
@@ -86,7 +87,8 @@ func (c *serviceChecker) look() {
 	for _, name := range slices.Sorted(maps.Keys(c.p.Subject.Upstreams)) {
 		c.upstream(name)
 	}
-	c.note(c.t.Subject.Module != "", true, "module whose code is judged: "+c.t.Subject.Module, "the binary does not say; set `module` in the subject file")
+	c.note(c.t.Subject.Module != "", true, "module whose code is judged: "+c.t.Subject.Module,
+		"the binary does not say; set `module` in the subject file")
 }
 
 // profiled looks for the two profiles of a snapshot.
@@ -104,7 +106,8 @@ func (c *serviceChecker) profiled() {
 // answered looks at the requests that passed the gate before the subject.
 func (c *serviceChecker) answered() {
 	front := c.seen[subject.Front]
-	c.note(c.t.Outcome == record.OK, true, fmt.Sprintf("requests are answered: %d, by status: %s", front.Finished, statuses(front.Statuses)), c.t.Reason)
+	c.note(c.t.Outcome == record.OK, true, fmt.Sprintf("requests are answered: %d, by status: %s", front.Finished,
+		statuses(front.Statuses)), c.t.Reason)
 	if c.t.Outcome != record.OK {
 		c.evidence(c.traffic()...)
 		c.evidence(c.logTail()...)
@@ -115,7 +118,8 @@ func (c *serviceChecker) answered() {
 func (c *serviceChecker) upstream(name string) {
 	g := c.seen[name]
 	c.note(g.Requests > 0, false, fmt.Sprintf("calls upstream %s: %d requests", name, g.Requests),
-		fmt.Sprintf("no request came to %s: does the subject use {{.upstream.%s}}, and do these requests need it?", g.Address, name))
+		fmt.Sprintf("no request came to %s: does the subject use {{.upstream.%s}}, and do these requests need it?", g.Address,
+			name))
 	if g.Requests == 0 {
 		c.evidence(c.logTail()...)
 		return
@@ -128,7 +132,8 @@ func (c *serviceChecker) upstream(name string) {
 	}
 	c.note(held > 0, false, fmt.Sprintf("requests can be held at %s: %d", name, held),
 		"none was: in flight is what comes by itself, and the limits of what is held per request are open")
-	c.note(g.Unreached == 0, true, fmt.Sprintf("upstream %s answers", name), fmt.Sprintf("%d requests had no answer", g.Unreached))
+	c.note(g.Unreached == 0, true, fmt.Sprintf("upstream %s answers", name), fmt.Sprintf("%d requests had no answer",
+		g.Unreached))
 	if g.Unreached > 0 {
 		c.evidence(c.traffic()...)
 	}

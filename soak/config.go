@@ -115,7 +115,8 @@ func (s *scalar) UnmarshalYAML(text []byte) error {
 
 // DefaultConfig is what `soak run` does without flags and file: the default matrix of the first page of the README.
 func DefaultConfig() Config {
-	return Config{Subject: "migrator", Corpus: "mixed", Design: Star, Limit: 2 << 30, Repeats: 1, Seed: 1, Protocol: "default"}
+	return Config{Subject: "migrator", Corpus: "mixed", Design: Star, Limit: 2 << 30, Repeats: 1, Seed: 1,
+		Protocol: "default"}
 }
 
 // DefaultAxes is the matrix for a run that names no axes and no cells.
@@ -174,7 +175,8 @@ var runnerSettings = map[string]func(string) error{
 }
 
 // commonSettings are defaults of settings that most subjects have.
-var commonSettings = map[string]string{"workers": "8", "discovery_workers": "4", "pool": "40", "concurrency": load.DefaultConcurrency}
+var commonSettings = map[string]string{"workers": "8", "discovery_workers": "4", "pool": "40",
+	"concurrency": load.DefaultConcurrency}
 
 // SettingNames lists the settings that a run over the subject understands.
 func SettingNames(s *subject.Spec) []string {
@@ -202,11 +204,13 @@ func checkSetting(s *subject.Spec, name, value string) error {
 		}
 		if _, err := strconv.ParseInt(value, 10, 64); err != nil || setting.Text("workers", value) != nil {
 			s, _ := setting.Find("workers")
-			return fmt.Errorf("%w: %s=%s, the transfers that run at once: want a whole number of %s", ErrConfig, name, value, s.Range())
+			return fmt.Errorf("%w: %s=%s, the transfers that run at once: want a whole number of %s", ErrConfig, name, value,
+				s.Range())
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: subject %s has no setting %q; known: %s", ErrConfig, s.Name, name, strings.Join(SettingNames(s), ", "))
+	return fmt.Errorf("%w: subject %s has no setting %q; known: %s", ErrConfig, s.Name, name, strings.Join(SettingNames(s),
+		", "))
 }
 
 // checkGOMEMLIMIT accepts what the Go runtime does: off, or a whole number with B, KiB, MiB, GiB or TiB.

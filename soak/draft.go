@@ -33,10 +33,12 @@ func (d Draft) Subject(ctx context.Context) (*subject.Spec, error) {
 	}
 	found, err := subject.Probe(ctx, d.Command, d.Env)
 	if err != nil {
-		return nil, fmt.Errorf("%s was started to find out where it listens: %w; its log: %s", d.Command[0], err, lastLineOf(found.Log))
+		return nil, fmt.Errorf("%s was started to find out where it listens: %w; its log: %s", d.Command[0], err,
+			lastLineOf(found.Log))
 	}
 	if found.Pprof == "" {
-		return nil, fmt.Errorf("%s serves no profiles at %s. Two lines do: %s", d.Command[0], strings.Join(found.Listens, ", "), PprofLines)
+		return nil, fmt.Errorf("%s serves no profiles at %s. Two lines do: %s", d.Command[0], strings.Join(found.Listens,
+			", "), PprofLines)
 	}
 	target, addr, err := d.target(found)
 	if err != nil {
@@ -57,7 +59,8 @@ func (d Draft) Subject(ctx context.Context) (*subject.Spec, error) {
 	if n := workersSetting(s.Command[1:], s.Env); n != "" {
 		s.Settings = map[string]string{"workers": n}
 	}
-	if !slices.ContainsFunc(append(slices.Collect(maps.Values(s.Env)), s.Command...), func(t string) bool { return strings.Contains(t, "{{.addr}}") }) {
+	if !slices.ContainsFunc(append(slices.Collect(maps.Values(s.Env)), s.Command...),
+		func(t string) bool { return strings.Contains(t, "{{.addr}}") }) {
 		s.Addr = addr // it stands in the program, or in a file
 	}
 	s.Pprof = strings.ReplaceAll(found.Pprof, addr, "{{.addr}}")
@@ -80,13 +83,15 @@ func (d Draft) target(found subject.Probed) (load.Target, string, error) {
 	}
 	addr := strings.Replace(u.Host, "localhost", "127.0.0.1", 1)
 	if !slices.Contains(found.Listens, addr) {
-		return t, "", fmt.Errorf("%w: --url %q: %s listens at %s", ErrConfig, d.URL, d.Command[0], strings.Join(found.Listens, ", "))
+		return t, "", fmt.Errorf("%w: --url %q: %s listens at %s", ErrConfig, d.URL, d.Command[0], strings.Join(found.Listens,
+			", "))
 	}
 	t.URL = strings.Replace(d.URL, u.Host, "{{.addr}}", 1)
 	return t, addr, nil
 }
 
-// replacer puts placeholders in the place of addresses. An upstream's gate has a URL of its own, so its scheme goes too.
+// replacer puts placeholders in the place of addresses. An upstream's gate has a URL of its own, so its scheme goes
+// too.
 func (d Draft) replacer(addr string) *strings.Replacer {
 	_, port, _ := strings.Cut(addr, ":")
 	var pairs []string
@@ -94,7 +99,8 @@ func (d Draft) replacer(addr string) *strings.Replacer {
 		at := d.Upstreams[name]
 		pairs = append(pairs, strings.TrimPrefix(at, "tcp://"), "{{.upstream."+name+"}}")
 	}
-	return strings.NewReplacer(append(pairs, addr, "{{.addr}}", "localhost:"+port, "{{.addr}}", "0.0.0.0:"+port, "{{.addr}}")...)
+	return strings.NewReplacer(append(pairs, addr, "{{.addr}}", "localhost:"+port, "{{.addr}}", "0.0.0.0:"+port,
+		"{{.addr}}")...)
 }
 
 func lastLineOf(text string) string {

@@ -14,15 +14,15 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
-// Held is the state that a capacity has to hold for: as many transfers as there are workers, all of the largest size, and
-// all of their bytes sent at the same time. Sizes are bytes.
+// Held is the state that a capacity has to hold for: as many transfers as there are workers, all of the largest size,
+// and all of their bytes sent at the same time. Sizes are bytes.
 type Held struct {
 	Workers    int
 	FileSize   int64
 	Limit      int64
 	GOMEMLIMIT int64 // 0 leaves the run's own setting
-	// SampleRate is that of heap profiles, in bytes: 0 leaves the subject's own, with which memory in small objects is known
-	// to some five percent.
+	// SampleRate is that of heap profiles, in bytes: 0 leaves the subject's own, with which memory in small objects is
+	// known to some five percent.
 	SampleRate int64
 }
 
@@ -32,7 +32,8 @@ const heldTimeout = 30 * time.Minute
 // HeldPlan plans one trial of a recorded run's subject that brings it into the state, twice. The errors wrap ErrConfig.
 func HeldPlan(run *record.Run, h Held) (*Plan, error) {
 	hold := func(name string) protocol.Phase {
-		return protocol.Phase{Name: name, Kind: protocol.Hold, Point: fault.UploadReply, Transfers: protocol.Count(strconv.Itoa(h.Workers)), Size: units.Bytes(h.FileSize)}
+		return protocol.Phase{Name: name, Kind: protocol.Hold, Point: fault.UploadReply,
+			Transfers: protocol.Count(strconv.Itoa(h.Workers)), Size: units.Bytes(h.FileSize)}
 	}
 	proto := &protocol.Protocol{
 		Name: "held", Trials: []record.TrialKind{record.Passive}, Budget: protocol.Duration(heldTimeout),
@@ -73,17 +74,20 @@ func RunHeld(ctx context.Context, r *Runner, h Held) (record.HeldTrial, error) {
 	if t.Isolated == "none" {
 		return record.HeldTrial{}, ErrNoCgroup
 	}
-	out := record.HeldTrial{Workers: h.Workers, FileSize: h.FileSize, Outcome: t.Outcome, Live: t.Peak.HeapLive, Peak: t.Peak.Cgroup}
+	out := record.HeldTrial{Workers: h.Workers, FileSize: h.FileSize, Outcome: t.Outcome, Live: t.Peak.HeapLive,
+		Peak: t.Peak.Cgroup}
 	recorded, err := record.ReadTrial(filepath.Join(r.Dir, r.Plan.Trials[0].Dir()))
 	if err != nil {
 		return out, err
 	}
 	out.Outside = outsideWhenHeld(recorded)
 	if t.Outcome != record.OK && t.Outcome != record.OOMKilled {
-		return out, fmt.Errorf("with %d workers the trial ended as %s, which says nothing about memory: %s", h.Workers, t.Outcome, t.Reason)
+		return out, fmt.Errorf("with %d workers the trial ended as %s, which says nothing about memory: %s", h.Workers,
+			t.Outcome, t.Reason)
 	}
 	if n := heldAtOnce(recorded); t.Outcome == record.OK && n < h.Workers {
-		return out, fmt.Errorf("only %d of %d workers held a file at the same time, which says nothing of %d", n, h.Workers, h.Workers)
+		return out, fmt.Errorf("only %d of %d workers held a file at the same time, which says nothing of %d", n, h.Workers,
+			h.Workers)
 	}
 	return out, nil
 }

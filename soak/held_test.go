@@ -33,7 +33,8 @@ func TestHeldTrialsAreKilledWhereTheyDoNotFit(t *testing.T) {
 		require.Len(t, p.Trials, 1)
 		assert.Equal(t, "16", p.Trials[0].Settings["workers"])
 		assert.Equal(t, strconv.FormatInt(limit>>21, 10)+"MiB", p.Trials[0].Settings["gomemlimit"])
-		r := &soak.Runner{Plan: p, Dir: filepath.Join(dir, strconv.FormatInt(limit, 10)), Fakedrive: fakedrivePath, Soak: soakPath}
+		r := &soak.Runner{Plan: p, Dir: filepath.Join(dir, strconv.FormatInt(limit, 10)), Fakedrive: fakedrivePath,
+			Soak: soakPath}
 		got, err := soak.RunHeld(t.Context(), r, h)
 		if errors.Is(err, soak.ErrNoCgroup) {
 			t.Skip("SKIPPED, no memory limit can be set here")

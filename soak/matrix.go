@@ -96,7 +96,8 @@ func (m Matrix) check() error {
 			return fmt.Errorf("center names %q, which is no axis", k)
 		}
 		if !slices.Contains(m.Axes[i].Values, v) {
-			return fmt.Errorf("center has %s=%s, which is not among the axis's values %s", k, v, strings.Join(m.Axes[i].Values, ", "))
+			return fmt.Errorf("center has %s=%s, which is not among the axis's values %s", k, v, strings.Join(m.Axes[i].Values,
+				", "))
 		}
 	}
 	return nil

@@ -91,7 +91,8 @@ func config(t *testing.T, text string) (soak.Config, error) {
 func TestConfigKeepsTheOrderAndTheSpellingOfAxes(t *testing.T) {
 	c, err := config(t, "axes:\n  workers: [1, 8]\n  gomemlimit: [off, 512MiB]\n  aaa: ['01', \"x y\"]\nlimit: 1Gi\nbudget: 12s\n")
 	require.NoError(t, err)
-	assert.Equal(t, soak.Axes{axis("workers", "1", "8"), axis("gomemlimit", "off", "512MiB"), axis("aaa", "01", "x y")}, c.Axes)
+	assert.Equal(t, soak.Axes{axis("workers", "1", "8"), axis("gomemlimit", "off", "512MiB"), axis("aaa", "01", "x y")},
+		c.Axes)
 	assert.EqualValues(t, 1<<30, c.Limit)
 	assert.Equal(t, "migrator", c.Subject, "what the file leaves out keeps its default")
 }
@@ -118,23 +119,29 @@ func plan(t *testing.T, change func(*soak.Config)) (*soak.Plan, error) {
 
 func TestWrongSettingsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	for want, change := range map[string]func(*soak.Config){
-		`no setting "workres"; known:`:       func(c *soak.Config) { c.Set = soak.Cell{"workres": "1"} },
-		`gomemlimit=1.8GB: the Go runtime`:   func(c *soak.Config) { c.Set = soak.Cell{"gomemlimit": "1.8GB"} },
-		`workers=x, the transfers that run`:  func(c *soak.Config) { c.Axes = soak.Axes{axis("workers", "1", "x")} },
-		`workers=0, the transfers that run`:  func(c *soak.Config) { c.Set = soak.Cell{"workers": "0"}; c.Axes = nil },
-		`budget: want 1ms to 168h0m0s`:       func(c *soak.Config) { c.Budget = -1 },
-		`duration: want 1s to 720h0m0s`:      func(c *soak.Config) { c.Duration = -1 },
-		`gogc=-1: want a whole number`:       func(c *soak.Config) { c.Set = soak.Cell{"gogc": "-1"} },
-		`transport=quic: want http`:          func(c *soak.Config) { c.Set = soak.Cell{"transport": "quic"} },
-		`no subject "migratr"; known:`:       func(c *soak.Config) { c.Subject = "migratr" },
-		`corpus "mixd" is no preset`:         func(c *soak.Config) { c.Corpus = "mixd" },
-		`the built-in ones are`:              func(c *soak.Config) { c.Protocol = "fast" },
-		`no cell of the matrix fits`:         func(c *soak.Config) { c.Only = "workers > 1000" },
-		`repeats: want 1 to 1000`:            func(c *soak.Config) { c.Repeats = 0 },
-		`repeats: want 1 to 1000 `:           func(c *soak.Config) { c.Repeats = 9_999_999_999 },
-		`cpuset=x: "x" is not a list`:        func(c *soak.Config) { c.Set = soak.Cell{"cpuset": "x"} },
-		`thresholds:`:                        func(c *soak.Config) { require.NoError(t, appendThreshold(c, "peak_rs < 1MiB")) },
-		`subject rclone can't be built from`: func(c *soak.Config) { c.Subject, c.SubjectRef, c.Axes = "rclone", "HEAD", nil },
+		`no setting "workres"; known:`:      func(c *soak.Config) { c.Set = soak.Cell{"workres": "1"} },
+		`gomemlimit=1.8GB: the Go runtime`:  func(c *soak.Config) { c.Set = soak.Cell{"gomemlimit": "1.8GB"} },
+		`workers=x, the transfers that run`: func(c *soak.Config) { c.Axes = soak.Axes{axis("workers", "1", "x")} },
+		`workers=0, the transfers that run`: func(c *soak.Config) { c.Set = soak.Cell{"workers": "0"}; c.Axes = nil },
+		`budget: want 1ms to 168h0m0s`:      func(c *soak.Config) { c.Budget = -1 },
+		`duration: want 1s to 720h0m0s`:     func(c *soak.Config) { c.Duration = -1 },
+		`gogc=-1: want a whole number`:      func(c *soak.Config) { c.Set = soak.Cell{"gogc": "-1"} },
+		`transport=quic: want http`:         func(c *soak.Config) { c.Set = soak.Cell{"transport": "quic"} },
+		`no subject "migratr"; known:`:      func(c *soak.Config) { c.Subject = "migratr" },
+		`corpus "mixd" is no preset`:        func(c *soak.Config) { c.Corpus = "mixd" },
+		`the built-in ones are`:             func(c *soak.Config) { c.Protocol = "fast" },
+		`no cell of the matrix fits`:        func(c *soak.Config) { c.Only = "workers > 1000" },
+		`repeats: want 1 to 1000`:           func(c *soak.Config) { c.Repeats = 0 },
+		`repeats: want 1 to 1000 `:          func(c *soak.Config) { c.Repeats = 9_999_999_999 },
+		`cpuset=x: "x" is not a list`:       func(c *soak.Config) { c.Set = soak.Cell{"cpuset": "x"} },
+		`thresholds:`: func(c *soak.Config) {
+			require.NoError(t, appendThreshold(c,
+				"peak_rs < 1MiB"))
+		},
+		`subject rclone can't be built from`: func(c *soak.Config) {
+			c.Subject, c.SubjectRef, c.Axes = "rclone", "HEAD",
+				nil
+		},
 	} {
 		_, err := plan(t, change)
 		require.ErrorIs(t, err, soak.ErrConfig, want)

@@ -110,7 +110,8 @@ func join(runs []*record.Run) *record.Run {
 			}
 		}
 		if r.Host != m.Host {
-			m.Warnings = append(m.Warnings, fmt.Sprintf("shard %s ran on another machine: %s, %d CPUs, kernel %s", shard, r.Host.CPUModel, r.Host.CPUs, r.Host.Kernel))
+			m.Warnings = append(m.Warnings, fmt.Sprintf("shard %s ran on another machine: %s, %d CPUs, kernel %s", shard,
+				r.Host.CPUModel, r.Host.CPUs, r.Host.Kernel))
 		}
 	}
 	for i := 1; i <= want; i++ {

@@ -10,8 +10,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// CheckOut says whether a new run can be recorded in dir, or with resume the one that is there be continued. A run owns its
-// directory, and writes and removes by name in it: it takes a new or empty one, and none with files of others.
+// CheckOut says whether a new run can be recorded in dir, or with resume the one that is there be continued. A run owns
+// its directory, and writes and removes by name in it: it takes a new or empty one, and none with files of others.
 func CheckOut(dir string, resume bool) error {
 	_, err := os.Stat(filepath.Join(dir, record.RunFile))
 	switch {
@@ -29,7 +29,8 @@ func CheckOut(dir string, resume bool) error {
 	case err != nil:
 		return fmt.Errorf("%w: --out: %w", ErrConfig, err)
 	case len(entries) > 0:
-		return fmt.Errorf("%w: %s is no run and not empty (it has %s); give a new folder for --out", ErrConfig, dir, entries[0].Name())
+		return fmt.Errorf("%w: %s is no run and not empty (it has %s); give a new folder for --out", ErrConfig, dir,
+			entries[0].Name())
 	}
 	return nil
 }

@@ -83,7 +83,9 @@ func TestTheCommandsOfThePageWork(t *testing.T) {
 		}
 	}
 	assert.Greater(t, len(ran), 5)
-	for _, f := range []string{"soak-results/replay/replay.json", "soak-results/replay/v2.4.1-single-worker--many-small/report.html", "soak-results/mine/report.html", "soak-results/pictures/flame.svg"} {
+	for _, f := range []string{"soak-results/replay/replay.json",
+		"soak-results/replay/v2.4.1-single-worker--many-small/report.html", "soak-results/mine/report.html",
+		"soak-results/pictures/flame.svg"} {
 		assert.FileExists(t, filepath.Join(dir, f))
 	}
 	result, err := os.ReadFile(filepath.Join(dir, "soak-results/replay/replay.json"))

@@ -102,7 +102,8 @@ func LoadSubject(nameOrFile string) (*subject.Spec, error) {
 		return subject.Parse(text)
 	}
 	if _, err := os.Stat(nameOrFile); err != nil && !strings.ContainsAny(nameOrFile, "/.") {
-		return nil, fmt.Errorf("%w: no subject %q; known: %s, or a file", ErrConfig, nameOrFile, strings.Join(subjects.Names(), ", "))
+		return nil, fmt.Errorf("%w: no subject %q; known: %s, or a file", ErrConfig, nameOrFile,
+			strings.Join(subjects.Names(), ", "))
 	}
 	s, err := subject.Load(nameOrFile)
 	if err != nil {
@@ -130,7 +131,8 @@ func newPlan(s *subject.Spec, proto *protocol.Protocol, c Config, shard Shard) (
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	for name, v := range map[string]int64{
-		"repeats": int64(c.Repeats), "budget": int64(c.Budget), "duration": int64(c.Duration), "limit": int64(c.Limit), "node": int64(c.Node),
+		"repeats": int64(c.Repeats), "budget": int64(c.Budget), "duration": int64(c.Duration), "limit": int64(c.Limit),
+		"node": int64(c.Node),
 	} {
 		if err := setting.Int(name, v); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -178,8 +180,10 @@ func (p *Plan) loadProtocol() error {
 	if err == nil && p.Subject.Load != nil {
 		proto, err = proto.For(p.Subject.Service())
 	}
-	if err == nil && p.Subject.Wave.Exit && slices.ContainsFunc(proto.Trials, func(k record.TrialKind) bool { return k != record.Passive }) {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("subject %s is a one-shot command: protocol passive is used instead of %s", p.Subject.Name, name))
+	if err == nil && p.Subject.Wave.Exit && slices.ContainsFunc(proto.Trials,
+		func(k record.TrialKind) bool { return k != record.Passive }) {
+		p.Warnings = append(p.Warnings,
+			fmt.Sprintf("subject %s is a one-shot command: protocol passive is used instead of %s", p.Subject.Name, name))
 		proto, err = protocol.Load("passive")
 	}
 	if err != nil {
@@ -247,7 +251,8 @@ func (p *Plan) settings(c Cell) (map[string]string, error) {
 	}
 	for _, k := range uses {
 		if _, ok := out[k]; !ok {
-			return nil, fmt.Errorf("%w: subject %s needs the setting %q; give it with --set %s=VALUE", ErrConfig, p.Subject.Name, k, k)
+			return nil, fmt.Errorf("%w: subject %s needs the setting %q; give it with --set %s=VALUE", ErrConfig, p.Subject.Name,
+				k, k)
 		}
 	}
 	return out, nil
@@ -322,7 +327,8 @@ func loadCorpus(nameOrFile string) (trial.Corpus, error) {
 	}
 	b, err := bounded.ReadFile(nameOrFile, bounded.Corpus)
 	if err != nil {
-		return trial.Corpus{}, fmt.Errorf("corpus %q is no preset (%s) and no file: %w", nameOrFile, strings.Join(corpus.Presets(), ", "), err)
+		return trial.Corpus{}, fmt.Errorf("corpus %q is no preset (%s) and no file: %w", nameOrFile,
+			strings.Join(corpus.Presets(), ", "), err)
 	}
 	if _, err := corpus.ParseSpec(b); err != nil {
 		return trial.Corpus{}, fmt.Errorf("corpus %s: %w", nameOrFile, err)

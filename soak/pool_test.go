@@ -48,7 +48,8 @@ func idleConnections(t *testing.T, a soak.Axis, set soak.Cell) map[string]int64 
 	}
 	dir := files(t, "ok")
 	migrator := filepath.Join(dir, "migrator")
-	out, err := exec.Command("go", "build", "-o", migrator, "github.com/memsoak/memsoak/migrator/cmd/migrator").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", migrator,
+		"github.com/memsoak/memsoak/migrator/cmd/migrator").CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "pool.yaml"), []byte(poolProtocol), 0o644))
 

@@ -20,10 +20,12 @@ func Record(ctx context.Context, dir string, o Recording) (*record.Run, error) {
 		return nil, err
 	}
 	cell := record.Cell{}
-	status := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir(), Trials: []record.TrialStatus{{Index: 1, Kind: record.Passive}}}
+	status := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir(), Trials: []record.TrialStatus{{Index: 1,
+		Kind: record.Passive}}}
 	run := &record.Run{
 		Schema: record.RunSchema, ID: newID(), Started: time.Now(), Subject: o.Name, Design: string(Star), Protocol: "record",
-		Repeats: 1, Axes: []record.Axis{}, Host: host(), Config: map[string]any{"pprof": o.Target.Pprof, "metrics": o.Metrics, "every": o.Every.String()},
+		Repeats: 1, Axes: []record.Axis{}, Host: host(), Config: map[string]any{"pprof": o.Target.Pprof, "metrics": o.Metrics,
+			"every": o.Every.String()},
 		Status: []record.CellStatus{status},
 	}
 	run.Host.Cgroup = "none"

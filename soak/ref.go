@@ -23,7 +23,8 @@ func (r *Runner) subject(ctx context.Context, lease *leftover.Lease, ref string)
 	if s, ok := r.built[ref]; ok {
 		return s, nil
 	}
-	s, err := buildRef(ctx, r.Plan.Subject, ref, filepath.Join(lease.Temp(), fmt.Sprintf("ref-%d", len(r.built))), lease.Env())
+	s, err := buildRef(ctx, r.Plan.Subject, ref, filepath.Join(lease.Temp(), fmt.Sprintf("ref-%d", len(r.built))),
+		lease.Env())
 	if err != nil {
 		return nil, fmt.Errorf("build %s at %s: %w", r.Plan.Subject.Name, ref, err)
 	}
@@ -100,11 +101,12 @@ func (r *Runner) checkRefs() error {
 	return nil
 }
 
-// checkProgram looks for the subject's program, so that one that is missing is said once, before anything is recorded. A program
-// that is built from a revision, or that a setting names, is looked for when it is started.
+// checkProgram looks for the subject's program, so that one that is missing is said once, before anything is recorded.
+// A program that is built from a revision, or that a setting names, is looked for when it is started.
 func (r *Runner) checkProgram() error {
 	program := r.Plan.Subject.Command[0]
-	if len(r.Plan.Subject.Build) > 0 && slices.ContainsFunc(r.Plan.Trials, func(s Step) bool { return s.Settings["subject_ref"] != "" }) ||
+	if len(r.Plan.Subject.Build) > 0 && slices.ContainsFunc(r.Plan.Trials,
+		func(s Step) bool { return s.Settings["subject_ref"] != "" }) ||
 		strings.Contains(program, "{{") {
 		return nil
 	}

@@ -55,9 +55,11 @@ func newID() string {
 // configMap is what decides a run's results: the configuration, the subject and the protocol, as JSON has them.
 func configMap(p *Plan) (map[string]any, error) {
 	b, err := json.Marshal(map[string]any{
-		"subject": p.Subject.Public(), "subject_file": p.Config.Subject, "corpus": p.Config.Corpus, "subject_ref": p.Config.SubjectRef, "axes": p.Config.Axes, "design": p.Config.Design,
-		"center": p.Config.Center, "cells": p.Config.Cells, "only": p.Config.Only, "set": p.Config.Set, "limit": int64(p.Config.Limit),
-		"node": int64(p.Config.Node), "repeats": p.Config.Repeats, "seed": p.Config.Seed, "protocol": p.Protocol,
+		"subject": p.Subject.Public(), "subject_file": p.Config.Subject, "corpus": p.Config.Corpus,
+		"subject_ref": p.Config.SubjectRef, "axes": p.Config.Axes, "design": p.Config.Design,
+		"center": p.Config.Center, "cells": p.Config.Cells, "only": p.Config.Only, "set": p.Config.Set,
+		"limit": int64(p.Config.Limit),
+		"node":  int64(p.Config.Node), "repeats": p.Config.Repeats, "seed": p.Config.Seed, "protocol": p.Protocol,
 		"duration": p.Config.Duration, "thresholds": p.Config.Thresholds, "shard": p.Shard.String(),
 	})
 	if err != nil {
@@ -79,7 +81,8 @@ func (r *Runner) resume() (map[string]bool, error) {
 		return nil, err
 	}
 	if diff := differences("", run.Config, now); len(diff) > 0 {
-		return nil, fmt.Errorf("%w: %s was recorded with another configuration: %s", ErrConfig, r.Dir, strings.Join(diff, "; "))
+		return nil, fmt.Errorf("%w: %s was recorded with another configuration: %s", ErrConfig, r.Dir, strings.Join(diff,
+			"; "))
 	}
 	run.Interrupted = false
 	r.run = run
@@ -91,7 +94,8 @@ func (r *Runner) resume() (map[string]bool, error) {
 				continue
 			}
 			// run.json may say more than a disk that filled up has kept.
-			if kept, err := record.ReadTrial(filepath.Join(r.Dir, filepath.FromSlash(dir))); err == nil && kept.Outcome == t.Outcome {
+			if kept, err := record.ReadTrial(filepath.Join(r.Dir, filepath.FromSlash(dir))); err == nil &&
+				kept.Outcome == t.Outcome {
 				done[dir] = true
 			}
 		}

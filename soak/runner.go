@@ -78,8 +78,10 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	r.openCgroup(lease)
 	defer r.closeCgroup()
 	r.emit(RunStarted{
-		Dir: r.Dir, Plan: r.Plan, Run: r.run.ID, Subject: r.run.Subject, Corpus: r.run.Corpus, Design: r.Plan.Config.Design, Protocol: r.run.Protocol,
-		Cells: len(r.run.Status), Trials: len(r.Plan.Trials), Done: len(done), Estimate: r.Plan.Total(), Limit: r.run.Limit, Isolated: r.run.Host.Cgroup,
+		Dir: r.Dir, Plan: r.Plan, Run: r.run.ID, Subject: r.run.Subject, Corpus: r.run.Corpus, Design: r.Plan.Config.Design,
+		Protocol: r.run.Protocol,
+		Cells:    len(r.run.Status), Trials: len(r.Plan.Trials), Done: len(done), Estimate: r.Plan.Total(),
+		Limit: r.run.Limit, Isolated: r.run.Host.Cgroup,
 	})
 	for _, w := range append(r.Plan.Warnings, lease.Warnings...) {
 		r.warn(w)
@@ -95,7 +97,8 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	if werr := record.Write(filepath.Join(r.Dir, record.RunFile), r.run); err == nil {
 		err = werr
 	}
-	r.emit(RunEnded{Dir: r.Dir, Done: r.finished(), Of: len(r.Plan.Trials), Took: time.Since(begun), Interrupted: r.run.Interrupted})
+	r.emit(RunEnded{Dir: r.Dir, Done: r.finished(), Of: len(r.Plan.Trials), Took: time.Since(begun),
+		Interrupted: r.run.Interrupted})
 	return res, err
 }
 
@@ -160,7 +163,8 @@ func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int
 		Dir: dir, Kind: s.Kind, Cell: s.Cell, Settings: s.Settings, Index: s.Index, Seed: r.Plan.Config.Seed,
 		Subject: spec, Protocol: r.Plan.Protocol, Fakes: r.fakes, Corpus: corpus,
 		Parent: r.parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: r.whyNot, Limit: r.Plan.limit(s),
-		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration), WhoHolds: r.WhoHolds,
+		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration),
+		WhoHolds:  r.WhoHolds,
 		Unwatched: r.Unwatched, Remote: r.Plan.Remote,
 		Follow:     func(dir string) trial.Follower { return profiles.NewFollower(dir, profiles.Options{}) },
 		OnPhase:    func(p record.Phase) { r.emit(PhaseChanged{ref, p}) },

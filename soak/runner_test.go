@@ -59,7 +59,8 @@ func files(t *testing.T, mode string) string {
 	dir := t.TempDir()
 	text, err := yaml.Marshal(testsubject.Spec(mode))
 	require.NoError(t, err)
-	for name, content := range map[string]string{"subject.yaml": string(text), "tiny.yaml": tinyProtocol, "corpus.yaml": "files: 10\nsize: 5000\n"} {
+	for name, content := range map[string]string{"subject.yaml": string(text), "tiny.yaml": tinyProtocol,
+		"corpus.yaml": "files: 10\nsize: 5000\n"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
 	}
 	t.Setenv("MEMSOAK_STATE_DIR", filepath.Join(dir, "state"))
@@ -68,7 +69,8 @@ func files(t *testing.T, mode string) string {
 
 func tinyConfig(dir string) soak.Config {
 	c := soak.DefaultConfig()
-	c.Subject, c.Protocol, c.Corpus = filepath.Join(dir, "subject.yaml"), filepath.Join(dir, "tiny.yaml"), filepath.Join(dir, "corpus.yaml")
+	c.Subject, c.Protocol, c.Corpus = filepath.Join(dir, "subject.yaml"), filepath.Join(dir, "tiny.yaml"),
+		filepath.Join(dir, "corpus.yaml")
 	c.Axes, c.Design = soak.Axes{axis("workers", "1", "2")}, soak.Full
 	return c
 }

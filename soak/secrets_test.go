@@ -15,7 +15,8 @@ import (
 )
 
 func TestRunFileHasNoValuesOfVariables(t *testing.T) {
-	p := &Plan{Config: DefaultConfig(), Protocol: &protocol.Protocol{Name: "p"}, Subject: &subject.Spec{Name: "s", Env: map[string]string{"TOKEN": "hunter2"}}}
+	p := &Plan{Config: DefaultConfig(), Protocol: &protocol.Protocol{Name: "p"}, Subject: &subject.Spec{Name: "s",
+		Env: map[string]string{"TOKEN": "hunter2"}}}
 	m, err := configMap(p)
 	require.NoError(t, err)
 	b, err := json.Marshal(m)
@@ -34,7 +35,8 @@ func TestRecordedRunIsMadeAgainWithValuesOfItsSubjectFile(t *testing.T) {
 	require.NoError(t, err)
 	config, err := configMap(p)
 	require.NoError(t, err)
-	run := &record.Run{ID: "r", Subject: "s", Corpus: "tiny", Design: "star", Protocol: "default", Repeats: 1, Config: config}
+	run := &record.Run{ID: "r", Subject: "s", Corpus: "tiny", Design: "star", Protocol: "default", Repeats: 1,
+		Config: config}
 	again, err := PlanAgain(run, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "hunter2", again.Subject.Env["TOKEN"])

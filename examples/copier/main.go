@@ -1,5 +1,5 @@
-// Command copier is the smallest service that memsoak can measure: it copies a folder of a Drive to a bucket when asked,
-// and serves net/http/pprof. It knows nothing of memsoak.
+// Command copier is the smallest service that memsoak can measure: it copies a folder of a Drive to a bucket when
+// asked, and serves net/http/pprof. It knows nothing of memsoak.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command http-service is the smallest HTTP service to measure: it answers with the number of visits of a name, which it
-// keeps for the 300 names that came last, and serves net/http/pprof. It knows nothing of memsoak.
+// Command http-service is the smallest HTTP service to measure: it answers with the number of visits of a name, which
+// it keeps for the 300 names that came last, and serves net/http/pprof. It knows nothing of memsoak.
 package main
 
 import (

@@ -31,7 +31,8 @@ func TestListWithoutBoundIsFound(t *testing.T) {
 		n++
 		l.Saw(fmt.Sprint("name ", n)) // a string of its own for each
 	})
-	if len(r.failures) != 1 || !strings.Contains(r.failures[0], "held by what grows at github.com/memsoak/memsoak/examples/memtest-library.(*List).Saw") {
+	if len(r.failures) != 1 || !strings.Contains(r.failures[0],
+		"held by what grows at github.com/memsoak/memsoak/examples/memtest-library.(*List).Saw") {
 		t.Errorf("want one finding at (*List).Saw, got %q", r.failures)
 	}
 }

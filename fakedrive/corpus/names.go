@@ -122,7 +122,8 @@ var longText = strings.Repeat("überlang ", 27) // 270 bytes, 243 characters
 
 var firstWords = [...]string{
 	"Annual", "Draft", "Final", "Budget", "Client", "Design", "Field", "Green", "Harbor", "Invoice", "Joint", "Kitchen",
-	"Launch", "Market", "North", "Open", "Private", "Quarterly", "Revised", "Signed", "Team", "Updated", "Vendor", "Weekly",
+	"Launch", "Market", "North", "Open", "Private", "Quarterly", "Revised", "Signed", "Team", "Updated", "Vendor",
+	"Weekly",
 }
 
 var secondWords = [...]string{

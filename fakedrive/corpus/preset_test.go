@@ -9,7 +9,8 @@ import (
 )
 
 func TestPresets(t *testing.T) {
-	want := []string{"bench-large", "bench-small", "deep", "huge-file", "large", "list-300k", "million", "mixed", "small", "ten-million", "tiny", "wide"}
+	want := []string{"bench-large", "bench-small", "deep", "huge-file", "large", "list-300k", "million", "mixed", "small",
+		"ten-million", "tiny", "wide"}
 	require.Equal(t, want, Presets())
 	stats := map[string]Stats{}
 	for _, name := range Presets() {

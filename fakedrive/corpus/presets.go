@@ -61,7 +61,8 @@ func Load(nameOrFile string) (*Spec, error) {
 	}
 	text, err := bounded.ReadFile(nameOrFile, bounded.Corpus)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no corpus and no file named %q; the corpora are %s", nameOrFile, strings.Join(Presets(), ", "))
+		return nil, fmt.Errorf("no corpus and no file named %q; the corpora are %s", nameOrFile, strings.Join(Presets(),
+			", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read spec: %w", err)

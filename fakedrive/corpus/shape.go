@@ -32,7 +32,8 @@ func newShape(s *Spec) shape {
 	files := s.filesByLevel(folders)
 	for d := 1; d < len(files); d++ {
 		up := sh.levels[d-1]
-		l := level{files: files[d], base: up.base + up.len(), folderBase: up.folderBase + up.folders, fileBase: up.fileBase + up.files}
+		l := level{files: files[d], base: up.base + up.len(), folderBase: up.folderBase + up.folders, fileBase: up.fileBase +
+			up.files}
 		if d < len(folders) {
 			l.folders = folders[d]
 		}

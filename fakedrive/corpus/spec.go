@@ -128,7 +128,8 @@ func (s *Spec) Validate() error {
 	}
 	if s.Depth > 0 && s.FanOut > 0 {
 		if most := capacity(s.FanOut, s.Depth); s.Folders > most {
-			return fieldErrorf("folders", "%d don't fit into depth %d with a fan-out of %d (%d at most)", s.Folders, s.Depth, s.FanOut, most)
+			return fieldErrorf("folders", "%d don't fit into depth %d with a fan-out of %d (%d at most)", s.Folders, s.Depth,
+				s.FanOut, most)
 		}
 	}
 	if s.FanOut == 1 && s.Folders > MaxDepth {
@@ -200,7 +201,8 @@ func (s *Spec) validateAmounts() error {
 		}
 		return nil
 	}
-	if err := firstOf(sum(s.kindAmounts(), s.Files, "files"), sum(s.nameAmounts(), s.Files+s.Folders, "items")); err != nil {
+	if err := firstOf(sum(s.kindAmounts(), s.Files, "files"), sum(s.nameAmounts(), s.Files+s.Folders,
+		"items")); err != nil {
 		return err
 	}
 	for _, f := range s.flagAmounts() {

@@ -268,7 +268,8 @@ func TestSumsAreThoseOfTheContent(t *testing.T) {
 
 func TestSumsAtTheCornersOfSizes(t *testing.T) {
 	const mib = 1 << 20
-	for _, size := range []int64{0, 1, 7, 15, 16, 63, 64, 79, 80, 127, 128, 143, 144, 4096, 65535, 65536, 65600, 65616, 100_000,
+	for _, size := range []int64{0, 1, 7, 15, 16, 63, 64, 79, 80, 127, 128, 143, 144, 4096, 65535, 65536, 65600, 65616,
+		100_000,
 		mib - 1, mib, mib + 1, mib + 15, mib + 16, mib + 80, 2*mib - 1, 2 * mib, 3*mib + 777, 64 * mib} {
 		tree := mustTree(t, fmt.Sprintf("files: 9\nsize: %d", size))
 		for n := int64(1); n <= 9 && (n == 1 || size < 4*mib); n += 4 {
@@ -325,7 +326,8 @@ func TestFlaggedItemsAreThoseWithTheFlag(t *testing.T) {
 	tree := mustTree(t, everything)
 	want := map[Flag]map[int64]bool{Starred: {}, SharedWithMe: {}, Trashed: {}}
 	for it := range tree.All() {
-		for flag, has := range map[Flag]bool{Starred: it.Starred, SharedWithMe: it.SharedWithMe, Trashed: it.ExplicitlyTrashed} {
+		for flag, has := range map[Flag]bool{Starred: it.Starred, SharedWithMe: it.SharedWithMe,
+			Trashed: it.ExplicitlyTrashed} {
 			if has {
 				want[flag][it.Ordinal] = true
 			}

@@ -426,7 +426,8 @@ func TestHoldForgetsWhoGivesUp(t *testing.T) {
 
 func TestHoldEndsByItselfAfterItsTimeout(t *testing.T) {
 	f := newFake(t, false)
-	_, err := f.client.Hold(t.Context(), fault.Hold{Point: fault.DownloadHeader, Timeout: fault.Duration(20 * time.Millisecond)})
+	_, err := f.client.Hold(t.Context(), fault.Hold{Point: fault.DownloadHeader,
+		Timeout: fault.Duration(20 * time.Millisecond)})
 	require.NoError(t, err)
 	_, b, err := f.get(t, "/a")
 	require.NoError(t, err)

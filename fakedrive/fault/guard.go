@@ -52,7 +52,8 @@ func (g *Guard) check(r *http.Request) (int, error) {
 	switch {
 	case !g.knows(r.Host):
 		return http.StatusForbidden, errHost
-	case r.Header.Get("Origin") != "", slices.Contains([]string{"cross-site", "same-site"}, r.Header.Get("Sec-Fetch-Site")):
+	case r.Header.Get("Origin") != "", slices.Contains([]string{"cross-site", "same-site"},
+		r.Header.Get("Sec-Fetch-Site")):
 		return http.StatusForbidden, errPage
 	case change && r.ContentLength != 0 && !structured(r.Header.Get("Content-Type")):
 		return http.StatusUnsupportedMediaType, errType

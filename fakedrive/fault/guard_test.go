@@ -24,23 +24,24 @@ func TestPagesCannotSteer(t *testing.T) {
 		method, host, path, kind, origin, site, auth string
 		want                                         int
 	}{
-		"a program":                   {"PUT", "127.0.0.1:80", "faults", yes, "", "", auth, 200},
-		"a name of the compose file":  {"PUT", "fakedrive:9001", "faults", yes, "", "", auth, 200},
-		"localhost":                   {"PUT", "LOCALHOST:80", "faults", "application/yaml", "", "", auth, 200},
-		"IPv6":                        {"PUT", "[::1]:80", "faults", yes, "", "", auth, 200},
-		"a name led here":             {"PUT", "evil.example", "faults", yes, "", "", auth, 403},
-		"reading by a name led here":  {"GET", "evil.example:80", "counters", "", "", "", "", 403},
-		"metrics by a name led here":  {"GET", "evil.example:80", "", "", "", "", "", 403},
-		"a form of another page":      {"PUT", "127.0.0.1", "faults", "text/plain", "https://evil.example", "", auth, 403},
-		"an origin of none":           {"POST", "127.0.0.1", "holds", yes, "null", "", auth, 403},
-		"a picture on another page":   {"GET", "127.0.0.1", "counters", "", "", "cross-site", "", 403},
-		"text":                        {"PUT", "127.0.0.1", "faults", "text/plain", "", "", auth, 415},
-		"a form":                      {"PUT", "127.0.0.1", "faults", "application/x-www-form-urlencoded", "", "", auth, 415},
-		"no type":                     {"PUT", "127.0.0.1", "faults", "", "", "", auth, 415},
-		"no token":                    {"DELETE", "127.0.0.1", "holds", yes, "", "", "", 401},
-		"another token":               {"PUT", "127.0.0.1", "faults", yes, "", "", "Bearer open", 401},
-		"reading needs no token":      {"GET", "127.0.0.1", "counters", "", "", "", "", 200},
-		"clients of the fake go free": {"POST", "www.googleapis.com", "/drive", "text/plain", "https://x.example", "cross-site", "", 200},
+		"a program":                  {"PUT", "127.0.0.1:80", "faults", yes, "", "", auth, 200},
+		"a name of the compose file": {"PUT", "fakedrive:9001", "faults", yes, "", "", auth, 200},
+		"localhost":                  {"PUT", "LOCALHOST:80", "faults", "application/yaml", "", "", auth, 200},
+		"IPv6":                       {"PUT", "[::1]:80", "faults", yes, "", "", auth, 200},
+		"a name led here":            {"PUT", "evil.example", "faults", yes, "", "", auth, 403},
+		"reading by a name led here": {"GET", "evil.example:80", "counters", "", "", "", "", 403},
+		"metrics by a name led here": {"GET", "evil.example:80", "", "", "", "", "", 403},
+		"a form of another page":     {"PUT", "127.0.0.1", "faults", "text/plain", "https://evil.example", "", auth, 403},
+		"an origin of none":          {"POST", "127.0.0.1", "holds", yes, "null", "", auth, 403},
+		"a picture on another page":  {"GET", "127.0.0.1", "counters", "", "", "cross-site", "", 403},
+		"text":                       {"PUT", "127.0.0.1", "faults", "text/plain", "", "", auth, 415},
+		"a form":                     {"PUT", "127.0.0.1", "faults", "application/x-www-form-urlencoded", "", "", auth, 415},
+		"no type":                    {"PUT", "127.0.0.1", "faults", "", "", "", auth, 415},
+		"no token":                   {"DELETE", "127.0.0.1", "holds", yes, "", "", "", 401},
+		"another token":              {"PUT", "127.0.0.1", "faults", yes, "", "", "Bearer open", 401},
+		"reading needs no token":     {"GET", "127.0.0.1", "counters", "", "", "", "", 200},
+		"clients of the fake go free": {"POST", "www.googleapis.com", "/drive", "text/plain", "https://x.example",
+			"cross-site", "", 200},
 	} {
 		path := fault.AdminPrefix + c.path
 		if c.path == "" {
@@ -55,7 +56,8 @@ func TestPagesCannotSteer(t *testing.T) {
 			r = httptest.NewRequest(c.method, path, strings.NewReader(plan))
 		}
 		r.Host = c.host
-		for k, v := range map[string]string{"Content-Type": c.kind, "Origin": c.origin, "Sec-Fetch-Site": c.site, "Authorization": c.auth} {
+		for k, v := range map[string]string{"Content-Type": c.kind, "Origin": c.origin, "Sec-Fetch-Site": c.site,
+			"Authorization": c.auth} {
 			if v != "" {
 				r.Header.Set(k, v)
 			}

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Passage is the body of a request on its way through a proxy, beside the [Transfer] that is the reply's: it can be held
-// and is counted. Its reader belongs to one goroutine.
+// Passage is the body of a request on its way through a proxy, beside the [Transfer] that is the reply's: it can be
+// held and is counted. Its reader belongs to one goroutine.
 type Passage struct {
 	c      *Control
 	ctx    context.Context
@@ -19,8 +19,8 @@ type Passage struct {
 	count  *atomic.Int64
 }
 
-// Passage returns what a proxy is to read a request's body of size bytes from, -1 when it is not declared. The bytes are
-// added to count.
+// Passage returns what a proxy is to read a request's body of size bytes from, -1 when it is not declared. The bytes
+// are added to count.
 func (c *Control) Passage(ctx context.Context, body io.ReadCloser, size int64, count *atomic.Int64) *Passage {
 	return &Passage{c: c, ctx: ctx, r: body, size: size, count: count}
 }

@@ -64,14 +64,16 @@ type Rule struct {
 	Latency Duration `json:"latency,omitempty" yaml:"latency,omitempty"`
 	Jitter  Duration `json:"jitter,omitempty" yaml:"jitter,omitempty"`
 
-	Error      *ErrorReply `json:"error,omitempty" yaml:"error,omitempty"`           // answers with an error
-	Reset      *Place      `json:"reset,omitempty" yaml:"reset,omitempty"`           // cuts the connection with a TCP reset
-	Stall      *Stall      `json:"stall,omitempty" yaml:"stall,omitempty"`           // moves nothing for a while
-	Truncate   *Truncate   `json:"truncate,omitempty" yaml:"truncate,omitempty"`     // ends a download's body early
-	Flip       *Place      `json:"flip,omitempty" yaml:"flip,omitempty"`             // inverts a bit of a body byte
-	Change     bool        `json:"change,omitempty" yaml:"change,omitempty"`         // the file is another than was listed
-	EmptyPage  bool        `json:"empty_page,omitempty" yaml:"empty_page,omitempty"` // an empty list page with a token
-	Duplicates int         `json:"duplicates,omitempty" yaml:"duplicates,omitempty"` // so many entries of a page come twice
+	Error *ErrorReply `json:"error,omitempty" yaml:"error,omitempty"` // answers with an error
+	// cuts the connection with a TCP reset
+	Reset     *Place    `json:"reset,omitempty" yaml:"reset,omitempty"`
+	Stall     *Stall    `json:"stall,omitempty" yaml:"stall,omitempty"`           // moves nothing for a while
+	Truncate  *Truncate `json:"truncate,omitempty" yaml:"truncate,omitempty"`     // ends a download's body early
+	Flip      *Place    `json:"flip,omitempty" yaml:"flip,omitempty"`             // inverts a bit of a body byte
+	Change    bool      `json:"change,omitempty" yaml:"change,omitempty"`         // the file is another than was listed
+	EmptyPage bool      `json:"empty_page,omitempty" yaml:"empty_page,omitempty"` // an empty list page with a token
+	// so many entries of a page come twice
+	Duplicates int `json:"duplicates,omitempty" yaml:"duplicates,omitempty"`
 }
 
 // ErrorReply is an error as the service gives it.
@@ -182,7 +184,8 @@ func (p *Plan) check(o *Options) *flaw {
 func checkOps(ops []Op, at string, o *Options) *flaw {
 	for i, op := range ops {
 		if op != OpAccept && !slices.Contains(o.Ops, op) {
-			return &flaw{fmt.Sprintf("%s.ops[%d]", at, i), fmt.Sprintf("unknown operation %q; this fake has %s", op, joinOps(o.Ops))}
+			return &flaw{fmt.Sprintf("%s.ops[%d]", at, i), fmt.Sprintf("unknown operation %q; this fake has %s", op,
+				joinOps(o.Ops))}
 		}
 	}
 	return nil

@@ -16,8 +16,8 @@ import "time"
 //	DELETE /_fake/v1/faults
 //	POST   /_fake/v1/connections/close-idle        -> {"closed": n}
 //
-// Requests come to an address, to localhost or to a name given by --admin-host, from no web page, with a Content-Type of
-// application/json or application/yaml; those that change something bring the token of the address file (see Guard).
+// Requests come to an address, to localhost or to a name given by --admin-host, from no web page, with a Content-Type
+// of application/json or application/yaml; those that change something bring the token of the address file (see Guard).
 //
 // A fake adds routes of its own under the same prefix (fakedrive: roots; the S3 sink: objects).
 const AdminPrefix = "/_fake/v1/"
@@ -99,9 +99,10 @@ type Counters struct {
 	InFlight      int64 `json:"in_flight"`
 	FilesInFlight int64 `json:"files_in_flight"` // the transfers in flight, parts of one file counted once
 	BytesInFlight int64 `json:"bytes_in_flight"` // sum of the full sizes of the transfers in flight
-	Backlog       int64 `json:"backlog"`         // Drive: files listed and not yet finished downloading, repeats not counted twice
-	LargestNow    int64 `json:"largest_now"`
-	Largest       int64 `json:"largest"` // of all transfers so far
+	// Drive: files listed and not yet finished downloading, repeats not counted twice
+	Backlog    int64 `json:"backlog"`
+	LargestNow int64 `json:"largest_now"`
+	Largest    int64 `json:"largest"` // of all transfers so far
 
 	// Connections on every listener (gauges, but for ConnsTotal). The admin client's own are not counted.
 	ConnsTotal int64 `json:"conns_total"`
@@ -127,11 +128,12 @@ func (d *Duration) UnmarshalText(b []byte) error {
 
 // Addresses is what a fake writes to its --addr-file once it listens. Absent listeners are empty.
 type Addresses struct {
-	PID    int    `json:"pid"`
-	HTTP   string `json:"http,omitempty"`    // http://127.0.0.1:port
-	HTTPS  string `json:"https,omitempty"`   // https://127.0.0.1:port
-	Proxy  string `json:"proxy,omitempty"`   // http://127.0.0.1:port, a CONNECT proxy
-	Admin  string `json:"admin"`             // base URL of the admin protocol's listener, without AdminPrefix; with the token as password, if there is one
+	PID   int    `json:"pid"`
+	HTTP  string `json:"http,omitempty"`  // http://127.0.0.1:port
+	HTTPS string `json:"https,omitempty"` // https://127.0.0.1:port
+	Proxy string `json:"proxy,omitempty"` // http://127.0.0.1:port, a CONNECT proxy
+	// base URL of the admin protocol's listener, without AdminPrefix; with the token as password, if there is one
+	Admin  string `json:"admin"`
 	Token  string `json:"token,omitempty"`   // what changes by the admin protocol need; the file is its owner's alone
 	CAFile string `json:"ca_file,omitempty"` // PEM of the CA that signed the TLS listener's certificate
 	// Gates has what the clients of each gate are given, by the gate's name: a URL, or host:port for raw TCP.

@@ -229,7 +229,8 @@ func TestQuotaPerMinute(t *testing.T) {
 func TestProbabilityIsDeterministicWhateverTheOrder(t *testing.T) {
 	struck := func(seed string, names []string) map[string]bool {
 		f := newFake(t, false)
-		f.plan(t, `{"seed": `+seed+`, "rules": [{"ops": ["get"], "probability": 0.3, "error": {"status": 500, "reason": "x"}}]}`)
+		f.plan(t, `{"seed": `+seed+
+			`, "rules": [{"ops": ["get"], "probability": 0.3, "error": {"status": 500, "reason": "x"}}]}`)
 		got := map[string]bool{}
 		for _, n := range names {
 			resp, _, err := f.get(t, "/"+n)
@@ -273,7 +274,8 @@ func TestBandwidthOfAStreamAndInTotal(t *testing.T) {
 					r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://fake/a", nil)
 					require.NoError(t, err)
 					tr := c.Begin(r, fault.Request{Op: opPut, Size: fileSize}, fault.Action{})
-					_, err = io.Copy(io.Discard, tr.Reader(iotest.HalfReader(bytes.NewReader(file())))) // reads that bring less than is asked for
+					// reads that bring less than is asked for
+					_, err = io.Copy(io.Discard, tr.Reader(iotest.HalfReader(bytes.NewReader(file()))))
 					require.NoError(t, err)
 					tr.End(nil)
 					done <- struct{}{}

@@ -1,5 +1,5 @@
-// Package checkout knows the repository's own files: to copy a checkout, and to pack it as a version of its module, as the
-// module proxy would. It is for tests and tools.
+// Package checkout knows the repository's own files: to copy a checkout, and to pack it as a version of its module, as
+// the module proxy would. It is for tests and tools.
 package checkout
 
 import (
@@ -30,8 +30,8 @@ func Root(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Files are the files of a checkout by their paths below root, sorted: what git knows, and what it would add. What was deleted
-// is left out.
+// Files are the files of a checkout by their paths below root, sorted: what git knows, and what it would add. What was
+// deleted is left out.
 func Files(ctx context.Context, root string) ([]string, error) {
 	cmd := exec.CommandContext(ctx, "git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	out, err := cmd.Output()
@@ -98,9 +98,9 @@ func Module(root string) (string, error) {
 	return "", fmt.Errorf("%s/go.mod names no module", root)
 }
 
-// Pack writes the main module of a checkout into dir in the layout of a module proxy (GOPROXY=file://dir) at a version that
-// follows from its content: the same files give the same version. Nested modules are left out, as the go command leaves
-// them out.
+// Pack writes the main module of a checkout into dir in the layout of a module proxy (GOPROXY=file://dir) at a version
+// that follows from its content: the same files give the same version. Nested modules are left out, as the go command
+// leaves them out.
 func Pack(ctx context.Context, root, dir string) (module, version string, err error) {
 	if module, err = Module(root); err != nil {
 		return "", "", err
@@ -136,7 +136,8 @@ func Pack(ctx context.Context, root, dir string) (module, version string, err er
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return "", "", err
 	}
-	for name, b := range map[string][]byte{"list": []byte(version + "\n"), version + ".info": info, version + ".mod": mod, version + ".zip": text} {
+	for name, b := range map[string][]byte{"list": []byte(version + "\n"), version + ".info": info, version + ".mod": mod,
+		version + ".zip": text} {
 		if err := os.WriteFile(filepath.Join(at, name), b, 0o644); err != nil {
 			return "", "", err
 		}

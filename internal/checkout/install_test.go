@@ -46,7 +46,8 @@ func install(t *testing.T, programs ...string) (p *place, module, version string
 	require.NoError(t, err)
 	mods := strings.TrimSpace(string(cache))
 	p = &place{t: t, bin: t.TempDir()}
-	p.env = []string{"GOBIN=" + p.bin, "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOWORK=off", "MEMSOAK_STATE_DIR=" + t.TempDir(),
+	p.env = []string{"GOBIN=" + p.bin, "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOWORK=off", "MEMSOAK_STATE_DIR=" +
+		t.TempDir(),
 		"GOPROXY=file://" + proxy + ",file://" + filepath.Join(mods, "cache", "download")}
 	t.Cleanup(func() { // nothing of the version stays in the cache
 		os.RemoveAll(filepath.Join(mods, filepath.FromSlash(module)+"@"+version))
@@ -83,13 +84,15 @@ func TestStrangersInstallFromTheModuleAlone(t *testing.T) {
 			assert.Contains(t, script, name)
 		}
 	}
-	run := []string{"run", "--subject", "migrator", "--corpus", "tiny", "--protocol", "quick", "--axis", "workers=2", "--limit", "off"}
+	run := []string{"run", "--subject", "migrator", "--corpus", "tiny", "--protocol", "quick", "--axis", "workers=2",
+		"--limit", "off"}
 	out, code := p.run(soak, run...)
 	require.Equal(t, 0, code, "%s", out)
 	assert.Contains(t, out, "migrator: 1 cells, 1 trials")
 
 	t.Run("a missing program is named with its installation", func(t *testing.T) {
-		for name, pkg := range map[string]string{"migrator": "migrator/cmd/migrator", "fakedrive": "fakedrive/cmd/fakedrive"} {
+		for name, pkg := range map[string]string{"migrator": "migrator/cmd/migrator",
+			"fakedrive": "fakedrive/cmd/fakedrive"} {
 			at := filepath.Join(p.bin, name)
 			require.NoError(t, os.Rename(at, at+".away"))
 			out, code := p.run(soak, run...)

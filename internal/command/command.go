@@ -1,6 +1,6 @@
 // Package command is how every program runs its command line: signals end it, errors are one line, wrong usage
-// has a code of its own, and every program says its version. It imports nothing but the exit codes and the version, so that
-// subjects may use it, too.
+// has a code of its own, and every program says its version. It imports nothing but the exit codes and the version, so
+// that subjects may use it, too.
 package command
 
 import (
@@ -39,8 +39,8 @@ func Root(name, short string, subcommands ...*cobra.Command) *cobra.Command {
 	return root
 }
 
-// CheckSettings has every command below root check the flags that it is given against the registry of settings before it
-// begins, and say the ranges in its help.
+// CheckSettings has every command below root check the flags that it is given against the registry of settings before
+// it begins, and say the ranges in its help.
 func CheckSettings(root *cobra.Command) {
 	setting.Document(root.Flags())
 	check := root.PreRunE
@@ -81,9 +81,9 @@ func AddVersion(root *cobra.Command) {
 	root.AddCommand(cmd)
 }
 
-// Run executes one command line of a Root and returns its exit code. An interrupt or SIGTERM cancels the command's context.
-// An error is a line on stderr, unless it says that it was shown already (exitcode.Quiet). No command writes control
-// characters of others to a terminal (package foreign).
+// Run executes one command line of a Root and returns its exit code. An interrupt or SIGTERM cancels the command's
+// context. An error is a line on stderr, unless it says that it was shown already (exitcode.Quiet). No command writes
+// control characters of others to a terminal (package foreign).
 func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

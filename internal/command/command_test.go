@@ -17,7 +17,10 @@ import (
 
 func run(t *testing.T, do func(*cobra.Command) error, args ...string) (code int, out, errs string) {
 	t.Helper()
-	sub := &cobra.Command{Use: "do", Args: Args(cobra.NoArgs), RunE: func(c *cobra.Command, _ []string) error { return do(c) }}
+	sub := &cobra.Command{Use: "do", Args: Args(cobra.NoArgs), RunE: func(c *cobra.Command,
+		_ []string) error {
+		return do(c)
+	}}
 	sub.Flags().String("must", "", "")
 	assert.NoError(t, sub.MarkFlagRequired("must"))
 	var o, e bytes.Buffer
@@ -36,15 +39,19 @@ func TestExitCodesAndTheOneLine(t *testing.T) {
 		code int
 		line string
 	}{
-		"fine":           {nil, []string{"do", "--must=1"}, exitcode.OK, ""},
-		"help":           {nil, nil, exitcode.OK, ""},
-		"an error":       {errors.New("no luck"), []string{"do", "--must=1"}, exitcode.Error, "prog: no luck\n"},
-		"its own code":   {exitcode.With(exitcode.GateFailed, errors.New("too much")), []string{"do", "--must=1"}, exitcode.GateFailed, "prog: too much\n"},
-		"shown already":  {exitcode.Quiet(exitcode.GateFailed, errors.New("too much")), []string{"do", "--must=1"}, exitcode.GateFailed, ""},
-		"an argument":    {nil, []string{"do", "--must=1", "more"}, exitcode.UsageError, "prog: unknown command \"more\" for \"prog do\"; see 'prog do --help'\n"},
+		"fine":     {nil, []string{"do", "--must=1"}, exitcode.OK, ""},
+		"help":     {nil, nil, exitcode.OK, ""},
+		"an error": {errors.New("no luck"), []string{"do", "--must=1"}, exitcode.Error, "prog: no luck\n"},
+		"its own code": {exitcode.With(exitcode.GateFailed, errors.New("too much")), []string{"do", "--must=1"},
+			exitcode.GateFailed, "prog: too much\n"},
+		"shown already": {exitcode.Quiet(exitcode.GateFailed, errors.New("too much")), []string{"do", "--must=1"},
+			exitcode.GateFailed, ""},
+		"an argument": {nil, []string{"do", "--must=1", "more"}, exitcode.UsageError,
+			"prog: unknown command \"more\" for \"prog do\"; see 'prog do --help'\n"},
 		"a flag":         {nil, []string{"do", "--nope"}, exitcode.UsageError, "prog: unknown flag: --nope\n"},
 		"a flag missing": {nil, []string{"do"}, exitcode.UsageError, "prog: required flag(s) \"must\" not set\n"},
-		"a command":      {nil, []string{"dont"}, exitcode.UsageError, "prog: unknown command \"dont\" for \"prog\"; see 'prog --help'\n"},
+		"a command": {nil, []string{"dont"}, exitcode.UsageError,
+			"prog: unknown command \"dont\" for \"prog\"; see 'prog --help'\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errs := run(t, fails(c.err), c.args...)

@@ -1,5 +1,5 @@
-// Package foreign prints text that others wrote: names of files, output of subjects, messages of servers. A terminal obeys
-// control characters, so none of them reaches it, and an error is one line whatever it quotes.
+// Package foreign prints text that others wrote: names of files, output of subjects, messages of servers. A terminal
+// obeys control characters, so none of them reaches it, and an error is one line whatever it quotes.
 package foreign
 
 import (
@@ -47,8 +47,8 @@ func acts(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
 }
 
-// Line returns s as one line of at most MaxLine bytes less prefix, the bytes that are printed before it. Of a longer one
-// the beginning and the end are kept, since the end often says what to do.
+// Line returns s as one line of at most MaxLine bytes less prefix, the bytes that are printed before it. Of a longer
+// one the beginning and the end are kept, since the end often says what to do.
 func Line(s string, prefix int) string {
 	const enough = 4 * MaxLine // an end that is cut in the middle of a character is cut again below
 	if len(s) > 2*enough {

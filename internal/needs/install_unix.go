@@ -31,8 +31,8 @@ func install(ctx context.Context, pkg string, there func() bool) error {
 	return in.install(ctx, pkg, there)
 }
 
-// install installs a Debian package, by one process at a time, until there says that its program is. Empty package lists are filled
-// first. A failure is noted, and is the answer to all that ask within againAfter.
+// install installs a Debian package, by one process at a time, until there says that its program is. Empty package
+// lists are filled first. A failure is noted, and is the answer to all that ask within againAfter.
 func (in installer) install(ctx context.Context, pkg string, there func() bool) (err error) {
 	if !in.root {
 		return fmt.Errorf("install the package %s (only root may)", pkg)
@@ -74,7 +74,8 @@ func (in installer) apt(ctx context.Context, pkg string) error {
 	}
 	defer allow()
 	get := func(args ...string) error {
-		cmd := exec.CommandContext(ctx, in.aptGet, append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=1"}, args...)...)
+		cmd := exec.CommandContext(ctx, in.aptGet, append([]string{"-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o",
+			"Acquire::Retries=1"}, args...)...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		cmd.WaitDelay = time.Second
 		var said bytes.Buffer

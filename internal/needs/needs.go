@@ -1,6 +1,6 @@
-// Package needs finds the programs that tests use as real counterparts: brokers, Prometheus, a browser. A test that needs
-// one asks here, and so depends on no other test and on no step before it: the program is there, or root installs its
-// package, or the test skips and names it.
+// Package needs finds the programs that tests use as real counterparts: brokers, Prometheus, a browser. A test that
+// needs one asks here, and so depends on no other test and on no step before it: the program is there, or root installs
+// its package, or the test skips and names it.
 //
 // It is for tests and benchmarks. No command that users run installs anything.
 package needs
@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// ErrMissing is returned, wrapped with the name and the reason, for a program that is not here and could not be installed.
+// ErrMissing is returned, wrapped with the name and the reason, for a program that is not here and could not be
+// installed.
 var ErrMissing = errors.New("is missing")
 
 // Program is a row of the table of programs.
@@ -38,7 +39,8 @@ var Programs = []Program{
 	{Name: "redis-server", Package: "redis-server"},
 	// The package's command on PATH changes the user; this is the script behind it.
 	{Name: "rabbitmq-server", Package: "rabbitmq-server",
-		Paths: []string{"/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server", "/usr/sbin/rabbitmq-server"}},
+		Paths: []string{"/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server",
+			"/usr/sbin/rabbitmq-server"}},
 	{Name: "prometheus", Package: "prometheus"},
 	{Name: "promtool", Package: "prometheus"},
 	{Name: "chromium", Names: []string{"chromium-browser", "google-chrome"}, Package: "chromium"},
@@ -48,8 +50,8 @@ var Programs = []Program{
 	{Name: "cc", Names: []string{"gcc", "clang"}, Package: "gcc libc6-dev", Builds: true},
 }
 
-// Find returns the path of a program of the table. Where it is missing and this user may, its package is installed. The error
-// wraps ErrMissing.
+// Find returns the path of a program of the table. Where it is missing and this user may, its package is installed. The
+// error wraps ErrMissing.
 func Find(ctx context.Context, name string) (string, error) {
 	i := slices.IndexFunc(Programs, func(p Program) bool { return p.Name == name })
 	if i < 0 {

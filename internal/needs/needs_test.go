@@ -32,11 +32,12 @@ func stand(t *testing.T, script string) (in standIn, calls func() []string) {
 	// The command comes after -q -y and two options.
 	text := "#!/bin/sh\ncd " + dir + "\nshift 6\necho $1 >>calls\n[ -e policy ] || exit 9\n" + script
 	require.NoError(t, os.WriteFile(apt, []byte(text), 0o755))
-	return standIn{installer{root: true, aptGet: apt, dir: filepath.Join(dir, "notes"), policy: filepath.Join(dir, "policy")}, dir}, func() []string {
-		b, err := os.ReadFile(filepath.Join(dir, "calls"))
-		require.NoError(t, err)
-		return strings.Fields(string(b))
-	}
+	return standIn{installer{root: true, aptGet: apt, dir: filepath.Join(dir, "notes"), policy: filepath.Join(dir,
+			"policy")}, dir}, func() []string {
+			b, err := os.ReadFile(filepath.Join(dir, "calls"))
+			require.NoError(t, err)
+			return strings.Fields(string(b))
+		}
 }
 
 func TestEmptyListsAreFilledFirst(t *testing.T) {

@@ -1,10 +1,10 @@
-// Command rehome gives a fork a module path of its own: in go.mod, imports, workflows, docs, subject files and the truth about
-// specimens. Run it by
+// Command rehome gives a fork a module path of its own: in go.mod, imports, workflows, docs, subject files and the
+// truth about specimens. Run it by
 //
 //	make rehome MODULE=github.com/acme/memsoak
 //
-// Names of schemas, metrics and services have no module path in them and stay as they are. So does recorded data: what was
-// recorded of a program keeps the paths of that program.
+// Names of schemas, metrics and services have no module path in them and stay as they are. So does recorded data: what
+// was recorded of a program keeps the paths of that program.
 package main
 
 import (
@@ -58,13 +58,14 @@ func check(module string) error {
 		}
 	}
 	if len(parts) < 2 || !strings.Contains(parts[0], ".") || strings.ToLower(parts[0]) != parts[0] {
-		return fmt.Errorf("%q: the first element of a module path is a host such as github.com, and a path follows it", module)
+		return fmt.Errorf("%q: the first element of a module path is a host such as github.com, and a path follows it",
+			module)
 	}
 	return nil
 }
 
-// rehome rewrites the checkout below root and returns how many files have changed. A repository's address (owner/name, as workflows
-// write it) changes with the module path.
+// rehome rewrites the checkout below root and returns how many files have changed. A repository's address (owner/name,
+// as workflows write it) changes with the module path.
 func rehome(ctx context.Context, root, to string) (changed int, err error) {
 	from, err := checkout.Module(root)
 	if err != nil {

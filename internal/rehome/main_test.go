@@ -100,7 +100,8 @@ func TestRecordedDataKeepsItsPaths(t *testing.T) {
 }
 
 func TestAWrongPathIsOneLineAndCode2(t *testing.T) {
-	for _, args := range [][]string{{}, {"memsoak"}, {"nodot/memsoak"}, {"github.com/a b/c"}, {"github.com//c"}, {"github.com/../c"}, {"GitHub.com/a/b"}, {"a.b/c", "d"}} {
+	for _, args := range [][]string{{}, {"memsoak"}, {"nodot/memsoak"}, {"github.com/a b/c"}, {"github.com//c"},
+		{"github.com/../c"}, {"GitHub.com/a/b"}, {"a.b/c", "d"}} {
 		var out, errs bytes.Buffer
 		assert.Equal(t, 2, run(args, &out, &errs), args)
 		assert.Equal(t, 1, strings.Count(errs.String(), "\n"), errs.String())

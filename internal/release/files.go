@@ -26,7 +26,8 @@ func (r *release) archive(goos, goarch string, built []string) (string, error) {
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
 	t := tar.NewWriter(z)
-	files := append(slices.Sorted(slices.Values(built)), filepath.Join(r.root, "LICENSE"), filepath.Join(r.root, "README.md"), filepath.Join(r.root, "CHANGELOG.md"))
+	files := append(slices.Sorted(slices.Values(built)), filepath.Join(r.root, "LICENSE"), filepath.Join(r.root,
+		"README.md"), filepath.Join(r.root, "CHANGELOG.md"))
 	for i, path := range files {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -36,7 +37,8 @@ func (r *release) archive(goos, goarch string, built []string) (string, error) {
 		if i < len(built) {
 			mode = 0o755
 		}
-		h := &tar.Header{Name: name + "/" + filepath.Base(path), Mode: mode, Size: int64(len(text)), ModTime: r.at, Format: tar.FormatPAX}
+		h := &tar.Header{Name: name + "/" + filepath.Base(path), Mode: mode, Size: int64(len(text)), ModTime: r.at,
+			Format: tar.FormatPAX}
 		if err := t.WriteHeader(h); err != nil {
 			return "", err
 		}
@@ -81,7 +83,8 @@ func (r *release) bill(path string, programs []string) error {
 		if err != nil {
 			return err
 		}
-		own = component{"application", info.Main.Path, info.Main.Version, "pkg:golang/" + info.Main.Path + "@" + info.Main.Version}
+		own = component{"application", info.Main.Path, info.Main.Version, "pkg:golang/" + info.Main.Path + "@" +
+			info.Main.Version}
 		for _, m := range info.Deps {
 			if m.Replace != nil {
 				m = m.Replace

@@ -1,5 +1,5 @@
-// Command release builds what a tag publishes: static programs for each platform in archives, their checksums, and a bill of
-// materials (SBOM, CycloneDX) of the modules that are in them; then it looks at each as a user would.
+// Command release builds what a tag publishes: static programs for each platform in archives, their checksums, and a
+// bill of materials (SBOM, CycloneDX) of the modules that are in them; then it looks at each as a user would.
 //
 //	go run ./internal/release -out DIR [-targets linux/amd64,...]
 package main
@@ -25,7 +25,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 const allTargets = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64"
 
 // packages are the programs of a release.
-var packages = map[string]string{"soak": "soak/cmd/soak", "migrator": "migrator/cmd/migrator", "fakedrive": "fakedrive/cmd/fakedrive"}
+var packages = map[string]string{"soak": "soak/cmd/soak", "migrator": "migrator/cmd/migrator",
+	"fakedrive": "fakedrive/cmd/fakedrive"}
 
 // release is one build of all targets.
 type release struct {
@@ -56,7 +57,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "release:", err)
 		return exitcode.Error
 	}
-	fmt.Fprintf(stdout, "%s in %s, checked: static, checksums, SBOM, version (%s)\n", r.version, *out, time.Since(begun).Round(time.Second))
+	fmt.Fprintf(stdout, "%s in %s, checked: static, checksums, SBOM, version (%s)\n", r.version, *out,
+		time.Since(begun).Round(time.Second))
 	return exitcode.OK
 }
 

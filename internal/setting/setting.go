@@ -1,6 +1,6 @@
-// Package setting is the registry of what people may set: each setting that has a number, a size, a time, an address or a
-// choice has one row with its range and its unit. The row checks the value wherever it comes from, before anything begins,
-// and is what --help says of it. A setting means the same in every command, so rows go by name alone.
+// Package setting is the registry of what people may set: each setting that has a number, a size, a time, an address or
+// a choice has one row with its range and its unit. The row checks the value wherever it comes from, before anything
+// begins, and is what --help says of it. A setting means the same in every command, so rows go by name alone.
 package setting
 
 import (
@@ -173,7 +173,8 @@ type renamed struct{ error }
 func (r renamed) Error() string { return strings.TrimPrefix(r.error.Error(), ErrRange.Error()+": ") }
 func (r renamed) Unwrap() error { return r.error }
 
-// of is the row of a flag. Flags without a value, or with a free text, have none: --workers of 'soak limit' is a switch.
+// of is the row of a flag. Flags without a value, or with a free text, have none: --workers of 'soak limit' is a
+// switch.
 func of(f *pflag.Flag) (Setting, bool) {
 	s, ok := Find(f.Name)
 	if !ok || f.Value.Type() == "bool" {

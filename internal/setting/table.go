@@ -44,7 +44,8 @@ var All = []Setting{
 	{Name: "idle-timeout", Kind: Time, Min: float64(time.Millisecond), Max: float64(day)},
 	{Name: "sink-timeout", Kind: Time, Min: float64(time.Millisecond), Max: float64(day)},
 	{Name: "idle-conn-timeout", Kind: Time, Min: float64(time.Millisecond), Max: float64(day), Zero: never},
-	{Name: "daily-pause", Kind: Time, Min: float64(time.Millisecond), Max: float64(7 * day), Zero: "is until midnight Pacific time"},
+	{Name: "daily-pause", Kind: Time, Min: float64(time.Millisecond), Max: float64(7 * day),
+		Zero: "is until midnight Pacific time"},
 	{Name: "token-ttl", Kind: Time, Min: 1, Max: float64(365 * day)},
 	{Name: "page-token-ttl", Kind: Time, Min: 1, Max: float64(365 * day)},
 

@@ -1,5 +1,6 @@
-// Command testsum runs `go test` with the arguments that it is given, prints what go test prints, and at the end every test that was
-// skipped, with the reason: a machine on which much is skipped must not look like one on which all passed.
+// Command testsum runs `go test` with the arguments that it is given, prints what go test prints, and at the end every
+// test that was skipped, with the reason: a machine on which much is skipped must not look like one on which all
+// passed.
 //
 //	go run ./internal/testsum -timeout 20m ./...
 //

@@ -14,7 +14,8 @@ import (
 func module(t *testing.T, tests string) {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module example.com/a/m\n\ngo 1.24\n", "m_test.go": "package m\n\nimport \"testing\"\n\n" + tests} {
+	for name, text := range map[string]string{"go.mod": "module example.com/a/m\n\ngo 1.24\n",
+		"m_test.go": "package m\n\nimport \"testing\"\n\n" + tests} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	t.Chdir(dir)
@@ -38,7 +39,8 @@ func TestD(t *testing.T) { t.Log("not worth a word") }
 		code, out, errs := sum("./...")
 		assert.Equal(t, 0, code, errs)
 		assert.Contains(t, out, "ok  \texample.com/a/m")
-		assert.Contains(t, out, "=== 3 tests were skipped:\n   2  no broker\n        m TestA\n        m TestB/sub\n   1  no reason given\n        m TestC\n")
+		assert.Contains(t, out,
+			"=== 3 tests were skipped:\n   2  no broker\n        m TestA\n        m TestB/sub\n   1  no reason given\n        m TestC\n")
 		assert.NotContains(t, out, "not worth")
 	}
 }

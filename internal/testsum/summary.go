@@ -54,14 +54,17 @@ func (s *summary) said(key [2]string, e event) {
 	fmt.Fprint(s.w, e.Output)
 }
 
-// failed prints what a test said. A package that ends in the middle of a test takes its tests with it: those have no event of
-// their own.
+// failed prints what a test said. A package that ends in the middle of a test takes its tests with it: those have no
+// event of their own.
 func (s *summary) failed(key [2]string) {
 	if key[1] != "" {
 		s.print(key)
 		return
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(s.output), func(a, b [2]string) int { return strings.Compare(a[1], b[1]) }) {
+	for _, k := range slices.SortedFunc(maps.Keys(s.output), func(a, b [2]string) int {
+		return strings.Compare(a[1],
+			b[1])
+	}) {
 		if k[0] == key[0] {
 			s.print(k)
 		}

@@ -1,5 +1,5 @@
-// Package version says which version a program of this project is, its own or one that lies beside it, and how to install
-// another program at the same version. All of it comes from what the Go toolchain writes into a binary.
+// Package version says which version a program of this project is, its own or one that lies beside it, and how to
+// install another program at the same version. All of it comes from what the Go toolchain writes into a binary.
 package version
 
 import (
@@ -106,8 +106,8 @@ func (i Info) Install(name string) string {
 	return "go install " + path.Join(i.Module, programs[name]) + "@" + v
 }
 
-// Check refuses the program of the project in a file if it is of another version than this one. Of a program that was built in a
-// checkout nothing is asked: `make build` builds all.
+// Check refuses the program of the project in a file if it is of another version than this one. Of a program that was
+// built in a checkout nothing is asked: `make build` builds all.
 func (i Info) Check(file string) error {
 	name := strings.TrimSuffix(filepath.Base(file), ".exe")
 	if !i.Released() || !Ours(name) {

@@ -11,7 +11,8 @@ import (
 
 var (
 	released = Info{Module: "example.org/x", Version: "v1.2.0", Go: "go1.26.0"}
-	built    = Info{Module: "example.org/x", Version: "v1.2.1-0.20260101000000-0123456789ab", Revision: "0123456789abcdef", Modified: true, Go: "go1.26.0"}
+	built    = Info{Module: "example.org/x", Version: "v1.2.1-0.20260101000000-0123456789ab", Revision: "0123456789abcdef",
+		Modified: true, Go: "go1.26.0"}
 )
 
 func TestAVersionNamesItsRevision(t *testing.T) {
@@ -24,8 +25,10 @@ func TestAVersionNamesItsRevision(t *testing.T) {
 
 func TestProgramsAreInstalledAtTheSameVersion(t *testing.T) {
 	assert.Equal(t, "go install example.org/x/migrator/cmd/migrator@v1.2.0", released.Install("migrator"))
-	assert.Equal(t, "go install example.org/x/fakedrive/cmd/fakedrive@latest", built.Install("fakedrive"), "a proxy has no checkout")
-	assert.EqualError(t, released.Missing("soak"), "the program soak is missing: go install example.org/x/soak/cmd/soak@v1.2.0")
+	assert.Equal(t, "go install example.org/x/fakedrive/cmd/fakedrive@latest", built.Install("fakedrive"),
+		"a proxy has no checkout")
+	assert.EqualError(t, released.Missing("soak"),
+		"the program soak is missing: go install example.org/x/soak/cmd/soak@v1.2.0")
 	assert.ErrorContains(t, built.Missing("soak"), "`make build`")
 }
 
@@ -59,5 +62,6 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "fakedrive")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n"), 0o755))
 	assert.ErrorIs(t, released.Check(script), ErrOther, "what says nothing is no version of ours")
-	assert.NoError(t, released.Check(filepath.Join(filepath.Dir(script), "copier")), "a program of the user's is not asked")
+	assert.NoError(t, released.Check(filepath.Join(filepath.Dir(script), "copier")),
+		"a program of the user's is not asked")
 }

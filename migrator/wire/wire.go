@@ -130,7 +130,8 @@ func driveAuth(ctx context.Context, s Settings, t http.RoundTripper) (http.Round
 		if s.ClientID == "" {
 			return nil, errors.New("a refresh token needs the id and secret of its OAuth client")
 		}
-		c := oauth2.Config{ClientID: s.ClientID, ClientSecret: s.ClientSecret, Endpoint: google.Endpoint, Scopes: []string{gdrive.DriveReadonlyScope}}
+		c := oauth2.Config{ClientID: s.ClientID, ClientSecret: s.ClientSecret, Endpoint: google.Endpoint,
+			Scopes: []string{gdrive.DriveReadonlyScope}}
 		tokens = c.TokenSource(ctx, &oauth2.Token{RefreshToken: s.RefreshToken})
 	case s.CredentialsFile != "":
 		key, err := bounded.ReadFile(s.CredentialsFile, bounded.Secret)
@@ -162,9 +163,11 @@ func fileCredentials(ctx context.Context, key []byte, subject string) (*google.C
 		return nil, fmt.Errorf("not JSON: %w", err)
 	}
 	switch kind.Type {
-	case google.ServiceAccount, google.AuthorizedUser, google.ExternalAccount, google.ExternalAccountAuthorizedUser, google.ImpersonatedServiceAccount:
+	case google.ServiceAccount, google.AuthorizedUser, google.ExternalAccount, google.ExternalAccountAuthorizedUser,
+		google.ImpersonatedServiceAccount:
 	default:
-		return nil, fmt.Errorf("type %q: want a service account's key, an authorized user's or an external account's file", kind.Type)
+		return nil, fmt.Errorf("type %q: want a service account's key, an authorized user's or an external account's file",
+			kind.Type)
 	}
 	return google.CredentialsFromJSONWithTypeAndParams(ctx, key, kind.Type, google.CredentialsParams{
 		Scopes: []string{gdrive.DriveReadonlyScope}, Subject: subject})

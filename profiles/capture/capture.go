@@ -98,7 +98,8 @@ func Read(path string) (*Capture, error) {
 
 // Parse reads a profile from memory; path names it in errors and notes.
 func Parse(path string, b []byte) (*Capture, error) {
-	c := &Capture{Path: path, InuseBytes: Missing, InuseObjects: Missing, AllocBytes: Missing, AllocObjects: Missing, Count: Missing}
+	c := &Capture{Path: path, InuseBytes: Missing, InuseObjects: Missing, AllocBytes: Missing, AllocObjects: Missing,
+		Count: Missing}
 	if err := c.parse(b); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -188,8 +189,9 @@ func parseProto(b []byte) (*profile.Profile, error) {
 // classify finds out what the samples count.
 func (c *Capture) classify() {
 	columns := map[string]*Column{
-		"inuse_space": &c.InuseBytes, "inuse_objects": &c.InuseObjects, "alloc_space": &c.AllocBytes, "alloc_objects": &c.AllocObjects,
-		"goroutine": &c.Count, "goroutines": &c.Count, "space": &c.InuseBytes, "objects": &c.InuseObjects,
+		"inuse_space": &c.InuseBytes, "inuse_objects": &c.InuseObjects, "alloc_space": &c.AllocBytes,
+		"alloc_objects": &c.AllocObjects,
+		"goroutine":     &c.Count, "goroutines": &c.Count, "space": &c.InuseBytes, "objects": &c.InuseObjects,
 	}
 	for i, t := range c.Profile.SampleType {
 		if to := columns[t.Type]; to != nil && *to == Missing {
@@ -290,7 +292,8 @@ func mayBeProfile(path string) bool {
 	case formNone:
 		return false
 	case formProto: // nearly anything that is no text: the sample types come first in what Go writes
-		return len(head) > 0 && (head[0] == 0x0a || head[0] == 0x12) && !bytes.Contains(head[:min(64, len(head))], []byte("\x00\x00\x00\x00"))
+		return len(head) > 0 && (head[0] == 0x0a || head[0] == 0x12) && !bytes.Contains(head[:min(64, len(head))],
+			[]byte("\x00\x00\x00\x00"))
 	}
 	return true
 }

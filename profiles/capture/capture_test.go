@@ -46,13 +46,15 @@ func heap(change func(*profile.Profile)) []byte {
 		SampleType: []*profile.ValueType{{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"},
 			{Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"}},
 		PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"}, Period: 512 << 10, TimeNanos: 1e18,
-		Function: []*profile.Function{fn(1, "app/cache.Put", "/src/app/cache/c.go"), fn(2, "app/render.Page", "/src/app/render/r.go")},
+		Function: []*profile.Function{fn(1, "app/cache.Put", "/src/app/cache/c.go"), fn(2, "app/render.Page",
+			"/src/app/render/r.go")},
 	}
 	for i, f := range p.Function {
 		l := &profile.Location{ID: f.ID, Address: 0x1000 + 16*f.ID, Line: []profile.Line{{Function: f, Line: int64(10 + i)}}}
 		p.Location = append(p.Location, l)
 		mib := int64(10 + 890*i)
-		p.Sample = append(p.Sample, &profile.Sample{Location: []*profile.Location{l}, Value: []int64{mib, mib << 20, mib, mib << 20}})
+		p.Sample = append(p.Sample, &profile.Sample{Location: []*profile.Location{l}, Value: []int64{mib, mib << 20, mib,
+			mib << 20}})
 	}
 	if change != nil {
 		change(p)
@@ -109,14 +111,18 @@ func TestEveryFormIsReadAndDescribed(t *testing.T) {
 			}
 			p.Function = nil
 		}), Heap, Unsymbolized, 910},
-		"a difference":             {heap(func(p *profile.Profile) { p.Sample[0].Value[3] = -p.Sample[0].Value[3] }), Heap, Difference, 890},
+		"a difference": {heap(func(p *profile.Profile) { p.Sample[0].Value[3] = -p.Sample[0].Value[3] }), Heap,
+			Difference, 890},
 		"a sample without a stack": {heap(func(p *profile.Profile) { p.Sample[0].Location = nil }), Heap, Stackless, 910},
-		"of go test":               {heap(func(p *profile.Profile) { p.Mapping = []*profile.Mapping{{ID: 1, File: "/tmp/go-build/app.test"}} }), Heap, TestBinary, 910},
-		"heap as text":             {lookup(t, "heap", 1), Heap, LegacyText, 0},
-		"goroutines":               {lookup(t, "goroutine", 0), Goroutine, "", 0},
-		"goroutines as text":       {lookup(t, "goroutine", 1), Goroutine, NoTime, 0},
-		"a goroutine dump":         {lookup(t, "goroutine", 2), Goroutine, NoTime, 0},
-		"a flame graph's JSON":     {[]byte(flame), Heap, OneType, 3},
+		"of go test": {heap(func(p *profile.Profile) {
+			p.Mapping = []*profile.Mapping{{ID: 1,
+				File: "/tmp/go-build/app.test"}}
+		}), Heap, TestBinary, 910},
+		"heap as text":         {lookup(t, "heap", 1), Heap, LegacyText, 0},
+		"goroutines":           {lookup(t, "goroutine", 0), Goroutine, "", 0},
+		"goroutines as text":   {lookup(t, "goroutine", 1), Goroutine, NoTime, 0},
+		"a goroutine dump":     {lookup(t, "goroutine", 2), Goroutine, NoTime, 0},
+		"a flame graph's JSON": {[]byte(flame), Heap, OneType, 3},
 	} {
 		got, err := Parse("x", c.data)
 		require.NoError(t, err, name)
@@ -267,7 +273,8 @@ func TestABombIsRefusedBeforeItIsUnpacked(t *testing.T) {
 	for range 8_000_000 {
 		samples.Write([]byte{0x12, 0x00})
 	}
-	for name, bomb := range map[string][]byte{"zeros": packed.Bytes(), "twice": zipped(t, packed.Bytes()), "samples": zipped(t, samples.Bytes())} {
+	for name, bomb := range map[string][]byte{"zeros": packed.Bytes(), "twice": zipped(t, packed.Bytes()),
+		"samples": zipped(t, samples.Bytes())} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, err := Parse("bomb", bomb)
@@ -311,7 +318,8 @@ func TestAPeriodOfAnIntervalIsNoSamplingRate(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, b := range [][]byte{heap(nil), lookup(f, "heap", 1), lookup(f, "goroutine", 1), lookup(f, "goroutine", 2), []byte(flame)} {
+	for _, b := range [][]byte{heap(nil), lookup(f, "heap", 1), lookup(f, "goroutine", 1), lookup(f, "goroutine", 2),
+		[]byte(flame)} {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

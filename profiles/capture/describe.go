@@ -110,7 +110,8 @@ const DefaultPeriod = 512 << 10
 // have the interval in nanoseconds in its place, which is no rate.
 func (c *Capture) Period() float64 {
 	p := c.Profile
-	if p.Period <= 0 || p.Period > 1<<30 || p.PeriodType != nil && p.PeriodType.Unit != "bytes" && p.PeriodType.Unit != "" {
+	if p.Period <= 0 || p.Period > 1<<30 || p.PeriodType != nil && p.PeriodType.Unit != "bytes" &&
+		p.PeriodType.Unit != "" {
 		return DefaultPeriod
 	}
 	return float64(p.Period)

@@ -24,7 +24,8 @@ type builder struct {
 }
 
 func newBuilder(types ...string) *builder {
-	b := &builder{p: &profile.Profile{}, functions: map[string]*profile.Function{}, locations: map[string]*profile.Location{}}
+	b := &builder{p: &profile.Profile{}, functions: map[string]*profile.Function{},
+		locations: map[string]*profile.Location{}}
 	for i := 0; i < len(types); i += 2 {
 		b.p.SampleType = append(b.p.SampleType, &profile.ValueType{Type: types[i], Unit: types[i+1]})
 	}

@@ -19,7 +19,8 @@ const MaxUnpacked = 128 << 20
 const maxLayers = 3
 
 // ErrTooLarge is returned, wrapped, for a file that is more than MaxUnpacked bytes, packed or unpacked.
-var ErrTooLarge = fmt.Errorf("more than %d MiB unpacked, which no profile of one process is; nothing was read", MaxUnpacked>>20)
+var ErrTooLarge = fmt.Errorf("more than %d MiB unpacked, which no profile of one process is; nothing was read",
+	MaxUnpacked>>20)
 
 // ErrTruncated is returned, wrapped, for compressed data that ends too early.
 var ErrTruncated = errors.New("cut off in the middle: fetch it again, with a timeout of the client that is longer")

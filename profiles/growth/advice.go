@@ -51,7 +51,8 @@ func advise(g *record.Growth, s *Series, pprof string) {
 		g.Reason = "it flattens, but still rose at the end"
 		g.Next, g.Command = "see whether it stays", watch(more(span, 2))
 	case g.Profiles >= minCurve && g.Collections < minCurve:
-		g.Reason = fmt.Sprintf("only %d of %d profiles are of different collections, and it takes %d", g.Collections, g.Profiles, minCurve)
+		g.Reason = fmt.Sprintf("only %d of %d profiles are of different collections, and it takes %d", g.Collections,
+			g.Profiles, minCurve)
 		g.Next, g.Command = "have the heap collected before each profile", watch(more(span, 1))+" --gc"
 	case g.Profiles < minCurve:
 		g.Reason = fmt.Sprintf("%d profiles can't tell growth from ups and downs; it takes %d", g.Profiles, minCurve)

@@ -135,8 +135,8 @@ func (s *Series) fill(c *cluster, life []*Point) {
 }
 
 // flow is the variance that sampling gives a place's growth over a life, with what was allocated and freed there. An
-// object that stays from the first profile to the last was sampled once and adds no noise to the difference: noise comes
-// from what was allocated and what was freed between them. Nor can it be more than two independent profiles have.
+// object that stays from the first profile to the last was sampled once and adds no noise to the difference: noise
+// comes from what was allocated and what was freed between them. Nor can it be more than two independent profiles have.
 func (s *Series) flow(id int, life []*Point) (variance, alloc, freed float64) {
 	first, last := life[0].Heap[id], life[len(life)-1].Heap[id]
 	most := first.Variance + last.Variance
@@ -188,7 +188,8 @@ func (s *Series) cause(c *cluster, curve record.Curve, whole float64, life []*Po
 	return out
 }
 
-// counted is from how many times the sampling rate objects are all seen but one in a thousand, so that they can be counted.
+// counted is from how many times the sampling rate objects are all seen but one in a thousand, so that they can be
+// counted.
 const counted = 7
 
 // objects says how many objects a cause's place has, and of which goroutines there are as many.

@@ -50,8 +50,8 @@ const (
 	startShare = 0.2
 	// leastJump is how many sampled objects a step has at least.
 	leastJump = 4
-	// bend is the F statistic from which a curve that flattens fits better than a line; at 1 and some 10 degrees of freedom
-	// one line in 200 has it.
+	// bend is the F statistic from which a curve that flattens fits better than a line; at 1 and some 10 degrees of
+	// freedom one line in 200 has it.
 	bend = 12
 	// ending is the part of the growth so far that a curve which flattens may still have before it.
 	ending = 0.35
@@ -237,7 +237,8 @@ func shape(c *record.Curve, s samples, more float64) {
 	grew := s.y[n-1] - s.y[0]
 	unit := math.Min(s.rate, s.noise/math.Max(1, grew)) // bytes per sampled object
 	big := jump >= leastJump*unit
-	if rest := s.from(at + 1); big && (jump > jumpShare*grew || at < n/4 && jump > startShare*grew) && afterStart(c, rest, more) {
+	if rest := s.from(at + 1); big && (jump > jumpShare*grew || at < n/4 && jump > startShare*grew) && afterStart(c, rest,
+		more) {
 		return
 	}
 	if jump > jumpShare*grew && big && rest >= 2 {

@@ -8,8 +8,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// Judge says what a series shows. pprof is the URL of the process for the command that would make it sure; empty when it
-// isn't known.
+// Judge says what a series shows. pprof is the URL of the process for the command that would make it sure; empty when
+// it isn't known.
 func Judge(s Series, pprof string) *record.Growth {
 	s.Points = slices.Clone(s.Points)
 	slices.SortStableFunc(s.Points, func(a, b Point) int { return a.Time.Compare(b.Time) })
@@ -103,8 +103,8 @@ func grows(c record.Curve) bool {
 }
 
 // under are the points to judge: those at rest when the load has stopped often enough, since only what is kept is in
-// them; else those under load, whose ups and downs the floors would add to. Of floors without load between them the last
-// counts: nothing that comes with work grows from one to the next.
+// them; else those under load, whose ups and downs the floors would add to. Of floors without load between them the
+// last counts: nothing that comes with work grows from one to the next.
 func under(life []*Point) []*Point {
 	var rest, load []*Point
 	for i, p := range life {
@@ -180,7 +180,8 @@ func (s *Series) compose(g *record.Growth, life []*Point) {
 	}
 	slices.SortStableFunc(all, func(a, b *cluster) int { return cmp.Compare(math.Abs(b.level), math.Abs(a.level)) })
 	for _, c := range all {
-		if len(g.Causes) < mostCauses && (math.Abs(c.level) >= leastCause*whole || len(g.Causes) < leastListed) && c.level != 0 {
+		if len(g.Causes) < mostCauses && (math.Abs(c.level) >= leastCause*whole || len(g.Causes) < leastListed) &&
+			c.level != 0 {
 			g.Causes = append(g.Causes, s.cause(c, judge(samples{t: []float64{0}, y: []float64{c.level}}, false), whole, life))
 		}
 	}

@@ -119,11 +119,12 @@ func TestALeakIsFoundAndNamed(t *testing.T) {
 // TestLookAlikesRaiseNoAlarm counts, for each, how often growth is called found.
 func TestLookAlikesRaiseNoAlarm(t *testing.T) {
 	for name, s := range map[string]source{
-		"nothing":                   {"x", constant(mib), 0},
-		"a cache that fills soon":   {"cache", func(x float64) float64 { return 30 * mib * -math.Expm1(-x*12) }, 0},
-		"a full cache that evicts":  {"cache", constant(40 * mib), 3},
-		"a slow cache that evicts":  {"cache", constant(60 * mib), 0.7},
-		"a step":                    {"table", func(x float64) float64 { return mib + 20*mib*math.Floor(math.Min(1, x*2)) }, 0},
+		"nothing":                  {"x", constant(mib), 0},
+		"a cache that fills soon":  {"cache", func(x float64) float64 { return 30 * mib * -math.Expm1(-x*12) }, 0},
+		"a full cache that evicts": {"cache", constant(40 * mib), 3},
+		"a slow cache that evicts": {"cache", constant(60 * mib), 0.7},
+		"a step": {"table", func(x float64) float64 { return mib + 20*mib*math.Floor(math.Min(1, x*2)) },
+			0},
 		"a warm-up":                 {"pool", func(x float64) float64 { return 25 * mib * math.Min(1, x*8) }, 0},
 		"batches":                   {"batch", func(x float64) float64 { return mib + 15*mib*math.Mod(x*4.5, 1) }, 8},
 		"a day's load up and down":  {"load", func(x float64) float64 { return mib + 10*mib*(1-math.Cos(4*math.Pi*x)) }, 30},
@@ -150,7 +151,10 @@ func TestTheLimitIsWhatWouldHaveBeenSeen(t *testing.T) {
 	limit := g.Total.Limit * 58
 	assert.Greater(t, limit, 5.0*mib)
 	leak := source{"leak", line(0, limit), 0}
-	assert.GreaterOrEqual(t, share(30, leak, func(g *record.Growth) bool { return found(g) || g.Total.Shape == record.Rising }), 0.95)
+	assert.GreaterOrEqual(t, share(30, leak, func(g *record.Growth) bool {
+		return found(g) ||
+			g.Total.Shape == record.Rising
+	}), 0.95)
 }
 
 // TestProfilesBetweenTwoCollectionsTellNothing repeats each profile, as a process does that rarely collects.
@@ -241,7 +245,8 @@ func TestPlacesThatGrowTogetherAreOneCause(t *testing.T) {
 	assert.Equal(t, "app.other", g.Causes[1].Site.Function)
 }
 
-// TestFloorsInARowAreOneLook has a leak under load and many floors after it: they say that it stays, not that nothing grows.
+// TestFloorsInARowAreOneLook has a leak under load and many floors after it: they say that it stays, not that nothing
+// grows.
 func TestFloorsInARowAreOneLook(t *testing.T) {
 	s := sampled(rand.New(rand.NewPCG(1, 2)), 20, append(slices.Clone(base), source{"leak", line(0, 40*mib), 0})...)
 	last := s.Points[len(s.Points)-1]
@@ -281,11 +286,12 @@ func TestGoroutinesThatStayAreFound(t *testing.T) {
 		s     Series
 		found bool
 	}{
-		"rise in every window":           {counts(nil, 10, 23, 35, 49, 60), true},
-		"rise in each of three":          {counts(nil, 10, 23, 35, 60), true},
-		"rise with the load's ripple":    {counts(nil, 10, 30, 28, 45, 61, 58, 77, 90, 104, 101, 120), true},
-		"remain after the load":          {counts(idle, 2, 8, 19, 30, 39, 50, 52), true},
-		"remain, looked at often":        {counts(map[int]bool{5: true, 6: true, 7: true, 8: true}, 2, 12, 25, 39, 50, 52, 52, 52, 52), true},
+		"rise in every window":        {counts(nil, 10, 23, 35, 49, 60), true},
+		"rise in each of three":       {counts(nil, 10, 23, 35, 60), true},
+		"rise with the load's ripple": {counts(nil, 10, 30, 28, 45, 61, 58, 77, 90, 104, 101, 120), true},
+		"remain after the load":       {counts(idle, 2, 8, 19, 30, 39, 50, 52), true},
+		"remain, looked at often": {counts(map[int]bool{5: true, 6: true, 7: true, 8: true}, 2, 12, 25, 39, 50, 52, 52,
+			52, 52), true},
 		"remain after a burst":           {counts(map[int]bool{0: true, 2: true}, 2, 60, 52), true},
 		"a pool that stays":              {counts(idle, 2, 66, 66, 66, 66, 66, 66), false},
 		"at work, gone without load":     {counts(idle, 2, 60, 80, 99, 121, 140, 3), false},
@@ -332,10 +338,11 @@ func TestLargeObjectsAreCountedAndComparedWithGoroutines(t *testing.T) {
 		g    *record.Growth
 		want string
 	}{
-		"one for each":            {series(8, run), "app.(*worker).run"},
-		"more than goroutines":    {series(9, run), ""},
-		"of two kinds":            {series(8, run, Group{Root: "app.serve"}), ""},
-		"connections don't count": {series(8, run, Group{Root: "net/http.(*persistConn).readLoop", Conn: true}), "app.(*worker).run"},
+		"one for each":         {series(8, run), "app.(*worker).run"},
+		"more than goroutines": {series(9, run), ""},
+		"of two kinds":         {series(8, run, Group{Root: "app.serve"}), ""},
+		"connections don't count": {series(8, run, Group{Root: "net/http.(*persistConn).readLoop", Conn: true}),
+			"app.(*worker).run"},
 	} {
 		require.NotEmpty(t, c.g.Stayed, name)
 		assert.Equal(t, "app.newWorker", c.g.Stayed[0].Site.Function, name)

@@ -77,7 +77,8 @@ func fold(heap map[int]Amount, places map[int]int, rest int) map[int]Amount {
 			to = rest
 		}
 		a, b := out[to], heap[id]
-		out[to] = Amount{Bytes: a.Bytes + b.Bytes, Variance: a.Variance + b.Variance, Alloc: a.Alloc + b.Alloc, Objects: a.Objects + b.Objects}
+		out[to] = Amount{Bytes: a.Bytes + b.Bytes, Variance: a.Variance + b.Variance, Alloc: a.Alloc + b.Alloc,
+			Objects: a.Objects + b.Objects}
 	}
 	return out
 }

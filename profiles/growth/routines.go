@@ -36,7 +36,8 @@ func (s *Series) judgeRoutines(g *record.Growth, lives [][]*Point) {
 	}
 	points := load
 	if len(load) < 2 {
-		points = slices.SortedStableFunc(slices.Values(slices.Concat(load, floors)), func(a, b *Point) int { return a.Time.Compare(b.Time) })
+		points = slices.SortedStableFunc(slices.Values(slices.Concat(load, floors)),
+			func(a, b *Point) int { return a.Time.Compare(b.Time) })
 	}
 	if len(points) == 0 {
 		return

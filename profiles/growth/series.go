@@ -74,8 +74,8 @@ type Series struct {
 	Timed bool `json:"timed"`
 }
 
-// roundedAlloc is the part of what a place had allocated that may be missing in a later profile, by rounding, and lostAlloc
-// that of all places together, by tools that leave small ones out. A new process loses nearly all.
+// roundedAlloc is the part of what a place had allocated that may be missing in a later profile, by rounding, and
+// lostAlloc that of all places together, by tools that leave small ones out. A new process loses nearly all.
 const (
 	roundedAlloc = 0.01
 	lostAlloc    = 0.001

@@ -33,7 +33,10 @@ func (k *check) newAncestry(g *graph) *ancestry {
 		}
 		a.creator[r.frames[len(r.frames)-1].Function] = r.creator
 		at := r.frames[0]
-		if i := slices.IndexFunc(r.frames, func(l Line) bool { return k.origins.of(l.Function, l.File) != standard }); i >= 0 {
+		if i := slices.IndexFunc(r.frames, func(l Line) bool {
+			return k.origins.of(l.Function,
+				l.File) != standard
+		}); i >= 0 {
 			at = r.frames[i]
 		}
 		a.waiting[r.creator.place()] = at.String() + " [" + r.state + "]"
@@ -89,8 +92,8 @@ func (a *ancestry) creatorOf(frames stack) Line {
 // closure matches what the compiler adds to the name of the function around a closure.
 var closure = regexp.MustCompile(`(\.(func|gowrap|deferwrap)?\d+|-range\d+|-fm)+$`)
 
-// through finds the user's line on stacks that pass the line given, the go statement itself if it can be. It goes up one
-// generation of goroutines at a time.
+// through finds the user's line on stacks that pass the line given, the go statement itself if it can be. It goes up
+// one generation of goroutines at a time.
 func (a *ancestry) through(started Line) Line {
 	if l, ok := a.users[started]; ok {
 		return l
@@ -118,8 +121,8 @@ func (a *ancestry) through(started Line) Line {
 	return found
 }
 
-// one looks for the user's line on stacks that pass the line given, and returns what started their goroutines where there
-// is none.
+// one looks for the user's line on stacks that pass the line given, and returns what started their goroutines where
+// there is none.
 func (a *ancestry) one(started Line) (at Line, parents []Line) {
 	if started.Function == "" {
 		return Line{}, nil

@@ -102,8 +102,8 @@ func (c *causes) finding(members []int) (Finding, bool) {
 	return f, true
 }
 
-// head picks the node that names the cause, and the kind. A connection comes before the goroutines that package net/http
-// keeps for it; goroutines come before the bytes that they hold.
+// head picks the node that names the cause, and the kind. A connection comes before the goroutines that package
+// net/http keeps for it; goroutines come before the bytes that they hold.
 func (c *causes) head(members []int, f *Finding) int {
 	best, score := -1, int64(-1)
 	pick := func(kind Kind, of func(*node) (int64, bool)) bool {
@@ -226,7 +226,8 @@ func (c *causes) dropSmall() {
 	}
 }
 
-// foldAccepted puts what a server in the same process keeps for its ends of connections below the finding that opened them.
+// foldAccepted puts what a server in the same process keeps for its ends of connections below the finding that opened
+// them.
 func (c *causes) foldAccepted() {
 	opened := slices.IndexFunc(c.found, func(f Finding) bool { return f.Connections > 0 && !f.accepts })
 	if opened < 0 {
@@ -243,7 +244,8 @@ func (c *causes) foldAccepted() {
 			continue
 		}
 		into.With = append(into.With, Part{
-			Site: f.Site, Bytes: f.Bytes, Objects: f.Objects, Goroutines: f.Goroutines, Note: "the accepted end, in this process too",
+			Site: f.Site, Bytes: f.Bytes, Objects: f.Objects, Goroutines: f.Goroutines,
+			Note: "the accepted end, in this process too",
 		})
 	}
 	keep[slices.IndexFunc(keep, func(f Finding) bool { return f.Site == into.Site && f.Kind == into.Kind })] = *into

@@ -37,7 +37,8 @@ func newLedger() *ledger { return &ledger{number: map[stackKey]int{}} }
 func (l *ledger) floor(ops int) floor {
 	collect()
 	gs := goroutines()
-	f := floor{ops: ops, goroutines: map[Line]int64{}, sockets: openSockets(), stacks: gauge("/memory/classes/heap/stacks:bytes")}
+	f := floor{ops: ops, goroutines: map[Line]int64{}, sockets: openSockets(),
+		stacks: gauge("/memory/classes/heap/stacks:bytes")}
 	for _, g := range gs {
 		if g.creator.Function != "" {
 			f.goroutines[g.creator]++
@@ -83,15 +84,16 @@ func (l *ledger) read() {
 	}
 }
 
-// collect frees what can be freed. Two collections empty sync.Pools and queue finalizers, the third frees what those let
-// go; a collection also publishes the profile of the cycle it ends.
+// collect frees what can be freed. Two collections empty sync.Pools and queue finalizers, the third frees what those
+// let go; a collection also publishes the profile of the cycle it ends.
 func collect() {
 	runtime.GC()
 	awaitFinalizers()
 	runtime.GC()
 }
 
-// awaitFinalizers waits until finalizers that are queued have run, by one of its own, for 100 ms at most; it collects once.
+// awaitFinalizers waits until finalizers that are queued have run, by one of its own, for 100 ms at most; it collects
+// once.
 func awaitFinalizers() {
 	var ran atomic.Bool
 	runtime.SetFinalizer(&struct{ p *int }{new(int)}, func(any) { ran.Store(true) })

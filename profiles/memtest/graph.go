@@ -45,13 +45,15 @@ func (k *check) newGraph(lines []*line, kinds []kind) *graph {
 	for _, l := range lines {
 		for _, n := range l.sites {
 			if grown := k.grown(n); grown.bytes > 0 {
-				g.nodes = append(g.nodes, &node{site: n, read: k.readOf(n), grown: grown, holds: map[int]int64{}, mayHold: map[int]int64{}})
+				g.nodes = append(g.nodes, &node{site: n, read: k.readOf(n), grown: grown, holds: map[int]int64{},
+					mayHold: map[int]int64{}})
 			}
 		}
 	}
 	for _, kd := range kinds {
 		r := k.origins.read(stack{{Function: kd.creator.Function, File: kd.creator.File, Line: kd.creator.Number}}, k.ignores)
-		g.nodes = append(g.nodes, &node{site: -1, kind: kd, read: r, grown: counts{objects: kd.total}, holds: map[int]int64{}, mayHold: map[int]int64{}})
+		g.nodes = append(g.nodes, &node{site: -1, kind: kd, read: r, grown: counts{objects: kd.total}, holds: map[int]int64{},
+			mayHold: map[int]int64{}})
 	}
 	if len(g.nodes) == 0 {
 		return g
@@ -156,8 +158,8 @@ func readProfile(d *dump) (buckets []bucket, samples []sample, err error) {
 	return buckets, samples, err
 }
 
-// match finds the number of each bucket's site. Dump and records list the buckets in one order, the newest first, so that
-// they are equal from the end; the depth and the outermost frame prove it.
+// match finds the number of each bucket's site. Dump and records list the buckets in one order, the newest first, so
+// that they are equal from the end; the depth and the outermost frame prove it.
 func match(buckets []bucket, records []runtime.MemProfileRecord, l *ledger) ([]int, error) {
 	out := make([]int, len(buckets))
 	for i := range buckets {
@@ -171,7 +173,8 @@ func match(buckets []bucket, records []runtime.MemProfileRecord, l *ledger) ([]i
 		for depth < len(r.Stack0) && r.Stack0[depth] != 0 {
 			depth++
 		}
-		if depth != min(len(b.frames), len(r.Stack0)) || (r.AllocObjects > 0 && uint64(r.AllocBytes/r.AllocObjects) != b.size) {
+		if depth != min(len(b.frames), len(r.Stack0)) || (r.AllocObjects > 0 &&
+			uint64(r.AllocBytes/r.AllocObjects) != b.size) {
 			return nil, errNoDump
 		}
 		if n, ok := l.number[r.Stack0]; ok {
@@ -267,7 +270,8 @@ func find(objects []object, addr uint64) *object {
 	return nil
 }
 
-// components groups the nodes: those that point to each other have one cause. A spine joins the one that it holds most of.
+// components groups the nodes: those that point to each other have one cause. A spine joins the one that it holds most
+// of.
 func (g *graph) components() [][]int {
 	parent := make([]int, len(g.nodes))
 	for i := range parent {
@@ -337,8 +341,8 @@ func (g *graph) joinOrphans(join func(a, b int)) {
 	}
 }
 
-// joinSpines joins tables with each other, as the parts of a map, and with the one node that they point to most. A map has
-// keys and values, which lie in nodes of their own: it joins with each node most of whose objects it points to.
+// joinSpines joins tables with each other, as the parts of a map, and with the one node that they point to most. A map
+// has keys and values, which lie in nodes of their own: it joins with each node most of whose objects it points to.
 func (g *graph) joinSpines(join func(a, b int)) {
 	for i, n := range g.nodes {
 		best, most := -1, int64(0)

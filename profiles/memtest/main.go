@@ -16,9 +16,9 @@ type TestingM interface{ Run() int }
 //
 //	func TestMain(m *testing.M) { memtest.VerifyTestMain(m) }
 //
-// With IgnoreHeap the tests run once, and whatever goroutine or connection is left then is a finding. Tests that can't run
-// twice in one process need that: without it they get no verdict, which is a failure that says so. Where benchmarks run,
-// nothing is looked at.
+// With IgnoreHeap the tests run once, and whatever goroutine or connection is left then is a finding. Tests that can't
+// run twice in one process need that: without it they get no verdict, which is a failure that says so. Where benchmarks
+// run, nothing is looked at.
 func VerifyTestMain(m TestingM, opts ...Option) {
 	os.Exit(verifyMain(m, os.Stderr, callers(), opts))
 }
@@ -89,7 +89,8 @@ func (k *check) leftAfterOneRun(before floor) []Finding {
 	}
 	slices.SortFunc(out, func(a, b Finding) int { return compareLines(a.Site, b.Site) })
 	if left := after.sockets - before.sockets; k.connections && left > 0 && len(out) == 0 {
-		out = append(out, Finding{Kind: Connections, PerOp: float64(left), Total: left, Ops: 1, unit: "run", Connections: float64(left)})
+		out = append(out, Finding{Kind: Connections, PerOp: float64(left), Total: left, Ops: 1, unit: "run",
+			Connections: float64(left)})
 	}
 	return out
 }

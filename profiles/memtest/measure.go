@@ -48,7 +48,8 @@ func newCheck(c config, o origins, op func(), failed func() bool) *check {
 		k.warmup = k.ops
 	}
 	limit := usage{c.maxLeak, maxGoroutines, maxSockets}
-	k.run = &runner{op: op, failed: failed, deadline: now.Add(c.budget), limit: limit, share: limit.part(int64(c.waves + 1))}
+	k.run = &runner{op: op, failed: failed, deadline: now.Add(c.budget), limit: limit,
+		share: limit.part(int64(c.waves + 1))}
 	return k
 }
 

@@ -107,7 +107,8 @@ func (k *check) measurePeak(r *Report) error {
 	}
 	runtime.GC() // publishes the wave's allocations
 	k.ledger.read()
-	f := Finding{Kind: PeakHeap, PerOp: float64(r.PeakHeap), Total: r.PeakHeap, Limit: float64(k.peak), Ops: k.ops, unit: k.unit}
+	f := Finding{Kind: PeakHeap, PerOp: float64(r.PeakHeap), Total: r.PeakHeap, Limit: float64(k.peak), Ops: k.ops,
+		unit: k.unit}
 	var most int64
 	for i := range k.ledger.records {
 		rec := &k.ledger.records[i]

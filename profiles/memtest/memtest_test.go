@@ -225,7 +225,10 @@ func TestGoroutinesOnTheirWayOutAreWaitedFor(t *testing.T) {
 }
 
 func TestConnectionsAreOneFindingWithTheLineThatOpenedThem(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write(make([]byte,
+			1<<20))
+	}))
 	defer srv.Close()
 	defer srv.CloseClientConnections()
 	tr := &http.Transport{}

@@ -144,9 +144,9 @@ func packageOf(function string) string {
 	return name[:slash] + last
 }
 
-// runtimeKeeps are allocations that the runtime never gives back but uses again: descriptors of goroutines and the table
-// of them, of waits and threads, each processor's table of timers, and the caches of type assertions, which fill by chance.
-// A timer that is never stopped is seen by itself.
+// runtimeKeeps are allocations that the runtime never gives back but uses again: descriptors of goroutines and the
+// table of them, of waits and threads, each processor's table of timers, and the caches of type assertions, which fill
+// by chance. A timer that is never stopped is seen by itself.
 var runtimeKeeps = map[string]bool{
 	"runtime.newproc1": true, "runtime.acquireSudog": true, "runtime.allocm": true, "runtime.(*timers).addHeap": true,
 	"runtime.buildTypeAssertCache": true, "runtime.buildInterfaceSwitchCache": true,
@@ -185,7 +185,8 @@ func (o origins) read(frames stack, ignores func(string) bool) read {
 	return r.orLeaf(frames)
 }
 
-// orLeaf names the first function outside the runtime where all is the standard library's, as in a goroutine of net/http.
+// orLeaf names the first function outside the runtime where all is the standard library's, as in a goroutine of
+// net/http.
 func (r read) orLeaf(frames stack) read {
 	if r.site.Function != "" || r.mine {
 		return r
@@ -215,7 +216,8 @@ func (o origins) path(frames stack) []Line {
 }
 
 // allocator are frames that each stack has.
-var allocator = map[string]bool{"runtime.mallocgc": true, "runtime.newobject": true, "runtime.newarray": true, "runtime.goexit": true}
+var allocator = map[string]bool{"runtime.mallocgc": true, "runtime.newobject": true, "runtime.newarray": true,
+	"runtime.goexit": true}
 
 func compareLines(a, b Line) int {
 	return cmp.Or(cmp.Compare(a.Function, b.Function), cmp.Compare(a.File, b.File), cmp.Compare(a.Number, b.Number))

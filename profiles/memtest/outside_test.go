@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// outside is a module of another author: a library of a third one beside it, an internal package, tests in package x_test.
-// MOD is its path, LIB the path of the library.
+// outside is a module of another author: a library of a third one beside it, an internal package, tests in package
+// x_test. MOD is its path, LIB the path of the library.
 var outside = map[string]string{
 	"go.mod": `module MOD
 
@@ -218,11 +218,16 @@ func judgeOutside(t *testing.T, out, mod string) {
 	t.Helper()
 	for _, want := range []struct{ test, result, headline, line string }{
 		{"TestHealthy", "PASS", "", ""},
-		{"TestLeak", "FAIL", `in 1(\.\d+)? objects retained per operation .* allocated at \S*/lib\.Keep lib\S*/lib.go:7`, "deep.Keep deep/deep.go:5"},
-		{"TestGoroutine", "FAIL", `1 goroutines left per operation .* started at \S*/lib\.Start lib\S*/lib.go:12`, "deep_test.go:" + marker(t, "goroutine")},
-		{"TestRegistered", "FAIL", `in 2(\.\d+)? objects retained per operation .* allocated at \S*/lib\.Register `, "deep_test.go:" + marker(t, "registered")},
-		{"TestQueued", "FAIL", `retained per operation .* allocated at \S*/lib\.Queue\S* `, "deep_test.go:" + marker(t, "queued")},
-		{"TestConnection", "FAIL", `1 connections left open per operation .* opened at \S*TestConnection`, "deep_test.go:" + marker(t, "connection")},
+		{"TestLeak", "FAIL", `in 1(\.\d+)? objects retained per operation .* allocated at \S*/lib\.Keep lib\S*/lib.go:7`,
+			"deep.Keep deep/deep.go:5"},
+		{"TestGoroutine", "FAIL", `1 goroutines left per operation .* started at \S*/lib\.Start lib\S*/lib.go:12`,
+			"deep_test.go:" + marker(t, "goroutine")},
+		{"TestRegistered", "FAIL", `in 2(\.\d+)? objects retained per operation .* allocated at \S*/lib\.Register `,
+			"deep_test.go:" + marker(t, "registered")},
+		{"TestQueued", "FAIL", `retained per operation .* allocated at \S*/lib\.Queue\S* `, "deep_test.go:" + marker(t,
+			"queued")},
+		{"TestConnection", "FAIL", `1 connections left open per operation .* opened at \S*TestConnection`, "deep_test.go:" +
+			marker(t, "connection")},
 	} {
 		from := strings.Index(out, "=== RUN   "+want.test+"\n")
 		end := strings.Index(out, "--- "+want.result+": "+want.test+" ")

@@ -36,8 +36,8 @@ func (h *history) repeat() {
 	h.recording, h.repeating = false, true
 }
 
-// check returns the report of the same call in the first run, whose failures it repeats. In the first run it returns what
-// remembers the call.
+// check returns the report of the same call in the first run, whose failures it repeats. In the first run it returns
+// what remembers the call.
 func (h *history) check(t TestingT) (_ TestingT, remember func(*Report), before *Report) {
 	t.Helper()
 	h.mu.Lock()

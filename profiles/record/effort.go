@@ -1,7 +1,7 @@
 package record
 
-// Targets are the detection limits that a trial's protocol asks for, by the nature of the unit: healthy needs each fault
-// excluded below them. A protocol may declare wider ones; they stand in trial.json and in the verdict.
+// Targets are the detection limits that a trial's protocol asks for, by the nature of the unit: healthy needs each
+// fault excluded below them. A protocol may declare wider ones; they stand in trial.json and in the verdict.
 type Targets struct {
 	// Item is bytes per file, request, listed file, backlog item and distinct item; 16 times of it per page of a listing
 	// and per failed transfer, 32 times per file outside the heap, 256 times per wave.

@@ -63,7 +63,8 @@ type Cost struct {
 	Parts map[string]float64 `json:"parts,omitempty"`
 	// Tried is the range of units over which the cost was seen; beyond it every use is an extrapolation.
 	Tried [2]float64 `json:"tried"`
-	// Bounded says that settings, not the work, end its growth; Bound is the number of units at which it stops, when known.
+	// Bounded says that settings, not the work, end its growth; Bound is the number of units at which it stops, when
+	// known.
 	Bounded bool    `json:"bounded"`
 	Bound   float64 `json:"bound,omitempty"`
 }

@@ -78,8 +78,8 @@ func Write(path string, v any) error {
 	return Replace(path, append(b, '\n'))
 }
 
-// Replace writes b to path by way of a temporary file in the same directory, as Write does. It doesn't wait for the disk:
-// a power failure may leave the old file or none.
+// Replace writes b to path by way of a temporary file in the same directory, as Write does. It doesn't wait for the
+// disk: a power failure may leave the old file or none.
 func Replace(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {

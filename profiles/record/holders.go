@@ -11,7 +11,8 @@ const (
 	HoldersSchema = "memsoak/holders/v1"
 )
 
-// Holders is holders.json: who held the objects of each allocation site in a process that was stopped for it, or in a core.
+// Holders is holders.json: who held the objects of each allocation site in a process that was stopped for it, or in a
+// core.
 type Holders struct {
 	Schema string    `json:"schema"`
 	Time   time.Time `json:"time"`

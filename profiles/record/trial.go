@@ -125,8 +125,8 @@ type Phase struct {
 	// Failed is why the phase's wave failed.
 	Failed string `json:"failed,omitempty"`
 
-	// What came of it, as the fakes saw it: files and bytes that arrived, and transfers that failed, from the phase's start
-	// to its end. Counted says that these were read: then Files above 0 and Copied 0 is a wave that copied nothing.
+	// What came of it, as the fakes saw it: files and bytes that arrived, and transfers that failed, from the phase's
+	// start to its end. Counted says that these were read: then Files above 0 and Copied 0 is a wave that copied nothing.
 	Counted     bool  `json:"counted,omitempty"`
 	Copied      int64 `json:"copied,omitempty"`
 	CopiedBytes int64 `json:"copied_bytes,omitempty"`

@@ -101,9 +101,11 @@ type Floor struct {
 
 // Slope is bytes per unit with its 95 % interval.
 type Slope struct {
-	Bytes float64    `json:"bytes"`
-	Per   string     `json:"per"` // file, byte, request, second, wave, error, listed-file, backlog-item, distinct-item, worker, byte-in-flight, connection, goroutine, page
-	CI95  [2]float64 `json:"ci95"`
+	Bytes float64 `json:"bytes"`
+	// file, byte, request, second, wave, error, listed-file, backlog-item, distinct-item, worker, byte-in-flight,
+	// connection, goroutine, page
+	Per  string     `json:"per"`
+	CI95 [2]float64 `json:"ci95"`
 }
 
 // Finding is one thing that holds memory: class, site, slope, evidence.
@@ -191,7 +193,8 @@ type Capacity struct {
 	Files       int64 `json:"files"`
 	// Fits says how much work fits, where something grows with the work; nil where nothing was found to.
 	Fits *Fit `json:"fits,omitempty"`
-	// FitsUnknown says why how much fits is not known although something was found to grow: a kill of the run says otherwise.
+	// FitsUnknown says why how much fits is not known although something was found to grow: a kill of the run says
+	// otherwise.
 	FitsUnknown string `json:"fits_unknown,omitempty"`
 	// Mended is how many workers would fit without the largest row of the cost table; 0: not known, or nothing to mend.
 	Mended int `json:"mended,omitempty"`

@@ -22,8 +22,8 @@ type Fit struct {
 }
 
 // Predict is the fit's value where the columns have the values x, one for each that the fit was given, and its standard
-// error: that of the coefficients together, so that what one has too much and another too little cancels. The scatter of
-// single points about the fit is not in it.
+// error: that of the coefficients together, so that what one has too much and another too little cancels. The scatter
+// of single points about the fit is not in it.
 func (f *Fit) Predict(x []float64) (value, se float64) {
 	z := make([]float64, len(f.Terms)) // root z = scaled x
 	sum := 0.0

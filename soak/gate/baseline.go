@@ -70,7 +70,8 @@ func NewBaseline(r *Run) (*Baseline, error) {
 	b := summarise(r)
 	for _, c := range b.Cells {
 		if c.Verdicts == 0 {
-			return nil, fmt.Errorf("cell %s of run %s has no conclusive verdict, so there is nothing to accept", c.Cell, r.Run.ID)
+			return nil, fmt.Errorf("cell %s of run %s has no conclusive verdict, so there is nothing to accept", c.Cell,
+				r.Run.ID)
 		}
 	}
 	if len(b.Cells) == 0 {
@@ -151,7 +152,10 @@ func (c *BaselineCell) count(findings []record.Finding) {
 			continue
 		}
 		seen[key] = true
-		i := slices.IndexFunc(c.Findings, func(x FindingCount) bool { return x.Class == key.Class && x.Function == key.Function })
+		i := slices.IndexFunc(c.Findings, func(x FindingCount) bool {
+			return x.Class == key.Class &&
+				x.Function == key.Function
+		})
 		if i < 0 {
 			c.Findings = append(c.Findings, key)
 			i = len(c.Findings) - 1
@@ -178,7 +182,8 @@ func ReadBaseline(path string) (*Baseline, error) {
 	case baselineV1:
 		b.dropCosts()
 	default:
-		return nil, fmt.Errorf("read baseline %s: %w: schema %q, want %q; make it anew with soak baseline accept", path, ErrForeign, b.Schema, BaselineSchema)
+		return nil, fmt.Errorf("read baseline %s: %w: schema %q, want %q; make it anew with soak baseline accept", path,
+			ErrForeign, b.Schema, BaselineSchema)
 	}
 	if len(b.Cells) == 0 {
 		return nil, fmt.Errorf("read baseline %s: it has no cells", path)

@@ -71,7 +71,8 @@ func compare(base, now *Baseline) *Comparison {
 		b := &base.Cells[i]
 		n := now.cell(b.Cell)
 		if n == nil {
-			c.Results = append(c.Results, Result{Cell: b.Cell, Check: checkRecorded, Detail: "the baseline has this cell, the run does not"})
+			c.Results = append(c.Results, Result{Cell: b.Cell, Check: checkRecorded,
+				Detail: "the baseline has this cell, the run does not"})
 			continue
 		}
 		c.Results = append(c.Results, compareOutcomes(b, n), compareFindings(b, n))
@@ -80,7 +81,8 @@ func compare(base, now *Baseline) *Comparison {
 			switch {
 			case len(before) == 0: // never measured for this cell: nothing to hold on to
 			case len(after) == 0:
-				c.Results = append(c.Results, Result{Cell: b.Cell, Check: rule.quantity, Detail: "the baseline has it, the run did not measure it"})
+				c.Results = append(c.Results, Result{Cell: b.Cell, Check: rule.quantity,
+					Detail: "the baseline has it, the run did not measure it"})
 			default:
 				pairs = append(pairs, pair{rule, b.Cell, before, after})
 			}
@@ -124,7 +126,8 @@ const improved = "improved"
 func (r rule) judge(cell record.Cell, c Change) Result {
 	res := Result{
 		Cell: cell, Check: c.Quantity, Outcome: Pass, Change: &c,
-		Measured: []string{fmt.Sprintf("%s: %s, was %s", c.Quantity, format(c.Quantity, c.After), format(c.Quantity, c.Before))},
+		Measured: []string{fmt.Sprintf("%s: %s, was %s", c.Quantity, format(c.Quantity, c.After), format(c.Quantity,
+			c.Before))},
 	}
 	if math.Abs(c.After-c.Before) <= c.Least || c.P > Alpha {
 		return res
@@ -138,12 +141,13 @@ func (r rule) judge(cell record.Cell, c Change) Result {
 		return res
 	}
 	res.Outcome = Fail
-	res.Detail = fmt.Sprintf("rose by %s%s; %s would have been let pass", format(c.Quantity, c.After-c.Before), percent, format(c.Quantity, c.Least))
+	res.Detail = fmt.Sprintf("rose by %s%s; %s would have been let pass", format(c.Quantity, c.After-c.Before), percent,
+		format(c.Quantity, c.Least))
 	return res
 }
 
-// compareOutcomes fails for a way to end that no baseline trial had: at once for a kill for memory, for others when most
-// trials ended so. Fewer are inconclusive.
+// compareOutcomes fails for a way to end that no baseline trial had: at once for a kill for memory, for others when
+// most trials ended so. Fewer are inconclusive.
 func compareOutcomes(b, n *BaselineCell) Result {
 	res := Result{Cell: b.Cell, Check: checkOutcome, Outcome: Pass}
 	all := 0
@@ -174,7 +178,8 @@ func compareFindings(b, n *BaselineCell) Result {
 	}
 	var news []string
 	for _, f := range n.newTo(b) {
-		news = append(news, fmt.Sprintf("%s at %s was not there before (in %d of %d trials)", f.Class, f.Function, f.Trials, n.Verdicts))
+		news = append(news, fmt.Sprintf("%s at %s was not there before (in %d of %d trials)", f.Class, f.Function, f.Trials,
+			n.Verdicts))
 	}
 	if len(news) > 0 {
 		res.Outcome, res.Detail = Fail, strings.Join(news, "; ")
@@ -185,7 +190,8 @@ func compareFindings(b, n *BaselineCell) Result {
 // newTo are the findings in most of the cell's trials of a class that b never had.
 func (c *BaselineCell) newTo(b *BaselineCell) []FindingCount {
 	return slices.DeleteFunc(slices.Clone(c.Findings), func(f FindingCount) bool {
-		return 2*f.Trials <= c.Verdicts || slices.ContainsFunc(b.Findings, func(x FindingCount) bool { return x.Class == f.Class })
+		return 2*f.Trials <= c.Verdicts || slices.ContainsFunc(b.Findings,
+			func(x FindingCount) bool { return x.Class == f.Class })
 	})
 }
 
@@ -202,7 +208,8 @@ func blame(b, n *BaselineCell, x Result, r *Run) *record.Finding {
 	var best *record.Finding
 	for _, s := range n.Sites {
 		was := int64(0)
-		if i := slices.IndexFunc(b.Sites, func(o record.SiteSize) bool { return o.Site.Function == s.Site.Function }); i >= 0 {
+		if i := slices.IndexFunc(b.Sites,
+			func(o record.SiteSize) bool { return o.Site.Function == s.Site.Function }); i >= 0 {
 			was = b.Sites[i].Bytes
 		}
 		if grew := s.Bytes - was; grew > 0 && (best == nil || grew > best.BytesAtPeak) {

@@ -198,7 +198,8 @@ func TestFigures(t *testing.T) {
 				v = append(v, b.Cells[i].Values[r.quantity]...)
 			}
 			if len(v) > 1 {
-				t.Logf("  %-22s %-12s mean %10.4g  sd %8.3g (%.2f %%)", r.quantity, c.Cell, stat.Mean(v, nil), stat.StdDev(v, nil), 100*stat.StdDev(v, nil)/max(1, stat.Mean(v, nil)))
+				t.Logf("  %-22s %-12s mean %10.4g  sd %8.3g (%.2f %%)", r.quantity, c.Cell, stat.Mean(v, nil), stat.StdDev(v, nil),
+					100*stat.StdDev(v, nil)/max(1, stat.Mean(v, nil)))
 			}
 		}
 	}
@@ -238,7 +239,8 @@ func TestFiftyCells(t *testing.T) {
 	trial, verdict := r.trial(record.Attribution, nil, 1), r.verdict(nil)
 	for range 40 {
 		s := trial.Snapshots[0]
-		s.Process, s.Cgroup, s.Covariates = &record.Process{Sockets: map[string]int{"established": 40}}, &record.Cgroup{}, &record.Covariates{}
+		s.Process, s.Cgroup, s.Covariates = &record.Process{Sockets: map[string]int{"established": 40}}, &record.Cgroup{},
+			&record.Covariates{}
 		s.Runtime, s.Metrics = &record.Runtime{}, map[string]float64{}
 		for i := range 30 {
 			s.Metrics[fmt.Sprintf("migrator_metric_%d_total", i)] = 1e9
@@ -252,7 +254,8 @@ func TestFiftyCells(t *testing.T) {
 		verdict.Findings = append(verdict.Findings, f)
 	}
 	dir := t.TempDir()
-	run := record.Run{Schema: record.RunSchema, ID: "fifty", Started: time.Unix(1, 0), Ended: time.Unix(2, 0), Subject: "migrator"}
+	run := record.Run{Schema: record.RunSchema, ID: "fifty", Started: time.Unix(1, 0), Ended: time.Unix(2, 0),
+		Subject: "migrator"}
 	for i := range 50 {
 		cell := record.Cell{"workers": fmt.Sprint(i)}
 		status := record.CellStatus{Cell: cell, Dir: "cells/" + cell.Dir()}
@@ -267,7 +270,8 @@ func TestFiftyCells(t *testing.T) {
 		run.Status = append(run.Status, status)
 	}
 	require.NoError(t, record.Write(filepath.Join(dir, record.RunFile), run))
-	require.NoError(t, record.Write(filepath.Join(dir, record.VerdictFile), record.RunVerdict{Schema: record.RunVerdictSchema}))
+	require.NoError(t, record.Write(filepath.Join(dir, record.VerdictFile),
+		record.RunVerdict{Schema: record.RunVerdictSchema}))
 	loaded, err := LoadRun(dir)
 	require.NoError(t, err)
 	base, err := NewBaseline(loaded)
@@ -282,7 +286,8 @@ func TestFiftyCells(t *testing.T) {
 	took, worked := time.Since(begun), processorTime(t)-cpu
 	require.NoError(t, err)
 	assert.Equal(t, Pass, rep.Outcome, "%v", rep.Failures())
-	t.Logf("%-62s asked %-14s measured %.2f s of processor time, %.2f s by the clock", "gate over a recorded run of 50 cells", "<= 2 s", worked.Seconds(), took.Seconds())
+	t.Logf("%-62s asked %-14s measured %.2f s of processor time, %.2f s by the clock",
+		"gate over a recorded run of 50 cells", "<= 2 s", worked.Seconds(), took.Seconds())
 	if os.Getenv("MEMSOAK_GATE_BENCH") != "" {
 		assert.LessOrEqual(t, worked, 2*time.Second)
 	}

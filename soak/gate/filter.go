@@ -43,14 +43,16 @@ func (f *Filter) Match(settings map[string]string) (bool, error) {
 	}
 	for _, n := range f.cond.names {
 		if _, ok := env[n]; !ok {
-			return false, &SyntaxError{Input: f.cond.text, Msg: fmt.Sprintf("no setting %q; there are %s", n, strings.Join(slices.Sorted(maps.Keys(settings)), ", "))}
+			return false, &SyntaxError{Input: f.cond.text, Msg: fmt.Sprintf("no setting %q; there are %s", n,
+				strings.Join(slices.Sorted(maps.Keys(settings)), ", "))}
 		}
 	}
 	ok, err := f.cond.holds(env)
 	if err != nil {
 		for _, n := range f.cond.sized {
 			if text, is := env[ordered(n)].(string); is {
-				return false, &SyntaxError{Input: f.cond.text, Msg: fmt.Sprintf("%s is %q here, which has no size: compare it by =, != or in", n, text)}
+				return false, &SyntaxError{Input: f.cond.text,
+					Msg: fmt.Sprintf("%s is %q here, which has no size: compare it by =, != or in", n, text)}
 			}
 		}
 	}

@@ -44,8 +44,8 @@ func (r *Report) Conclude() {
 	}
 }
 
-// Judge holds a run against thresholds and a baseline. An error means that nothing could be judged: it wraps ErrForeign,
-// ErrNothing or a *SyntaxError.
+// Judge holds a run against thresholds and a baseline. An error means that nothing could be judged: it wraps
+// ErrForeign, ErrNothing or a *SyntaxError.
 func Judge(r *Run, o Options) (*Report, error) {
 	asked := slices.DeleteFunc(slices.Clone(o.Checks), func(c *Check) bool { return c.Without != "" })
 	if len(asked) == 0 && o.Baseline == nil {

@@ -39,7 +39,8 @@ func (c recorded) write(t testing.TB) *Run {
 	}
 	cell := record.Cell{"workers": "10", "pool": "4"}
 	run := record.Run{
-		Schema: record.RunSchema, ID: "r1", Started: time.Unix(1, 0), Ended: time.Unix(2, 0), Subject: "migrator", Corpus: "mixed", Protocol: "default",
+		Schema: record.RunSchema, ID: "r1", Started: time.Unix(1, 0), Ended: time.Unix(2, 0), Subject: "migrator",
+		Corpus: "mixed", Protocol: "default",
 		Host:   record.Host{OS: "linux", Arch: "amd64", CPUs: 2, Cgroup: "cgroup-v1", Go: "go1.26"},
 		Status: []record.CellStatus{{Cell: cell, Dir: "cells/" + cell.Dir()}},
 	}
@@ -64,7 +65,8 @@ func (c recorded) write(t testing.TB) *Run {
 		c.edit(&run)
 	}
 	require.NoError(t, record.Write(filepath.Join(dir, record.RunFile), run))
-	require.NoError(t, record.Write(filepath.Join(dir, record.VerdictFile), record.RunVerdict{Schema: record.RunVerdictSchema}))
+	require.NoError(t, record.Write(filepath.Join(dir, record.VerdictFile),
+		record.RunVerdict{Schema: record.RunVerdictSchema}))
 	r, err := LoadRun(dir)
 	require.NoError(t, err)
 	return r
@@ -89,7 +91,8 @@ func (c recorded) verdict(cell record.Cell) record.Verdict {
 	}
 	for i := range 8 {
 		files := int64(100 * i)
-		v.Floors = append(v.Floors, record.Floor{Files: files, HeapLive: 2<<20 + int64(c.leak*float64(files)), Routines: 12 + c.routines*i})
+		v.Floors = append(v.Floors, record.Floor{Files: files, HeapLive: 2<<20 + int64(c.leak*float64(files)), Routines: 12 +
+			c.routines*i})
 	}
 	return v
 }
@@ -97,8 +100,9 @@ func (c recorded) verdict(cell record.Cell) record.Verdict {
 func healthy() recorded { return recorded{held: 20 << 20, rss: 60 << 20} }
 
 var leak = &record.Finding{
-	Class: record.Leak, Site: record.Site{Function: "app.(*Index).add", File: "internal/index/index.go", Line: 42}, BytesAtPeak: 1 << 20,
-	Slope: &record.Slope{Bytes: 64, Per: "file"}, Summary: "64 bytes a file stay in app.(*Index).add",
+	Class: record.Leak, Site: record.Site{Function: "app.(*Index).add", File: "internal/index/index.go", Line: 42},
+	BytesAtPeak: 1 << 20,
+	Slope:       &record.Slope{Bytes: 64, Per: "file"}, Summary: "64 bytes a file stay in app.(*Index).add",
 }
 
 func judge(t *testing.T, r *Run, base *Run, thresholds ...string) *Report {
@@ -168,7 +172,8 @@ func TestWhatIsMissingNeverPasses(t *testing.T) {
 	assert.Equal(t, Inconclusive, judge(t, unknown.write(t), healthy().write(t)).Outcome)
 
 	damaged := healthy().write(t)
-	require.NoError(t, os.WriteFile(filepath.Join(damaged.Dir, "cells", record.Cell{"workers": "10", "pool": "4"}.Dir(), "trial-1", record.TrialFile), []byte("{"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(damaged.Dir, "cells", record.Cell{"workers": "10", "pool": "4"}.Dir(),
+		"trial-1", record.TrialFile), []byte("{"), 0o644))
 	again, err := LoadRun(damaged.Dir)
 	require.NoError(t, err)
 	assert.Equal(t, Inconclusive, judge(t, again, nil, "peak_rss < 100MiB").Outcome)
@@ -307,7 +312,8 @@ func TestOutputsPointAtTheCulprit(t *testing.T) {
 	assert.Equal(t, 42, *at.Region.StartLine)
 
 	require.NoError(t, rep.WriteAnnotations(&notes))
-	assert.True(t, strings.HasPrefix(notes.String(), "::error file=internal/index/index.go,line=42,title=memsoak%3A leak::"), notes.String())
+	assert.True(t, strings.HasPrefix(notes.String(),
+		"::error file=internal/index/index.go,line=42,title=memsoak%3A leak::"), notes.String())
 	assert.Equal(t, 1, strings.Count(notes.String(), "\n"))
 
 	require.NoError(t, rep.WriteMarkdown(&md))
@@ -331,7 +337,8 @@ func TestOutputsPointAtTheCulprit(t *testing.T) {
 func TestACauseIsOneAnnotationWithAStableName(t *testing.T) {
 	c := healthy()
 	c.finding, c.headline = leak, record.HeadLeak
-	rep := judge(t, c.write(t), nil, "leak_bytes_per_file < 64", "growth_bytes_per_file < 64", "headline in [healthy]", "findings == 0")
+	rep := judge(t, c.write(t), nil, "leak_bytes_per_file < 64", "growth_bytes_per_file < 64", "headline in [healthy]",
+		"findings == 0")
 	require.Len(t, rep.Failures(), 4)
 	var notes, out bytes.Buffer
 	require.NoError(t, rep.WriteAnnotations(&notes))
@@ -381,7 +388,8 @@ func TestGrowthIsTheSumOfTheUnboundedRows(t *testing.T) {
 	start := time.Unix(0, 0)
 	cov := &record.Covariates{FilesDone: 1000, Pages: 10, BytesDone: 1_000_000, Requests: 2000}
 	trial := &record.Trial{Kind: record.Attribution, Outcome: record.OK, Work: record.Work{Files: 1000},
-		Snapshots: []record.Snapshot{{Sample: record.Sample{Time: start}}, {Sample: record.Sample{Time: start.Add(10 * time.Second), Covariates: cov}}}}
+		Snapshots: []record.Snapshot{{Sample: record.Sample{Time: start}},
+			{Sample: record.Sample{Time: start.Add(10 * time.Second), Covariates: cov}}}}
 	q := Measure(CellData{Trials: []TrialData{{Trial: trial, Verdict: v}}})
 	got, ok := q.Get("growth_bytes_per_file")
 	require.True(t, ok)
@@ -391,7 +399,8 @@ func TestGrowthIsTheSumOfTheUnboundedRows(t *testing.T) {
 }
 
 func TestSizesOfThresholdsAreThoseOfFlags(t *testing.T) {
-	for text, want := range map[string]float64{"2G": 2e9, "2Gi": 2 << 30, "2GiB": 2 << 30, "2GB": 2e9, "64k": 64e3, "64K": 64e3, "1.5MiB": 3 << 19, "7B": 7, "1%": 0.01} {
+	for text, want := range map[string]float64{"2G": 2e9, "2Gi": 2 << 30, "2GiB": 2 << 30, "2GB": 2e9, "64k": 64e3,
+		"64K": 64e3, "1.5MiB": 3 << 19, "7B": 7, "1%": 0.01} {
 		got, ok := number(text)
 		assert.True(t, ok, text)
 		assert.InDelta(t, want, got, 1e-9, text)

@@ -31,7 +31,8 @@ func compileWithout(t Threshold) (*Check, error) {
 		return nil, &SyntaxError{Input: t.Without, Msg: "without stands alone in its entry: it turns an implied check off"}
 	}
 	if !slices.Contains(impliedNames(), t.Without) {
-		return nil, &SyntaxError{Input: t.Without, Msg: "no implied check has this name; there are " + strings.Join(impliedNames(), " and ")}
+		return nil, &SyntaxError{Input: t.Without, Msg: "no implied check has this name; there are " +
+			strings.Join(impliedNames(), " and ")}
 	}
 	return &Check{Threshold: t}, nil
 }
@@ -41,8 +42,8 @@ func turnedOff(checks []*Check, name string) bool {
 	return slices.ContainsFunc(checks, func(c *Check) bool { return c.Without == name })
 }
 
-// outcomeOK fails for a trial that was killed, crashed or whose wave failed; one that ran out of time, or has no outcome,
-// may have been slow.
+// outcomeOK fails for a trial that was killed, crashed or whose wave failed; one that ran out of time, or has no
+// outcome, may have been slow.
 func outcomeOK(c CellData) Result {
 	var r Result
 	bad := map[record.Outcome]int{}

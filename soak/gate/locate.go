@@ -13,7 +13,8 @@ import (
 // them. A culprit outside the repository, in a library, is replaced by the nearest frame of its stack that is inside;
 // one that can't be found stays as it is.
 func (r *Report) Locate(ctx context.Context) {
-	out, err := exec.CommandContext(ctx, "git", "ls-files", "-z", "-co", "--exclude-standard", "--full-name", ":/").Output()
+	out, err := exec.CommandContext(ctx, "git", "ls-files", "-z", "-co", "--exclude-standard", "--full-name",
+		":/").Output()
 	if err != nil {
 		return // no repository: nothing to annotate
 	}

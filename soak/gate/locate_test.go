@@ -16,10 +16,13 @@ func TestCulpritsAreFoundInTheRepository(t *testing.T) {
 		stack      []string
 	}{
 		{"as it is", record.Site{File: "a/util.go", Line: 3}, record.Site{File: "a/util.go", Line: 3}, nil},
-		{"a module in a folder", record.Site{File: "index/index.go", Line: 3}, record.Site{File: "svc/index/index.go", Line: 3}, nil},
-		{"a main package built elsewhere", record.Site{Function: "main.run", File: "tmp/tree/main.go", Line: 3}, record.Site{Function: "main.run", File: "main.go", Line: 3}, nil},
+		{"a module in a folder", record.Site{File: "index/index.go", Line: 3}, record.Site{File: "svc/index/index.go",
+			Line: 3}, nil},
+		{"a main package built elsewhere", record.Site{Function: "main.run", File: "tmp/tree/main.go", Line: 3},
+			record.Site{Function: "main.run", File: "main.go", Line: 3}, nil},
 		{"two that it can be", record.Site{File: "util.go", Line: 3}, record.Site{File: "util.go", Line: 3}, nil},
-		{"a library: the frame that called it", record.Site{Function: "io.ReadAll", File: "io/io.go", Line: 9}, record.Site{Function: "x.(*T).get", File: "a/util.go", Line: 7},
+		{"a library: the frame that called it", record.Site{Function: "io.ReadAll", File: "io/io.go", Line: 9},
+			record.Site{Function: "x.(*T).get", File: "a/util.go", Line: 7},
 			[]string{"io.ReadAll io/io.go:9", "x.(*T).get a/util.go:7"}},
 	} {
 		got := files.locate(record.Finding{Site: c.site, Stack: c.stack})

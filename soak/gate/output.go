@@ -49,7 +49,8 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintln(w, m)
 	}
 	n := r.count()
-	_, err := fmt.Fprintf(w, "gate: %s (%d passed, %d failed, %d inconclusive)\n", r.Outcome, n[Pass], n[Fail], n[Inconclusive])
+	_, err := fmt.Fprintf(w, "gate: %s (%d passed, %d failed, %d inconclusive)\n", r.Outcome, n[Pass], n[Fail],
+		n[Inconclusive])
 	return err
 }
 
@@ -72,8 +73,8 @@ func (r *Report) count() (n [3]int) {
 	return n
 }
 
-// why is what a person needs beside the check's name. What was measured is named once: by the check where it begins with
-// the quantity.
+// why is what a person needs beside the check's name. What was measured is named once: by the check where it begins
+// with the quantity.
 func (r Result) why() string {
 	var parts []string
 	for _, m := range r.Measured {
@@ -165,7 +166,8 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	}
 	e := xml.NewEncoder(w)
 	e.Indent("", " ")
-	return e.Encode(junitSuites{Name: "memsoak gate", Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Suite: suite})
+	return e.Encode(junitSuites{Name: "memsoak gate", Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors,
+		Suite: suite})
 }
 
 // cause is what failed checks have in common: the culprit, or for a check without one the check itself.
@@ -274,15 +276,16 @@ func ruleText(id string) string {
 	return "memsoak gate: " + id
 }
 
-// WriteAnnotations writes GitHub workflow commands: an error at the culprit's line for each cause, a warning for what is
-// inconclusive.
+// WriteAnnotations writes GitHub workflow commands: an error at the culprit's line for each cause, a warning for what
+// is inconclusive.
 func (r *Report) WriteAnnotations(w io.Writer) error {
 	for _, c := range r.causes() {
 		where := ""
 		if c.site != nil {
 			where = fmt.Sprintf("file=%s,line=%d,", property(filepath.ToSlash(c.site.File)), max(1, c.site.Line))
 		}
-		if _, err := fmt.Fprintf(w, "::error %stitle=%s::%s\n", where, property("memsoak: "+c.rule), message(c.text())); err != nil {
+		if _, err := fmt.Fprintf(w, "::error %stitle=%s::%s\n", where, property("memsoak: "+c.rule),
+			message(c.text())); err != nil {
 			return err
 		}
 	}
@@ -309,7 +312,8 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	n := r.count()
 	icon := [...]string{"⚪ inconclusive", "✅ passed", "❌ failed"}[r.Outcome]
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n### Memory gate: %s\n\n`%s`, run `%s`: %d passed, %d failed, %d inconclusive.\n", Marker, icon, r.Subject, r.RunID, n[Pass], n[Fail], n[Inconclusive])
+	fmt.Fprintf(&b, "%s\n### Memory gate: %s\n\n`%s`, run `%s`: %d passed, %d failed, %d inconclusive.\n", Marker, icon,
+		r.Subject, r.RunID, n[Pass], n[Fail], n[Inconclusive])
 	if n[Fail]+n[Inconclusive] > 0 {
 		b.WriteString("\n| | cell | check | measured | where |\n|---|---|---|---|---|\n")
 		for _, want := range []Outcome{Fail, Inconclusive} {
@@ -321,7 +325,8 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 				if s := x.Site(); s != nil {
 					where = fmt.Sprintf("`%s` %s:%d", s.Function, path.Base(filepath.ToSlash(s.File)), s.Line)
 				}
-				fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", want, cellText(x.Cell.String()), cellText(x.Check), cellText(x.why()), cellText(where))
+				fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", want, cellText(x.Cell.String()), cellText(x.Check),
+					cellText(x.why()), cellText(where))
 			}
 		}
 	}
@@ -340,8 +345,10 @@ var cellText = strings.NewReplacer("|", "\\|", "\n", " ", "<", "&lt;", ">", "&gt
 
 // benchUnits names the quantities of the benchmark format.
 var benchUnits = map[string]string{
-	"peak_rss": "peak-RSS-bytes", "peak_cgroup": "peak-cgroup-bytes", "held_live": "held-live-bytes", "floor_live": "floor-bytes",
-	"leak_bytes_per_file": "leaked-B/file", "bytes_per_worker": "B/worker", "files_per_second": "files/sec", "bytes_per_second": "B/sec",
+	"peak_rss": "peak-RSS-bytes", "peak_cgroup": "peak-cgroup-bytes", "held_live": "held-live-bytes",
+	"floor_live":          "floor-bytes",
+	"leak_bytes_per_file": "leaked-B/file", "bytes_per_worker": "B/worker", "files_per_second": "files/sec",
+	"bytes_per_second": "B/sec",
 }
 
 // WriteBench writes a run in the Go benchmark format, one line per trial, for benchstat.

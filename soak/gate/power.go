@@ -161,7 +161,8 @@ func (s *SelfCheck) lines() []string {
 		}
 	}
 	equal := map[Outcome]string{Pass: "pass", Fail: "FAIL", Inconclusive: "are inconclusive"}[s.Equal]
-	out := []string{fmt.Sprintf("self-check: a leak of %d B a file is %s; two equal recordings %s", s.LeakBytes, caught, equal)}
+	out := []string{fmt.Sprintf("self-check: a leak of %d B a file is %s; two equal recordings %s", s.LeakBytes, caught,
+		equal)}
 	if s.Power.Simulated == 0 {
 		return out
 	}

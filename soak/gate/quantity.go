@@ -22,35 +22,40 @@ type quantity struct {
 
 // quantities is the vocabulary of thresholds; the README's table is checked against it.
 var quantities = map[string]quantity{
-	"peak_rss":                 {unit: "bytes", help: "highest resident size of the subject"},
-	"peak_cgroup":              {unit: "bytes", help: "highest use of the subject's memory cgroup, page cache included"},
-	"peak_live":                {unit: "bytes", help: "highest live heap of any profile"},
-	"held_live":                {unit: "bytes", help: "highest live heap after two collections while transfers were held"},
-	"floor_live":               {unit: "bytes", help: "live heap at the last floor"},
-	"floor_growth":             {unit: "ratio", help: "growth of the floors over the late half of the waves, relative to the first floor"},
-	"growth_bytes_per_file":    {unit: "bytes", help: "bytes that each finished file adds for good, by all costs without a bound, whatever their unit"},
+	"peak_rss":    {unit: "bytes", help: "highest resident size of the subject"},
+	"peak_cgroup": {unit: "bytes", help: "highest use of the subject's memory cgroup, page cache included"},
+	"peak_live":   {unit: "bytes", help: "highest live heap of any profile"},
+	"held_live":   {unit: "bytes", help: "highest live heap after two collections while transfers were held"},
+	"floor_live":  {unit: "bytes", help: "live heap at the last floor"},
+	"floor_growth": {unit: "ratio",
+		help: "growth of the floors over the late half of the waves, relative to the first floor"},
+	"growth_bytes_per_file": {unit: "bytes",
+		help: "bytes that each finished file adds for good, by all costs without a bound, whatever their unit"},
 	"leak_bytes_per_file":      {unit: "bytes", help: "bytes retained per finished file by leaks of any class"},
 	"leak_bytes_per_second":    {unit: "bytes", help: "bytes retained per second by leaks that need no work"},
 	"bytes_per_worker":         {unit: "bytes", help: "fixed bytes per worker in flight"},
 	"bytes_per_byte_in_flight": {unit: "ratio", help: "bytes held per byte of the files in flight"},
 	"bytes_per_listed_file":    {unit: "bytes", help: "bytes held per listed, waiting or distinct file"},
 	"bytes_per_connection":     {unit: "bytes", help: "bytes held per pooled connection"},
-	"goroutines_growth":        {unit: "count", help: "goroutines at the floors of the late half less those of the early half (medians)"},
-	"findings":                 {unit: "count", help: "number of findings"},
-	"files_per_second":         {unit: "rate", help: "finished files per second in the speed trial"},
-	"bytes_per_second":         {unit: "rate", help: "copied bytes per second in the speed trial"},
-	"headline":                 {unit: "word", help: "the cell's verdict", word: headlines()},
-	"outcome":                  {unit: "word", help: "how the worst trial ended", word: outcomes()},
-	"max_workers":              {unit: "call", help: "max_workers(2Gi): most workers that fit into a limit, by the memory model"},
+	"goroutines_growth": {unit: "count",
+		help: "goroutines at the floors of the late half less those of the early half (medians)"},
+	"findings":         {unit: "count", help: "number of findings"},
+	"files_per_second": {unit: "rate", help: "finished files per second in the speed trial"},
+	"bytes_per_second": {unit: "rate", help: "copied bytes per second in the speed trial"},
+	"headline":         {unit: "word", help: "the cell's verdict", word: headlines()},
+	"outcome":          {unit: "word", help: "how the worst trial ended", word: outcomes()},
+	"max_workers":      {unit: "call", help: "max_workers(2Gi): most workers that fit into a limit, by the memory model"},
 }
 
 func headlines() []string {
-	return []string{string(record.Healthy), string(record.HeadLeak), string(record.HeadBuffer), string(record.HeadMetadata),
+	return []string{string(record.Healthy), string(record.HeadLeak), string(record.HeadBuffer),
+		string(record.HeadMetadata),
 		string(record.HeadHeadroom), string(record.HeadOffHeap), string(record.Inconclusive)}
 }
 
 func outcomes() []string {
-	return []string{string(record.OK), string(record.OOMKilled), string(record.Crashed), string(record.WaveFailed), string(record.Timeout)}
+	return []string{string(record.OK), string(record.OOMKilled), string(record.Crashed), string(record.WaveFailed),
+		string(record.Timeout)}
 }
 
 // Names returns the names that thresholds can use, in alphabetical order, each with its unit and meaning.
@@ -286,7 +291,10 @@ var slopes = []struct {
 	quantity string
 	of       func(c record.Class, per string) bool
 }{
-	{"leak_bytes_per_file", func(c record.Class, per string) bool { return isLeak(c) && (per == "file" || per == "request") }},
+	{"leak_bytes_per_file", func(c record.Class, per string) bool {
+		return isLeak(c) && (per == "file" ||
+			per == "request")
+	}},
 	{"leak_bytes_per_second", func(c record.Class, per string) bool { return isLeak(c) && per == "second" }},
 	{"bytes_per_worker", func(c record.Class, _ string) bool { return c == record.BufferWorker }},
 	{"bytes_per_byte_in_flight", func(c record.Class, _ string) bool { return c == record.BufferFile }},

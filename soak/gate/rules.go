@@ -31,7 +31,8 @@ var (
 
 // rules are the compared quantities, those that don't depend on the machine first; the resident size has a wider band.
 var rules = []rule{
-	{quantity: "held_live", leastRel: 0.025, leastAbs: 64 << 10, noiseRel: 0.012, noiseAbs: 16 << 10, kinds: steered, weight: 4},
+	{quantity: "held_live", leastRel: 0.025, leastAbs: 64 << 10, noiseRel: 0.012, noiseAbs: 16 << 10, kinds: steered,
+		weight: 4},
 	{quantity: "floor_live", leastRel: 0.03, leastAbs: 96 << 10, noiseRel: 0.01, noiseAbs: 24 << 10, kinds: steered},
 	{quantity: "leak_bytes_per_file", leastAbs: 32, noiseAbs: 6, kinds: steered},
 	{quantity: growthQuantity, leastAbs: 32, noiseAbs: 6, kinds: steered},
@@ -95,7 +96,8 @@ func (r rule) noiseOf(sides ...*Baseline) noise {
 		return known
 	}
 	// Noisier than what is known: the known noise weighs as so many trials, no more.
-	return noise{sd: math.Sqrt((priorTrials/4*known.sd*known.sd + df*(sum/df)) / (priorTrials/4 + df)), df: priorTrials/4 + df}
+	return noise{sd: math.Sqrt((priorTrials/4*known.sd*known.sd + df*(sum/df)) / (priorTrials/4 + df)), df: priorTrials/4 +
+		df}
 }
 
 // pValue is the chance that the means of equal trials differ as much in this direction.

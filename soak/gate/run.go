@@ -43,8 +43,8 @@ func LoadRun(dir string) (*Run, error) {
 	return r, nil
 }
 
-// capacity answers max_workers(limit) for a run's directory, each limit once. It reads the profiles again, so it is asked
-// only when a threshold wants it.
+// capacity answers max_workers(limit) for a run's directory, each limit once. It reads the profiles again, so it is
+// asked only when a threshold wants it.
 func capacity(dir string) func(limit int64) (Workers, bool) {
 	known := map[int64]Workers{}
 	return func(limit int64) (Workers, bool) {
@@ -96,8 +96,8 @@ func loadCell(dir string, c record.CellStatus) (cell CellData, damaged []string)
 	return cell, damaged
 }
 
-// Split parts a run by one of its axes: with has the cells in which the axis has the value, without the others. The axis
-// is taken out of the cells' names, so that both can be compared.
+// Split parts a run by one of its axes: with has the cells in which the axis has the value, without the others. The
+// axis is taken out of the cells' names, so that both can be compared.
 func (r *Run) Split(axis, value string) (with, without *Run) {
 	part := func(keep bool) *Run {
 		out := &Run{Dir: r.Dir, Run: r.Run, Verdict: r.Verdict, Damaged: r.Damaged}
@@ -127,8 +127,8 @@ func (r *Run) finding(c record.Cell, class record.Class, function string) *recor
 	return r.largest(c, func(f record.Finding) bool { return f.Class == class && f.Site.Function == function })
 }
 
-// culprit is the finding that a threshold over a quantity points at: the largest of the quantity's own findings, else of
-// all.
+// culprit is the finding that a threshold over a quantity points at: the largest of the quantity's own findings, else
+// of all.
 func (r *Run) culprit(c record.Cell, quantity string) *record.Finding {
 	if f := r.slopeOf(c, quantity); f != nil {
 		return f

@@ -74,7 +74,8 @@ func Compile(t Threshold) (*Check, error) {
 	}
 	c := &Check{Threshold: t, cond: cond, names: cond.names}
 	if len(c.names) == 0 {
-		return nil, &SyntaxError{Input: t.Expr, Msg: "names no quantity, so it would always say the same; known are " + known()}
+		return nil, &SyntaxError{Input: t.Expr, Msg: "names no quantity, so it would always say the same; known are " +
+			known()}
 	}
 	if c.filter, err = CompileFilter(t.Cells); err != nil {
 		return nil, err
@@ -200,7 +201,8 @@ type condition struct {
 func compileCondition(text string, env map[string]any) (*condition, error) {
 	plain, column := expandUnits(text)
 	v := &visitor{filter: env == nil}
-	opts := []expr.Option{expr.AsBool(), expr.DisableAllBuiltins(), expr.Optimize(false), expr.MaxNodes(200), expr.Patch(v)}
+	opts := []expr.Option{expr.AsBool(), expr.DisableAllBuiltins(), expr.Optimize(false), expr.MaxNodes(200),
+		expr.Patch(v)}
 	if env != nil {
 		opts = append(opts, expr.Env(env))
 	} else {
@@ -279,8 +281,8 @@ func number(text string) (float64, bool) {
 	return float64(n), err == nil
 }
 
-// expandUnits replaces "256MiB" and "1%" by plain numbers, words by strings and "=" by "==", and returns a function from columns of the result to columns
-// of the input (both 0-based).
+// expandUnits replaces "256MiB" and "1%" by plain numbers, words by strings and "=" by "==", and returns a function
+// from columns of the result to columns of the input (both 0-based).
 func expandUnits(text string) (string, func(int) int) {
 	var b strings.Builder
 	type shift struct{ at, by int } // from this column of the result on, the input is by columns ahead
@@ -330,7 +332,8 @@ func parseSize(s string) (float64, bool) {
 // words are the bare words of thresholds: headlines, outcomes and classes.
 var words = func() map[string]any {
 	w := map[string]any{}
-	for _, h := range []record.Headline{record.Inconclusive, record.Healthy, record.HeadLeak, record.HeadBuffer, record.HeadMetadata, record.HeadHeadroom} {
+	for _, h := range []record.Headline{record.Inconclusive, record.Healthy, record.HeadLeak, record.HeadBuffer,
+		record.HeadMetadata, record.HeadHeadroom} {
 		w[string(h)] = string(h)
 	}
 	w["ok"], w["crashed"], w["timeout"] = string(record.OK), string(record.Crashed), string(record.Timeout)

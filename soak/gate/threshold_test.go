@@ -177,12 +177,15 @@ func TestMeasure(t *testing.T) {
 		v.Floors = append(v.Floors, record.Floor{HeapLive: int64(1000 + 10*i), Routines: 10 + i/4})
 	}
 	q := Measure(CellData{Trials: []TrialData{
-		{Trial: &record.Trial{Kind: record.Attribution, Outcome: record.OK, Peak: record.Peak{RSS: 99, HeapLive: 8 << 20}, Snapshots: []record.Snapshot{held, free}}, Verdict: v},
-		{Trial: &record.Trial{Kind: record.Speed, Outcome: record.OK, Peak: record.Peak{RSS: 80}, Work: record.Work{Files: 50, Bytes: 500, Seconds: 5}}},
+		{Trial: &record.Trial{Kind: record.Attribution, Outcome: record.OK, Peak: record.Peak{RSS: 99, HeapLive: 8 << 20},
+			Snapshots: []record.Snapshot{held, free}}, Verdict: v},
+		{Trial: &record.Trial{Kind: record.Speed, Outcome: record.OK, Peak: record.Peak{RSS: 80}, Work: record.Work{Files: 50,
+			Bytes: 500, Seconds: 5}}},
 	}})
 	for name, want := range map[string]float64{
 		"peak_rss": 80, "held_live": 7 << 20, "peak_live": 8 << 20, "leak_bytes_per_file": 2160, "bytes_per_worker": 65536,
-		"goroutines_growth": 1, "floor_live": 1070, "floor_growth": 0.03, "files_per_second": 10, "bytes_per_second": 100, "findings": 3,
+		"goroutines_growth": 1, "floor_live": 1070, "floor_growth": 0.03, "files_per_second": 10, "bytes_per_second": 100,
+		"findings": 3,
 	} {
 		got, ok := q.Get(name)
 		assert.True(t, ok, name)

@@ -19,5 +19,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func newRoot() *cobra.Command {
-	return command.Root("replay", "The service that memsoak began with, version by version", newServeCmd(), newPresetsCmd())
+	return command.Root("replay", "The service that memsoak began with, version by version", newServeCmd(),
+		newPresetsCmd())
 }

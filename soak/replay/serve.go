@@ -58,11 +58,13 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.IntVar(&t.PartConcurrency, "part-concurrency", 0, "parts of a file that the SDK sends at once")
 	fl.IntVar(&t.MaxIdle, "max-idle-conns", 0, "idle connections kept, in total; 0: no limit")
 	fl.IntVar(&t.MaxIdlePerHost, "max-idle-conns-per-host", 0, "idle connections kept per host")
-	fl.Var(&t.StreamWindow, "stream-window", "bytes that HTTP/2 lets Drive send of a file before they are read; 0: net/http's 4 MiB")
+	fl.Var(&t.StreamWindow, "stream-window",
+		"bytes that HTTP/2 lets Drive send of a file before they are read; 0: net/http's 4 MiB")
 	fl.Var(&t.ForceGCAbove, "force-gc-above", "force a collection each second while the heap is larger; 0: never")
 	fl.DurationVar(&t.Timeout, "timeout", 0, "of a whole request, its body included; 0: none")
 	fl.IntVar(&t.Attempts, "attempts", 0, "attempts at a file, each from its first byte")
-	fl.StringVar(&t.Discovery, "discovery", "", "memory, as the history has it, spool: the migrator's queue on disk, or broker: its queue on --broker")
+	fl.StringVar(&t.Discovery, "discovery", "",
+		"memory, as the history has it, spool: the migrator's queue on disk, or broker: its queue on --broker")
 	fl.StringVar(&t.Upload, "upload", "", "sdk, as the history has it, or chunks: streamed parts by the migrator's sink")
 }
 
@@ -77,13 +79,19 @@ func (f *serveFlags) resolve(fl *pflag.FlagSet) (history.Traits, error) {
 	}
 	t := p.By(f.scale)
 	for name, set := range map[string]func(){
-		"workers": func() { t.Workers = f.traits.Workers }, "discovery-workers": func() { t.DiscoveryWorkers = f.traits.DiscoveryWorkers },
-		"buffer-below": func() { t.BufferBelow = f.traits.BufferBelow },
-		"part-size":    func() { t.PartSize = f.traits.PartSize }, "part-concurrency": func() { t.PartConcurrency = f.traits.PartConcurrency },
-		"max-idle-conns": func() { t.MaxIdle = f.traits.MaxIdle }, "max-idle-conns-per-host": func() { t.MaxIdlePerHost = f.traits.MaxIdlePerHost },
-		"stream-window": func() { t.StreamWindow = f.traits.StreamWindow }, "force-gc-above": func() { t.ForceGCAbove = f.traits.ForceGCAbove },
-		"timeout": func() { t.Timeout = f.traits.Timeout }, "attempts": func() { t.Attempts = f.traits.Attempts },
-		"discovery": func() { t.Discovery = f.traits.Discovery }, "upload": func() { t.Upload = f.traits.Upload },
+		"workers":                 func() { t.Workers = f.traits.Workers },
+		"discovery-workers":       func() { t.DiscoveryWorkers = f.traits.DiscoveryWorkers },
+		"buffer-below":            func() { t.BufferBelow = f.traits.BufferBelow },
+		"part-size":               func() { t.PartSize = f.traits.PartSize },
+		"part-concurrency":        func() { t.PartConcurrency = f.traits.PartConcurrency },
+		"max-idle-conns":          func() { t.MaxIdle = f.traits.MaxIdle },
+		"max-idle-conns-per-host": func() { t.MaxIdlePerHost = f.traits.MaxIdlePerHost },
+		"stream-window":           func() { t.StreamWindow = f.traits.StreamWindow },
+		"force-gc-above":          func() { t.ForceGCAbove = f.traits.ForceGCAbove },
+		"timeout":                 func() { t.Timeout = f.traits.Timeout },
+		"attempts":                func() { t.Attempts = f.traits.Attempts },
+		"discovery":               func() { t.Discovery = f.traits.Discovery },
+		"upload":                  func() { t.Upload = f.traits.Upload },
 	} {
 		if fl.Changed(name) {
 			set()

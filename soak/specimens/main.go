@@ -19,5 +19,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func newRoot() *cobra.Command {
-	return command.Root("specimens", "Copy Drive to S3 with one known memory fault", newServeCmd(), newListCmd(), newWebCmd())
+	return command.Root("specimens", "Copy Drive to S3 with one known memory fault", newServeCmd(), newListCmd(),
+		newWebCmd())
 }

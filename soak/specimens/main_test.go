@@ -70,7 +70,8 @@ func (d *tiny) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			{"id":"doc","mimeType":"application/vnd.google-apps.document"},
 			{"id":"a","name":"a","mimeType":"text/plain","size":"5"}]}`)
 	case r.URL.Path == "/drive/v3/files" && strings.Contains(r.URL.Query().Get("q"), "'sub'"):
-		_, _ = io.WriteString(w, `{"files":[{"id":"b","mimeType":"text/plain","size":"5"},{"id":"empty","mimeType":"text/plain","size":"0"}]}`)
+		_, _ = io.WriteString(w,
+			`{"files":[{"id":"b","mimeType":"text/plain","size":"5"},{"id":"empty","mimeType":"text/plain","size":"0"}]}`)
 	case strings.HasSuffix(r.URL.Path, "/empty"):
 	case r.URL.Query().Get("alt") == "media":
 		_, _ = io.WriteString(w, "body"+r.URL.Path[len(r.URL.Path)-1:])
@@ -102,7 +103,8 @@ func TestServesTheSubjectContract(t *testing.T) {
 	text, err := io.ReadAll(resp.Body)
 	resp.Body.Close()
 	require.NoError(t, err)
-	assert.Contains(t, string(text), "go_cpu_classes_gc_total_cpu_seconds_total", "without it nobody sees a collector that thrashes")
+	assert.Contains(t, string(text), "go_cpu_classes_gc_total_cpu_seconds_total",
+		"without it nobody sees a collector that thrashes")
 
 	wave := func(body string) (int, string) {
 		resp, err := http.Post(subject.URL+"/v1/waves", "application/json", strings.NewReader(body))
@@ -115,7 +117,8 @@ func TestServesTheSubjectContract(t *testing.T) {
 	status, body := wave(`{"root":"top","prefix":"run/1/"}`)
 	require.Equal(t, http.StatusOK, status, body)
 	assert.JSONEq(t, `{"files":3,"bytes":10}`, body)
-	assert.Equal(t, map[string]string{"/bucket/run/1/a": "bodya", "/bucket/run/1/b": "bodyb", "/bucket/run/1/empty": ""}, drive.stored)
+	assert.Equal(t, map[string]string{"/bucket/run/1/a": "bodya", "/bucket/run/1/b": "bodyb", "/bucket/run/1/empty": ""},
+		drive.stored)
 
 	for _, bad := range []string{"", "{}", `{"root":"top","nope":1}`} {
 		status, _ = wave(bad)

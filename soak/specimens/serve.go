@@ -46,7 +46,8 @@ func newServeCmd() *cobra.Command {
 	f.IntVar(&cfg.Workers, "workers", cfg.Workers, "transfers at once")
 	f.IntVar(&cfg.Discovery, "discovery-workers", cfg.Discovery, "listings at once")
 	f.IntVar(&cfg.MaxIdle, "max-idle-conns", cfg.MaxIdle, "idle connections kept, in total; 0: no limit")
-	f.IntVar(&cfg.MaxIdlePerHost, "max-idle-conns-per-host", cfg.MaxIdlePerHost, "idle connections kept per host; 0: net/http's default of 2")
+	f.IntVar(&cfg.MaxIdlePerHost, "max-idle-conns-per-host", cfg.MaxIdlePerHost,
+		"idle connections kept per host; 0: net/http's default of 2")
 	f.StringVar(&cfg.CAFile, "ca-file", "", "PEM of a CA to trust")
 	f.StringVar(&cfg.TempDir, "temp-dir", "", "directory of spools; default: the system's")
 	return cmd

@@ -12,7 +12,8 @@ import (
 	"github.com/memsoak/memsoak/soak/subjects"
 )
 
-// TestASubjectNeedsNoFileOfACheckout: what its command reads is in it, so that it runs from a program that was installed.
+// TestASubjectNeedsNoFileOfACheckout: what its command reads is in it, so that it runs from a program that was
+// installed.
 func TestASubjectNeedsNoFileOfACheckout(t *testing.T) {
 	script, err := os.ReadFile("broker.sh")
 	require.NoError(t, err)

@@ -69,7 +69,8 @@ func listCorpora(w io.Writer, asJSON bool) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tab, "NAME\tFILES\tFOLDERS\tBYTES\tPURPOSE")
 	for _, l := range lines {
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", l.Name, humanize.Comma(l.Files), humanize.Comma(l.Folders), humanize.IBytes(uint64(l.Bytes)), l.Purpose)
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", l.Name, humanize.Comma(l.Files), humanize.Comma(l.Folders),
+			humanize.IBytes(uint64(l.Bytes)), l.Purpose)
 	}
 	return tab.Flush()
 }
@@ -222,10 +223,13 @@ func showTree(w io.Writer, tree *corpus.Tree, lines int) error {
 	fmt.Fprintf(tab, "corpus\t%s\n", tree.Spec().Name)
 	fmt.Fprintf(tab, "files\t%s: %s binaries, %s documents, %s shortcuts (%s dangling)\n", humanize.Comma(s.Files),
 		humanize.Comma(s.Binaries), humanize.Comma(s.Documents), humanize.Comma(s.Shortcuts), humanize.Comma(s.Dangling))
-	fmt.Fprintf(tab, "folders\t%s, %d levels deep, at most %s items in one\n", humanize.Comma(s.Folders), s.Depth, humanize.Comma(s.MaxChildren))
-	fmt.Fprintf(tab, "bytes\t%s in binaries from %s to %s, %s in exports\n", bytes(s.Bytes), bytes(s.Smallest), bytes(s.Largest), bytes(s.ExportBytes))
+	fmt.Fprintf(tab, "folders\t%s, %d levels deep, at most %s items in one\n", humanize.Comma(s.Folders), s.Depth,
+		humanize.Comma(s.MaxChildren))
+	fmt.Fprintf(tab, "bytes\t%s in binaries from %s to %s, %s in exports\n", bytes(s.Bytes), bytes(s.Smallest),
+		bytes(s.Largest), bytes(s.ExportBytes))
 	fmt.Fprintf(tab, "to download\t%s files, %s\n", humanize.Comma(s.Downloadable), bytes(s.DownloadBytes))
-	fmt.Fprintf(tab, "flags\t%s starred, %s shared with me, %s in the trash\n", humanize.Comma(s.Starred), humanize.Comma(s.SharedWithMe), humanize.Comma(s.Trashed))
+	fmt.Fprintf(tab, "flags\t%s starred, %s shared with me, %s in the trash\n", humanize.Comma(s.Starred),
+		humanize.Comma(s.SharedWithMe), humanize.Comma(s.Trashed))
 	if name := tree.SharedDrive(); name != "" {
 		fmt.Fprintf(tab, "shared drive\t%s\n", name)
 	}

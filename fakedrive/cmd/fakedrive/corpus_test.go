@@ -37,7 +37,8 @@ func TestCorpusListNamesEveryPreset(t *testing.T) {
 func TestCorpusShowPrintsStatisticsAndASample(t *testing.T) {
 	code, text, _ := command("corpus", "show", "tiny", "--sample", "12")
 	require.Equal(t, exitOK, code)
-	for _, want := range []string{"files        40: 31 binaries, 6 documents, 3 shortcuts (1 dangling)", "\nSIZE FROM", "My Drive (1", "... 49 items in all"} {
+	for _, want := range []string{"files        40: 31 binaries, 6 documents, 3 shortcuts (1 dangling)", "\nSIZE FROM",
+		"My Drive (1", "... 49 items in all"} {
 		require.Contains(t, text, want)
 	}
 	code, text, _ = command("corpus", "show", "tiny", "--sample", "12", "--json")

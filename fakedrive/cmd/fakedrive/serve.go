@@ -65,8 +65,10 @@ counters are reached as well, and /metrics.`,
 	fl.StringVar(&f.listen.TLS, "tls-listen", "", "address of https")
 	fl.StringVar(&f.listen.Proxy, "proxy-listen", "", "address of the CONNECT proxy")
 	fl.StringVar(&f.listen.CAFile, "ca-file", "", "where to write the certificate of the authority")
-	fl.StringVar(&f.addrFile, "addr-file", "", "where to write the addresses as JSON once listening, with a token that admin changes then need")
-	fl.StringArrayVar(&f.adminHosts, "admin-host", nil, "a name, beside localhost, by which the admin protocol may be reached (may be repeated)")
+	fl.StringVar(&f.addrFile, "addr-file", "",
+		"where to write the addresses as JSON once listening, with a token that admin changes then need")
+	fl.StringArrayVar(&f.adminHosts, "admin-host", nil,
+		"a name, beside localhost, by which the admin protocol may be reached (may be repeated)")
 	fl.BoolVar(&f.listen.H2, "h2", false, "offer HTTP/2 on https and through the proxy")
 	fl.StringVar(&f.faults, "faults", "", "a file with a fault plan")
 	fl.StringVar(&f.serviceAccount, "service-account", "", "where to write the key of a service account")
@@ -75,11 +77,13 @@ counters are reached as well, and /metrics.`,
 	fl.DurationVar(&f.pageTokenTTL, "page-token-ttl", 6*time.Hour, "how long a page token lasts")
 	fl.StringVar(&f.state, "state", "", "a folder that keeps what clients write across restarts")
 	fl.StringVar(&f.dir, "dir", "", "a folder for uploaded contents while it runs (default: a temporary one)")
-	fl.StringVar(&f.maxMemory, "max-memory", "64MiB", "how many bytes of uploaded contents are kept in memory; the rest are files")
+	fl.StringVar(&f.maxMemory, "max-memory", "64MiB",
+		"how many bytes of uploaded contents are kept in memory; the rest are files")
 	fl.StringVar(&f.maxDisk, "max-disk", "10GiB", "how many bytes of uploaded contents are kept in all")
 	fl.IntVar(&f.maxFiles, "max-files", 1_000_000, "how many files clients may create or change")
 	fl.BoolVar(&f.resourceKeys, "resource-keys", false, "demand resource keys for the files that are shared with the user")
-	fl.Int64Var(&f.abusiveEvery, "abusive-every", 0, "refuse every n-th binary file of a tree as malware, unless acknowledgeAbuse is set")
+	fl.Int64Var(&f.abusiveEvery, "abusive-every", 0,
+		"refuse every n-th binary file of a tree as malware, unless acknowledgeAbuse is set")
 	fl.BoolVar(&f.jsonOut, "json", false, "print the addresses as JSON")
 	return cmd
 }

@@ -43,12 +43,14 @@ func TestServe(t *testing.T) {
 	key, ca := filepath.Join(dir, "key.json"), filepath.Join(dir, "ca.pem")
 	faults := filepath.Join(dir, "faults.yaml")
 	require.NoError(t, os.WriteFile(faults, []byte("rules: [{ops: [about], error: {status: 503}}]"), 0o600))
-	a := serving(t, "--corpus", "tiny", "--proxy-listen", "127.0.0.1:0", "--ca-file", ca, "--service-account", key, "--faults", faults,
+	a := serving(t, "--corpus", "tiny", "--proxy-listen", "127.0.0.1:0", "--ca-file", ca, "--service-account", key,
+		"--faults", faults,
 		"--state", filepath.Join(dir, "state"))
 	require.Equal(t, os.Getpid(), a.PID)
 	require.NotEmpty(t, a.Proxy)
 	require.Empty(t, a.HTTPS)
-	for path, want := range map[string]int{"/drive/v3/files": 200, "/metrics": 200, "/_fake/v1/counters": 200, "/drive/v3/about?fields=user": 503} {
+	for path, want := range map[string]int{"/drive/v3/files": 200, "/metrics": 200, "/_fake/v1/counters": 200,
+		"/drive/v3/about?fields=user": 503} {
 		resp, err := http.Get(a.HTTP + path)
 		require.NoError(t, err)
 		resp.Body.Close()

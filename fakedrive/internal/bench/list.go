@@ -172,7 +172,8 @@ func cpuTime() time.Duration {
 }
 
 func listRequest(fields, token string) *http.Request {
-	q := url.Values{"pageSize": {"1000"}, "prettyPrint": {"false"}, "fields": {fields}, "q": {"trashed=false and mimeType!='" + corpus.MimeFolder + "'"}}
+	q := url.Values{"pageSize": {"1000"}, "prettyPrint": {"false"}, "fields": {fields},
+		"q": {"trashed=false and mimeType!='" + corpus.MimeFolder + "'"}}
 	if token != "" {
 		q.Set("pageToken", token)
 	}
@@ -227,7 +228,8 @@ func million(ctx context.Context, o options) ([]figure, error) {
 		return nil, err
 	}
 	f := figure{Name: "a folder of 1,000,000 files listed by Google's Go client", Asked: "no error", Value: float64(files),
-		Measured: fmt.Sprintf("%d files (%.0f files/s)", files, float64(files)/time.Since(start).Seconds()), OK: files == 1_000_000}
+		Measured: fmt.Sprintf("%d files (%.0f files/s)", files, float64(files)/time.Since(start).Seconds()),
+		OK:       files == 1_000_000}
 	return []figure{f}, nil
 }
 

@@ -27,7 +27,8 @@ func startUps(ctx context.Context, o options) ([]figure, error) {
 		}
 	}
 	return []figure{{
-		Name: fmt.Sprintf("start-up, slowest of %d presets", len(corpus.Presets())), Asked: "<= 1 s", Value: slowest.Seconds(),
+		Name: fmt.Sprintf("start-up, slowest of %d presets", len(corpus.Presets())), Asked: "<= 1 s",
+		Value:    slowest.Seconds(),
 		Measured: fmt.Sprintf("%.0f ms (%s)", slowest.Seconds()*1000, name), OK: slowest <= time.Second,
 	}}, nil
 }

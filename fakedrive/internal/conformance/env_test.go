@@ -72,7 +72,8 @@ var rclonePath = sync.OnceValues(func() (string, error) {
 	}
 	tools := filepath.Join(root, ".tools")
 	path := filepath.Join(tools, "rclone")
-	if out, err := exec.Command(path, "version").Output(); err == nil && strings.HasPrefix(string(out), "rclone "+rcloneVersion) {
+	if out, err := exec.Command(path, "version").Output(); err == nil && strings.HasPrefix(string(out), "rclone "+
+		rcloneVersion) {
 		return path, nil
 	}
 	cmd := exec.Command("go", "install", "github.com/rclone/rclone@"+rcloneVersion)
@@ -144,7 +145,8 @@ func start(t *testing.T, program string, args ...string) *server {
 func startDrive(t *testing.T, corpus string, args ...string) *server {
 	t.Helper()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	return start(t, "fakedrive", append([]string{"serve", "--corpus", corpus, "--proxy-listen", "127.0.0.1:0", "--ca-file", ca}, args...)...)
+	return start(t, "fakedrive", append([]string{"serve", "--corpus", corpus, "--proxy-listen", "127.0.0.1:0", "--ca-file",
+		ca}, args...)...)
 }
 
 // understood fails the test if the server met something that it has no meaning for.
@@ -157,7 +159,8 @@ func (s *server) understood() {
 
 // env is the environment of a client that believes to talk to Google.
 func (s *server) env(more ...string) []string {
-	env := []string{"HTTPS_PROXY=" + s.Proxy, "https_proxy=" + s.Proxy, "SSL_CERT_FILE=" + s.CAFile, "NODE_EXTRA_CA_CERTS=" + s.CAFile,
+	env := []string{"HTTPS_PROXY=" + s.Proxy, "https_proxy=" + s.Proxy, "SSL_CERT_FILE=" + s.CAFile,
+		"NODE_EXTRA_CA_CERTS=" + s.CAFile,
 		"NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1"}
 	return append(append(os.Environ(), env...), more...)
 }

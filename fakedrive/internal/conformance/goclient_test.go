@@ -46,7 +46,8 @@ func TestGoClient(t *testing.T) {
 	tr := tree(t, treeFile)
 	for name, h2 := range map[string]bool{"http/1.1": false, "h2": true} {
 		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, googleClient(t, s, h2))
-		refresh := (&oauth2.Config{ClientID: "id", ClientSecret: "secret", Endpoint: google.Endpoint}).TokenSource(ctx, &oauth2.Token{RefreshToken: "refresh"})
+		refresh := (&oauth2.Config{ClientID: "id", ClientSecret: "secret", Endpoint: google.Endpoint}).TokenSource(ctx,
+			&oauth2.Token{RefreshToken: "refresh"})
 		t.Run("refresh token over "+name, func(t *testing.T) { readAll(t, ctx, refresh, tr) })
 		raw, err := os.ReadFile(key)
 		require.NoError(t, err)
@@ -94,7 +95,8 @@ func readAll(t *testing.T, ctx context.Context, tokens oauth2.TokenSource, tr *c
 	require.NoError(t, err)
 	files, folders := visible(tr)
 	dangling := int(tr.Stats().Dangling)
-	require.InDelta(t, files+folders+dangling, seen, float64(dangling), "all that is not in the trash, dangling shortcuts too")
+	require.InDelta(t, files+folders+dangling, seen, float64(dangling),
+		"all that is not in the trash, dangling shortcuts too")
 	require.Equal(t, 30, downloaded)
 	require.Equal(t, 5, exported)
 }
@@ -113,7 +115,8 @@ func TestGoClientResumesUploads(t *testing.T) {
 	content := make([]byte, 6*googleapi.MinUploadChunkSize+777)
 	r := rand.NewChaCha8([32]byte{1})
 	_, _ = r.Read(content)
-	f, err := svc.Files.Create(&drive.File{Name: "resumable.bin"}).Media(bytes.NewReader(content), googleapi.ChunkSize(googleapi.MinUploadChunkSize)).
+	f, err := svc.Files.Create(&drive.File{Name: "resumable.bin"}).Media(bytes.NewReader(content),
+		googleapi.ChunkSize(googleapi.MinUploadChunkSize)).
 		Fields("id,size,md5Checksum").Do()
 	require.NoError(t, err)
 	sum := md5.Sum(content)

@@ -98,7 +98,8 @@ func TestRcloneListsEverything(t *testing.T) {
 		}
 		sums := tr.Sums(n)
 		require.Equal(t, it.Size, x.Size, x.Path)
-		require.Equal(t, map[string]string{"md5": sums.MD5Hex(), "sha1": sums.SHA1Hex(), "sha256": sums.SHA256Hex()}, x.Hashes, x.Path)
+		require.Equal(t, map[string]string{"md5": sums.MD5Hex(), "sha1": sums.SHA1Hex(), "sha256": sums.SHA256Hex()},
+			x.Hashes, x.Path)
 		hashed++
 	}
 	require.Equal(t, folders, gotFolders)
@@ -123,7 +124,8 @@ func TestRcloneListsEverything(t *testing.T) {
 
 	var about struct{ Used, Trashed, Total int64 }
 	require.NoError(t, json.Unmarshal([]byte(rc("about", "--json", "drive:")), &about))
-	// Workspace files and the trash use the quota as well; the agreement test of package fakedrive compares it to the byte.
+	// Workspace files and the trash use the quota as well; the agreement test of package fakedrive compares it to the
+	// byte.
 	require.GreaterOrEqual(t, about.Used, tr.Stats().Bytes)
 	require.LessOrEqual(t, about.Used, tr.Stats().Bytes+about.Trashed+tr.Stats().Bytes/10)
 	require.Greater(t, about.Total, about.Used)
@@ -133,12 +135,14 @@ func TestRcloneListsEverything(t *testing.T) {
 func TestRcloneCopiesToTheSink(t *testing.T) {
 	wanted(t)
 	s := startDrive(t, treeFile)
-	sink := start(t, "soak", "fakes3", "serve", "--listen", "127.0.0.1:0", "--bucket", "plain", "--bucket", "fast", "--bucket", "streams")
+	sink := start(t, "soak", "fakes3", "serve", "--listen", "127.0.0.1:0", "--bucket", "plain", "--bucket", "fast",
+		"--bucket", "streams")
 	rc := rclone(t, s, remotes(t, "", sink))
 	for bucket, flags := range map[string][]string{
-		"plain":   {"--disable", "ListR", "--multi-thread-streams", "0"},
-		"fast":    {"--fast-list", "--checkers", "16"},
-		"streams": {"--multi-thread-cutoff", "8M", "--multi-thread-streams", "4", "--multi-thread-chunk-size", "8M", "--s3-upload-cutoff", "8M", "--s3-chunk-size", "5M"},
+		"plain": {"--disable", "ListR", "--multi-thread-streams", "0"},
+		"fast":  {"--fast-list", "--checkers", "16"},
+		"streams": {"--multi-thread-cutoff", "8M", "--multi-thread-streams", "4", "--multi-thread-chunk-size", "8M",
+			"--s3-upload-cutoff", "8M", "--s3-chunk-size", "5M"},
 	} {
 		t.Run(bucket, func(t *testing.T) {
 			common := []string{"--drive-skip-dangling-shortcuts", "--retries", "1", "--s3-no-check-bucket"}
@@ -190,7 +194,8 @@ func TestRcloneSeesSharedDrivesTrashAndWhatIsShared(t *testing.T) {
 	require.Len(t, shared, wantShared)
 	require.Len(t, starred, wantStarred)
 
-	trashed := parseItems(t, rc("lsjson", "-R", "--files-only", "--drive-trashed-only", "--drive-skip-dangling-shortcuts", "drive:"))
+	trashed := parseItems(t, rc("lsjson", "-R", "--files-only", "--drive-trashed-only", "--drive-skip-dangling-shortcuts",
+		"drive:"))
 	require.NotEmpty(t, trashed)
 	for _, x := range trashed {
 		n, ok := mine.Ordinal(x.ID)

@@ -39,7 +39,8 @@ func TestTheReadme(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "NO_PROXY=127.0.0.1", "PATH="+filepath.Dir(fake)+":"+filepath.Dir(rclone)+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "NO_PROXY=127.0.0.1", "PATH="+filepath.Dir(fake)+":"+filepath.Dir(rclone)+":"+
+		os.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	out, err := cmd.CombinedOutput()

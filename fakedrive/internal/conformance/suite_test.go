@@ -71,7 +71,8 @@ func suiteResults(t *testing.T, s *server, conf string, args ...string) map[stri
 	t.Helper()
 	suite, err := suiteBinary()
 	require.NoError(t, err)
-	out, _ := tryRun(t, s.env("RCLONE_CONFIG="+conf), suite[1], suite[0], append([]string{"-test.v", "-remote", "drive:"}, args...)...)
+	out, _ := tryRun(t, s.env("RCLONE_CONFIG="+conf), suite[1], suite[0], append([]string{"-test.v", "-remote", "drive:"},
+		args...)...)
 	results := map[string]string{}
 	for _, m := range resultLine.FindAllStringSubmatch(out, -1) {
 		results[m[2]] = m[1]
@@ -128,7 +129,8 @@ func TestRcloneSuite(t *testing.T) {
 					leafPassed++
 				}
 			}
-			t.Logf("%s: %d tests, %d passed; of them leaves: %d, %d passed", where, len(results), passed, len(leaves(results)), leafPassed)
+			t.Logf("%s: %d tests, %d passed; of them leaves: %d, %d passed", where, len(results), passed, len(leaves(results)),
+				leafPassed)
 			passedOfAll += passed
 			leafOfAll += leafPassed
 			s.understood()

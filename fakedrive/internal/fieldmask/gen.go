@@ -54,8 +54,10 @@ func main() {
 		log.Fatal(err)
 	}
 	keep := map[string]any{}
-	for _, name := range []string{"About", "Change", "ChangeList", "ContentRestriction", "Drive", "DriveList", "File", "FileList",
-		"GeneratedIds", "Label", "LabelField", "LabelList", "ModifyLabelsResponse", "Permission", "PermissionList", "Revision", "RevisionList",
+	for _, name := range []string{"About", "Change", "ChangeList", "ContentRestriction", "Drive", "DriveList", "File",
+		"FileList",
+		"GeneratedIds", "Label", "LabelField", "LabelList", "ModifyLabelsResponse", "Permission", "PermissionList",
+		"Revision", "RevisionList",
 		"StartPageToken", "TeamDrive", "TeamDriveList", "User"} {
 		if doc.Schemas[name] == nil {
 			log.Fatalf("the discovery document has no %s", name)

@@ -76,7 +76,8 @@ func TestTheNilMaskSelectsNothing(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"*", "files(id,owners/me),nextPageToken", "files/owners(kind,me)", "files(", "a,b", "files(properties(x))"} {
+	for _, s := range []string{"*", "files(id,owners/me),nextPageToken", "files/owners(kind,me)", "files(", "a,b",
+		"files(properties(x))"} {
 		f.Add(s)
 	}
 	var v any

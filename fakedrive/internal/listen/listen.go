@@ -84,7 +84,8 @@ func Start(c Config) (*Listeners, error) {
 		l.Addresses.Proxy = "http://" + o.Addr().String()
 		l.tunnels = newHandedOver(o.Addr())
 		l.serveTLS(secure, l.tunnels)
-		l.serve(&http.Server{Handler: newProxy(c.Hosts, l.tunnels), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		l.serve(&http.Server{Handler: newProxy(c.Hosts, l.tunnels), ReadHeaderTimeout: headerTimeout,
+			IdleTimeout:    idleTimeout,
 			MaxHeaderBytes: maxHeader}, c.Control.Listen(o))
 	}
 	l.serve(l.server(c, nil), c.Control.Listen(plain))

@@ -24,7 +24,10 @@ func start(t *testing.T, h2 bool) (*Listeners, *fault.Control) {
 	l, err := Start(Config{
 		HTTP: "127.0.0.1:0", TLS: "127.0.0.1:0", Proxy: "127.0.0.1:0", CAFile: filepath.Join(t.TempDir(), "ca.pem"), H2: h2,
 		Hosts: []string{"www.googleapis.com"}, Control: ctl,
-		Handler: ctl.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s", r.Host, r.Proto) })),
+		Handler: ctl.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "%s %s", r.Host,
+				r.Proto)
+		})),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -78,7 +81,8 @@ func TestEveryListenerServes(t *testing.T) {
 func TestTheProxyLeadsNowhereElse(t *testing.T) {
 	l, _ := start(t, false)
 	c := client(t, l, true)
-	for _, u := range []string{"https://example.com/", "https://storage.googleapis.com/", "https://www.googleapis.com:8443/", "https://169.254.169.254/"} {
+	for _, u := range []string{"https://example.com/", "https://storage.googleapis.com/",
+		"https://www.googleapis.com:8443/", "https://169.254.169.254/"} {
 		_, err := c.Get(u)
 		require.ErrorContains(t, err, "Forbidden", u)
 	}
@@ -90,7 +94,8 @@ func TestTheProxyLeadsNowhereElse(t *testing.T) {
 
 func TestStartReportsABadAddress(t *testing.T) {
 	ctl := fault.NewControl(fault.Options{})
-	for _, c := range []Config{{HTTP: "nowhere:x"}, {HTTP: "127.0.0.1:0", TLS: "nowhere:x"}, {HTTP: "127.0.0.1:0", Proxy: "nowhere:x"},
+	for _, c := range []Config{{HTTP: "nowhere:x"}, {HTTP: "127.0.0.1:0", TLS: "nowhere:x"}, {HTTP: "127.0.0.1:0",
+		Proxy: "nowhere:x"},
 		{HTTP: "127.0.0.1:0", TLS: "127.0.0.1:0", CAFile: "/no/such/dir/ca.pem"}} {
 		c.Control, c.Handler = ctl, http.NotFoundHandler()
 		_, err := Start(c)

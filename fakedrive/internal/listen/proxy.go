@@ -31,7 +31,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !p.allowed(r.Host) {
-		http.Error(w, fmt.Sprintf("fakedrive: no tunnel to %s; this proxy leads to %s", r.Host, strings.Join(p.hosts, ", ")), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("fakedrive: no tunnel to %s; this proxy leads to %s", r.Host, strings.Join(p.hosts, ", ")),
+			http.StatusForbidden)
 		return
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()

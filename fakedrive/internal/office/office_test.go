@@ -12,7 +12,8 @@ import (
 
 func TestEveryFormatThatIsRenderedCanBeReadAgain(t *testing.T) {
 	const text = "Größe & <Farbe>\nname\tsize\nBob's \"x\"\t3\n"
-	for _, mime := range []string{"text/plain", "text/html", "text/csv", "text/tab-separated-values", "application/rtf", "application/pdf",
+	for _, mime := range []string{"text/plain", "text/html", "text/csv", "text/tab-separated-values", "application/rtf",
+		"application/pdf",
 		"application/zip", "application/epub+zip", "image/svg+xml",
 		"application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

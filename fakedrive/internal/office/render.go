@@ -33,7 +33,8 @@ func Render(text []byte, mime string) ([]byte, error) {
 	case "application/zip":
 		return archive("", part{"index.html", htmlPage(lines)})
 	case "image/svg+xml":
-		return []byte(`<svg xmlns="http://www.w3.org/2000/svg"><text>` + html.EscapeString(string(text)) + "</text></svg>\n"), nil
+		return []byte(`<svg xmlns="http://www.w3.org/2000/svg"><text>` + html.EscapeString(string(text)) + "</text></svg>\n"),
+			nil
 	}
 	if make, ok := packages[mime]; ok {
 		return make(lines)
@@ -48,7 +49,10 @@ var packages = map[string]func(lines []string) ([]byte, error){
 	"application/vnd.openxmlformats-officedocument.wordprocessingml.document":   docx,
 	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":         xlsx,
 	"application/vnd.openxmlformats-officedocument.presentationml.presentation": pptx,
-	openDocument + "text":                              func(l []string) ([]byte, error) { return odf(openDocument+"text", "text", paragraphs(l)) },
+	openDocument + "text": func(l []string) ([]byte, error) {
+		return odf(openDocument+"text",
+			"text", paragraphs(l))
+	},
 	openDocument + "spreadsheet":                       ods,
 	"application/x-vnd.oasis.opendocument.spreadsheet": ods,
 	openDocument + "presentation": func(l []string) ([]byte, error) {
@@ -57,8 +61,9 @@ var packages = map[string]func(lines []string) ([]byte, error){
 	},
 	"application/epub+zip": func(l []string) ([]byte, error) {
 		return archive("application/epub+zip",
-			part{"META-INF/container.xml", xmlHead + `<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>` +
-				`<rootfile full-path="content.opf" media-type="application/oebps-package+xml"/></rootfiles></container>`},
+			part{"META-INF/container.xml",
+				xmlHead + `<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>` +
+					`<rootfile full-path="content.opf" media-type="application/oebps-package+xml"/></rootfiles></container>`},
 			part{"content.opf", xmlHead + `<package xmlns="http://www.idpf.org/2007/opf" version="2.0"><manifest>` +
 				`<item id="t" href="text.html" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="t"/></spine></package>`},
 			part{"text.html", htmlPage(l)})
@@ -113,7 +118,8 @@ func join(lines []string, before, after string) string {
 }
 
 func htmlPage(lines []string) string {
-	return `<html><head><meta content="text/html; charset=UTF-8" http-equiv="content-type"></head><body>` + join(lines, "<p>", "</p>") + "</body></html>"
+	return `<html><head><meta content="text/html; charset=UTF-8" http-equiv="content-type"></head><body>` + join(lines,
+		"<p>", "</p>") + "</body></html>"
 }
 
 func paragraphs(lines []string) string { return join(lines, "<text:p>", "</text:p>") }
@@ -199,18 +205,22 @@ func pdf(lines []string) []byte {
 func odf(mimetype, kind, body string) ([]byte, error) {
 	const ns = `urn:oasis:names:tc:opendocument:xmlns:`
 	return archive(mimetype,
-		part{"content.xml", xmlHead + `<office:document-content xmlns:office="` + ns + `office:1.0" xmlns:text="` + ns + `text:1.0" xmlns:table="` + ns +
+		part{"content.xml", xmlHead + `<office:document-content xmlns:office="` + ns + `office:1.0" xmlns:text="` + ns +
+			`text:1.0" xmlns:table="` + ns +
 			`table:1.0" xmlns:draw="` + ns + `drawing:1.0" office:version="1.2"><office:body><office:` + kind + `>` + body +
 			`</office:` + kind + `></office:body></office:document-content>`},
-		part{"META-INF/manifest.xml", xmlHead + `<manifest:manifest xmlns:manifest="` + ns + `manifest:1.0"><manifest:file-entry manifest:full-path="/" ` +
-			`manifest:media-type="` + mimetype + `"/><manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/></manifest:manifest>`})
+		part{"META-INF/manifest.xml", xmlHead + `<manifest:manifest xmlns:manifest="` + ns +
+			`manifest:1.0"><manifest:file-entry manifest:full-path="/" ` +
+			`manifest:media-type="` + mimetype +
+			`"/><manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/></manifest:manifest>`})
 }
 
 func ods(lines []string) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString(`<table:table table:name="Sheet1">`)
 	for _, l := range lines {
-		b.WriteString("<table:table-row>" + join(cells(l), "<table:table-cell><text:p>", "</text:p></table:table-cell>") + "</table:table-row>")
+		b.WriteString("<table:table-row>" + join(cells(l), "<table:table-cell><text:p>", "</text:p></table:table-cell>") +
+			"</table:table-row>")
 	}
 	b.WriteString("</table:table>")
 	return odf(openDocument+"spreadsheet", "spreadsheet", b.String())
@@ -225,7 +235,8 @@ func ooxml(main, contentType, text string, more ...part) ([]byte, error) {
 		`<Override PartName="/` + main + `" ContentType="` + contentType + `"/></Types>`
 	return archive("", append([]part{
 		{"[Content_Types].xml", types},
-		{"_rels/.rels", xmlHead + `<Relationships xmlns="` + rels + `"><Relationship Id="rId1" Type="` + office + `" Target="` + main + `"/></Relationships>`},
+		{"_rels/.rels", xmlHead + `<Relationships xmlns="` + rels + `"><Relationship Id="rId1" Type="` + office +
+			`" Target="` + main + `"/></Relationships>`},
 		{main, xmlHead + text},
 	}, more...)...)
 }
@@ -244,14 +255,17 @@ func xlsx(lines []string) ([]byte, error) {
 	}
 	return ooxml("xl/workbook.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml",
 		`<workbook `+ns+` xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>`,
-		part{"xl/_rels/workbook.xml.rels", xmlHead + `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" ` +
-			`Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>`},
-		part{"xl/worksheets/sheet1.xml", xmlHead + `<worksheet ` + ns + `><sheetData>` + rows.String() + `</sheetData></worksheet>`})
+		part{"xl/_rels/workbook.xml.rels",
+			xmlHead + `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" ` +
+				`Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>`},
+		part{"xl/worksheets/sheet1.xml", xmlHead + `<worksheet ` + ns + `><sheetData>` + rows.String() +
+			`</sheetData></worksheet>`})
 }
 
 func pptx(lines []string) ([]byte, error) {
 	const ns = `xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"`
-	return ooxml("ppt/presentation.xml", "application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
+	return ooxml("ppt/presentation.xml",
+		"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
 		`<p:presentation `+ns+`/>`,
 		part{"ppt/slides/slide1.xml", xmlHead + `<p:sld ` + ns + `><p:cSld><p:spTree><p:sp><p:txBody>` +
 			join(lines, "<a:p><a:r><a:t>", "</a:t></a:r></a:p>") + `</p:txBody></p:sp></p:spTree></p:cSld></p:sld>`})

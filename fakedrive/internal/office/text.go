@@ -15,7 +15,8 @@ import (
 	"unicode/utf16"
 )
 
-// maxText bounds the text that is taken out of a file, and each part that is read for it: compressed parts may be bombs.
+// maxText bounds the text that is taken out of a file, and each part that is read for it: compressed parts may be
+// bombs.
 const maxText = 16 << 20
 
 // errTooLong says that a file's text is beyond the bound.
@@ -32,7 +33,8 @@ func Text(raw []byte, mime string) ([]byte, error) {
 		return rtfText(raw), nil
 	case mime == "text/html":
 		return htmlText(raw), nil
-	case strings.HasPrefix(mime, "text/") || mime == "application/json" || strings.HasPrefix(mime, "application/vnd.google-apps.script"):
+	case strings.HasPrefix(mime, "text/") || mime == "application/json" || strings.HasPrefix(mime,
+		"application/vnd.google-apps.script"):
 		if len(raw) > maxText {
 			return nil, errTooLong
 		}
@@ -220,7 +222,8 @@ func htmlText(raw []byte) []byte {
 				end = []byte("</" + tag + ">")
 			}
 		}
-		if bytes.HasPrefix(lower, []byte("<br")) || bytes.HasPrefix(lower, []byte("</p")) || bytes.HasPrefix(lower, []byte("</h")) {
+		if bytes.HasPrefix(lower, []byte("<br")) || bytes.HasPrefix(lower, []byte("</p")) || bytes.HasPrefix(lower,
+			[]byte("</h")) {
 			out.WriteByte('\n')
 		}
 		j := bytes.Index(rest, end)

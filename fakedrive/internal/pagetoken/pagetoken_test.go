@@ -26,7 +26,8 @@ func TestTokens(t *testing.T) {
 	require.ErrorIs(t, other.Open(token, "q", &p), ErrMalformed)
 	now = now.Add(time.Hour + time.Second)
 	require.ErrorIs(t, c.Open(token, "q", &p), ErrExpired)
-	for _, bad := range []string{"", "x", "~!!~", "~!!~AAAA", token + "A", strings.ToUpper(token), token[:len(token)-2], strings.Repeat("~!!~A", 10_000)} {
+	for _, bad := range []string{"", "x", "~!!~", "~!!~AAAA", token + "A", strings.ToUpper(token), token[:len(token)-2],
+		strings.Repeat("~!!~A", 10_000)} {
 		require.Error(t, c.Open(bad, "q", &p), "%.40s", bad)
 	}
 }

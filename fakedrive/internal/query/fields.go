@@ -108,7 +108,8 @@ const (
 	Has
 )
 
-var opNames = map[string]Op{"=": Eq, "!=": Ne, "<": Lt, "<=": Le, ">": Gt, ">=": Ge, "contains": Contains, "in": In, "has": Has}
+var opNames = map[string]Op{"=": Eq, "!=": Ne, "<": Lt, "<=": Le, ">": Gt, ">=": Ge, "contains": Contains, "in": In,
+	"has": Has}
 
 func (o Op) String() string {
 	for name, v := range opNames {

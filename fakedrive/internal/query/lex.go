@@ -61,7 +61,8 @@ func (l *lexer) fail(off int, format string, args ...any) error {
 }
 
 func wordByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '/' || c == '-' || c == '@' || c == ':'
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '/' ||
+		c == '-' || c == '@' || c == ':'
 }
 
 // next returns the next token. At the end it returns tokEOF, again and again.

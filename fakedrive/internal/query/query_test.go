@@ -44,7 +44,8 @@ var report = thing{
 	},
 	times: map[Field]time.Time{ModifiedTime: time.Date(2025, 6, 4, 12, 0, 0, 0, time.UTC)},
 	flags: map[Field]bool{Starred: true},
-	in:    map[Field][]string{Parents: {"F1"}, Owners: {"bob@example.com"}, Writers: {"bob@example.com"}, Labels: {"labels/L1"}},
+	in: map[Field][]string{Parents: {"F1"}, Owners: {"bob@example.com"}, Writers: {"bob@example.com"},
+		Labels: {"labels/L1"}},
 	props: map[Field]map[string]string{Properties: {"mass": "1.3kg"}, AppProperties: {"id": "8e8aceg2af2ge72e78"}},
 }
 

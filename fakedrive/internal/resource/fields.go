@@ -167,8 +167,16 @@ var fileFields = []fieldDef{
 		}
 		return AppendString(b, f.Name)
 	})},
-	{"fullFileExtension", binary(func(_ *Encoder, b []byte, f *File) []byte { _, full := f.Extension(); return AppendString(b, full) })},
-	{"fileExtension", binary(func(_ *Encoder, b []byte, f *File) []byte { ext, _ := f.Extension(); return AppendString(b, ext) })},
+	{"fullFileExtension", binary(func(_ *Encoder, b []byte, f *File) []byte {
+		_,
+			full := f.Extension()
+		return AppendString(b, full)
+	})},
+	{"fileExtension", binary(func(_ *Encoder, b []byte, f *File) []byte {
+		ext, _ := f.Extension()
+		return AppendString(b,
+			ext)
+	})},
 	{"md5Checksum", binary(func(e *Encoder, b []byte, _ *File) []byte { return appendHex(b, e.sums.MD5[:]) })},
 	{"sha1Checksum", binary(func(e *Encoder, b []byte, _ *File) []byte { return appendHex(b, e.sums.SHA1[:]) })},
 	{"sha256Checksum", binary(func(e *Encoder, b []byte, _ *File) []byte { return appendHex(b, e.sums.SHA256[:]) })},

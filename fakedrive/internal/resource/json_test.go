@@ -10,7 +10,8 @@ import (
 )
 
 func TestAppendStringSaysWhatEncodingJSONSays(t *testing.T) {
-	texts := []string{"", "a", "plain text.pdf", "12345678", strings.Repeat("long ", 99), "überlang", "🎉 👩‍👩‍👧", "\u2028\u2029", "bad \xff byte", "\xc3"}
+	texts := []string{"", "a", "plain text.pdf", "12345678", strings.Repeat("long ", 99), "überlang", "🎉 👩‍👩‍👧",
+		"\u2028\u2029", "bad \xff byte", "\xc3"}
 	for c := range byte(0x80) { // every byte at every place of a word
 		for at := range 9 {
 			text := []byte("abcdefghi")

@@ -73,8 +73,9 @@ func (f *File) ownerPermission(me *User) (Permission, bool) {
 		return Permission{}, false
 	}
 	return Permission{
-		Kind: "drive#permission", ID: who.PermissionID, Type: "user", Role: role, EmailAddress: who.Email, DisplayName: who.Name,
-		Deleted: new(bool), PendingOwner: new(bool), PermissionDetails: details,
+		Kind: "drive#permission", ID: who.PermissionID, Type: "user", Role: role, EmailAddress: who.Email,
+		DisplayName: who.Name,
+		Deleted:     new(bool), PendingOwner: new(bool), PermissionDetails: details,
 	}, true
 }
 

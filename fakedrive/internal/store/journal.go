@@ -63,7 +63,8 @@ func (j *journal) put(e *entry) {
 	}
 	saved := &savedEntry{File: e.f, Content: saveContent(e.f.Content), Seq: e.seq, Gone: e.gone, Shadow: e.src != nil}
 	for _, r := range e.revs {
-		saved.Revs = append(saved.Revs, savedRevision{r.ID, r.MimeType, r.OriginalFilename, r.Modified, r.KeepForever, saveContent(r.Content)})
+		saved.Revs = append(saved.Revs, savedRevision{r.ID, r.MimeType, r.OriginalFilename, r.Modified, r.KeepForever,
+			saveContent(r.Content)})
 	}
 	j.write(record{Put: saved})
 }
@@ -177,7 +178,10 @@ func (s *Store) restore(name string) error {
 		return fmt.Errorf("read the state: %w", err)
 	}
 	blobs := map[string]*blob.Blob{}
-	for _, saved := range slices.SortedFunc(maps.Values(puts), func(a, b *savedEntry) int { return cmp.Compare(a.Seq, b.Seq) }) {
+	for _, saved := range slices.SortedFunc(maps.Values(puts), func(a, b *savedEntry) int {
+		return cmp.Compare(a.Seq,
+			b.Seq)
+	}) {
 		if err := s.bringBack(saved, blobs); err != nil {
 			return fmt.Errorf("read the state of %s in %s: %w", saved.File.ID, name, err)
 		}
@@ -239,8 +243,9 @@ func (s *Store) bringBack(saved *savedEntry, blobs map[string]*blob.Blob) (err e
 		if err != nil {
 			return err
 		}
-		e.revs = append(e.revs, Revision{ID: r.ID, Modified: r.Modified, MimeType: r.MimeType, OriginalFilename: r.OriginalFilename,
-			Content: c, KeepForever: r.KeepForever})
+		e.revs = append(e.revs, Revision{ID: r.ID, Modified: r.Modified, MimeType: r.MimeType,
+			OriginalFilename: r.OriginalFilename,
+			Content:          c, KeepForever: r.KeepForever})
 	}
 	s.put(e)
 	return nil
@@ -254,7 +259,10 @@ func (s *Store) compact(name string) error {
 	}
 	j := &journal{f: f}
 	j.drives(s.drives)
-	for _, e := range slices.SortedFunc(maps.Values(s.entries), func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) }) {
+	for _, e := range slices.SortedFunc(maps.Values(s.entries), func(a, b *entry) int {
+		return cmp.Compare(a.seq,
+			b.seq)
+	}) {
 		j.put(e)
 	}
 	j.change(s.changes.next())

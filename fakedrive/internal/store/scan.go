@@ -37,7 +37,8 @@ type segment struct {
 // Scan enumerates the scope from a position on, at most budget files. It stops before the first file that visit
 // does not take and returns its position; more is false at the end of the scope. The file that visit sees is valid
 // only until it returns, and visit must not call the store. A parent that does not exist is ErrNotFound.
-func (s *Store) Scan(sc Scope, from Position, budget int, visit func(Found, Position) bool) (next Position, more bool, err error) {
+func (s *Store) Scan(sc Scope, from Position, budget int, visit func(Found, Position) bool) (next Position, more bool,
+	err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	segs, err := s.segments(sc)
@@ -111,8 +112,8 @@ func (s *Store) segments(sc Scope) ([]segment, error) {
 	return segs, nil
 }
 
-// within says whether a search in the scope sees the tree: My Drive is every tree that is no shared drive, those of runs
-// included, since the account owns them.
+// within says whether a search in the scope sees the tree: My Drive is every tree that is no shared drive, those of
+// runs included, since the account owns them.
 func (src *source) within(sc Scope) bool {
 	if src.driveID == "" {
 		return sc.DriveID == ""

@@ -57,7 +57,8 @@ func (s *Store) addTree(spec *corpus.Spec, generation uint64, main bool) (Tree, 
 	defer s.mu.Unlock()
 	src := s.sources[key]
 	if src == nil {
-		src = &source{spec: spec, gen: generation, key: key, n: t.Len(), rootID: t.ID(0), main: main, items: s.ctl.NewItems(t.Len())}
+		src = &source{spec: spec, gen: generation, key: key, n: t.Len(), rootID: t.ID(0), main: main,
+			items: s.ctl.NewItems(t.Len())}
 		if name := t.SharedDrive(); name != "" && !main {
 			src.driveID = src.rootID
 			s.drives = append(s.drives, &Drive{ID: src.rootID, Name: name, Created: t.Item(0).Created, src: src})
@@ -139,7 +140,8 @@ func (s *Store) fill(v *view, src *source, t *corpus.Tree, n int64) *resource.Fi
 	*f = resource.File{} // and not a literal, which would be made elsewhere and copied
 	f.ID, f.Name, f.MimeType, f.DriveID = t.ID(n), it.Name, it.MimeType, src.driveID
 	f.Created, f.Modified, f.Version = it.Created, it.Modified, 1
-	f.Starred, f.SharedWithMe = it.Starred, it.SharedWithMe && src.driveID == "" // the members of a drive have it without sharing
+	// the members of a drive have it without sharing
+	f.Starred, f.SharedWithMe = it.Starred, it.SharedWithMe && src.driveID == ""
 	f.ExplicitlyTrashed, f.Trashed = it.ExplicitlyTrashed, it.Trashed
 	if src.driveID == "" {
 		f.Owner = &v.owner

@@ -122,7 +122,8 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) folder(id, name string, at time.Time) resource.File {
-	return resource.File{ID: id, Name: name, MimeType: resource.Folder, Created: at, Modified: at, Version: 1, Owner: &s.me}
+	return resource.File{ID: id, Name: name, MimeType: resource.Folder, Created: at, Modified: at, Version: 1,
+		Owner: &s.me}
 }
 
 // Me is the account that uses the Drive.

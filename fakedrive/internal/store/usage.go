@@ -54,8 +54,8 @@ func (s *Store) chargeTree(c *charge, src *source) {
 	}
 }
 
-// chargeBelow moves what lies below a folder that the overlay has thrown away, deleted or brought back. Folders that the
-// overlay has of their own are counted on their own.
+// chargeBelow moves what lies below a folder that the overlay has thrown away, deleted or brought back. Folders that
+// the overlay has of their own are counted on their own.
 func (s *Store) chargeBelow(c *charge, src *source, t *corpus.Tree, folder int64, now fate) {
 	first, count := t.Children(folder)
 	for n := first; n < first+count; n++ {

@@ -51,7 +51,8 @@ func (s *Store) Copy(id string, edit func(f *resource.File) error) (Found, error
 	}
 	f := *from.File
 	f.ID, f.ResourceKey, f.HeadRevision, f.Permissions, f.Properties, f.AppProperties = "", "", "", nil, nil, nil
-	f.Starred, f.Trashed, f.ExplicitlyTrashed, f.TrashedAt, f.SharedWithMe, f.SharedAt = false, false, false, time.Time{}, false, time.Time{}
+	f.Starred, f.Trashed, f.ExplicitlyTrashed, f.TrashedAt, f.SharedWithMe, f.SharedAt = false, false, false, time.Time{},
+		false, time.Time{}
 	if f.IsDocument() {
 		if f.Content, err = s.export(from.ID); err != nil {
 			return Found{}, err
@@ -121,8 +122,8 @@ func (s *Store) addRevision(e *entry, keep bool) {
 	}
 }
 
-// Update changes a file by edit, which sees a copy and may refuse. A new parent is checked; a new content is a blob that
-// is handed over with its reference, unless there is an error. keep keeps the revision of that content forever.
+// Update changes a file by edit, which sees a copy and may refuse. A new parent is checked; a new content is a blob
+// that is handed over with its reference, unless there is an error. keep keeps the revision of that content forever.
 func (s *Store) Update(id string, keep bool, edit func(f *resource.File) error) (Found, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,7 +247,8 @@ func (s *Store) removeBelow(id string) {
 // bury takes an entry away. For a tree's item a tombstone stays.
 func (s *Store) bury(e *entry) {
 	if e.src != nil {
-		gone := &entry{f: resource.File{ID: e.f.ID, MimeType: e.f.MimeType, DriveID: e.f.DriveID}, gone: true, src: e.src, ord: e.ord}
+		gone := &entry{f: resource.File{ID: e.f.ID, MimeType: e.f.MimeType, DriveID: e.f.DriveID}, gone: true, src: e.src,
+			ord: e.ord}
 		s.put(gone)
 		return
 	}
@@ -306,7 +308,8 @@ func (s *Store) revisions(id string) ([]Revision, error) {
 	if f.Content == nil && !f.IsDocument() {
 		return nil, nil
 	}
-	return []Revision{{ID: f.HeadRevisionID(), Modified: f.Modified, MimeType: f.MimeType, OriginalFilename: f.Name, Content: f.Content}}, nil
+	return []Revision{{ID: f.HeadRevisionID(), Modified: f.Modified, MimeType: f.MimeType, OriginalFilename: f.Name,
+		Content: f.Content}}, nil
 }
 
 // EditRevisions replaces a file's revisions by what edit makes of them. The error is ErrNotFound or edit's.

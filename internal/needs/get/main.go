@@ -2,8 +2,8 @@
 //
 //	go run ./internal/needs/get npm redis-server
 //
-// Without names it does so for all; with -list it installs nothing and prints each place of each program that doesn't build. It exits
-// with 1 where a program is missing.
+// Without names it does so for all; with -list it installs nothing and prints each place of each program that doesn't
+// build. It exits with 1 where a program is missing.
 package main
 
 import (

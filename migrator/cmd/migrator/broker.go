@@ -29,8 +29,10 @@ type brokerFlags struct {
 
 func (b *brokerFlags) addFlags(f *pflag.FlagSet) {
 	b.options = wire.DefaultBrokerOptions()
-	f.StringVar(&b.url, "queue", "", "URL of the broker, as in redis://user:password@host:6379/0 or amqp://user:password@host:5672/vhost; better set by the environment")
-	f.StringVar(&b.options.Name, "queue-name", b.options.Name, "name of the queue; migrations under different names share a broker")
+	f.StringVar(&b.url, "queue", "",
+		"URL of the broker, as in redis://user:password@host:6379/0 or amqp://user:password@host:5672/vhost; better set by the environment")
+	f.StringVar(&b.options.Name, "queue-name", b.options.Name,
+		"name of the queue; migrations under different names share a broker")
 }
 
 // fromEnv sets the flags that aren't given from the environment, for commands that have no other settings.
@@ -84,9 +86,12 @@ func (p *part) addFlags(c *cobra.Command, without ...string) {
 		}
 	})
 	p.broker.addFlags(f)
-	f.DurationVar(&p.broker.options.Lease, "lease", p.broker.options.Lease, "others take over what a process has when it gave no sign of life for as long")
-	f.Int64Var(&p.broker.options.Deliveries, "deliveries", p.broker.options.Deliveries, "how often an item is handed out before it is given up as the death of its processes")
-	f.DurationVar(&p.broker.options.Patience, "queue-patience", p.broker.options.Patience, "how long to wait for a broker that has become unreachable")
+	f.DurationVar(&p.broker.options.Lease, "lease", p.broker.options.Lease,
+		"others take over what a process has when it gave no sign of life for as long")
+	f.Int64Var(&p.broker.options.Deliveries, "deliveries", p.broker.options.Deliveries,
+		"how often an item is handed out before it is given up as the death of its processes")
+	f.DurationVar(&p.broker.options.Patience, "queue-patience", p.broker.options.Patience,
+		"how long to wait for a broker that has become unreachable")
 	f.BoolVar(&p.json, "json", false, "print events and the summary as lines of JSON")
 	f.DurationVar(&p.every, "progress-interval", 10*time.Second, "time between lines of progress without a terminal")
 	f.StringVar(&p.listen, "listen", "", "address to serve /healthz, /metrics and /debug/pprof/ on; default none")
@@ -215,7 +220,8 @@ func printStatus(ctx context.Context, w io.Writer, q wire.Broker, st *wire.Broke
 	for _, l := range []struct {
 		name string
 		n    int64
-	}{{"folders", t.Folders}, {"listed", t.Listed}, {"unchanged", t.Skipped}, {"left out", t.Filtered}, {"unavailable", t.Unavailable},
+	}{{"folders", t.Folders}, {"listed", t.Listed}, {"unchanged", t.Skipped}, {"left out", t.Filtered}, {"unavailable",
+		t.Unavailable},
 		{"failed", t.Failed}, {"pages left", st.Folders}, {"files left", st.Files}, {"processes", st.Workers}} {
 		if l.n > 0 {
 			fmt.Fprintf(w, "  %-12s %d\n", l.name, l.n)
@@ -229,7 +235,8 @@ func printStatus(ctx context.Context, w io.Writer, q wire.Broker, st *wire.Broke
 		for _, p := range parked {
 			fmt.Fprintf(w, "  %s: %s (%s): %s\n", o, p.Path, p.Reason, p.Detail)
 		}
-		if more := map[migrator.Outcome]int64{migrator.Unavailable: t.Unavailable, migrator.Failed: t.Failed}[o] - int64(len(parked)); more > 0 {
+		if more := map[migrator.Outcome]int64{migrator.Unavailable: t.Unavailable,
+			migrator.Failed: t.Failed}[o] - int64(len(parked)); more > 0 {
 			fmt.Fprintf(w, "  ... and %d more %s\n", more, o)
 		}
 	}

@@ -40,9 +40,11 @@ func newDiscoverCmd() *cobra.Command {
 	p.addFlags(cmd, "workers", "multipart-threshold", "part-size", "bandwidth", "force", "spool-dir")
 	f := cmd.Flags()
 	f.StringVar(&p.copy.Prefix, "prefix", "", "what keys begin with")
-	f.Int64Var(&p.broker.options.Limit, "queue-limit", p.broker.options.Limit, "files queued, above which listing waits for uploads; bounds the broker's memory")
+	f.Int64Var(&p.broker.options.Limit, "queue-limit", p.broker.options.Limit,
+		"files queued, above which listing waits for uploads; bounds the broker's memory")
 	f.BoolVar(&wait, "wait", false, "end only when all files are copied, too, and fail if one wasn't")
-	f.BoolVar(&restart, "restart", false, "forget what the queue holds, finished or not, and list anew; give it to one process only")
+	f.BoolVar(&restart, "restart", false,
+		"forget what the queue holds, finished or not, and list anew; give it to one process only")
 	return cmd
 }
 
@@ -87,7 +89,8 @@ func (w *working) begin(c *migrator.Copier, restart bool) (wire.Migration, error
 	if err != nil {
 		return wire.Migration{}, err
 	}
-	m := wire.Migration{ID: jobID(w.settings, w.copy.Root, w.copy.Prefix), Root: w.copy.Root, Bucket: w.wire.Bucket, Endpoint: w.wire.S3Endpoint,
-		Prefix: w.copy.Prefix, Fresh: c.Fresh(), Started: time.Now().UTC()}
+	m := wire.Migration{ID: jobID(w.settings, w.copy.Root, w.copy.Prefix), Root: w.copy.Root, Bucket: w.wire.Bucket,
+		Endpoint: w.wire.S3Endpoint,
+		Prefix:   w.copy.Prefix, Fresh: c.Fresh(), Started: time.Now().UTC()}
 	return w.queue.Begin(w.hard, m, root, restart)
 }

@@ -41,7 +41,8 @@ const (
 
 // newJob begins the record of a migration.
 func (s *settings) newJob(root, prefix string) job {
-	kind := map[migrator.Mode]string{migrator.ModeCopy: kindCopy, migrator.ModeVerify: kindVerify, migrator.ModeDryRun: kindDryRun}[s.copy.Mode]
+	kind := map[migrator.Mode]string{migrator.ModeCopy: kindCopy, migrator.ModeVerify: kindVerify,
+		migrator.ModeDryRun: kindDryRun}[s.copy.Mode]
 	return job{ID: jobID(s, root, prefix), Kind: kind, Root: root, Bucket: s.wire.Bucket, Endpoint: s.wire.S3Endpoint,
 		Prefix: prefix, State: "running", Started: time.Now().UTC()}
 }
@@ -64,7 +65,8 @@ const (
 
 // runJob runs a migration in a directory of its own. A queue that an earlier run left there goes on. stop ends the
 // run gracefully. The returned job tells how it ended, whatever the error.
-func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engine, cfg migrator.Config, j job) (_ job, err error) {
+func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engine, cfg migrator.Config, j job) (_ job,
+	err error) {
 	q, resumed, err := wire.OpenQueue(filepath.Join(dir, queueDir))
 	if err != nil {
 		j.State, j.Error = "failed", err.Error()

@@ -68,7 +68,8 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd(), newForgetCmd(), newDiscoverCmd(), newUploadCmd())
+	root.AddCommand(newCopyCmd(), newServeCmd(), newVerifyCmd(), newStatusCmd(), newForgetCmd(), newDiscoverCmd(),
+		newUploadCmd())
 	cmdline.AddVersion(root)
 	cmdline.CheckSettings(root)
 	return root

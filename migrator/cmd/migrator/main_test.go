@@ -29,7 +29,8 @@ func table() string {
 		if def == "[]" {
 			def = ""
 		}
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", fl.Name, envName(fl.Name), def, strings.ReplaceAll(fl.Usage, "|", "\\|"))
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", fl.Name, envName(fl.Name), def, strings.ReplaceAll(fl.Usage, "|",
+			"\\|"))
 	})
 	return b.String()
 }
@@ -63,7 +64,8 @@ func TestBadInputIsOneLine(t *testing.T) {
 	require.NoError(t, os.WriteFile(yaml, []byte("workers: 3\nfoo: bar\n"), 0o600))
 	broken := filepath.Join(dir, "broken.yaml")
 	require.NoError(t, os.WriteFile(broken, []byte("workers: [3\n"), 0o600))
-	base := []string{"copy", "--drive-endpoint", "http://127.0.0.1:1", "--s3-endpoint", "http://127.0.0.1:1", "--bucket", "b", "--state-dir", dir}
+	base := []string{"copy", "--drive-endpoint", "http://127.0.0.1:1", "--s3-endpoint", "http://127.0.0.1:1", "--bucket",
+		"b", "--state-dir", dir}
 	for _, c := range []struct {
 		args []string
 		code int
@@ -92,7 +94,8 @@ func TestBadInputIsOneLine(t *testing.T) {
 
 func TestPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("workers: 3\npage-size: 30\nattempts: 3\ninclude: ['*.a', '*.b']\nread-buffer: 16KiB\n"), 0o600))
+	require.NoError(t, os.WriteFile(file,
+		[]byte("workers: 3\npage-size: 30\nattempts: 3\ninclude: ['*.a', '*.b']\nread-buffer: 16KiB\n"), 0o600))
 	t.Setenv("MIGRATOR_WORKERS", "4")
 	t.Setenv("MIGRATOR_PAGE_SIZE", "40")
 	o := &oneShot{settings: newSettings()}
@@ -100,7 +103,8 @@ func TestPrecedence(t *testing.T) {
 	o.addFlags(cmd)
 	require.NoError(t, cmd.ParseFlags([]string{"--config", file, "--workers", "5"}))
 	require.NoError(t, o.load(cmd))
-	assert.Equal(t, []int{5, 40, 3, 16 << 10}, []int{o.copy.Workers, o.wire.PageSize, o.copy.Attempts, o.wire.ReadBuffer}, "flag > environment > file")
+	assert.Equal(t, []int{5, 40, 3, 16 << 10}, []int{o.copy.Workers, o.wire.PageSize, o.copy.Attempts, o.wire.ReadBuffer},
+		"flag > environment > file")
 	assert.Equal(t, []string{"*.a", "*.b"}, o.copy.Filter.Include)
 }
 
@@ -114,7 +118,8 @@ func TestEveryCommandHelpsWithAnExample(t *testing.T) {
 }
 
 func TestBandwidthLine(t *testing.T) {
-	assert.Equal(t, "Bandwidth: 8.5 MB/s | Memory: 45.3 MB | Total: 0.5 GB transferred", bandwidthLine(8.5e6, 45_300_000, 500_000_000))
+	assert.Equal(t, "Bandwidth: 8.5 MB/s | Memory: 45.3 MB | Total: 0.5 GB transferred", bandwidthLine(8.5e6, 45_300_000,
+		500_000_000))
 }
 
 func TestCgroupLimit(t *testing.T) {

@@ -14,20 +14,20 @@ import (
 // collecting twice as often as the default costs little and halves the garbage.
 const gcPercent = 50
 
-// discoverGCPercent is that of a process which only lists: it makes little else than garbage, and the few megabytes more
-// halve its CPU time (make bench-migrator).
+// discoverGCPercent is that of a process which only lists: it makes little else than garbage, and the few megabytes
+// more halve its CPU time (make bench-migrator).
 const discoverGCPercent = 200
 
-// uploadGCPercent is that of a process which only uploads. Several of them on a machine share its processors; their queue's
-// memory is the broker's, which leaves room for the garbage (make bench-queues).
+// uploadGCPercent is that of a process which only uploads. Several of them on a machine share its processors; their
+// queue's memory is the broker's, which leaves room for the garbage (make bench-queues).
 const uploadGCPercent = 100
 
 // outsideHeap is what the process needs besides the memory that GOMEMLIMIT counts: pages of the binary, and of the
 // queue's files until they are written.
 const outsideHeap = 24 << 20
 
-// limitEnv is the environment variable that says how much memory the container may have, in bytes, as Kubernetes' downward
-// API gives it. GOMEMLIMIT can't be that: it has to lie below.
+// limitEnv is the environment variable that says how much memory the container may have, in bytes, as Kubernetes'
+// downward API gives it. GOMEMLIMIT can't be that: it has to lie below.
 const limitEnv = "MEMORY_LIMIT"
 
 // tuneMemory sets a garbage collection target, and a soft memory limit below the hard one, unless the environment says
@@ -51,8 +51,8 @@ func setGC(percent int) {
 	}
 }
 
-// hardLimit is the memory that the process may have, in bytes: what the environment says, else the cgroup's limit; 0 when
-// there is none.
+// hardLimit is the memory that the process may have, in bytes: what the environment says, else the cgroup's limit; 0
+// when there is none.
 func hardLimit(said string) (int64, error) {
 	if said != "" {
 		limit, err := strconv.ParseInt(said, 10, 64)

@@ -10,14 +10,15 @@ import (
 	"github.com/memsoak/memsoak/migrator"
 )
 
-// runtimeMetrics are what the stock go_* metrics leave out of the question where the memory is: the live heap of the last
-// collection, and what the collector costs.
+// runtimeMetrics are what the stock go_* metrics leave out of the question where the memory is: the live heap of the
+// last collection, and what the collector costs.
 var runtimeMetrics = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/(gc/heap/live:bytes|cpu/classes/(gc/)?(total|mark/idle):cpu-seconds)$`)}
 
 // newRegistry returns the metrics of this process.
 func newRegistry(s *migrator.Stats) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(runtimeMetrics)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(runtimeMetrics)),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	counter := func(name, help string, v *atomic.Int64) {
 		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
 			func() float64 { return float64(v.Load()) }))
@@ -35,7 +36,8 @@ func newRegistry(s *migrator.Stats) *prometheus.Registry {
 	counter("migrator_reopened_total", "Downloads opened again in their middle or from the start.", &s.Reopened)
 	counter("migrator_rate_limited_total", "Replies that asked to slow down.", &s.RateLimited)
 	counter("migrator_daily_pauses_total", "Pauses because the day's quota was used up.", &s.Paused)
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "migrator_files_in_flight", Help: "Files being copied."},
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "migrator_files_in_flight",
+		Help: "Files being copied."},
 		func() float64 { return float64(s.InFlight.Load()) }))
 	return r
 }

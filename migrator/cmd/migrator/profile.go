@@ -12,8 +12,8 @@ func (s *settings) profileService() string {
 	return fmt.Sprintf("memsoak.migrator.w%d.p%d", s.copy.Workers, s.wire.MaxIdleConnsPerHost)
 }
 
-// profileTags tell several migrators with the same settings apart. POD_NAME is set by the Kubernetes manifest's downward
-// API where it is used; a container's host name is its pod's name, too.
+// profileTags tell several migrators with the same settings apart. POD_NAME is set by the Kubernetes manifest's
+// downward API where it is used; a container's host name is its pod's name, too.
 func profileTags() map[string]string {
 	tags := map[string]string{}
 	if host, err := os.Hostname(); err == nil {
@@ -38,7 +38,8 @@ func (s *settings) profile() (stop func(), err error) {
 		// A collection forced each interval would change what is measured.
 		DisableGCRuns: true,
 		// Flush waits for ever unless CPU is among the types.
-		ProfileTypes: []pyroscope.ProfileType{pyroscope.ProfileCPU, pyroscope.ProfileInuseObjects, pyroscope.ProfileInuseSpace,
+		ProfileTypes: []pyroscope.ProfileType{pyroscope.ProfileCPU, pyroscope.ProfileInuseObjects,
+			pyroscope.ProfileInuseSpace,
 			pyroscope.ProfileAllocObjects, pyroscope.ProfileAllocSpace, pyroscope.ProfileGoroutines},
 	})
 	if err != nil {

@@ -31,7 +31,8 @@ type progress struct {
 
 // newProgress starts showing. Close ends it.
 func newProgress(out io.Writer, asJSON bool, every time.Duration, s *migrator.Stats) *progress {
-	p := &progress{out: out, json: asJSON, stats: s, began: time.Now(), every: every, stop: make(chan struct{}), done: make(chan struct{})}
+	p := &progress{out: out, json: asJSON, stats: s, began: time.Now(), every: every, stop: make(chan struct{}),
+		done: make(chan struct{})}
 	show := p.lines
 	if f, ok := out.(*os.File); ok && !asJSON && term.IsTerminal(int(f.Fd())) {
 		show = p.bar
@@ -105,13 +106,16 @@ func (p *progress) lines() {
 func (p *progress) sample(now time.Time, last int64, at time.Time) sample {
 	s := p.stats
 	n := s.Bytes.Load()
-	return sample{Time: now, Event: "progress", Files: s.Copied.Load() + s.Skipped.Load() + s.Verified.Load(), Found: s.Found.Load(),
-		Failed: s.Failed.Load(), Bytes: n, Rate: float64(n-last) / max(now.Sub(at).Seconds(), 1e-3), Memory: memory(), InFlight: s.InFlight.Load()}
+	return sample{Time: now, Event: "progress", Files: s.Copied.Load() + s.Skipped.Load() + s.Verified.Load(),
+		Found:  s.Found.Load(),
+		Failed: s.Failed.Load(), Bytes: n, Rate: float64(n-last) / max(now.Sub(at).Seconds(), 1e-3), Memory: memory(),
+		InFlight: s.InFlight.Load()}
 }
 
 // bandwidthLine is the line that log scrapers know. Units are decimal.
 func bandwidthLine(rate float64, memory uint64, bytes int64) string {
-	return fmt.Sprintf("Bandwidth: %.1f MB/s | Memory: %.1f MB | Total: %.1f GB transferred", rate/1e6, float64(memory)/1e6, float64(bytes)/1e9)
+	return fmt.Sprintf("Bandwidth: %.1f MB/s | Memory: %.1f MB | Total: %.1f GB transferred", rate/1e6,
+		float64(memory)/1e6, float64(bytes)/1e9)
 }
 
 // memory is what the Go runtime holds of the system, in bytes: near the process's anonymous memory, and cheap.

@@ -140,7 +140,8 @@ func (v *service) post(w http.ResponseWriter, req *http.Request) {
 	d := json.NewDecoder(http.MaxBytesReader(w, req.Body, 64<<10))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
-		replyError(w, http.StatusBadRequest, fmt.Errorf("body: %w; want {\"root\":\"<folder id>\",\"prefix\":\"<key prefix>\"}", err))
+		replyError(w, http.StatusBadRequest,
+			fmt.Errorf("body: %w; want {\"root\":\"<folder id>\",\"prefix\":\"<key prefix>\"}", err))
 		return
 	}
 	cfg := v.s.copy

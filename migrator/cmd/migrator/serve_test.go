@@ -226,7 +226,8 @@ func TestServeCommand(t *testing.T) {
 	require.NoError(t, err)
 	defer out.Close()
 	cmd := newServeCmd()
-	cmd.SetArgs([]string{"--listen", "127.0.0.1:0", "--bucket", "b", "--drive-endpoint", "http://127.0.0.1:1", "--s3-endpoint", "http://127.0.0.1:1"})
+	cmd.SetArgs([]string{"--listen", "127.0.0.1:0", "--bucket", "b", "--drive-endpoint", "http://127.0.0.1:1",
+		"--s3-endpoint", "http://127.0.0.1:1"})
 	cmd.SetOut(in)
 	var errs bytes.Buffer
 	cmd.SetErr(&errs)

@@ -66,12 +66,14 @@ func (s *settings) addSides(f *pflag.FlagSet) {
 	f.StringVar(&w.DriveEndpoint, "drive-endpoint", "", "base URL of Drive (default Google's)")
 	f.StringVar(&w.DriveID, "drive-id", "", "shared drive to stay in")
 	f.IntVar(&w.PageSize, "page-size", w.PageSize, "entries per list request")
-	f.StringVar(&w.CredentialsFile, "credentials-file", "", "JSON of a service account, user or external account (default Google's chain, ADC)")
+	f.StringVar(&w.CredentialsFile, "credentials-file", "",
+		"JSON of a service account, user or external account (default Google's chain, ADC)")
 	f.StringVar(&w.Impersonate, "impersonate", "", "user whom the service account acts for, by domain-wide delegation")
 	f.StringVar(&w.ClientID, "oauth-client-id", "", "OAuth client of the refresh token")
 	f.StringVar(&w.ClientSecret, "oauth-client-secret", "", "secret of the OAuth client; better set by the environment")
 	f.StringVar(&w.RefreshToken, "oauth-refresh-token", "", "OAuth refresh token; better set by the environment")
-	f.BoolVar(&w.AcknowledgeAbuse, "acknowledge-abuse", w.AcknowledgeAbuse, "download what Google holds to be malware, too")
+	f.BoolVar(&w.AcknowledgeAbuse, "acknowledge-abuse", w.AcknowledgeAbuse,
+		"download what Google holds to be malware, too")
 	f.StringVar(&w.S3Endpoint, "s3-endpoint", "", "base URL of the store (default AWS)")
 	f.StringVar(&w.Bucket, "bucket", "", "bucket to copy to")
 	f.StringVar(&w.Region, "region", "", "region of the bucket (default from the AWS settings)")
@@ -80,7 +82,8 @@ func (s *settings) addSides(f *pflag.FlagSet) {
 	f.StringVar(&w.StorageClass, "storage-class", "", "storage class of new objects")
 	f.StringVar(&w.SSE, "sse", "", "server-side encryption of new objects: AES256 or aws:kms")
 	f.IntVar(&w.MaxIdleConns, "max-idle-conns", w.MaxIdleConns, "idle connections kept to each side")
-	f.IntVar(&w.MaxIdleConnsPerHost, "max-idle-conns-per-host", w.MaxIdleConnsPerHost, "idle connections kept to each host")
+	f.IntVar(&w.MaxIdleConnsPerHost, "max-idle-conns-per-host", w.MaxIdleConnsPerHost,
+		"idle connections kept to each host")
 	f.IntVar(&w.MaxConnsPerHost, "max-conns-per-host", 0, "connections to each host; 0 is no bound")
 	f.Var((*sizeInt)(&w.ReadBuffer), "read-buffer", "read buffer of a connection")
 	f.Var((*sizeInt)(&w.WriteBuffer), "write-buffer", "write buffer of a connection")
@@ -111,25 +114,32 @@ func (s *settings) addWork(f *pflag.FlagSet) {
 	c := &s.copy
 	f.IntVar(&c.Workers, "workers", c.Workers, "files copied at once")
 	f.IntVar(&c.DiscoveryWorkers, "discovery-workers", c.DiscoveryWorkers, "folders listed at once")
-	f.Var((*size)(&c.MultipartThreshold), "multipart-threshold", "largest file stored by one request; larger ones go in parts and can be taken up again")
+	f.Var((*size)(&c.MultipartThreshold), "multipart-threshold",
+		"largest file stored by one request; larger ones go in parts and can be taken up again")
 	f.Var((*size)(&c.PartSize), "part-size", "smallest part")
 	f.IntVar(&c.Attempts, "attempts", c.Attempts, "tries of one request")
 	f.DurationVar(&c.Backoff, "backoff", c.Backoff, "pause before the second try; doubles for each further one")
 	f.DurationVar(&c.BackoffMax, "backoff-max", c.BackoffMax, "longest pause between tries")
 	f.DurationVar(&c.IdleTimeout, "idle-timeout", c.IdleTimeout, "ask again when Drive has sent nothing for as long")
-	f.DurationVar(&c.SinkTimeout, "sink-timeout", c.SinkTimeout, "ask again when the store has neither read nor replied for as long")
-	f.DurationVar(&c.DailyPause, "daily-pause", 0, "pause when the day's quota is used up; 0 is until midnight Pacific time")
-	f.Float64Var(&c.CallRate, "call-rate", 0, "requests to Drive per second; 0 is as many as it allows, slowed down when it complains")
+	f.DurationVar(&c.SinkTimeout, "sink-timeout", c.SinkTimeout,
+		"ask again when the store has neither read nor replied for as long")
+	f.DurationVar(&c.DailyPause, "daily-pause", 0,
+		"pause when the day's quota is used up; 0 is until midnight Pacific time")
+	f.Float64Var(&c.CallRate, "call-rate", 0,
+		"requests to Drive per second; 0 is as many as it allows, slowed down when it complains")
 	f.Var((*size)(&c.Bandwidth), "bandwidth", "content bytes per second; 0 is unlimited")
 	f.StringSliceVar(&c.Filter.Include, "include", nil, "copy only files whose path fits a glob as in '**/*.jpg'")
 	f.StringSliceVar(&c.Filter.Exclude, "exclude", nil, "leave out files whose path fits a glob")
 	f.Var((*size)(&c.Filter.MinSize), "min-size", "leave out smaller files")
 	f.Var((*size)(&c.Filter.MaxSize), "max-size", "leave out larger files; 0 is no bound")
-	f.StringVar(&s.after, "modified-after", "", "leave out files not modified after a time as in 2026-01-31 or 2026-01-31T12:00:00Z")
-	f.StringSliceVar(&s.exports, "export", nil, "format of a kind of Google document, as in document=pdf; none leaves the kind out")
+	f.StringVar(&s.after, "modified-after", "",
+		"leave out files not modified after a time as in 2026-01-31 or 2026-01-31T12:00:00Z")
+	f.StringSliceVar(&s.exports, "export", nil,
+		"format of a kind of Google document, as in document=pdf; none leaves the kind out")
 	f.IntVar(&c.ShortcutDepth, "shortcut-depth", c.ShortcutDepth, "shortcuts to folders followed on the way to a file")
 	f.BoolVar(&c.Force, "force", false, "copy files that are unchanged, too")
-	f.StringVar(&c.SpoolDir, "spool-dir", "", "where exports wait for their length to be known (default the system's temporary folder)")
+	f.StringVar(&c.SpoolDir, "spool-dir", "",
+		"where exports wait for their length to be known (default the system's temporary folder)")
 	f.StringVar(&s.stateDir, "state-dir", "", "where the queue of unfinished work is kept")
 	f.DurationVar(&s.stopTimeout, "stop-timeout", s.stopTimeout, "how long files in progress may take after SIGTERM")
 	f.StringVar(&s.pyroscopeURL, "pyroscope-url", "", "Pyroscope server to send profiles to")
@@ -256,7 +266,8 @@ func (s *settings) parse() error {
 		case ok && ext == "none":
 			delete(s.copy.Exports, mime)
 		case !ok || !known:
-			errs = append(errs, fmt.Errorf("--export %s: want a kind and one of the formats none, %s, as in document=pdf", x, strings.Join(sortedKeys(formats), ", ")))
+			errs = append(errs, fmt.Errorf("--export %s: want a kind and one of the formats none, %s, as in document=pdf", x,
+				strings.Join(sortedKeys(formats), ", ")))
 		default:
 			s.copy.Exports[mime] = migrator.Export{MIME: format, Ext: "." + ext}
 		}

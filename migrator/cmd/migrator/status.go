@@ -58,7 +58,8 @@ func newStatusCmd() *cobra.Command {
 			fmt.Fprintln(w, "ID\tSTATE\tFROM -> TO\tFOUND\tCOPIED\tUNCHANGED\tUNAVAILABLE\tFAILED\tBYTES")
 			for _, j := range jobs {
 				t := j.Totals
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", j.ID, j.State, j.what(), t.Files, t.Copied, t.Skipped, t.Unavailable, t.Failed,
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", j.ID, j.State, j.what(), t.Files, t.Copied, t.Skipped,
+					t.Unavailable, t.Failed,
 					humanize.IBytes(uint64(max(t.Bytes, 0))))
 			}
 			return w.Flush()

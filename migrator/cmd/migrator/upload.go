@@ -37,13 +37,15 @@ func newUploadCmd() *cobra.Command {
 			return p.run(c, func(w *working) error { return w.uploads(stay) })
 		},
 	}
-	p.addFlags(cmd, "discovery-workers", "page-size", "include", "exclude", "min-size", "max-size", "modified-after", "shortcut-depth")
-	cmd.Flags().BoolVar(&stay, "stay", false, "at the end wait for the next migration instead of ending, as a Deployment needs it")
+	p.addFlags(cmd, "discovery-workers", "page-size", "include", "exclude", "min-size", "max-size", "modified-after",
+		"shortcut-depth")
+	cmd.Flags().BoolVar(&stay, "stay", false,
+		"at the end wait for the next migration instead of ending, as a Deployment needs it")
 	return cmd
 }
 
-// A process that has nothing to do looks for a migration again soon at first, since parts are often started together, and
-// then as often as people don't notice.
+// A process that has nothing to do looks for a migration again soon at first, since parts are often started together,
+// and then as often as people don't notice.
 const (
 	lookFirst = 10 * time.Millisecond
 	lookAgain = 200 * time.Millisecond

@@ -75,14 +75,17 @@ func (b *bench) compare(name, corpus, spec string, workers int, a asked) error {
 		}
 	}
 	ratio := pipe.wall() / mig.wall()
-	b.add(name+": speed / pipe", fmt.Sprintf(">= %.2f", a.vsPipe), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio, pipe.wall(), mig.wall()), ratio >= a.vsPipe)
+	b.add(name+": speed / pipe", fmt.Sprintf(">= %.2f", a.vsPipe), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio,
+		pipe.wall(), mig.wall()), ratio >= a.vsPipe)
 	if noRclone != nil {
 		b.skip(name+": speed / rclone", fmt.Sprintf(">= %.2f", a.vsRclone), "no "+b.rclone)
 	} else {
 		ratio = rclone.wall() / mig.wall()
-		b.add(name+": speed / rclone", fmt.Sprintf(">= %.2f", a.vsRclone), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio, rclone.wall(), mig.wall()), ratio >= a.vsRclone)
+		b.add(name+": speed / rclone", fmt.Sprintf(">= %.2f", a.vsRclone), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio,
+			rclone.wall(), mig.wall()), ratio >= a.vsRclone)
 	}
-	b.add(name+": peak RSS", "<= "+size(a.rss), fmt.Sprintf("%s (rclone %s)", size(mig.rss()), size(rclone.rss())), mig.rss() <= a.rss)
+	b.add(name+": peak RSS", "<= "+size(a.rss), fmt.Sprintf("%s (rclone %s)", size(mig.rss()), size(rclone.rss())),
+		mig.rss() <= a.rss)
 	b.cpu(name, float64(files), pipe, rclone, mig)
 	return nil
 }
@@ -102,7 +105,8 @@ func (b *bench) cpu(name string, files float64, pipe, rclone, mig runs) {
 		}
 		return fmt.Sprintf("%.2f + %.2f", 1e3*r.cpu()/files, 1e3*r.fakes()/files)
 	}
-	b.note(name+": CPU ms a file, client + fakes", fmt.Sprintf("%s (pipe %s, rclone %s)", per(mig), per(pipe), per(rclone)))
+	b.note(name+": CPU ms a file, client + fakes", fmt.Sprintf("%s (pipe %s, rclone %s)", per(mig), per(pipe),
+		per(rclone)))
 	b.note(name+": CPU of pipe / migrator", fmt.Sprintf("%.2f (with the fakes %.2f)", pipe.cpu()/mig.cpu(),
 		(pipe.cpu()+pipe.fakes())/(mig.cpu()+mig.fakes())))
 }
@@ -147,14 +151,16 @@ func (b *bench) cgroup() error {
 	if err != nil {
 		return err
 	}
-	b.add(what, asked, fmt.Sprintf("finished in %.1f s, peak RSS %s, anonymous %s", r.wall.Seconds(), size(r.rss), size(r.anon)), true)
+	b.add(what, asked, fmt.Sprintf("finished in %.1f s, peak RSS %s, anonymous %s", r.wall.Seconds(), size(r.rss),
+		size(r.anon)), true)
 	return nil
 }
 
 // makeCgroup makes a memory cgroup below the root of the hierarchy, version 1 or 2.
 func makeCgroup(limit int64) (dir, procs string, err error) {
 	name := fmt.Sprintf("migrator-bench-%d", os.Getpid())
-	for _, v := range []struct{ base, file string }{{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}} {
+	for _, v := range []struct{ base, file string }{{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup",
+		"memory.max"}} {
 		dir = filepath.Join(v.base, name)
 		if err = os.Mkdir(dir, 0o755); err != nil {
 			continue
@@ -226,7 +232,8 @@ func (b *bench) listRate(files int64) error {
 		}
 	}
 	n, ratio := float64(files), rclone.wall()/mig.wall()
-	b.add(what, ">= 1.00", fmt.Sprintf("%.2f (%.0f files/s, rclone %.0f)", ratio, n/mig.wall(), n/rclone.wall()), ratio >= 1)
+	b.add(what, ">= 1.00", fmt.Sprintf("%.2f (%.0f files/s, rclone %.0f)", ratio, n/mig.wall(), n/rclone.wall()),
+		ratio >= 1)
 	b.note("listing: CPU us a file, client + fakes", fmt.Sprintf("%.1f + %.1f (rclone %.1f + %.1f)",
 		1e6*mig.cpu()/n, 1e6*mig.fakes()/n, 1e6*rclone.cpu()/n, 1e6*rclone.fakes()/n))
 	return nil
@@ -267,7 +274,8 @@ func (b *bench) http2() error {
 		return err
 	}
 	per := (high - low) / (many - few)
-	b.add("HTTP/2 over TLS, slow sink: anonymous RSS per worker", "<= 256 KiB", fmt.Sprintf("%.0f KiB", float64(per)/1024), per <= 256<<10)
+	b.add("HTTP/2 over TLS, slow sink: anonymous RSS per worker", "<= 256 KiB", fmt.Sprintf("%.0f KiB", float64(per)/1024),
+		per <= 256<<10)
 	return nil
 }
 

@@ -77,7 +77,8 @@ func (b *bench) run(only string) (err error) {
 	cases := []struct {
 		name string
 		run  func() error
-	}{{"large", b.large}, {"small", b.small}, {"cgroup", b.cgroup}, {"list", b.list}, {"ten-million", b.tenMillion}, {"http2", b.http2}, {"queues", b.queues}}
+	}{{"large", b.large}, {"small", b.small}, {"cgroup", b.cgroup}, {"list", b.list}, {"ten-million", b.tenMillion},
+		{"http2", b.http2}, {"queues", b.queues}}
 	for _, c := range cases {
 		if only != "" && !slices.Contains(strings.Split(only, ","), c.name) {
 			continue
@@ -95,7 +96,8 @@ func (b *bench) start() (err error) {
 		return err
 	}
 	b.pipe = filepath.Join(b.dir, "pipe")
-	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", b.pipe, "github.com/memsoak/memsoak/migrator/internal/bench/pipe").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", b.pipe,
+		"github.com/memsoak/memsoak/migrator/internal/bench/pipe").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the pipe: %w\n%s", err, out)
 	}
 	if b.self, err = os.Executable(); err != nil {

@@ -112,7 +112,8 @@ func (b *bench) migrator(root string, workers int, extra ...string) *exec.Cmd {
 
 func (b *bench) barePipe(root string, workers int) *exec.Cmd {
 	b.n++
-	return exec.CommandContext(b.ctx, b.pipe, "-drive", b.drive.HTTPS, "-sink", fmt.Sprintf("%s/%s/p%d", b.sink.HTTPS, bucket, b.n),
+	return exec.CommandContext(b.ctx, b.pipe, "-drive", b.drive.HTTPS, "-sink", fmt.Sprintf("%s/%s/p%d", b.sink.HTTPS,
+		bucket, b.n),
 		"-root", root, "-ca", b.ca, "-workers", strconv.Itoa(workers))
 }
 
@@ -129,7 +130,8 @@ func (b *bench) rcloneCmd(root string, args ...string) (*exec.Cmd, error) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(b.ctx, b.rclone, append([]string{"--config", conf, "--ca-cert", b.ca, "--log-level", "ERROR"}, args...)...)
+	cmd := exec.CommandContext(b.ctx, b.rclone, append([]string{"--config", conf, "--ca-cert", b.ca, "--log-level",
+		"ERROR"}, args...)...)
 	cmd.Env = append(os.Environ(), "HTTPS_PROXY="+b.drive.Proxy, "NO_PROXY=127.0.0.1", "https_proxy="+b.drive.Proxy)
 	return cmd, nil
 }

@@ -130,7 +130,8 @@ func (b *bench) through(s *server) error {
 	for _, q := range open[2:] {
 		for range 16 {
 			g.Go(func() error {
-				return drain(ctx, q, migrator.File, func(*migrator.Item) migrator.Result { return migrator.Result{Outcome: migrator.Copied, Bytes: 4096} })
+				return drain(ctx, q, migrator.File,
+					func(*migrator.Item) migrator.Result { return migrator.Result{Outcome: migrator.Copied, Bytes: 4096} })
 			})
 		}
 	}
@@ -149,7 +150,8 @@ func (b *bench) through(s *server) error {
 	if t.Copied != int64(folders*perFolder) {
 		return fmt.Errorf("%d items came through %s, not %d", t.Copied, s.name, folders*perFolder)
 	}
-	what := fmt.Sprintf("%s items through %s (%.0f/s): peak RSS of %s", humanize.Comma(t.Copied), s.name, float64(t.Copied)/time.Since(began).Seconds(), s.process)
+	what := fmt.Sprintf("%s items through %s (%.0f/s): peak RSS of %s", humanize.Comma(t.Copied), s.name,
+		float64(t.Copied)/time.Since(began).Seconds(), s.process)
 	b.figure(s, what, "<= 256 MiB", size(peak), peak <= 256*mib)
 	return nil
 }
@@ -175,15 +177,18 @@ func listed(it *migrator.Item, folders int) migrator.Result {
 	r := migrator.Result{Outcome: migrator.Listed}
 	if it.ID == "root" {
 		for i := range folders {
-			r.Produced = append(r.Produced, migrator.Item{Kind: migrator.Folder, ID: fmt.Sprintf("1AbCdEfGhIjKlMnOpQrStUvW%09d", i),
+			r.Produced = append(r.Produced, migrator.Item{Kind: migrator.Folder, ID: fmt.Sprintf("1AbCdEfGhIjKlMnOpQrStUvW%09d",
+				i),
 				Key: fmt.Sprintf("archive/folder %06d/", i), Ancestors: []uint64{1, uint64(i)}})
 		}
 		return r
 	}
 	for i := range perFolder {
 		name := fmt.Sprintf("a file of an ordinary name %06d.jpeg", i)
-		r.Produced = append(r.Produced, migrator.Item{Kind: migrator.File, ID: fmt.Sprintf("%s%06d", it.ID[6:], i), Key: it.Key + name, Name: name,
-			Parent: it.ID, Size: 4096, MD5: fmt.Sprintf("%032x", i), Modified: time.UnixMilli(1_700_000_000_000), MIME: "image/jpeg"})
+		r.Produced = append(r.Produced, migrator.Item{Kind: migrator.File, ID: fmt.Sprintf("%s%06d", it.ID[6:], i),
+			Key: it.Key + name, Name: name,
+			Parent: it.ID, Size: 4096, MD5: fmt.Sprintf("%032x", i), Modified: time.UnixMilli(1_700_000_000_000),
+			MIME: "image/jpeg"})
 	}
 	return r
 }

@@ -26,8 +26,8 @@ type beside struct {
 	more     int64   // anonymous memory of an uploader of alike above the copy's, bytes
 }
 
-// uploaders compares a discoverer and four uploaders with a copy by the embedded queue. Asked for are uploaders that are set
-// as the copy is. The others tell what is the queue's and what is that of four processes.
+// uploaders compares a discoverer and four uploaders with a copy by the embedded queue. Asked for are uploaders that
+// are set as the copy is. The others tell what is the queue's and what is that of four processes.
 func (b *bench) uploaders(s *server) error {
 	files, folders, rounds := 40_000, 200, 2*b.rounds-1
 	if !s.asked {
@@ -56,8 +56,10 @@ func (b *bench) uploaders(s *server) error {
 		grew[i] = float64(all[i].more)
 	}
 	r, text := rate(func(r *beside) float64 { return r.alike })
-	b.figure(s, fmt.Sprintf("four uploaders on %s: rate / the embedded queue's, %d workers in each process", s.name, workers), ">= 0.9", text, r >= 0.9)
-	b.figure(s, "an uploader's anonymous RSS on "+s.name+" above the embedded queue's", "<= 4 MiB", size(int64(median(grew))), median(grew) <= 4*mib)
+	b.figure(s, fmt.Sprintf("four uploaders on %s: rate / the embedded queue's, %d workers in each process", s.name,
+		workers), ">= 0.9", text, r >= 0.9)
+	b.figure(s, "an uploader's anonymous RSS on "+s.name+" above the embedded queue's", "<= 4 MiB",
+		size(int64(median(grew))), median(grew) <= 4*mib)
 	_, text = rate(func(r *beside) float64 { return r.shares })
 	b.note("the same rate, each uploader on its share of the processors (GOMAXPROCS)", text)
 	_, text = rate(func(r *beside) float64 { return r.split })
@@ -105,18 +107,20 @@ func (b *bench) round(s *server, files, folders int) (r beside, err error) {
 
 // tree makes a tree of small files, and returns its root.
 func (b *bench) tree(files, folders int) (string, error) {
-	root, err := b.drive.Root(b.ctx, "", fmt.Sprintf("seed: 1\nfiles: %d\nfolders: %d\nsize: 4KiB\n", files, folders), uint64(b.n)+1)
+	root, err := b.drive.Root(b.ctx, "", fmt.Sprintf("seed: 1\nfiles: %d\nfolders: %d\nsize: 4KiB\n", files, folders),
+		uint64(b.n)+1)
 	return root.ID, err
 }
 
-// parts runs a discoverer and uploaders of so many workers on so many processors each. It returns how long all of it took,
-// and the most anonymous memory of an uploader.
+// parts runs a discoverer and uploaders of so many workers on so many processors each. It returns how long all of it
+// took, and the most anonymous memory of an uploader.
 func (b *bench) parts(s *server, root string, workers, processors int) (wall time.Duration, anon int64, err error) {
 	b.n++
 	name := fmt.Sprintf("q%d", b.n)
 	part := func(command string, args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(b.ctx, b.bins.Migrator, append([]string{command, "--queue", s.url, "--queue-name", name,
-			"--drive-endpoint", b.drive.HTTPS, "--s3-endpoint", b.sink.HTTPS, "--ca-file", b.ca, "--bucket", bucket}, args...)...)
+			"--drive-endpoint", b.drive.HTTPS, "--s3-endpoint", b.sink.HTTPS, "--ca-file", b.ca, "--bucket", bucket},
+			args...)...)
 		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", processors))
 		return cmd
 	}

@@ -228,7 +228,8 @@ func atOffset(resp *http.Response, c migrator.Content, offset int64) error {
 		return bad(migrator.Transient, "badRange", "asked for offset %d, got %d", offset, begin)
 	}
 	if c.Size >= 0 && resp.ContentLength >= 0 && begin+resp.ContentLength != c.Size {
-		return bad(migrator.BadDigest, "changed", "the file has %d bytes now, %d were listed", begin+resp.ContentLength, c.Size)
+		return bad(migrator.BadDigest, "changed", "the file has %d bytes now, %d were listed", begin+resp.ContentLength,
+			c.Size)
 	}
 	if _, err := io.CopyN(io.Discard, resp.Body, offset-begin); err != nil {
 		return bad(migrator.Transient, "badRange", "skip to offset %d: %w", offset, err)

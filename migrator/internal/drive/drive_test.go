@@ -26,7 +26,8 @@ func source(t *testing.T, h http.HandlerFunc) *Source {
 
 func refuse(w http.ResponseWriter, code int, reason string) {
 	w.WriteHeader(code)
-	fmt.Fprintf(w, `{"error":{"code":%d,"message":"no","errors":[{"domain":"global","reason":"%s","message":"no"}]}}`, code, reason)
+	fmt.Fprintf(w, `{"error":{"code":%d,"message":"no","errors":[{"domain":"global","reason":"%s","message":"no"}]}}`,
+		code, reason)
 }
 
 func TestAbuseIsAcknowledgedOnlyWhenAsked(t *testing.T) {
@@ -67,8 +68,10 @@ func TestClasses(t *testing.T) {
 		want   migrator.Class
 	}{
 		{403, "rateLimitExceeded", migrator.RateLimited}, {403, "userRateLimitExceeded", migrator.RateLimited},
-		{429, "x", migrator.RateLimited}, {403, "dailyLimitExceeded", migrator.DailyLimit}, {401, "authError", migrator.Fatal},
-		{403, "insufficientPermissions", migrator.Fatal}, {404, "notFound", migrator.Missing}, {403, "downloadQuotaExceeded", migrator.Refused},
+		{429, "x", migrator.RateLimited}, {403, "dailyLimitExceeded", migrator.DailyLimit}, {401, "authError",
+			migrator.Fatal},
+		{403, "insufficientPermissions", migrator.Fatal}, {404, "notFound", migrator.Missing}, {403, "downloadQuotaExceeded",
+			migrator.Refused},
 		{403, "exportSizeLimitExceeded", migrator.Refused}, {403, "insufficientFilePermissions", migrator.Refused},
 		{500, "internalError", migrator.Transient}, {503, "backendError", migrator.Transient}, {416, "x", migrator.BadDigest},
 	} {
@@ -151,6 +154,7 @@ func TestQueryEscapes(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	assert.Equal(t, 7*time.Second, retryAfter(http.Header{"Retry-After": {"7"}}, now))
-	assert.Equal(t, time.Minute, retryAfter(http.Header{"Retry-After": {now.Add(time.Minute).Format(http.TimeFormat)}}, now))
+	assert.Equal(t, time.Minute, retryAfter(http.Header{"Retry-After": {now.Add(time.Minute).Format(http.TimeFormat)}},
+		now))
 	assert.Zero(t, retryAfter(http.Header{}, now))
 }

@@ -54,7 +54,8 @@ func TestFullDisk(t *testing.T) {
 	if kept > 0 {
 		assert.Equal(t, fmt.Sprint(kept), again.Item.Page, "the page whose settle failed comes again")
 	}
-	require.NoError(t, q.Settle(t.Context(), again, migrator.Result{Outcome: migrator.Listed, Produced: files(kept, page)}))
+	require.NoError(t, q.Settle(t.Context(), again, migrator.Result{Outcome: migrator.Listed, Produced: files(kept,
+		page)}))
 	for i := range kept + page {
 		l := take(t, q, migrator.File)
 		assert.Equal(t, fmt.Sprint("id", i), l.Item.ID)

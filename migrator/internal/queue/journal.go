@@ -80,11 +80,13 @@ func (q *Queue) park(e *ends, t *migrator.Totals, parked []migrator.Parked) erro
 const ParkedFile = "parked.ndjson"
 
 func appendTotals(b []byte, t *migrator.Totals) []byte {
-	return appendInts(b, t.Folders, t.Files, t.Size, t.Listed, t.Copied, t.Skipped, t.Filtered, t.Unavailable, t.Failed, t.Bytes)
+	return appendInts(b, t.Folders, t.Files, t.Size, t.Listed, t.Copied, t.Skipped, t.Filtered, t.Unavailable, t.Failed,
+		t.Bytes)
 }
 
 func (c *coder) totals(t *migrator.Totals) {
-	for _, v := range []*int64{&t.Folders, &t.Files, &t.Size, &t.Listed, &t.Copied, &t.Skipped, &t.Filtered, &t.Unavailable, &t.Failed, &t.Bytes} {
+	for _, v := range []*int64{&t.Folders, &t.Files, &t.Size, &t.Listed, &t.Copied, &t.Skipped, &t.Filtered,
+		&t.Unavailable, &t.Failed, &t.Bytes} {
 		*v = c.int()
 	}
 }

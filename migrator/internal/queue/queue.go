@@ -414,8 +414,8 @@ func (q *Queue) syncer() {
 	}
 }
 
-// background syncs what was written since the last time, without keeping others from the queue. Files that are closed meanwhile were synced by who closed
-// them.
+// background syncs what was written since the last time, without keeping others from the queue. Files that are closed
+// meanwhile were synced by who closed them.
 func (q *Queue) background() {
 	q.mu.Lock()
 	now := mark{q.gen, q.size}

@@ -36,7 +36,8 @@ func take(t *testing.T, q *Queue, k migrator.Kind) *migrator.Lease {
 func files(from, n int) []migrator.Item {
 	items := make([]migrator.Item, n)
 	for i := range items {
-		items[i] = migrator.Item{Kind: migrator.File, ID: fmt.Sprint("id", from+i), Key: fmt.Sprintf("%0300d", from+i), Size: 1}
+		items[i] = migrator.Item{Kind: migrator.File, ID: fmt.Sprint("id", from+i), Key: fmt.Sprintf("%0300d", from+i),
+			Size: 1}
 	}
 	return items
 }
@@ -86,7 +87,8 @@ func TestNothingIsLostOrRepeated(t *testing.T) {
 	const n = 20_000
 	folder := take(t, q, migrator.Folder)
 	for at := 0; at < n; at += 1000 {
-		r := migrator.Result{Outcome: migrator.Returned, Produced: append(files(at, 1000), migrator.Item{Kind: migrator.Folder, ID: "root", Page: fmt.Sprint(at)})}
+		r := migrator.Result{Outcome: migrator.Returned, Produced: append(files(at, 1000),
+			migrator.Item{Kind: migrator.Folder, ID: "root", Page: fmt.Sprint(at)})}
 		if at+1000 == n {
 			r = migrator.Result{Outcome: migrator.Listed, Produced: files(at, 1000)}
 		}

@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// freePorts returns ports that nobody listens on. They are below those that systems give to whoever asks for any port, so that
-// a server finds its port free again when it restarts, and no other program answers there while it starts.
+// freePorts returns ports that nobody listens on. They are below those that systems give to whoever asks for any port,
+// so that a server finds its port free again when it restarts, and no other program answers there while it starts.
 func freePorts(n int) (ports []int, err error) {
 	const first, last = 15_000, 32_000
 	for tries := 0; len(ports) < n; tries++ {

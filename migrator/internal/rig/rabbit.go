@@ -38,8 +38,8 @@ type RabbitServer struct {
 	ended chan struct{}
 }
 
-// Rabbit starts a RabbitMQ in dir. Settings are lines of rabbitmq.conf. Where there is none, none can be installed or it is too slow
-// to start, the error wraps needs.ErrMissing.
+// Rabbit starts a RabbitMQ in dir. Settings are lines of rabbitmq.conf. Where there is none, none can be installed or
+// it is too slow to start, the error wraps needs.ErrMissing.
 func Rabbit(ctx context.Context, dir string, settings ...string) (*RabbitServer, error) {
 	path, err := needs.Find(ctx, "rabbitmq-server")
 	if err != nil {
@@ -49,7 +49,8 @@ func Rabbit(ctx context.Context, dir string, settings ...string) (*RabbitServer,
 	if err != nil {
 		return nil, err
 	}
-	conf := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nloopback_users = none\nraft.wal_max_size_bytes = 16777216\n", ports[0])
+	conf := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nloopback_users = none\nraft.wal_max_size_bytes = 16777216\n",
+		ports[0])
 	for _, line := range settings {
 		conf += line + "\n"
 	}
@@ -60,7 +61,8 @@ func Rabbit(ctx context.Context, dir string, settings ...string) (*RabbitServer,
 	r.env = append(os.Environ(), "HOME="+dir, "RUNNING_UNDER_SYSTEMD=1", // so that the script becomes the server
 		"ERL_EPMD_ADDRESS=127.0.0.1", "ERL_EPMD_PORT="+strconv.Itoa(ports[1]), "RABBITMQ_NODENAME=memsoak@localhost",
 		"RABBITMQ_DIST_PORT="+strconv.Itoa(ports[2]), "RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),
-		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_LOGS=-", "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"),
+		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_LOGS=-", "RABBITMQ_ENABLED_PLUGINS_FILE="+
+			filepath.Join(dir, "plugins"),
 		"RABBITMQ_CONF_ENV_FILE="+filepath.Join(dir, "none"))
 	if err := r.boot(ports[1]); err != nil {
 		return nil, err

@@ -33,7 +33,8 @@ func Redis(ctx context.Context, dir string, args ...string) (*RedisServer, error
 	if err != nil {
 		return nil, err
 	}
-	r := &RedisServer{Addr: fmt.Sprint("127.0.0.1:", ports[0]), path: path, args: append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(ports[0]), "--dir", dir,
+	r := &RedisServer{Addr: fmt.Sprint("127.0.0.1:", ports[0]), path: path, args: append([]string{"--bind", "127.0.0.1",
+		"--port", strconv.Itoa(ports[0]), "--dir", dir,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always"}, args...)}
 	if err := r.Start(); err != nil {
 		return nil, err

@@ -60,7 +60,8 @@ type Fake struct {
 // Drive starts a fakedrive with all its listeners. Files go to dir.
 func Drive(dir, bin string, args ...string) (*Fake, error) {
 	addr := filepath.Join(dir, "drive.json")
-	return start(addr, bin, append([]string{"serve", "--corpus", "none", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0",
+	return start(addr, bin, append([]string{"serve", "--corpus", "none", "--listen", "127.0.0.1:0", "--tls-listen",
+		"127.0.0.1:0",
 		"--proxy-listen", "127.0.0.1:0", "--ca-file", filepath.Join(dir, "drive.pem"), "--addr-file", addr}, args...))
 }
 
@@ -172,6 +173,7 @@ type Root struct {
 // Root mints a tree: corpus is a preset's name, spec a YAML text; one of them is empty.
 func (f *Fake) Root(ctx context.Context, corpus, spec string, generation uint64) (Root, error) {
 	var r Root
-	err := f.Call(ctx, http.MethodPost, "roots", map[string]any{"corpus": corpus, "spec": spec, "generation": generation}, &r)
+	err := f.Call(ctx, http.MethodPost, "roots", map[string]any{"corpus": corpus, "spec": spec, "generation": generation},
+		&r)
 	return r, err
 }

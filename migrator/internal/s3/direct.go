@@ -54,7 +54,8 @@ const (
 )
 
 // perRequest are the headers that the SDK makes for each request or attempt anew.
-var perRequest = []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token", "Amz-Sdk-Invocation-Id", "Amz-Sdk-Request",
+var perRequest = []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token", "Amz-Sdk-Invocation-Id",
+	"Amz-Sdk-Request",
 	"Accept-Encoding", "Content-Length", "Expect"}
 
 func newDirect(client *s3.Client) *direct {
@@ -160,7 +161,8 @@ func (t *template) request(ctx context.Context, o *migrator.Object, body io.Read
 // metaNames are the headers of the metadata that every object has.
 var metaNames = func() map[string]string {
 	m := map[string]string{}
-	for _, k := range []string{migrator.MetaID, migrator.MetaParent, migrator.MetaShortcut, migrator.MetaMTime, migrator.MetaMIME, migrator.MetaMD5} {
+	for _, k := range []string{migrator.MetaID, migrator.MetaParent, migrator.MetaShortcut, migrator.MetaMTime,
+		migrator.MetaMIME, migrator.MetaMD5} {
 		m[k] = http.CanonicalHeaderKey("x-amz-meta-" + k)
 	}
 	return m
@@ -174,7 +176,8 @@ func metaHeader(name string) string {
 }
 
 // put stores an object. usable is false when the SDK has to do it.
-func (d *direct) put(ctx context.Context, s *Sink, o *migrator.Object, body io.Reader, create bool) (usable bool, err error) {
+func (d *direct) put(ctx context.Context, s *Sink, o *migrator.Object, body io.Reader, create bool) (usable bool,
+	err error) {
 	t, err := d.template(ctx, s)
 	if err != nil || !t.usable {
 		return err != nil, err
@@ -183,7 +186,8 @@ func (d *direct) put(ctx context.Context, s *Sink, o *migrator.Object, body io.R
 	if t.signed {
 		c, err := d.creds.Retrieve(ctx)
 		if err != nil {
-			return true, &smithy.OperationError{ServiceID: s3.ServiceID, OperationName: "PutObject", Err: fmt.Errorf("get credentials: %w", err)}
+			return true, &smithy.OperationError{ServiceID: s3.ServiceID, OperationName: "PutObject",
+				Err: fmt.Errorf("get credentials: %w", err)}
 		}
 		now := time.Now().Add(time.Duration(d.skew.Load()))
 		if err := d.signer.SignHTTP(ctx, c, req, unsignedPayload, t.service, t.region, now); err != nil {

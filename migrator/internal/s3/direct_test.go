@@ -53,13 +53,17 @@ func bySDK(s *Sink) *Sink {
 func TestDirectSendsWhatTheSDKSends(t *testing.T) {
 	static := credentials.NewStaticCredentialsProvider("AKID", "SECRET", "TOKEN")
 	for name, o := range map[string]Options{
-		"aws":               {Bucket: "archive", Config: aws.Config{Region: "eu-west-1", Credentials: static}},
-		"dots need a path":  {Bucket: "a.b.c", Config: aws.Config{Region: "us-east-1", Credentials: static}},
-		"path style":        {Bucket: "archive", PathStyle: true, Endpoint: "https://s3.example.com:9000/base", Config: aws.Config{Region: "us-east-1", Credentials: static}},
-		"anonymous":         {Bucket: "archive", PathStyle: true, Endpoint: "http://127.0.0.1:9000", Config: aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}},
-		"nobody":            {Bucket: "archive", Config: aws.Config{Region: "us-east-1"}},
-		"class and sse":     {Bucket: "archive", StorageClass: "GLACIER_IR", SSE: "aws:kms", Config: aws.Config{Region: "us-east-1", Credentials: static}},
-		"access point":      {Bucket: "arn:aws:s3:eu-north-1:123456789012:accesspoint/mine", Config: aws.Config{Region: "eu-north-1", Credentials: static}},
+		"aws":              {Bucket: "archive", Config: aws.Config{Region: "eu-west-1", Credentials: static}},
+		"dots need a path": {Bucket: "a.b.c", Config: aws.Config{Region: "us-east-1", Credentials: static}},
+		"path style": {Bucket: "archive", PathStyle: true, Endpoint: "https://s3.example.com:9000/base",
+			Config: aws.Config{Region: "us-east-1", Credentials: static}},
+		"anonymous": {Bucket: "archive", PathStyle: true, Endpoint: "http://127.0.0.1:9000",
+			Config: aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}},
+		"nobody": {Bucket: "archive", Config: aws.Config{Region: "us-east-1"}},
+		"class and sse": {Bucket: "archive", StorageClass: "GLACIER_IR", SSE: "aws:kms",
+			Config: aws.Config{Region: "us-east-1", Credentials: static}},
+		"access point": {Bucket: "arn:aws:s3:eu-north-1:123456789012:accesspoint/mine",
+			Config: aws.Config{Region: "eu-north-1", Credentials: static}},
 		"another partition": {Bucket: "archive", Config: aws.Config{Region: "cn-north-1", Credentials: static}},
 	} {
 		for _, key := range []string{"plain.txt", "2026/ä b+c&d=é?#%41~*'()!:@,;$.txt", "a//b/./c", "日本/🙂", "~id-x"} {
@@ -68,7 +72,8 @@ func TestDirectSendsWhatTheSDKSends(t *testing.T) {
 					client := &keep{}
 					o.Config.HTTPClient = client
 					obj := migrator.Object{Key: key, Size: size, MD5: "5d41402abc4b2a76b9719d911017c592", ContentType: "text/plain",
-						Metadata: map[string]string{migrator.MetaID: "id1", migrator.MetaMTime: "2026-01-01T00:00:00.000Z", "other-name": "x"}}
+						Metadata: map[string]string{migrator.MetaID: "id1", migrator.MetaMTime: "2026-01-01T00:00:00.000Z",
+							"other-name": "x"}}
 					put := func(s *Sink) *http.Request {
 						require.NoError(t, s.Put(t.Context(), obj, bytes.NewReader([]byte("hello")[:size]), true))
 						return client.req
@@ -127,16 +132,33 @@ func TestSDKKeepsWhatIsNoPlainSignature(t *testing.T) {
 // TestDirectErrorsAreTheSDKs lets both ways meet the same replies.
 func TestDirectErrorsAreTheSDKs(t *testing.T) {
 	reply := func(code int, reason string) (int, string) {
-		return code, fmt.Sprintf(`<?xml version="1.0"?><Error><Code>%s</Code><Message>no %s</Message></Error>`, reason, reason)
+		return code, fmt.Sprintf(`<?xml version="1.0"?><Error><Code>%s</Code><Message>no %s</Message></Error>`, reason,
+			reason)
 	}
 	for _, c := range []func() (int, string){
-		func() (int, string) { return reply(403, "AccessDenied") }, func() (int, string) { return reply(404, "NoSuchBucket") },
+		func() (int, string) { return reply(403, "AccessDenied") }, func() (int, string) {
+			return reply(404,
+				"NoSuchBucket")
+		},
 		func() (int, string) { return reply(503, "SlowDown") }, func() (int, string) { return reply(400, "BadDigest") },
-		func() (int, string) { return reply(412, "PreconditionFailed") }, func() (int, string) { return reply(501, "NotImplemented") },
-		func() (int, string) { return reply(400, "RequestTimeout") }, func() (int, string) { return reply(400, "EntityTooLarge") },
-		func() (int, string) { return reply(301, "PermanentRedirect") }, func() (int, string) { return reply(500, "InternalError") },
-		func() (int, string) { return 500, "" }, func() (int, string) { return 403, "" }, func() (int, string) { return 404, "" },
-		func() (int, string) { return 503, "<html>busy" }, func() (int, string) { return 502, "busy" }, func() (int, string) { return 429, "" },
+		func() (int, string) { return reply(412, "PreconditionFailed") }, func() (int, string) {
+			return reply(501,
+				"NotImplemented")
+		},
+		func() (int, string) { return reply(400, "RequestTimeout") }, func() (int, string) {
+			return reply(400,
+				"EntityTooLarge")
+		},
+		func() (int, string) { return reply(301, "PermanentRedirect") }, func() (int, string) {
+			return reply(500,
+				"InternalError")
+		},
+		func() (int, string) { return 500, "" }, func() (int, string) { return 403, "" }, func() (int, string) {
+			return 404,
+				""
+		},
+		func() (int, string) { return 503, "<html>busy" }, func() (int, string) { return 502, "busy" },
+		func() (int, string) { return 429, "" },
 	} {
 		code, body := c()
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

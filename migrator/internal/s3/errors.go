@@ -38,7 +38,8 @@ func wrap(op, key string, err error) *migrator.Error {
 	}
 	switch {
 	case e.Class == migrator.Fatal:
-		e.Err = fmt.Errorf("%w; check the bucket's name, the credentials and their permission to list, read and write", short(code, api, err))
+		e.Err = fmt.Errorf("%w; check the bucket's name, the credentials and their permission to list, read and write",
+			short(code, api, err))
 	case api != nil:
 		e.Err = short(code, api, err)
 	}
@@ -56,13 +57,15 @@ func short(code int, api smithy.APIError, err error) error {
 func classify(code int, reason string) migrator.Class {
 	switch reason {
 	case "NoSuchBucket", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
-		"AccountProblem", "AllAccessDisabled", "InvalidBucketName", "PermanentRedirect", "AuthorizationHeaderMalformed", "Forbidden":
+		"AccountProblem", "AllAccessDisabled", "InvalidBucketName", "PermanentRedirect", "AuthorizationHeaderMalformed",
+		"Forbidden":
 		return migrator.Fatal
 	case "SlowDown", "TooManyRequests", "RequestLimitExceeded", "Throttling", "ThrottlingException":
 		return migrator.RateLimited
 	case "BadDigest", "InvalidDigest":
 		return migrator.BadDigest
-	case "RequestTimeout", "IncompleteBody", "OperationAborted", "ConditionalRequestConflict", "InternalError", "RequestTimeTooSkewed":
+	case "RequestTimeout", "IncompleteBody", "OperationAborted", "ConditionalRequestConflict", "InternalError",
+		"RequestTimeTooSkewed":
 		return migrator.Transient
 	case "PreconditionFailed":
 		return migrator.Exists

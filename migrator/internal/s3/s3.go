@@ -210,7 +210,8 @@ func (u *upload) set(n int, etag string) {
 // Part implements migrator.Upload.
 func (u *upload) Part(ctx context.Context, n int, body io.Reader, size int64, md5 func() string) error {
 	out, err := u.s.client.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: &u.s.o.Bucket, Key: &u.key, UploadId: &u.id, PartNumber: aws.Int32(int32(n)), Body: body, ContentLength: &size,
+		Bucket: &u.s.o.Bucket, Key: &u.key, UploadId: &u.id, PartNumber: aws.Int32(int32(n)), Body: body,
+		ContentLength: &size,
 	}, unsigned)
 	if err != nil {
 		return wrap("put part", u.key, err)
@@ -227,7 +228,8 @@ func (u *upload) Part(ctx context.Context, n int, body io.Reader, size int64, md
 // Finish implements migrator.Upload.
 func (u *upload) Finish(ctx context.Context, n int, create bool) error {
 	if n == 0 {
-		_, err := u.s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.s.o.Bucket, Key: &u.key, UploadId: &u.id})
+		_, err := u.s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.s.o.Bucket, Key: &u.key,
+			UploadId: &u.id})
 		if err != nil {
 			return wrap("abort upload", u.key, err)
 		}

@@ -31,7 +31,8 @@ func (r recorder) record(ctx context.Context, plan *soak.Plan, dir string, resum
 		resume = err == nil
 	}
 	var judge profiles.Judge
-	runner := &soak.Runner{Plan: plan, Dir: dir, Resume: resume, Fakedrive: r.fakedrive, Judge: judge.Trial, Events: r.event}
+	runner := &soak.Runner{Plan: plan, Dir: dir, Resume: resume, Fakedrive: r.fakedrive, Judge: judge.Trial,
+		Events: r.event}
 	if program, err := os.Executable(); err == nil {
 		runner.Soak = program
 	}

@@ -21,7 +21,8 @@ import (
 const refAxis = "subject_ref"
 
 // against records the run's cells again, at the revision ref and as they were, in turns, and returns both.
-func against(ctx context.Context, r recorder, run *gate.Run, ref string, repeats int) (base *gate.Baseline, head *gate.Run, err error) {
+func against(ctx context.Context, r recorder, run *gate.Run, ref string, repeats int) (base *gate.Baseline,
+	head *gate.Run, err error) {
 	commit, err := revision(ctx, ref)
 	if err != nil {
 		return nil, nil, exitcode.Usage(fmt.Errorf("--against: %w", err))

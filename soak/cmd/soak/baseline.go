@@ -56,7 +56,8 @@ the versions, meant to be committed. A run that was interrupted, or with a cell 
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"baseline": out, "cells": len(b.Cells)})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d cells accepted; compare with soak gate RUN --baseline %s\n", out, len(b.Cells), out)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d cells accepted; compare with soak gate RUN --baseline %s\n", out,
+				len(b.Cells), out)
 			return nil
 		},
 	}

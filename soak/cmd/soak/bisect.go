@@ -128,7 +128,8 @@ func (f bisectFlags) config() (soak.Config, error) {
 
 func knownClass(c record.Class) bool {
 	switch c {
-	case record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferWorker, record.BufferFile, record.BufferPool,
+	case record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferWorker, record.BufferFile,
+		record.BufferPool,
 		record.Cache, record.GCHeadroom, record.GCThrash, record.Unreturned, record.Stacks, record.OffHeap, record.PageCache:
 		return true
 	}
@@ -258,7 +259,8 @@ func writeBisect(w io.Writer, res *bisect.Result, asJSON bool) error {
 		}
 	}
 	if res.First == "" {
-		err := fmt.Errorf("the first bad commit is among %s; those between could not be judged", strings.Join(res.Candidates, ", "))
+		err := fmt.Errorf("the first bad commit is among %s; those between could not be judged", strings.Join(res.Candidates,
+			", "))
 		if asJSON {
 			return exitcode.Quiet(exitcode.Inconclusive, err)
 		}

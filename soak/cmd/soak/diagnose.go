@@ -50,11 +50,14 @@ with nothing in flight and no backlog count as floors.`,
 		RunE: func(c *cobra.Command, args []string) error { return diagnose(c.OutOrStdout(), args, o) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.Module, "module", "", "module path whose frames may be blamed (default: as recorded, or all that is no dependency)")
-	f.Int64Var(&o.PlannedFiles, "files", profiles.DefaultPlannedFiles, "planned number of files, by which findings are ranked")
+	f.StringVar(&o.Module, "module", "",
+		"module path whose frames may be blamed (default: as recorded, or all that is no dependency)")
+	f.Int64Var(&o.PlannedFiles, "files", profiles.DefaultPlannedFiles,
+		"planned number of files, by which findings are ranked")
 	f.StringVar(&o.largest, "largest-file", "5GiB", "largest file planned")
 	f.StringVar(&o.covariates, "covariates", "", "CSV of what the process was doing at each plain profile")
-	f.StringVar(&o.reduce, "reduce", "", "write the sizes by place, without the profiles, to this file: kilobytes to keep or to send")
+	f.StringVar(&o.reduce, "reduce", "",
+		"write the sizes by place, without the profiles, to this file: kilobytes to keep or to send")
 	f.BoolVar(&o.strict, "strict", false, "exit with 3 when anything is inconclusive")
 	f.BoolVar(&o.json, "json", false, "print the verdict as JSON")
 	return c
@@ -130,7 +133,8 @@ func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict
 			return nil, err
 		}
 		if len(list) == 0 {
-			return nil, exitcode.Usage(fmt.Errorf("%s has neither %s nor %s nor profiles (*.pb.gz, *.pprof)", a, record.RunFile, record.TrialFile))
+			return nil, exitcode.Usage(fmt.Errorf("%s has neither %s nor %s nor profiles (*.pb.gz, *.pprof)", a, record.RunFile,
+				record.TrialFile))
 		}
 		files = append(files, list...)
 	}

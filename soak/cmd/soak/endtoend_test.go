@@ -41,7 +41,8 @@ func inScratch(t *testing.T, mode, corpus string) {
 	t.Chdir(t.TempDir())
 	subject, err := yaml.Marshal(testsubject.Spec(mode))
 	require.NoError(t, err)
-	for name, content := range map[string]string{"subject.yaml": string(subject), "short.yaml": shortProtocol, "corpus.yaml": corpus} {
+	for name, content := range map[string]string{"subject.yaml": string(subject), "short.yaml": shortProtocol,
+		"corpus.yaml": corpus} {
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o644))
 	}
 	t.Setenv("MEMSOAK_STATE_DIR", filepath.Join(t.TempDir(), "state"))
@@ -57,7 +58,8 @@ func TestLimitIsFoundByRealKills(t *testing.T) {
 	require.NoError(t, parent.Close())
 	const fileSize = 24 << 20
 	inScratch(t, testsubject.Buffer, "files: 8\nsize: 24MiB\n")
-	common := []string{"limit", "--subject", "subject.yaml", "--protocol", "short.yaml", "--corpus", "corpus.yaml", "--json"}
+	common := []string{"limit", "--subject", "subject.yaml", "--protocol", "short.yaml", "--corpus", "corpus.yaml",
+		"--json"}
 
 	code, stdout, stderr := soakCmd(append(common, "--set", "workers=2", "--step", "16MiB", "--max", "512MiB")...)
 	require.Equal(t, 0, code, "%s\n%s", stdout, stderr)
@@ -118,7 +120,8 @@ func TestRecordOfARunningProcess(t *testing.T) {
 	t.Cleanup(func() { keptForTest = nil })
 	t.Chdir(t.TempDir())
 
-	code, stdout, stderr := soakCmd("record", "--pprof", srv.URL+"/debug/pprof", "--every", "50ms", "--for", "2s", "--out", "run", "--json")
+	code, stdout, stderr := soakCmd("record", "--pprof", srv.URL+"/debug/pprof", "--every", "50ms", "--for", "2s", "--out",
+		"run", "--json")
 	require.Equal(t, 0, code, "%s\n%s", stdout, stderr)
 	var said struct{ Dir string }
 	require.NoError(t, json.Unmarshal([]byte(stdout), &said), stdout)
@@ -164,7 +167,8 @@ func TestRecordOfNothing(t *testing.T) {
 func TestDurationRepeatsTheWaves(t *testing.T) {
 	inScratch(t, testsubject.OK, "files: 10\nsize: 5000\n")
 	waves := func(out string, flags ...string) (floors int, took time.Duration) {
-		code, stdout, stderr := soakCmd(append([]string{"run", "--subject", "subject.yaml", "--protocol", "short.yaml", "--corpus", "corpus.yaml",
+		code, stdout, stderr := soakCmd(append([]string{"run", "--subject", "subject.yaml", "--protocol", "short.yaml",
+			"--corpus", "corpus.yaml",
 			"--trials", "attribution", "--set", "workers=2", "--out", out, "--json"}, flags...)...)
 		require.Equal(t, 0, code, "%s\n%s", stdout, stderr)
 		run, err := record.ReadRun(out)
@@ -194,8 +198,10 @@ func TestSubjectsOfTwoRevisions(t *testing.T) {
 	s, revs, _ := newScratch(t)
 	t.Chdir(s.dir)
 	s.build(revs[1])
-	s.write("runs/refs.yaml", []byte("subject: subject.yaml\nprotocol: tiny.yaml\ndesign: full\nset: {memprofilerate: 512, workers: 4}\n"))
-	code, stdout, stderr := soakCmd("run", "-f", "runs/refs.yaml", "--axis", "subject_ref="+revs[1]+","+revs[2], "--out", "runs/refs", "--json")
+	s.write("runs/refs.yaml",
+		[]byte("subject: subject.yaml\nprotocol: tiny.yaml\ndesign: full\nset: {memprofilerate: 512, workers: 4}\n"))
+	code, stdout, stderr := soakCmd("run", "-f", "runs/refs.yaml", "--axis", "subject_ref="+revs[1]+","+revs[2], "--out",
+		"runs/refs", "--json")
 	require.Equal(t, 0, code, "%s\n%s", stdout, stderr)
 	run, err := record.ReadRun("runs/refs")
 	require.NoError(t, err)
@@ -208,7 +214,8 @@ func TestSubjectsOfTwoRevisions(t *testing.T) {
 	assert.Equal(t, map[string]bool{revs[1]: false, revs[2]: true}, leaks)
 	assert.Empty(t, s.sh("git", "status", "--porcelain"))
 
-	code, _, stderr = soakCmd("run", "-f", "soak.yaml", "--subject-ref", "no-such-revision", "--out", "runs/none", "--json")
+	code, _, stderr = soakCmd("run", "-f", "soak.yaml", "--subject-ref", "no-such-revision", "--out", "runs/none",
+		"--json")
 	assert.Equal(t, 2, code)
 	assert.Contains(t, stderr, "no such revision")
 }

@@ -49,11 +49,15 @@ The plain listener serves the admin protocol below /_fake/v1/ (counters, holds, 
 		RunE: func(c *cobra.Command, _ []string) error { return runFakes3Serve(c, f) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.serve.Listen, "listen", "127.0.0.1:0", "`host:port` of plain http and the admin protocol; port 0 takes a free one")
-	fl.StringVar(&f.serve.TLSListen, "tls-listen", "", "`host:port` of https, with a certificate of a CA made at the start")
+	fl.StringVar(&f.serve.Listen, "listen", "127.0.0.1:0",
+		"`host:port` of plain http and the admin protocol; port 0 takes a free one")
+	fl.StringVar(&f.serve.TLSListen, "tls-listen", "",
+		"`host:port` of https, with a certificate of a CA made at the start")
 	fl.StringVar(&f.serve.CAFile, "ca-file", "", "write the CA's certificate to this `file` (PEM)")
-	fl.StringArrayVar(&f.serve.AdminHosts, "admin-host", nil, "a `name`, beside localhost, by which the admin protocol may be reached (may be repeated)")
-	fl.StringVar(&f.serve.AddrFile, "addr-file", "", "write the addresses to this `file` (JSON) once the sink listens, with a token that admin changes then need")
+	fl.StringArrayVar(&f.serve.AdminHosts, "admin-host", nil,
+		"a `name`, beside localhost, by which the admin protocol may be reached (may be repeated)")
+	fl.StringVar(&f.serve.AddrFile, "addr-file", "",
+		"write the addresses to this `file` (JSON) once the sink listens, with a token that admin changes then need")
 	fl.StringArrayVar(&f.buckets, "bucket", nil, "make a bucket of this `name` (repeatable)")
 	fl.StringVar(&f.faults, "faults", "", "fault plan: a YAML `file`")
 	fl.StringVar(&f.minPart, "min-part", "5MiB", "least size of a part but the last; 5MiB is S3's own")

@@ -36,7 +36,8 @@ func handmade(change func(p *profile.Profile)) []byte {
 	var locations []*profile.Location
 	for i, name := range []string{"app/cache.Put", "lib/codec.Decode", "app/api.Get"} {
 		f := &profile.Function{ID: uint64(i + 1), Name: name, SystemName: name, Filename: "/src/" + name + ".go"}
-		l := &profile.Location{ID: f.ID, Address: 0x1000 + 16*f.ID, Mapping: p.Mapping[0], Line: []profile.Line{{Function: f, Line: int64(10 + i)}}}
+		l := &profile.Location{ID: f.ID, Address: 0x1000 + 16*f.ID, Mapping: p.Mapping[0], Line: []profile.Line{{Function: f,
+			Line: int64(10 + i)}}}
 		p.Function, p.Location = append(p.Function, f), append(p.Location, l)
 		locations = append(locations, l)
 	}
@@ -105,11 +106,15 @@ func TestEachFormIsDescribedOnTheFirstScreen(t *testing.T) {
 		data []byte
 		says []string
 	}{
-		"a heap profile":     {handmade(nil), []string{"ONE PROFILE: 100 MiB live", "90 MiB (90 %)  lib/codec.Decode", "soak record"}},
-		"without addresses":  {handmade(noAddresses), []string{"ONE PROFILE: 100 MiB live", "90 MiB (90 %)  lib/codec.Decode", "10 MiB (10 %)  app/cache.Put", "no addresses"}},
-		"one sample type":    {handmade(column(inuseSpace)), []string{"100 MiB live", "inuse_space alone"}},
-		"what was allocated": {handmade(column(allocSpace)), []string{"ALLOCATED, freed or not: 200 MiB", "nothing of what is live"}},
-		"unsymbolised":       {handmade(noFunctions), []string{"100 MiB live", "90 MiB (90 %)  0x1020", "go tool pprof -proto -symbolize=local"}},
+		"a heap profile": {handmade(nil), []string{"ONE PROFILE: 100 MiB live", "90 MiB (90 %)  lib/codec.Decode",
+			"soak record"}},
+		"without addresses": {handmade(noAddresses), []string{"ONE PROFILE: 100 MiB live", "90 MiB (90 %)  lib/codec.Decode",
+			"10 MiB (10 %)  app/cache.Put", "no addresses"}},
+		"one sample type": {handmade(column(inuseSpace)), []string{"100 MiB live", "inuse_space alone"}},
+		"what was allocated": {handmade(column(allocSpace)), []string{"ALLOCATED, freed or not: 200 MiB",
+			"nothing of what is live"}},
+		"unsymbolised": {handmade(noFunctions), []string{"100 MiB live", "90 MiB (90 %)  0x1020",
+			"go tool pprof -proto -symbolize=local"}},
 		"a difference": {handmade(func(p *profile.Profile) { p.Sample[0].Value[inuseSpace] *= -1 }),
 			[]string{"A DIFFERENCE of two profiles: 80 MiB in all", "90.0 MiB more and 10.0 MiB less, not what is live"}},
 		"of go test": {handmade(func(p *profile.Profile) { p.Mapping[0].File = "/tmp/go-build1/app.test" }),
@@ -119,13 +124,16 @@ func TestEachFormIsDescribedOnTheFirstScreen(t *testing.T) {
 		"of a delta's interval": {handmade(func(p *profile.Profile) {
 			p.PeriodType, p.Period = &profile.ValueType{Type: "cpu", Unit: "nanoseconds"}, 15e9
 		}), []string{"100 MiB live"}},
-		"text":                    {[]byte(heapText), []string{"MiB live", "app/cache.Put", "?debug=1"}},
-		"text, unsymbolised":      {[]byte(heapTextBare), []string{"MiB live", "0x1001", "symbolize"}},
-		"a flame graph's export":  {[]byte(flameJSON), []string{"3.0 MiB live", "lib/codec.Decode"}},
-		"goroutines as text":      {[]byte(routineText), []string{"NO HEAP PROFILE: goroutines only", "60  app/queue.(*Pool).run"}},
-		"goroutines, compressed":  {packed([]byte(routineText)), []string{"60  app/queue.(*Pool).run"}},
-		"a dump of goroutines":    {[]byte(routineDump), []string{"goroutines only", "app/queue.(*Pool).run [chan send]", "started by app/queue.New"}},
-		"a sample without stacks": {handmade(func(p *profile.Profile) { p.Sample[0].Location = nil }), []string{"100 MiB live", "10.0 MiB have no stack"}},
+		"text":                   {[]byte(heapText), []string{"MiB live", "app/cache.Put", "?debug=1"}},
+		"text, unsymbolised":     {[]byte(heapTextBare), []string{"MiB live", "0x1001", "symbolize"}},
+		"a flame graph's export": {[]byte(flameJSON), []string{"3.0 MiB live", "lib/codec.Decode"}},
+		"goroutines as text": {[]byte(routineText), []string{"NO HEAP PROFILE: goroutines only",
+			"60  app/queue.(*Pool).run"}},
+		"goroutines, compressed": {packed([]byte(routineText)), []string{"60  app/queue.(*Pool).run"}},
+		"a dump of goroutines": {[]byte(routineDump), []string{"goroutines only", "app/queue.(*Pool).run [chan send]",
+			"started by app/queue.New"}},
+		"a sample without stacks": {handmade(func(p *profile.Profile) { p.Sample[0].Location = nil }),
+			[]string{"100 MiB live", "10.0 MiB have no stack"}},
 	} {
 		path := filepath.Join(t.TempDir(), "any name at all")
 		require.NoError(t, os.WriteFile(path, c.data, 0o644))

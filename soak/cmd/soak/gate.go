@@ -72,12 +72,16 @@ Exit codes: 0 pass, 99 fail, 3 inconclusive, 2 wrong usage, threshold or baselin
 	fl.StringVar(&f.baseline, "baseline", "", "compare with this baseline `FILE`")
 	fl.StringVar(&f.against, "against", "", "compare with this git `REV` of the subject, recorded here beside it")
 	fl.IntVar(&f.repeats, "repeats", defaultRepeats, "recordings of each cell and revision with --against")
-	fl.StringArrayVar(&f.thresholds, "threshold", nil, "a condition that must hold in every cell, such as 'peak_rss < 256MiB' (repeatable)")
-	fl.StringSliceVar(&f.without, "without", nil, "turn an implied check off: outcome (every trial ended well), work (the planned work was done)")
-	fl.BoolVar(&f.selfCheck, "self-check", false, "also prove that a leak fails and two equal recordings pass, and print what this gate can detect")
+	fl.StringArrayVar(&f.thresholds, "threshold", nil,
+		"a condition that must hold in every cell, such as 'peak_rss < 256MiB' (repeatable)")
+	fl.StringSliceVar(&f.without, "without", nil,
+		"turn an implied check off: outcome (every trial ended well), work (the planned work was done)")
+	fl.BoolVar(&f.selfCheck, "self-check", false,
+		"also prove that a leak fails and two equal recordings pass, and print what this gate can detect")
 	fl.BoolVar(&f.bisectRun, "bisect-run", false, "exit as 'git bisect run' wants it: 0 good, 1 bad, 125 skip")
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON")
-	fl.BoolVar(&f.github, "github", os.Getenv("GITHUB_ACTIONS") == "true", "print GitHub annotations and write the job summary")
+	fl.BoolVar(&f.github, "github", os.Getenv("GITHUB_ACTIONS") == "true",
+		"print GitHub annotations and write the job summary")
 	fl.StringVar(&f.markdown, "markdown", "", "write the comment's Markdown to `FILE`")
 	fl.StringVar(&f.fakedrive, "fakedrive", "", "`path` of the fakedrive program, for recordings")
 	cmd.MarkFlagsMutuallyExclusive("baseline", "against")

@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 func programs(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", dir+"/", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", dir+"/",
+		"github.com/memsoak/memsoak/fakedrive/cmd/fakedrive").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -48,7 +49,8 @@ func (s scratch) sh(name string, args ...string) string {
 	s.t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
+	cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a",
+		"GIT_COMMITTER_EMAIL=a@example.com")
 	out, err := cmd.CombinedOutput()
 	require.NoError(s.t, err, "%s %v: %s", name, args, out)
 	return strings.TrimSpace(string(out))
@@ -138,7 +140,8 @@ func TestARegressionInAScratchRepository(t *testing.T) {
 	assert.Equal(t, 0, code, "%s\n%s", stdout, stderr)
 	assert.NotContains(t, stderr, "::error")
 
-	code, stdout, stderr = soakCmd("bisect", revs[0], revs[3], "-f", "soak.yaml", "--out", "runs/bisect", "--class", "leak", "--at", "(*Index).Add")
+	code, stdout, stderr = soakCmd("bisect", revs[0], revs[3], "-f", "soak.yaml", "--out", "runs/bisect", "--class",
+		"leak", "--at", "(*Index).Add")
 	assert.Equal(t, 0, code, "%s\n%s", stdout, stderr)
 	assert.Contains(t, stdout, "first bad commit: "+revs[2]+" Remember what was copied")
 	assert.Empty(t, s.sh("git", "status", "--porcelain"), "the user's checkout is left alone")

@@ -15,8 +15,8 @@ import (
 )
 
 // writeFirstScreen prints a verdict so that the suspects and what would make them sure are on the first screen: a death
-// and what the rules found, since a heap that stayed says nothing of what killed; then growth, where the profiles were not
-// steered.
+// and what the rules found, since a heap that stayed says nothing of what killed; then growth, where the profiles were
+// not steered.
 func writeFirstScreen(out io.Writer, v *record.Verdict) {
 	if v.Growth == nil {
 		writeVerdict(out, v)
@@ -51,7 +51,8 @@ func writeGrowth(out io.Writer, g *record.Growth) {
 		fmt.Fprintln(out, "\nStayed:")
 		for i := range g.Stayed {
 			c := &g.Stayed[i]
-			fmt.Fprintf(out, "  %10s  %s%s, %s%s\n", bytesText(c.Last), place(c.Site), calledFrom(c), shapeText(&c.Curve, bytesText), objectsText(c))
+			fmt.Fprintf(out, "  %10s  %s%s, %s%s\n", bytesText(c.Last), place(c.Site), calledFrom(c), shapeText(&c.Curve,
+				bytesText), objectsText(c))
 		}
 	}
 	fmt.Fprintf(out, "\nTo be sure: %s\n  %s\n", g.Next, g.Command)
@@ -102,7 +103,8 @@ func writeRate(out io.Writer, t *record.Curve) {
 	if w := t.PerWork; w != nil {
 		fmt.Fprintf(out, "; %s a request (95 %%: %s to %s)", bytesText(w.Bytes), bytesText(w.CI95[0]), bytesText(w.CI95[1]))
 	}
-	fmt.Fprintf(out, "; %s an hour (95 %%: %s to %s)", bytesText(t.Slope.Bytes*hour), bytesText(t.Slope.CI95[0]*hour), bytesText(t.Slope.CI95[1]*hour))
+	fmt.Fprintf(out, "; %s an hour (95 %%: %s to %s)", bytesText(t.Slope.Bytes*hour), bytesText(t.Slope.CI95[0]*hour),
+		bytesText(t.Slope.CI95[1]*hour))
 	if t.Shape == record.Growing || t.Shape == record.Rising {
 		fmt.Fprintf(out, "; in a day %s", bytesText(t.Last+t.Slope.Bytes*day))
 	}
@@ -118,7 +120,8 @@ func writeHowSure(out io.Writer, g *record.Growth) {
 			100*t.Confidence, bytesText(t.Noise))
 	case t.State == record.Excluded && t.Limit > 0:
 		seen := bytesText(t.Limit * g.To.Sub(g.From).Seconds())
-		fmt.Fprintf(out, "excluded: growth of %s or more in this time (%s an hour) would have been seen, 95 times in 100\n", seen, bytesText(t.Limit*hour))
+		fmt.Fprintf(out, "excluded: growth of %s or more in this time (%s an hour) would have been seen, 95 times in 100\n",
+			seen, bytesText(t.Limit*hour))
 	case t.State == record.Excluded:
 		fmt.Fprintln(out, "excluded: growth far above what sampling makes would have been seen; without times it has no rate")
 	default:
@@ -159,7 +162,8 @@ func causesTitle(g *record.Growth) string {
 // writeCause prints a suspect in two or three lines.
 func writeCause(out io.Writer, i int, c *record.Cause, g *record.Growth) {
 	if g.Profiles == 1 || g.Allocated || g.Difference {
-		fmt.Fprintf(out, "%2d. %10s (%.0f %%)  %s%s\n", i, bytesText(c.Last), 100*c.Share, place(c.Site), calledFrom(c)+objectsText(c))
+		fmt.Fprintf(out, "%2d. %10s (%.0f %%)  %s%s\n", i, bytesText(c.Last), 100*c.Share, place(c.Site), calledFrom(c)+
+			objectsText(c))
 		return
 	}
 	sure := "not sure"
@@ -190,7 +194,8 @@ func objectsText(c *record.Cause) string {
 		return ""
 	}
 	if c.PerGoroutine != "" {
-		return fmt.Sprintf("; %s objects of %s, as many as goroutines of %s", countText(c.Objects), bytesText(c.ObjectBytes), c.PerGoroutine)
+		return fmt.Sprintf("; %s objects of %s, as many as goroutines of %s", countText(c.Objects), bytesText(c.ObjectBytes),
+			c.PerGoroutine)
 	}
 	return fmt.Sprintf("; about %s objects, %s on average", countText(c.Objects), bytesText(c.ObjectBytes))
 }

@@ -82,7 +82,8 @@ func printHolders(w io.Writer, h *record.Holders, asJSON bool) error {
 	}
 	fmt.Fprintln(w)
 	for _, s := range h.Sites {
-		fmt.Fprintf(w, "\n%s at %s %s:%d (%d sampled objects, most of %s)\n", humanize.IBytes(uint64(s.Bytes)), s.Site.Function, s.Site.File, s.Site.Line,
+		fmt.Fprintf(w, "\n%s at %s %s:%d (%d sampled objects, most of %s)\n", humanize.IBytes(uint64(s.Bytes)),
+			s.Site.Function, s.Site.File, s.Site.Line,
 			s.Samples, humanize.IBytes(uint64(s.ObjectSize)))
 		switch s.Status {
 		case record.HeldUnknown:

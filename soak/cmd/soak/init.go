@@ -23,11 +23,13 @@ type draftFlags struct {
 
 func (f *draftFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.url, "url", "", "a request that the service answers, with {{.key}}, {{.n}}, {{.size}} (default: its root)")
+	fl.StringVar(&f.url, "url", "",
+		"a request that the service answers, with {{.key}}, {{.n}}, {{.size}} (default: its root)")
 	fl.StringVar(&f.method, "method", "", "the request's method (default GET)")
 	fl.StringVar(&f.body, "body", "", "the request's body, with {{.key}}, {{.blob}}")
 	fl.StringArrayVar(&f.env, "env", nil, "a variable of the service, NAME=value; may be repeated")
-	fl.StringArrayVar(&f.upstreams, "upstream", nil, "a service that it calls, name=http://host:port or name=tcp://host:port, as it stands in the\ncommand or in --env; may be repeated")
+	fl.StringArrayVar(&f.upstreams, "upstream", nil,
+		"a service that it calls, name=http://host:port or name=tcp://host:port, as it stands in the\ncommand or in --env; may be repeated")
 }
 
 // draft is the service of the flags and of the arguments after --.
@@ -96,7 +98,9 @@ func initSubject(cmd *cobra.Command, f draftFlags, out string, args []string) er
 	if err = errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "wrote %s. To try it, and to measure it:\n  soak subject check %s\n  soak run --subject %s --protocol quick\n", out, out, out)
+	fmt.Fprintf(cmd.OutOrStdout(),
+		"wrote %s. To try it, and to measure it:\n  soak subject check %s\n  soak run --subject %s --protocol quick\n", out,
+		out, out)
 	return nil
 }
 

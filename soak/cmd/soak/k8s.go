@@ -129,7 +129,8 @@ func (f *k8sFlags) configMap(cfg soak.Config) (object, error) {
 			continue // a name and no file: the plan has checked it
 		}
 		if filepath.Base(path) != path {
-			return nil, fmt.Errorf("%s is in another directory: put it beside soak.yaml, so that its name holds in the pod", path)
+			return nil, fmt.Errorf("%s is in another directory: put it beside soak.yaml, so that its name holds in the pod",
+				path)
 		}
 		data[path] = string(b)
 	}

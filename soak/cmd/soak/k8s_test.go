@@ -22,9 +22,11 @@ func k8s(t *testing.T, args ...string) (int, []byte, string) {
 
 func TestK8sManifestsAreWhatKubernetesKnows(t *testing.T) {
 	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("soak.yaml", []byte("corpus: free.yaml\naxes: {workers: [1, 2, 3, 4]}\nlimit: 2Gi\n"), 0o644))
+	require.NoError(t, os.WriteFile("soak.yaml", []byte("corpus: free.yaml\naxes: {workers: [1, 2, 3, 4]}\nlimit: 2Gi\n"),
+		0o644))
 	require.NoError(t, os.WriteFile("free.yaml", []byte("files: 3\nsize: 10\n"), 0o644))
-	code, out, stderr := k8s(t, "-f", "soak.yaml", "--shards", "3", "--image", "memsoak:1", "--upload", "s3://results/x", "--secret", "aws")
+	code, out, stderr := k8s(t, "-f", "soak.yaml", "--shards", "3", "--image", "memsoak:1", "--upload", "s3://results/x",
+		"--secret", "aws")
 	require.Zero(t, code, stderr)
 	docs := bytes.Split(bytes.TrimPrefix(out, []byte("---\n")), []byte("---\n"))
 	require.Len(t, docs, 2)
@@ -37,7 +39,8 @@ func TestK8sManifestsAreWhatKubernetesKnows(t *testing.T) {
 	assert.Equal(t, batchv1.IndexedCompletion, *job.Spec.CompletionMode)
 	assert.EqualValues(t, 3, *job.Spec.Completions)
 	c := job.Spec.Template.Spec.Containers[0]
-	assert.Equal(t, []string{"run", "-f", "soak.yaml", "--shard", "job/3", "--out", "/results/run", "--upload", "s3://results/x"}, c.Args)
+	assert.Equal(t, []string{"run", "-f", "soak.yaml", "--shard", "job/3", "--out", "/results/run", "--upload",
+		"s3://results/x"}, c.Args)
 	assert.Equal(t, "4Gi", c.Resources.Limits.Memory().String())
 	assert.EqualValues(t, 2, c.Resources.Requests.Cpu().Value(), "a bare number is a quantity, too")
 	assert.True(t, *c.SecurityContext.Privileged)

@@ -54,7 +54,8 @@ The answer holds for the corpus that is copied and for this machine. 'soak plan'
 	fl.StringVar(&f.max, "max", "4GiB", "the largest limit to try")
 	fl.StringVar(&f.step, "step", "4MiB", "how exact the limit is wanted")
 	fl.Int64Var(&f.maxWorkers, "max-workers", 512, "the largest worker count to try")
-	fl.IntVar(&f.tries, "tries", 3, "how often the answer has to survive; where it is killed once, the next on the safe side is tried")
+	fl.IntVar(&f.tries, "tries", 3,
+		"how often the answer has to survive; where it is killed once, the next on the safe side is tried")
 	fl.StringVar(&f.keep, "out", "", "keep the trials in this directory")
 	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")
 	fl.BoolVar(&f.json, "json", false, "print the result as JSON")
@@ -142,7 +143,8 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 			return false, err
 		}
 		if done, _, _ := recorded.DidWork(); done == record.NoWork && t.Outcome == record.OK {
-			return false, exitcode.With(exitcode.Inconclusive, fmt.Errorf("with %s the subject finished no file, which says nothing about memory", what))
+			return false, exitcode.With(exitcode.Inconclusive,
+				fmt.Errorf("with %s the subject finished no file, which says nothing about memory", what))
 		}
 		if !f.json {
 			fmt.Fprintf(cmd.OutOrStdout(), "%-22s %-12s peak %s\n", what, t.Outcome, units.FormatBytes(t.Peak.Cgroup))
@@ -153,7 +155,8 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 		case record.OOMKilled:
 			return false, nil
 		default:
-			return false, fmt.Errorf("with %s the trial ended as %s, which says nothing about memory: %s", what, t.Outcome, t.Reason)
+			return false, fmt.Errorf("with %s the trial ended as %s, which says nothing about memory: %s", what, t.Outcome,
+				t.Reason)
 		}
 	}
 }
@@ -195,7 +198,8 @@ func (f *limitFlags) sentence(answer, border, limit int64) string {
 	case answer == 0:
 		return fmt.Sprintf("killed even at %s; try a larger --max", f.max)
 	case border == 0:
-		return fmt.Sprintf("survives at %s, the smallest limit that was tried; none killed it: try a smaller --step", size(answer))
+		return fmt.Sprintf("survives at %s, the smallest limit that was tried; none killed it: try a smaller --step",
+			size(answer))
 	}
 	return fmt.Sprintf("survives at %s, is killed at %s", size(answer), size(border))
 }

@@ -21,7 +21,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 // newRoot builds the command tree. Each command lives in a file of its own.
 func newRoot() *cobra.Command {
 	return command.Root("soak", "Find out what holds a Go service's memory",
-		newViewCmd(), newPushCmd(), newGateCmd(), newBaselineCmd(), newReportCmd(), newFakes3Cmd(), newGatewayCmd(), newVerifyCmd(), newDiagnoseCmd(), newPlanCmd(), newRunCmd(), newMergeCmd(), newSubjectCmd(), newInitCmd(), newRecordCmd(), newLimitCmd(), newK8sCmd(), newCanaryCmd(), newBisectCmd(), newHoldersCmd())
+		newViewCmd(), newPushCmd(), newGateCmd(), newBaselineCmd(), newReportCmd(), newFakes3Cmd(), newGatewayCmd(),
+		newVerifyCmd(), newDiagnoseCmd(), newPlanCmd(), newRunCmd(), newMergeCmd(), newSubjectCmd(), newInitCmd(),
+		newRecordCmd(), newLimitCmd(), newK8sCmd(), newCanaryCmd(), newBisectCmd(), newHoldersCmd())
 }
 
 // mustExist makes a path that is not there wrong usage.

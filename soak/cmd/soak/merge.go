@@ -45,7 +45,8 @@ s3://bucket/prefix as 'soak run --upload' wrote it; below a prefix there may be 
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"dir": out, "cells": len(run.Status), "warnings": run.Warnings})
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"dir": out, "cells": len(run.Status),
+					"warnings": run.Warnings})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d cells of %d shards in %s\n", len(run.Status), len(dirs), out)
 			for _, w := range run.Warnings {

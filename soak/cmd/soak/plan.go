@@ -76,7 +76,8 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 			return exitcode.Usage(fmt.Errorf("--largest-file: %q is not a size such as 5GiB", o.largest))
 		}
 	}
-	c, err := profiles.Capacity(dir, p, profiles.Options{Module: o.module, PlannedFiles: p.Files, LargestFile: p.LargestFile})
+	c, err := profiles.Capacity(dir, p, profiles.Options{Module: o.module, PlannedFiles: p.Files,
+		LargestFile: p.LargestFile})
 	if err != nil {
 		return err
 	}
@@ -94,8 +95,8 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 // size of files, larger ones take time and show nothing.
 const enoughForParts = 64 << 20
 
-// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and takes the trials into c.
-// Where the answer hangs on a size of files alone, the model's number is run with files of that size.
+// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and takes the trials
+// into c. Where the answer hangs on a size of files alone, the model's number is run with files of that size.
 func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
 	run, err := record.ReadRun(dir)
 	if err != nil {
@@ -113,7 +114,8 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 		if err != nil {
 			return exitcode.Usage(err)
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "verifying: %d workers, each with a file of %s, below %s\n", n, units.FormatBytes(size), units.FormatBytes(c.Limit))
+		fmt.Fprintf(cmd.ErrOrStderr(), "verifying: %d workers, each with a file of %s, below %s\n", n,
+			units.FormatBytes(size), units.FormatBytes(c.Limit))
 		r := &soak.Runner{Plan: p, Dir: filepath.Join(tmp, strconv.Itoa(n)), Fakedrive: o.fakedrive}
 		if program, err := os.Executable(); err == nil {
 			r.Soak = program
@@ -167,11 +169,13 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 		fmt.Fprintf(out, "%8s  %12s  %s\n", "workers", "peak", "95 % of peaks")
 	}
 	for _, s := range c.At {
-		fmt.Fprintf(out, "%8d  %12s  %s to %s\n", s.Workers, units.FormatBytes(s.Peak), units.FormatBytes(s.PI95[0]), units.FormatBytes(s.PI95[1]))
+		fmt.Fprintf(out, "%8d  %12s  %s to %s\n", s.Workers, units.FormatBytes(s.Peak), units.FormatBytes(s.PI95[0]),
+			units.FormatBytes(s.PI95[1]))
 	}
 	fmt.Fprintln(out)
 	for _, v := range c.Verified {
-		fmt.Fprintf(out, "verified: %d workers with files of %s: %s, peak %s\n", v.Workers, units.FormatBytes(v.FileSize), v.Outcome, units.FormatBytes(v.Peak))
+		fmt.Fprintf(out, "verified: %d workers with files of %s: %s, peak %s\n", v.Workers, units.FormatBytes(v.FileSize),
+			v.Outcome, units.FormatBytes(v.Peak))
 	}
 	for _, a := range c.Assumes {
 		fmt.Fprintln(out, "assumes:", a)

@@ -98,7 +98,8 @@ func (r pushReport) print(w io.Writer, f pushFlags) error {
 	if f.json {
 		return json.NewEncoder(w).Encode(r)
 	}
-	fmt.Fprintf(w, "%d profiles sent, %d were there already, %d services, %d retries\n", r.Stored, r.Already, r.Services, r.Retries)
+	fmt.Fprintf(w, "%d profiles sent, %d were there already, %d services, %d retries\n", r.Stored, r.Already, r.Services,
+		r.Retries)
 	const shown = 5
 	for i, p := range r.Problems {
 		if i == shown {

@@ -72,7 +72,8 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 
 func TestWrongUsageHasItsExitCode(t *testing.T) {
 	for _, args := range [][]string{
-		{"nonsense"}, {"run", "--nonsense"}, {"run", "--axis", "nonsense=1"}, {"merge", "a"}, {"plan", "no-such-run", "--limit", "2Gi"},
+		{"nonsense"}, {"run", "--nonsense"}, {"run", "--axis", "nonsense=1"}, {"merge", "a"}, {"plan", "no-such-run",
+			"--limit", "2Gi"},
 		{"gate", "no-such-run"}, {"report", "no-such-run"}, {"verify", "no-such-run"}, {"view", "no-such-run"},
 	} {
 		var stdout, stderr strings.Builder

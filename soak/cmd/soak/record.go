@@ -59,15 +59,18 @@ cluster tell. Disk use is bounded: of a long recording, evenly spread profiles a
 		RunE: func(cmd *cobra.Command, args []string) error { return recordProcess(cmd, args, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.pprof, "pprof", "", "URL of net/http/pprof: http://host:port/debug/pprof (with --pid or a program: found by itself)")
+	f.StringVar(&o.pprof, "pprof", "",
+		"URL of net/http/pprof: http://host:port/debug/pprof (with --pid or a program: found by itself)")
 	f.IntVar(&o.pid, "pid", 0, "process of this machine")
 	f.StringVar(&o.pod, "pod", "", "pod, as namespace/name; its port is forwarded by kubectl")
 	f.IntVar(&o.port, "port", attach.DefaultPodPort, "port of pprof in the pod")
 	f.StringVar(&o.kubectl, "kubectl", "kubectl", "program that forwards the port")
 	f.StringVar(&o.Metrics, "metrics", "", "URL of Prometheus metrics")
-	f.StringSliceVar(&o.Work, "work", nil, "metrics that count finished work, such as http_requests_total: slopes become per request")
+	f.StringSliceVar(&o.Work, "work", nil,
+		"metrics that count finished work, such as http_requests_total: slopes become per request")
 	f.StringVar(&o.Name, "name", "", "name of the subject (default: the program's or the pod's)")
-	f.StringVar(&o.Module, "module", "", "module path whose code is judged; default: all but the standard library and dependencies")
+	f.StringVar(&o.Module, "module", "",
+		"module path whose code is judged; default: all but the standard library and dependencies")
 	f.DurationVar(&o.Every, "every", 0, "time between snapshots (default: a thirtieth of --for, 2s to 30s)")
 	f.DurationVar(&o.For, "for", 0, "how long; 0 is until Ctrl-C")
 	f.BoolVar(&o.ForceGC, "gc", false, "force two collections before each profile")
@@ -191,7 +194,8 @@ func showRecording(out io.Writer, dir string, run *record.Run, asJSON bool) erro
 		fmt.Fprintf(out, "THE PROCESS DIED (%s)\n", v.Outcome)
 	}
 	writeFirstScreen(out, v)
-	fmt.Fprintf(out, "recorded in %s; 'soak diagnose %s' says this again, and %s has the pictures\n", dir, dir, filepath.Join(dir, report.HTMLFile))
+	fmt.Fprintf(out, "recorded in %s; 'soak diagnose %s' says this again, and %s has the pictures\n", dir, dir,
+		filepath.Join(dir, report.HTMLFile))
 	return nil
 }
 
@@ -223,7 +227,8 @@ type liveTable struct {
 }
 
 // stateNotes says why a snapshot was taken, where that isn't the time.
-var stateNotes = map[record.State]string{record.StateFloor: "  floor: the load has stopped", record.StateHigh: "  more memory than ever",
+var stateNotes = map[record.State]string{record.StateFloor: "  floor: the load has stopped",
+	record.StateHigh:  "  more memory than ever",
 	record.StatePress: "  near the limit"}
 
 func (l *liveTable) row(s record.Snapshot) {
@@ -241,7 +246,8 @@ func (l *liveTable) row(s record.Snapshot) {
 	if s.Process != nil {
 		rss = units.FormatBytes(s.Process.RSS)
 	}
-	fmt.Fprintf(l.out, "%s  %10s %10s %10s %10s%s\n", s.Time.Format(time.TimeOnly), heap, since, rss, routines, stateNotes[s.State])
+	fmt.Fprintf(l.out, "%s  %10s %10s %10s %10s%s\n", s.Time.Format(time.TimeOnly), heap, since, rss, routines,
+		stateNotes[s.State])
 }
 
 // judgeTrials writes the verdict of each finished trial of a run.

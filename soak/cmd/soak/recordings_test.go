@@ -64,7 +64,8 @@ func judgeRecordings(t *testing.T) []judged {
 	return all
 }
 
-// suspected is the line of the first screen, among the suspects or the goroutines that became more, that has the culprit.
+// suspected is the line of the first screen, among the suspects or the goroutines that became more, that has the
+// culprit.
 func suspected(text, culprit string) int {
 	among := false
 	for i, line := range strings.Split(text, "\n")[:min(screen, strings.Count(text, "\n")+1)] {
@@ -178,7 +179,8 @@ func tally(all []judged) (f figures) {
 }
 
 func (f figures) print(w io.Writer) {
-	fmt.Fprintf(w, "%d recordings (asked for: 30), %d of leaks and %d of look-alikes, %v each\n", f.recorded, f.leaks, f.alikes, recordings.For)
+	fmt.Fprintf(w, "%d recordings (asked for: 30), %d of leaks and %d of look-alikes, %v each\n", f.recorded, f.leaks,
+		f.alikes, recordings.For)
 	fmt.Fprintf(w, "culprit on the first screen        %d of %d that grew by 3 MiB (asked for: 90 %%)\n", f.named, f.grew)
 	fmt.Fprintf(w, "  growth found, not only suspected %d of %d\n", f.heapFound, f.grew)
 	fmt.Fprintf(w, "wrong class                        %d (asked for: 0)\n", f.wrong)
@@ -197,7 +199,8 @@ func table(all []judged) string {
 			more, found = 0, false
 		}
 		fmt.Fprintf(&b, "%s: %s; heap %s -> %s %s %s; goroutines %+.0f found=%v; culprit in line %d; sure: %s; wrong class: %q\n", j.Name, j.Kind,
-			bytesText(t.First), bytesText(t.Last), t.Shape, t.State, more, found, j.line, strings.Join(j.alarm(), ", "), j.wrongClass())
+			bytesText(t.First), bytesText(t.Last), t.Shape, t.State, more, found, j.line, strings.Join(j.alarm(), ", "),
+			j.wrongClass())
 	}
 	return b.String()
 }

@@ -55,8 +55,8 @@ func (f *runFlags) plan(cmd *cobra.Command, cfg soak.Config, shard soak.Shard, c
 	return plan, nil
 }
 
-// refuse checks a subject before its run, and says what is missing. A subject that comes with soak, one that is built from
-// a revision, and one that runs once are not checked.
+// refuse checks a subject before its run, and says what is missing. A subject that comes with soak, one that is built
+// from a revision, and one that runs once are not checked.
 func (f *runFlags) refuse(cmd *cobra.Command, p *soak.Plan) error {
 	own := p.Subject.Load != nil
 	if _, err := os.Stat(f.subject); err == nil && f.subject != "" {
@@ -85,5 +85,6 @@ func (f *runFlags) refuse(cmd *cobra.Command, p *soak.Plan) error {
 		return nil
 	}
 	printLines(cmd.ErrOrStderr(), missing)
-	return fmt.Errorf("subject %s can't be measured yet, see above; --force runs it all the same and marks the run", p.Subject.Name)
+	return fmt.Errorf("subject %s can't be measured yet, see above; --force runs it all the same and marks the run",
+		p.Subject.Name)
 }

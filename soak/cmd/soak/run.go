@@ -66,28 +66,34 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.StringArrayVar(&f.axes, "axis", nil, "an axis, name=v1,v2,...; may be repeated")
 	fl.StringArrayVar(&f.sets, "set", nil, "a fixed setting, name=value; may be repeated")
 	fl.StringVar(&f.design, "design", "", "star, full or pairs (default star)")
-	fl.StringVar(&f.cells, "cells", "", "only the cells for which this condition holds: 'workers >= 10 and pool = 4'; a limit that is off\nis above every number: 'gomemlimit >= 1GiB' keeps it")
+	fl.StringVar(&f.cells, "cells", "",
+		"only the cells for which this condition holds: 'workers >= 10 and pool = 4'; a limit that is off\nis above every number: 'gomemlimit >= 1GiB' keeps it")
 	fl.StringVar(&f.protocol, "protocol", "", "default, quick, passive or a file")
-	fl.StringVar(&f.trials, "trials", "", "kinds of trial per cell, comma-separated: attribution, speed, passive (default: the protocol's)")
+	fl.StringVar(&f.trials, "trials", "",
+		"kinds of trial per cell, comma-separated: attribution, speed, passive (default: the protocol's)")
 	fl.StringVar(&f.limit, "limit", "", "memory limit of the subject, or off (default 2Gi)")
 	fl.StringVar(&f.node, "node", "", "memory limit of the parent cgroup, as large as a node")
 	fl.IntVar(&f.repeats, "repeats", 0, "how often each cell is run, interleaved (default 1)")
 	fl.Int64Var(&f.seed, "seed", 0, "seed of work and order (default 1)")
-	fl.DurationVar(&f.budget, "budget", 0, "cap of one trial's time, to which no work is cut down (default: the protocol's)")
+	fl.DurationVar(&f.budget, "budget", 0,
+		"cap of one trial's time, to which no work is cut down (default: the protocol's)")
 	fl.DurationVar(&f.duration, "duration", 0, "repeat the equal waves for so long in each attribution trial")
 	fl.DurationVar(&f.every, "every", time.Second, "time between samples")
 	fl.StringVar(&f.shard, "shard", "", "run only shard i/n of the cells; 'soak merge' joins the shards")
 	fl.StringVar(&f.out, "out", "", "directory of the run (default soak-results/<time>-<subject>)")
-	fl.BoolVar(&f.whoHolds, "who-holds", false, "stop the subject of each attribution trial in its largest hold, near its limit and at the end, and find out who\nholds its objects: the path from a root")
+	fl.BoolVar(&f.whoHolds, "who-holds", false,
+		"stop the subject of each attribution trial in its largest hold, near its limit and at the end, and find out who\nholds its objects: the path from a root")
 	fl.BoolVar(&f.resume, "resume", false, "go on with the interrupted run in --out")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the plan and the estimated time, run nothing")
 	fl.BoolVar(&f.json, "json", false, "print progress as JSON, one event a line")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "print phases as well")
 	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")
-	fl.StringVar(&f.upload, "upload", "", "store the recorded run at s3://bucket/prefix afterwards, a shard below it by its number")
+	fl.StringVar(&f.upload, "upload", "",
+		"store the recorded run at s3://bucket/prefix afterwards, a shard below it by its number")
 	fl.StringVar(&f.endpoint, "s3-endpoint", "", "base URL of the S3 service of --upload, default AWS")
 	fl.BoolVar(&f.force, "force", false, "run a subject whose check fails all the same; the run says so")
-	fl.StringArrayVar(&f.remote, "allow-remote", nil, "a `host` outside this machine that an upstream may name; may be repeated")
+	fl.StringArrayVar(&f.remote, "allow-remote", nil,
+		"a `host` outside this machine that an upstream may name; may be repeated")
 	f.draft.register(cmd)
 	f.watch.register(fl)
 	return cmd
@@ -199,7 +205,8 @@ func (f *runFlags) config() (soak.Config, error) {
 			return c, err
 		}
 	}
-	for to, v := range map[*string]string{&c.Subject: f.subject, &c.SubjectRef: f.ref, &c.Corpus: f.corpus, (*string)(&c.Design): f.design, &c.Protocol: f.protocol, &c.Only: f.cells} {
+	for to, v := range map[*string]string{&c.Subject: f.subject, &c.SubjectRef: f.ref, &c.Corpus: f.corpus,
+		(*string)(&c.Design): f.design, &c.Protocol: f.protocol, &c.Only: f.cells} {
 		if v != "" {
 			*to = v
 		}
@@ -300,9 +307,11 @@ func printPlan(w io.Writer, p *soak.Plan, asJSON bool) error {
 		}
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", " ")
-		return enc.Encode(map[string]any{"subject": p.Subject.Name, "shard": p.Shard.String(), "trials": steps, "estimate_seconds": p.Total().Seconds()})
+		return enc.Encode(map[string]any{"subject": p.Subject.Name, "shard": p.Shard.String(), "trials": steps,
+			"estimate_seconds": p.Total().Seconds()})
 	}
-	fmt.Fprintf(w, "%s: %d cells, %d trials, shard %s, about %s\n", p.Subject.Name, len(p.Cells), len(p.Trials), p.Shard, p.Total().Round(time.Second))
+	fmt.Fprintf(w, "%s: %d cells, %d trials, shard %s, about %s\n", p.Subject.Name, len(p.Cells), len(p.Trials), p.Shard,
+		p.Total().Round(time.Second))
 	for _, s := range p.Trials {
 		fmt.Fprintf(w, "  %-12s %5.1fs  %s\n", s.Kind, p.Estimate(s).Seconds(), s.Cell)
 	}

@@ -41,10 +41,14 @@ func freePort(t *testing.T) string {
 
 func TestFromAServiceToItsLeakInThreeCommands(t *testing.T) {
 	web := webService(t)
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "item") }))
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w,
+			"item")
+	}))
 	defer upstream.Close()
 	at := freePort(t)
-	code, stdout, stderr := soakCmd("init", "--out", "s.yaml", "--url", "http://"+at+"/items/{{.key}}", "--upstream", "items="+upstream.URL, "--",
+	code, stdout, stderr := soakCmd("init", "--out", "s.yaml", "--url", "http://"+at+"/items/{{.key}}", "--upstream",
+		"items="+upstream.URL, "--",
 		web, "web", "--specimen", "web-leak-request", "--listen", at, "--upstream", upstream.URL)
 	require.Equal(t, 0, code, stderr)
 	assert.Contains(t, stdout, "soak subject check s.yaml")
@@ -64,7 +68,8 @@ phases:
   - {name: wave, kind: wave, times: 8, files: [{count: 100, size: 1KiB}]}
   - {name: held, kind: hold, gate: each, point: reply, transfers: M, then: [M/2], size: 1KiB}
 `), 0o644))
-	code, stdout, stderr = soakCmd("run", "--subject", "s.yaml", "--protocol", "p.yaml", "--set", "concurrency=4", "--out", "run", "--limit", "off")
+	code, stdout, stderr = soakCmd("run", "--subject", "s.yaml", "--protocol", "p.yaml", "--set", "concurrency=4", "--out",
+		"run", "--limit", "off")
 	require.Equal(t, 0, code, stdout+stderr)
 	files, err := filepath.Glob("run/cells/*/trial-1/verdict.json")
 	require.NoError(t, err)

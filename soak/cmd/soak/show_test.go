@@ -57,7 +57,8 @@ func TestPushCommand(t *testing.T) {
 	server := &pyrotest.Server{RejectOlderThan: -1}
 	srv := httptest.NewServer(server)
 	defer srv.Close()
-	code, out, errs := commandLine("push", dir, "--pyroscope", srv.URL, "--grafana", "http://127.0.0.1:3000", "--check", "--json")
+	code, out, errs := commandLine("push", dir, "--pyroscope", srv.URL, "--grafana", "http://127.0.0.1:3000", "--check",
+		"--json")
 	require.Equal(t, exitcode.OK, code, errs)
 	var v pushReport
 	require.NoError(t, json.Unmarshal([]byte(out), &v))

@@ -94,7 +94,8 @@ func printCheck(cmd *cobra.Command, p *soak.Plan, lines []soak.CheckLine, asJSON
 		}
 	}
 	if asJSON {
-		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"subject": p.Subject.Name, "ok": missing == 0, "checks": lines}); err != nil {
+		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"subject": p.Subject.Name, "ok": missing == 0,
+			"checks": lines}); err != nil {
 			return err
 		}
 	} else {

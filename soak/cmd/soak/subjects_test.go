@@ -136,7 +136,8 @@ func trialIsComplete(t *testing.T, dir string, kind record.TrialKind) {
 		}
 	}
 	if kind == record.Attribution {
-		assert.Equal(t, map[record.State]int{record.StateIdle: 1, record.StateFloor: 4, record.StateReply: 1, record.StateHeader: 1}, withoutLight(states), tr.Warnings)
+		assert.Equal(t, map[record.State]int{record.StateIdle: 1, record.StateFloor: 4, record.StateReply: 1,
+			record.StateHeader: 1}, withoutLight(states), tr.Warnings)
 	}
 	v, err := record.ReadVerdict(dir)
 	require.NoError(t, err)

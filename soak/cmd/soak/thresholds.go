@@ -11,8 +11,8 @@ import (
 	"github.com/memsoak/memsoak/soak/gate"
 )
 
-// abortOnFail ends a run after the first cell that fails a threshold with abort_on_fail. A cell is judged when each kind
-// of trial has been recorded as often as the others; what is missing does not end a run.
+// abortOnFail ends a run after the first cell that fails a threshold with abort_on_fail. A cell is judged when each
+// kind of trial has been recorded as often as the others; what is missing does not end a run.
 func abortOnFail(plan *soak.Plan, dir string) (func(soak.TrialEnded) error, error) {
 	var ts []gate.Threshold
 	for _, t := range plan.Config.Thresholds {
@@ -35,7 +35,8 @@ func abortOnFail(plan *soak.Plan, dir string) (func(soak.TrialEnded) error, erro
 		_, results, err := gate.JudgeCell(cell, checks)
 		for _, r := range results {
 			if r.Outcome == gate.Fail {
-				return exitcode.With(exitcode.GateFailed, fmt.Errorf("threshold with abort_on_fail failed in cell %s: %s", e.Cell, r.Sentence()))
+				return exitcode.With(exitcode.GateFailed, fmt.Errorf("threshold with abort_on_fail failed in cell %s: %s", e.Cell,
+					r.Sentence()))
 			}
 		}
 		return err

@@ -78,7 +78,8 @@ func runVerify(c *cobra.Command, f verifyFlags, args []string) error {
 	case out.wrong > 0:
 		return exitcode.With(exitcode.Error, fmt.Errorf("%d of %d checks found differences", out.wrong, out.checks))
 	case out.checked == 0:
-		return exitcode.With(exitcode.Inconclusive, errors.New("nothing was checked: no files were expected, or the run has no record of its sink"))
+		return exitcode.With(exitcode.Inconclusive,
+			errors.New("nothing was checked: no files were expected, or the run has no record of its sink"))
 	}
 	return nil
 }

@@ -47,7 +47,8 @@ are answered.`,
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "loopback `host:port` to listen on; port 0 takes a free one")
-	cmd.Flags().BoolVar(&published, "published", false, "listen on any address: for a container whose port is published to loopback")
+	cmd.Flags().BoolVar(&published, "published", false,
+		"listen on any address: for a container whose port is published to loopback")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the address as JSON")
 	return cmd
 }

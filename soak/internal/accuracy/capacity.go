@@ -68,16 +68,17 @@ var capacityWorkers = []string{"2", "4", "8"}
 
 const unseenWorkers = 16
 
-// fineRate is the sampling rate of heap profiles of the unseen worker count, as that of the matrix: nothing is timed there.
+// fineRate is the sampling rate of heap profiles of the unseen worker count, as that of the matrix: nothing is timed
+// there.
 const fineRate = 4096
 
 // ample is a limit below which nothing is killed, for the unseen worker count.
 const ample = 4 << 30
 
-// capacityTries is how often a worker count has to survive to count as safe. Kills depend on timing: whether many workers
-// are at their largest in the same moment. So near the border a count survives once and is killed the next time; over two
-// or three counts where buffers have their size from the start, over five or more where they grow by copying. A plan is
-// asked for a number that is safe, so it is compared with the largest count that survives each time.
+// capacityTries is how often a worker count has to survive to count as safe. Kills depend on timing: whether many
+// workers are at their largest in the same moment. So near the border a count survives once and is killed the next
+// time; over two or three counts where buffers have their size from the start, over five or more where they grow by
+// copying. A plan is asked for a number that is safe, so it is compared with the largest count that survives each time.
 const capacityTries = 3
 
 // mostTried bounds the search for a count that is killed.
@@ -118,8 +119,8 @@ func (s CapacityScore) HeldError() float64 {
 }
 
 // Capacity predicts a case and finds out. What was found before in Out is read again with Recorded and Resume; if its
-// matrix was kept as well, the prediction is made anew. With Recorded the score is nil where nothing was found. It needs a
-// memory cgroup.
+// matrix was kept as well, the prediction is made anew. With Recorded the score is nil where nothing was found. It
+// needs a memory cgroup.
 func (b *Bench) Capacity(ctx context.Context, c CapacityCase) (*CapacityScore, error) {
 	dir := filepath.Join(b.Out, CapacityDir, c.Specimen)
 	kept := dir + ".json"
@@ -172,7 +173,8 @@ const matrixDir = "matrix"
 // predict fills in the score's predictions from a recorded matrix and returns the GOMEMLIMIT that goes with the answer.
 func (s *CapacityScore) predict(matrix string) (memlimit int64, err error) {
 	predict := func(limit int64) (*record.Capacity, error) {
-		return profiles.Capacity(matrix, profiles.Plan{Limit: limit, LargestFile: s.FileSize, Files: 1000}, profiles.Options{})
+		return profiles.Capacity(matrix, profiles.Plan{Limit: limit, LargestFile: s.FileSize, Files: 1000},
+			profiles.Options{})
 	}
 	wide, err := predict(ample)
 	if err != nil {
@@ -208,7 +210,8 @@ func (b *Bench) capacity(ctx context.Context, c CapacityCase, dir string) (*Capa
 	if err != nil {
 		return nil, err
 	}
-	unseen, err := b.held(ctx, run, filepath.Join(dir, "unseen"), soak.Held{Workers: unseenWorkers, FileSize: c.FileSize, Limit: ample, SampleRate: fineRate})
+	unseen, err := b.held(ctx, run, filepath.Join(dir, "unseen"), soak.Held{Workers: unseenWorkers, FileSize: c.FileSize,
+		Limit: ample, SampleRate: fineRate})
 	if err != nil {
 		return nil, err
 	}
@@ -221,8 +224,8 @@ func (b *Bench) capacity(ctx context.Context, c CapacityCase, dir string) (*Capa
 	return s, err
 }
 
-// search finds Survived: a bisection with single trials finds the border, and from there it goes to the largest count that
-// survives each time. It doesn't look at the prediction.
+// search finds Survived: a bisection with single trials finds the border, and from there it goes to the largest count
+// that survives each time. It doesn't look at the prediction.
 func (s *CapacityScore) search(ctx context.Context, try func(context.Context, int) (bool, error)) error {
 	once := func(ctx context.Context, n int64) (bool, error) {
 		ok, err := try(ctx, int(n))

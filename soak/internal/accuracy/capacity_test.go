@@ -31,9 +31,10 @@ func TestSurvivedIsTheLargestCountThatSurvivesEachTime(t *testing.T) {
 		"a sharp border":              {most: 14, want: 14},
 		"killed the third time":       {most: 14, odd: map[int][]bool{14: {false, false, true}}, want: 13},
 		"killed the first time alone": {most: 14, odd: map[int][]bool{12: {true}}, want: 11},
-		"over several counts":         {most: 14, odd: map[int][]bool{14: {false, true}, 13: {false, true}, 12: {false, false, true}}, want: 11},
-		"none":                        {most: 0, want: 0},
-		"one":                         {most: 1, want: 1},
+		"over several counts": {most: 14, odd: map[int][]bool{14: {false, true}, 13: {false, true}, 12: {false, false,
+			true}}, want: 11},
+		"none": {most: 0, want: 0},
+		"one":  {most: 1, want: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			try, tries := killed(c.most, c.odd)

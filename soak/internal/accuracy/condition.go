@@ -42,7 +42,8 @@ type Condition struct {
 // Quiet is the condition of a machine that does nothing else.
 const Quiet = "quiet"
 
-// Conditions are the axis of the bench. In all but the first a sample of the specimens runs, faults and look-alikes half each.
+// Conditions are the axis of the bench. In all but the first a sample of the specimens runs, faults and look-alikes
+// half each.
 var Conditions = []Condition{
 	{Name: Quiet, Fast: true},
 	{Name: "cpu-tenth", Set: map[string]string{"cpu_limit": "0.1"}, Parallel: 3},
@@ -52,11 +53,12 @@ var Conditions = []Condition{
 	{Name: "coarse-sampling", Set: map[string]string{"memprofilerate": "524288"}, Fast: true},
 	{Name: "killed-early", Set: map[string]string{"limit": "40MiB"}, Fast: true},
 	{Name: "one-worker", Workers: 1, Fast: true},
-	{Name: "passive", Set: map[string]string{"limit": "96MiB"}, Protocol: "passive", Corpus: passiveCorpus, Passive: true, Fast: true},
+	{Name: "passive", Set: map[string]string{"limit": "96MiB"}, Protocol: "passive", Corpus: passiveCorpus, Passive: true,
+		Fast: true},
 }
 
-// passiveCorpus is what is copied where nothing can be steered: small files, and large ones among them. What it leaves behind
-// is to be seen beside the base of a process, or to kill it.
+// passiveCorpus is what is copied where nothing can be steered: small files, and large ones among them. What it leaves
+// behind is to be seen beside the base of a process, or to kill it.
 const passiveCorpus = "files: 20000\nfolders: 200\nsize: {classes: [{share: 995, fixed: 4096}, {share: 5, fixed: 4194304}]}\n"
 
 // SelectConditions are the conditions by their names, comma-separated; "all" is all.
@@ -116,8 +118,9 @@ func (c Condition) plans(workers int) map[string]string {
 // HardPairs is how many faults run in each condition but the first, with a look-alike each.
 const HardPairs = 30
 
-// Sample are the specimens that run in a condition beside the quiet one: faults that have a look-alike, and the look-alikes.
-// Each condition has its own, the same in each run. Held-out ones and those that need settings of their own are left out.
+// Sample are the specimens that run in a condition beside the quiet one: faults that have a look-alike, and the
+// look-alikes. Each condition has its own, the same in each run. Held-out ones and those that need settings of their
+// own are left out.
 func Sample(all []*truth.Truth, c Condition, pairs int) []*truth.Truth {
 	byName := map[string]*truth.Truth{}
 	for _, t := range all {
@@ -156,8 +159,8 @@ func Sample(all []*truth.Truth, c Condition, pairs int) []*truth.Truth {
 // quickPairs is how many faults of each fast condition the quick run has, with a look-alike each.
 const quickPairs = 1
 
-// QuickPlan is the quick run: the stratified part of the specimens on the quiet machine, and for each other fast condition a
-// fault and its look-alike.
+// QuickPlan is the quick run: the stratified part of the specimens on the quiet machine, and for each other fast
+// condition a fault and its look-alike.
 func QuickPlan(all, can []*truth.Truth) []Trial {
 	out := Plan(can, Conditions[0], 1)
 	for _, c := range Conditions[1:] {

@@ -69,10 +69,11 @@ func (f Figure) Met() bool {
 	return f.Value >= f.Goal
 }
 
-// Summarize makes the report of a full run. Figures count live verdicts alone, and but for those of conditions and alarms the
-// quiet condition.
+// Summarize makes the report of a full run. Figures count live verdicts alone, and but for those of conditions and
+// alarms the quiet condition.
 func Summarize(all []Score, capacity []CapacityScore) *Report {
-	r := &Report{Schema: Schema, Trials: len(all), Confusion: map[string]map[string]int{}, Wrong: wrong(all), Capacity: capacity, Conditions: tallies(all)}
+	r := &Report{Schema: Schema, Trials: len(all), Confusion: map[string]map[string]int{}, Wrong: wrong(all),
+		Capacity: capacity, Conditions: tallies(all)}
 	scores := filter(all, func(s Score) bool { return s.Condition == Quiet && !s.Again })
 	for _, s := range scores {
 		row := r.Confusion[s.Want]
@@ -109,12 +110,14 @@ const ServiceGoal = 98
 // ServiceFigures are those of services: the copiers' specimens and capacity cases are no part of them.
 func ServiceFigures(scores []Score) []Figure {
 	comfort := Figure{Name: "services: wrong comfort", Unit: "trials", AtMost: true, N: len(filter(scores, kind(Fault)))}
-	alarm := Figure{Name: "services: wrong alarms on healthy ones", Unit: "trials", AtMost: true, N: len(filter(scores, kind(Look)))}
+	alarm := Figure{Name: "services: wrong alarms on healthy ones", Unit: "trials", AtMost: true,
+		N: len(filter(scores, kind(Look)))}
 	comfort.Value = float64(len(filter(scores, func(s Score) bool { return s.Result == Comfort })))
 	alarm.Value = float64(len(filter(scores, func(s Score) bool { return s.Result == Alarm })))
 	took := timing(scores)
 	took.Info = true // nothing was asked for: the trials hold many more states than a copier's quick ones
-	return []Figure{share("services: class and culprit right", scores, ServiceGoal, func(s Score) bool { return s.Right }), comfort, alarm, took}
+	return []Figure{share("services: class and culprit right", scores, ServiceGoal, func(s Score) bool { return s.Right }),
+		comfort, alarm, took}
 }
 
 // wantsLine reports whether the truth names a line: a trial whose function was missed counts as a missed line.
@@ -145,7 +148,8 @@ func slopeFigures(scores []Score) []Figure {
 		errs = append(errs, 100*math.Abs(s.Slope.Error))
 	}
 	return []Figure{
-		share("slope within 5 % (findings above 4.5 MB)", large, 95, func(s Score) bool { return math.Abs(s.Slope.Error) <= s.Slope.Tolerance }),
+		share("slope within 5 % (findings above 4.5 MB)", large, 95,
+			func(s Score) bool { return math.Abs(s.Slope.Error) <= s.Slope.Tolerance }),
 		{Name: "slope error, median (findings above 4.5 MB)", Value: median(errs), Unit: "%", N: len(errs), Info: true},
 		share("slope's 95 % interval covers the truth", with, 90, func(s Score) bool { return s.Slope.Covered }),
 	}
@@ -189,11 +193,13 @@ func timing(scores []Score) Figure {
 	for _, s := range scores {
 		seconds = append(seconds, s.Seconds)
 	}
-	return Figure{Name: "time per trial, median", Value: median(seconds), Unit: "s", N: len(seconds), Goal: 30, AtMost: true}
+	return Figure{Name: "time per trial, median", Value: median(seconds), Unit: "s", N: len(seconds), Goal: 30,
+		AtMost: true}
 }
 
 func remainders(scores []Score) Figure {
-	return share("waterfall's remainder within 3 % or 4 MiB", filter(scores, func(s Score) bool { return s.Outcome == record.OK }), 95,
+	return share("waterfall's remainder within 3 % or 4 MiB", filter(scores,
+		func(s Score) bool { return s.Outcome == record.OK }), 95,
 		func(s Score) bool { return s.Remainder != nil && s.Remainder.Small() })
 }
 
@@ -238,19 +244,19 @@ func wrong(scores []Score) []Wrong {
 }
 
 // quickError is the share of trials that may go wrong on a busy machine without anybody's fault: of some four hundred
-// first trials four were. QuickTries is how often a specimen of the quick part is tried until it is right; that one is wrong
-// each time by chance happens in one of two thousand runs of fifty specimens, so none is allowed to be. A rule that is
-// broken for one specimen alone is wrong each time and fails the run. One that became less certain is right in the end, so
-// the first trials are counted as well: as many may be wrong as come by chance in more than quickChance of all runs.
-// Comfort is no such chance: of the first trials none may give it.
+// first trials four were. QuickTries is how often a specimen of the quick part is tried until it is right; that one is
+// wrong each time by chance happens in one of two thousand runs of fifty specimens, so none is allowed to be. A rule
+// that is broken for one specimen alone is wrong each time and fails the run. One that became less certain is right in
+// the end, so the first trials are counted as well: as many may be wrong as come by chance in more than quickChance of
+// all runs. Comfort is no such chance: of the first trials none may give it.
 const (
 	quickError  = 0.02
 	quickChance = 0.001
 	QuickTries  = 3
 )
 
-// stands reports whether a score is as asked for: right on a quiet machine; under a hard condition right, or inconclusive,
-// which is honest there. The table of the conditions counts the two apart.
+// stands reports whether a score is as asked for: right on a quiet machine; under a hard condition right, or
+// inconclusive, which is honest there. The table of the conditions counts the two apart.
 func (s Score) stands() bool {
 	return s.Right || s.hard() && s.Result == Inconclusive
 }
@@ -265,14 +271,19 @@ func QuickFigures(firsts, settled []Score) []Figure {
 	hard := filter(settled, func(s Score) bool { return s.hard() && s.Faulty })
 	told := filter(hard, func(s Score) bool { return s.Right })
 	out := []Figure{
-		{Name: "wrong comfort in a first trial", Value: float64(comfort), Unit: "specimens", N: len(filter(firsts, func(s Score) bool { return s.Faulty })), AtMost: true},
-		{Name: "specimens that stand in the first trial", Value: float64(len(filter(firsts, Score.stands))), Unit: "specimens", N: n,
+		{Name: "wrong comfort in a first trial", Value: float64(comfort), Unit: "specimens",
+			N: len(filter(firsts, func(s Score) bool { return s.Faulty })), AtMost: true},
+		{Name: "specimens that stand in the first trial", Value: float64(len(filter(firsts, Score.stands))),
+			Unit: "specimens", N: n,
 			Goal: float64(n - Allowed(n, quickError, quickChance))},
-		{Name: fmt.Sprintf("specimens that stand in one of %d trials", QuickTries), Value: float64(len(filter(settled, Score.stands))), Unit: "specimens", N: n, Goal: float64(n)},
-		{Name: "healthy ones with alarms in each trial", Value: float64(alarms), Unit: "specimens", N: len(filter(settled, kind(Look))), AtMost: true},
+		{Name: fmt.Sprintf("specimens that stand in one of %d trials", QuickTries),
+			Value: float64(len(filter(settled, Score.stands))), Unit: "specimens", N: n, Goal: float64(n)},
+		{Name: "healthy ones with alarms in each trial", Value: float64(alarms), Unit: "specimens",
+			N: len(filter(settled, kind(Look))), AtMost: true},
 	}
 	if len(hard) > 0 {
-		out = append(out, Figure{Name: "faults told under hard conditions", Value: float64(len(told)), Unit: "specimens", N: len(hard),
+		out = append(out, Figure{Name: "faults told under hard conditions", Value: float64(len(told)), Unit: "specimens",
+			N:    len(hard),
 			Goal: float64((len(hard) + 1) / 2)})
 	}
 	return out

@@ -35,7 +35,8 @@ func TestFigureWithoutObservationsIsMissed(t *testing.T) {
 
 func TestFiguresOfServicesCountNoCopier(t *testing.T) {
 	r := &Report{Figures: ServiceFigures([]Score{
-		{Kind: Fault, Faulty: true, Result: Right, Right: true, Seconds: 4}, {Kind: Fault, Faulty: true, Result: Comfort, Seconds: 8},
+		{Kind: Fault, Faulty: true, Result: Right, Right: true, Seconds: 4}, {Kind: Fault, Faulty: true, Result: Comfort,
+			Seconds: 8},
 		{Kind: Look, Result: Right, Right: true, Seconds: 6}, {Kind: Look, Result: Right, Right: true, Seconds: 6},
 	})}
 	assert.Equal(t, 75.0, figure(t, r, "services: class and culprit right").Value)
@@ -51,8 +52,10 @@ func TestFiguresOfServicesCountNoCopier(t *testing.T) {
 func TestSummarizeCountsErrorsByConditionAndHeldOutApart(t *testing.T) {
 	yes, no := true, false
 	scores := []Score{
-		{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Right, Right: true, Function: true, Line: &yes, Want: "leak", Got: "leak", Seconds: 4},
-		{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Comfort, Function: true, Line: &no, Want: "leak", Got: "leak", Why: "headline healthy", Seconds: 8},
+		{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Right, Right: true, Function: true, Line: &yes,
+			Want: "leak", Got: "leak", Seconds: 4},
+		{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Comfort, Function: true, Line: &no, Want: "leak",
+			Got: "leak", Why: "headline healthy", Seconds: 8},
 		{Condition: Quiet, Specimen: "h", Kind: Fault, HeldOut: true, Result: Misnamed, Want: "cache", Got: "leak"},
 		{Condition: Quiet, Specimen: "ok", Kind: Look, Result: Alarm, Want: "healthy", Got: "leak", Seconds: 6},
 		{Condition: "one-worker", Specimen: "a", Kind: Fault, Faulty: true, Result: Inconclusive},
@@ -106,7 +109,8 @@ func TestCapacityFigures(t *testing.T) {
 	assert.False(t, far.Right())
 	assert.True(t, many.Right())
 	r := Summarize(nil, []CapacityScore{good, far})
-	worst, right := figure(t, r, "memory held by an unseen worker count, worst error"), figure(t, r, "capacity within one worker or 5 % of real kills")
+	worst, right := figure(t, r, "memory held by an unseen worker count, worst error"),
+		figure(t, r, "capacity within one worker or 5 % of real kills")
 	assert.InDelta(t, 10, worst.Value, 1e-9)
 	assert.False(t, worst.Met())
 	assert.InDelta(t, 50, right.Value, 1e-9)
@@ -117,7 +121,8 @@ func TestCapacityFigures(t *testing.T) {
 }
 
 func TestAWrongTrialIsTriedAgain(t *testing.T) {
-	plan := []Trial{{Truth: &truth.Truth{Name: "a"}, Seed: 1000, Workers: 3}, {Truth: &truth.Truth{Name: "b"}, Seed: 1000}, {Truth: &truth.Truth{Name: "ok"}, Seed: 1000}}
+	plan := []Trial{{Truth: &truth.Truth{Name: "a"}, Seed: 1000, Workers: 3}, {Truth: &truth.Truth{Name: "b"}, Seed: 1000},
+		{Truth: &truth.Truth{Name: "ok"}, Seed: 1000}}
 	first := []Score{
 		{Specimen: "a", Kind: Fault, Faulty: true, Seed: 1000, Why: "first"},
 		{Specimen: "b", Kind: Fault, Faulty: true, Seed: 1000, Right: true},
@@ -277,7 +282,8 @@ func TestAConditionSetsWhatItSays(t *testing.T) {
 	assert.Equal(t, Conditions, all)
 	_, err = SelectConditions("quiet,loud")
 	assert.ErrorContains(t, err, `no condition "loud"`)
-	one := Plan([]*truth.Truth{{Name: "leak-x"}}, Conditions[slices.IndexFunc(Conditions, func(c Condition) bool { return c.Name == "one-worker" })], 2)
+	one := Plan([]*truth.Truth{{Name: "leak-x"}}, Conditions[slices.IndexFunc(Conditions,
+		func(c Condition) bool { return c.Name == "one-worker" })], 2)
 	assert.Equal(t, 1, one[0].Workers)
 	assert.Equal(t, 1, one[1].Workers)
 }

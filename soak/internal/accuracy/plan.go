@@ -37,9 +37,9 @@ func (t Trial) Dir() string {
 // UnseenWorkers are worker counts with which no threshold was tuned: tuning uses 4, 8 and 16.
 var UnseenWorkers = []int{3, 5, 6, 7, 9, 11, 13}
 
-// Plan lists a trial of each specimen in the condition for each of so many seeds, ordered by seed, so that an early stop has
-// seen every specimen. The worker count follows from name and seed: the same plan each time, and for one specimen another
-// count with each seed.
+// Plan lists a trial of each specimen in the condition for each of so many seeds, ordered by seed, so that an early
+// stop has seen every specimen. The worker count follows from name and seed: the same plan each time, and for one
+// specimen another count with each seed.
 func Plan(all []*truth.Truth, c Condition, seeds int) []Trial {
 	var out []Trial
 	for seed := range seeds {
@@ -86,9 +86,9 @@ func Select(all []*truth.Truth, patterns []string) ([]*truth.Truth, error) {
 // throughHelper is a specimen whose blame is not the first frame of the user's from the leaf, which is a helper's.
 const throughHelper = "leak-helper"
 
-// Quick is the stratified part of the specimens that CI runs on a quiet machine: of each class the first by name, one that is
-// blamed through a helper, a look-alike of each of those, a combination and the plain copier. Those of the held-out
-// sets are left to the full run.
+// Quick is the stratified part of the specimens that CI runs on a quiet machine: of each class the first by name, one
+// that is blamed through a helper, a look-alike of each of those, a combination and the plain copier. Those of the
+// held-out sets are left to the full run.
 func Quick(all []*truth.Truth) []*truth.Truth {
 	byClass := map[string][]*truth.Truth{}
 	for _, t := range all {
@@ -133,7 +133,8 @@ func missing(t *truth.Truth) string {
 				return "needs Linux"
 			}
 		case "cgo":
-			if out, err := exec.Command("go", "env", "CGO_ENABLED").Output(); err != nil || strings.TrimSpace(string(out)) != "1" {
+			if out, err := exec.Command("go", "env", "CGO_ENABLED").Output(); err != nil ||
+				strings.TrimSpace(string(out)) != "1" {
 				return "needs cgo"
 			}
 		default:

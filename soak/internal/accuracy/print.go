@@ -24,7 +24,8 @@ func (r *Report) Print(w io.Writer) {
 	}
 	for _, c := range r.Capacity {
 		fmt.Fprintf(w, "capacity of %s below %d MiB with files of %d MiB: %d workers predicted, %d survive each time (%s); %d workers hold %d MiB as predicted, %d MiB as measured\n",
-			c.Specimen, c.Limit>>20, c.FileSize>>20, c.Predicted, c.Survived, c.border(), unseenWorkers, c.PredictedHeld>>20, c.Held>>20)
+			c.Specimen, c.Limit>>20, c.FileSize>>20, c.Predicted, c.Survived, c.border(), unseenWorkers, c.PredictedHeld>>20,
+			c.Held>>20)
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintln(w, "skipped:", s)
@@ -98,7 +99,8 @@ func (s Score) String() string {
 	case !s.Right:
 		mark = "WRONG"
 	}
-	line := fmt.Sprintf("%-7s %-18s %-28s w%-3d %6.1fs %6d files", mark, s.Condition, s.Specimen, s.Workers, s.Seconds, s.Files)
+	line := fmt.Sprintf("%-7s %-18s %-28s w%-3d %6.1fs %6d files", mark, s.Condition, s.Specimen, s.Workers, s.Seconds,
+		s.Files)
 	if s.Limit > 0 {
 		line += fmt.Sprintf("  limit %s B/file", number(s.Limit))
 	}

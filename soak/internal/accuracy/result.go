@@ -43,7 +43,8 @@ func (s *Score) result(t *truth.Truth, v *record.Verdict) Result {
 			return Comfort
 		}
 		return Misnamed
-	case slices.Contains(byNature, v.Headline) || slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return slices.Contains(accusing, f.Class) }):
+	case slices.Contains(byNature, v.Headline) || slices.ContainsFunc(v.Findings,
+		func(f record.Finding) bool { return slices.Contains(accusing, f.Class) }):
 		return Alarm
 	case t.Healthy():
 		return Alarm // a limit or buffer is blamed that breaks nothing

@@ -38,8 +38,8 @@ type Bench struct {
 	Parallel int
 	// KeepAll keeps every trial's directory, not only those that went wrong.
 	KeepAll bool
-	// Recorded judges the trials that lie in Out again, instead of running any. Resume takes the scores of live verdicts that
-	// the same build left in Out, and runs what is missing.
+	// Recorded judges the trials that lie in Out again, instead of running any. Resume takes the scores of live verdicts
+	// that the same build left in Out, and runs what is missing.
 	Recorded, Resume bool
 	// Build names the build of the rules; a score of another one is no live verdict of this.
 	Build string
@@ -49,9 +49,9 @@ type Bench struct {
 	Done func(Score)
 }
 
-// Run runs the trials, one condition after the other, and returns their scores in the order of the plan. A trial that fails
-// is a wrong one; the error is for what makes the whole bench pointless, such as programs that are missing, or a cancelled
-// context.
+// Run runs the trials, one condition after the other, and returns their scores in the order of the plan. A trial that
+// fails is a wrong one; the error is for what makes the whole bench pointless, such as programs that are missing, or a
+// cancelled context.
 func (b *Bench) Run(ctx context.Context, plan []Trial) ([]Score, error) {
 	var scores []Score
 	for len(plan) > 0 {
@@ -147,7 +147,8 @@ func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
 	}
 	v, trial, err := recording(ctx, t, dir)
 	s := Judge(t.Truth, b.parts(t.Truth), v)
-	s.Condition, s.Seed, s.Workers, s.Seconds, s.Dir = t.Condition.Name, t.Seed, t.Workers, time.Since(begun).Seconds(), dir
+	s.Condition, s.Seed, s.Workers, s.Seconds, s.Dir = t.Condition.Name, t.Seed, t.Workers, time.Since(begun).Seconds(),
+		dir
 	s.Again, s.Build = b.Recorded, b.Build
 	if trial != nil {
 		s.Files, s.Outcome = copied(trial), trial.Outcome
@@ -241,7 +242,8 @@ func (b *Bench) trialConfig(t Trial) (soak.Config, error) {
 }
 
 func (b *Bench) runner(plan *soak.Plan, dir string) *soak.Runner {
-	return &soak.Runner{Plan: plan, Dir: dir, Fakedrive: filepath.Join(b.Root, "bin", "fakedrive"), Soak: filepath.Join(b.Root, "bin", "soak")}
+	return &soak.Runner{Plan: plan, Dir: dir, Fakedrive: filepath.Join(b.Root, "bin", "fakedrive"),
+		Soak: filepath.Join(b.Root, "bin", "soak")}
 }
 
 // trialDir is the directory of the only trial that was recorded below dir.

@@ -30,8 +30,8 @@ type Score struct {
 	Want string `json:"want"`
 	Got  string `json:"got"`
 
-	// Result is what the verdict is worth; Faulty says that the truth is a fault by nature, and NamedFirst that the verdict's
-	// first finding is it.
+	// Result is what the verdict is worth; Faulty says that the truth is a fault by nature, and NamedFirst that the
+	// verdict's first finding is it.
 	Result     Result `json:"result"`
 	Faulty     bool   `json:"faulty,omitempty"`
 	NamedFirst bool   `json:"named_first,omitempty"`
@@ -98,7 +98,8 @@ func (r Remainder) Small() bool {
 const LargeFinding = 4.5e6
 
 // accusing are the classes that are faults by nature: alleged of a healthy subject they are false alarms.
-var accusing = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferFile, record.OffHeap}
+var accusing = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata,
+	record.BufferFile, record.OffHeap}
 
 // Judge compares a verdict with the truth. A nil verdict is that of a trial that was not judged.
 func Judge(t *truth.Truth, parts []*truth.Truth, v *record.Verdict) Score {
@@ -142,8 +143,8 @@ func judge(t *truth.Truth, parts []*truth.Truth, v *record.Verdict) Score {
 // buffers are the classes that a trial has a use for while it works.
 var buffers = []record.Class{record.BufferWorker, record.BufferPool}
 
-// ofTheDead reports whether a verdict has the headline that a trial deserves which its buffers have killed: on a machine
-// with room for them the subject is healthy, but no dead trial is.
+// ofTheDead reports whether a verdict has the headline that a trial deserves which its buffers have killed: on a
+// machine with room for them the subject is healthy, but no dead trial is.
 func ofTheDead(t *truth.Truth, v *record.Verdict) bool {
 	return v.Outcome == record.OOMKilled && slices.Contains(buffers, t.Class) && v.Headline == record.HeadBuffer
 }
@@ -187,9 +188,11 @@ func (s *Score) judgeFault(t *truth.Truth, v *record.Verdict) {
 	switch {
 	case !s.Headline:
 		s.Why = "headline " + v.Headline.String() + first(v)
-	case t.Headline != record.Healthy && v.Headline == t.Headline && lead.Class != t.Class && slices.Contains(accusing, lead.Class):
+	case t.Headline != record.Healthy && v.Headline == t.Headline && lead.Class != t.Class && slices.Contains(accusing,
+		lead.Class):
 		s.Got, s.Why = string(lead.Class), "leads with "+describe(lead)
-	case t.Headline == record.Healthy && slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return slices.Contains(accusing, f.Class) }):
+	case t.Headline == record.Healthy && slices.ContainsFunc(v.Findings,
+		func(f record.Finding) bool { return slices.Contains(accusing, f.Class) }):
 		s.Got, s.Why = "beside", "alleges more"+first(v)
 	default:
 		s.Right = true
@@ -250,7 +253,8 @@ func slopeOf(t *truth.Truth, f *record.Finding) *SlopeScore {
 		return nil
 	}
 	want := t.Slope.Bytes
-	s := &SlopeScore{Want: want, Got: f.Slope.Bytes, Unit: f.Slope.Per, Large: float64(f.BytesAtPeak) >= LargeFinding, Tolerance: t.Slope.Tolerance()}
+	s := &SlopeScore{Want: want, Got: f.Slope.Bytes, Unit: f.Slope.Per, Large: float64(f.BytesAtPeak) >= LargeFinding,
+		Tolerance: t.Slope.Tolerance()}
 	if !slices.Contains(t.Slope.Per, f.Slope.Per) {
 		s.Error, s.WrongUnit = 1, true // bytes per something else are no estimate at all
 		return s

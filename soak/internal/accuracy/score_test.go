@@ -37,13 +37,16 @@ func TestJudgeFault(t *testing.T) {
 		got   string
 		why   string
 	}{
-		"right":                   {verdict(record.HeadLeak, right), true, "leak", ""},
-		"no verdict":              {nil, false, "no verdict", "no verdict"},
-		"inconclusive is wrong":   {verdict(""), false, "inconclusive", "no finding of class leak"},
-		"another function":        {verdict(record.HeadLeak, finding(record.Leak, "copier.get", 7, 520)), false, "leak", "function: leak at copier.get"},
-		"another class":           {verdict(record.HeadMetadata, finding(record.Metadata, "leaks.keep", 7, 520)), false, "metadata", "no finding of class leak"},
+		"right":                 {verdict(record.HeadLeak, right), true, "leak", ""},
+		"no verdict":            {nil, false, "no verdict", "no verdict"},
+		"inconclusive is wrong": {verdict(""), false, "inconclusive", "no finding of class leak"},
+		"another function": {verdict(record.HeadLeak, finding(record.Leak, "copier.get", 7, 520)), false, "leak",
+			"function: leak at copier.get"},
+		"another class": {verdict(record.HeadMetadata, finding(record.Metadata, "leaks.keep", 7, 520)), false,
+			"metadata", "no finding of class leak"},
 		"headline does not match": {verdict(record.Healthy, right), false, "leak", "headline healthy"},
-		"led by something else":   {verdict(record.HeadLeak, finding(record.Metadata, "leaks.list", 9, 1), right), false, "metadata", "leads with metadata"},
+		"led by something else": {verdict(record.HeadLeak, finding(record.Metadata, "leaks.list", 9, 1), right), false,
+			"metadata", "leads with metadata"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +86,8 @@ func TestJudgeBoundedFaultBesideAnAccusation(t *testing.T) {
 
 func TestJudgeLookAlike(t *testing.T) {
 	tr := &truth.Truth{Name: "ok-x", Headline: record.Healthy}
-	assert.True(t, Judge(tr, nil, verdict(record.Healthy, finding(record.Cache, "x.y", 1, 1))).Right, "a bounded finding is no accusation")
+	assert.True(t, Judge(tr, nil, verdict(record.Healthy, finding(record.Cache, "x.y", 1, 1))).Right,
+		"a bounded finding is no accusation")
 	s := Judge(tr, nil, verdict(record.Healthy, finding(record.GoroutineLeak, "x.y", 1, 1)))
 	assert.False(t, s.Right)
 	assert.Equal(t, Alarm, s.Result)
@@ -148,7 +152,8 @@ func TestRemainderIsSmall(t *testing.T) {
 
 // TestBuffersMayHaveKilledATrial has a subject that is healthy where there is room for its buffers: no dead trial is.
 func TestBuffersMayHaveKilledATrial(t *testing.T) {
-	tr := &truth.Truth{Name: "worker-pool", Headline: record.Healthy, Class: record.BufferWorker, Function: "buffers.newPooled"}
+	tr := &truth.Truth{Name: "worker-pool", Headline: record.Healthy, Class: record.BufferWorker,
+		Function: "buffers.newPooled"}
 	f := record.Finding{Class: record.BufferWorker, Site: record.Site{Function: profiles.CleanName(tr.FullFunction())}}
 	v := &record.Verdict{Outcome: record.OOMKilled, Headline: record.HeadBuffer, Findings: []record.Finding{f}}
 	assert.True(t, Judge(tr, nil, v).Right)

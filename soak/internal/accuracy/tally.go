@@ -10,8 +10,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// Tally is what came of a condition's trials. Counts are of live verdicts alone: those of recordings that were judged again
-// stand in Again.
+// Tally is what came of a condition's trials. Counts are of live verdicts alone: those of recordings that were judged
+// again stand in Again.
 type Tally struct {
 	Condition string `json:"condition"`
 	Trials    int    `json:"trials"`
@@ -41,8 +41,8 @@ type Tally struct {
 	AgainComfort int `json:"judged_again_comfort"`
 }
 
-// Bound is the rate of wrong comfort that zero of so many faults still allows at 95 %: three over their number; 1 where there
-// is nothing to say. With any wrong comfort it is the rate itself.
+// Bound is the rate of wrong comfort that zero of so many faults still allows at 95 %: three over their number; 1 where
+// there is nothing to say. With any wrong comfort it is the rate itself.
 func (t Tally) Bound() float64 {
 	switch {
 	case t.Faults == 0:
@@ -144,16 +144,21 @@ func conditionFigures(all []Tally) []Figure {
 	for _, t := range all {
 		i := slices.IndexFunc(Conditions, func(c Condition) bool { return c.Name == t.Condition })
 		c := Conditions[i]
-		out = append(out, Figure{Name: t.Condition + ": wrong comfort", Value: float64(t.Comfort), Unit: "trials", N: t.Faults, AtMost: true})
+		out = append(out, Figure{Name: t.Condition + ": wrong comfort", Value: float64(t.Comfort), Unit: "trials",
+			N: t.Faults, AtMost: true})
 		switch {
 		case c.Name == Quiet:
 			out = append(out,
-				Figure{Name: "quiet: class and culprit right", Value: percent(t.Right, t.Trials), Unit: "%", N: t.Trials, Goal: quietRight},
-				Figure{Name: "quiet: inconclusive", Value: percent(t.Inconclusive, t.Trials), Unit: "%", N: t.Trials, Goal: quietOpen, AtMost: true})
+				Figure{Name: "quiet: class and culprit right", Value: percent(t.Right, t.Trials), Unit: "%", N: t.Trials,
+					Goal: quietRight},
+				Figure{Name: "quiet: inconclusive", Value: percent(t.Inconclusive, t.Trials), Unit: "%", N: t.Trials,
+					Goal: quietOpen, AtMost: true})
 		case c.Passive:
-			out = append(out, Figure{Name: t.Condition + ": culprit named first", Value: percent(t.NamedFirst, t.Faults), Unit: "%", N: t.Faults, Goal: passiveName})
+			out = append(out, Figure{Name: t.Condition + ": culprit named first", Value: percent(t.NamedFirst, t.Faults),
+				Unit: "%", N: t.Faults, Goal: passiveName})
 		default:
-			out = append(out, Figure{Name: t.Condition + ": faults right", Value: percent(t.FaultsRight, t.Faults), Unit: "%", N: t.Faults, Goal: hardRight})
+			out = append(out, Figure{Name: t.Condition + ": faults right", Value: percent(t.FaultsRight, t.Faults), Unit: "%",
+				N: t.Faults, Goal: hardRight})
 		}
 	}
 	alarms := Figure{Name: "wrong alarms on healthy subjects, all conditions", Unit: "trials", AtMost: true}

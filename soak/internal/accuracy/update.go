@@ -64,7 +64,8 @@ set called held out has been learned from since its first look: its figure is th
 // Markdown is the report as a table for the README.
 func (r *Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d trials: %d seeds, each with a worker count of its own, protocol %s, %d CPUs, %s.\n\n", r.Trials, r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
+	fmt.Fprintf(&b, "%d trials: %d seeds, each with a worker count of its own, protocol %s, %d CPUs, %s.\n\n", r.Trials,
+		r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
 	if len(r.Conditions) > 0 {
 		b.WriteString(markdownTallies(r.Conditions) + "\n" + tallyNote + "\n")
 	} else {

@@ -31,15 +31,17 @@ func TestUpdateWritesBaselineAndTable(t *testing.T) {
 	root := t.TempDir()
 	readme := filepath.Join(root, "README.md")
 	require.NoError(t, os.WriteFile(readme, []byte("before\n"+tableBegin+"old\n"+tableEnd+"after\n"), 0o644))
-	r := &Report{Schema: Schema, Trials: 4, Seeds: 2, Protocol: "quick", Host: record.Host{CPUs: 2, Go: "go1.26"}, Conditions: []Tally{
-		{Condition: Quiet, Trials: 4, Faults: 3, Healthy: 1, Right: 2, Comfort: 1, Alarm: 1, NamedFirst: 2, Files: 3000, Seconds: 7.5, Limit: 60.25},
-		{Condition: "passive", Faults: 30, Trials: 30, Inconclusive: 30, Again: 2, AgainRight: 1},
-	}, Figures: []Figure{
-		{Name: "right", Value: 99.5, Unit: "%", N: 4, Goal: 99},
-		{Name: "  time", Value: 7, Unit: "s", N: 4, Goal: 6, AtMost: true},
-		{Name: "none", Unit: "%", Goal: 95},
-		{Name: "free", Value: 3, Unit: "s", N: 1, Info: true},
-	}}
+	r := &Report{Schema: Schema, Trials: 4, Seeds: 2, Protocol: "quick", Host: record.Host{CPUs: 2, Go: "go1.26"},
+		Conditions: []Tally{
+			{Condition: Quiet, Trials: 4, Faults: 3, Healthy: 1, Right: 2, Comfort: 1, Alarm: 1, NamedFirst: 2, Files: 3000,
+				Seconds: 7.5, Limit: 60.25},
+			{Condition: "passive", Faults: 30, Trials: 30, Inconclusive: 30, Again: 2, AgainRight: 1},
+		}, Figures: []Figure{
+			{Name: "right", Value: 99.5, Unit: "%", N: 4, Goal: 99},
+			{Name: "  time", Value: 7, Unit: "s", N: 4, Goal: 6, AtMost: true},
+			{Name: "none", Unit: "%", Goal: 95},
+			{Name: "free", Value: 3, Unit: "s", N: 1, Info: true},
+		}}
 	require.NoError(t, Update(root, r))
 	text, err := os.ReadFile(readme)
 	require.NoError(t, err)

@@ -1,6 +1,6 @@
-// Package attach finds a process that is to be recorded, wherever it runs: by its id, as a child that it starts, or in a
-// pod behind kubectl port-forward. A Target says where its pprof is, whether it has ended, and how it ended where that
-// can be known. It never ends a process that it did not start.
+// Package attach finds a process that is to be recorded, wherever it runs: by its id, as a child that it starts, or in
+// a pod behind kubectl port-forward. A Target says where its pprof is, whether it has ended, and how it ended where
+// that can be known. It never ends a process that it did not start.
 package attach
 
 import (
@@ -192,9 +192,11 @@ func endOf(s *os.ProcessState, oom bool) End {
 	ws, ok := s.Sys().(syscall.WaitStatus)
 	switch {
 	case ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL && oom:
-		return End{record.OOMKilled, "killed for memory (SIGKILL, and its cgroup counts a kill)", &record.Exit{Code: -1, Signal: "killed"}}
+		return End{record.OOMKilled, "killed for memory (SIGKILL, and its cgroup counts a kill)", &record.Exit{Code: -1,
+			Signal: "killed"}}
 	case ok && ws.Signaled():
-		return End{record.Crashed, "ended by the signal " + ws.Signal().String(), &record.Exit{Code: -1, Signal: ws.Signal().String()}}
+		return End{record.Crashed, "ended by the signal " + ws.Signal().String(), &record.Exit{Code: -1,
+			Signal: ws.Signal().String()}}
 	case s.ExitCode() != 0:
 		return End{record.Crashed, fmt.Sprintf("ended with exit code %d", s.ExitCode()), &record.Exit{Code: s.ExitCode()}}
 	}

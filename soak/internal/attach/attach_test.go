@@ -81,7 +81,8 @@ esac
 func TestAPodIsReachedByAForwardedPort(t *testing.T) {
 	s := httptest.NewServer(http.DefaultServeMux)
 	defer s.Close()
-	for state, want := range map[string]record.Outcome{"cart 3 OOMKilled 137": record.OOMKilled, "cart 1 Error 2": record.Crashed, "cart 0": ""} {
+	for state, want := range map[string]record.Outcome{"cart 3 OOMKilled 137": record.OOMKilled,
+		"cart 1 Error 2": record.Crashed, "cart 0": ""} {
 		target, err := Pod(t.Context(), kubectl(t, s.URL, state), "shop/cart", DefaultPodPort)
 		require.NoError(t, err)
 		assert.Equal(t, s.URL+"/debug/pprof", target.Pprof)

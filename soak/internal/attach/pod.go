@@ -35,7 +35,8 @@ func Pod(ctx context.Context, kubectl, name string, port int) (*Target, error) {
 	if pod == "" || strings.HasPrefix(pod, "-") || strings.HasPrefix(namespace, "-") {
 		return nil, fmt.Errorf("--pod %q is not namespace/name", name)
 	}
-	cmd := exec.Command(kubectl, append(args, "port-forward", "--address", "127.0.0.1", "pod/"+pod, fmt.Sprintf(":%d", port))...)
+	cmd := exec.Command(kubectl, append(args, "port-forward", "--address", "127.0.0.1", "pod/"+pod, fmt.Sprintf(":%d",
+		port))...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -89,9 +90,11 @@ func podEnd(ctx context.Context, kubectl string, args []string, pod string) End 
 		}
 		switch col[2] {
 		case "OOMKilled":
-			return End{Outcome: record.OOMKilled, Reason: fmt.Sprintf("container %s was OOMKilled (%s restarts)", col[0], col[1])}
+			return End{Outcome: record.OOMKilled, Reason: fmt.Sprintf("container %s was OOMKilled (%s restarts)", col[0],
+				col[1])}
 		case "Error":
-			return End{Outcome: record.Crashed, Reason: fmt.Sprintf("container %s ended with an error, exit code %s", col[0], strings.Join(col[3:], ""))}
+			return End{Outcome: record.Crashed, Reason: fmt.Sprintf("container %s ended with an error, exit code %s", col[0],
+				strings.Join(col[3:], ""))}
 		}
 	}
 	return End{Reason: "the port's forwarding ended while the pod has no container that ended: unknown"}

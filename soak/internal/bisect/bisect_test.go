@@ -20,7 +20,8 @@ func history(t *testing.T, n int) (repo string, revs []string) {
 	run := func(args ...string) string {
 		cmd := exec.Command("git", args...)
 		cmd.Dir = repo
-		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
+		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a",
+			"GIT_COMMITTER_EMAIL=a@example.com")
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "git %v: %s", args, out)
 		return string(out[:max(0, len(out)-1)])
@@ -36,7 +37,8 @@ func history(t *testing.T, n int) (repo string, revs []string) {
 }
 
 // badFrom judges by the commit's place in the history; skipped ones can't be judged.
-func badFrom(revs []string, first int, skipped ...int) (func(context.Context, string) (Judgement, string, error), *int) {
+func badFrom(revs []string, first int, skipped ...int) (func(context.Context, string) (Judgement, string, error),
+	*int) {
 	tests := 0
 	at := map[string]int{}
 	for i, r := range revs {
@@ -61,7 +63,8 @@ func TestTheFirstBadCommitIsFound(t *testing.T) {
 	for _, first := range []int{1, 7, 19} {
 		test, tests := badFrom(revs, first)
 		var seen []Step
-		res, err := Run(t.Context(), Options{Repo: repo, Good: revs[0], Bad: "HEAD", Test: test, Progress: func(s Step) { seen = append(seen, s) }})
+		res, err := Run(t.Context(), Options{Repo: repo, Good: revs[0], Bad: "HEAD", Test: test,
+			Progress: func(s Step) { seen = append(seen, s) }})
 		require.NoError(t, err)
 		assert.Equal(t, revs[first], res.First)
 		assert.LessOrEqual(t, *tests, 8)
@@ -92,7 +95,8 @@ func TestASearchGoesOnFromItsLog(t *testing.T) {
 	test, _ := badFrom(revs, 13)
 	stop := errors.New("interrupted")
 	n := 0
-	_, err := Run(t.Context(), Options{Repo: repo, Good: revs[0], Bad: revs[19], Log: log, Test: func(ctx context.Context, rev string) (Judgement, string, error) {
+	_, err := Run(t.Context(), Options{Repo: repo, Good: revs[0], Bad: revs[19], Log: log, Test: func(ctx context.Context,
+		rev string) (Judgement, string, error) {
 		if n++; n > 4 {
 			return Skip, "", stop
 		}

@@ -37,11 +37,14 @@ type Options struct {
 func Spec(program string) *subject.Spec {
 	return &subject.Spec{
 		Name: "canary",
-		Command: []string{program, "canary", "--listen={{.addr}}", "--drive-endpoint={{.drive_url}}", "--s3-endpoint={{.s3_url}}",
-			"--bucket={{.bucket}}", "--workers={{.workers}}", "--leak-bytes={{.leak_bytes}}", "--leak-goroutines={{.leak_goroutines}}"},
-		Pprof:    "http://{{.addr}}/debug/pprof",
-		Ready:    "http://{{.addr}}/ready",
-		Wave:     subject.Wave{Method: http.MethodPost, URL: "http://{{.addr}}/wave", Body: `{"root":"{{.root}}","prefix":"{{.prefix}}"}`},
+		Command: []string{program, "canary", "--listen={{.addr}}", "--drive-endpoint={{.drive_url}}",
+			"--s3-endpoint={{.s3_url}}",
+			"--bucket={{.bucket}}", "--workers={{.workers}}", "--leak-bytes={{.leak_bytes}}",
+			"--leak-goroutines={{.leak_goroutines}}"},
+		Pprof: "http://{{.addr}}/debug/pprof",
+		Ready: "http://{{.addr}}/ready",
+		Wave: subject.Wave{Method: http.MethodPost, URL: "http://{{.addr}}/wave",
+			Body: `{"root":"{{.root}}","prefix":"{{.prefix}}"}`},
 		Module:   "github.com/memsoak/memsoak",
 		Settings: map[string]string{"workers": "4", "leak_bytes": "0", "leak_goroutines": "0"},
 	}

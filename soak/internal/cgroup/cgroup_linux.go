@@ -124,7 +124,8 @@ func (v1) enter(dir string, cmd *exec.Cmd) (func(), error) {
 	if err != nil {
 		return nil, fmt.Errorf("start inside a version 1 cgroup: %w", err)
 	}
-	cmd.Args = append([]string{"sh", "-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(dir, "cgroup.procs"), cmd.Path}, cmd.Args[1:]...)
+	cmd.Args = append([]string{"sh", "-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(dir, "cgroup.procs"), cmd.Path},
+		cmd.Args[1:]...)
 	cmd.Path = sh
 	return func() {}, nil
 }
@@ -146,7 +147,8 @@ func (o v2) create(dir string, limit int64) error {
 	}
 	if limit > 0 {
 		// Absent where the kernel has no swap accounting: then there is no swap to turn off either.
-		if err := os.WriteFile(filepath.Join(dir, "memory.swap.max"), []byte("0"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.WriteFile(filepath.Join(dir, "memory.swap.max"), []byte("0"), 0); err != nil && !errors.Is(err,
+			fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -18,7 +18,8 @@ func TestReadVersion2FromRecordedFiles(t *testing.T) {
 	c, err := readV2("testdata/v2")
 	require.NoError(t, err)
 	assert.Equal(t, record.Cgroup{
-		Usage: 50 << 20, Peak: 70 << 20, Limit: 128 << 20, Anon: 40 << 20, File: 4 << 20, Shmem: 2 << 20, Kernel: 1576960, OOMs: 2,
+		Usage: 50 << 20, Peak: 70 << 20, Limit: 128 << 20, Anon: 40 << 20, File: 4 << 20, Shmem: 2 << 20, Kernel: 1576960,
+		OOMs: 2,
 	}, c)
 	assert.Equal(t, []int{4242, 4250}, procs("testdata/v2"))
 }
@@ -59,10 +60,11 @@ func TestReapTouchesOnlyItsOwn(t *testing.T) {
 func parent(t *testing.T, node int64) *Parent {
 	t.Helper()
 	noted := ""
-	p, err := Open("test-"+strconv.Itoa(os.Getpid())+"-"+strconv.FormatInt(time.Now().UnixNano(), 10), node, func(dir string) {
-		noted = dir
-		assert.NoDirExists(t, dir, "the directory is noted before it is made")
-	})
+	p, err := Open("test-"+strconv.Itoa(os.Getpid())+"-"+strconv.FormatInt(time.Now().UnixNano(), 10), node,
+		func(dir string) {
+			noted = dir
+			assert.NoDirExists(t, dir, "the directory is noted before it is made")
+		})
 	if err != nil {
 		t.Skipf("SKIPPED, this machine lets us make no cgroup: %v", err)
 	}

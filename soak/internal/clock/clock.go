@@ -4,8 +4,8 @@ package clock
 import "time"
 
 // Clock tells the wall clock's time at its start plus what has passed since then by the monotonic clock, which no step
-// of the system's clock moves (see the package documentation of time, "Monotonic Clocks"). A nil Clock tells the system's
-// time. A Clock is safe for concurrent use.
+// of the system's clock moves (see the package documentation of time, "Monotonic Clocks"). A nil Clock tells the
+// system's time. A Clock is safe for concurrent use.
 type Clock struct {
 	start   time.Time
 	elapsed func() time.Duration

@@ -50,12 +50,14 @@ func (s *sample) String() string {
 	return text
 }
 
-// draw makes a run of one to three recordings, each with a mutation of its own. The first mutation goes through all in turn.
+// draw makes a run of one to three recordings, each with a mutation of its own. The first mutation goes through all in
+// turn.
 func draw(t *testing.T, n int, rng *rand.Rand) *sample {
 	t.Helper()
 	names, err := Names(recordings)
 	require.NoError(t, err)
-	s := &sample{dir: t.TempDir(), plans: map[profiles.Plan]*record.Capacity{}, limit: []int64{48 << 20, 128 << 20, 256 << 20, 2 << 30}[rng.IntN(4)]}
+	s := &sample{dir: t.TempDir(), plans: map[profiles.Plan]*record.Capacity{}, limit: []int64{48 << 20, 128 << 20,
+		256 << 20, 2 << 30}[rng.IntN(4)]}
 	m := Mutations[n%len(Mutations)]
 	var all []*Recording
 	for i := range 1 + rng.IntN(3) {
@@ -175,9 +177,12 @@ func mostFiles(r *Recording) int64 {
 }
 
 // generous are thresholds that any sound trial passes.
-var generous = []string{"peak_rss < 1TiB", "peak_cgroup < 1TiB", "peak_live < 1TiB", "held_live < 1TiB", "floor_live < 1TiB", "floor_growth < 1000",
-	"growth_bytes_per_file < 1TiB", "leak_bytes_per_file < 1TiB", "leak_bytes_per_second < 1TiB", "bytes_per_worker < 1TiB",
-	"bytes_per_byte_in_flight < 1000", "bytes_per_listed_file < 1TiB", "bytes_per_connection < 1TiB", "goroutines_growth < 100000", "findings < 1000",
+var generous = []string{"peak_rss < 1TiB", "peak_cgroup < 1TiB", "peak_live < 1TiB", "held_live < 1TiB",
+	"floor_live < 1TiB", "floor_growth < 1000",
+	"growth_bytes_per_file < 1TiB", "leak_bytes_per_file < 1TiB", "leak_bytes_per_second < 1TiB",
+	"bytes_per_worker < 1TiB",
+	"bytes_per_byte_in_flight < 1000", "bytes_per_listed_file < 1TiB", "bytes_per_connection < 1TiB",
+	"goroutines_growth < 100000", "findings < 1000",
 	"headline != leak", "max_workers(1TiB) >= 1"}
 
 func deadAndIdleSayNothing(t *testing.T, s *sample) {
@@ -216,8 +221,10 @@ func perFile(trial *record.Trial, per string) (float64, bool) {
 			last, seconds = *c, n.Time.Sub(trial.Snapshots[0].Time).Seconds()
 		}
 	}
-	v, ok := map[string]float64{"file": 0, "listed-file": 0, "backlog-item": 0, "distinct-item": 0, "byte": float64(last.BytesDone),
-		"request": float64(last.Requests), "page": float64(last.Pages), "wave": float64(last.Waves), "error": float64(last.Failed), "second": seconds}[per]
+	v, ok := map[string]float64{"file": 0, "listed-file": 0, "backlog-item": 0, "distinct-item": 0,
+		"byte":    float64(last.BytesDone),
+		"request": float64(last.Requests), "page": float64(last.Pages), "wave": float64(last.Waves),
+		"error": float64(last.Failed), "second": seconds}[per]
 	switch per {
 	case "file", "listed-file", "backlog-item", "distinct-item":
 		return 1, true
@@ -247,7 +254,8 @@ func growthIsTheSum(t *testing.T, s *sample) {
 	}
 }
 
-// modelIsWhatWasMeasured looks at runs of one sound trial: several recordings are several subjects, which no model fits.
+// modelIsWhatWasMeasured looks at runs of one sound trial: several recordings are several subjects, which no model
+// fits.
 func modelIsWhatWasMeasured(t *testing.T, s *sample) {
 	if len(s.parts) > 1 || !s.sound() || s.verdict.Model == nil {
 		return
@@ -255,7 +263,8 @@ func modelIsWhatWasMeasured(t *testing.T, s *sample) {
 	p := s.parts[0]
 	for _, n := range p.Trial.Snapshots {
 		c := n.Covariates
-		if n.State != record.StateReply || c == nil || int(c.InFlight) != p.workers || n.HeapLive == 0 || c.BytesInFlight == 0 || n.Process == nil {
+		if n.State != record.StateReply || c == nil || int(c.InFlight) != p.workers || n.HeapLive == 0 ||
+			c.BytesInFlight == 0 || n.Process == nil {
 			continue
 		}
 		plan := profiles.Plan{Limit: 64 << 30, Files: max(1, c.FilesListed), LargestFile: c.BytesInFlight / c.InFlight}
@@ -264,7 +273,8 @@ func modelIsWhatWasMeasured(t *testing.T, s *sample) {
 				continue
 			}
 			outside := n.Process.OtherAnon
-			assert.GreaterOrEqual(t, step.PI95[1], n.HeapLive+outside, "%s: %d files of %d B held", n.Phase, c.InFlight, plan.LargestFile)
+			assert.GreaterOrEqual(t, step.PI95[1], n.HeapLive+outside, "%s: %d files of %d B held", n.Phase, c.InFlight,
+				plan.LargestFile)
 		}
 	}
 }
@@ -276,7 +286,8 @@ func firstScreenIsThePlan(t *testing.T, s *sample) {
 	require.NotNil(t, kept.Capacity)
 	assert.Equal(t, c.Answer, kept.Capacity.Answer, "soak plan and verdict.json")
 	same := func(c *record.Capacity) []any {
-		return []any{c.Limit, c.MaxWorkers, c.AtLeast, c.GOMEMLIMIT, c.Binds, c.Unknown, c.Decides, c.Estimate, c.KilledAt, c.Mended, c.Extrapolated, len(c.At)}
+		return []any{c.Limit, c.MaxWorkers, c.AtLeast, c.GOMEMLIMIT, c.Binds, c.Unknown, c.Decides, c.Estimate, c.KilledAt,
+			c.Mended, c.Extrapolated, len(c.At)}
 	}
 	assert.Equal(t, same(c), same(kept.Capacity), "soak plan and verdict.json")
 	require.NoError(t, report.Generate(context.Background(), s.dir))

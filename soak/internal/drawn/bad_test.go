@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// badKinds are real subjects that go wrong, each with the outcome that shows it. How often each is run adds up to badReal.
+// badKinds are real subjects that go wrong, each with the outcome that shows it. How often each is run adds up to
+// badReal.
 var badKinds = []struct {
 	mode    string
 	limit   units.Bytes
@@ -104,7 +105,8 @@ func TestNoBadRunPassesTheGate(t *testing.T) {
 		require.NoError(t, err)
 		judge(dir, "recorded, "+m.Name)
 	}
-	t.Logf("%-62s asked %-14s measured %d of %d (%d thresholds of theirs passed); real %d, %v", "killed, crashed, idle and half-done runs that pass the gate",
+	t.Logf("%-62s asked %-14s measured %d of %d (%d thresholds of theirs passed); real %d, %v",
+		"killed, crashed, idle and half-done runs that pass the gate",
 		"0 of 200", passes, badRuns, results, badReal, counted)
 }
 

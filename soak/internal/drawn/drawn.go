@@ -130,7 +130,8 @@ func writeProfile(path string, p *profile.Profile) error {
 }
 
 func (r *Recording) heap(x Snap, at time.Time) *profile.Profile {
-	p := &profile.Profile{TimeNanos: at.UnixNano(), Period: x.Period, PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
+	p := &profile.Profile{TimeNanos: at.UnixNano(), Period: x.Period, PeriodType: &profile.ValueType{Type: "space",
+		Unit: "bytes"},
 		SampleType: []*profile.ValueType{{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"},
 			{Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"}},
 		Mapping: []*profile.Mapping{{ID: 1, File: "/bin/subject", BuildID: x.Build}}}
@@ -155,7 +156,8 @@ func (r *Recording) add(p *profile.Profile, stack int64, values []int64) {
 		f := r.Frames[id]
 		fn := &profile.Function{ID: uint64(len(p.Function) + 1), Name: f.Function, SystemName: f.Function, Filename: f.File}
 		p.Function = append(p.Function, fn)
-		l := &profile.Location{ID: uint64(len(p.Location) + 1), Mapping: p.Mapping[0], Line: []profile.Line{{Function: fn, Line: int64(f.Line)}}}
+		l := &profile.Location{ID: uint64(len(p.Location) + 1), Mapping: p.Mapping[0], Line: []profile.Line{{Function: fn,
+			Line: int64(f.Line)}}}
 		p.Location, s.Location = append(p.Location, l), append(s.Location, l)
 	}
 	p.Sample = append(p.Sample, s)
@@ -164,8 +166,10 @@ func (r *Recording) add(p *profile.Profile, stack int64, values []int64) {
 // WriteRun makes a run's directory of recordings, each a trial of the cell of its workers, and judges it as a run is
 // judged when it ends: verdict.json of each trial and of the run.
 func WriteRun(dir string, limit int64, all ...*Recording) (*record.RunVerdict, error) {
-	run := record.Run{Schema: record.RunSchema, ID: "drawn", Started: time.Unix(1, 0), Ended: time.Unix(2, 0), Subject: "specimen", Corpus: "mixed",
-		Protocol: "default", Limit: limit, Host: record.Host{OS: "linux", Arch: "amd64", CPUs: 2, Cgroup: "cgroup-v2", Go: "go1.26"}}
+	run := record.Run{Schema: record.RunSchema, ID: "drawn", Started: time.Unix(1, 0), Ended: time.Unix(2, 0),
+		Subject: "specimen", Corpus: "mixed",
+		Protocol: "default", Limit: limit, Host: record.Host{OS: "linux", Arch: "amd64", CPUs: 2, Cgroup: "cgroup-v2",
+			Go: "go1.26"}}
 	for _, r := range all {
 		cell := record.Cell{"workers": r.Workers()}
 		i := slices.IndexFunc(run.Status, func(c record.CellStatus) bool { return c.Cell.String() == cell.String() })

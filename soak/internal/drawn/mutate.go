@@ -18,7 +18,12 @@ type Mutation struct {
 var Mutations = []Mutation{
 	{Name: "as recorded", Apply: func(*Recording, *rand.Rand) {}},
 	{Name: "killed", Dead: true, Apply: killed},
-	{Name: "killed before work", Dead: true, Idle: true, Apply: func(r *Recording, _ *rand.Rand) { idle(r); r.cut(1); r.kill() }},
+	{Name: "killed before work", Dead: true, Idle: true, Apply: func(r *Recording,
+		_ *rand.Rand) {
+		idle(r)
+		r.cut(1)
+		r.kill()
+	}},
 	{Name: "crashed", Dead: true, Apply: ended(record.Crashed)},
 	{Name: "wave failed", Dead: true, Apply: ended(record.WaveFailed)},
 	{Name: "timed out", Dead: true, Apply: ended(record.Timeout)},
@@ -122,7 +127,8 @@ func halfDone(r *Recording, rng *rand.Rand) {
 		}
 	}
 	if len(at) == 0 { // without counts by phase the totals say it
-		r.Trial.Phases = append(r.Trial.Phases, record.Phase{Name: "more", Kind: "wave", Counted: true, Files: 2 * max(1, r.Trial.Work.Files), Copied: 1})
+		r.Trial.Phases = append(r.Trial.Phases, record.Phase{Name: "more", Kind: "wave", Counted: true, Files: 2 * max(1,
+			r.Trial.Work.Files), Copied: 1})
 		return
 	}
 	p := &r.Trial.Phases[at[rng.IntN(len(at))]]

@@ -63,8 +63,8 @@ type fake struct {
 	done chan struct{}
 }
 
-// Find fills in the paths of programs that are not set: next to this program, in ./bin, or on PATH. A program of another version
-// than this one is refused.
+// Find fills in the paths of programs that are not set: next to this program, in ./bin, or on PATH. A program of
+// another version than this one is refused.
 func (o *Options) Find() error {
 	self, err := os.Executable()
 	if err != nil {

@@ -56,7 +56,8 @@ func (s *Server) adminRoutes() {
 			n, _ := s.backend.totals()
 			return float64(n)
 		}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "fakes3_objects_bytes", Help: "Sum of the sizes of the objects in the sink."}, func() float64 {
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "fakes3_objects_bytes",
+			Help: "Sum of the sizes of the objects in the sink."}, func() float64 {
 			_, n := s.backend.totals()
 			return float64(n)
 		}))

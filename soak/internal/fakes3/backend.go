@@ -92,7 +92,8 @@ func (b *backend) ForceDeleteBucket(name string) error {
 
 // ListBucket implements gofakes3.Backend. Common prefixes are found by seeking: listing one folder of a large bucket
 // costs what the folder has.
-func (b *backend) ListBucket(name string, p *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+func (b *backend) ListBucket(name string, p *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList,
+	error) {
 	b.store.mu.RLock()
 	defer b.store.mu.RUnlock()
 	bu, err := b.bucket(name)
@@ -218,7 +219,8 @@ func (b *backend) DeleteMulti(bucketName string, keys ...string) (gofakes3.Multi
 }
 
 // CopyObject implements gofakes3.Backend: the content's sums are copied.
-func (b *backend) CopyObject(srcBucket, srcKey, dstBucket, dstKey string, meta map[string]string) (gofakes3.CopyObjectResult, error) {
+func (b *backend) CopyObject(srcBucket, srcKey, dstBucket, dstKey string,
+	meta map[string]string) (gofakes3.CopyObjectResult, error) {
 	o, err := b.get(srcBucket, srcKey)
 	if err != nil {
 		return gofakes3.CopyObjectResult{}, err
@@ -231,7 +233,8 @@ func (b *backend) CopyObject(srcBucket, srcKey, dstBucket, dstKey string, meta m
 }
 
 // PutObject implements gofakes3.Backend.
-func (b *backend) PutObject(bucketName, key string, meta map[string]string, in io.Reader, size int64, c *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
+func (b *backend) PutObject(bucketName, key string, meta map[string]string, in io.Reader, size int64,
+	c *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
 	o := &Object{Key: key, Size: size, Headers: keptHeaders(meta)}
 	sum, err := drain(in, size)
 	if err != nil {

@@ -101,7 +101,8 @@ func newCheckReader(in io.Reader, h http.Header, trailer func() http.Header) (*c
 func (c *checkReader) declare(header, algorithm, value string, known bool) error {
 	newHash, ok := checksums[algorithm]
 	if !ok {
-		return gofakes3.ErrorMessagef(gofakes3.ErrNotImplemented, "checksum algorithm of %s is not known", strings.ToLower(header))
+		return gofakes3.ErrorMessagef(gofakes3.ErrNotImplemented, "checksum algorithm of %s is not known",
+			strings.ToLower(header))
 	}
 	k := check{header: header, hash: newHash(), code: gofakes3.ErrBadDigest}
 	if known {
@@ -142,7 +143,8 @@ func (c *checkReader) verify() error {
 		if want == nil {
 			value := c.trailer().Get(k.header)
 			if value == "" {
-				return gofakes3.ErrorMessagef("MalformedTrailerError", "the announced trailer %s is missing", strings.ToLower(k.header))
+				return gofakes3.ErrorMessagef("MalformedTrailerError", "the announced trailer %s is missing",
+					strings.ToLower(k.header))
 			}
 			var err error
 			if want, err = decodeSum(k.header, value, len(got)); err != nil {

@@ -49,7 +49,8 @@ func TestChunkedVariants(t *testing.T) {
 				"x-amz-checksum-crc32:AAAAAA==",
 			} {
 				text := frame(content, n, signed, trailer)
-				for _, in := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
+				for _, in := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)),
+					iotest.DataErrReader(strings.NewReader(text))} {
 					b, h, err := decode(in, int64(len(content)))
 					require.NoError(t, err)
 					require.Equal(t, content, b)
@@ -115,7 +116,8 @@ func TestListerAgainstThePlainDefinition(t *testing.T) {
 	st := newStore()
 	b := &backend{store: st, uploads: newUploads(MinPart), created: func() {}, now: nowForTest}
 	require.NoError(t, b.CreateBucket("bucket"))
-	keys := []string{"/", "//", "a", "a/", "a/b", "a/b/c", "a/c", "a0", "b\xff", "b\xff\xff/x", "b\xff\xff0", "\xff/1", "\xff/2", "\xff0", "ü/1", "ü/2", "z"}
+	keys := []string{"/", "//", "a", "a/", "a/b", "a/b/c", "a/c", "a0", "b\xff", "b\xff\xff/x", "b\xff\xff0", "\xff/1",
+		"\xff/2", "\xff0", "ü/1", "ü/2", "z"}
 	for _, k := range keys {
 		_, err := st.put("bucket", &Object{Key: k}, nil)
 		require.NoError(t, err)

@@ -97,8 +97,10 @@ func TestAWSSDKPutObjectOfAStream(t *testing.T) {
 func TestAWSTransferManager(t *testing.T) {
 	eachScheme(t, func(t *testing.T, s *sink, c *s3.Client) {
 		data := content(23<<20 + 11)
-		m := transfermanager.New(c, func(o *transfermanager.Options) { o.PartSizeBytes = 5 << 20; o.MultipartUploadThreshold = 5 << 20 })
-		for name, body := range map[string]io.Reader{"seek": bytes.NewReader(data), "stream": onlyReader{bytes.NewReader(data)}} {
+		m := transfermanager.New(c,
+			func(o *transfermanager.Options) { o.PartSizeBytes = 5 << 20; o.MultipartUploadThreshold = 5 << 20 })
+		for name, body := range map[string]io.Reader{"seek": bytes.NewReader(data),
+			"stream": onlyReader{bytes.NewReader(data)}} {
 			_, err := m.UploadObject(t.Context(), &transfermanager.UploadObjectInput{
 				Bucket: aws.String("bucket"), Key: aws.String("tm/" + name), Body: body})
 			require.NoError(t, err, name)
@@ -118,7 +120,8 @@ func minioClient(t *testing.T, s *sink, endpoint string, trailing bool) *minio.C
 	require.True(t, pool.AppendCertsFromPEM(pem))
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	t.Cleanup(tr.CloseIdleConnections)
-	c, err := minio.New(u.Host, &minio.Options{Creds: credentials.NewStaticV4("id", "secret", ""), Secure: u.Scheme == "https",
+	c, err := minio.New(u.Host, &minio.Options{Creds: credentials.NewStaticV4("id", "secret", ""),
+		Secure: u.Scheme == "https",
 		Region: "us-east-1", TrailingHeaders: trailing, MaxRetries: 1, Transport: tr})
 	require.NoError(t, err)
 	return c
@@ -149,7 +152,8 @@ func TestMinioClient(t *testing.T) {
 				}
 			}
 			data := content(11 << 20)
-			_, err := c.PutObject(t.Context(), "bucket", "minio/unknown", onlyReader{bytes.NewReader(data)}, -1, minio.PutObjectOptions{PartSize: 5 << 20})
+			_, err := c.PutObject(t.Context(), "bucket", "minio/unknown", onlyReader{bytes.NewReader(data)}, -1,
+				minio.PutObjectOptions{PartSize: 5 << 20})
 			require.NoError(t, err)
 			requireStored(t, s, "minio/unknown", data)
 			found := 0
@@ -166,7 +170,8 @@ func TestCopyReplacesOrKeepsMetadata(t *testing.T) {
 	s := start(t, fakes3.Config{})
 	c := s.client(t, s.HTTP)
 	bucket := aws.String("bucket")
-	put, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: aws.String("a b+c"), Body: bytes.NewReader(content(10)),
+	put, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: aws.String("a b+c"),
+		Body:     bytes.NewReader(content(10)),
 		Metadata: map[string]string{"one": "1"}})
 	require.NoError(t, err)
 	metadata := func(key string) map[string]string {
@@ -176,18 +181,23 @@ func TestCopyReplacesOrKeepsMetadata(t *testing.T) {
 		require.Equal(t, int64(10), *h.ContentLength)
 		return h.Metadata
 	}
-	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("kept"), CopySource: aws.String("bucket/a%20b%2Bc")})
+	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("kept"),
+		CopySource: aws.String("bucket/a%20b%2Bc")})
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"one": "1"}, metadata("kept"))
-	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("kept"), CopySource: aws.String("bucket/kept"),
+	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("kept"),
+		CopySource:        aws.String("bucket/kept"),
 		MetadataDirective: types.MetadataDirectiveReplace, Metadata: map[string]string{"two": "2"}})
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"two": "2"}, metadata("kept"))
-	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("kept"), CopySource: aws.String("bucket/kept")})
+	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("kept"),
+		CopySource: aws.String("bucket/kept")})
 	require.Equal(t, "InvalidRequest", code(err))
-	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("x"), CopySource: aws.String("bucket/none")})
+	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("x"),
+		CopySource: aws.String("bucket/none")})
 	require.Equal(t, "NoSuchKey", code(err))
-	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("x"), CopySource: aws.String("bucket/kept"),
+	_, err = c.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: bucket, Key: aws.String("x"),
+		CopySource:        aws.String("bucket/kept"),
 		CopySourceIfMatch: aws.String(`"other"`)})
 	require.Equal(t, "PreconditionFailed", code(err))
 }
@@ -214,13 +224,17 @@ func TestConditionalWrites(t *testing.T) {
 	_, err = put(nil, aws.String(tag))
 	require.NoError(t, err)
 
-	up, err := c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: aws.String("bucket"), Key: aws.String("k")})
+	up, err := c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: aws.String("bucket"),
+		Key: aws.String("k")})
 	require.NoError(t, err)
-	p, err := c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: aws.String("bucket"), Key: aws.String("k"), UploadId: up.UploadId,
+	p, err := c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: aws.String("bucket"), Key: aws.String("k"),
+		UploadId:   up.UploadId,
 		PartNumber: aws.Int32(1), Body: bytes.NewReader(content(5))})
 	require.NoError(t, err)
-	complete := &s3.CompleteMultipartUploadInput{Bucket: aws.String("bucket"), Key: aws.String("k"), UploadId: up.UploadId, IfNoneMatch: aws.String("*"),
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1), ETag: p.ETag}}}}
+	complete := &s3.CompleteMultipartUploadInput{Bucket: aws.String("bucket"), Key: aws.String("k"), UploadId: up.UploadId,
+		IfNoneMatch: aws.String("*"),
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1),
+			ETag: p.ETag}}}}
 	_, err = c.CompleteMultipartUpload(t.Context(), complete)
 	require.Equal(t, "PreconditionFailed", code(err))
 }
@@ -228,7 +242,8 @@ func TestConditionalWrites(t *testing.T) {
 func TestConditionalReads(t *testing.T) {
 	s := start(t, fakes3.Config{})
 	c := s.client(t, s.HTTP)
-	put, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String("k"), Body: bytes.NewReader(nil)})
+	put, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String("k"),
+		Body: bytes.NewReader(nil)})
 	require.NoError(t, err)
 	head := func(h http.Header) int {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, s.HTTP+"/bucket/k", nil)
@@ -266,7 +281,8 @@ func TestMultipartRefusals(t *testing.T) {
 		tags = append(tags, types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: p.ETag})
 	}
 	complete := func(parts ...types.CompletedPart) error {
-		_, err := c.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: bucket, Key: key, UploadId: up.UploadId,
+		_, err := c.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: bucket, Key: key,
+			UploadId:        up.UploadId,
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
 		return err
 	}
@@ -285,7 +301,8 @@ func TestMultipartRefusals(t *testing.T) {
 	list, err := c.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: bucket})
 	require.NoError(t, err)
 	require.Len(t, list.Uploads, 1)
-	_, err = c.AbortMultipartUpload(t.Context(), &s3.AbortMultipartUploadInput{Bucket: bucket, Key: key, UploadId: up.UploadId})
+	_, err = c.AbortMultipartUpload(t.Context(), &s3.AbortMultipartUploadInput{Bucket: bucket, Key: key,
+		UploadId: up.UploadId})
 	require.NoError(t, err)
 	require.Equal(t, "NoSuchUpload", code(complete(tags[1])))
 }
@@ -302,8 +319,10 @@ func TestClearRefusals(t *testing.T) {
 		return err
 	}
 	require.Equal(t, "EntityTooLarge", code(put(&s3.PutObjectInput{Body: bytes.NewReader(content(1001))})))
-	require.Equal(t, "NoSuchBucket", code(put(&s3.PutObjectInput{Bucket: aws.String("none"), Body: bytes.NewReader(content(10))})))
-	require.Equal(t, "MetadataTooLarge", code(put(&s3.PutObjectInput{Metadata: map[string]string{"a": string(bytes.Repeat([]byte("x"), 2048))}})))
+	require.Equal(t, "NoSuchBucket", code(put(&s3.PutObjectInput{Bucket: aws.String("none"),
+		Body: bytes.NewReader(content(10))})))
+	require.Equal(t, "MetadataTooLarge",
+		code(put(&s3.PutObjectInput{Metadata: map[string]string{"a": string(bytes.Repeat([]byte("x"), 2048))}})))
 	require.NoError(t, put(&s3.PutObjectInput{Metadata: map[string]string{"a": string(bytes.Repeat([]byte("x"), 2047))}}))
 	zero := base64.StdEncoding.EncodeToString(make([]byte, 16))
 	require.Equal(t, "BadDigest", code(put(&s3.PutObjectInput{Body: bytes.NewReader(content(10)), ContentMD5: &zero})))
@@ -325,7 +344,8 @@ func TestResetOfTheSink(t *testing.T) {
 	c := s.client(t, s.HTTP)
 	for _, b := range []string{"bucket", "other"} {
 		for _, k := range []string{"a/1", "a/2", "b/1"} {
-			_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(b), Key: aws.String(k), Body: bytes.NewReader(content(7))})
+			_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(b), Key: aws.String(k),
+				Body: bytes.NewReader(content(7))})
 			require.NoError(t, err)
 		}
 	}
@@ -347,8 +367,8 @@ func TestResetOfTheSink(t *testing.T) {
 	require.Contains(t, string(b), "\nfakes3_distinct_files_total 6\n")
 }
 
-// A file that comes in parts is one transfer, and done when it is complete: all memory per transfer and per file depends
-// on it.
+// A file that comes in parts is one transfer, and done when it is complete: all memory per transfer and per file
+// depends on it.
 func TestPartsOfAFileAreOneTransfer(t *testing.T) {
 	s := start(t, fakes3.Config{MinPart: 1000})
 	c := s.client(t, s.HTTPS)
@@ -395,7 +415,8 @@ func TestMinPartIsASetting(t *testing.T) {
 			require.NoError(t, err)
 			parts = append(parts, types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: p.ETag})
 		}
-		_, err = c.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: bucket, Key: &key, UploadId: up.UploadId,
+		_, err = c.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: bucket, Key: &key,
+			UploadId:        up.UploadId,
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
 		return err
 	}

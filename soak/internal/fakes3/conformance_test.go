@@ -74,9 +74,12 @@ func TestConformanceRclone(t *testing.T) {
 	s := start(t, fakes3.Config{})
 	src := writeBodies(t)
 	for _, endpoint := range []string{s.HTTP, s.HTTPS} {
-		env := []string{"RCLONE_CONFIG=" + filepath.Join(t.TempDir(), "none.conf"), "RCLONE_CONFIG_SINK_TYPE=s3", "RCLONE_CONFIG_SINK_PROVIDER=AWS",
-			"RCLONE_CONFIG_SINK_ACCESS_KEY_ID=id", "RCLONE_CONFIG_SINK_SECRET_ACCESS_KEY=secret", "RCLONE_CONFIG_SINK_REGION=us-east-1",
-			"RCLONE_CONFIG_SINK_ENDPOINT=" + endpoint, "RCLONE_CONFIG_SINK_FORCE_PATH_STYLE=true", "RCLONE_CA_CERT=" + s.CAFile, "RCLONE_RETRIES=1"}
+		env := []string{"RCLONE_CONFIG=" + filepath.Join(t.TempDir(), "none.conf"), "RCLONE_CONFIG_SINK_TYPE=s3",
+			"RCLONE_CONFIG_SINK_PROVIDER=AWS",
+			"RCLONE_CONFIG_SINK_ACCESS_KEY_ID=id", "RCLONE_CONFIG_SINK_SECRET_ACCESS_KEY=secret",
+			"RCLONE_CONFIG_SINK_REGION=us-east-1",
+			"RCLONE_CONFIG_SINK_ENDPOINT=" + endpoint, "RCLONE_CONFIG_SINK_FORCE_PATH_STYLE=true", "RCLONE_CA_CERT=" + s.CAFile,
+			"RCLONE_RETRIES=1"}
 		ways := [][]string{
 			nil, {"--s3-upload-cutoff=5M", "--s3-chunk-size=5M"}, {"--s3-use-unsigned-payload=true"},
 			{"--s3-upload-cutoff=5M", "--s3-chunk-size=5M", "--s3-disable-checksum"},
@@ -126,7 +129,8 @@ func TestConformanceJavaScriptSDK(t *testing.T) {
 	for _, endpoint := range []string{s.HTTP, s.HTTPS} {
 		u, err := url.Parse(endpoint)
 		require.NoError(t, err)
-		out := command(t, dir, []string{"NODE_EXTRA_CA_CERTS=" + s.CAFile, "SRC=" + src, "ENDPOINT=" + endpoint, "PREFIX=" + u.Scheme}, "node", "upload.mjs")
+		out := command(t, dir, []string{"NODE_EXTRA_CA_CERTS=" + s.CAFile, "SRC=" + src, "ENDPOINT=" + endpoint, "PREFIX=" +
+			u.Scheme}, "node", "upload.mjs")
 		require.Contains(t, out, "refused: BadDigest", "a wrong Content-MD5")
 		for name, b := range bodies() {
 			for _, way := range []string{"put", "stream", "sha256", "crc32c", "upload"} {

@@ -4,8 +4,8 @@
 //
 // What S3's protocol is, gofakes3 knows; this package gives it a backend without content and stands before it to do
 // what it doesn't: decode every aws-chunked variant, check x-amz-checksum-*, hold, throttle and strike uploads
-// (github.com/memsoak/memsoak/fakedrive/fault), and refuse clearly what a sink can't do. It is not a store: an object that is not empty
-// can't be read back.
+// (github.com/memsoak/memsoak/fakedrive/fault), and refuse clearly what a sink can't do. It is not a store: an object
+// that is not empty can't be read back.
 //
 // The package's assumptions about S3 are numbered, S3001 and so on, each beside its code and tied to a test.
 package fakes3

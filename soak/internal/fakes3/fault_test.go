@@ -26,7 +26,8 @@ const bodySize = 300_000
 // putOnce uploads one object in one attempt.
 func putOnce(t *testing.T, c *s3.Client, key string) error {
 	t.Helper()
-	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(key), Body: bytes.NewReader(content(bodySize))})
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(key),
+		Body: bytes.NewReader(content(bodySize))})
 	return err
 }
 
@@ -48,8 +49,10 @@ func (noWait) GetRetryToken(context.Context, error) (func(error) error, error) {
 func TestErrorRepliesAsS3GivesThem(t *testing.T) {
 	s := start(t, fakes3.Config{})
 	c := s.client(t, s.HTTP)
-	for reason, want := range map[string]string{"SlowDown": "StatusCode: 503", "InternalError": "StatusCode: 500", "RequestTimeout": "StatusCode: 400"} {
-		require.NoError(t, s.admin.SetFaults(t.Context(), []byte("rules: [{ops: [put], attempts: 1, error: {reason: "+reason+", message: not now}}]")))
+	for reason, want := range map[string]string{"SlowDown": "StatusCode: 503", "InternalError": "StatusCode: 500",
+		"RequestTimeout": "StatusCode: 400"} {
+		require.NoError(t, s.admin.SetFaults(t.Context(), []byte("rules: [{ops: [put], attempts: 1, error: {reason: "+reason+
+			", message: not now}}]")))
 		err := putOnce(t, c, "k")
 		require.Equal(t, reason, code(err))
 		require.ErrorContains(t, err, want)
@@ -69,7 +72,8 @@ func TestRetriesGetThroughEveryFaultOfAnUpload(t *testing.T) {
 			"stall: {after: 1000, for: 1ms}", "stall: {at: start, for: 1ms}", "stall: {at: end, for: 1ms}",
 			"flip: {offset: 77777}", "latency: 1ms",
 		} {
-			require.NoError(t, s.admin.SetFaults(t.Context(), []byte("rules: [{ops: [put, upload-part], attempts: 2, "+effect+"}]")))
+			require.NoError(t, s.admin.SetFaults(t.Context(), []byte("rules: [{ops: [put, upload-part], attempts: 2, "+effect+
+				"}]")))
 			before, err := s.admin.Counters(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, putOnce(t, c, "put"), "%s %s", endpoint, effect)
@@ -101,7 +105,8 @@ func TestFlippedByteIsCaughtByAnyDigest(t *testing.T) {
 
 func TestUploadThatWasStoredButNotAnswered(t *testing.T) {
 	s := start(t, fakes3.Config{})
-	require.NoError(t, s.admin.SetFaults(t.Context(), []byte("rules: [{ops: [put], reset: {at: end}}, {ops: [complete-upload], attempts: 1, reset: {at: end}}]")))
+	require.NoError(t, s.admin.SetFaults(t.Context(),
+		[]byte("rules: [{ops: [put], reset: {at: end}}, {ops: [complete-upload], attempts: 1, reset: {at: end}}]")))
 	require.Error(t, putOnce(t, s.client(t, s.HTTP), "k"))
 	requireStored(t, s, "k", content(bodySize))
 
@@ -109,10 +114,12 @@ func TestUploadThatWasStoredButNotAnswered(t *testing.T) {
 	bucket, key := aws.String("bucket"), aws.String("parts")
 	up, err := c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
 	require.NoError(t, err)
-	p, err := c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: bucket, Key: key, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: bytes.NewReader(content(10))})
+	p, err := c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: bucket, Key: key, UploadId: up.UploadId,
+		PartNumber: aws.Int32(1), Body: bytes.NewReader(content(10))})
 	require.NoError(t, err)
 	in := &s3.CompleteMultipartUploadInput{Bucket: bucket, Key: key, UploadId: up.UploadId,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1), ETag: p.ETag}}}}
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1),
+			ETag: p.ETag}}}}
 	_, err = c.CompleteMultipartUpload(t.Context(), in)
 	require.Error(t, err)
 	requireStored(t, s, "parts", content(10))
@@ -122,7 +129,8 @@ func TestUploadThatWasStoredButNotAnswered(t *testing.T) {
 
 func TestHoldsOfUploads(t *testing.T) {
 	eachScheme(t, func(t *testing.T, s *sink, c *s3.Client) {
-		for _, h := range []fault.Hold{{Point: fault.UploadReply}, {Point: fault.UploadBody, Offset: 123_456}, {Point: fault.UploadBody}} {
+		for _, h := range []fault.Hold{{Point: fault.UploadReply}, {Point: fault.UploadBody, Offset: 123_456},
+			{Point: fault.UploadBody}} {
 			require.NoError(t, s.admin.Do(t.Context(), "DELETE", "objects", nil, nil))
 			before, err := s.admin.Counters(t.Context())
 			require.NoError(t, err)
@@ -175,7 +183,8 @@ func TestBandwidthThrottlesUploads(t *testing.T) {
 	require.NoError(t, s.admin.SetFaults(t.Context(), []byte("bandwidth: {stream: 1MiB}")))
 	begun := time.Now()
 	require.NoError(t, putOnce(t, c, "k"))
-	require.Greater(t, time.Since(begun), 200*time.Millisecond, "300,000 bytes, of which a twentieth of a second's come at once")
+	require.Greater(t, time.Since(begun), 200*time.Millisecond,
+		"300,000 bytes, of which a twentieth of a second's come at once")
 }
 
 func TestBodyThatEndsEarlyIsNotStored(t *testing.T) {

@@ -46,7 +46,8 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, t target) {
 }
 
 func (s *Server) listPage(q url.Values, bucketName string) (*listResult, error) {
-	res := &listResult{Name: bucketName, Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), MaxKeys: gofakes3.MaxBucketKeys}
+	res := &listResult{Name: bucketName, Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"),
+		MaxKeys: gofakes3.MaxBucketKeys}
 	if v := q.Get("max-keys"); v != "" {
 		n, err := strconv.ParseInt(v, 10, 32)
 		if err != nil || n < 0 {
@@ -67,7 +68,8 @@ func (s *Server) listPage(q url.Values, bucketName string) (*listResult, error) 
 	if second {
 		token, err := base64.URLEncoding.DecodeString(q.Get("continuation-token"))
 		if err != nil {
-			return nil, gofakes3.ErrorInvalidArgument("continuation-token", q.Get("continuation-token"), "the token is not one of this sink's")
+			return nil, gofakes3.ErrorInvalidArgument("continuation-token", q.Get("continuation-token"),
+				"the token is not one of this sink's")
 		}
 		page.Marker = max(string(token), q.Get("start-after"))
 	} else {

@@ -96,7 +96,8 @@ func (b *backend) CreateMultipartUpload(bucketName, key string, meta map[string]
 }
 
 // UploadPart implements gofakes3.MultipartBackend.
-func (b *backend) UploadPart(bucketName, key string, id gofakes3.UploadID, number int, size int64, in io.Reader) (string, error) {
+func (b *backend) UploadPart(bucketName, key string, id gofakes3.UploadID, number int, size int64,
+	in io.Reader) (string, error) {
 	u := b.uploads
 	u.mu.Lock()
 	_, err := u.find(bucketName, key, id)
@@ -127,7 +128,8 @@ func (b *backend) UploadPart(bucketName, key string, id gofakes3.UploadID, numbe
 func quoted(sum [md5.Size]byte) string { return `"` + hex.EncodeToString(sum[:]) + `"` }
 
 // CompleteMultipartUpload implements gofakes3.MultipartBackend.
-func (b *backend) CompleteMultipartUpload(bucketName, key string, id gofakes3.UploadID, in *gofakes3.CompleteMultipartUploadRequest) (gofakes3.VersionID, string, error) {
+func (b *backend) CompleteMultipartUpload(bucketName, key string, id gofakes3.UploadID,
+	in *gofakes3.CompleteMultipartUploadRequest) (gofakes3.VersionID, string, error) {
 	u := b.uploads
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -203,7 +205,8 @@ func (b *backend) AbortMultipartUpload(bucketName, key string, id gofakes3.Uploa
 }
 
 // ListMultipartUploads implements gofakes3.MultipartBackend. Common prefixes are not made: a delimiter is refused.
-func (b *backend) ListMultipartUploads(bucketName string, marker *gofakes3.UploadListMarker, p gofakes3.Prefix, limit int64) (*gofakes3.ListMultipartUploadsResult, error) {
+func (b *backend) ListMultipartUploads(bucketName string, marker *gofakes3.UploadListMarker, p gofakes3.Prefix,
+	limit int64) (*gofakes3.ListMultipartUploadsResult, error) {
 	if p.HasDelimiter {
 		return nil, gofakes3.ErrorMessage(gofakes3.ErrNotImplemented, "multipart uploads are listed without a delimiter only")
 	}
@@ -246,7 +249,8 @@ func (b *backend) ListMultipartUploads(bucketName string, marker *gofakes3.Uploa
 }
 
 // ListParts implements gofakes3.MultipartBackend.
-func (b *backend) ListParts(bucketName, key string, id gofakes3.UploadID, marker int, limit int64) (*gofakes3.ListMultipartUploadPartsResult, error) {
+func (b *backend) ListParts(bucketName, key string, id gofakes3.UploadID, marker int,
+	limit int64) (*gofakes3.ListMultipartUploadPartsResult, error) {
 	u := b.uploads
 	u.mu.Lock()
 	defer u.mu.Unlock()

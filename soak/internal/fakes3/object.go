@@ -57,8 +57,8 @@ func (o *Object) Metadata() map[string]string {
 }
 
 // record is an Object but for its key, packed: a million of them are strings without pointers.
-// Size and time as 8 bytes each, MD5, number of runs, the runs, then names and values of the headers, each ended by a zero byte
-// (which no header can have).
+// Size and time as 8 bytes each, MD5, number of runs, the runs, then names and values of the headers, each ended by a
+// zero byte (which no header can have).
 type record string
 
 func pack(o *Object) record {

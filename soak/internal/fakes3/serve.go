@@ -21,7 +21,8 @@ type ServeConfig struct {
 	Listen    string // host:port of plain http and of the admin protocol; port 0 takes a free one
 	TLSListen string // host:port of https, with a certificate of a CA made at the start; empty: none
 	CAFile    string // where the CA's certificate is written (PEM); empty: nowhere
-	AddrFile  string // where the addresses are written (JSON) once the sink listens, with a token that changes then need; empty: nowhere
+	// where the addresses are written (JSON) once the sink listens, with a token that changes then need; empty: nowhere
+	AddrFile string
 	// AdminHosts are names, beside localhost, by which the admin protocol may be reached.
 	AdminHosts []string
 	// Ready is called with the addresses once the sink listens; may be nil.

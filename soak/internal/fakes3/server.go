@@ -59,7 +59,8 @@ func New(cfg Config) (*Server, error) {
 			"RequestTimeTooSkewed": 403, "ExpiredToken": 400, "OperationAborted": 409,
 		},
 		ErrorBody: func(e *fault.ErrorReply) (string, []byte) {
-			return "application/xml", errorBody(cmp.Or(e.Reason, "InternalError"), cmp.Or(e.Message, "so the fault plan wants it"))
+			return "application/xml", errorBody(cmp.Or(e.Reason, "InternalError"), cmp.Or(e.Message,
+				"so the fault plan wants it"))
 		},
 		Log: cfg.Log,
 	})
@@ -91,7 +92,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	t := route(r)
 	if t.op == "" {
 		s.Control.NotUnderstood(r, t.why)
-		writeError(w, r, gofakes3.ErrorMessagef(gofakes3.ErrNotImplemented, "this sink does not know %s %s: %s", r.Method, shorten(r.URL.Path), t.why))
+		writeError(w, r, gofakes3.ErrorMessagef(gofakes3.ErrNotImplemented, "this sink does not know %s %s: %s", r.Method,
+			shorten(r.URL.Path), t.why))
 		return
 	}
 	req := fault.Request{Op: t.op, Name: t.key, Key: t.bucket + "/" + t.key}
@@ -129,7 +131,8 @@ func (s *Server) other(w *reply, r *http.Request, t target) {
 	}
 	if t.op == OpCompleteUpload {
 		if v := r.Header.Get("If-None-Match"); v != "" {
-			s.backend.uploads.onlyIfAbsent(gofakes3.UploadID(r.URL.Query().Get("uploadId")), &gofakes3.PutConditions{IfNoneMatch: &v})
+			s.backend.uploads.onlyIfAbsent(gofakes3.UploadID(r.URL.Query().Get("uploadId")),
+				&gofakes3.PutConditions{IfNoneMatch: &v})
 		}
 	}
 	b, err := openBody(r, maxXMLBody)
@@ -223,7 +226,8 @@ func openBody(r *http.Request, limit int64) (*body, error) {
 	case b.size < 0:
 		return nil, gofakes3.ErrorMessage(gofakes3.ErrMissingContentLength, "you must provide the Content-Length HTTP header")
 	case b.size > limit:
-		return nil, gofakes3.ErrorMessagef(errTooLarge, "the body has %d bytes; at most %d are taken in one request", b.size, limit)
+		return nil, gofakes3.ErrorMessagef(errTooLarge, "the body has %d bytes; at most %d are taken in one request", b.size,
+			limit)
 	}
 	if chunked {
 		b.chunked = newChunkReader(r.Body, b.size)
@@ -290,7 +294,8 @@ func checkMetadata(h http.Header) error {
 		}
 	}
 	if n > maxMetadata {
-		return gofakes3.ErrorMessagef(gofakes3.ErrMetadataTooLarge, "the metadata has %d bytes; at most %d are kept", n, maxMetadata)
+		return gofakes3.ErrorMessagef(gofakes3.ErrMetadataTooLarge, "the metadata has %d bytes; at most %d are kept", n,
+			maxMetadata)
 	}
 	return nil
 }

@@ -145,7 +145,8 @@ func TestPutObjectKeepsSizeSumAndMetadata(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, `"`+md5hex(data)+`"`, *put.ETag)
 
-			head, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("bucket"), Key: aws.String("a/ü b.txt")})
+			head, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("bucket"),
+				Key: aws.String("a/ü b.txt")})
 			require.NoError(t, err)
 			require.Equal(t, int64(n), *head.ContentLength)
 			require.Equal(t, *put.ETag, *head.ETag)
@@ -205,7 +206,8 @@ func TestListPagesWithPrefixAndDelimiter(t *testing.T) {
 	c := s.client(t, s.HTTP)
 	keys := []string{"a", "b/1", "b/2", "b/c/3", "b0", "d/e/4", "z"}
 	for _, k := range keys {
-		_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(k), Body: strings.NewReader(k)})
+		_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(k),
+			Body: strings.NewReader(k)})
 		require.NoError(t, err)
 	}
 	list := func(prefix, delimiter string, pageSize int32) (found []string) {
@@ -236,13 +238,15 @@ func TestListEncodesKeysOnDemand(t *testing.T) {
 	s := start(t, fakes3.Config{})
 	c := s.client(t, s.HTTP)
 	odd := "d/a b+c%2F/\x01&ü"
-	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(odd), Body: strings.NewReader("x")})
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(odd),
+		Body: strings.NewReader("x")})
 	require.NoError(t, err)
 	for _, delimiter := range []string{"", "/"} {
 		v1, err := c.ListObjects(t.Context(), &s3.ListObjectsInput{Bucket: aws.String("bucket"), Prefix: aws.String("d/a b+"),
 			Delimiter: aws.String(delimiter), EncodingType: types.EncodingTypeUrl})
 		require.NoError(t, err)
-		v2, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket"), Prefix: aws.String("d/a b+"),
+		v2, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket"),
+			Prefix:    aws.String("d/a b+"),
 			Delimiter: aws.String(delimiter), EncodingType: types.EncodingTypeUrl})
 		require.NoError(t, err)
 		require.Equal(t, types.EncodingTypeUrl, v2.EncodingType)
@@ -263,7 +267,8 @@ func TestListEncodesKeysOnDemand(t *testing.T) {
 	}
 	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket"), EncodingType: "base64"})
 	require.Equal(t, "InvalidArgument", code(err))
-	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket"), ContinuationToken: aws.String("?")})
+	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("bucket"),
+		ContinuationToken: aws.String("?")})
 	require.Equal(t, "InvalidArgument", code(err))
 	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("none")})
 	require.Equal(t, "NoSuchBucket", code(err))
@@ -281,7 +286,8 @@ func TestBuckets(t *testing.T) {
 	require.Len(t, all.Buckets, 2)
 	_, err = c.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("second")})
 	require.NoError(t, err)
-	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("second"), Key: aws.String("k"), Body: strings.NewReader("x")})
+	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("second"), Key: aws.String("k"),
+		Body: strings.NewReader("x")})
 	require.NoError(t, err)
 	_, err = c.DeleteBucket(t.Context(), &s3.DeleteBucketInput{Bucket: aws.String("second")})
 	require.Equal(t, "BucketNotEmpty", code(err))
@@ -298,14 +304,16 @@ func TestDeleteOneAndMany(t *testing.T) {
 	c := s.client(t, s.HTTPS)
 	var ids []types.ObjectIdentifier
 	for _, k := range []string{"a", "b", "c"} {
-		_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(k), Body: strings.NewReader(k)})
+		_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String(k),
+			Body: strings.NewReader(k)})
 		require.NoError(t, err)
 		ids = append(ids, types.ObjectIdentifier{Key: aws.String(k)})
 	}
 	_, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String("bucket"), Key: aws.String("a")})
 	require.NoError(t, err)
 	require.Len(t, s.entries(t, ""), 2)
-	_, err = c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: aws.String("bucket"), Delete: &types.Delete{Objects: ids}})
+	_, err = c.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: aws.String("bucket"),
+		Delete: &types.Delete{Objects: ids}})
 	require.NoError(t, err)
 	require.Empty(t, s.entries(t, ""))
 }
@@ -313,7 +321,8 @@ func TestDeleteOneAndMany(t *testing.T) {
 func TestContentCanNotBeReadBack(t *testing.T) {
 	s := start(t, fakes3.Config{})
 	c := s.client(t, s.HTTP)
-	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String("k"), Body: strings.NewReader("x")})
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String("k"),
+		Body: strings.NewReader("x")})
 	require.NoError(t, err)
 	_, err = c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("bucket"), Key: aws.String("k")})
 	require.ErrorContains(t, err, "keeps no content")

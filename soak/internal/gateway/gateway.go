@@ -1,7 +1,7 @@
 // Package gateway puts gates around a service: proxies of memsoak's own, one before the subject and one before each
-// service that it calls. A gate counts what passes, holds it at a named point, and slows, cuts or fails it by a plan; it
-// speaks the control protocol of package fault, as the fakes do. A gate may also make the replies itself. All gates of a
-// trial are one process outside the subject's cgroup.
+// service that it calls. A gate counts what passes, holds it at a named point, and slows, cuts or fails it by a plan;
+// it speaks the control protocol of package fault, as the fakes do. A gate may also make the replies itself. All gates
+// of a trial are one process outside the subject's cgroup.
 //
 // A gate listens on loopback, passes on to the one address that it was given, and keeps no body and no header.
 package gateway
@@ -196,7 +196,8 @@ func open(c Gate, remote []string, ca *tlsca.CA) (*gate, error) {
 		g.target.Store(u)
 	}
 	g.raw = strings.HasPrefix(c.Target, "tcp:")
-	g.ctl = fault.NewControl(fault.Options{Points: g.points(), Ops: []fault.Op{Op}, Lacks: []string{"change", "empty_page", "duplicates"}})
+	g.ctl = fault.NewControl(fault.Options{Points: g.points(), Ops: []fault.Op{Op}, Lacks: []string{"change", "empty_page",
+		"duplicates"}})
 	g.routes()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -213,7 +214,8 @@ func open(c Gate, remote []string, ca *tlsca.CA) (*gate, error) {
 				ln.Close()
 				return nil, err
 			}
-			g.ln = tls.NewListener(g.ln, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+			g.ln = tls.NewListener(g.ln, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2",
+				"http/1.1"}})
 		}
 		g.serveHTTP()
 	}

@@ -83,7 +83,8 @@ func TestRequestsAreHeldAtEachPoint(t *testing.T) {
 	target := echo(t)
 	for _, h := range []fault.Hold{
 		{Point: fault.GateRequest}, {Point: fault.GateReply},
-		{Point: fault.GateRequestBody, Offset: 3}, {Point: fault.GateReplyBody, Offset: 3}, {Point: fault.GateReplyBody, Offset: -1},
+		{Point: fault.GateRequestBody, Offset: 3}, {Point: fault.GateReplyBody, Offset: 3}, {Point: fault.GateReplyBody,
+			Offset: -1},
 	} {
 		t.Run(fmt.Sprintf("%s %d", h.Point, h.Offset), func(t *testing.T) {
 			addr, client := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: target.URL}}})
@@ -132,7 +133,10 @@ func TestBytesBeforeTheStopReachTheClient(t *testing.T) {
 }
 
 func TestHTTP2IsHeldPerStream(t *testing.T) {
-	target := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }))
+	target := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w,
+			r.Proto)
+	}))
 	target.Config.Protocols = new(http.Protocols)
 	target.Config.Protocols.SetUnencryptedHTTP2(true)
 	target.Start()
@@ -174,7 +178,10 @@ func TestHTTP2IsHeldPerStream(t *testing.T) {
 }
 
 func TestAGateEndsTLSWithItsOwnCA(t *testing.T) {
-	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "secret") }))
+	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w,
+			"secret")
+	}))
 	defer target.Close()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	addr, _ := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: target.URL}}, CAFile: ca})
@@ -307,7 +314,8 @@ func TestTheTargetSeesAsManyConnectionsAsTheClientsOpen(t *testing.T) {
 }
 
 func TestAGateIsNoOpenProxy(t *testing.T) {
-	for _, target := range []string{"http://example.com", "http://192.0.2.1:80", "ftp://127.0.0.1", "tcp://127.0.0.1", "http://u:p@127.0.0.1"} {
+	for _, target := range []string{"http://example.com", "http://192.0.2.1:80", "ftp://127.0.0.1", "tcp://127.0.0.1",
+		"http://u:p@127.0.0.1"} {
 		_, err := gateway.Start(gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: target}}})
 		assert.ErrorIs(t, err, gateway.ErrConfig, target)
 	}
@@ -354,7 +362,8 @@ func TestATargetMayAnswerBeforeItHasReadTheBody(t *testing.T) {
 	rest, body := io.Pipe()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, addr["api"], io.MultiReader(strings.NewReader("half"), rest))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, addr["api"], io.MultiReader(strings.NewReader("half"),
+		rest))
 	require.NoError(t, err)
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err, "the reply comes although the body has not ended")

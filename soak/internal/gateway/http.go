@@ -91,7 +91,8 @@ func (g *gate) serveHTTP() {
 		ErrorHandler:   g.unreached,
 		ErrorLog:       quiet,
 	}
-	g.srv = &http.Server{Handler: g.ctl.Counted(http.HandlerFunc(g.serve)), ErrorLog: quiet, Protocols: new(http.Protocols),
+	g.srv = &http.Server{Handler: g.ctl.Counted(http.HandlerFunc(g.serve)), ErrorLog: quiet,
+		Protocols: new(http.Protocols),
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, mirrorKey{}, &mirror{g: g})
 		},

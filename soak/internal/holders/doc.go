@@ -12,7 +12,8 @@
 //   - The process is traced only to stop it (PTRACE_SEIZE): no breakpoint is planted, no instruction of it is run, and
 //     should this process die, the kernel lets the other go on. A child of this process is stopped by SIGSTOP instead.
 //
-// The runtime's structures are read by the offsets that the DWARF of the program gives, and only those of the Go versions
-// in Supported. Types and inlined calls are read with delve's DWARF libraries. Delve's own attaching is not used: it
-// writes breakpoints into the text, waits for any child of the caller, and reads three times as much debug information.
+// The runtime's structures are read by the offsets that the DWARF of the program gives, and only those of the Go
+// versions in Supported. Types and inlined calls are read with delve's DWARF libraries. Delve's own attaching is not
+// used: it writes breakpoints into the text, waits for any child of the caller, and reads three times as much debug
+// information.
 package holders

@@ -66,7 +66,8 @@ func (h *heap) variableIn(f *function, at uint64, cfa int64) (name string, typ g
 			if !ok || !typed {
 				continue
 			}
-			addr, _, err := op.ExecuteStackProgram(op.DwarfRegisters{CFA: cfa, FrameBase: cfa, ByteOrder: binary.LittleEndian}, loc, ptrSize, nil)
+			addr, _, err := op.ExecuteStackProgram(op.DwarfRegisters{CFA: cfa, FrameBase: cfa, ByteOrder: binary.LittleEndian},
+				loc, ptrSize, nil)
 			t := h.img.typeAt(off)
 			if err != nil || t == nil || at < uint64(addr) || at >= uint64(addr)+uint64(max(t.Size(), 0)) {
 				continue

@@ -14,7 +14,8 @@ type graph struct {
 	to    []uint32
 }
 
-// newGraph reads all references but those of own, the runtime's records, and to them. It ends early, with the cause, when ctx does.
+// newGraph reads all references but those of own, the runtime's records, and to them. It ends early, with the cause,
+// when ctx does.
 func newGraph(ctx context.Context, h *heap, roots []root, own map[uint32]bool) (*graph, error) {
 	g := &graph{h: h, roots: roots, from: make([]uint32, h.slots+1)}
 	var buf []byte

@@ -32,9 +32,9 @@ type Options struct {
 // DefaultBudget is how long a process may be stopped.
 const DefaultBudget = 10 * time.Second
 
-// Find says who holds what in a process or a core. The error is ErrUnreadable, wrapped, when the program, the permission
-// or the platform does not allow it, and context.DeadlineExceeded, wrapped, when the time was up. A process always goes
-// on afterwards.
+// Find says who holds what in a process or a core. The error is ErrUnreadable, wrapped, when the program, the
+// permission or the platform does not allow it, and context.DeadlineExceeded, wrapped, when the time was up. A process
+// always goes on afterwards.
 func Find(ctx context.Context, o Options) (*record.Holders, error) {
 	running := fmt.Sprintf("/proc/%d/exe", o.PID)
 	if o.Exe == "" {
@@ -65,7 +65,8 @@ func Find(ctx context.Context, o Options) (*record.Holders, error) {
 	if budget <= 0 {
 		budget = DefaultBudget
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("it took more than %s: %w", budget, context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("it took more than %s: %w", budget,
+		context.DeadlineExceeded))
 	defer cancel()
 	var mem memory
 	begun := time.Now()

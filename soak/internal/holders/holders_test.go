@@ -112,19 +112,24 @@ func trace(t *testing.T, cmd *exec.Cmd) record.HeldSite {
 func TestTheHolderIsTheRootOfThePath(t *testing.T) {
 	exe := build(t)
 	for scenario, want := range map[string][]string{
-		"map":        {"main.registry (package variable)", "map[string]*main.session", "main.session.buf", "[]byte of 4.0 KiB"},
-		"pointer":    {"main.service (package variable)", ".sessions", "map[string]*main.session", "main.session.buf", "[]byte of 4.0 KiB"},
-		"syncmap":    {"main.shared (package variable)", ".m.root", "sync.Map ...", "main.session.buf", "[]byte of 4.0 KiB"},
-		"channel":    {"main.queue (package variable)", "chan []byte", "[][]byte", "[]byte of 4.0 KiB"},
-		"list":       {"main.recent (package variable)", "", "list.Element", "list.Element.Value", "main.session.buf", "[]byte of 4.0 KiB"},
+		"map": {"main.registry (package variable)", "map[string]*main.session", "main.session.buf",
+			"[]byte of 4.0 KiB"},
+		"pointer": {"main.service (package variable)", ".sessions", "map[string]*main.session", "main.session.buf",
+			"[]byte of 4.0 KiB"},
+		"syncmap": {"main.shared (package variable)", ".m.root", "sync.Map ...", "main.session.buf", "[]byte of 4.0 KiB"},
+		"channel": {"main.queue (package variable)", "chan []byte", "[][]byte", "[]byte of 4.0 KiB"},
+		"list": {"main.recent (package variable)", "", "list.Element", "list.Element.Value", "main.session.buf",
+			"[]byte of 4.0 KiB"},
 		"interface":  {"main.ifaces (package variable)", "[]fmt.Stringer", "main.session.buf", "[]byte of 4.0 KiB"},
 		"any":        {"main.anything (package variable)", "map[int][]byte", "[]byte of 4.0 KiB"},
 		"closure":    {"main.hooks (package variable)", "[]func() int", "closure main.", "[]byte of 4.0 KiB"},
 		"goroutine":  {"main.keeper (goroutine)", "in main.keeper", "", ""},
 		"goroutines": {"main.blocked (2,000 goroutines)", "", "of 4.0 KiB"},
-		"context":    {"main.background (package variable)", "context.cancelCtx.children", "map[context.canceler]struct {}", ""},
-		"timer":      {"pending timers (of the runtime)", "[]runtime.timerWhen.timer", "runtime.timer.arg", "closure main.", "[]byte of 4.0 KiB"},
-		"finalizer":  {"finalizer main.dispose", "of 4.0 KiB"},
+		"context": {"main.background (package variable)", "context.cancelCtx.children", "map[context.canceler]struct {}",
+			""},
+		"timer": {"pending timers (of the runtime)", "[]runtime.timerWhen.timer", "runtime.timer.arg", "closure main.",
+			"[]byte of 4.0 KiB"},
+		"finalizer": {"finalizer main.dispose", "of 4.0 KiB"},
 	} {
 		t.Run(scenario, func(t *testing.T) {
 			s := trace(t, start(t, exe, scenario))
@@ -156,8 +161,8 @@ func TestTwoRootsThatShareAreNotOne(t *testing.T) {
 		[]string{both.Roots[0].Root, both.Roots[1].Root})
 }
 
-// TestWhatRunsFinalizersHoldsOnlyWhileItRunsOne: at other times its stack has words left over, which led to a whole list once
-// in a hundred times.
+// TestWhatRunsFinalizersHoldsOnlyWhileItRunsOne: at other times its stack has words left over, which led to a whole
+// list once in a hundred times.
 func TestWhatRunsFinalizersHoldsOnlyWhileItRunsOne(t *testing.T) {
 	const runner = "runtime.runFinalizers"
 	exe := build(t)
@@ -263,7 +268,8 @@ func TestRefusedHelper(t *testing.T) {
 }
 
 func TestTheDebuggersLibrariesStayOutOfTheSubjectAndTheFake(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "github.com/memsoak/memsoak/migrator/cmd/migrator", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive", "github.com/memsoak/memsoak/profiles").Output()
+	out, err := exec.Command("go", "list", "-deps", "github.com/memsoak/memsoak/migrator/cmd/migrator",
+		"github.com/memsoak/memsoak/fakedrive/cmd/fakedrive", "github.com/memsoak/memsoak/profiles").Output()
 	require.NoError(t, err)
 	assert.NotContains(t, string(out), "go-delve")
 	assert.Contains(t, string(out), "github.com/memsoak/memsoak/migrator")

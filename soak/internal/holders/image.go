@@ -19,7 +19,8 @@ import (
 // Supported are the Go releases whose runtime this package has been run on.
 var Supported = []string{"go1.26"}
 
-// ErrUnreadable is returned, wrapped, for a program that nothing can be said of: no DWARF, another Go, another platform.
+// ErrUnreadable is returned, wrapped, for a program that nothing can be said of: no DWARF, another Go, another
+// platform.
 var ErrUnreadable = errors.New("cannot say who holds what")
 
 // image is a program's debug information. Addresses in it are those of the file; bias is added to those of the process.
@@ -59,8 +60,12 @@ func openImage(path string) (*image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s is no Go program that says its version: %w", ErrUnreadable, path, err)
 	}
-	if !slices.ContainsFunc(Supported, func(v string) bool { return info.GoVersion == v || strings.HasPrefix(info.GoVersion, v+".") }) {
-		return nil, fmt.Errorf("%w: the program was built with %s, and only the heap of %s is known", ErrUnreadable, info.GoVersion, strings.Join(Supported, ", "))
+	if !slices.ContainsFunc(Supported, func(v string) bool {
+		return info.GoVersion == v ||
+			strings.HasPrefix(info.GoVersion, v+".")
+	}) {
+		return nil, fmt.Errorf("%w: the program was built with %s, and only the heap of %s is known", ErrUnreadable,
+			info.GoVersion, strings.Join(Supported, ", "))
 	}
 	f, err := elf.Open(path)
 	if err != nil {
@@ -68,7 +73,8 @@ func openImage(path string) (*image, error) {
 	}
 	m := &image{
 		elf: f, types: map[string]dwarf.Offset{}, runtimeTypes: map[uint64]dwarf.Offset{}, consts: map[string]int64{},
-		cache: map[dwarf.Offset]godwarf.Type{}, trees: map[dwarf.Offset]*godwarf.Tree{}, lines: map[dwarf.Offset][]string{}, calls: map[uint64][]Frame{},
+		cache: map[dwarf.Offset]godwarf.Type{}, trees: map[dwarf.Offset]*godwarf.Tree{}, lines: map[dwarf.Offset][]string{},
+		calls: map[uint64][]Frame{},
 	}
 	if err := m.load(); err != nil {
 		f.Close()

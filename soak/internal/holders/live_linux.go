@@ -66,8 +66,8 @@ func freeze(ctx context.Context, pid int) (*live, error) {
 	return p, nil
 }
 
-// freezeChild stops a child of this process by SIGSTOP until close. A child is not traced: the kernel shows the stop of a
-// traced thread to every wait of its tracer's process, and os/exec would take it for the child's end.
+// freezeChild stops a child of this process by SIGSTOP until close. A child is not traced: the kernel shows the stop of
+// a traced thread to every wait of its tracer's process, and os/exec would take it for the child's end.
 func freezeChild(ctx context.Context, pid int) (*live, error) {
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
@@ -239,7 +239,8 @@ func (t *tracer) await(ctx context.Context) error {
 // statusAt is where siginfo_t has si_status on 64-bit Linux.
 const statusAt = 24
 
-// pendingSignal is the signal that a thread was about to take when it stopped; 0 when it stopped because it was asked to.
+// pendingSignal is the signal that a thread was about to take when it stopped; 0 when it stopped because it was asked
+// to.
 func pendingSignal(info *unix.Siginfo) int {
 	status := *(*int32)(unsafe.Add(unsafe.Pointer(info), statusAt))
 	if status>>8 != 0 { // a ptrace event

@@ -10,7 +10,8 @@ import (
 
 // freeze is not to be had here.
 func freeze(context.Context, int) (memory, error) {
-	return nil, fmt.Errorf("%w: processes are read on linux/amd64 and linux/arm64 only, not on %s/%s", ErrUnreadable, runtime.GOOS, runtime.GOARCH)
+	return nil, fmt.Errorf("%w: processes are read on linux/amd64 and linux/arm64 only, not on %s/%s", ErrUnreadable,
+		runtime.GOOS, runtime.GOARCH)
 }
 
 func freezeChild(ctx context.Context, pid int) (memory, error) { return freeze(ctx, pid) }

@@ -139,7 +139,8 @@ func (c *core) notes(b []byte) {
 	}
 	align := func(n uint32) int { return int(n+3) &^ 3 }
 	for len(b) >= noteHeadLen {
-		nameLen, descLen, kind := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint32(b[8:])
+		nameLen, descLen, kind := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:]),
+			binary.LittleEndian.Uint32(b[8:])
 		body := noteHeadLen + align(nameLen)
 		end := body + align(descLen)
 		if body > len(b) || end > len(b) || end < body {

@@ -46,7 +46,8 @@ type goroutine struct {
 }
 
 // ownName are the runtime's variables that are records of a goroutine or a thread, or lead to all of them.
-var ownName = map[string]bool{"runtime.allgs": true, "runtime.allgptr": true, "runtime.g0": true, "runtime.m0": true, "runtime.gcrash": true}
+var ownName = map[string]bool{"runtime.allgs": true, "runtime.allgptr": true, "runtime.g0": true, "runtime.m0": true,
+	"runtime.gcrash": true}
 
 // finalizing are the runtime's goroutines that call the user's functions with what they hold.
 var finalizing = map[string]bool{"runtime.runFinalizers": true, "runtime.runCleanups": true}
@@ -83,7 +84,10 @@ func (h *heap) readRoots(sps []uint64) (roots []root, own map[uint32]bool) {
 			roots = append(roots, *r)
 		}
 	}
-	slices.SortFunc(roots, func(a, b root) int { return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.name, b.name)) })
+	slices.SortFunc(roots, func(a, b root) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.name,
+			b.name))
+	})
 	for i := range roots {
 		roots[i].refs = slices.DeleteFunc(roots[i].refs, func(o uint32) bool { return own[o] })
 		slices.Sort(roots[i].refs)
@@ -127,8 +131,8 @@ func (h *heap) goroutineRoots(sps []uint64, own map[uint32]bool) map[string]*roo
 	return byFunc
 }
 
-// idle says that a goroutine of the runtime's is in none of the user's functions: whatever is on its stack is left over, be
-// it from who had that memory before. One such word may point into the middle of a list, and so to all of it.
+// idle says that a goroutine of the runtime's is in none of the user's functions: whatever is on its stack is left
+// over, be it from who had that memory before. One such word may point into the middle of a list, and so to all of it.
 func (h *heap) idle(g goroutine) bool {
 	start := h.word(h.address(g.self) + h.lay.gStart)
 	if g.pc == start { // it has not run yet

@@ -65,7 +65,8 @@ func (h *heap) sites(module string) []*site {
 		s.samples, s.bytes = append(s.samples, byBucket[b]...), s.bytes+bytes
 	}
 	out := slices.SortedFunc(maps.Values(bySite), func(a, b *site) int {
-		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.site.Function, b.site.Function), cmp.Compare(a.site.Line, b.site.Line))
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.site.Function, b.site.Function), cmp.Compare(a.site.Line,
+			b.site.Line))
 	})
 	out = out[:min(len(out), sitesKept)]
 	return slices.DeleteFunc(out, func(s *site) bool { return s.bytes < leastShare*all })
@@ -141,8 +142,8 @@ func (g *graph) named(roots []int) []record.HeldShare {
 	return out
 }
 
-// reaching are the roots from which a node can be reached, nearest first; of those as near, package variables first. There
-// is at least one.
+// reaching are the roots from which a node can be reached, nearest first; of those as near, package variables first.
+// There is at least one.
 func (g *graph) reaching(d *dominance, target uint32) []int {
 	depth := map[uint32]int{target: 0}
 	queue := []uint32{target}
@@ -163,7 +164,8 @@ func (g *graph) reaching(d *dominance, target uint32) []int {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b int) int {
-		return cmp.Or(cmp.Compare(depth[d.num[g.node(a)]], depth[d.num[g.node(b)]]), cmp.Compare(g.roots[a].kind, g.roots[b].kind))
+		return cmp.Or(cmp.Compare(depth[d.num[g.node(a)]], depth[d.num[g.node(b)]]), cmp.Compare(g.roots[a].kind,
+			g.roots[b].kind))
 	})
 	return out
 }

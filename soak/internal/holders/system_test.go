@@ -38,8 +38,8 @@ func runAsNobody(t *testing.T) {
 	require.Contains(t, string(out), "may not be traced")
 }
 
-// writeCore writes a core of a process that is asleep, as the kernel would: what is mapped from files and not written to
-// is left out.
+// writeCore writes a core of a process that is asleep, as the kernel would: what is mapped from files and not written
+// to is left out.
 func writeCore(t *testing.T, pid int, path string) {
 	t.Helper()
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
@@ -79,7 +79,8 @@ func writeCore(t *testing.T, pid int, path string) {
 		exe.Close()
 	}
 	const headSize, progSize = 64, 56
-	head := elf.Header64{Type: uint16(elf.ET_CORE), Machine: uint16(machine), Version: 1, Phoff: headSize, Ehsize: headSize, Phentsize: progSize, Phnum: uint16(len(parts) + 1)}
+	head := elf.Header64{Type: uint16(elf.ET_CORE), Machine: uint16(machine), Version: 1, Phoff: headSize,
+		Ehsize: headSize, Phentsize: progSize, Phnum: uint16(len(parts) + 1)}
 	copy(head.Ident[:], []byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)})
 	var out bytes.Buffer
 	put := func(v any) { require.NoError(t, binary.Write(&out, binary.LittleEndian, v)) }
@@ -88,7 +89,8 @@ func writeCore(t *testing.T, pid int, path string) {
 	put(elf.Prog64{Type: uint32(elf.PT_NOTE), Off: off, Filesz: uint64(note.Len())})
 	off += uint64(note.Len())
 	for _, p := range parts {
-		put(elf.Prog64{Type: uint32(elf.PT_LOAD), Off: off, Vaddr: p.at, Filesz: uint64(len(p.data)), Memsz: uint64(len(p.data))})
+		put(elf.Prog64{Type: uint32(elf.PT_LOAD), Off: off, Vaddr: p.at, Filesz: uint64(len(p.data)),
+			Memsz: uint64(len(p.data))})
 		off += uint64(len(p.data))
 	}
 	out.Write(note.Bytes())

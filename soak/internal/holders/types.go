@@ -69,7 +69,8 @@ func (h *heap) descend(t godwarf.Type, off, at uint64, to place) (string, place)
 }
 
 func (h *heap) descendStruct(t *godwarf.StructType, off, at uint64, to place) (string, place) {
-	if strings.HasPrefix(t.StructName, "sync/atomic.Pointer[") { // its word is an unsafe.Pointer, a field of size 0 has the type
+	// its word is an unsafe.Pointer, a field of size 0 has the type
+	if strings.HasPrefix(t.StructName, "sync/atomic.Pointer[") {
 		for _, f := range t.Field {
 			if a, ok := godwarf.ResolveTypedef(f.Type).(*godwarf.ArrayType); ok {
 				return "", h.refine(pointee(a.Type, to, ""))
@@ -98,7 +99,8 @@ func (h *heap) descendStruct(t *godwarf.StructType, off, at uint64, to place) (s
 func (h *heap) smallMap(t *godwarf.StructType, off, at uint64) godwarf.Type {
 	args, isMap := strings.CutPrefix(t.StructName, "map<")
 	dir, length := fieldOf(t, "dirPtr"), fieldOf(t, "dirLen")
-	if !isMap || dir == nil || length == nil || off != uint64(dir.ByteOffset) || h.word(at-off+uint64(length.ByteOffset)) != 0 {
+	if !isMap || dir == nil || length == nil || off != uint64(dir.ByteOffset) ||
+		h.word(at-off+uint64(length.ByteOffset)) != 0 {
 		return nil
 	}
 	if g := h.img.structAt("group<" + args); g != nil {

@@ -61,7 +61,8 @@ func Take(run string) (*Lease, error) {
 	}
 	l := &Lease{path: filepath.Join(dir, run+".json")}
 	l.Warnings = reap(dir)
-	l.data = lease{Run: run, PID: os.Getpid(), Start: startTime(os.Getpid()), Temp: filepath.Join(os.TempDir(), tempPrefix+run)}
+	l.data = lease{Run: run, PID: os.Getpid(), Start: startTime(os.Getpid()), Temp: filepath.Join(os.TempDir(), tempPrefix+
+		run)}
 	if err := l.save(); err != nil {
 		return nil, fmt.Errorf("note what this run may leave behind: %w", err)
 	}

@@ -85,10 +85,14 @@ func (f fixed) fill(values map[string]any) (string, error) {
 
 // NewEngine returns an engine for the targets of a checked load.
 func NewEngine(s *Spec) (*Engine, error) {
-	e := &Engine{expect: s.Expect, tr: &http.Transport{MaxIdleConnsPerHost: 1 << 20, DisableCompression: true, Protocols: new(http.Protocols),
+	e := &Engine{expect: s.Expect, tr: &http.Transport{MaxIdleConnsPerHost: 1 << 20, DisableCompression: true,
+		Protocols:       new(http.Protocols),
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // it speaks to memsoak's own gate
 	e.tr.Protocols.SetHTTP1(true)
-	e.client = &http.Client{Transport: e.tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	e.client = &http.Client{Transport: e.tr, CheckRedirect: func(*http.Request,
+		[]*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 	for _, t := range s.Targets {
 		n := target{headers: map[string]fixed{}}
 		var err error
@@ -181,7 +185,8 @@ func (r *run) work(ctx context.Context) error {
 
 // request makes the nth request of the wave.
 func (r *run) request(ctx context.Context, n int64) (*http.Request, error) {
-	values := map[string]any{"n": strconv.FormatInt(n, 10), "key": r.w.Keys + "-" + strconv.FormatInt(n, 10), "size": strconv.FormatInt(r.w.Size, 10)}
+	values := map[string]any{"n": strconv.FormatInt(n, 10), "key": r.w.Keys + "-" + strconv.FormatInt(n, 10),
+		"size": strconv.FormatInt(r.w.Size, 10)}
 	for k, v := range r.values {
 		values[k] = v
 	}

@@ -66,7 +66,8 @@ var Placeholders = []string{"n", "key", "size", "blob"}
 
 // CommandEnv are the variables that a load command gets, by the placeholder that says the same in its arguments.
 var CommandEnv = map[string]string{
-	"addr": "MEMSOAK_ADDR", "n": "MEMSOAK_REQUESTS", "concurrency": "MEMSOAK_CONCURRENCY", "seed": "MEMSOAK_SEED", "key": "MEMSOAK_KEY",
+	"addr": "MEMSOAK_ADDR", "n": "MEMSOAK_REQUESTS", "concurrency": "MEMSOAK_CONCURRENCY", "seed": "MEMSOAK_SEED",
+	"key":  "MEMSOAK_KEY",
 	"size": "MEMSOAK_SIZE",
 }
 

@@ -94,7 +94,8 @@ func TestFailuresAreCountedAndTheFirstIsNamed(t *testing.T) {
 	e := engine(t, load.Target{URL: srv.URL + "/a?secret=1"})
 	res, err := e.Run(t.Context(), load.Wave{Requests: 5, Concurrency: 1}, nil)
 	require.NoError(t, err)
-	assert.EqualError(t, res.Err(), "5 of 5 requests failed; the first: GET /a: it was answered with 500 Internal Server Error")
+	assert.EqualError(t, res.Err(),
+		"5 of 5 requests failed; the first: GET /a: it was answered with 500 Internal Server Error")
 	srv.Close()
 	res, err = e.Run(t.Context(), load.Wave{Requests: 1, Concurrency: 1}, nil)
 	require.NoError(t, err)
@@ -128,7 +129,8 @@ func TestAWaveEndsWithItsContext(t *testing.T) {
 
 func TestACommandIsAWaveAndItsFailureIsQuoted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "out")
-	require.NoError(t, load.Command(t.Context(), load.Run{Args: []string{"sh", "-c", `echo "$MEMSOAK_REQUESTS" > ` + file}, Env: []string{"MEMSOAK_REQUESTS=7"}}))
+	require.NoError(t, load.Command(t.Context(), load.Run{Args: []string{"sh", "-c", `echo "$MEMSOAK_REQUESTS" > ` + file},
+		Env: []string{"MEMSOAK_REQUESTS=7"}}))
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, "7\n", string(b))
@@ -144,7 +146,8 @@ func TestACommandThatNeverEndsIsEndedWithAllThatItStarted(t *testing.T) {
 	go func() {
 		done <- load.Command(ctx, load.Run{Args: []string{"sh", "-c", "sleep 300 & echo $! > " + file + "; wait"}})
 	}()
-	require.Eventually(t, func() bool { b, err := os.ReadFile(file); return err == nil && len(b) > 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { b, err := os.ReadFile(file); return err == nil && len(b) > 1 }, 10*time.Second,
+		time.Millisecond)
 	cancel(why)
 	require.ErrorIs(t, <-done, why)
 	b, err := os.ReadFile(file)

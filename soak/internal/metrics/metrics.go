@@ -46,7 +46,8 @@ type Exporter struct {
 
 // New returns an exporter without data.
 func New() *Exporter {
-	e := &Exporter{reg: prometheus.NewRegistry(), settings: map[string]map[string]string{}, gone: map[string]bool{}, scraped: make(chan struct{})}
+	e := &Exporter{reg: prometheus.NewRegistry(), settings: map[string]map[string]string{}, gone: map[string]bool{},
+		scraped: make(chan struct{})}
 	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	vec := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
@@ -63,7 +64,8 @@ func New() *Exporter {
 	}
 	e.info = vec("soak_run_info", "The run under way: 1.", "subject", "corpus", "design", "protocol", "isolation")
 	e.trials = vec("soak_trials", "Trials of the run under way.", "state")
-	e.ended = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "soak_trials_ended_total", Help: "Trials that have ended, by outcome."}, []string{"outcome"})
+	e.ended = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "soak_trials_ended_total",
+		Help: "Trials that have ended, by outcome."}, []string{"outcome"})
 	e.reg.MustRegister(e.ended)
 	e.limit = one("soak_memory_limit_bytes", "Memory limit of the subjects, 0 for none.")
 	e.estimate = one("soak_run_estimate_seconds", "Estimated time of the whole run.")
@@ -226,7 +228,8 @@ func (e *Exporter) Handler() http.Handler {
 
 // forget removes the readings of a subject that has ended. What its trial came to stays: peaks, floors, headline.
 func (e *Exporter) forget(cell string) {
-	for _, v := range []*prometheus.GaugeVec{e.rss, e.anon, e.cgroup, e.heap, e.goroutines, e.gcCPU, e.inFlight, e.backlog, e.files, e.conns} {
+	for _, v := range []*prometheus.GaugeVec{e.rss, e.anon, e.cgroup, e.heap, e.goroutines, e.gcCPU, e.inFlight, e.backlog,
+		e.files, e.conns} {
 		v.DeletePartialMatch(prometheus.Labels{"cell": cell})
 	}
 }
@@ -234,8 +237,8 @@ func (e *Exporter) forget(cell string) {
 // lastScrape is how long a finished run waits for the server that scraped it to see its final values.
 const lastScrape = 20 * time.Second
 
-// Listen serves the metrics at /metrics on addr until stop is called, and says where. After a run that was scraped, stop
-// waits for one more scrape, for twenty seconds at most or until its context ends.
+// Listen serves the metrics at /metrics on addr until stop is called, and says where. After a run that was scraped,
+// stop waits for one more scrape, for twenty seconds at most or until its context ends.
 func (e *Exporter) Listen(ctx context.Context, addr string) (url string, stop func(context.Context), err error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {

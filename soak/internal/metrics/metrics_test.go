@@ -41,14 +41,17 @@ func TestExporterFollowsTheRun(t *testing.T) {
 	ref := soak.TrialRef{Cell: cell, Kind: record.Attribution, Index: 1, N: 1, Of: 2}
 	plan := &soak.Plan{Trials: []soak.Step{{Cell: cell, Settings: map[string]string{"pool": "40", "workers": "7"}}}}
 	for _, ev := range []soak.Event{
-		soak.RunStarted{Plan: plan, Run: "the-run", Subject: "migrator", Corpus: "mixed", Design: "star", Protocol: "default", Trials: 2, Limit: 2 << 30, Estimate: time.Minute, Isolated: "cgroup-v2"},
+		soak.RunStarted{Plan: plan, Run: "the-run", Subject: "migrator", Corpus: "mixed", Design: "star", Protocol: "default",
+			Trials: 2, Limit: 2 << 30, Estimate: time.Minute, Isolated: "cgroup-v2"},
 		soak.TrialStarted{TrialRef: ref},
 		soak.PhaseChanged{TrialRef: ref, Phase: record.Phase{Name: "wave-1", Kind: "wave"}},
 		soak.Sampled{TrialRef: ref, Sample: record.Sample{
 			Process: &record.Process{RSS: 1000, Anon: 900}, Cgroup: &record.Cgroup{Usage: 1100},
-			Runtime: &record.Runtime{HeapAlloc: 500, Goroutines: 12, GCCPU: 0.25}, Covariates: &record.Covariates{InFlight: 3, Backlog: 4, FilesDone: 5, ConnsOpen: 6},
+			Runtime: &record.Runtime{HeapAlloc: 500, Goroutines: 12, GCCPU: 0.25}, Covariates: &record.Covariates{InFlight: 3,
+				Backlog: 4, FilesDone: 5, ConnsOpen: 6},
 		}},
-		soak.Snapped{TrialRef: ref, Live: 300, Snapshot: record.Snapshot{State: record.StateFloor, Sample: record.Sample{Covariates: &record.Covariates{FilesDone: 71}}}},
+		soak.Snapped{TrialRef: ref, Live: 300, Snapshot: record.Snapshot{State: record.StateFloor,
+			Sample: record.Sample{Covariates: &record.Covariates{FilesDone: 71}}}},
 		soak.Snapped{TrialRef: ref, Live: 999, Snapshot: record.Snapshot{State: record.StateReply}},
 	} {
 		e.Event(ev)
@@ -69,8 +72,10 @@ func TestExporterFollowsTheRun(t *testing.T) {
 	}
 	assert.False(t, strings.Contains(page, "the-run"), "no run's id on long-lived series")
 
-	e.Event(soak.TrialEnded{TrialRef: ref, Outcome: record.OOMKilled, Peak: record.Peak{RSS: 2000, HeapLive: 800}, Headline: record.HeadLeak})
-	e.Event(soak.TrialEnded{TrialRef: ref, Outcome: record.OOMKilled, Peak: record.Peak{RSS: 2000, HeapLive: 800}, Headline: record.HeadBuffer})
+	e.Event(soak.TrialEnded{TrialRef: ref, Outcome: record.OOMKilled, Peak: record.Peak{RSS: 2000, HeapLive: 800},
+		Headline: record.HeadLeak})
+	e.Event(soak.TrialEnded{TrialRef: ref, Outcome: record.OOMKilled, Peak: record.Peak{RSS: 2000, HeapLive: 800},
+		Headline: record.HeadBuffer})
 	e.Event(soak.RunEnded{})
 	page = scrape(t, url)
 	assert.True(t, strings.Contains(page, `soak_trials_ended_total{outcome="oom-killed"} 2`))
@@ -94,7 +99,8 @@ func TestTheEndWaitsForTheLastScrape(t *testing.T) {
 	url, stop, err := e.Listen(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
 	scrape(t, url)
-	e.Event(soak.TrialEnded{TrialRef: soak.TrialRef{Cell: record.Cell{"workers": "2"}}, Peak: record.Peak{RSS: 77}, Outcome: record.OK})
+	e.Event(soak.TrialEnded{TrialRef: soak.TrialRef{Cell: record.Cell{"workers": "2"}}, Peak: record.Peak{RSS: 77},
+		Outcome: record.OK})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

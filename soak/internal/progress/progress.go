@@ -79,9 +79,11 @@ func Ended(e soak.TrialEnded) string {
 	if outcome == "" {
 		outcome = "cut short"
 	}
-	s := fmt.Sprintf("%s in %.1fs, peak RSS %s, cgroup %s", outcome, e.Seconds, units.FormatBytes(e.Peak.RSS), units.FormatBytes(e.Peak.Cgroup))
+	s := fmt.Sprintf("%s in %.1fs, peak RSS %s, cgroup %s", outcome, e.Seconds, units.FormatBytes(e.Peak.RSS),
+		units.FormatBytes(e.Peak.Cgroup))
 	if e.Kind == record.Speed && e.Work.Seconds > 0 {
-		s += fmt.Sprintf(", %.0f files/s, %s/s", float64(e.Work.Files)/e.Work.Seconds, units.FormatBytes(int64(float64(e.Work.Bytes)/e.Work.Seconds)))
+		s += fmt.Sprintf(", %.0f files/s, %s/s", float64(e.Work.Files)/e.Work.Seconds,
+			units.FormatBytes(int64(float64(e.Work.Bytes)/e.Work.Seconds)))
 	}
 	if e.Headline != "" && e.Kind != record.Speed {
 		s += ": " + string(e.Headline)

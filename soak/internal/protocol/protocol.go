@@ -58,8 +58,8 @@ type Protocol struct {
 	// Budget is the declared cap of one trial's time. Work is never cut down to fit into it: at the cap a trial ends, as
 	// timeout when a phase of the protocol is missing, and else with the hypotheses open that still were.
 	Budget Duration `yaml:"budget"`
-	// WaveTimeout is how long nothing at all may move in a wave; a subject that stands still for longer ends the trial with
-	// outcome timeout.
+	// WaveTimeout is how long nothing at all may move in a wave; a subject that stands still for longer ends the trial
+	// with outcome timeout.
 	WaveTimeout Duration `yaml:"wave_timeout"`
 	// Settle is how long nothing may move before a held state counts as reached with fewer transfers than asked for. A
 	// subject that was seen to pause for longer while it worked gets more.
@@ -94,9 +94,9 @@ type Phase struct {
 	// Of names the phase whose last wave is repeated.
 	Of string `yaml:"of"`
 
-	// Point, Transfers, Then, Offset, Size, Backlog and MaxBytes describe a hold: so many transfers of Size bytes stopped at Point,
-	// Offset bytes into the body; after the snapshot all but Then are let go and there is another one. Backlog is
-	// the number of files listed beyond those held. MaxBytes bounds Transfers x Size.
+	// Point, Transfers, Then, Offset, Size, Backlog and MaxBytes describe a hold: so many transfers of Size bytes stopped
+	// at Point, Offset bytes into the body; after the snapshot all but Then are let go and there is another one. Backlog
+	// is the number of files listed beyond those held. MaxBytes bounds Transfers x Size.
 	Point     fault.Point `yaml:"point"`
 	Transfers Count       `yaml:"transfers"`
 	Then      []Count     `yaml:"then"`
@@ -118,8 +118,8 @@ type Phase struct {
 	// AtEnd puts the stop before the last byte of the body.
 	AtEnd bool `yaml:"at_end"`
 
-	// Fail is the share of the requests of an errors phase that fail at their first attempt, where Point is: at the download's
-	// header or the upload's reply.
+	// Fail is the share of the requests of an errors phase that fail at their first attempt, where Point is: at the
+	// download's header or the upload's reply.
 	Fail float64 `yaml:"fail"`
 }
 
@@ -159,7 +159,8 @@ func Load(nameOrFile string) (*Protocol, error) {
 	}
 	b, err := bounded.ReadFile(nameOrFile, bounded.Config)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: no file %q, and the built-in ones are %s", ErrInvalid, nameOrFile, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("%w: no file %q, and the built-in ones are %s", ErrInvalid, nameOrFile, strings.Join(Names(),
+			", "))
 	}
 	if err != nil {
 		return nil, err
@@ -226,7 +227,8 @@ func (p *Protocol) Check() error {
 	return nil
 }
 
-// checkTargets puts the contract's targets and the default number of looks where none are given, and refuses impossible ones.
+// checkTargets puts the contract's targets and the default number of looks where none are given, and refuses impossible
+// ones.
 func (p *Protocol) checkTargets() error {
 	t, d := &p.Targets, record.DefaultTargets()
 	for _, v := range []struct {
@@ -338,7 +340,8 @@ func (ph *Phase) checkHold() error {
 			return err
 		}
 	default:
-		return fmt.Errorf("cannot hold at %q; known: %s, %s, %s, %s", ph.Point, fault.UploadReply, fault.DownloadHeader, fault.DownloadBody, fault.UploadBody)
+		return fmt.Errorf("cannot hold at %q; known: %s, %s, %s, %s", ph.Point, fault.UploadReply, fault.DownloadHeader,
+			fault.DownloadBody, fault.UploadBody)
 	}
 	if ph.Transfers == "" {
 		ph.Transfers = "M"

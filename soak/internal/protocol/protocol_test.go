@@ -40,7 +40,8 @@ func TestTheDefaultHasTheStatesThatCarriedInformation(t *testing.T) {
 	assert.GreaterOrEqual(t, holds[record.StateHeader], 3, "the backlog varies")
 	assert.GreaterOrEqual(t, holds[record.StateReply], 4)
 	assert.GreaterOrEqual(t, holds[record.StateBody], 1)
-	for _, k := range []string{protocol.Idle, protocol.WarmUp, protocol.Repeat, protocol.Folders, protocol.Free, protocol.IdleAgain} {
+	for _, k := range []string{protocol.Idle, protocol.WarmUp, protocol.Repeat, protocol.Folders, protocol.Free,
+		protocol.IdleAgain} {
 		assert.True(t, kinds[k], k)
 	}
 	assert.EqualValues(t, 4096, p.MemProfileRate)
@@ -119,7 +120,8 @@ func TestBlocksFeedTheUnitsThatAreOpen(t *testing.T) {
 		p, err := protocol.Load(name)
 		require.NoError(t, err)
 		for unit, kind := range map[string]string{
-			"backlog-item": protocol.Hold, "byte-in-flight": protocol.Hold, "second": protocol.IdleAgain, "page": protocol.Folders,
+			"backlog-item": protocol.Hold, "byte-in-flight": protocol.Hold, "second": protocol.IdleAgain,
+			"page": protocol.Folders,
 			"file": protocol.Wave, "distinct-item": protocol.Wave, "a unit of tomorrow": protocol.Wave, "byte": protocol.Wave,
 		} {
 			blocks := p.Blocks([]string{unit})
@@ -133,7 +135,8 @@ func TestBlocksFeedTheUnitsThatAreOpen(t *testing.T) {
 
 func TestAGrownPhaseHasMoreWorkAndHoldsNoMore(t *testing.T) {
 	ph := protocol.Phase{
-		Files: []protocol.Group{{Count: 3, Size: 5}}, Backlog: 7, FolderCount: 2, For: protocol.Duration(time.Second), Size: 9, Transfers: "M",
+		Files: []protocol.Group{{Count: 3, Size: 5}}, Backlog: 7, FolderCount: 2, For: protocol.Duration(time.Second),
+		Size: 9, Transfers: "M",
 	}
 	g := ph.Grown(4)
 	assert.Equal(t, []protocol.Group{{Count: 12, Size: 5}}, g.Files)
@@ -145,7 +148,8 @@ func TestAGrownPhaseHasMoreWorkAndHoldsNoMore(t *testing.T) {
 }
 
 func TestASeriesOfSizesHoldsFewLargeItems(t *testing.T) {
-	p, err := protocol.Parse([]byte(head + "  - {name: reply, kind: sizes, point: upload-reply, then: [M/2], sizes: [64KiB, 16MiB, 64MiB]}\n"))
+	p, err := protocol.Parse([]byte(head +
+		"  - {name: reply, kind: sizes, point: upload-reply, then: [M/2], sizes: [64KiB, 16MiB, 64MiB]}\n"))
 	require.NoError(t, err)
 	holds := p.Phases[0].Holds()
 	require.Len(t, holds, 3)
@@ -157,7 +161,8 @@ func TestASeriesOfSizesHoldsFewLargeItems(t *testing.T) {
 	assert.Equal(t, []protocol.Count{"M/2"}, holds[1].Then, "the others keep theirs")
 }
 
-// The targets of a verdict stand in the protocol: those of the default are the contract's, and quick declares wider ones.
+// The targets of a verdict stand in the protocol: those of the default are the contract's, and quick declares wider
+// ones.
 func TestQuickMeansWiderTargetsAndNotOtherStates(t *testing.T) {
 	states := func(p *protocol.Protocol) map[record.State]bool {
 		out := map[record.State]bool{}

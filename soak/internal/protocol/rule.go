@@ -10,14 +10,15 @@ import (
 // The sequential rule, declared here and in the README so that no result can tune it.
 //
 // An attribution trial carries out the phases of its protocol and then looks at its hypotheses. While one of them is
-// neither found nor excluded below its target, the blocks of More that feed it are added, with twice the work of the time
-// before, and there is another look; after Looks of them, or at the cap, the trial ends with what is open still open.
+// neither found nor excluded below its target, the blocks of More that feed it are added, with twice the work of the
+// time before, and there is another look; after Looks of them, or at the cap, the trial ends with what is open still
+// open.
 //
-// Its errors: a hypothesis is tested at each look, and the first look at which it is found ends its part. With at most K
-// looks a false finding is at most K times as likely as in one test (Bonferroni; less in truth, since each look keeps the
-// data of those before). The diagnosis asks for t > 4 in one test, that is below 1e-4, so below 6e-4 for the default of 6.
-// A limit is the slope that would be seen in 95 of 100 trials with the data of the last look alone, so that more looks
-// than one make no limit too small: they only add chances to find.
+// Its errors: a hypothesis is tested at each look, and the first look at which it is found ends its part. With at most
+// K looks a false finding is at most K times as likely as in one test (Bonferroni; less in truth, since each look keeps
+// the data of those before). The diagnosis asks for t > 4 in one test, that is below 1e-4, so below 6e-4 for the
+// default of 6. A limit is the slope that would be seen in 95 of 100 trials with the data of the last look alone, so
+// that more looks than one make no limit too small: they only add chances to find.
 const (
 	defaultLooks = 6
 	mostLooks    = 12

@@ -54,7 +54,8 @@ func (s *Service) expand(list []Phase) ([]Phase, error) {
 		case ph.Gate == Each:
 			gates = s.Upstreams
 		case ph.Gate == "" && (ph.Kind == Hold || ph.Kind == Sizes):
-			return nil, fmt.Errorf("%w: phase %q: a hold of a service names its gate: front, an upstream, or each", ErrInvalid, ph.Name)
+			return nil, fmt.Errorf("%w: phase %q: a hold of a service names its gate: front, an upstream, or each", ErrInvalid,
+				ph.Name)
 		}
 		for _, g := range gates {
 			if slices.Contains(s.Raw, g) != (ph.Point == fault.GateBytes) && ph.Gate == Each {

@@ -69,9 +69,11 @@ var errLost = errors.New("the answer was lost")
 var sampleTypes = map[string]map[string]any{
 	record.HeapDir: {
 		"alloc_objects": map[string]any{"units": "objects"}, "alloc_space": map[string]any{"units": "bytes"},
-		"inuse_objects": map[string]any{"units": "objects", "aggregation": "average"}, "inuse_space": map[string]any{"units": "bytes", "aggregation": "average"},
+		"inuse_objects": map[string]any{"units": "objects", "aggregation": "average"},
+		"inuse_space":   map[string]any{"units": "bytes", "aggregation": "average"},
 	},
-	record.RoutineDir: {"goroutine": map[string]any{"display-name": "goroutines", "units": "goroutines", "aggregation": "average"}},
+	record.RoutineDir: {"goroutine": map[string]any{"display-name": "goroutines", "units": "goroutines",
+		"aggregation": "average"}},
 }
 
 // ingest sends a profile once. A *refusal means it is not stored; errLost, wrapped, that it may be.
@@ -158,8 +160,10 @@ func (c *Client) stored(ctx context.Context, it item, sample string) (int64, err
 	var sum int64
 	for _, typ := range typeOf(it.kind, sample) {
 		q := url.Values{"query": {typ + selector(it.service, it.labels)}, "format": {"json"},
-			"from": {strconv.FormatInt(it.until.Add(-time.Second).UnixMilli(), 10)}, "until": {strconv.FormatInt(it.until.Add(time.Second).UnixMilli(), 10)}}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath("pyroscope/render").String()+"?"+q.Encode(), nil)
+			"from":  {strconv.FormatInt(it.until.Add(-time.Second).UnixMilli(), 10)},
+			"until": {strconv.FormatInt(it.until.Add(time.Second).UnixMilli(), 10)}}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath("pyroscope/render").String()+"?"+
+			q.Encode(), nil)
 		if err != nil {
 			return 0, err
 		}
@@ -175,8 +179,8 @@ func (c *Client) stored(ctx context.Context, it item, sample string) (int64, err
 // queryWindow is the longest range that is asked for in one query: a server takes a day by default. PY012.
 const queryWindow = 12 * time.Hour
 
-// services are the names of services that hold profiles of a run, over the time of the run. It is also how a push learns
-// early that no server answers.
+// services are the names of services that hold profiles of a run, over the time of the run. It is also how a push
+// learns early that no server answers.
 func (c *Client) services(ctx context.Context, run *record.Run) ([]string, error) {
 	from, end := run.Started.Add(-time.Minute), run.Ended
 	if end.IsZero() {
@@ -217,7 +221,8 @@ func (c *Client) servicesIn(ctx context.Context, runID string, from, until time.
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
-		return nil, fmt.Errorf("asking %s for its services: it answers %d: %s", c.base, resp.StatusCode, bytes.TrimSpace(text))
+		return nil, fmt.Errorf("asking %s for its services: it answers %d: %s", c.base, resp.StatusCode,
+			bytes.TrimSpace(text))
 	}
 	var v struct {
 		Names []string `json:"names"`

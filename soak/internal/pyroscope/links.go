@@ -21,8 +21,10 @@ func Links(target Entry, run *record.Run, t *record.Trial) []Link {
 	if u := webAddress(target.Grafana); u != nil {
 		panes, err := json.Marshal(map[string]any{"profiles": map[string]any{
 			"datasource": "pyroscope",
-			"queries": []any{map[string]any{"refId": "A", "datasource": map[string]string{"type": "grafana-pyroscope-datasource", "uid": "pyroscope"},
-				"queryType": "profile", "profileTypeId": typeOf(record.HeapDir, "inuse_space")[0], "labelSelector": selector(service, nil)}},
+			"queries": []any{map[string]any{"refId": "A", "datasource": map[string]string{"type": "grafana-pyroscope-datasource",
+				"uid": "pyroscope"},
+				"queryType": "profile", "profileTypeId": typeOf(record.HeapDir, "inuse_space")[0],
+				"labelSelector": selector(service, nil)}},
 			"range": map[string]string{"from": ms(t.Started), "to": ms(t.Ended.Add(time.Second))},
 		}})
 		if err == nil {
@@ -43,7 +45,8 @@ func Links(target Entry, run *record.Run, t *record.Trial) []Link {
 			q.Set(side+"From", ms(w.snap.Time.Add(-time.Minute)))
 			q.Set(side+"Until", ms(w.snap.Time.Add(time.Minute)))
 		}
-		out = append(out, Link{Text: "first and last floor compared by Pyroscope", URL: u.JoinPath("pyroscope/render-diff").String() + "?" + q.Encode()})
+		out = append(out, Link{Text: "first and last floor compared by Pyroscope",
+			URL: u.JoinPath("pyroscope/render-diff").String() + "?" + q.Encode()})
 	}
 	return out
 }

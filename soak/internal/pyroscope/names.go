@@ -91,7 +91,8 @@ func labels(run *record.Run, t *record.Trial, v view, phase string) []Label {
 	out := []Label{
 		{"run_id", run.ID}, {"cell", CellLabel(t.Cell)}, {"view", string(v)},
 		{"trial", string(t.Kind) + "-" + itoa(t.Index)}, {"phase", phase},
-		{"workers", setting("workers")}, {"gomemlimit", setting("gomemlimit")}, {"gogc", setting("gogc")}, {"pool", setting("pool")},
+		{"workers", setting("workers")}, {"gomemlimit", setting("gomemlimit")}, {"gogc", setting("gogc")},
+		{"pool", setting("pool")},
 		{"service_git_ref", t.Subject.Version},
 	}
 	for i, l := range out {

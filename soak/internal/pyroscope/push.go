@@ -218,7 +218,8 @@ func (p *Pusher) deliver(ctx context.Context, it item, prof *profile.Profile, bo
 
 // settle asks the server whether it has a profile of which the answer was lost. done is true when it has.
 // counted is how the result counts it then.
-func (p *Pusher) settle(ctx context.Context, it item, prof *profile.Profile, counted func(*Result)) (done bool, err error) {
+func (p *Pusher) settle(ctx context.Context, it item, prof *profile.Profile, counted func(*Result)) (done bool,
+	err error) {
 	want := total(prof, mainType(it.kind))
 	if want == 0 {
 		// Nothing to be found by: it is counted as stored, since a missing empty profile does no harm and two do.

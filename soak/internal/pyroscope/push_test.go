@@ -112,7 +112,8 @@ func (r *rig) once() {
 
 // The figure asked for: 500 profiles against bursts answered by 429, each stored exactly once.
 func Test500ProfilesWithBurstsAreStoredExactlyOnce(t *testing.T) {
-	r := newRig(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "3", "4", "5", "6", "7", "8", "9", "10", "11"}}}})
+	r := newRig(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "3", "4", "5", "6", "7",
+		"8", "9", "10", "11"}}}})
 	r.server.RejectOlderThan = -1
 	r.server.Rate, r.server.Burst = 4_000, 12_000 // the server's 4 MB/s and 2 MB, as small as these profiles
 	want := r.expected()
@@ -207,9 +208,14 @@ func TestEveryServiceHoldsOneProfileOfEachKind(t *testing.T) {
 		}
 		views[s.Labels["view"]]++
 		phase := s.Labels["phase"]
-		assert.Equal(t, map[string]string{"run_id": r.run.ID, "cell": "gomemlimit=1800MiB pool=40 workers=50", "trial": "attribution-1", "view": s.Labels["view"],
-			"phase": phase, "workers": "50", "gomemlimit": "1800MiB", "gogc": "100", "pool": "40", "service_git_ref": "4f1c2d9"}, s.Labels)
-		assert.True(t, slices.ContainsFunc(tr.Snapshots, func(n record.Snapshot) bool { return n.Phase == phase && n.Time.Equal(s.Time) }),
+		assert.Equal(t, map[string]string{"run_id": r.run.ID, "cell": "gomemlimit=1800MiB pool=40 workers=50",
+			"trial": "attribution-1", "view": s.Labels["view"],
+			"phase": phase, "workers": "50", "gomemlimit": "1800MiB", "gogc": "100", "pool": "40", "service_git_ref": "4f1c2d9"},
+			s.Labels)
+		assert.True(t, slices.ContainsFunc(tr.Snapshots, func(n record.Snapshot) bool {
+			return n.Phase == phase &&
+				n.Time.Equal(s.Time)
+		}),
 			"a snapshot of phase %s at the recorded time", phase)
 	}
 	assert.Equal(t, 1, views["peak"])
@@ -221,7 +227,8 @@ func TestEveryServiceHoldsOneProfileOfEachKind(t *testing.T) {
 func TestServicesOfDifferentTrialsDiffer(t *testing.T) {
 	run := &record.Run{ID: "20261123-180452-9d1e35", Subject: "migrator"}
 	seen := map[string]bool{}
-	for _, c := range []record.Cell{{"workers": "8"}, {"workers": "8", "gogc": "50"}, {"workers": "8", "discovery_workers": "2"},
+	for _, c := range []record.Cell{{"workers": "8"}, {"workers": "8", "gogc": "50"}, {"workers": "8",
+		"discovery_workers": "2"},
 		{"workers": "8", "discovery_workers": "4"}, {"gogc": "8"}} {
 		for trial := range 2 {
 			seen[Service(run, c, trial+1)] = true
@@ -236,7 +243,8 @@ func TestServicesOfDifferentTrialsDiffer(t *testing.T) {
 
 // A goroutine without a stack is sent with a frame that says so: a server drops a sample without frames.
 func TestSamplesWithoutAStackAreCounted(t *testing.T) {
-	p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "goroutine", Unit: "count"}}, Sample: []*profile.Sample{{Value: []int64{3}}, {Value: []int64{2}}}}
+	p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "goroutine", Unit: "count"}},
+		Sample: []*profile.Sample{{Value: []int64{3}}, {Value: []int64{2}}}}
 	nameless(p)
 	require.NoError(t, p.CheckValid())
 	assert.EqualValues(t, 5, total(p, "goroutine"))
@@ -314,8 +322,10 @@ func TestSinceBeforeTakesTheDifferencePerStack(t *testing.T) {
 	mk := func(alloc, inuse int64) *profile.Profile {
 		f := &profile.Function{ID: 1, Name: "f", SystemName: "f", Filename: "f.go"}
 		l := &profile.Location{ID: 1, Address: 16, Line: []profile.Line{{Function: f, Line: 3}}}
-		return &profile.Profile{PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"}, SampleType: []*profile.ValueType{{Type: "alloc_space", Unit: "bytes"}, {Type: "inuse_space", Unit: "bytes"}},
-			Sample: []*profile.Sample{{Location: []*profile.Location{l}, Value: []int64{alloc, inuse}}}, Location: []*profile.Location{l}, Function: []*profile.Function{f}}
+		return &profile.Profile{PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
+			SampleType: []*profile.ValueType{{Type: "alloc_space", Unit: "bytes"}, {Type: "inuse_space", Unit: "bytes"}},
+			Sample:     []*profile.Sample{{Location: []*profile.Location{l}, Value: []int64{alloc, inuse}}},
+			Location:   []*profile.Location{l}, Function: []*profile.Function{f}}
 	}
 	d, err := sinceBefore(mk(100, 7), mk(60, 9))
 	require.NoError(t, err)
@@ -362,7 +372,8 @@ func values(m map[string]string) []string {
 }
 
 func TestProfilesLargerThanTheServerTakesLoseTheirSmallestSamples(t *testing.T) {
-	p := &profile.Profile{PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"}, SampleType: []*profile.ValueType{{Type: "inuse_space", Unit: "bytes"}}}
+	p := &profile.Profile{PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
+		SampleType: []*profile.ValueType{{Type: "inuse_space", Unit: "bytes"}}}
 	for i := range 20_000 {
 		f := &profile.Function{ID: uint64(i + 1), Name: fmt.Sprintf("%s%d", strings.Repeat("long", 100), i), Filename: "f.go"}
 		l := &profile.Location{ID: f.ID, Address: f.ID, Line: []profile.Line{{Function: f, Line: 1}}}

@@ -1,6 +1,6 @@
 // Package recordings lists what real libraries do in a process that is recorded and never steered: known leaks, at a
-// version with the bug and at the next one without, traps that people fall into, and look-alikes that are bounded. Package
-// main in cmd records them live, and a test of the command soak judges what was recorded.
+// version with the bug and at the next one without, traps that people fall into, and look-alikes that are bounded.
+// Package main in cmd records them live, and a test of the command soak judges what was recorded.
 //
 // It is not for subjects that are steered: those are the specimens.
 package recordings
@@ -72,12 +72,18 @@ var versions = []struct {
 	Recording
 	leaking, mended string
 }{
-	{Recording{Scenario: "sessions", Kind: Heap, Culprit: "gorilla/context.Set", Module: "github.com/gorilla/sessions"}, "v1.1.1", "v1.2.0"},
-	{Recording{Scenario: "promhttp", Kind: Heap, Culprit: "prometheus.", Module: "github.com/prometheus/client_golang"}, "v1.11.0", "v1.11.1"},
-	{Recording{Scenario: "gocron-past", Kind: Heap, Culprit: "gocron/v2.", Module: "github.com/go-co-op/gocron/v2"}, "v2.16.2", "v2.16.4"},
-	{Recording{Scenario: "ants-release", Kind: Goroutines, Culprit: "ants/v2.", Module: "github.com/panjf2000/ants/v2"}, "v2.7.0", "v2.7.1"},
-	{Recording{Scenario: "memdb-watch", Kind: Goroutines, Culprit: "go-memdb.", Module: "github.com/hashicorp/go-memdb"}, "v1.3.2", "v1.3.4"},
-	{Recording{Scenario: "openai-retry", Kind: Connections, Culprit: "persistConn", Module: "github.com/openai/openai-go/v2"}, "v2.1.1", "v2.3.0"},
+	{Recording{Scenario: "sessions", Kind: Heap, Culprit: "gorilla/context.Set", Module: "github.com/gorilla/sessions"},
+		"v1.1.1", "v1.2.0"},
+	{Recording{Scenario: "promhttp", Kind: Heap, Culprit: "prometheus.", Module: "github.com/prometheus/client_golang"},
+		"v1.11.0", "v1.11.1"},
+	{Recording{Scenario: "gocron-past", Kind: Heap, Culprit: "gocron/v2.", Module: "github.com/go-co-op/gocron/v2"},
+		"v2.16.2", "v2.16.4"},
+	{Recording{Scenario: "ants-release", Kind: Goroutines, Culprit: "ants/v2.", Module: "github.com/panjf2000/ants/v2"},
+		"v2.7.0", "v2.7.1"},
+	{Recording{Scenario: "memdb-watch", Kind: Goroutines, Culprit: "go-memdb.", Module: "github.com/hashicorp/go-memdb"},
+		"v1.3.2", "v1.3.4"},
+	{Recording{Scenario: "openai-retry", Kind: Connections, Culprit: "persistConn",
+		Module: "github.com/openai/openai-go/v2"}, "v2.1.1", "v2.3.0"},
 }
 
 // heaps are scenarios whose live heap grows, with the function to name.
@@ -125,9 +131,11 @@ var routines = [][2]string{
 
 // alikes are bounded.
 var alikes = []string{
-	"alike-lru", "alike-expirable", "alike-freecache", "alike-fastcache", "alike-bigcache", "alike-ristretto", "alike-gcache",
+	"alike-lru", "alike-expirable", "alike-freecache", "alike-fastcache", "alike-bigcache", "alike-ristretto",
+	"alike-gcache",
 	"alike-ttlcache", "alike-histograms", "alike-breaker", "alike-buffers", "alike-ants", "alike-pond", "alike-workerpool",
-	"alike-prometheus", "alike-bitmaps", "alike-sessions", "alike-json", "alike-syncpool", "alike-batch", "alike-with-cancel",
+	"alike-prometheus", "alike-bitmaps", "alike-sessions", "alike-json", "alike-syncpool", "alike-batch",
+	"alike-with-cancel",
 }
 
 // Result is what a recording's verdict said beside the growth, which is judged from the reduced series.

@@ -19,7 +19,8 @@ func TestShardsComeBackAsTheyWereStored(t *testing.T) {
 	require.NoError(t, store.CreateBucket("results"))
 	srv := httptest.NewServer(gofakes3.New(store).Server())
 	defer srv.Close()
-	for k, v := range map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_CA_BUNDLE": "", "AWS_REGION": "us-east-1"} {
+	for k, v := range map[string]string{"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_CA_BUNDLE": "",
+		"AWS_REGION": "us-east-1"} {
 		t.Setenv(k, v)
 	}
 	o := remote.Options{Endpoint: srv.URL}

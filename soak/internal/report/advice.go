@@ -9,7 +9,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// cures say what to change, by class. The class decides it: the same bytes need another cure as a leak than as a buffer.
+// cures say what to change, by class. The class decides it: the same bytes need another cure as a leak than as a
+// buffer.
 var cures = map[record.Class]string{
 	record.Leak:           "Release what this line keeps when its work is done: no limit and no number of workers is large enough.",
 	record.GoroutineLeak:  "Give the goroutines started here an end: a context, a closed channel, a timeout.",
@@ -141,8 +142,8 @@ func amount(c record.Class, n float64) string {
 	return quantity(n)
 }
 
-// seen says for a healthy run what its trials would have shown: the largest detection limit of each unit over all cells,
-// so that it holds for every one of them.
+// seen says for a healthy run what its trials would have shown: the largest detection limit of each unit over all
+// cells, so that it holds for every one of them.
 func (d *pageData) seen() string {
 	if d.Headline != record.Healthy {
 		return ""

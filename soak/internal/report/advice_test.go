@@ -30,7 +30,8 @@ func TestFirstScreenOfAKilledRun(t *testing.T) {
 	page, md := generate(t, dir)
 	seen := text(t, page)
 	for _, s := range []string{seen, strings.ReplaceAll(md, `\`, "")} {
-		death, lead := strings.Index(s, "Killed for memory: workers 50 · gomemlimit 1800MiB · pool 40"), strings.Index(s, "buffer-file: 1.0 byte")
+		death, lead := strings.Index(s, "Killed for memory: workers 50 · gomemlimit 1800MiB · pool 40"), strings.Index(s,
+			"buffer-file: 1.0 byte")
 		todo := strings.Index(s, "Stream the body instead of holding it")
 		assert.True(t, 0 < death && death < lead && lead < todo, "death at %d, cause at %d, cure at %d", death, lead, todo)
 	}
@@ -63,7 +64,8 @@ func TestFirstScreenOfAnInconclusiveRun(t *testing.T) {
 	rejudged(t, dir, func(v *record.RunVerdict) {
 		c := &v.Cells[0]
 		c.Outcome, c.Headline, c.Findings = record.OK, record.Inconclusive, nil
-		c.Hypotheses = []record.Hypothesis{{Class: record.Leak, Per: "byte", State: record.Open, Needs: "waves of large files between floors"}}
+		c.Hypotheses = []record.Hypothesis{{Class: record.Leak, Per: "byte", State: record.Open,
+			Needs: "waves of large files between floors"}}
 		c.Closure = &record.Closure{Unexplained: 3 << 20, Kind: "live-heap", Contrast: "floor 1 to floor 9",
 			Sites: []record.SiteSize{{Site: record.Site{Function: "main.keep"}, Bytes: 2 << 20}}}
 	})
@@ -97,8 +99,9 @@ func TestRunAgainKeepsAllSettings(t *testing.T) {
 	run.Config = map[string]any{"subject": "./copier.yaml", "set": map[string]any{"tls": "true", "mode": "a b"}}
 	require.NoError(t, record.Write(filepath.Join(dir, record.RunFile), run))
 	page, _ := generate(t, dir)
-	has(t, text(t, page), "soak run --subject ./copier.yaml --corpus mixed --axis workers=50 --axis gomemlimit=1800MiB --axis pool=40 "+
-		"--set 'mode=a b' --set tls=true --limit 2Gi --protocol quick --seed 7")
+	has(t, text(t, page),
+		"soak run --subject ./copier.yaml --corpus mixed --axis workers=50 --axis gomemlimit=1800MiB --axis pool=40 "+
+			"--set 'mode=a b' --set tls=true --limit 2Gi --protocol quick --seed 7")
 }
 
 // Every class has a cure, so that no first screen is left without one.

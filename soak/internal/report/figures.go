@@ -125,7 +125,8 @@ func phases(c *chart.Chart, t *Trial, key *[]keyEntry) {
 	if t.Record == nil {
 		return
 	}
-	names := []struct{ ink, text string }{{"b-wave", "wave"}, {"b-hold", "held"}, {"b-floor", "quiesce (floor)"}, {"b-free", "free run"}}
+	names := []struct{ ink, text string }{{"b-wave", "wave"}, {"b-hold", "held"}, {"b-floor", "quiesce (floor)"},
+		{"b-free", "free run"}}
 	seen := map[string]bool{}
 	for _, p := range t.Record.Phases {
 		ink := ""
@@ -176,7 +177,8 @@ func events(c *chart.Chart, t *Trial, key *[]keyEntry) {
 		}
 		if n := s.Covariates.Failed; n > last {
 			fails = true
-			c.Marks = append(c.Marks, chart.Mark{Ink: "fault", X: chart.Seconds(at, s.Time), Text: plural(int(n-last), "transfer") + " failed"})
+			c.Marks = append(c.Marks, chart.Mark{Ink: "fault", X: chart.Seconds(at, s.Time), Text: plural(int(n-last),
+				"transfer") + " failed"})
 			last = n
 		}
 	}
@@ -184,7 +186,8 @@ func events(c *chart.Chart, t *Trial, key *[]keyEntry) {
 		*key = append(*key, keyEntry{"fault", "failed transfers"})
 	}
 	if o := t.Record.OOM; o != nil {
-		c.Marks = append(c.Marks, chart.Mark{Ink: "oom", X: chart.Seconds(at, o.Time), Text: "killed at the limit of " + Bytes(o.Limit)})
+		c.Marks = append(c.Marks, chart.Mark{Ink: "oom", X: chart.Seconds(at, o.Time), Text: "killed at the limit of " +
+			Bytes(o.Limit)})
 		*key = append(*key, keyEntry{"oom", "OOM kill"})
 	}
 }
@@ -251,15 +254,17 @@ func floors(v *record.Verdict) (*figure, string, error) {
 	}
 	for i, f := range fl {
 		x, y = append(x, float64(f.Files)), append(y, float64(f.HeapLive))
-		wide.Tips = append(wide.Tips, chart.Tip{X: x[i], Text: fmt.Sprintf("floor %d, after %d files\nlive heap: %s (%s)\nresident: %s\n%d goroutines",
-			i+1, f.Files, Bytes(f.HeapLive), exact(f.HeapLive), Bytes(f.RSS), f.Routines)})
+		wide.Tips = append(wide.Tips, chart.Tip{X: x[i],
+			Text: fmt.Sprintf("floor %d, after %d files\nlive heap: %s (%s)\nresident: %s\n%d goroutines",
+				i+1, f.Files, Bytes(f.HeapLive), exact(f.HeapLive), Bytes(f.RSS), f.Routines)})
 	}
 	wide.Lines = []chart.Line{{Ink: "heap", X: x, Y: y, Dots: true, NoLine: true}}
 	key := []keyEntry{{"heap", "live heap after two collections"}}
 	text := ""
 	if line := trend.TheilSen(x, y); line.OK {
 		ends := []float64{x[0], x[len(x)-1]}
-		wide.Lines = append(wide.Lines, chart.Line{Ink: "trend", X: ends, Y: []float64{line.Intercept + line.Slope*ends[0], line.Intercept + line.Slope*ends[1]}})
+		wide.Lines = append(wide.Lines, chart.Line{Ink: "trend", X: ends, Y: []float64{line.Intercept + line.Slope*ends[0],
+			line.Intercept + line.Slope*ends[1]}})
 		key = append(key, keyEntry{"trend", "median slope"})
 		grown := float64(fl[len(fl)-1].HeapLive - fl[0].HeapLive)
 		text = fmt.Sprintf("%s per file over %s; %s from the first to the last, which holds %s.",
@@ -291,7 +296,8 @@ func capacity(c *record.Capacity, kills []kill, tried int) (*figure, error) {
 	}
 	var area chart.Area
 	line := chart.Line{Ink: "rss"}
-	wide := chart.Chart{Label: "Predicted peak over workers, with its 95 % interval", YTicks: chart.BytesTicks(5), XTicks: chart.CountTicks(10)}
+	wide := chart.Chart{Label: "Predicted peak over workers, with its 95 % interval", YTicks: chart.BytesTicks(5),
+		XTicks: chart.CountTicks(10)}
 	for _, s := range c.At {
 		w := float64(s.Workers)
 		line.X, line.Y = append(line.X, w), append(line.Y, float64(s.Peak))
@@ -314,13 +320,15 @@ func capacity(c *record.Capacity, kills []kill, tried int) (*figure, error) {
 		if k.workers > c.At[len(c.At)-1].Workers {
 			continue
 		}
-		wide.Marks = append(wide.Marks, chart.Mark{Ink: "oom", X: float64(k.workers), Text: plural(k.workers, "worker") + " killed at " + Bytes(k.peak)})
+		wide.Marks = append(wide.Marks, chart.Mark{Ink: "oom", X: float64(k.workers), Text: plural(k.workers, "worker") +
+			" killed at " + Bytes(k.peak)})
 	}
 	if len(kills) > 0 {
 		key = append(key, keyEntry{"oom", "killed for memory"})
 	}
 	if tried > 0 && tried < c.At[len(c.At)-1].Workers {
-		wide.Marks = append(wide.Marks, chart.Mark{Ink: "note", X: float64(tried), Text: fmt.Sprintf("tried up to %d", tried)})
+		wide.Marks = append(wide.Marks, chart.Mark{Ink: "note", X: float64(tried), Text: fmt.Sprintf("tried up to %d",
+			tried)})
 		key = append(key, keyEntry{"note", fmt.Sprintf("beyond %s: not tried", plural(tried, "worker"))})
 	}
 	slim := wide

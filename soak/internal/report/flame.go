@@ -219,7 +219,8 @@ func (p painter) place(f *flame, n *node, row int, left float64, least int64) {
 	if row > 1 {
 		if last, skipped := p.chain(n, least); skipped > 0 {
 			f.Folded += skipped
-			fold := flameFrame{Name: plural(skipped, "library frame"), Short: fmt.Sprintf("⋯ %d", skipped), Left: f.Frames[len(f.Frames)-1].Left,
+			fold := flameFrame{Name: plural(skipped, "library frame"), Short: fmt.Sprintf("⋯ %d", skipped),
+				Left:  f.Frames[len(f.Frames)-1].Left,
 				Width: f.Frames[len(f.Frames)-1].Width, Row: row, Bytes: last.bytes, Kind: "fold"}
 			f.Frames = append(f.Frames, fold, p.frame(f, last, row+1, left))
 			n, row = last, row+2
@@ -242,7 +243,8 @@ func (p painter) chain(n *node, least int64) (last *node, between int) {
 	length := 0
 	for last = n; ; length++ {
 		kids := last.sorted()
-		if len(kids) == 0 || kids[0].bytes < last.bytes-last.bytes/50 || kids[0].bytes < least || p.kind(kids[0].frame) == "own" || p.culprit(kids[0].frame) {
+		if len(kids) == 0 || kids[0].bytes < last.bytes-last.bytes/50 || kids[0].bytes < least ||
+			p.kind(kids[0].frame) == "own" || p.culprit(kids[0].frame) {
 			break
 		}
 		last = kids[0]
@@ -255,7 +257,8 @@ func (p painter) chain(n *node, least int64) (last *node, between int) {
 
 func (p painter) frame(f *flame, n *node, row int, left float64) flameFrame {
 	fr := flameFrame{
-		Name: n.frame.Function, Short: profiles.CleanName(n.frame.Function), Row: row, Bytes: n.bytes, Self: n.self, Kind: "all",
+		Name: n.frame.Function, Short: profiles.CleanName(n.frame.Function), Row: row, Bytes: n.bytes, Self: n.self,
+		Kind: "all",
 		Left: math.Round(left*1000) / 1000, Width: math.Round(100000*float64(n.bytes)/float64(f.Total)) / 1000,
 	}
 	if row > 0 {

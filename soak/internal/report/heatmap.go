@@ -56,7 +56,8 @@ func newHeatMap(r *record.Run, views []*cellView) heatMap {
 	}
 	tiles := make([]*tile, len(views))
 	for i, v := range views {
-		tiles[i] = &tile{ID: v.ID, Title: v.Title, Axes: v.Cell.Cell, Peak: v.Peak.RSS, Text: Bytes(v.Peak.RSS), Exact: exact(v.Peak.RSS),
+		tiles[i] = &tile{ID: v.ID, Title: v.Title, Axes: v.Cell.Cell, Peak: v.Peak.RSS, Text: Bytes(v.Peak.RSS),
+			Exact:    exact(v.Peak.RSS),
 			Headline: v.Headline.String(), Outcome: string(v.Outcome)}
 		if h.Scale > 0 {
 			tiles[i].Heat = min(1, float64(v.Peak.RSS)/float64(h.Scale))

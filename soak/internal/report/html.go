@@ -106,8 +106,10 @@ func stackLine(s string) string {
 // termText says what a term of the model is multiplied with.
 func termText(name string) string {
 	known := map[string]string{
-		"constant": "a constant", "workers": "× workers", "workers*part": "× workers × part size", "workers*largest": "× workers × largest file",
-		"backlog": "× backlog", "files": "× files done", "distinct": "× distinct files", "bytes-in-flight": "× bytes in flight", "connections": "× connections",
+		"constant": "a constant", "workers": "× workers", "workers*part": "× workers × part size",
+		"workers*largest": "× workers × largest file",
+		"backlog":         "× backlog", "files": "× files done", "distinct": "× distinct files",
+		"bytes-in-flight": "× bytes in flight", "connections": "× connections",
 	}
 	return cmp.Or(known[name], "× "+name)
 }

@@ -41,7 +41,8 @@ func Markdown(w io.Writer, run *Run) error {
 		fmt.Fprintf(b, "- %s\n", md(l))
 	}
 	h := run.Record.Host
-	fmt.Fprintf(b, "\nRun %s, %s, %s, %s/%s, %d CPUs, %s, %s.\n", md(run.Record.ID), clockTime(run.Record.Started), duration(run.Took()),
+	fmt.Fprintf(b, "\nRun %s, %s, %s, %s/%s, %d CPUs, %s, %s.\n", md(run.Record.ID), clockTime(run.Record.Started),
+		duration(run.Took()),
 		md(h.OS), md(h.Arch), h.CPUs, md(h.Go), md(h.Cgroup))
 	return b.Flush()
 }
@@ -73,10 +74,12 @@ func markdownCells(w io.Writer, d *pageData) {
 		var most int64 = -1
 		for _, f := range v.Findings {
 			if f.BytesAtPeak > most {
-				most, largest = f.BytesAtPeak, fmt.Sprintf("%s at %s, %s", f.Class, code(shortName(f.Site.Function)), Bytes(f.BytesAtPeak))
+				most, largest = f.BytesAtPeak, fmt.Sprintf("%s at %s, %s", f.Class, code(shortName(f.Site.Function)),
+					Bytes(f.BytesAtPeak))
 			}
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", md(v.Title), md(cmp.Or(words(v.Outcome), "not ended")), md(words(v.Headline)),
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", md(v.Title), md(cmp.Or(words(v.Outcome), "not ended")),
+			md(words(v.Headline)),
 			measured(v.Peak.RSS), measured(v.Peak.HeapLive), largest)
 	}
 }
@@ -87,7 +90,8 @@ func markdownFindings(w io.Writer, d *pageData) {
 	}
 	fmt.Fprint(w, "\n## What holds the memory\n\n| class | where | slope | most at a peak | cells |\n|---|---|---|--:|--:|\n")
 	for _, c := range d.Culprits {
-		fmt.Fprintf(w, "| %s | %s %s | %s | %s | %d |\n", md(string(c.Class)), code(shortName(c.Site.Function)), md(place(c.Site)),
+		fmt.Fprintf(w, "| %s | %s %s | %s | %s | %d |\n", md(string(c.Class)), code(shortName(c.Site.Function)),
+			md(place(c.Site)),
 			md(slopeText(c.Slope)), Bytes(c.BytesAtPeak), c.Cells)
 	}
 }
@@ -135,7 +139,8 @@ func measured(n int64) string {
 
 // md makes text safe in a line or a table of Markdown: no markup, no second line.
 func md(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "#", `\#`).
+	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "`", "\\`", "*", `\*`, "_",
+		`\_`, "[", `\[`, "]", `\]`, "#", `\#`).
 		Replace(Printable(s))
 }
 

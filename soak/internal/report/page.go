@@ -164,7 +164,8 @@ func (d *pageData) facts() {
 		}
 	}
 	if n := outcomes[record.OOMKilled]; n > 0 {
-		d.Facts = append(d.Facts, fact{"killed for memory", template.HTML(plural(n, "cell")), "of " + plural(len(d.Views), "cell")})
+		d.Facts = append(d.Facts, fact{"killed for memory", template.HTML(plural(n, "cell")), "of " + plural(len(d.Views),
+			"cell")})
 	}
 	if c := d.capacityAnswer(); c.Name != "" {
 		d.Facts = append(d.Facts, c)
@@ -183,7 +184,8 @@ func (d *pageData) facts() {
 	if ended == all {
 		note = plural(all, "trial")
 	}
-	d.Facts = append(d.Facts, fact{"matrix", template.HTML(plural(len(d.Views), "cell")), note + " in " + duration(d.Took())})
+	d.Facts = append(d.Facts, fact{"matrix", template.HTML(plural(len(d.Views), "cell")), note + " in " +
+		duration(d.Took())})
 	if d.Record.Limit > 0 {
 		d.Facts = append(d.Facts, fact{"memory limit", size(d.Record.Limit), Printable(d.Record.Host.Cgroup)})
 	}

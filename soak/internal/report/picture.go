@@ -23,8 +23,8 @@ const (
 // ErrNoPicture is returned, wrapped, for a run without samples or profiles to draw.
 var ErrNoPicture = errors.New("nothing to draw")
 
-// Pictures draws the worst cell's memory over time, and the flame graph of its fullest snapshot, as files of their own in
-// dir: for pages that show a report's pictures without the report. It returns their paths.
+// Pictures draws the worst cell's memory over time, and the flame graph of its fullest snapshot, as files of their own
+// in dir: for pages that show a report's pictures without the report. It returns their paths.
 func Pictures(run *Run, dir string) ([]string, error) {
 	t, err := worstTrial(run)
 	if err != nil {
@@ -105,7 +105,8 @@ func flamePicture(run *Run, t *Trial) ([]byte, error) {
 	paint := painter{blamer: profiles.NewBlamer(t.Record.Subject.Module), culprits: culprits(t.Verdict)}
 	f := paint.draw("", live, pictureFrames)
 	var b bytes.Buffer
-	begin(&b, wideWidth, f.Rows*flameRow, fmt.Sprintf("Flame graph of %s live; the largest function of the subject is %s", Bytes(f.Total), f.Largest))
+	begin(&b, wideWidth, f.Rows*flameRow, fmt.Sprintf("Flame graph of %s live; the largest function of the subject is %s",
+		Bytes(f.Total), f.Largest))
 	for _, fr := range f.Frames {
 		x, w, y := fr.Left*wideWidth/100, math.Max(0.5, fr.Width*wideWidth/100-1), fr.Row*flameRow
 		class := fr.Kind
@@ -145,8 +146,10 @@ func begin(b *bytes.Buffer, width, height int, label string) {
 		width, height, width, height, html.EscapeString(label))
 	for line := range strings.Lines(Style()) {
 		switch {
-		case strings.HasPrefix(line, ":root{"), strings.HasPrefix(line, "--"), strings.HasPrefix(line, "@media (prefers-color-scheme:dark){:root{"),
-			strings.HasPrefix(line, ".chart"), strings.HasPrefix(line, ".mark"), strings.HasPrefix(line, ".band"), strings.HasPrefix(line, ".b-"):
+		case strings.HasPrefix(line, ":root{"), strings.HasPrefix(line, "--"), strings.HasPrefix(line,
+			"@media (prefers-color-scheme:dark){:root{"),
+			strings.HasPrefix(line, ".chart"), strings.HasPrefix(line, ".mark"), strings.HasPrefix(line, ".band"),
+			strings.HasPrefix(line, ".b-"):
 			b.WriteString(html.EscapeString(line))
 		}
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
-// TestPicturesAreFilesOfTheirOwn: well-formed, small, with the limit and the culprit in them, and nothing that is loaded from elsewhere.
+// TestPicturesAreFilesOfTheirOwn: well-formed, small, with the limit and the culprit in them, and nothing that is
+// loaded from elsewhere.
 func TestPicturesAreFilesOfTheirOwn(t *testing.T) {
 	dir, _ := small(t, fixture.Options{Axes: fixture.Small()[:1]})
 	run, err := report.Load(t.Context(), dir)

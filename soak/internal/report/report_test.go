@@ -84,7 +84,8 @@ func TestReportAnswersTheFourQuestions(t *testing.T) {
 		has(t, seen, want)
 	}
 	assert.Less(t, strings.Index(seen, "buffer-file: 1.0"), strings.Index(seen, "Matrix"), "the answer comes first")
-	for _, want := range []string{"# uploader on mixed: buffering", "**buffer-file: 1.0 byte", "| workers 50 · gomemlimit 1800MiB · pool 40 | oom killed | buffering |",
+	for _, want := range []string{"# uploader on mixed: buffering", "**buffer-file: 1.0 byte",
+		"| workers 50 · gomemlimit 1800MiB · pool 40 | oom killed | buffering |",
 		"`s3.(*uploader).put`", "At most 22 workers fit in 2.0 GiB"} {
 		has(t, md, want)
 	}
@@ -105,7 +106,8 @@ func TestReportShowsWhatIsRecorded(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(page, `id="`+id+`"`), id)
 	}
 	has(t, page, `<i class="own hit"`, "the culprit is marked in the flame graph")
-	has(t, text(t, page), "50 s3.(*uploader).put upload.go:95 http.(*persistConn).roundTrip", "the goroutines at the peak, grouped")
+	has(t, text(t, page), "50 s3.(*uploader).put upload.go:95 http.(*persistConn).roundTrip",
+		"the goroutines at the peak, grouped")
 	has(t, page, `class="mark oom"`)
 	has(t, page, `class="band b-hold"`)
 	has(t, page, `class="ticks"`, "collections")
@@ -125,7 +127,8 @@ func TestGrowthBetweenFloorsIsInAbsoluteBytes(t *testing.T) {
 		}
 	}
 	grown := 96 * (floors[len(floors)-1].Covariates.FilesDone - floors[0].Covariates.FilesDone)
-	frame := regexp.MustCompile(`uploader\.\(\*ledger\)\.add ledger\.go:44&#10;[^"]*\(` + regexp.QuoteMeta(exactly(grown)) + `\)`)
+	frame := regexp.MustCompile(`uploader\.\(\*ledger\)\.add ledger\.go:44&#10;[^"]*\(` +
+		regexp.QuoteMeta(exactly(grown)) + `\)`)
 	assert.True(t, frame.MatchString(page), "no frame of %s", exactly(grown))
 }
 
@@ -187,7 +190,8 @@ func TestDamagedRunIsShownInPart(t *testing.T) {
 		require.NoError(t, os.WriteFile(h, []byte("no profile"), 0o644))
 	}
 	require.NoError(t, os.RemoveAll(trial(2)))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, record.VerdictFile), []byte(`{"schema":"memsoak/run-verdict/v9"}`), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, record.VerdictFile), []byte(`{"schema":"memsoak/run-verdict/v9"}`),
+		0o644))
 	page, md := generate(t, dir)
 	seen := text(t, page)
 	for _, want := range []string{
@@ -229,7 +233,8 @@ func TestPathsOutOfTheRunAreRefused(t *testing.T) {
 	seen := text(t, page)
 	has(t, seen, `path "../../../../etc/passwd" leaves the run`)
 	has(t, seen, `path "/etc/passwd" leaves the run`)
-	assert.True(t, regexp.MustCompile(`path "heap/\d+-[a-z-]+\.pb\.gz" leaves the run`).MatchString(seen), "a link is no way out either")
+	assert.True(t, regexp.MustCompile(`path "heap/\d+-[a-z-]+\.pb\.gz" leaves the run`).MatchString(seen),
+		"a link is no way out either")
 }
 
 func TestUnfinishedRunSaysSo(t *testing.T) {

@@ -38,7 +38,8 @@ func routines(path, module string) ([]routineGroup, error) {
 		if i < 0 {
 			i = max(0, len(frames)-2) // below runtime.goexit
 		}
-		g := routineGroup{Own: profiles.CleanName(frames[i].Function), Where: fmt.Sprintf("%s:%d", filepath.Base(frames[i].File), frames[i].Line),
+		g := routineGroup{Own: profiles.CleanName(frames[i].Function), Where: fmt.Sprintf("%s:%d",
+			filepath.Base(frames[i].File), frames[i].Line),
 			At: profiles.CleanName(waitsAt(frames).Function)}
 		groups[g] += s.Value[0]
 	}
@@ -57,7 +58,8 @@ func routines(path, module string) ([]routineGroup, error) {
 func waitsAt(frames []profiles.Frame) profiles.Frame {
 	for _, f := range frames {
 		switch f.Function {
-		case "runtime.gopark", "runtime.goparkunlock", "runtime.netpollblock", "runtime.semacquire1", "runtime.chanrecv", "runtime.chansend", "runtime.selectgo":
+		case "runtime.gopark", "runtime.goparkunlock", "runtime.netpollblock", "runtime.semacquire1", "runtime.chanrecv",
+			"runtime.chansend", "runtime.selectgo":
 			continue
 		}
 		return f

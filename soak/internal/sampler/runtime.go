@@ -119,8 +119,9 @@ func goCollector(families map[string]*dto.MetricFamily) *record.Runtime {
 		HeapAlloc: bytes("heap_alloc_bytes"), HeapInuse: bytes("heap_inuse_bytes"), HeapIdle: bytes("heap_idle_bytes"),
 		HeapReleased: bytes("heap_released_bytes"), HeapObjects: bytes("heap_objects"),
 		StackInuse: bytes("stack_inuse_bytes"), StackSys: bytes("stack_sys_bytes"),
-		Metadata: bytes("mspan_sys_bytes") + bytes("mcache_sys_bytes") + bytes("buck_hash_sys_bytes") + bytes("gc_sys_bytes") + bytes("other_sys_bytes"),
-		Sys:      bytes("sys_bytes"), NextGC: bytes("next_gc_bytes"), TotalAlloc: bytes("alloc_bytes_total"),
+		Metadata: bytes("mspan_sys_bytes") + bytes("mcache_sys_bytes") + bytes("buck_hash_sys_bytes") +
+			bytes("gc_sys_bytes") + bytes("other_sys_bytes"),
+		Sys: bytes("sys_bytes"), NextGC: bytes("next_gc_bytes"), TotalAlloc: bytes("alloc_bytes_total"),
 		Mallocs: bytes("mallocs_total"), Goroutines: int(get("go_goroutines")),
 	}
 	if f := families["go_gc_duration_seconds"]; f != nil && len(f.GetMetric()) > 0 {

@@ -61,10 +61,11 @@ func TestSmapsIsSplitByMapping(t *testing.T) {
 	}, p)
 }
 
-// TestHeapIsFoundAtAnyBase has a base as Go 1.26 draws it below the fixed one of earlier releases, and the brk heap of a
-// program with cgo beside it.
+// TestHeapIsFoundAtAnyBase has a base as Go 1.26 draws it below the fixed one of earlier releases, and the brk heap of
+// a program with cgo beside it.
 func TestHeapIsFoundAtAnyBase(t *testing.T) {
-	for _, base := range []string{"0c34000000-0c38000000", "c000000000-c004000000", "30c214000000-30c218000000", "3ffffc000000-400000000000"} {
+	for _, base := range []string{"0c34000000-0c38000000", "c000000000-c004000000", "30c214000000-30c218000000",
+		"3ffffc000000-400000000000"} {
 		var p record.Process
 		require.NoError(t, parseSmaps(strings.NewReader(base+` rw-p 00000000 00:00 0
 Rss:               3000 kB
@@ -205,8 +206,10 @@ type fixed fault.Counters
 func (f fixed) Counters(context.Context) (fault.Counters, error) { return fault.Counters(f), nil }
 
 func TestCovariatesOfFrozenStates(t *testing.T) {
-	drive := fixed{FilesListed: 70, ListPages: 3, Backlog: 34, InFlight: 4, BytesInFlight: 4096, ConnsOpen: 5, ConnsIdle: 1, Largest: 2048}
-	sink := fixed{FilesFinished: 36, Finished: 50, Distinct: 30, Bytes: 9999, InFlight: 3, FilesInFlight: 1, BytesInFlight: 1024, ConnsOpen: 2}
+	drive := fixed{FilesListed: 70, ListPages: 3, Backlog: 34, InFlight: 4, BytesInFlight: 4096, ConnsOpen: 5,
+		ConnsIdle: 1, Largest: 2048}
+	sink := fixed{FilesFinished: 36, Finished: 50, Distinct: 30, Bytes: 9999, InFlight: 3, FilesInFlight: 1,
+		BytesInFlight: 1024, ConnsOpen: 2}
 	s := &Sampler{Drive: drive, S3: sink}
 	c := s.Covariates(t.Context())
 	assert.EqualValues(t, 30, c.Backlog, "those in flight are no backlog")
@@ -250,7 +253,10 @@ func TestSilenceIsThreeReadingsOfOnePageInARow(t *testing.T) {
 	}))
 	defer server.Close()
 	var told []error
-	s := Sampler{Pprof: server.URL, Patience: 20 * time.Millisecond, OnSilent: func(err error) { told = append(told, err) }}
+	s := Sampler{Pprof: server.URL, Patience: 20 * time.Millisecond, OnSilent: func(err error) {
+		told = append(told,
+			err)
+	}}
 	defer s.Close()
 	for _, kind := range []string{"heap", "heap", "heap?gc=1", "heap", "goroutine", "heap", "goroutine"} {
 		s.Patience = time.Minute // what answers has the time for it

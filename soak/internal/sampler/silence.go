@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// DefaultPatience bounds one reading of a subject: one that hangs, or sends a byte now and then, must not hang the trial.
+// DefaultPatience bounds one reading of a subject: one that hangs, or sends a byte now and then, must not hang the
+// trial.
 const DefaultPatience = 30 * time.Second
 
 // MaxSilent is how many readings of one page in a row may stay without an answer before the subject counts as silent.
@@ -27,8 +28,8 @@ func (s *Sampler) patience() time.Duration {
 	return DefaultPatience
 }
 
-// silence counts, for each page, the readings in a row that had no answer in time. A page that answers with garbage or an
-// error is not silent: the trial goes on without it, and says so.
+// silence counts, for each page, the readings in a row that had no answer in time. A page that answers with garbage or
+// an error is not silent: the trial goes on without it, and says so.
 type silence struct {
 	mu    sync.Mutex
 	late  map[string]int
@@ -58,6 +59,7 @@ func (s *silence) note(url string, late bool, patience time.Duration) error {
 	if s.error != nil || s.late[page] < MaxSilent {
 		return nil
 	}
-	s.error = fmt.Errorf("%w: %d readings of %s in a row had no whole answer within %s each", ErrSilent, MaxSilent, page, patience)
+	s.error = fmt.Errorf("%w: %d readings of %s in a row had no whole answer within %s each", ErrSilent, MaxSilent, page,
+		patience)
 	return s.error
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diagRequest is the kernel's struct inet_diag_req behind a netlink header: which sockets are asked for. It is the older
-// of two forms, and the one that has IPv4 and IPv6 in one answer, for one walk of the kernel over its table.
+// diagRequest is the kernel's struct inet_diag_req behind a netlink header: which sockets are asked for. It is the
+// older of two forms, and the one that has IPv4 and IPv6 in one answer, for one walk of the kernel over its table.
 type diagRequest struct {
 	header unix.NlMsghdr
 	_      [4]byte  // family, prefixes, extensions: all and none
@@ -47,7 +47,8 @@ func diagSockets(inodes map[uint32]bool) (map[string]int, error) {
 		return nil, fmt.Errorf("socket diagnosis: %w", err)
 	}
 	q := diagRequest{states: ^uint32(1 << timeWait)}
-	q.header = unix.NlMsghdr{Len: uint32(unsafe.Sizeof(q)), Type: diagRequestType, Flags: unix.NLM_F_REQUEST | unix.NLM_F_DUMP}
+	q.header = unix.NlMsghdr{Len: uint32(unsafe.Sizeof(q)), Type: diagRequestType,
+		Flags: unix.NLM_F_REQUEST | unix.NLM_F_DUMP}
 	text := unsafe.Slice((*byte)(unsafe.Pointer(&q)), unsafe.Sizeof(q))
 	if err := unix.Sendto(fd, text, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, fmt.Errorf("ask socket diagnosis: %w", err)

@@ -19,9 +19,9 @@ var credentials = []string{
 	"AWS_ACCESS_KEY_ID=soak", "AWS_SECRET_ACCESS_KEY=soak", "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
 }
 
-// inherited are the variables that a subject gets from whoever starts memsoak. All others stay behind: secrets, because a
-// subject has no need of them, and proxies, GOGC and the like, because a trial must not depend on who started it. `env`
-// sets any variable, `pass_env` names more that are inherited.
+// inherited are the variables that a subject gets from whoever starts memsoak. All others stay behind: secrets, because
+// a subject has no need of them, and proxies, GOGC and the like, because a trial must not depend on who started it.
+// `env` sets any variable, `pass_env` names more that are inherited.
 var inherited = []string{
 	"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", // LC_ALL and LANG are one setting in two places
 	"GOROOT", "GOPATH", "GOCACHE", "GOMODCACHE", "GOTOOLCHAIN", "GOCOVERDIR",
@@ -29,8 +29,10 @@ var inherited = []string{
 
 // builders are variables that a build needs besides: where modules come from and how they are reached.
 var builders = []string{
-	"GOFLAGS", "GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOENV", "GOWORK", "GOARCH", "GOOS", "CGO_ENABLED",
-	"GOTMPDIR", "CC", "CXX", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	"GOFLAGS", "GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOENV", "GOWORK", "GOARCH",
+	"GOOS", "CGO_ENABLED",
+	"GOTMPDIR", "CC", "CXX", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+	"SSL_CERT_FILE", "SSL_CERT_DIR",
 	"XDG_CACHE_HOME", "XDG_CONFIG_HOME",
 }
 
@@ -147,12 +149,16 @@ func become(cmd *exec.Cmd, name, dir string) error {
 	if err != nil {
 		return fmt.Errorf("user %s: %w; install util-linux", name, err)
 	}
-	err = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error { return errors.Join(err, os.Chown(path, uid, gid)) })
+	err = filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path,
+			uid, gid))
+	})
 	if err != nil {
 		return fmt.Errorf("user %s: %w", name, err)
 	}
 	// A command of its own and not an attribute of the process, since entering a cgroup needs the privileges still.
-	cmd.Args = append([]string{"setpriv", "--reuid=" + u.Uid, "--regid=" + u.Gid, "--clear-groups", "--no-new-privs", "--", cmd.Path}, cmd.Args[1:]...)
+	cmd.Args = append([]string{"setpriv", "--reuid=" + u.Uid, "--regid=" + u.Gid, "--clear-groups", "--no-new-privs", "--",
+		cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = setpriv
 	return nil
 }

@@ -21,7 +21,8 @@ pass_env: [WANTED, NOT_SET]
 `
 
 func TestSubjectInheritsOnlyTheAllowList(t *testing.T) {
-	for _, kv := range []string{"GITHUB_TOKEN", "VAULT_TOKEN", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "https_proxy", "GOGC", "GODEBUG", "GOAUTH"} {
+	for _, kv := range []string{"GITHUB_TOKEN", "VAULT_TOKEN", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "https_proxy",
+		"GOGC", "GODEBUG", "GOAUTH"} {
 		t.Setenv(kv, "secret")
 	}
 	t.Setenv("WANTED", "1")
@@ -32,7 +33,8 @@ func TestSubjectInheritsOnlyTheAllowList(t *testing.T) {
 	require.NoError(t, p.expand(Options{Env: []string{"GOGC=50"}}))
 	env := strings.Join(p.cmd.Env, "\n") + "\n"
 	assert.NotContains(t, env, "secret")
-	for _, want := range []string{"PATH=" + os.Getenv("PATH"), "TZ=UTC", "WANTED=1", "OWN=x/d", "GOGC=50", "AWS_ACCESS_KEY_ID=soak"} {
+	for _, want := range []string{"PATH=" + os.Getenv("PATH"), "TZ=UTC", "WANTED=1", "OWN=x/d", "GOGC=50",
+		"AWS_ACCESS_KEY_ID=soak"} {
 		assert.Contains(t, env, want+"\n")
 	}
 	assert.NotContains(t, env, "NOT_SET")

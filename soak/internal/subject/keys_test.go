@@ -70,7 +70,8 @@ func TestEveryKeyAndPlaceholderIsDocumented(t *testing.T) {
 
 // TestTheTablesOfTheReadmeAreCurrent compares them with the code; -update writes them.
 func TestTheTablesOfTheReadmeAreCurrent(t *testing.T) {
-	const file, begin, end = "../../README.md", "<!-- keys: written by go test ./soak/internal/subject -update -->\n", "<!-- keys: end -->\n"
+	const file, begin, end = "../../README.md", "<!-- keys: written by go test ./soak/internal/subject -update -->\n",
+		"<!-- keys: end -->\n"
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	before, rest, ok := strings.Cut(string(text), begin)

@@ -29,7 +29,10 @@ func jobs(t *testing.T, states ...string) (*Process, *atomic.Int64) {
 	t.Helper()
 	asked := new(atomic.Int64)
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /jobs", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"id": 9007199254740993}`) })
+	mux.HandleFunc("POST /jobs", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w,
+			`{"id": 9007199254740993}`)
+	})
 	mux.HandleFunc("GET /jobs/9007199254740993", func(w http.ResponseWriter, _ *http.Request) {
 		n := min(asked.Add(1), int64(len(states)))
 		if states[n-1] == "500" {
@@ -42,7 +45,8 @@ func jobs(t *testing.T, states ...string) (*Process, *atomic.Int64) {
 	t.Cleanup(srv.Close)
 	s, err := Parse([]byte(polled))
 	require.NoError(t, err)
-	return &Process{Spec: s, client: srv.Client(), values: map[string]string{"addr": strings.TrimPrefix(srv.URL, "http://")}}, asked
+	return &Process{Spec: s, client: srv.Client(), values: map[string]string{"addr": strings.TrimPrefix(srv.URL,
+		"http://")}}, asked
 }
 
 func TestAWaveEndsWhenThePollSaysSo(t *testing.T) {

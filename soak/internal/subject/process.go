@@ -114,7 +114,8 @@ func start(s *Spec, o Options, wave map[string]string) (_ *Process, err error) {
 			values[k] = v
 		}
 	}
-	p := &Process{Spec: s, Addr: addr, values: values, dir: dir, cpus: o.CPUs, exited: make(chan struct{}), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
+	p := &Process{Spec: s, Addr: addr, values: values, dir: dir, cpus: o.CPUs, exited: make(chan struct{}),
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
 	if err := p.expand(o); err != nil {
 		return nil, fmt.Errorf("subject %s: %w", s.Name, err)
 	}
@@ -197,8 +198,9 @@ func (p *Process) launch(g Cgroup) error {
 	return nil
 }
 
-// Executable finds the program of a command: as it stands, next to this program (bin/x, x), or on PATH by its last element. One of this
-// project's programs that is found elsewhere than the command says has to be of this program's version.
+// Executable finds the program of a command: as it stands, next to this program (bin/x, x), or on PATH by its last
+// element. One of this project's programs that is found elsewhere than the command says has to be of this program's
+// version.
 func Executable(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil {
@@ -231,7 +233,8 @@ func (p *Process) awaitReady(ctx context.Context, timeout time.Duration) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w: no 200 from %s within %s", ErrNotReady, url, timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w: no 200 from %s within %s", ErrNotReady, url,
+		timeout))
 	defer cancel()
 	pause := 2 * time.Millisecond
 	for {

@@ -64,7 +64,8 @@ func (s *Spec) checkService() error {
 		case (u.Address == "") == (u.Reply == nil):
 			return fmt.Errorf("upstreams.%s: it needs an address, or a reply that memsoak makes", name)
 		case !s.uses(name):
-			return fmt.Errorf("upstreams.%s: nothing of the subject uses {{.upstream.%s}}, so no request would pass its gate", name, name)
+			return fmt.Errorf("upstreams.%s: nothing of the subject uses {{.upstream.%s}}, so no request would pass its gate",
+				name, name)
 		}
 	}
 	if c := s.Load.Consume; c != nil && c.Upstream != "" {

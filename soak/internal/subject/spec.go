@@ -173,7 +173,8 @@ func (s *Spec) checkURLs() error {
 	for _, p := range s.Placeholders() {
 		sample[p] = "1"
 	}
-	for name, text := range map[string]string{"pprof": s.Pprof, "metrics": s.Metrics, "ready": s.Ready, "wave.url": s.Wave.URL} {
+	for name, text := range map[string]string{"pprof": s.Pprof, "metrics": s.Metrics, "ready": s.Ready,
+		"wave.url": s.Wave.URL} {
 		if text == "" {
 			continue
 		}

@@ -62,7 +62,8 @@ more:
 // perFile is a leak per file whose limit falls with the files copied.
 func perFile(target float64) func(*record.Trial) ([]record.Hypothesis, error) {
 	return func(t *record.Trial) ([]record.Hypothesis, error) {
-		h := record.Hypothesis{Class: record.Leak, Per: "file", State: record.Excluded, Limit: 1000 / float64(t.Work.Files), Target: target}
+		h := record.Hypothesis{Class: record.Leak, Per: "file", State: record.Excluded, Limit: 1000 / float64(t.Work.Files),
+			Target: target}
 		return []record.Hypothesis{h, {Class: record.Leak, Per: "second", State: record.Found}}, nil
 	}
 }
@@ -82,7 +83,8 @@ func TestATrialAddsWorkUntilItsTargetsAreMet(t *testing.T) {
 	follow(&o, perFile(1000.0/40)) // 14 files are too few, 24 too, 44 are enough
 	tr := run(t, o)
 	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
-	assert.Equal(t, []string{"1 more-wave-x1-1 5", "1 more-wave-x1-2 5", "2 more-wave-x2-1 10", "2 more-wave-x2-2 10"}, added(tr))
+	assert.Equal(t, []string{"1 more-wave-x1-1 5", "1 more-wave-x1-2 5", "2 more-wave-x2-1 10", "2 more-wave-x2-2 10"},
+		added(tr))
 	assert.Equal(t, &record.Effort{Looks: 3, Blocks: 2, Met: true, CapSeconds: 600}, tr.Effort)
 	assert.Equal(t, record.DefaultTargets(), *tr.Targets)
 	floors := map[string]bool{}
@@ -193,7 +195,8 @@ phases:
 func TestSizesGrowWhileWhatIsHeldGrowsWithThem(t *testing.T) {
 	for mode, want := range map[string]map[string]record.LeftOut{
 		testsubject.Buffer: {"reply-1MiB": "", "reply-4MiB": "", "reply-8MiB": "", "reply-16MiB": ""},
-		testsubject.OK:     {"reply-1MiB": "", "reply-4MiB": "", "reply-8MiB": record.LeftOutFlat, "reply-16MiB": record.LeftOutFlat},
+		testsubject.OK: {"reply-1MiB": "", "reply-4MiB": "", "reply-8MiB": record.LeftOutFlat,
+			"reply-16MiB": record.LeftOutFlat},
 	} {
 		o := options(t, mode)
 		with(t, &o, sizesOf)

@@ -40,8 +40,8 @@ var errCapped = errors.New("the cap of the trial's time is reached")
 // cap is the declared cap of the trial's time; a run around the clock has it beyond its duration.
 func (t *trial) cap() time.Duration { return time.Duration(t.Protocol.Budget) + t.Duration }
 
-// atCap is the end of a trial that reached its cap: a timeout while phases of the protocol are missing. Of the work that
-// was added beyond those nothing is missing, and what was open stays open.
+// atCap is the end of a trial that reached its cap: a timeout while phases of the protocol are missing. Of the work
+// that was added beyond those nothing is missing, and what was open stays open.
 func (t *trial) atCap() error {
 	if n := t.ooms(); n > 0 {
 		return t.why()
@@ -58,5 +58,6 @@ func (t *trial) atCap() error {
 	if t.added > 0 {
 		return nil
 	}
-	return &ended{outcome: record.Timeout, reason: fmt.Sprintf("not done after %s, the trial's cap; its last phase was %s", t.cap(), phase)}
+	return &ended{outcome: record.Timeout, reason: fmt.Sprintf("not done after %s, the trial's cap; its last phase was %s",
+		t.cap(), phase)}
 }

@@ -31,11 +31,13 @@ type hypothesis struct {
 	per   string
 }
 
-// stuckShare is the share of a limit that has to go with a block of work; with less the block doesn't feed the hypothesis.
+// stuckShare is the share of a limit that has to go with a block of work; with less the block doesn't feed the
+// hypothesis.
 const stuckShare = 0.05
 
-// extend looks at the hypotheses after the protocol's own phases, and adds the blocks of work that feed those whose limits
-// do not meet their targets, until all do or the declared number of looks is used up. See protocol.Blocks for the rule.
+// extend looks at the hypotheses after the protocol's own phases, and adds the blocks of work that feed those whose
+// limits do not meet their targets, until all do or the declared number of looks is used up. See protocol.Blocks for
+// the rule.
 func (t *trial) extend(ctx context.Context) error {
 	if t.Follow == nil || t.Kind != record.Attribution {
 		return nil
@@ -66,8 +68,8 @@ func (t *trial) extend(ctx context.Context) error {
 	}
 }
 
-// ask judges the hypotheses and returns those that need more work. That they can't be judged ends the adding: the verdict
-// will say the same.
+// ask judges the hypotheses and returns those that need more work. That they can't be judged ends the adding: the
+// verdict will say the same.
 func (t *trial) ask(f Follower, n int) (open []record.Hypothesis, err error) {
 	if err := t.rec.save(); err != nil {
 		return nil, err
@@ -102,8 +104,8 @@ func decided(h record.Hypothesis) bool {
 	return false
 }
 
-// notStuck are the units of the open hypotheses that the last block has brought nearer to their targets, and of those that
-// no block has fed yet. It notes their limits in fed.
+// notStuck are the units of the open hypotheses that the last block has brought nearer to their targets, and of those
+// that no block has fed yet. It notes their limits in fed.
 func notStuck(open []record.Hypothesis, fed map[hypothesis]float64) []string {
 	var per []string
 	for _, h := range open {
@@ -123,7 +125,8 @@ func (t *trial) pause(least time.Duration) time.Duration {
 	return min(max(least, pauseGaps*t.gap), mostPause)
 }
 
-// The longest pause that a subject makes while it works tells how long to wait for the next move; mostPause bounds that.
+// The longest pause that a subject makes while it works tells how long to wait for the next move; mostPause bounds
+// that.
 const (
 	pauseGaps = 2
 	mostPause = 20 * time.Second

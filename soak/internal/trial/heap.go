@@ -10,9 +10,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// liveReader adds up the live heap of profiles. A profile is scanned and not built, for half the time and a hundredth of
-// the memory of a full parser: it is done at every snapshot, beside a subject at work. It keeps its buffers and is for
-// one goroutine.
+// liveReader adds up the live heap of profiles. A profile is scanned and not built, for half the time and a hundredth
+// of the memory of a full parser: it is done at every snapshot, beside a subject at work. It keeps its buffers and is
+// for one goroutine.
 type liveReader struct {
 	zip gzip.Reader
 	buf bytes.Buffer
@@ -21,7 +21,8 @@ type liveReader struct {
 // maxProfile bounds an unpacked profile in bytes.
 const maxProfile = 256 << 20
 
-// bytes is the live heap of a gzipped heap profile: the sum over its sites, those of the profile's own writing left out.
+// bytes is the live heap of a gzipped heap profile: the sum over its sites, those of the profile's own writing left
+// out.
 func (r *liveReader) bytes(data []byte) (int64, error) {
 	if err := r.zip.Reset(bytes.NewReader(data)); err != nil {
 		return 0, fmt.Errorf("unpack profile: %w", err)

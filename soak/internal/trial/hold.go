@@ -40,8 +40,8 @@ func (t *trial) countM(ctx context.Context) error {
 	})
 }
 
-// hold stops items at a point, takes a snapshot of the frozen subject, lets some go and takes another, as the phase asks for,
-// lets the wave end and takes a floor: what the state left behind is measured and not allowed for.
+// hold stops items at a point, takes a snapshot of the frozen subject, lets some go and takes another, as the phase
+// asks for, lets the wave end and takes a floor: what the state left behind is measured and not allowed for.
 func (t *trial) hold(ctx context.Context, ph *protocol.Phase) error {
 	switch {
 	case t.rig.holder(ph) == nil:
@@ -63,8 +63,9 @@ func (t *trial) hold(ctx context.Context, ph *protocol.Phase) error {
 	return t.floorAfter(ctx, ph.Name)
 }
 
-// heldNumber is how many items a hold stops: what the phase asks for, and where causes are looked for, of items whose size
-// it names no more than half of the memory limit has room for. A trial that asks whether so many survive holds so many.
+// heldNumber is how many items a hold stops: what the phase asks for, and where causes are looked for, of items whose
+// size it names no more than half of the memory limit has room for. A trial that asks whether so many survive holds so
+// many.
 func (t *trial) heldNumber(ph *protocol.Phase) int {
 	n := ph.Held(t.m)
 	if limit := t.memoryLimit(); limit > 0 && ph.Size >= large && t.Kind == record.Attribution {
@@ -77,8 +78,8 @@ func (t *trial) heldNumber(ph *protocol.Phase) int {
 // meant to hold.
 const large = 16 << 20
 
-// affordable says that one item of the phase's size is at most half of the limit. A kill by a single item would say nothing
-// that half of the limit doesn't.
+// affordable says that one item of the phase's size is at most half of the limit. A kill by a single item would say
+// nothing that half of the limit doesn't.
 func (t *trial) affordable(ph *protocol.Phase) bool {
 	limit := t.memoryLimit()
 	return t.Kind != record.Attribution || limit == 0 || ph.Size <= large || int64(ph.Size) <= limit/2
@@ -96,7 +97,8 @@ func (t *trial) memoryLimit() int64 {
 }
 
 // heldWork runs a wave with a hold, calls look once the state is reached, and lets the wave end.
-func (t *trial) heldWork(ctx context.Context, ph *protocol.Phase, look func(fault.HoldStatus, *record.Hold, *running) error) error {
+func (t *trial) heldWork(ctx context.Context, ph *protocol.Phase, look func(fault.HoldStatus, *record.Hold,
+	*running) error) error {
 	n := t.heldNumber(ph)
 	j := t.heldJob(ph, n)
 	p := t.open(ph.Name, ph, j)
@@ -113,7 +115,8 @@ func (t *trial) heldWork(ctx context.Context, ph *protocol.Phase, look func(faul
 		return err
 	}
 	status, restless, lookErr := t.reach(ctx, party, h.ID, r, n)
-	p.Hold = &record.Hold{Point: string(ph.Point), Size: int64(ph.Size), Asked: n, Held: status.Waiting, Restless: restless}
+	p.Hold = &record.Hold{Point: string(ph.Point), Size: int64(ph.Size), Asked: n, Held: status.Waiting,
+		Restless: restless}
 	if lookErr == nil {
 		t.frozen.Store(true)
 		lookErr = look(status, p.Hold, r)
@@ -140,7 +143,8 @@ func (t *trial) releaseAll(ctx context.Context, party *fault.Client) error {
 }
 
 // freeze takes the snapshots of a hold.
-func (t *trial) freeze(ctx context.Context, status fault.HoldStatus, ph *protocol.Phase, h *record.Hold, r *running) error {
+func (t *trial) freeze(ctx context.Context, status fault.HoldStatus, ph *protocol.Phase, h *record.Hold,
+	r *running) error {
 	party := t.rig.holder(ph)
 	all, err := t.heldSnapshot(ctx, status, ph, h)
 	if err != nil {
@@ -174,17 +178,19 @@ func (t *trial) freeze(ctx context.Context, status fault.HoldStatus, ph *protoco
 }
 
 // heldSnapshot takes a snapshot of a hold and returns the subject's memory in it.
-func (t *trial) heldSnapshot(ctx context.Context, status fault.HoldStatus, ph *protocol.Phase, h *record.Hold) (int64, error) {
+func (t *trial) heldSnapshot(ctx context.Context, status fault.HoldStatus, ph *protocol.Phase, h *record.Hold) (int64,
+	error) {
 	t.sam.Held.Store(&status)
 	s, err := t.snapshot(ctx, ph.Name, ph.State(), h)
 	return kept(s), err
 }
 
 // reach waits until want items are held and nothing moves any more. A subject that runs fewer at once comes to a stop
-// earlier, which a pause tells that is longer than those it makes at work; so does one whose queue is bounded, before all is
-// listed. As long as none is held, that nothing moves means nothing: a subject on a busy machine may not have begun. A slow
-// subject takes as long as it moves.
-func (t *trial) reach(ctx context.Context, party *fault.Client, id int64, r *running, want int) (fault.HoldStatus, bool, error) {
+// earlier, which a pause tells that is longer than those it makes at work; so does one whose queue is bounded, before
+// all is listed. As long as none is held, that nothing moves means nothing: a subject on a busy machine may not have
+// begun. A slow subject takes as long as it moves.
+func (t *trial) reach(ctx context.Context, party *fault.Client, id int64, r *running, want int) (fault.HoldStatus, bool,
+	error) {
 	pause := t.pause(time.Duration(t.Protocol.Settle))
 	for !r.ended() {
 		status, err := party.WaitArrived(ctx, id, want, pause)
@@ -205,8 +211,8 @@ func (t *trial) reach(ctx context.Context, party *fault.Client, id int64, r *run
 	return t.calm(ctx, party, id, r)
 }
 
-// calmStep is the least time between two looks at the parties' counters when the end of movement is awaited, and restless
-// how long it is awaited of a subject that never comes to rest, such as one that asks for news every second.
+// calmStep is the least time between two looks at the parties' counters when the end of movement is awaited, and
+// restless how long it is awaited of a subject that never comes to rest, such as one that asks for news every second.
 const (
 	calmStep = 15 * time.Millisecond
 	restless = 30 * time.Second
@@ -289,7 +295,8 @@ func (t *trial) floor(ctx context.Context, phase string, state record.State) err
 // snapshot forces two collections, reads everything and takes both profiles. Two are needed, for pools and finalizers,
 // and they come by asking twice for the profile, which is the cheapest way to have them. A subject that doesn't answer
 // pprof is no error: the snapshot is recorded without profiles.
-func (t *trial) snapshot(ctx context.Context, phase string, state record.State, h *record.Hold) (record.Snapshot, error) {
+func (t *trial) snapshot(ctx context.Context, phase string, state record.State, h *record.Hold) (record.Snapshot,
+	error) {
 	t.watch.pause()
 	defer t.watch.resume()
 	s := record.Snapshot{Phase: phase, State: state, HeapBefore: t.heapBefore, Hold: h}
@@ -317,8 +324,8 @@ func (t *trial) snapshot(ctx context.Context, phase string, state record.State, 
 	return t.rec.snapshot(s, heap, routines), nil
 }
 
-// kept is the memory that a snapshot's subject had for its work: the live heap, stacks, and what is outside the Go heap,
-// files that it wrote among it.
+// kept is the memory that a snapshot's subject had for its work: the live heap, stacks, and what is outside the Go
+// heap, files that it wrote among it.
 func kept(s record.Snapshot) int64 {
 	n := s.HeapLive
 	if s.Runtime != nil {

@@ -20,8 +20,8 @@ type looks struct {
 	found *record.Holders
 }
 
-// What makes a state worth another look, for which the subject is stopped: so many times the memory of the last one, and
-// at least so many bytes.
+// What makes a state worth another look, for which the subject is stopped: so many times the memory of the last one,
+// and at least so many bytes.
 const (
 	lookTimes = 1.15
 	lookMin   = 4 << 20
@@ -46,8 +46,8 @@ func (t *trial) whoHolds(ctx context.Context) {
 	t.lookAt(ctx, "the end", lookMin)
 }
 
-// lookAt writes down who holds what now, or why that is not known, beside what was found before: of each site the state in
-// which it had the most bytes. What goes wrong here is no reason for a trial to fail.
+// lookAt writes down who holds what now, or why that is not known, beside what was found before: of each site the state
+// in which it had the most bytes. What goes wrong here is no reason for a trial to fail.
 func (t *trial) lookAt(ctx context.Context, when string, bytes int64) {
 	if !t.WhoHolds || t.Kind == record.Speed {
 		return
@@ -87,7 +87,10 @@ func largest(before, now *record.Holders) *record.Holders {
 	out.Objects = max(before.Objects, now.Objects)
 	out.Sites = slices.Clone(now.Sites)
 	for _, b := range before.Sites {
-		i := slices.IndexFunc(out.Sites, func(s record.HeldSite) bool { return s.Site == b.Site && slices.Equal(s.Stack, b.Stack) })
+		i := slices.IndexFunc(out.Sites, func(s record.HeldSite) bool {
+			return s.Site == b.Site && slices.Equal(s.Stack,
+				b.Stack)
+		})
 		switch {
 		case i < 0:
 			out.Sites = append(out.Sites, b)

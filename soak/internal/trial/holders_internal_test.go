@@ -8,7 +8,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// What was held in the largest hold is told beside what has gathered by the end, each as it was when it had the most bytes.
+// What was held in the largest hold is told beside what has gathered by the end, each as it was when it had the most
+// bytes.
 func TestTwoLooksAreJoinedBySite(t *testing.T) {
 	site := func(function string, bytes int64) record.HeldSite {
 		return record.HeldSite{Site: record.Site{Function: function}, Stack: []string{function}, Bytes: bytes}

@@ -2,8 +2,8 @@ package trial
 
 import "time"
 
-// idleWatch notices when a process's load stops, by a counter of its work: requests, CPU seconds or bytes allocated. What
-// counts is the rate against the highest of late, since what is much for one service is nothing for another.
+// idleWatch notices when a process's load stops, by a counter of its work: requests, CPU seconds or bytes allocated.
+// What counts is the rate against the highest of late, since what is much for one service is nothing for another.
 type idleWatch struct {
 	last   float64
 	at     time.Time

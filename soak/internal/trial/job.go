@@ -8,8 +8,8 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
-// job is a piece of work: equal items in groups, folders without files, or the corpus of a free run. The same job with the
-// same generation is the same work again.
+// job is a piece of work: equal items in groups, folders without files, or the corpus of a free run. The same job with
+// the same generation is the same work again.
 type job struct {
 	groups  []protocol.Group
 	folders int64
@@ -51,8 +51,8 @@ type running struct {
 	err    error // set before done is closed
 }
 
-// run gives the work in a goroutine and closes done with its end. The cause of the context's end stands for what a client
-// made of it.
+// run gives the work in a goroutine and closes done with its end. The cause of the context's end stands for what a
+// client made of it.
 func (r *running) run(ctx context.Context) {
 	go func() {
 		defer close(r.done)
@@ -78,8 +78,8 @@ func (t *trial) fresh(groups ...protocol.Group) job {
 	return job{groups: groups, gen: t.gen}
 }
 
-// heldJob is the job of a hold: n items to be held and a backlog behind them, or among them small ones that never reach the
-// point and are done when the others are held.
+// heldJob is the job of a hold: n items to be held and a backlog behind them, or among them small ones that never reach
+// the point and are done when the others are held.
 func (t *trial) heldJob(ph *protocol.Phase, n int) job {
 	held := protocol.Group{Count: int64(n) + ph.Backlog, Size: ph.Size}
 	j := t.fresh(append(append([]protocol.Group{}, ph.Files...), held)...)

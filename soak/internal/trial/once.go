@@ -39,7 +39,8 @@ func (t *trial) runOnce(ctx context.Context) error {
 		return t.why()
 	case errors.Is(context.Cause(limited), errCapped):
 		p.Failed = errCapped.Error()
-		return &ended{outcome: record.Timeout, reason: fmt.Sprintf("the command was not done after %s, the trial's cap", t.cap())}
+		return &ended{outcome: record.Timeout, reason: fmt.Sprintf("the command was not done after %s, the trial's cap",
+			t.cap())}
 	case errors.Is(context.Cause(limited), sampler.ErrSilent):
 		p.Failed = context.Cause(limited).Error()
 		return t.noAnswers(context.Cause(limited))

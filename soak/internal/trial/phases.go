@@ -93,7 +93,8 @@ func (t *trial) carryOut(ctx context.Context, ph *protocol.Phase) error {
 // open announces a phase; close records it.
 func (t *trial) open(name string, ph *protocol.Phase, j job) *record.Phase {
 	p := &record.Phase{
-		Name: name, Kind: ph.Kind, Start: t.Clock.Now(), Files: j.items(), FileSize: j.size(), Folders: j.folders, Repeat: j.repeat, Added: t.added,
+		Name: name, Kind: ph.Kind, Start: t.Clock.Now(), Files: j.items(), FileSize: j.size(), Folders: j.folders,
+		Repeat: j.repeat, Added: t.added,
 	}
 	t.watch.enter(name, ph.Kind)
 	if t.OnPhase != nil {
@@ -199,8 +200,8 @@ func (t *trial) floorAfter(ctx context.Context, name string) error {
 	return t.floor(ctx, name, record.StateFloor)
 }
 
-// errors gives a wave in which a share of the requests fail at their first attempt. A subject that doesn't try again fails
-// the wave, which is noted and no failure of the trial.
+// errors gives a wave in which a share of the requests fail at their first attempt. A subject that doesn't try again
+// fails the wave, which is noted and no failure of the trial.
 func (t *trial) errors(ctx context.Context, ph *protocol.Phase) error {
 	restore, err := t.rig.weather(ctx, weather{fail: ph.Fail, at: ph.Point})
 	if err != nil {
@@ -377,7 +378,8 @@ func (t *trial) hung(ctx context.Context) error {
 	if _, err := t.sam.Profile(asked, "heap"); err == nil || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return &ended{outcome: record.Timeout, reason: fmt.Sprintf("hung at its limit of %s: no answer for %s", units.FormatBytes(limit), hungAfter)}
+	return &ended{outcome: record.Timeout, reason: fmt.Sprintf("hung at its limit of %s: no answer for %s",
+		units.FormatBytes(limit), hungAfter)}
 }
 
 // errCutOff is the cause of a wave's end when its time is up.

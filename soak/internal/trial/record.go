@@ -144,7 +144,8 @@ func (r *recorder) usage(n int64) {
 }
 
 // keep is how many snapshots of a state stay on disk; states not named keep all.
-var keep = map[record.State]int{record.StateHigh: 12, record.StatePress: 6, record.StateFloor: 1000, record.StateFree: 1000}
+var keep = map[record.State]int{record.StateHigh: 12, record.StatePress: 6, record.StateFloor: 1000,
+	record.StateFree: 1000}
 
 // spread are the states of which a long run keeps the first and the newest and thins out the middle, because its whole
 // length matters; of the others the oldest go.

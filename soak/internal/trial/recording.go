@@ -60,20 +60,22 @@ type recording struct {
 	ended  bool
 }
 
-// Record reads the process until the time is over, it ends, or ctx ends, which is no error. A process that can't be read
-// at all is one; readings that fail later are counted in the record's warnings.
+// Record reads the process until the time is over, it ends, or ctx ends, which is no error. A process that can't be
+// read at all is one; readings that fail later are counted in the record's warnings.
 func Record(ctx context.Context, o Recording) (*record.Trial, error) {
 	c := clock.Start()
 	begun := c.Now()
 	rec, err := newRecorder(o.Dir, record.Trial{
-		Schema: record.TrialSchema, Kind: record.Passive, Cell: record.Cell{}, Settings: map[string]string{}, Index: 1, Started: begun,
+		Schema: record.TrialSchema, Kind: record.Passive, Cell: record.Cell{}, Settings: map[string]string{}, Index: 1,
+		Started:   begun,
 		Subject:   record.Subject{Name: o.Name, Module: o.Module, Pprof: o.Target.Pprof},
 		Isolation: record.Isolation{Kind: "none", Why: "recorded from outside"},
 	}, c)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	r := &recording{Recording: o, rec: rec, s: &sampler.Sampler{Clock: c, Pprof: o.Target.Pprof, Metrics: o.Metrics, PID: o.Target.PID}}
+	r := &recording{Recording: o, rec: rec, s: &sampler.Sampler{Clock: c, Pprof: o.Target.Pprof, Metrics: o.Metrics,
+		PID: o.Target.PID}}
 	if r.byCPU() {
 		r.idle.least = leastCPU
 	}
@@ -198,7 +200,8 @@ func (r *recording) look() (record.State, bool) {
 	if err != nil {
 		return "", false
 	}
-	if limit := attach.MemoryLimit(r.Target.PID); limit > 0 && float64(rss) > nearLimit*float64(limit) && time.Since(r.press) > r.Every/4 {
+	if limit := attach.MemoryLimit(r.Target.PID); limit > 0 && float64(rss) > nearLimit*float64(limit) &&
+		time.Since(r.press) > r.Every/4 {
 		r.press = time.Now()
 		return record.StatePress, true
 	}

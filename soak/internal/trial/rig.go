@@ -48,8 +48,9 @@ type work struct {
 	do      func(ctx context.Context) error
 }
 
-// weather is how the controls answer: how many bytes a second the sink takes in all (0: as many as it can), and which share
-// of the requests at a point fail at their first attempt. At one point only: a client that tries twice gets its work done.
+// weather is how the controls answer: how many bytes a second the sink takes in all (0: as many as it can), and which
+// share of the requests at a point fail at their first attempt. At one point only: a client that tries twice gets its
+// work done.
 type weather struct {
 	sinkRate int64
 	fail     float64
@@ -87,7 +88,8 @@ func newCopierRig(ctx context.Context, t *trial) (*copierRig, error) {
 	if v := t.Settings["transport"]; v != "" {
 		fo.Transport = v
 	}
-	fo.DriveFaults, fo.S3Faults = planFile(t.Settings["drive_faults"], fo.DriveFaults), planFile(t.Settings["s3_faults"], fo.S3Faults)
+	fo.DriveFaults, fo.S3Faults = planFile(t.Settings["drive_faults"], fo.DriveFaults), planFile(t.Settings["s3_faults"],
+		fo.S3Faults)
 	fo.S3MinPart = t.Settings["s3_min_part"]
 	for _, p := range t.Subject.Placeholders() {
 		fo.Proxy = fo.Proxy || p == "proxy_url"
@@ -203,7 +205,8 @@ func (c *copierRig) weather(ctx context.Context, w weather) (restore func() erro
 	}, nil
 }
 
-// plans are the fault plans of the weather, for Drive and for the sink; a party that the weather leaves alone keeps its own.
+// plans are the fault plans of the weather, for Drive and for the sink; a party that the weather leaves alone keeps its
+// own.
 func (w weather) plans(own [2][]byte) [2][]byte {
 	if w.sinkRate > 0 {
 		return [2][]byte{own[0], fmt.Appendf(nil, "bandwidth: {total: %d}", w.sinkRate)}

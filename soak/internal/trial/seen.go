@@ -10,8 +10,8 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
-// covariates are what the gates saw, in the words of a copier: a request is a file, a key a distinct file, a request to an
-// upstream a request, and work that was answered and not done a backlog.
+// covariates are what the gates saw, in the words of a copier: a request is a file, a key a distinct file, a request to
+// an upstream a request, and work that was answered and not done a backlog.
 func (s *serviceRig) covariates(ctx context.Context, held *fault.HoldStatus) (record.Covariates, error) {
 	seen, err := s.Seen(ctx)
 	if err != nil {

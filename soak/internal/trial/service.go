@@ -46,8 +46,8 @@ type serviceRig struct {
 	calls    callRates
 	pace     float64 // items a second, of waves with all that came after their replies
 	late     bool    // it works after its replies
-	// replyShare is the number of bytes of a reply per byte of an item's size, from the waves that nothing held: what is in
-	// flight of a reply that does not declare its length.
+	// replyShare is the number of bytes of a reply per byte of an item's size, from the waves that nothing held: what is
+	// in flight of a reply that does not declare its length.
 	replyShare float64
 }
 

@@ -96,7 +96,8 @@ func TestOutcomesOfAServiceHaveNames(t *testing.T) {
 	require.NoError(t, l.Close())
 	for _, c := range []struct{ mode, upstream, reason string }{
 		{testsubject.Fails, "", "it was answered with 500 Internal Server Error"},
-		{testsubject.Async, "http://" + l.Addr().String(), "upstream items at http://" + l.Addr().String() + " did not answer 20 requests: connection refused"},
+		{testsubject.Async, "http://" + l.Addr().String(), "upstream items at http://" + l.Addr().String() +
+			" did not answer 20 requests: connection refused"},
 		{testsubject.Works, "", "still at work long after its last reply"},
 	} {
 		o := serviceOptions(t, c.mode, c.upstream)
@@ -130,7 +131,8 @@ func TestALoadCommandIsAWave(t *testing.T) {
 
 func TestAConsumerIsCountedByWhatItFetches(t *testing.T) {
 	o := serviceOptions(t, testsubject.Pulls, "")
-	o.Subject.Load.Targets, o.Subject.Load.Consume = nil, &load.Consume{Upstream: "items", For: fault.Duration(time.Minute)}
+	o.Subject.Load.Targets, o.Subject.Load.Consume = nil, &load.Consume{Upstream: "items",
+		For: fault.Duration(time.Minute)}
 	require.NoError(t, o.Subject.Check())
 	o.Protocol.Phases = o.Protocol.Phases[:4]
 	tr := run(t, o)

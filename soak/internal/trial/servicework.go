@@ -192,8 +192,8 @@ func (s *serviceRig) upstreamFailures(before, after map[string]gateway.Seen) err
 	return nil
 }
 
-// How a subject at rest is told: no gate sees anything move or in flight, it uses next to no CPU time and waits for none.
-// A subject may answer before it has worked; if it works on for too long, that is its outcome.
+// How a subject at rest is told: no gate sees anything move or in flight, it uses next to no CPU time and waits for
+// none. A subject may answer before it has worked; if it works on for too long, that is its outcome.
 const (
 	restStep  = 20 * time.Millisecond
 	restLooks = 3

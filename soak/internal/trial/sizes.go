@@ -8,9 +8,9 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
-// sizes holds items of growing size, until what is held of each stops growing with its size: so a whole file, buffers below
-// a threshold, and parts times their number are told apart. Sizes up to the protocol's Always are held in any case, since
-// many clients change their ways with the size.
+// sizes holds items of growing size, until what is held of each stops growing with its size: so a whole file, buffers
+// below a threshold, and parts times their number are told apart. Sizes up to the protocol's Always are held in any
+// case, since many clients change their ways with the size.
 func (t *trial) sizes(ctx context.Context, ph *protocol.Phase) error {
 	holds := ph.Holds()
 	flat := false
@@ -31,16 +31,16 @@ func (t *trial) sizes(ctx context.Context, ph *protocol.Phase) error {
 	return nil
 }
 
-// What counts as growth from one size to the next: a tenth of what was held, a fiftieth of the bytes that came on, and more
-// than pages of the program come and go.
+// What counts as growth from one size to the next: a tenth of what was held, a fiftieth of the bytes that came on, and
+// more than pages of the program come and go.
 const (
 	grewShare = 0.10
 	grewBytes = 0.02
 	grewLeast = 512 << 10
 )
 
-// grew says whether more was held of an item of this size than of the largest smaller one. Where one of them was not held
-// there is no telling, and the next size decides.
+// grew says whether more was held of an item of this size than of the largest smaller one. Where one of them was not
+// held there is no telling, and the next size decides.
 func (t *trial) grew(size units.Bytes) bool {
 	smaller := units.Bytes(0)
 	for s := range t.held {

@@ -19,8 +19,8 @@ type throttle struct {
 	mu     sync.Mutex // held while the process must run or be left alone
 }
 
-// The clock of the throttle. The kernel counts a process's time in ticks of a hundredth of a second: a process gets that
-// much ahead of its share, which is also the quota of a tenth in the usual period of a tenth of a second.
+// The clock of the throttle. The kernel counts a process's time in ticks of a hundredth of a second: a process gets
+// that much ahead of its share, which is also the quota of a tenth in the usual period of a tenth of a second.
 const (
 	throttleStep  = 5 * time.Millisecond
 	throttleAhead = 0.010 // seconds
@@ -77,8 +77,8 @@ func (h *throttle) stop() {
 	}
 }
 
-// budget is the processor time that a process may still use: it comes in with the clock, is spent by use, and what is not
-// used is lost but for throttleAhead.
+// budget is the processor time that a process may still use: it comes in with the clock, is spent by use, and what is
+// not used is lost but for throttleAhead.
 type budget struct {
 	share float64
 	used  float64

@@ -128,7 +128,8 @@ func Run(ctx context.Context, o Options) (*record.Trial, error) {
 	if o.Clock == nil {
 		o.Clock = clock.Start()
 	}
-	t := &trial{Options: o, begun: time.Now(), work: map[string]job{}, held: map[units.Bytes]int64{}, silent: make(chan error, 1)}
+	t := &trial{Options: o, begun: time.Now(), work: map[string]job{}, held: map[units.Bytes]int64{},
+		silent: make(chan error, 1)}
 	t.gen = uint64(o.Seed)*1_000_000 + uint64(o.Index)*10_000
 	rec, err := newRecorder(o.Dir, record.Trial{
 		Schema: record.TrialSchema, Kind: o.Kind, Cell: o.Cell, Settings: o.Settings, Index: o.Index, Seed: o.Seed,
@@ -184,7 +185,8 @@ const coarse = 64 << 10
 // startSubject starts the process and the watcher. wave holds the placeholders of a one-shot subject.
 func (t *trial) startSubject(ctx context.Context, wave map[string]string) error {
 	o := subject.Options{
-		Values: t.placeholders(), Env: t.environment(), Temp: t.temp, Log: filepath.Join(t.Dir, record.LogFile), CPUs: t.Settings["cpuset"],
+		Values: t.placeholders(), Env: t.environment(), Temp: t.temp, Log: filepath.Join(t.Dir, record.LogFile),
+		CPUs: t.Settings["cpuset"],
 	}
 	if t.group != nil {
 		o.Group = t.group
@@ -202,7 +204,8 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	t.proc = proc
 	t.rec.update(func(r *record.Trial) { r.Subject = proc.Describe() })
 	t.sam = &sampler.Sampler{
-		Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Fine: t.sampleRate() > 0 && t.sampleRate() < coarse,
+		Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Fine: t.sampleRate() > 0 &&
+			t.sampleRate() < coarse,
 		Patience: t.Patience, OnSilent: func(err error) { t.silent <- err },
 	}
 	if t.group != nil {
@@ -344,11 +347,13 @@ func (t *trial) why() *ended {
 	case exit == nil:
 		return &ended{outcome: record.Crashed, reason: "it stopped answering"}
 	case exit.Signal == "killed" && t.group == nil:
-		return &ended{outcome: record.Crashed, reason: "killed from outside; without a cgroup the machine's own memory limit can't be told from a kill by hand"}
+		return &ended{outcome: record.Crashed,
+			reason: "killed from outside; without a cgroup the machine's own memory limit can't be told from a kill by hand"}
 	case exit.Signal != "":
 		return &ended{outcome: record.Crashed, reason: "ended by signal: " + exit.Signal}
 	default:
-		return &ended{outcome: record.Crashed, reason: fmt.Sprintf("exit code %d: %s", exit.Code, firstPanic(t.proc.LogTail(64<<10)))}
+		return &ended{outcome: record.Crashed, reason: fmt.Sprintf("exit code %d: %s", exit.Code,
+			firstPanic(t.proc.LogTail(64<<10)))}
 	}
 }
 

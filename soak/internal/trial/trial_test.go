@@ -141,7 +141,8 @@ func TestAnExperimentBringsTheSubjectIntoEachState(t *testing.T) {
 		assert.EqualValues(t, 2<<20, c.BytesSent)
 	})
 	t.Run("floors", func(t *testing.T) {
-		for _, name := range []string{"warm-up", "wave-1", "wave-2", "wave-3", "reply", "header", "body", "folders", "repeat", "free"} {
+		for _, name := range []string{"warm-up", "wave-1", "wave-2", "wave-3", "reply", "header", "body", "folders", "repeat",
+			"free"} {
 			require.NotEmpty(t, at[name], name)
 			s := at[name][len(at[name])-1]
 			assert.Equal(t, record.StateFloor, s.State, name)
@@ -207,7 +208,8 @@ func TestTheKernelsAccountAtAFloorIsReadAtTheFloor(t *testing.T) {
 		assert.WithinRange(t, s.Time, worked[s.Phase], next[s.Phase], "%s: between its work and the next phase", s.Phase)
 		p, err := profile.ParseData(must(os.ReadFile(filepath.Join(o.Dir, s.Heap))))
 		require.NoError(t, err)
-		assert.False(t, s.Time.Before(time.Unix(0, p.TimeNanos)), "%s: after the collections that its profile forced", s.Phase)
+		assert.False(t, s.Time.Before(time.Unix(0, p.TimeNanos)), "%s: after the collections that its profile forced",
+			s.Phase)
 	}
 	assert.Equal(t, 10, floors, "warm-up, three waves, three holds, folders, repeat and free")
 }
@@ -219,8 +221,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// The system's clock is stepped by an hour as soon as the trial runs: it is then an hour ahead of the trial's own clock,
-// which goes on. Nothing that is recorded may have the system's time.
+// The system's clock is stepped by an hour as soon as the trial runs: it is then an hour ahead of the trial's own
+// clock, which goes on. Nothing that is recorded may have the system's time.
 func TestAStepOfTheSystemsClockDoesNotReachTheRecord(t *testing.T) {
 	o := options(t, testsubject.OK)
 	begun := time.Now()
@@ -313,7 +315,8 @@ func TestAnOOMKillIsAnOutcomeWithItsLastSamplesAndAProfile(t *testing.T) {
 	require.NotEmpty(t, tr.Snapshots, "a profile from before the kill is kept")
 	last := tr.Snapshots[len(tr.Snapshots)-1]
 	assert.FileExists(t, filepath.Join(o.Dir, last.Heap))
-	near := slices.DeleteFunc(slices.Clone(tr.Snapshots), func(s record.Snapshot) bool { return s.State == record.StateFree })
+	near := slices.DeleteFunc(slices.Clone(tr.Snapshots),
+		func(s record.Snapshot) bool { return s.State == record.StateFree })
 	require.NotEmpty(t, near, "at new heights and near the limit")
 	assert.FileExists(t, filepath.Join(o.Dir, near[len(near)-1].Goroutine), "with the goroutines")
 	samples := 0
@@ -345,7 +348,8 @@ func TestSubjectsThatMisbehave(t *testing.T) {
 		reason  string
 		check   func(*testing.T, *record.Trial, trial.Options)
 	}{
-		{testsubject.Crash, record.Crashed, "panic: a bug in the third wave", func(t *testing.T, tr *record.Trial, _ trial.Options) {
+		{testsubject.Crash, record.Crashed, "panic: a bug in the third wave", func(t *testing.T, tr *record.Trial,
+			_ trial.Options) {
 			assert.Equal(t, 2, tr.Exit.Code)
 			assert.NotEmpty(t, tr.Snapshots, "what came before is kept")
 		}},

@@ -210,8 +210,8 @@ func (w *watcher) last(ctx context.Context) {
 }
 
 // profile takes a profile, and at heights and near the limit one of the goroutines, if it has
-// room: memory in stacks shows nowhere else. Near the limit of an attribution trial a collection is forced first: what is live
-// after it says whether the limit is too low or too much is kept. No other trial has collections forced on it.
+// room: memory in stacks shows nowhere else. Near the limit of an attribution trial a collection is forced first: what
+// is live after it says whether the limit is too low or too much is kept. No other trial has collections forced on it.
 func (w *watcher) profile(ctx context.Context, state record.State, usage, limit int64) {
 	kind, forced := "heap", 0
 	if state == record.StatePress && w.t.Kind == record.Attribution {
@@ -232,7 +232,8 @@ func (w *watcher) profile(ctx context.Context, state record.State, usage, limit 
 	}
 	s := record.Snapshot{Phase: w.phase, State: state, ForcedGC: forced, Sample: w.t.sam.Read(ctx, false)}
 	var routines []byte
-	if room := limit - usage - profileCost; state != record.StateFree && (limit == 0 || int64(w.count)*routineCost < room) {
+	if room := limit - usage - profileCost; state != record.StateFree && (limit == 0 ||
+		int64(w.count)*routineCost < room) {
 		routines, _ = w.t.sam.Profile(ctx, "goroutine") // the heap alone is worth keeping
 	}
 	w.t.rec.snapshot(s, heap, routines)

@@ -34,8 +34,8 @@ var errStill = errors.New("nothing moved for too long")
 // stillLooks is how many looks a wave's patience is divided into.
 const stillLooks = 20
 
-// standsStill waits for the wave's end, or until the parties have seen nothing move for the protocol's patience. While work is
-// held nothing is meant to move.
+// standsStill waits for the wave's end, or until the parties have seen nothing move for the protocol's patience. While
+// work is held nothing is meant to move.
 func (t *trial) standsStill(ctx context.Context, r *running) bool {
 	patience := time.Duration(t.Protocol.WaveTimeout)
 	tick := time.NewTicker(patience / stillLooks)
@@ -64,8 +64,8 @@ func (t *trial) standsStill(ctx context.Context, r *running) bool {
 // maxFailed is how many waves in a row may fail before the trial ends.
 const maxFailed = 3
 
-// finishWave waits for the wave and judges its end. A failed wave is noted and only ends the trial when too many fail in a
-// row; standing still and the process's end do so the first time.
+// finishWave waits for the wave and judges its end. A failed wave is noted and only ends the trial when too many fail
+// in a row; standing still and the process's end do so the first time.
 func (t *trial) finishWave(ctx context.Context, r *running) (failed string, err error) {
 	<-r.done
 	switch {
@@ -75,7 +75,8 @@ func (t *trial) finishWave(ctx context.Context, r *running) (failed string, err 
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
 	case errors.Is(r.err, errStill):
-		reason := fmt.Sprintf("a wave of %d files was not done and nothing moved for %s", r.work.items, time.Duration(t.Protocol.WaveTimeout))
+		reason := fmt.Sprintf("a wave of %d files was not done and nothing moved for %s", r.work.items,
+			time.Duration(t.Protocol.WaveTimeout))
 		return r.err.Error(), &ended{outcome: record.Timeout, reason: reason}
 	}
 	// A request that breaks off is mostly the process's end, which is noticed a little later.
@@ -87,7 +88,8 @@ func (t *trial) finishWave(ctx context.Context, r *running) (failed string, err 
 	t.failed++
 	t.anyFail = r.err.Error()
 	if t.failed >= maxFailed {
-		return t.anyFail, &ended{outcome: record.WaveFailed, reason: fmt.Sprintf("%d waves in a row failed: %s", t.failed, t.anyFail)}
+		return t.anyFail, &ended{outcome: record.WaveFailed, reason: fmt.Sprintf("%d waves in a row failed: %s", t.failed,
+			t.anyFail)}
 	}
 	return t.anyFail, nil
 }

@@ -56,7 +56,8 @@ func (m *model) View() tea.View {
 
 // head is what runs and how far it is.
 func (m *model) head(b *strings.Builder) {
-	what := bold.Render(plain(m.start.Subject)) + faint.Render(fmt.Sprintf("  %s · %s design · %d cells", plain(m.start.Corpus), m.start.Design, m.start.Cells))
+	what := bold.Render(plain(m.start.Subject)) + faint.Render(fmt.Sprintf("  %s · %s design · %d cells",
+		plain(m.start.Corpus), m.start.Design, m.start.Cells))
 	if m.start.Limit > 0 && m.width > 70 {
 		what += faint.Render(" · limit " + report.Bytes(m.start.Limit))
 	}

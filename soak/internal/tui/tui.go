@@ -20,7 +20,8 @@ func Start(out io.Writer, verbose bool) (sink func(soak.Event), stop func()) {
 	if verbose || !drawable(out) {
 		return progress.Lines(out, verbose), func() {}
 	}
-	p := tea.NewProgram(newModel(time.Now), tea.WithOutput(foreign.Raw(out)), tea.WithInput(nil), tea.WithoutSignalHandler())
+	p := tea.NewProgram(newModel(time.Now), tea.WithOutput(foreign.Raw(out)), tea.WithInput(nil),
+		tea.WithoutSignalHandler())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -67,9 +67,11 @@ func started(cs []record.Cell) soak.RunStarted {
 	p := &soak.Plan{}
 	for _, c := range cs {
 		p.Cells = append(p.Cells, c)
-		p.Trials = append(p.Trials, soak.Step{Cell: c, Kind: record.Attribution, Index: 1}, soak.Step{Cell: c, Kind: record.Speed, Index: 2})
+		p.Trials = append(p.Trials, soak.Step{Cell: c, Kind: record.Attribution, Index: 1}, soak.Step{Cell: c,
+			Kind: record.Speed, Index: 2})
 	}
-	return soak.RunStarted{Plan: p, Subject: "migrator", Corpus: "mixed", Design: "star", Cells: len(cs), Trials: 2 * len(cs),
+	return soak.RunStarted{Plan: p, Subject: "migrator", Corpus: "mixed", Design: "star", Cells: len(cs),
+		Trials:   2 * len(cs),
 		Estimate: time.Duration(len(cs)) * time.Minute, Limit: 2 << 30}
 }
 
@@ -104,16 +106,19 @@ func TestTableFollowsTheRun(t *testing.T) {
 	assert.Contains(t, row, "▃▃▅▅▇▇██", "the resident size rises")
 	assert.Contains(t, row, "▃▅▇█", "and so do the floors")
 
-	tb.send(soak.TrialEnded{TrialRef: ref, Outcome: record.OOMKilled, Seconds: 30, Peak: record.Peak{RSS: 9 << 20}, Headline: record.HeadLeak})
+	tb.send(soak.TrialEnded{TrialRef: ref, Outcome: record.OOMKilled, Seconds: 30, Peak: record.Peak{RSS: 9 << 20},
+		Headline: record.HeadLeak})
 	row = tb.rowOf(cs[0])
 	assert.Contains(t, row, "✗ ")
 	assert.Contains(t, row, "oom-killed")
 	assert.Contains(t, row, "9.0 MiB")
 	assert.Contains(t, row, "leak")
 	assert.Contains(t, tb.screen(), "1/6 trials")
-	assert.Contains(t, tb.screen(), "about 2m30s left", "three minutes less the half minute that is done, at the same pace")
+	assert.Contains(t, tb.screen(), "about 2m30s left",
+		"three minutes less the half minute that is done, at the same pace")
 
-	tb.send(soak.Warned{Text: "no memory limit: \x1b[31mread-only\x1b[0m"}, soak.RunEnded{Done: 1, Of: 6, Interrupted: true})
+	tb.send(soak.Warned{Text: "no memory limit: \x1b[31mread-only\x1b[0m"}, soak.RunEnded{Done: 1, Of: 6,
+		Interrupted: true})
 	assert.Contains(t, tb.screen(), "interrupted")
 	assert.NotContains(t, tb.m.View().Content, "\x1b[31mread-only", "text of a run cannot steer the terminal")
 	assert.Contains(t, tb.screen(), "! no memory limit")
@@ -123,7 +128,8 @@ func TestAnOutcomeIsNotMadeBetterByALaterTrial(t *testing.T) {
 	cs := cells(1)
 	tb := newTable(t, 140, 30)
 	ref := soak.TrialRef{Cell: cs[0], Kind: record.Attribution, Index: 1, N: 1, Of: 2}
-	tb.send(started(cs), soak.TrialStarted{TrialRef: ref}, soak.TrialEnded{TrialRef: ref, Outcome: record.Crashed, Headline: record.Inconclusive})
+	tb.send(started(cs), soak.TrialStarted{TrialRef: ref}, soak.TrialEnded{TrialRef: ref, Outcome: record.Crashed,
+		Headline: record.Inconclusive})
 	ref.Kind, ref.Index, ref.N = record.Speed, 2, 2
 	tb.send(soak.TrialStarted{TrialRef: ref}, soak.TrialEnded{TrialRef: ref, Outcome: record.OK, Headline: record.Healthy})
 	assert.Contains(t, tb.rowOf(cs[0]), "crashed")
@@ -137,7 +143,8 @@ func TestNarrowTerminals(t *testing.T) {
 			tb := newTable(t, width, height)
 			ref := soak.TrialRef{Cell: cs[6], Kind: record.Attribution, Index: 1, N: 13, Of: 24}
 			tb.send(started(cs), soak.TrialStarted{TrialRef: ref, Estimate: time.Minute},
-				soak.PhaseChanged{TrialRef: ref, Phase: record.Phase{Name: "hold-reply-4MiB", Kind: "hold"}}, sampled(ref, 1<<30), soak.Warned{Text: strings.Repeat("long ", 60)})
+				soak.PhaseChanged{TrialRef: ref, Phase: record.Phase{Name: "hold-reply-4MiB", Kind: "hold"}}, sampled(ref, 1<<30),
+				soak.Warned{Text: strings.Repeat("long ", 60)})
 			screen := tb.screen()
 			lines := strings.Split(screen, "\n")
 			for _, l := range lines {
@@ -166,7 +173,8 @@ func TestSummaryIsTenLinesTheAnswerFirst(t *testing.T) {
 	require.NoError(t, err)
 	v, err := record.ReadRunVerdict(dir)
 	require.NoError(t, err)
-	v.Answer = []string{"buffer-file: 1.0 byte per byte in flight at (*uploader).put", "two", "three", "four", "five", "six"}
+	v.Answer = []string{"buffer-file: 1.0 byte per byte in flight at (*uploader).put", "two", "three", "four", "five",
+		"six"}
 	require.NoError(t, record.Write(filepath.Join(dir, record.VerdictFile), v))
 	require.NoError(t, report.Generate(t.Context(), dir))
 	var out bytes.Buffer
@@ -175,7 +183,8 @@ func TestSummaryIsTenLinesTheAnswerFirst(t *testing.T) {
 	assert.LessOrEqual(t, len(lines), 10, out.String())
 	assert.Equal(t, v.Answer[0], lines[0])
 	assert.NotContains(t, out.String(), "\x1b", "no colours and nothing else of the kind where there is no terminal")
-	for _, want := range []string{"Up to 22 workers are safe in 2.0 GiB", "3 cells: 2 ok, 1 oom-killed", "highest peak 2.3 GiB at gomemlimit=1800MiB pool=40 workers=50", "report.html", "soak view " + dir} {
+	for _, want := range []string{"Up to 22 workers are safe in 2.0 GiB", "3 cells: 2 ok, 1 oom-killed",
+		"highest peak 2.3 GiB at gomemlimit=1800MiB pool=40 workers=50", "report.html", "soak view " + dir} {
 		assert.Contains(t, out.String(), want)
 	}
 }

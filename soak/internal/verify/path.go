@@ -55,7 +55,8 @@ func (x *pathIndex) hash(folder uint64, name string) uint64 {
 }
 
 // exportExtensions are what clients add to the name of a document that they export.
-var exportExtensions = map[corpus.Kind]string{corpus.Document: ".docx", corpus.Spreadsheet: ".xlsx", corpus.Presentation: ".pptx"}
+var exportExtensions = map[corpus.Kind]string{corpus.Document: ".docx", corpus.Spreadsheet: ".xlsx",
+	corpus.Presentation: ".pptx"}
 
 // names are the names under which a file may be stored.
 func names(it corpus.Item) []string {

@@ -178,7 +178,8 @@ func list(ctx context.Context, admin, bucket, prefix string, yield func(fakes3.E
 // openList asks a sink for its list, one Entry a line.
 func openList(ctx context.Context, admin, bucket, prefix string) (io.ReadCloser, error) {
 	q := url.Values{"bucket": {bucket}, "prefix": {prefix}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(admin, "/")+fault.AdminPrefix+"objects?"+q.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(admin, "/")+fault.AdminPrefix+"objects?"+
+		q.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,8 @@ func (r *Report) add(p Problem) {
 }
 
 // Check compares the entries of the sink, which must be all that is below prefix, in order of keys, with the tree.
-func Check(ctx context.Context, t *corpus.Tree, prefix string, entries iter.Seq2[fakes3.Entry, error], by By) (*Report, error) {
+func Check(ctx context.Context, t *corpus.Tree, prefix string, entries iter.Seq2[fakes3.Entry, error], by By) (*Report,
+	error) {
 	c := &checker{t: t, seen: make(bits, (t.Len()+63)/64), r: &Report{By: by, Prefix: prefix, Counts: map[Kind]int64{}}}
 	for e, err := range entries {
 		if err == nil {

@@ -178,7 +178,8 @@ func TestNothingExpectedIsNotOK(t *testing.T) {
 
 // TestRecordOfASink uploads a tree by both ways to a real sink, records it and checks the record.
 func TestRecordOfASink(t *testing.T) {
-	wave := verify.Wave{Request: fault.RootRequest{Spec: "files: 3\nsize: {fixed: 11MiB}\n", Generation: 5}, Bucket: "bucket", Prefix: "w1"}
+	wave := verify.Wave{Request: fault.RootRequest{Spec: "files: 3\nsize: {fixed: 11MiB}\n", Generation: 5},
+		Bucket: "bucket", Prefix: "w1"}
 	tr, err := wave.Tree()
 	require.NoError(t, err)
 	sink, err := fakes3.New(fakes3.Config{Buckets: []string{"bucket"}})
@@ -200,7 +201,8 @@ func TestRecordOfASink(t *testing.T) {
 			h := md5.New()
 			r := tr.OpenRange(n, int64(i)*5<<20, cut)
 			send(t, http.MethodPut, key+"?partNumber="+string(rune('1'+i))+"&uploadId="+id, io.TeeReader(r, h), cut, "")
-			parts.WriteString("<Part><PartNumber>" + string(rune('1'+i)) + "</PartNumber><ETag>" + hex.EncodeToString(h.Sum(nil)) + "</ETag></Part>")
+			parts.WriteString("<Part><PartNumber>" + string(rune('1'+i)) + "</PartNumber><ETag>" +
+				hex.EncodeToString(h.Sum(nil)) + "</ETag></Part>")
 		}
 		body := "<CompleteMultipartUpload>" + parts.String() + "</CompleteMultipartUpload>"
 		send(t, http.MethodPost, key+"?uploadId="+id, strings.NewReader(body), int64(len(body)), "")

@@ -41,8 +41,10 @@ type browser struct {
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	path := needs.Get(t, "chromium")
-	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))
+	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-quic", true))
 	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(stop)
 	ctx, stopAllocator := chromedp.NewExecAllocator(ctx, opts...)
@@ -103,7 +105,8 @@ func (b *browser) clean(allowed ...string) {
 	defer b.mu.Unlock()
 	assert.Empty(b.t, b.errors, "on the console")
 	for _, r := range b.requests {
-		assert.True(b.t, slices.ContainsFunc(append(allowed, "data:", "about:"), func(p string) bool { return strings.HasPrefix(r, p) }), "the page asks for %s", r)
+		assert.True(b.t, slices.ContainsFunc(append(allowed, "data:", "about:"),
+			func(p string) bool { return strings.HasPrefix(r, p) }), "the page asks for %s", r)
 	}
 }
 
@@ -114,7 +117,8 @@ var axe = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
-	if out, err := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir, "axe-core@4.14.1").CombinedOutput(); err != nil {
+	if out, err := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir,
+		"axe-core@4.14.1").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
@@ -139,7 +143,8 @@ func (b *browser) accessible(what string) {
 
 func (b *browser) fits(what string, width int64) {
 	b.t.Helper()
-	assert.LessOrEqual(b.t, eval[int64](b, "document.documentElement.scrollWidth"), width, "%s is wider than the window", what)
+	assert.LessOrEqual(b.t, eval[int64](b, "document.documentElement.scrollWidth"), width, "%s is wider than the window",
+		what)
 }
 
 func reportFile(t *testing.T, o fixture.Options) string {
@@ -153,7 +158,8 @@ func reportFile(t *testing.T, o fixture.Options) string {
 
 func TestReportInABrowser(t *testing.T) {
 	b := newBrowser(t)
-	file := reportFile(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "25"}}, {Name: "gomemlimit", Values: []string{"off", "1800MiB"}}}})
+	file := reportFile(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "25"}},
+		{Name: "gomemlimit", Values: []string{"off", "1800MiB"}}}})
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
 			what := fmt.Sprintf("the report at %d px, %s", width, scheme)
@@ -168,14 +174,16 @@ func TestReportInABrowser(t *testing.T) {
 
 func TestReportAnswersToClicks(t *testing.T) {
 	b := newBrowser(t)
-	file := reportFile(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "25"}}, {Name: "gomemlimit", Values: []string{"off", "1800MiB"}}, {Name: "pool", Values: []string{"4", "40", "100"}}}})
+	file := reportFile(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "25"}},
+		{Name: "gomemlimit", Values: []string{"off", "1800MiB"}}, {Name: "pool", Values: []string{"4", "40", "100"}}}})
 	b.open(file, 1280, "light")
 	const heads = `[...document.querySelectorAll("#heat thead th")].map(e => e.textContent).join()`
 	assert.Equal(t, "1,25", eval[string](b, heads), "workers are the columns")
 	eval[any](b, `document.getElementById("heat-x").value = "gomemlimit"; document.getElementById("heat-y").value = "workers";
 		document.getElementById("heat-form").dispatchEvent(new Event("change")); null`)
 	assert.Equal(t, "off,1800MiB", eval[string](b, heads))
-	assert.Equal(t, "1,25", eval[string](b, `[...document.querySelectorAll("#heat tbody th")].map(e => e.textContent).join()`))
+	assert.Equal(t, "1,25", eval[string](b,
+		`[...document.querySelectorAll("#heat tbody th")].map(e => e.textContent).join()`))
 	assert.Equal(t, 4, eval[int](b, `document.querySelectorAll("#heat .tile").length`))
 
 	id := eval[string](b, `document.querySelector("#heat .tile a").hash.slice(1)`)
@@ -194,9 +202,11 @@ func TestReportAnswersToClicks(t *testing.T) {
 		look(1000);
 	})`), "a link to a flame graph opens its cell and shows it")
 	eval[any](b, `window.frame = [...document.querySelectorAll("details[open] .flame i")].find(i => parseFloat(i.style.width) > 1 && parseFloat(i.style.width) < 60); window.before = frame.style.width; frame.click(); null`)
-	assert.InDelta(t, 100, eval[float64](b, `parseFloat(frame.style.width)`), 0.01, "a click on a frame makes it as wide as the graph")
+	assert.InDelta(t, 100, eval[float64](b, `parseFloat(frame.style.width)`), 0.01,
+		"a click on a frame makes it as wide as the graph")
 	eval[any](b, `frame.click(); null`)
-	assert.InDelta(t, eval[float64](b, `parseFloat(before)`), eval[float64](b, `parseFloat(frame.style.width)`), 0.01, "and another one back")
+	assert.InDelta(t, eval[float64](b, `parseFloat(before)`), eval[float64](b, `parseFloat(frame.style.width)`), 0.01,
+		"and another one back")
 	b.clean(file)
 }
 
@@ -208,7 +218,8 @@ func TestReportOf45CellsOpensInTwoSeconds(t *testing.T) {
 	}
 	b := newBrowser(t)
 	file := reportFile(t, fixture.Options{})
-	_, err := chromedp.Call(b.ctx, performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks})
+	_, err := chromedp.Call(b.ctx, performance.Enable,
+		performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks})
 	require.NoError(t, err)
 	b.open(file, 1280, "light")
 	eval[any](b, `new Promise(r => requestAnimationFrame(() => setTimeout(r, 0)))`)
@@ -219,7 +230,8 @@ func TestReportOf45CellsOpensInTwoSeconds(t *testing.T) {
 		at[v.Name] = v.Value
 	}
 	load := eval[float64](b, `performance.getEntriesByType("navigation")[0].loadEventEnd`)
-	t.Logf("45 cells: %.2f s of CPU in the page's main thread, %.2f s until loaded, %.0f nodes", at["TaskDuration"], load/1000, at["Nodes"])
+	t.Logf("45 cells: %.2f s of CPU in the page's main thread, %.2f s until loaded, %.0f nodes", at["TaskDuration"],
+		load/1000, at["Nodes"])
 	require.Positive(t, at["TaskDuration"])
 	assert.LessOrEqual(t, at["TaskDuration"], 2.0)
 	b.clean(file)
@@ -246,7 +258,8 @@ func TestViewInABrowser(t *testing.T) {
 	// The run goes on: the page follows without a reload and keeps what is open.
 	run.Ended, run.Status[0].Trials[0].Outcome = time.Time{}, record.Crashed
 	require.NoError(t, record.Write(filepath.Join(folder, "first", record.RunFile), run))
-	ok, err := chromedp.Run(b.ctx, chromedp.Poll[bool](`document.querySelector("#cell-1 .out").textContent === "crashed" && document.getElementById("cell-2").open`))
+	ok, err := chromedp.Run(b.ctx,
+		chromedp.Poll[bool](`document.querySelector("#cell-1 .out").textContent === "crashed" && document.getElementById("cell-2").open`))
 	require.NoError(t, err)
 	assert.True(t, ok)
 	b.clean(srv.URL)
@@ -258,7 +271,8 @@ func TestHostileRunDoesNothingInABrowser(t *testing.T) {
 	srv := serve(t, folder)
 	b := newBrowser(t)
 	file := reportFile(t, fixture.Options{Axes: fixture.Small(), Hostile: true})
-	for _, u := range []string{file, srv.URL + "/", srv.URL + "/runs/first/", srv.URL + "/compare", srv.URL + "/pprof/first/1.1.19.heap/flamegraph", srv.URL + "/pprof/first/1.1.19.heap/top"} {
+	for _, u := range []string{file, srv.URL + "/", srv.URL + "/runs/first/", srv.URL + "/compare",
+		srv.URL + "/pprof/first/1.1.19.heap/flamegraph", srv.URL + "/pprof/first/1.1.19.heap/top"} {
 		b.open(u, 390, "light")
 		assert.Equal(t, 0, eval[int](b, `document.querySelectorAll("img[onerror]").length`), u)
 	}

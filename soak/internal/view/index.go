@@ -131,9 +131,11 @@ func (s *Server) choices(r *http.Request) ([]choices, error) {
 			if t == nil || t.Record == nil {
 				continue
 			}
-			for what, s := range map[string]*record.Snapshot{"peak": report.PeakSnapshot(filepath.Join(f.dir, filepath.FromSlash(t.Dir)), t.Record), "last floor": lastFloor(t.Record)} {
+			for what, s := range map[string]*record.Snapshot{"peak": report.PeakSnapshot(filepath.Join(f.dir,
+				filepath.FromSlash(t.Dir)), t.Record), "last floor": lastFloor(t.Record)} {
 				if s != nil {
-					c.Heaps = append(c.Heaps, choice{Value: f.Name + "/" + key(i+1, t.Index, s.Seq, record.HeapDir), Text: fmt.Sprintf("%s: %s", cell.Cell, what)})
+					c.Heaps = append(c.Heaps, choice{Value: f.Name + "/" + key(i+1, t.Index, s.Seq, record.HeapDir),
+						Text: fmt.Sprintf("%s: %s", cell.Cell, what)})
 				}
 			}
 		}

@@ -144,7 +144,10 @@ func isSource(name string, roots []string) bool {
 		return filepath.IsLocal(name)
 	}
 	clean := filepath.Clean(name)
-	return slices.ContainsFunc(roots, func(r string) bool { return strings.HasPrefix(clean, r+string(filepath.Separator)) })
+	return slices.ContainsFunc(roots, func(r string) bool {
+		return strings.HasPrefix(clean,
+			r+string(filepath.Separator))
+	})
 }
 
 // sourceRoots are the folders whose sources may be shown: the working directory, Go's own and the module cache.

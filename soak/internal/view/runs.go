@@ -129,7 +129,8 @@ func key(cell, trial, seq int, kind string) string {
 func (r run) lookup(k string) (*snapshot, error) {
 	var cell, trial, seq int
 	var kind string
-	if n, err := fmt.Sscanf(strings.ReplaceAll(k, ".", " "), "%d %d %d %s", &cell, &trial, &seq, &kind); n != 4 || err != nil {
+	if n, err := fmt.Sscanf(strings.ReplaceAll(k, ".", " "), "%d %d %d %s", &cell, &trial, &seq, &kind); n != 4 ||
+		err != nil {
 		return nil, errUnknown
 	}
 	rec, err := record.ReadRun(r.dir)

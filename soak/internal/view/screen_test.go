@@ -25,8 +25,8 @@ const firstScreen = `(() => {
 	return out.join(" ").replace(/\s+/g, " ");
 })()`
 
-// TestFirstScreenAnswers has the report of a run with a fault, of one without, of one that was killed and of a recording:
-// what holds the memory, where, how much, what to do, how many fit.
+// TestFirstScreenAnswers has the report of a run with a fault, of one without, of one that was killed and of a
+// recording: what holds the memory, where, how much, what to do, how many fit.
 func TestFirstScreenAnswers(t *testing.T) {
 	b := newBrowser(t)
 	for _, tc := range []struct {
@@ -35,10 +35,13 @@ func TestFirstScreenAnswers(t *testing.T) {
 		change func(v *record.Verdict, rv *record.RunVerdict, trial *record.Trial)
 		want   []string
 	}{
-		{"fault", []string{"3", "10"}, nil, []string{`\(\*uploader\)\.put`, `upload\.go:88`, `1\.0+2? (B|byte)`, `(?i)stream`, `workers that fit 22 in`}},
+		{"fault", []string{"3", "10"}, nil, []string{`\(\*uploader\)\.put`, `upload\.go:88`, `1\.0+2? (B|byte)`, `(?i)stream`,
+			`workers that fit 22 in`}},
 		{"killed", []string{"3", "50"}, nil, []string{`(?i)killed`, `\(\*uploader\)\.put`, `upload\.go:88`, `(?i)stream`}},
-		{"healthy", []string{"1"}, healthy, []string{`(?i)healthy`, `(?i)would have been (seen|found)|seen from|excluded`, `workers`}},
-		{"recording", []string{"10"}, recording, []string{`\(\*uploader\)\.put`, `upload\.go:88`, `uploader, recorded`, `To decide it: a longer recording`}},
+		{"healthy", []string{"1"}, healthy, []string{`(?i)healthy`, `(?i)would have been (seen|found)|seen from|excluded`,
+			`workers`}},
+		{"recording", []string{"10"}, recording, []string{`\(\*uploader\)\.put`, `upload\.go:88`, `uploader, recorded`,
+			`To decide it: a longer recording`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")
@@ -64,7 +67,8 @@ func TestFirstScreenAnswers(t *testing.T) {
 }
 
 // changeTrials rewrites the records of a run.
-func changeTrials(t *testing.T, dir string, change func(v *record.Verdict, rv *record.RunVerdict, trial *record.Trial)) {
+func changeTrials(t *testing.T, dir string, change func(v *record.Verdict, rv *record.RunVerdict,
+	trial *record.Trial)) {
 	t.Helper()
 	rv, err := record.ReadRunVerdict(dir)
 	require.NoError(t, err)
@@ -91,7 +95,8 @@ func healthy(v *record.Verdict, rv *record.RunVerdict, _ *record.Trial) {
 func recording(v *record.Verdict, rv *record.RunVerdict, trial *record.Trial) {
 	trial.Kind, trial.Subject.Pprof = record.Passive, "http://127.0.0.1:6060/debug/pprof"
 	v.Headline = record.Inconclusive
-	v.Hypotheses = []record.Hypothesis{{Class: record.Leak, Per: "second", State: record.Open, Target: 64, Needs: "a longer recording"}}
+	v.Hypotheses = []record.Hypothesis{{Class: record.Leak, Per: "second", State: record.Open, Target: 64,
+		Needs: "a longer recording"}}
 	rv.Capacity, rv.Answer = nil, []string{"live heap 12 MiB -> 550 MiB: s3.(*uploader).put grows"}
 }
 

@@ -69,7 +69,10 @@ func New(dirs []string) (*Server, error) {
 	s.mux.HandleFunc("GET /pprof/{run}/{snap}/{page...}", s.pprof)
 	s.mux.HandleFunc("GET /diff/{run}/{snap}/{baserun}/{basesnap}/{page...}", s.pprof)
 	s.mux.HandleFunc("GET /compare", s.compare)
-	s.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }) // pprof's pages ask
+	s.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter,
+		_ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	}) // pprof's pages ask
 	return s, nil
 }
 
@@ -90,7 +93,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'self' data: 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+	h.Set("Content-Security-Policy",
+		"default-src 'self' data: 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
 	s.mux.ServeHTTP(w, r)
 }
 
@@ -105,8 +109,9 @@ func loopback(hostport string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Listen opens the listener of a view; addr must be a loopback address, except where published says that the view is in a
-// container whose port is published to the loopback of its host. Names other than loopback's are refused all the same.
+// Listen opens the listener of a view; addr must be a loopback address, except where published says that the view is in
+// a container whose port is published to the loopback of its host. Names other than loopback's are refused all the
+// same.
 func Listen(ctx context.Context, addr string, published bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -120,7 +125,8 @@ func Listen(ctx context.Context, addr string, published bool) (net.Listener, err
 
 // Serve serves until ctx ends.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	srv := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	srv := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
 	stop := context.AfterFunc(ctx, func() { srv.Close() })
 	defer stop()
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -221,18 +227,21 @@ func options(r run, loaded *report.Run, mark string) report.Options {
 		var links []report.Link
 		if s.Heap != "" {
 			base := "/pprof/" + r.Name + "/" + at(s.Seq, record.HeapDir) + "/"
-			links = append(links, report.Link{Text: "flame graph", URL: base + "flamegraph"}, report.Link{Text: "top", URL: base + "top"},
+			links = append(links, report.Link{Text: "flame graph", URL: base + "flamegraph"}, report.Link{Text: "top",
+				URL: base + "top"},
 				report.Link{Text: "source", URL: base + "source?f=" + url.QueryEscape(t.Record.Subject.Module)})
 			if dotErr == nil {
 				links = append(links, report.Link{Text: "graph", URL: base + "graph"})
 			}
 			if first := firstFloor(t.Record); first != nil && first.Seq != s.Seq {
 				links = append(links, report.Link{Text: fmt.Sprintf("growth since %d", first.Seq),
-					URL: "/diff/" + r.Name + "/" + at(s.Seq, record.HeapDir) + "/" + r.Name + "/" + at(first.Seq, record.HeapDir) + "/flamegraph"})
+					URL: "/diff/" + r.Name + "/" + at(s.Seq, record.HeapDir) + "/" + r.Name + "/" + at(first.Seq, record.HeapDir) +
+						"/flamegraph"})
 			}
 		}
 		if s.Goroutine != "" {
-			links = append(links, report.Link{Text: "goroutines", URL: "/pprof/" + r.Name + "/" + at(s.Seq, record.RoutineDir) + "/flamegraph"})
+			links = append(links, report.Link{Text: "goroutines", URL: "/pprof/" + r.Name + "/" + at(s.Seq, record.RoutineDir) +
+				"/flamegraph"})
 		}
 		return links
 	}

@@ -136,12 +136,16 @@ func TestNothingOutsideTheRunIsServed(t *testing.T) {
 	require.NoError(t, record.Write(filepath.Join(trialDir, record.TrialFile), tr))
 	srv := serve(t, folder)
 	for _, path := range []string{
-		"/runs/first/files/link.txt", "/runs/first/files/../../../etc/passwd", "/runs/first/files/..%2f..%2f..%2fetc%2fpasswd", "/runs/first/files//etc/passwd",
-		"/pprof/first/1.1.2.heap/top", "/pprof/first/1.1.3.heap/download", "/pprof/first/1.1.1.heap/source?f=evil", "/pprof/..%2f..%2fetc/1.1.1.heap/top",
-		"/pprof/first/1.1.1.heap/disasm?f=.", "/pprof/first/1.1.1.heap/saveconfig?config=x", "/runs/..%2f..%2fetc/", "/pprof/first/-1.1.1.heap/top", "/pprof/first/1.1.1.etc/top",
+		"/runs/first/files/link.txt", "/runs/first/files/../../../etc/passwd",
+		"/runs/first/files/..%2f..%2f..%2fetc%2fpasswd", "/runs/first/files//etc/passwd",
+		"/pprof/first/1.1.2.heap/top", "/pprof/first/1.1.3.heap/download", "/pprof/first/1.1.1.heap/source?f=evil",
+		"/pprof/..%2f..%2fetc/1.1.1.heap/top",
+		"/pprof/first/1.1.1.heap/disasm?f=.", "/pprof/first/1.1.1.heap/saveconfig?config=x", "/runs/..%2f..%2fetc/",
+		"/pprof/first/-1.1.1.heap/top", "/pprof/first/1.1.1.etc/top",
 	} {
 		code, body := get(t, srv, path)
-		assert.False(t, strings.Contains(body, "the secret") || strings.Contains(body, "root:x:"), "%s gives a file away", path)
+		assert.False(t, strings.Contains(body, "the secret") || strings.Contains(body, "root:x:"), "%s gives a file away",
+			path)
 		if !strings.Contains(path, "source") {
 			assert.NotEqual(t, http.StatusOK, code, path)
 		}
@@ -175,7 +179,8 @@ func hostileProfile(t *testing.T, dir, secret string) {
 func TestOnlyLoopbackNamesAreAnswered(t *testing.T) {
 	folder, _ := results(t, fixture.Options{})
 	srv := serve(t, folder)
-	for host, want := range map[string]int{"evil.example": 403, "evil.example:80": 403, "10.0.0.1": 403, "localhost:99": 200, "[::1]:5": 200, "127.0.0.1": 200} {
+	for host, want := range map[string]int{"evil.example": 403, "evil.example:80": 403, "10.0.0.1": 403,
+		"localhost:99": 200, "[::1]:5": 200, "127.0.0.1": 200} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/", nil)
 		require.NoError(t, err)
 		req.Host = host
@@ -198,7 +203,8 @@ func TestDamagedRunsAreShownInPart(t *testing.T) {
 	bad := filepath.Join(folder, "bad")
 	require.NoError(t, os.Mkdir(bad, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(bad, record.RunFile), []byte("{"), 0o644))
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "first", filepath.FromSlash(run.Status[0].Dir), "trial-1", record.TrialFile), []byte("["), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "first", filepath.FromSlash(run.Status[0].Dir), "trial-1",
+		record.TrialFile), []byte("["), 0o644))
 	srv := serve(t, folder)
 	code, page := get(t, srv, "/")
 	assert.Equal(t, http.StatusOK, code)

@@ -71,7 +71,8 @@ func prometheusLabels() func(int) {
 }
 
 func prometheusSummary() func(int) {
-	s := prometheus.NewSummaryVec(prometheus.SummaryOpts{Name: "seconds", Help: "h", Objectives: map[float64]float64{0.5: 0.05}}, []string{"user"})
+	s := prometheus.NewSummaryVec(prometheus.SummaryOpts{Name: "seconds", Help: "h",
+		Objectives: map[float64]float64{0.5: 0.05}}, []string{"user"})
 	return func(i int) { s.WithLabelValues(key(i)).Observe(1) }
 }
 
@@ -94,7 +95,8 @@ func groupcacheLRU() func(int) {
 func opencensusTags() func(int) {
 	k := tag.MustNewKey("user")
 	m := stats.Int64("requests", "h", "1")
-	if err := view.Register(&view.View{Name: "v", Measure: m, TagKeys: []tag.Key{k}, Aggregation: view.Distribution(1, 2, 4, 8, 16, 32, 64)}); err != nil {
+	if err := view.Register(&view.View{Name: "v", Measure: m, TagKeys: []tag.Key{k}, Aggregation: view.Distribution(1, 2,
+		4, 8, 16, 32, 64)}); err != nil {
 		panic(err)
 	}
 	return func(i int) {

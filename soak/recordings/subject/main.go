@@ -1,6 +1,6 @@
 // Subject is a program that uses one library in one way, as its argument says: a known leak, a trap that people fall
-// into, or a look-alike that is bounded. It serves pprof at a free port of loopback and prints its address. With -stop it
-// works for that long, and then waits without work.
+// into, or a look-alike that is bounded. It serves pprof at a free port of loopback and prints its address. With -stop
+// it works for that long, and then waits without work.
 package main
 
 import (

@@ -101,9 +101,11 @@ func (t Traits) By(scale int) Traits {
 func (t Traits) Validate() error {
 	switch {
 	case t.Workers < 1 || t.DiscoveryWorkers < 1 || t.PartConcurrency < 1 || t.Attempts < 1:
-		return fmt.Errorf("workers %d, discovery workers %d, part concurrency %d and attempts %d must be at least 1", t.Workers, t.DiscoveryWorkers, t.PartConcurrency, t.Attempts)
+		return fmt.Errorf("workers %d, discovery workers %d, part concurrency %d and attempts %d must be at least 1",
+			t.Workers, t.DiscoveryWorkers, t.PartConcurrency, t.Attempts)
 	case t.MaxIdle < 0 || t.MaxIdlePerHost < 0 || t.Timeout < 0 || t.PartSize < 1:
-		return fmt.Errorf("pool sizes %d and %d and timeout %s must not be below 0, and a part has at least a byte", t.MaxIdle, t.MaxIdlePerHost, t.Timeout)
+		return fmt.Errorf("pool sizes %d and %d and timeout %s must not be below 0, and a part has at least a byte",
+			t.MaxIdle, t.MaxIdlePerHost, t.Timeout)
 	case t.Discovery != DiscoveryMemory && t.Discovery != DiscoverySpool && t.Discovery != DiscoveryBroker:
 		return fmt.Errorf("discovery %q: want %s, %s or %s", t.Discovery, DiscoveryMemory, DiscoverySpool, DiscoveryBroker)
 	case t.Upload != UploadSDK && t.Upload != UploadChunks:
@@ -156,13 +158,16 @@ func common() Traits {
 
 // Presets returns the versions in their order.
 func Presets() []Preset {
-	version := func(name string, workers int, buffer Size, idle, perHost int, limit Size, happened, outcome string, assumed ...string) Preset {
+	version := func(name string, workers int, buffer Size, idle, perHost int, limit Size, happened, outcome string,
+		assumed ...string) Preset {
 		t := common()
 		t.Workers, t.BufferBelow, t.MaxIdle, t.MaxIdlePerHost = workers, buffer, idle, perHost
-		return Preset{Name: name, Traits: t, Limit: limit, GOGC: 100, Happened: happened, Outcome: outcome, Assumed: append(assumed, unsaid...)}
+		return Preset{Name: name, Traits: t, Limit: limit, GOGC: 100, Happened: happened, Outcome: outcome,
+			Assumed: append(assumed, unsaid...)}
 	}
 	guess := []string{"buffer_below", "pool", "pool_per_host", "gogc"}
-	emergency := version("v2.4.0-emergency", 3, 0, 12, 6, 2*GiB, "pod OOM-killed, node survived", OOMKilled, "buffer_below", "pool", "pool_per_host", "gomemlimit")
+	emergency := version("v2.4.0-emergency", 3, 0, 12, 6, 2*GiB, "pod OOM-killed, node survived", OOMKilled,
+		"buffer_below", "pool", "pool_per_host", "gomemlimit")
 	emergency.GOMEMLIMIT, emergency.GOGC = 1800*MiB, 50
 	single := version("v2.4.1-single-worker", 1, 0, 4, 2, 2*GiB, `"testing"`, Unknown)
 	single.DiscoveryWorkers, single.GOMEMLIMIT, single.GOGC = 2, 1800*MiB, 50

@@ -89,7 +89,8 @@ func options(c Corpus) profiles.Options {
 	return profiles.Options{PlannedFiles: c.Files, LargestFile: c.Largest()}
 }
 
-// ownScale is the scale of the subject's own sizes, around which files are held: only the history's service can be scaled.
+// ownScale is the scale of the subject's own sizes, around which files are held: only the history's service can be
+// scaled.
 func (r Row) ownScale(scale int) int {
 	if r.Scaled && r.Set["scale"] != "" {
 		return scale
@@ -116,7 +117,8 @@ func (r Row) installed() error {
 	if _, err := os.Stat(filepath.Join(".tools", r.Needs)); err == nil {
 		return nil
 	}
-	if _, err := exec.LookPath(r.Needs); err != nil || r.Needs == "rclone" { // its subject wants the one that make installs
+	// its subject wants the one that make installs
+	if _, err := exec.LookPath(r.Needs); err != nil || r.Needs == "rclone" {
 		return fmt.Errorf("%s: %w", r.Needs, ErrMissing)
 	}
 	return nil
@@ -179,7 +181,11 @@ func readTrial(row Row, c Corpus, free time.Duration, dir string) (*Cell, error)
 		return nil, err
 	}
 	var samples []record.Sample
-	if err := record.ReadSamples(dir, func(s record.Sample) bool { samples = append(samples, s); return true }); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := record.ReadSamples(dir, func(s record.Sample) bool {
+		samples = append(samples,
+			s)
+		return true
+	}); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	cell := judgeCell(row, c, free, t, v, samples)

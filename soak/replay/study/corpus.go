@@ -31,14 +31,19 @@ type Corpus struct {
 // Corpora returns the corpora of the matrix. At 1:16 all but the first are copied within some ten seconds.
 func Corpora() []Corpus {
 	return []Corpus{
-		{Name: Decisive, Tells: "metadata, if discovery gathers it", Files: 4_000_000, Folders: 16_000, Many: true, Size: history.KiB, Transport: "http", Cut: true},
-		{Name: huge, Tells: "large files, if they are held", Files: 60, Folders: 4, Size: 128 * history.MiB, Huge: 2, HugeSize: 4 * history.GiB, Transport: "http"},
-		{Name: "deep-tree", Tells: "metadata of folders and paths", Files: 80_000, Folders: 80_000, Depth: 100, Many: true, Size: history.KiB, Transport: "http"},
-		{Name: "slow-sink", Tells: "HTTP responses that wait to be read, over HTTP/2", Files: 60, Folders: 4, Size: 32 * history.MiB, Transport: "h2", SinkRate: 40 * history.MB},
+		{Name: Decisive, Tells: "metadata, if discovery gathers it", Files: 4_000_000, Folders: 16_000, Many: true,
+			Size: history.KiB, Transport: "http", Cut: true},
+		{Name: huge, Tells: "large files, if they are held", Files: 60, Folders: 4, Size: 128 * history.MiB, Huge: 2,
+			HugeSize: 4 * history.GiB, Transport: "http"},
+		{Name: "deep-tree", Tells: "metadata of folders and paths", Files: 80_000, Folders: 80_000, Depth: 100, Many: true,
+			Size: history.KiB, Transport: "http"},
+		{Name: "slow-sink", Tells: "HTTP responses that wait to be read, over HTTP/2", Files: 60, Folders: 4,
+			Size: 32 * history.MiB, Transport: "h2", SinkRate: 40 * history.MB},
 	}
 }
 
-// Decisive is the corpus on which the history's service was killed, and huge the one on which its expectations are measured.
+// Decisive is the corpus on which the history's service was killed, and huge the one on which its expectations are
+// measured.
 const (
 	Decisive = "many-small"
 	huge     = "few-huge"
@@ -65,7 +70,8 @@ func (c Corpus) Bytes() int64 { return (c.Files-c.Huge)*int64(c.Size) + c.Huge*i
 func (c Corpus) Spec() []byte {
 	out := fmt.Appendf(nil, "seed: 1\nfiles: %d\nfolders: %d\n", c.Files, c.Folders)
 	if c.Huge > 0 {
-		out = fmt.Appendf(out, "size: {classes: [{share: %d, fixed: %d}, {share: %d, fixed: %d}]}\n", c.Huge, int64(c.HugeSize), c.Files-c.Huge, int64(c.Size))
+		out = fmt.Appendf(out, "size: {classes: [{share: %d, fixed: %d}, {share: %d, fixed: %d}]}\n", c.Huge,
+			int64(c.HugeSize), c.Files-c.Huge, int64(c.Size))
 	} else {
 		out = fmt.Appendf(out, "size: %d\n", int64(c.Size))
 	}
@@ -76,19 +82,22 @@ func (c Corpus) Spec() []byte {
 }
 
 // Protocol is the experiment of a trial: the states that tell causes apart, with files around the sizes at which the
-// service changes its ways, and then the corpus, unhindered, for so long at most. It is the same for all subjects, but that
-// no more bytes are held at once than a third of the limit, since the kill is to come from the corpus, and that the backlogs are
-// backlog files and parts of that: the less a subject keeps of a file, the more it takes to see it.
+// service changes its ways, and then the corpus, unhindered, for so long at most. It is the same for all subjects, but
+// that no more bytes are held at once than a third of the limit, since the kill is to come from the corpus, and that
+// the backlogs are backlog files and parts of that: the less a subject keeps of a file, the more it takes to see it.
 // Of the budget for the states before the corpus the copy itself takes nothing.
-// The holds are in no order of size or backlog, so that nothing looks as if it grew with their number. But a subject that keeps
-// the buffers it once had shows what they grow with only while sizes rise.
+// The holds are in no order of size or backlog, so that nothing looks as if it grew with their number. But a subject
+// that keeps the buffers it once had shows what they grow with only while sizes rise.
 func (c Corpus) Protocol(row Row, scale int, budget, free time.Duration) []byte {
 	part, whole := (5 * history.MiB).By(scale), (10 * history.MiB).By(scale)
 	most, backlog := row.Limit/3, row.backlog()
 	replies := []string{
-		fmt.Sprintf("  - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %d, max_bytes: %d}\n", 12*part, most),
-		fmt.Sprintf("  - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %d}\n", whole/8),
-		fmt.Sprintf("  - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %d, max_bytes: %d}\n", 8*part, most),
+		fmt.Sprintf("  - {name: reply-large, kind: hold, point: upload-reply, transfers: M, size: %d, max_bytes: %d}\n",
+			12*part, most),
+		fmt.Sprintf("  - {name: reply-small, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %d}\n",
+			whole/8),
+		fmt.Sprintf("  - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %d, max_bytes: %d}\n",
+			8*part, most),
 		fmt.Sprintf("  - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %d, max_bytes: %d}\n", whole/2, most),
 	}
 	if row.keepsBuffers() {

@@ -34,7 +34,8 @@ type work struct {
 
 // args is the command line after `soak run`.
 func (w work) args() []string {
-	args := []string{"--subject", w.Subject, "--corpus", w.Corpus, "--protocol", w.Protocol, "--limit", strconv.FormatInt(w.Limit, 10),
+	args := []string{"--subject", w.Subject, "--corpus", w.Corpus, "--protocol", w.Protocol, "--limit",
+		strconv.FormatInt(w.Limit, 10),
 		"--repeats", strconv.Itoa(w.Repeats), "--seed", strconv.FormatInt(w.Seed, 10), "--every", every.String()}
 	if w.Node > 0 {
 		args = append(args, "--node", strconv.FormatInt(w.Node, 10))
@@ -57,8 +58,8 @@ const reportFile = "report.html"
 // judgedFile marks a run that was judged with the options in it: it is written last.
 const judgedFile = "judged.json"
 
-// record runs the work into dir, or what is missing of it with Resume, and has it judged by the corpus's own size. kept says
-// that nothing was missing.
+// record runs the work into dir, or what is missing of it with Resume, and has it judged by the corpus's own size. kept
+// says that nothing was missing.
 func (b *Bench) record(ctx context.Context, w work, dir string, o profiles.Options) (kept bool, err error) {
 	marker := filepath.Join(dir, judgedFile)
 	want, err := json.Marshal([2]int64{o.PlannedFiles, o.LargestFile})
@@ -76,7 +77,8 @@ func (b *Bench) record(ctx context.Context, w work, dir string, o profiles.Optio
 	if err := os.Remove(marker); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return false, err
 	}
-	if _, err := b.soak(ctx, nil, "diagnose", dir, "--files", strconv.FormatInt(o.PlannedFiles, 10), "--largest-file", strconv.FormatInt(o.LargestFile, 10)); err != nil {
+	if _, err := b.soak(ctx, nil, "diagnose", dir, "--files", strconv.FormatInt(o.PlannedFiles, 10), "--largest-file",
+		strconv.FormatInt(o.LargestFile, 10)); err != nil {
 		return false, err
 	}
 	if _, err := b.soak(ctx, nil, "report", dir); err != nil {
@@ -85,8 +87,8 @@ func (b *Bench) record(ctx context.Context, w work, dir string, o profiles.Optio
 	return false, record.Replace(marker, want)
 }
 
-// run runs the work into dir and returns how many trials were made. A recording with other settings, or one that can't be read,
-// is replaced.
+// run runs the work into dir and returns how many trials were made. A recording with other settings, or one that can't
+// be read, is replaced.
 func (b *Bench) run(ctx context.Context, w work, dir string) (ran int, err error) {
 	args := append([]string{"run", "--json", "--out", dir}, w.args()...)
 	if b.Fakedrive != "" {
@@ -113,8 +115,8 @@ type event struct {
 	Of    int    `json:"of"`
 }
 
-// trials follows a `soak run --json` and returns how many trials ended. A run in which all trials were recorded is no error, even
-// if no subject got ready: the outcomes say so.
+// trials follows a `soak run --json` and returns how many trials ended. A run in which all trials were recorded is no
+// error, even if no subject got ready: the outcomes say so.
 func (b *Bench) trials(ctx context.Context, args []string) (ran int, err error) {
 	complete := false
 	code, err := b.soak(ctx, func(e event) {

@@ -22,7 +22,8 @@ func config(w work) soak.Config {
 	return c
 }
 
-// standIn is a bench whose soak is a script: run says what `soak run` does, after its directory was made. Each call is a line of calls.
+// standIn is a bench whose soak is a script: run says what `soak run` does, after its directory was made. Each call is
+// a line of calls.
 func standIn(t *testing.T, run string) (b *Bench, dir string, calls func() string) {
 	t.Helper()
 	out := t.TempDir()
@@ -45,7 +46,8 @@ func TestARunIsJudgedByItsOwnSizes(t *testing.T) {
 	b, dir, calls := standIn(t, oneTrial)
 	var warned []string
 	b.Warn = func(text string) { warned = append(warned, text) }
-	kept, err := b.record(t.Context(), work{Subject: "s", Limit: 5, Axes: map[string][]string{"workers": {"2", "4"}}}, dir, profiles.Options{PlannedFiles: 7, LargestFile: 9})
+	kept, err := b.record(t.Context(), work{Subject: "s", Limit: 5, Axes: map[string][]string{"workers": {"2", "4"}}}, dir,
+		profiles.Options{PlannedFiles: 7, LargestFile: 9})
 	require.NoError(t, err)
 	assert.False(t, kept)
 	assert.Equal(t, []string{"no limit"}, warned)

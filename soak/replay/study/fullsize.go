@@ -53,10 +53,11 @@ const fullFiles = 250_000
 var fitted = []int{8, 7, 6, 5, 4}
 
 // fullCorpus is the corpus at full size.
-var fullCorpus = Corpus{Name: "many-that-fit", Files: fullFiles, Folders: 1000, Many: true, Size: history.KiB, Transport: "http", Cut: true}
+var fullCorpus = Corpus{Name: "many-that-fit", Files: fullFiles, Folders: 1000, Many: true, Size: history.KiB,
+	Transport: "http", Cut: true}
 
-// fullBacklog is how many files wait in the states before: at full size it matters what the stacks of those that wait have,
-// which is next to nothing beside other stacks unless there are thousands.
+// fullBacklog is how many files wait in the states before: at full size it matters what the stacks of those that wait
+// have, which is next to nothing beside other stacks unless there are thousands.
 const fullBacklog = 3600
 
 // fullFree is after how long its copy is ended: the service holds the most once all is listed, and less with each copy.
@@ -124,20 +125,22 @@ func (b *Bench) fullSizeCell(ctx context.Context, p history.Preset, c Corpus) (c
 	return cell, err
 }
 
-// predict asks both models: the line through the peaks of the scaled runs, and the model of the live heap that soak plan
-// has of the smallest of them, which is careful on purpose.
+// predict asks both models: the line through the peaks of the scaled runs, and the model of the live heap that soak
+// plan has of the smallest of them, which is careful on purpose.
 func (f *FullSize) predict(p history.Preset, full Corpus) ([]Prediction, error) {
 	var files, peaks []float64
 	for _, s := range f.Scaled {
 		files, peaks = append(files, float64(s.Files)), append(peaks, float64(s.Peak))
 	}
-	line := Prediction{By: fmt.Sprintf("a line through the peaks at scales 1:%d to 1:%d", f.Scaled[0].Scale, f.Scaled[len(f.Scaled)-1].Scale)}
+	line := Prediction{By: fmt.Sprintf("a line through the peaks at scales 1:%d to 1:%d", f.Scaled[0].Scale,
+		f.Scaled[len(f.Scaled)-1].Scale)}
 	peak, half, err := extrapolate(files, peaks, float64(full.Files))
 	if err != nil {
 		return nil, err
 	}
 	line.Peak, line.Interval = int64(peak), [2]int64{int64(peak - half), int64(peak + half)}
-	capacity, err := profiles.Capacity(f.Scaled[0].Dir, profiles.Plan{Limit: int64(p.Limit), LargestFile: int64(full.Size), Files: full.Files}, options(full))
+	capacity, err := profiles.Capacity(f.Scaled[0].Dir, profiles.Plan{Limit: int64(p.Limit), LargestFile: int64(full.Size),
+		Files: full.Files}, options(full))
 	if err != nil {
 		return nil, fmt.Errorf("full size: %w", err)
 	}
@@ -187,7 +190,8 @@ func (f *FullSize) markdown(b *strings.Builder) {
 		f.Row, f.Files, f.Outcome, units.FormatBytes(f.Measured), f.Dir)
 	b.WriteString("| predicted by | peak | 95 % of peaks | error |\n|---|---|---|---|\n")
 	for _, p := range f.Predictions {
-		fmt.Fprintf(b, "| %s | %s | %s to %s | %+.1f %% |\n", p.By, units.FormatBytes(p.Peak), units.FormatBytes(p.Interval[0]), units.FormatBytes(p.Interval[1]), 100*p.Error)
+		fmt.Fprintf(b, "| %s | %s | %s to %s | %+.1f %% |\n", p.By, units.FormatBytes(p.Peak),
+			units.FormatBytes(p.Interval[0]), units.FormatBytes(p.Interval[1]), 100*p.Error)
 	}
 	b.WriteString("\n")
 }

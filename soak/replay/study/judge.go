@@ -86,10 +86,12 @@ type Stability struct {
 }
 
 // judgeCell reads one recorded trial.
-func judgeCell(row Row, c Corpus, free time.Duration, t *record.Trial, v *record.Verdict, samples []record.Sample) Cell {
+func judgeCell(row Row, c Corpus, free time.Duration, t *record.Trial, v *record.Verdict,
+	samples []record.Sample) Cell {
 	m := fullest(t, samples, free)
-	cell := Cell{Row: row.Name, Corpus: c.Name, After: m.took, Of: c.Files, Peak: m.usage, Anon: m.anon, Limit: row.Limit, Headline: record.Headline(v.Headline.String()),
-		Files: m.last.FilesDone - m.began.FilesDone, Listed: m.last.FilesListed - m.began.FilesListed}
+	cell := Cell{Row: row.Name, Corpus: c.Name, After: m.took, Of: c.Files, Peak: m.usage, Anon: m.anon, Limit: row.Limit,
+		Headline: record.Headline(v.Headline.String()),
+		Files:    m.last.FilesDone - m.began.FilesDone, Listed: m.last.FilesListed - m.began.FilesListed}
 	if cell.Early = !m.reached; t.OOM != nil && m.reached {
 		cell.Files = t.OOM.FilesDone - m.began.FilesDone
 	}
@@ -161,7 +163,8 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 	var all int64
 	for i, bytes := range m.sizes(held) {
 		f := held[i]
-		s := Share{Class: f.Class, Site: f.Site, Slope: f.Slope, Bytes: bytes, AtMost: f.BytesAtPeak, Hypothesis: HypothesisOf(f)}
+		s := Share{Class: f.Class, Site: f.Site, Slope: f.Slope, Bytes: bytes, AtMost: f.BytesAtPeak,
+			Hypothesis: HypothesisOf(f)}
 		c.Shares = append(c.Shares, s)
 		by[s.Hypothesis] += s.Bytes
 		all += s.Bytes
@@ -184,7 +187,8 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 	}
 }
 
-// garbage says that a class is about memory that nothing holds: it comes on top of what is held, by the collector's settings.
+// garbage says that a class is about memory that nothing holds: it comes on top of what is held, by the collector's
+// settings.
 func garbage(c record.Class) bool {
 	return c == record.GCHeadroom || c == record.GCThrash || c == record.Unreturned
 }

@@ -35,8 +35,10 @@ func TestHypothesesFollowFromClassAndStack(t *testing.T) {
 		{finding(record.BufferFile, "x.read", 1, "byte-in-flight"), HugeFiles},
 		{finding(record.BufferPool, "net/http.(*Transport).dialConn", 1, "connection"), Responses},
 		{finding(record.BufferWorker, "net/http/internal/http2.(*dataBuffer).Write", 1, "worker"), Responses},
-		{finding(record.BufferWorker, "x.parts", 1, "worker", "net/http.(*Client).Do http/client.go:1", "x.parts x.go:1"), NoneOf},
-		{finding(record.Leak, "x.keep", 1, "file", "google.golang.org/api/drive/v3.(*FilesGetCall).Do drive.go:1"), DriveLeak},
+		{finding(record.BufferWorker, "x.parts", 1, "worker", "net/http.(*Client).Do http/client.go:1", "x.parts x.go:1"),
+			NoneOf},
+		{finding(record.Leak, "x.keep", 1, "file", "google.golang.org/api/drive/v3.(*FilesGetCall).Do drive.go:1"),
+			DriveLeak},
 		{finding(record.ConnectionLeak, "net/http.(*persistConn).readLoop", 1, "file"), DriveLeak},
 		{finding(record.Leak, "x.keep", 1, "file", "x.keep x.go:1"), NoneOf},
 		{finding(record.GCHeadroom, "x.busy", 0, ""), NoneOf},
@@ -51,14 +53,18 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func recorded(usages ...int64) (*record.Trial, []record.Sample) {
 	begin := start.Add(10 * time.Second)
 	tr := &record.Trial{Started: start, Outcome: record.OK, Isolation: record.Isolation{Kind: "cgroup-v1"},
-		Phases:    []record.Phase{{Name: "wave", Kind: "wave", Start: start, End: begin}, {Name: "free", Kind: "free", Start: begin, End: begin.Add(time.Duration(len(usages)) * time.Second)}},
-		Snapshots: []record.Snapshot{{Phase: "wave", Sample: record.Sample{Time: begin.Add(-time.Second), Covariates: &record.Covariates{FilesDone: 100, FilesListed: 100, BytesDone: 1000}}}}}
+		Phases: []record.Phase{{Name: "wave", Kind: "wave", Start: start, End: begin}, {Name: "free", Kind: "free",
+			Start: begin, End: begin.Add(time.Duration(len(usages)) * time.Second)}},
+		Snapshots: []record.Snapshot{{Phase: "wave", Sample: record.Sample{Time: begin.Add(-time.Second),
+			Covariates: &record.Covariates{FilesDone: 100, FilesListed: 100, BytesDone: 1000}}}}}
 	var samples []record.Sample
 	for i, u := range usages {
 		n := int64(i + 1)
-		samples = append(samples, record.Sample{Time: begin.Add(time.Duration(i)*time.Second + time.Millisecond), PhaseName: "free",
-			Cgroup: &record.Cgroup{Usage: u}, Process: &record.Process{RSS: u},
-			Covariates: &record.Covariates{FilesDone: 100 + n, FilesListed: 100 + 1000*n, Backlog: 999 * n, InFlight: 2, BytesInFlight: 1 << 20, ConnsOpen: 4, BytesDone: 1000 + 500*n}})
+		samples = append(samples, record.Sample{Time: begin.Add(time.Duration(i)*time.Second + time.Millisecond),
+			PhaseName: "free",
+			Cgroup:    &record.Cgroup{Usage: u}, Process: &record.Process{RSS: u},
+			Covariates: &record.Covariates{FilesDone: 100 + n, FilesListed: 100 + 1000*n, Backlog: 999 * n, InFlight: 2,
+				BytesInFlight: 1 << 20, ConnsOpen: 4, BytesDone: 1000 + 500*n}})
 	}
 	return tr, samples
 }
@@ -96,7 +102,8 @@ func TestTheFullestMomentSizesTheFindings(t *testing.T) {
 	assert.Equal(t, "survived, 3 files in 3s", c.OutcomeText())
 }
 
-// TestGarbageDoesNotHideWhatWasHeld: usage is at its highest when all transfers have just ended, since garbage is not given back at once.
+// TestGarbageDoesNotHideWhatWasHeld: usage is at its highest when all transfers have just ended, since garbage is not
+// given back at once.
 func TestGarbageDoesNotHideWhatWasHeld(t *testing.T) {
 	tr, samples := recorded(1<<20, 39<<17, 40<<17)
 	last := samples[2].Covariates
@@ -125,7 +132,8 @@ func TestPagesOfFilesAreNoPeak(t *testing.T) {
 func TestGarbageOfTheWorkBeforeIsNoPeak(t *testing.T) {
 	tr, samples := recorded(7<<20, 2<<20)
 	samples[0].Covariates = &record.Covariates{FilesDone: 100, FilesListed: 100}
-	c := judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.Metadata, "x.worker", 1000, "backlog-item")), samples)
+	c := judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.Metadata, "x.worker", 1000, "backlog-item")),
+		samples)
 	assert.EqualValues(t, 2<<20, c.Peak)
 	assert.EqualValues(t, 2*999*1000, c.Culprit.Bytes)
 }
@@ -152,10 +160,12 @@ func TestNoHypothesisHoldsForWhatIsHealthy(t *testing.T) {
 
 func TestNoHypothesisHoldsByWhatIsHardlyThere(t *testing.T) {
 	tr, samples := recorded(4 << 20)
-	c := judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.BufferPool, "net/http.dial", 10<<10, "connection")), samples)
+	c := judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.BufferPool, "net/http.dial", 10<<10,
+		"connection")), samples)
 	assert.Equal(t, NoneOf, c.Holds, "40 KiB of 4 MiB")
 	assert.Equal(t, "not told: less than 5 % of the peak is explained", c.holdsText())
-	c = judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.BufferPool, "net/http.dial", 100<<10, "connection")), samples)
+	c = judgeCell(row, corpus, time.Minute, tr, verdict(finding(record.BufferPool, "net/http.dial", 100<<10,
+		"connection")), samples)
 	assert.Equal(t, Responses, c.Holds)
 }
 
@@ -193,11 +203,18 @@ func TestOutcomes(t *testing.T) {
 			tr.Outcome = record.OOMKilled
 			tr.OOM = &record.OOM{Time: start.Add(12 * time.Second), Limit: row.Node, Node: true, FilesDone: 102}
 		},
-		"node crashed: hung at the limit after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { tr.Outcome, tr.Reason = record.Timeout, "hung at its limit" },
-		"node crashed: hung at the limit after 4s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { // no sample saw it full
+		"node crashed: hung at the limit after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) {
+			tr.Outcome,
+				tr.Reason = record.Timeout, "hung at its limit"
+		},
+		// no sample saw it full
+		"node crashed: hung at the limit after 4s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) {
 			tr.Outcome, tr.Peak.Cgroup, tr.Phases[1].End = record.Timeout, row.Node, tr.Phases[1].End.Add(time.Second)
 		},
-		"failed: exit code 2: a / b": func(tr *record.Trial) { tr.Outcome, tr.Reason = record.Crashed, "exit code 2:\n a | b" },
+		"failed: exit code 2: a / b": func(tr *record.Trial) {
+			tr.Outcome, tr.Reason = record.Crashed,
+				"exit code 2:\n a | b"
+		},
 		"predicted: node crashed after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { tr.Isolation.Kind = "none" },
 	} {
 		tr, samples := recorded(1<<20, 7<<20, 6<<20)
@@ -252,12 +269,15 @@ func TestStabilityCountsHeadlinesAndCulprits(t *testing.T) {
 }
 
 func TestExpectationsAreSetBesideWhatWasSuffered(t *testing.T) {
-	rows := []Row{{Name: "a", Group: Versions, Happened: "node crashed", Expected: history.NodeCrashed}, {Name: "b", Group: Versions, Expected: history.OOMKilled},
+	rows := []Row{{Name: "a", Group: Versions, Happened: "node crashed", Expected: history.NodeCrashed},
+		{Name: "b", Group: Versions, Expected: history.OOMKilled},
 		{Name: "c", Group: Versions, Expected: history.Unknown}, {Name: "d", Group: WhatIf}}
 	cells := []*Cell{
 		{Row: "a", Corpus: "many-small", Outcome: NodeCrashed},
-		{Row: "a", Corpus: huge, Outcome: Survived, Peak: 100, Shares: []Share{{Slope: &record.Slope{Bytes: 10, Per: "worker"}}, {Slope: &record.Slope{Bytes: 5, Per: "connection"}}}},
-		{Row: "b", Corpus: huge, Outcome: Survived}, {Row: "c", Corpus: huge, Outcome: Killed}, {Row: "d", Corpus: huge, Outcome: Killed},
+		{Row: "a", Corpus: huge, Outcome: Survived, Peak: 100, Shares: []Share{{Slope: &record.Slope{Bytes: 10,
+			Per: "worker"}}, {Slope: &record.Slope{Bytes: 5, Per: "connection"}}}},
+		{Row: "b", Corpus: huge, Outcome: Survived}, {Row: "c", Corpus: huge, Outcome: Killed}, {Row: "d", Corpus: huge,
+			Outcome: Killed},
 	}
 	got := expectations(rows, cells, 16)
 	require.Len(t, got, 3)
@@ -283,7 +303,8 @@ func TestEveryCellHasAPlanThatCanBeRun(t *testing.T) {
 			assert.Len(t, plan.Trials, 2)
 			last := plan.Protocol.Phases[len(plan.Protocol.Phases)-1]
 			assert.Equal(t, "free", last.Kind)
-			assert.Equal(t, b.Budget, time.Duration(plan.Protocol.Budget-last.AtMost), "the copy takes nothing of the budget of the states before")
+			assert.Equal(t, b.Budget, time.Duration(plan.Protocol.Budget-last.AtMost),
+				"the copy takes nothing of the budget of the states before")
 		}
 	}
 	rows, err := selectRows(Rows(16), []string{"v2.4.*", Migrator})
@@ -295,7 +316,8 @@ func TestEveryCellHasAPlanThatCanBeRun(t *testing.T) {
 	assert.ErrorIs(t, err, ErrSelection)
 }
 
-// TestSizesRiseForASubjectThatKeepsItsBuffers, and for no other: what came later would look as if it grew with its turn.
+// TestSizesRiseForASubjectThatKeepsItsBuffers, and for no other: what came later would look as if it grew with its
+// turn.
 func TestSizesRiseForASubjectThatKeepsItsBuffers(t *testing.T) {
 	sizes := func(subject string) (out []int64) {
 		p, err := protocol.Parse(corpus.Protocol(Row{Subject: subject, Limit: 2 << 30}, 1, time.Minute, time.Second))

@@ -28,8 +28,8 @@ const nextToFull = 0.9
 // freePhase is the phase in which the corpus is copied.
 const freePhase = "free"
 
-// fullest finds the moment in a recorded trial whose corpus was copied for so long at most: what a subject still holds after
-// it was broken off is not looked at. A trial that never came to the corpus has none: sampled is false.
+// fullest finds the moment in a recorded trial whose corpus was copied for so long at most: what a subject still holds
+// after it was broken off is not looked at. A trial that never came to the corpus has none: sampled is false.
 func fullest(t *record.Trial, samples []record.Sample, free time.Duration) moment {
 	var m moment
 	i := slices.IndexFunc(t.Phases, func(p record.Phase) bool { return p.Kind == freePhase })
@@ -64,8 +64,8 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 	return m
 }
 
-// copying are the readings of that time, from where the first of the corpus was listed: until then there may be garbage of the
-// work before.
+// copying are the readings of that time, from where the first of the corpus was listed: until then there may be garbage
+// of the work before.
 func (m moment) copying(all []record.Sample, from, to time.Time) []record.Sample {
 	var out []record.Sample
 	for _, s := range all {
@@ -73,14 +73,15 @@ func (m moment) copying(all []record.Sample, from, to time.Time) []record.Sample
 			out = append(out, s)
 		}
 	}
-	if i := slices.IndexFunc(out, func(s record.Sample) bool { return s.Covariates.FilesListed > m.began.FilesListed }); i > 0 {
+	if i := slices.IndexFunc(out,
+		func(s record.Sample) bool { return s.Covariates.FilesListed > m.began.FilesListed }); i > 0 {
 		return out[i:]
 	}
 	return out
 }
 
-// before is what had been done when the phase that began then began. Where the last reading is older than the end of the
-// work before, the files of the earlier phases say how many there were.
+// before is what had been done when the phase that began then began. Where the last reading is older than the end of
+// the work before, the files of the earlier phases say how many there were.
 func before(t *record.Trial, all []record.Sample, begun time.Time) (c record.Covariates) {
 	for _, s := range all {
 		if s.Covariates != nil && s.Time.Before(begun) {
@@ -110,8 +111,8 @@ func readings(t *record.Trial, samples []record.Sample) []record.Sample {
 	return all
 }
 
-// usage is what a limit has to hold. Pages of files are not: they are charged to whoever happened to read them first, and
-// a limit takes them back.
+// usage is what a limit has to hold. Pages of files are not: they are charged to whoever happened to read them first,
+// and a limit takes them back.
 func usage(s record.Sample) int64 {
 	switch {
 	case s.Cgroup != nil:
@@ -122,7 +123,8 @@ func usage(s record.Sample) int64 {
 	return 0
 }
 
-// sizes are how much each of the findings came to at the one of the fullest readings at which they came to the most together.
+// sizes are how much each of the findings came to at the one of the fullest readings at which they came to the most
+// together.
 func (m moment) sizes(fs []record.Finding) []int64 {
 	best, most := make([]int64, len(fs)), int64(-1)
 	for _, n := range m.full {
@@ -138,9 +140,9 @@ func (m moment) sizes(fs []record.Finding) []int64 {
 	return best
 }
 
-// held is how much a finding came to with so much under way: its slope times what was there. Buffers per worker fill with
-// what is transferred, so they hold no more than twice the bytes in flight. What has no slope is what the verdict says
-// of its size.
+// held is how much a finding came to with so much under way: its slope times what was there. Buffers per worker fill
+// with what is transferred, so they hold no more than twice the bytes in flight. What has no slope is what the verdict
+// says of its size.
 func (m moment) held(f record.Finding, n record.Covariates) int64 {
 	if f.Slope == nil {
 		return f.BytesAtPeak

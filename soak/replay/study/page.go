@@ -21,8 +21,8 @@ const picturesDir = "pictures"
 // ErrPage is returned, wrapped, for a page without the marks.
 var ErrPage = errors.New("no place for the result")
 
-// WritePage puts the result into a page, in place of the one between its marks, and draws the pictures of the last version on the
-// corpus that decided about it, if that cell is there, beside the page.
+// WritePage puts the result into a page, in place of the one between its marks, and draws the pictures of the last
+// version on the corpus that decided about it, if that cell is there, beside the page.
 func (b *Bench) WritePage(ctx context.Context, r *Result, path string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
@@ -45,7 +45,8 @@ func (b *Bench) WritePage(ctx context.Context, r *Result, path string) error {
 		if c.Row != last || c.Corpus != Decisive {
 			continue
 		}
-		if _, err := b.soak(ctx, nil, "report", c.Dir, "--pictures", filepath.Join(filepath.Dir(path), picturesDir)); err != nil {
+		if _, err := b.soak(ctx, nil, "report", c.Dir, "--pictures", filepath.Join(filepath.Dir(path),
+			picturesDir)); err != nil {
 			return err
 		}
 	}

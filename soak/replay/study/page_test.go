@@ -28,7 +28,8 @@ func recordedRun(t *testing.T, dir string) string {
 func TestEveryRowLeadsToItsFlameGraph(t *testing.T) {
 	out := t.TempDir()
 	r := &Result{Scale: 16, Cells: []*Cell{
-		{Row: "v1", Corpus: "many-small", Outcome: Killed, Headline: "metadata", Dir: recordedRun(t, filepath.Join(out, "v1--many-small"))},
+		{Row: "v1", Corpus: "many-small", Outcome: Killed, Headline: "metadata", Dir: recordedRun(t, filepath.Join(out,
+			"v1--many-small"))},
 		{Row: "v1", Corpus: "few-huge", Outcome: Survived, Dir: recordedRun(t, filepath.Join(out, "v1--few-huge"))},
 		{Row: "v1", Corpus: "<deep>", Outcome: Failed, Dir: filepath.Join(out, "nowhere")},
 	}}

@@ -32,8 +32,8 @@ func (s *schedule) add(expected ...time.Duration) {
 	}
 }
 
-// piece carries out a piece that is on the schedule and tells of its end. do says what became of it, and whether it was kept from
-// an earlier run.
+// piece carries out a piece that is on the schedule and tells of its end. do says what became of it, and whether it was
+// kept from an earlier run.
 func (s *schedule) piece(name string, expected time.Duration, do func() (text string, kept bool, err error)) error {
 	begun := s.clock()
 	text, kept, err := do()
@@ -60,8 +60,8 @@ func (s *schedule) drop(n int, expected time.Duration) {
 	s.left -= time.Duration(n) * expected
 }
 
-// What pieces take on two idle CPUs, for estimates only: the states before a corpus is copied with the start and the report,
-// and the service's pace.
+// What pieces take on two idle CPUs, for estimates only: the states before a corpus is copied with the start and the
+// report, and the service's pace.
 const (
 	steering  = 8 * time.Second
 	dies      = 4 * time.Second // until the kill, where there is one

@@ -9,15 +9,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTheRestIsEstimatedFromWhatIsDone: pieces that take twice what was expected make the rest twice as long, and those that were kept
-// from an earlier run say nothing.
+// TestTheRestIsEstimatedFromWhatIsDone: pieces that take twice what was expected make the rest twice as long, and those
+// that were kept from an earlier run say nothing.
 func TestTheRestIsEstimatedFromWhatIsDone(t *testing.T) {
 	now := start
 	var said []Progress
 	s := &schedule{said: func(p Progress) { said = append(said, p) }, clock: func() time.Time { return now }}
 	s.add(10*time.Second, 20*time.Second, 30*time.Second, 5*time.Second, 5*time.Second)
 	piece := func(expected, took time.Duration, kept bool) {
-		require.NoError(t, s.piece("a", expected, func() (string, bool, error) { now = now.Add(took); return "b", kept, nil }))
+		require.NoError(t, s.piece("a", expected, func() (string, bool, error) {
+			now = now.Add(took)
+			return "b", kept,
+				nil
+		}))
 	}
 	piece(10*time.Second, 0, true)
 	piece(20*time.Second, 40*time.Second, false)

@@ -68,11 +68,13 @@ var rcloneWorkers = []string{"2", "4", strconv.Itoa(rcloneMost)}
 func rcloneRow(name string, change map[string]string) Row {
 	set := map[string]string{"workers": strconv.Itoa(rcloneTransfers), "upload_cutoff": "5Mi"}
 	maps.Copy(set, change)
-	return Row{Name: "rclone " + name, Group: WhatIf, Subject: "rclone", Limit: limitMost, Set: set, Workers: rcloneTransfers, Needs: "rclone"}
+	return Row{Name: "rclone " + name, Group: WhatIf, Subject: "rclone", Limit: limitMost, Set: set,
+		Workers: rcloneTransfers, Needs: "rclone"}
 }
 
 // rcloneChanges are the runs beside that with rclone's defaults, the first.
-var rcloneChanges = []map[string]string{{}, {"gomemlimit": "128MiB"}, {"buffer_size": "0"}, {"buffer_size": "64Mi"}, {"chunk_size": "16Mi"},
+var rcloneChanges = []map[string]string{{}, {"gomemlimit": "128MiB"}, {"buffer_size": "0"}, {"buffer_size": "64Mi"},
+	{"chunk_size": "16Mi"},
 	{"chunk_concurrency": "1"}, {"use_mmap": "true"}}
 
 // What the pieces take, and how many trials a search has at most.
@@ -126,7 +128,8 @@ func (b *Bench) rcloneSetting(ctx context.Context, change map[string]string) (s 
 		if cell, kept, err = b.Cell(ctx, rcloneRow(name, change), rcloneCorpus); err != nil {
 			return "", false, fmt.Errorf("rclone %s: %w", name, err)
 		}
-		s = RcloneSetting{Change: name, Peak: cell.Peak, Rate: cell.Rate, Dir: cell.Dir, PerTransfer: cell.heldAtMost() / rcloneTransfers, Anon: cell.Anon}
+		s = RcloneSetting{Change: name, Peak: cell.Peak, Rate: cell.Rate, Dir: cell.Dir,
+			PerTransfer: cell.heldAtMost() / rcloneTransfers, Anon: cell.Anon}
 		return cell.OutcomeText() + ", peak " + units.FormatBytes(cell.Peak), kept, nil
 	})
 	return s, cell, err
@@ -150,7 +153,8 @@ func (b *Bench) rcloneCapacity(ctx context.Context) (*Capacity, error) {
 		return nil, err
 	}
 	s := &soak.Search{Step: limitStep, Try: b.try(sizing)}
-	if c.Found, err = s.Smallest(ctx, c.Predicted/2/limitStep*limitStep, (max(c.Safe, c.Predicted*3/2)/limitStep+1)*limitStep); err != nil {
+	if c.Found, err = s.Smallest(ctx, c.Predicted/2/limitStep*limitStep, (max(c.Safe, c.Predicted*3/2)/limitStep+
+		1)*limitStep); err != nil {
 		return nil, err
 	}
 	b.schedule.drop(rcloneTries-len(s.Tried), rcloneTry)
@@ -190,8 +194,9 @@ func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *profiles.Sizing, 
 	return c, sizing, err
 }
 
-// rcloneStates is the protocol of the runs over transfers: small files, and then the state that the question is about. Rclone keeps up
-// to 64 MiB of buffers once it has used them, so states of other kinds that came after would look like memory of their own.
+// rcloneStates is the protocol of the runs over transfers: small files, and then the state that the question is about.
+// Rclone keeps up to 64 MiB of buffers once it has used them, so states of other kinds that came after would look like
+// memory of their own.
 const rcloneStates = `name: replay-transfers
 trials: [attribution]
 memprofilerate: 4096
@@ -221,8 +226,8 @@ phases:
   - {name: free, kind: free, at_most: 2m}
 `
 
-// try says whether rclone survives below a limit, with the GOMEMLIMIT that belongs to it. To hang at the limit is not to
-// survive.
+// try says whether rclone survives below a limit, with the GOMEMLIMIT that belongs to it. To hang at the limit is not
+// to survive.
 func (b *Bench) try(sizing *profiles.Sizing) soak.Try {
 	return func(ctx context.Context, limit int64) (survived bool, err error) {
 		name := "rclone below " + units.FormatBytes(limit)
@@ -239,13 +244,15 @@ func (b *Bench) try(sizing *profiles.Sizing) soak.Try {
 }
 
 func (b *Bench) rcloneBelow(ctx context.Context, limit, memlimit int64) (cell *Cell, kept bool, err error) {
-	row := rcloneRow("limit", map[string]string{"workers": strconv.Itoa(rcloneMost), "gomemlimit": fmt.Sprintf("%dMiB", memlimit>>20)})
+	row := rcloneRow("limit", map[string]string{"workers": strconv.Itoa(rcloneMost), "gomemlimit": fmt.Sprintf("%dMiB",
+		memlimit>>20)})
 	row.Limit = limit
 	w, err := b.work(row, rcloneCorpus)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := os.WriteFile(w.Protocol, fmt.Appendf(nil, rcloneHeld, rcloneMost, rcloneCorpus.Largest()), 0o644); err != nil {
+	if err := os.WriteFile(w.Protocol, fmt.Appendf(nil, rcloneHeld, rcloneMost, rcloneCorpus.Largest()),
+		0o644); err != nil {
 		return nil, false, err
 	}
 	dir := filepath.Join(b.Out, "limit", strconv.FormatInt(limit>>20, 10)+"MiB")
@@ -256,7 +263,8 @@ func (b *Bench) rcloneBelow(ctx context.Context, limit, memlimit int64) (cell *C
 		return nil, false, err
 	}
 	if cell.Predicted || cell.Outcome == Failed {
-		return nil, false, fmt.Errorf("the limit of rclone can't be searched for: %s", cmp.Or(cell.Why, "no memory cgroup can be made"))
+		return nil, false, fmt.Errorf("the limit of rclone can't be searched for: %s", cmp.Or(cell.Why,
+			"no memory cgroup can be made"))
 	}
 	if cell.Cut {
 		return nil, false, fmt.Errorf("below %s only %d files were copied in 2 minutes: too slow to say whether that is enough", units.FormatBytes(limit), cell.Files)
@@ -269,13 +277,15 @@ func (r *Rclone) markdown(b *strings.Builder) {
 		rcloneTransfers, rcloneCorpus.Size, units.FormatBytes(r.Formula), units.FormatBytes(rcloneTransfers*16<<20))
 	b.WriteString("| setting | peak | anonymous | per transfer, by the verdict | a second, here | open it |\n|---|---|---|---|---|---|\n")
 	for _, s := range r.Settings {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | `make view RUN=%s` |\n", s.Change, units.FormatBytes(s.Peak), units.FormatBytes(s.Anon),
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | `make view RUN=%s` |\n", s.Change, units.FormatBytes(s.Peak),
+			units.FormatBytes(s.Anon),
 			units.FormatBytes(s.PerTransfer), mb(history.Size(s.Rate)), s.Dir)
 	}
 	b.WriteString("\n| held the most by | class | slope | at the fullest moment |\n|---|---|---|---|\n")
 	for i := range r.Sites {
 		c := Cell{Culprit: &r.Sites[i]}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", r.Sites[i].Line(), r.Sites[i].Class, c.slopeText(), units.FormatBytes(r.Sites[i].Bytes))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", r.Sites[i].Line(), r.Sites[i].Class, c.slopeText(),
+			units.FormatBytes(r.Sites[i].Bytes))
 	}
 	b.WriteString("\n")
 	if c := r.Capacity; c != nil {
@@ -286,6 +296,7 @@ func (r *Rclone) markdown(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "Smallest limit for %d transfers that hold a whole file each, with the GOMEMLIMIT that belongs to the limit: predicted %s (safe, by soak plan: %s), "+
 			"found by bisection with real kills %s (to %s, %d tries): %+.1f %%\n\n",
-			c.Transfers, units.FormatBytes(c.Predicted), units.FormatBytes(c.Safe), units.FormatBytes(c.Found), units.FormatBytes(limitStep), len(c.Tried), 100*c.Error)
+			c.Transfers, units.FormatBytes(c.Predicted), units.FormatBytes(c.Safe), units.FormatBytes(c.Found),
+			units.FormatBytes(limitStep), len(c.Tried), 100*c.Error)
 	}
 }

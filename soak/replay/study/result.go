@@ -25,8 +25,8 @@ type Result struct {
 	Took      time.Duration `json:"took_ns"`
 }
 
-// Expectation sets what the history expected beside what was measured of one version: on the corpus of huge files, where
-// workers hold the most.
+// Expectation sets what the history expected beside what was measured of one version: on the corpus of huge files,
+// where workers hold the most.
 type Expectation struct {
 	Row       string  `json:"row"`
 	PerWorker int64   `json:"per_worker"` // bytes, at full size: the slopes of what is held per worker

@@ -50,8 +50,8 @@ func (r Row) gathers() bool { return r.Set["discovery"] == history.DiscoveryMemo
 // keepsBuffers says that the subject doesn't give back a buffer that it has had: rclone keeps up to 64 MiB of them.
 func (r Row) keepsBuffers() bool { return r.Subject == "rclone" }
 
-// backlog is how many files wait in the largest of the states with a backlog. rclone keeps a fifth of what the history's service
-// does of each.
+// backlog is how many files wait in the largest of the states with a backlog. rclone keeps a fifth of what the
+// history's service does of each.
 func (r Row) backlog() int64 {
 	if r.Backlog > 0 {
 		return r.Backlog
@@ -100,15 +100,18 @@ func Rows(scale int) []Row {
 
 // versionRow is a version of the history as a row.
 func versionRow(p history.Preset, scale int) Row {
-	set := map[string]string{"preset": p.Name, "scale": strconv.Itoa(scale), "s3_min_part": strconv.FormatInt(int64((5 * history.MiB).By(scale)), 10)}
+	set := map[string]string{"preset": p.Name, "scale": strconv.Itoa(scale),
+		"s3_min_part": strconv.FormatInt(int64((5 * history.MiB).By(scale)), 10)}
 	for _, s := range p.Settings(scale) {
 		set[s.Name] = s.Value
 	}
-	return Row{Name: p.Name, Group: Versions, Subject: "replay", Set: set, Limit: int64(p.Limit.By(scale)), Node: int64(history.Node.By(scale)),
+	return Row{Name: p.Name, Group: Versions, Subject: "replay", Set: set, Limit: int64(p.Limit.By(scale)),
+		Node:   int64(history.Node.By(scale)),
 		Scaled: true, Workers: p.Workers, Happened: p.Happened, Expected: p.Outcome}
 }
 
-// first is the version with the most workers, and last the one with a single worker, which the remedies were proposed for.
+// first is the version with the most workers, and last the one with a single worker, which the remedies were proposed
+// for.
 const (
 	first = "v2.3.6"
 	last  = "v2.4.1-single-worker"
@@ -133,7 +136,8 @@ func remedies(scale int) []Row {
 	bigger := p
 	bigger.Limit, bigger.GOMEMLIMIT = biggerNode*p.Limit, biggerNode*p.GOMEMLIMIT
 	rclone := func(name string, limit int64, scaled bool) Row {
-		return Row{Name: name, Group: WhatIf, Subject: "rclone", Limit: limit, Scaled: scaled, Workers: 4, Corpora: two, Quick: one, Needs: "rclone",
+		return Row{Name: name, Group: WhatIf, Subject: "rclone", Limit: limit, Scaled: scaled, Workers: 4, Corpora: two,
+			Quick: one, Needs: "rclone",
 			Set: map[string]string{"workers": "4"}}
 	}
 	return []Row{

@@ -132,7 +132,8 @@ func selectRows(all []Row, patterns []string) ([]Row, error) {
 		for _, r := range all {
 			names = append(names, r.Name)
 		}
-		return nil, fmt.Errorf("%w: no row fits %s; there are %s", ErrSelection, strings.Join(patterns, ", "), strings.Join(names, "; "))
+		return nil, fmt.Errorf("%w: no row fits %s; there are %s", ErrSelection, strings.Join(patterns, ", "),
+			strings.Join(names, "; "))
 	}
 	return out, nil
 }

@@ -39,7 +39,8 @@ func (r *Result) WriteMarkdown(w io.Writer) error {
 func (r *Result) cells(b *strings.Builder) {
 	b.WriteString("| version | corpus | outcome | headline | held the most | slope | holds | peak | open it |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range r.Cells {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s of %s | `make view RUN=%s` |\n", c.Row, c.Corpus, c.OutcomeText(), c.headlineText(),
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s of %s | `make view RUN=%s` |\n", c.Row, c.Corpus,
+			c.OutcomeText(), c.headlineText(),
 			c.culpritText(), c.slopeText(), c.holdsText(), units.FormatBytes(c.Peak), units.FormatBytes(c.Limit), c.Dir)
 	}
 	b.WriteString("\n")
@@ -89,7 +90,8 @@ func (c *Cell) OutcomeText() string {
 	case c.Outcome == Failed:
 		s = "failed: " + shorten(c.Why, 120)
 	case c.Hung:
-		s = fmt.Sprintf("%s: hung at the limit after %s, %d of %d files listed, %d copied", c.Outcome, after, c.Listed, c.Of, c.Files)
+		s = fmt.Sprintf("%s: hung at the limit after %s, %d of %d files listed, %d copied", c.Outcome, after, c.Listed, c.Of,
+			c.Files)
 	default:
 		s = fmt.Sprintf("%s after %s, %d of %d files listed, %d copied", c.Outcome, after, c.Listed, c.Of, c.Files)
 	}
@@ -152,7 +154,8 @@ func (r *Result) expected(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b, "Expected by the history: %s to %s a worker, %s to %s in all, %s to %s a second. Measured on %s, memory multiplied by %d:\n\n",
-		mb(history.ExpectedPerWorkerMin), mb(history.ExpectedPerWorkerMax), mb(history.ExpectedTotalMin), mb(history.ExpectedTotalMax),
+		mb(history.ExpectedPerWorkerMin), mb(history.ExpectedPerWorkerMax), mb(history.ExpectedTotalMin),
+		mb(history.ExpectedTotalMax),
 		mb(history.ExpectedRateMin), mb(history.ExpectedRateMax), huge, r.Scale)
 	b.WriteString("| version | per worker | in all | a second, here | by the history | suffered here |\n|---|---|---|---|---|---|\n")
 	for _, e := range r.Expected {

@@ -120,7 +120,8 @@ func want(l *lab, tr *truth.Truth, g map[place]int64, units float64) {
 	l.t.Helper()
 	got := float64(g[place{tr.Function, tr.File, tr.Line}]) / units
 	describe := func() string { return fmt.Sprintf("grown: %s", top(g)) }
-	require.InEpsilon(l.t, tr.Slope.Bytes, got, tr.Slope.Tolerance(), "%s: bytes per %s; %s", tr.Name, tr.Slope.Per[0], describe())
+	require.InEpsilon(l.t, tr.Slope.Bytes, got, tr.Slope.Tolerance(), "%s: bytes per %s; %s", tr.Name, tr.Slope.Per[0],
+		describe())
 	best := place{}
 	for p, b := range g {
 		if p != (place{}) && b > g[best] || best == (place{}) {
@@ -159,7 +160,8 @@ func checkLeak(l *lab, tr *truth.Truth) {
 	l.wave(repeated)
 	const files = 3 * leakFiles
 	units := map[string]float64{
-		"file": files, "byte": files * small, "page": float64(l.d.pages.Load() - pages), "wave": 3, "error": float64(l.d.refused.Load() - refused),
+		"file": files, "byte": files * small, "page": float64(l.d.pages.Load() - pages), "wave": 3,
+		"error": float64(l.d.refused.Load() - refused),
 	}
 	want(l, tr, grown(before, live()), units[tr.Slope.Per[0]])
 }

@@ -171,7 +171,8 @@ func text(body io.Reader, size int64) (string, error) {
 func newLargest(bound int64) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		buffers := make([]grown, e.Config().Workers)
-		return copier.Hooks{Upload: func(ctx context.Context, w *copier.Worker, f copier.File, key string, body io.Reader) error {
+		return copier.Hooks{Upload: func(ctx context.Context, w *copier.Worker, f copier.File, key string,
+			body io.Reader) error {
 			g := &buffers[w.Index]
 			if bound > 0 {
 				g.reserve(min(bound, f.Size))

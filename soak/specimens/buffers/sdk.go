@@ -33,22 +33,25 @@ func client(e *copier.Engine) *s3.Client {
 	})
 }
 
-// newManager uploads streams by the SDK's older uploader, one per file: it reads into parts of 8 MiB, whatever the size.
+// newManager uploads streams by the SDK's older uploader, one per file: it reads into parts of 8 MiB, whatever the
+// size.
 func newManager(e *copier.Engine) copier.Hooks {
 	c := client(e)
 	bucket := e.Config().Bucket
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string,
+		body io.Reader) error {
 		u := manager.NewUploader(c, func(u *manager.Uploader) { u.Concurrency, u.PartSize = 1, 8<<20 })
 		return multipart(ctx, u, bucket, key, body)
 	}}
 }
 
-// newPartsOfSDK uploads by the same uploader as it comes: parts of 5 MiB, five at once, and a sixth that is being read. Files
-// of a few MiB show a fraction of that.
+// newPartsOfSDK uploads by the same uploader as it comes: parts of 5 MiB, five at once, and a sixth that is being read.
+// Files of a few MiB show a fraction of that.
 func newPartsOfSDK(e *copier.Engine) copier.Hooks {
 	c := client(e)
 	bucket := e.Config().Bucket
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string,
+		body io.Reader) error {
 		return parts(ctx, manager.NewUploader(c), bucket, key, body)
 	}}
 }
@@ -75,7 +78,8 @@ func newTransferManager(e *copier.Engine) copier.Hooks {
 		o.Concurrency = 1
 	})
 	bucket := e.Config().Bucket
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string,
+		body io.Reader) error {
 		_, err := tm.UploadObject(ctx, &transfermanager.UploadObjectInput{Bucket: &bucket, Key: &key, Body: onlyReader{body}}) // fault:file-transfermanager
 		return err
 	}}
@@ -96,7 +100,8 @@ func newMinio(e *copier.Engine) copier.Hooks {
 			Secure:    u.Scheme == "https",
 		})
 	})
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string,
+		body io.Reader) error {
 		c, err := dial()
 		if err != nil {
 			return err
@@ -126,7 +131,8 @@ func (s *seekable) put(ctx context.Context, _ *copier.Worker, f copier.File, key
 	if _, err := io.CopyN(content, body, f.Size); err != nil {
 		return err
 	}
-	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(content.Bytes())})
+	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &key,
+		Body: bytes.NewReader(content.Bytes())})
 	return err
 }
 
@@ -134,8 +140,10 @@ func (s *seekable) put(ctx context.Context, _ *copier.Worker, f copier.File, key
 func newStreaming(e *copier.Engine) copier.Hooks {
 	c := client(e)
 	bucket := e.Config().Bucket
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
-		_, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: onlyReader{body}, ContentLength: &f.Size},
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+		body io.Reader) error {
+		_, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: onlyReader{body},
+			ContentLength: &f.Size},
 			s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware))
 		return err
 	}}

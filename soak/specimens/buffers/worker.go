@@ -19,7 +19,8 @@ import (
 
 // upload is the seam of this package: next stores the bytes of a reader as the file's object.
 func upload(e *copier.Engine, wrap func(body io.Reader, size int64, next func(io.Reader) error) error) copier.Hooks {
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+		body io.Reader) error {
 		return wrap(body, f.Size, func(r io.Reader) error { return e.Client().Upload(ctx, key, r, f.Size) })
 	}}
 }
@@ -138,7 +139,8 @@ func newArchive(writer func(io.Writer) (io.WriteCloser, error)) func(*copier.Eng
 }
 
 func zstdWriter(w io.Writer) (io.WriteCloser, error) {
-	enc, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	enc, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(1<<20))
 	if err != nil {
 		return nil, err
 	}

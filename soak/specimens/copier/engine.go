@@ -112,7 +112,8 @@ func (e *Engine) Run(ctx context.Context, root, prefix string) (Stats, error) {
 	} else {
 		q = newBounded(e.cfg.Workers)
 	}
-	w := &wave{engine: e, queue: q, prefix: strings.TrimSuffix(prefix, "/"), listings: make(chan struct{}, e.cfg.Discovery-1)}
+	w := &wave{engine: e, queue: q, prefix: strings.TrimSuffix(prefix, "/"), listings: make(chan struct{},
+		e.cfg.Discovery-1)}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer q.Close()

@@ -36,7 +36,10 @@ func newSorted(*copier.Engine) copier.Hooks {
 func (s *sorted) add(digest [sha256.Size]byte, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, found := slices.BinarySearchFunc(s.seen, digest, func(k *known, d [sha256.Size]byte) int { return bytes.Compare(k.digest[:], d[:]) })
+	at, found := slices.BinarySearchFunc(s.seen, digest, func(k *known,
+		d [sha256.Size]byte) int {
+		return bytes.Compare(k.digest[:], d[:])
+	})
 	if found {
 		return
 	}

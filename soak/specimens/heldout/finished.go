@@ -335,7 +335,8 @@ const manifestBlock = 512
 
 func newManifests(e *copier.Engine) copier.Hooks {
 	m := &manifests{all: map[int64][]blockSum{}}
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+		body io.Reader) error {
 		w := m.begin(f.Size)
 		if err := e.Client().Upload(ctx, key, io.TeeReader(body, w), f.Size); err != nil {
 			return err

@@ -16,7 +16,8 @@ import (
 
 // upload is the seam of those that hold something while a file is stored.
 func upload(e *copier.Engine, wrap func(body io.Reader, size int64, next func(io.Reader) error) error) copier.Hooks {
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+		body io.Reader) error {
 		return wrap(body, f.Size, func(r io.Reader) error { return e.Client().Upload(ctx, key, r, f.Size) })
 	}}
 }
@@ -73,7 +74,8 @@ func (d *digester) save() error {
 // newReadAhead reads each body into two buffers in turn: one is filled while the other is sent.
 func newReadAhead(e *copier.Engine) copier.Hooks {
 	return upload(e, func(body io.Reader, _ int64, next func(io.Reader) error) error {
-		r := &readAhead{free: make(chan []byte, aheadBuffers), full: make(chan []byte, aheadBuffers), stop: make(chan struct{})}
+		r := &readAhead{free: make(chan []byte, aheadBuffers), full: make(chan []byte, aheadBuffers),
+			stop: make(chan struct{})}
 		r.provide()
 		ended := make(chan struct{})
 		go func() {

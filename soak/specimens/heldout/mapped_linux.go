@@ -61,7 +61,8 @@ func mapSlab() (unsafe.Pointer, error) {
 
 // newMemfd spools each file into a memory file and uploads from a mapping of it.
 func newMemfd(e *copier.Engine) copier.Hooks {
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+		body io.Reader) error {
 		if f.Size == 0 {
 			return e.Client().Upload(ctx, key, body, 0)
 		}

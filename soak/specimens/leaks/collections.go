@@ -88,7 +88,8 @@ const headSize = 1024
 func newHeads(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		h := &heads{fixed: fixed}
-		return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+		return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+			body io.Reader) error {
 			return e.Client().Upload(ctx, key, h.sniff(body), f.Size)
 		}}
 	}
@@ -155,7 +156,8 @@ const digestBlock = 4096
 func newDigests(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		d := &digests{fixed: fixed}
-		return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+		return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+			body io.Reader) error {
 			return e.Client().Upload(ctx, key, &digestReader{r: body, add: d.add}, f.Size)
 		}}
 	}

@@ -226,7 +226,8 @@ func (b *beats) beat() {
 // newUploadMetrics counts uploads by a label: the transfer's own number, or one of eight size classes when fixed.
 func newUploadMetrics(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
-		m := &uploadMetrics{vec: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "uploads_total"}, []string{"transfer"})}
+		m := &uploadMetrics{vec: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "uploads_total"},
+			[]string{"transfer"})}
 		return copier.Hooks{Done: func(_ context.Context, _ *copier.Worker, f copier.File) {
 			label := e.Sequence()
 			if fixed {

@@ -8,8 +8,8 @@ import (
 	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
-// rows keeps a row of 216 bytes a file in one slice, which append makes larger by steps: at most floors nothing grows, and
-// then a quarter or all of it at once. Fixed, it begins again after 64 rows.
+// rows keeps a row of 216 bytes a file in one slice, which append makes larger by steps: at most floors nothing grows,
+// and then a quarter or all of it at once. Fixed, it begins again after 64 rows.
 type rows struct {
 	mu    sync.Mutex
 	all   []row
@@ -37,7 +37,8 @@ func (r *rows) add(one row) {
 	r.all = append(r.all, one) // fault:leak-append
 }
 
-// thumbs keeps a byte of each 64 that pass through: small files leave next to nothing. Fixed, it keeps those of the last file.
+// thumbs keeps a byte of each 64 that pass through: small files leave next to nothing. Fixed, it keeps those of the
+// last file.
 type thumbs struct {
 	mu    sync.Mutex
 	kept  [][]byte
@@ -47,7 +48,8 @@ type thumbs struct {
 func newThumbs(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		t := &thumbs{fixed: fixed}
-		return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+		return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+			body io.Reader) error {
 			if t.fixed {
 				t.forget()
 			}

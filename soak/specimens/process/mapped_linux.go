@@ -67,7 +67,8 @@ func firstError(errs ...error) error {
 
 // newAnonymous reads each file whole into anonymous memory outside the Go heap.
 func newAnonymous(e *copier.Engine) copier.Hooks {
-	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, f copier.File, key string,
+		body io.Reader) error {
 		if f.Size == 0 {
 			return e.Client().Upload(ctx, key, body, 0)
 		}

@@ -34,7 +34,8 @@ func All() []specimen.Specimen {
 func newGarbage(n int) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		g := &garbage{size: n, last: make([]*[8192]byte, e.Config().Workers)}
-		return copier.Hooks{Upload: func(ctx context.Context, w *copier.Worker, f copier.File, key string, body io.Reader) error {
+		return copier.Hooks{Upload: func(ctx context.Context, w *copier.Worker, f copier.File, key string,
+			body io.Reader) error {
 			g.churn(w.Index)
 			return e.Client().Upload(ctx, key, body, f.Size)
 		}}

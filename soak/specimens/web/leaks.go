@@ -16,46 +16,52 @@ func leaks() []Service {
 				c.reply(w, r)
 			}
 		}},
-		{Name: "ok-web-trail", Summary: "A trail keeps 2 KiB of each of the last hundred requests.", new: func(c *client) http.HandlerFunc {
-			t := &trail{most: 100}
-			return func(w http.ResponseWriter, r *http.Request) {
-				t.noteBounded()
-				c.reply(w, r)
-			}
-		}},
-		{Name: "web-routine-request", Summary: "Every request leaves a goroutine that waits for ever.", new: func(c *client) http.HandlerFunc {
-			never := make(chan struct{})
-			return func(w http.ResponseWriter, r *http.Request) {
-				waitForEver(never)
-				c.reply(w, r)
-			}
-		}},
-		{Name: "ok-web-routine", Summary: "Every request has a goroutine that ends with it.", new: func(c *client) http.HandlerFunc {
-			return func(w http.ResponseWriter, r *http.Request) {
-				done := make(chan struct{})
-				go func() { <-done }()
-				defer close(done)
-				c.reply(w, r)
-			}
-		}},
-		{Name: "web-body-unread", Summary: "The upstream's reply is not read and not closed.", new: func(c *client) http.HandlerFunc {
-			return func(w http.ResponseWriter, r *http.Request) {
-				if c.look(r) != http.StatusOK {
-					w.WriteHeader(http.StatusBadGateway)
+		{Name: "ok-web-trail", Summary: "A trail keeps 2 KiB of each of the last hundred requests.",
+			new: func(c *client) http.HandlerFunc {
+				t := &trail{most: 100}
+				return func(w http.ResponseWriter, r *http.Request) {
+					t.noteBounded()
+					c.reply(w, r)
 				}
-			}
-		}},
-		{Name: "web-timer", Summary: "A ticker keeps 4 KiB every 20 ms, whatever the requests.", new: func(c *client) http.HandlerFunc {
-			t := &trail{}
-			go t.tick(false)
-			return c.reply
-		}},
+			}},
+		{Name: "web-routine-request", Summary: "Every request leaves a goroutine that waits for ever.",
+			new: func(c *client) http.HandlerFunc {
+				never := make(chan struct{})
+				return func(w http.ResponseWriter, r *http.Request) {
+					waitForEver(never)
+					c.reply(w, r)
+				}
+			}},
+		{Name: "ok-web-routine", Summary: "Every request has a goroutine that ends with it.",
+			new: func(c *client) http.HandlerFunc {
+				return func(w http.ResponseWriter, r *http.Request) {
+					done := make(chan struct{})
+					go func() { <-done }()
+					defer close(done)
+					c.reply(w, r)
+				}
+			}},
+		{Name: "web-body-unread", Summary: "The upstream's reply is not read and not closed.",
+			new: func(c *client) http.HandlerFunc {
+				return func(w http.ResponseWriter, r *http.Request) {
+					if c.look(r) != http.StatusOK {
+						w.WriteHeader(http.StatusBadGateway)
+					}
+				}
+			}},
+		{Name: "web-timer", Summary: "A ticker keeps 4 KiB every 20 ms, whatever the requests.",
+			new: func(c *client) http.HandlerFunc {
+				t := &trail{}
+				go t.tick(false)
+				return c.reply
+			}},
 		{Name: "ok-web-timer", Summary: "A ticker replaces 4 KiB every 20 ms.", new: func(c *client) http.HandlerFunc {
 			t := &trail{}
 			go t.tick(true)
 			return c.reply
 		}},
-		{Name: "ok-web-plain", Summary: "A service without a fault.", new: func(c *client) http.HandlerFunc { return c.reply }},
+		{Name: "ok-web-plain", Summary: "A service without a fault.",
+			new: func(c *client) http.HandlerFunc { return c.reply }},
 	}
 }
 

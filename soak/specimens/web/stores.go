@@ -10,20 +10,22 @@ import (
 // stores keep something per key, or per request that waits.
 func stores() []Service {
 	return []Service{
-		{Name: "web-leak-key", Summary: "A table has 1 KiB for every key that was ever asked for.", new: func(c *client) http.HandlerFunc {
-			t := &table{m: map[string][]byte{}}
-			return func(w http.ResponseWriter, r *http.Request) {
-				t.put(r.PathValue("key"))
-				c.reply(w, r)
-			}
-		}},
-		{Name: "web-cache", Summary: "A cache keeps 4 KiB of each of at most three hundred keys.", new: func(c *client) http.HandlerFunc {
-			t := &table{m: map[string][]byte{}, most: 300}
-			return func(w http.ResponseWriter, r *http.Request) {
-				t.cache(r.PathValue("key"))
-				c.reply(w, r)
-			}
-		}},
+		{Name: "web-leak-key", Summary: "A table has 1 KiB for every key that was ever asked for.",
+			new: func(c *client) http.HandlerFunc {
+				t := &table{m: map[string][]byte{}}
+				return func(w http.ResponseWriter, r *http.Request) {
+					t.put(r.PathValue("key"))
+					c.reply(w, r)
+				}
+			}},
+		{Name: "web-cache", Summary: "A cache keeps 4 KiB of each of at most three hundred keys.",
+			new: func(c *client) http.HandlerFunc {
+				t := &table{m: map[string][]byte{}, most: 300}
+				return func(w http.ResponseWriter, r *http.Request) {
+					t.cache(r.PathValue("key"))
+					c.reply(w, r)
+				}
+			}},
 		{Name: "web-queue", Summary: "Requests are answered and their work queued, one goroutine with 16 KiB each, without a bound.",
 			new: func(c *client) http.HandlerFunc {
 				slots := make(chan struct{}, c.workers)
@@ -32,14 +34,15 @@ func stores() []Service {
 					w.WriteHeader(http.StatusAccepted)
 				}
 			}},
-		{Name: "ok-web-queue", Summary: "Requests wait for one of a few slots before they are answered.", new: func(c *client) http.HandlerFunc {
-			slots := make(chan struct{}, c.workers)
-			return func(w http.ResponseWriter, r *http.Request) {
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				c.reply(w, r)
-			}
-		}},
+		{Name: "ok-web-queue", Summary: "Requests wait for one of a few slots before they are answered.",
+			new: func(c *client) http.HandlerFunc {
+				slots := make(chan struct{}, c.workers)
+				return func(w http.ResponseWriter, r *http.Request) {
+					slots <- struct{}{}
+					defer func() { <-slots }()
+					c.reply(w, r)
+				}
+			}},
 	}
 }
 

@@ -28,8 +28,8 @@ var pool = sync.OnceValue(func() []byte {
 
 const golden = 0x9e3779b97f4a7c15
 
-// How many variants of content there are for files of at most SmallSize bytes, and for larger ones up to 4 GiB; beyond, all
-// files share one.
+// How many variants of content there are for files of at most SmallSize bytes, and for larger ones up to 4 GiB; beyond,
+// all files share one.
 const (
 	SmallVariants = 64
 	SmallSize     = 64 << 10

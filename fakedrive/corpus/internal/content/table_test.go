@@ -41,7 +41,8 @@ func TestTableIsWhole(t *testing.T) {
 	require.Len(t, seen, int(Records()))
 }
 
-// The table is a chain: if each record follows from the one before, all are right. The long test checks the other steps.
+// The table is a chain: if each record follows from the one before, all are right. The long test checks the other
+// steps.
 func TestTableFollowsFromItself(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for v := range uint32(LargeVariants) {
@@ -56,7 +57,8 @@ func TestTableFollowsFromItself(t *testing.T) {
 
 func TestAtEqualsHashingFromTheStart(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	offsets := []int64{64, 128, 4032, SmallSize, SmallSize + 64, mib - 128, mib - 64, mib, mib + 64, 5*mib - 64, 9*mib + 640}
+	offsets := []int64{64, 128, 4032, SmallSize, SmallSize + 64, mib - 128, mib - 64, mib, mib + 64, 5*mib - 64,
+		9*mib + 640}
 	for range 40 {
 		offsets = append(offsets, rnd.Int64N(3*mib)/64*64)
 	}

@@ -48,8 +48,8 @@ type Queue interface {
 	Status(ctx context.Context) (Status, error)
 	// Parked returns what was given up or left out with an outcome, oldest first and at most max.
 	Parked(ctx context.Context, o migrator.Outcome, max int64) ([]migrator.Parked, error)
-	// Forget removes a migration that is done, and all that is known of it, from the broker; ErrUnfinished, and it stays, when
-	// it isn't done, unless that is wanted.
+	// Forget removes a migration that is done, and all that is known of it, from the broker; ErrUnfinished, and it stays,
+	// when it isn't done, unless that is wanted.
 	Forget(ctx context.Context, unfinished bool) error
 	// Close returns what this process holds to the others.
 	Close() error
@@ -73,7 +73,8 @@ type Options struct {
 
 // DefaultOptions returns the defaults.
 func DefaultOptions() Options {
-	return Options{Name: "migrator", Limit: 100_000, Lease: 30 * time.Second, Deliveries: 10, Prefetch: 8, Patience: time.Minute}
+	return Options{Name: "migrator", Limit: 100_000, Lease: 30 * time.Second, Deliveries: 10, Prefetch: 8,
+		Patience: time.Minute}
 }
 
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
@@ -86,7 +87,8 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	check(nameRE.MatchString(o.Name), "queue name %q: want letters, digits, dots, dashes and underscores, at most 100", o.Name)
+	check(nameRE.MatchString(o.Name), "queue name %q: want letters, digits, dots, dashes and underscores, at most 100",
+		o.Name)
 	check(o.Limit >= 1000, "queue limit: need at least 1000 files, have %d", o.Limit)
 	check(o.Lease >= 100*time.Millisecond, "lease: need at least 100ms, have %v", o.Lease)
 	check(o.Deliveries >= 1, "deliveries: need at least 1, have %d", o.Deliveries)

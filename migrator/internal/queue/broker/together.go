@@ -8,8 +8,8 @@ import (
 // ErrClosed means that the queue was closed in the meantime.
 var ErrClosed = errors.New("queue: closed")
 
-// Together sends what several callers want to send at the same time as one: each waits for the one that carries his. Make
-// one with [NewTogether]. Safe for concurrent use.
+// Together sends what several callers want to send at the same time as one: each waits for the one that carries his.
+// Make one with [NewTogether]. Safe for concurrent use.
 type Together[T any] struct {
 	most int
 	send func(context.Context, []T) error
@@ -70,7 +70,8 @@ func (t *Together[T]) Run(ctx context.Context) {
 // Leases are the items in the hands of a process, by what its queue knows of each.
 type Leases[H comparable] map[H]struct{}
 
-// Own returns what the queue knows of a lease that it gave out and that nobody settled. Whoever guards the map has its lock.
+// Own returns what the queue knows of a lease that it gave out and that nobody settled. Whoever guards the map has its
+// lock.
 func (l Leases[H]) Own(ref any) (h H, err error) {
 	h, ok := ref.(H)
 	if !ok {

@@ -7,8 +7,8 @@ import (
 )
 
 // audit finds out that items which are open are nowhere: not ready in the broker, in nobody's hands, and not settled.
-// That can't come of what processes do; but somebody may purge a queue, or a broker lose what it had confirmed. Without it
-// all would wait for ever. It believes so after a time in which a dead process's items would have come back.
+// That can't come of what processes do; but somebody may purge a queue, or a broker lose what it had confirmed. Without
+// it all would wait for ever. It believes so after a time in which a dead process's items would have come back.
 type audit struct {
 	limits  limits
 	ready   func(migrator.Kind) (int, error) // how many items of a kind wait in the broker

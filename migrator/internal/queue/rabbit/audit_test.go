@@ -40,7 +40,10 @@ func TestAudit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := newAudit(limits{silence: 2 * every, lost: lost}, func(k migrator.Kind) (int, error) { return c.ready[k-1], nil })
+				a := newAudit(limits{silence: 2 * every, lost: lost}, func(k migrator.Kind) (int, error) {
+					return c.ready[k-1],
+						nil
+				})
 				for range 2 * (lost / every) {
 					time.Sleep(every)
 					if c.say != nil {

@@ -22,8 +22,9 @@ func (s *session) publish(ch *amqp.Channel, queue string, p amqp.Publishing) (*a
 	return d, nil
 }
 
-// confirmed waits until the broker has all of the messages for good. When it says nothing for too long the session ends:
-// a message that came between its restart and its queue's may be lost without a word, and those behind it wait for it.
+// confirmed waits until the broker has all of the messages for good. When it says nothing for too long the session
+// ends: a message that came between its restart and its queue's may be lost without a word, and those behind it wait
+// for it.
 func (s *session) confirmed(ctx context.Context, all ...*amqp.DeferredConfirmation) error {
 	late := time.NewTimer(s.q.limits.silence)
 	defer late.Stop()
@@ -56,7 +57,8 @@ func (s *session) silent(err error) {
 	}
 }
 
-// limit ends the session unless stop is called before a call to the broker has taken too long: the client waits for ever.
+// limit ends the session unless stop is called before a call to the broker has taken too long: the client waits for
+// ever.
 func (s *session) limit() (stop func()) {
 	var done sync.WaitGroup
 	stopped := make(chan struct{})

@@ -58,10 +58,12 @@ func (q *Queue) patiently(ctx context.Context, f func(*session) error) error {
 // passing says that an error goes away when the server or the network is back.
 func passing(err error) bool {
 	var full *fullError
-	if errors.As(err, &full) || errors.Is(err, broker.ErrSchema) || errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrNone) {
+	if errors.As(err, &full) || errors.Is(err, broker.ErrSchema) || errors.Is(err, broker.ErrLost) || errors.Is(err,
+		broker.ErrNone) {
 		return false
 	}
-	if errors.Is(err, errSession) || errors.Is(err, errNack) || errors.Is(err, errReply) || errors.Is(err, errConfirm) || errors.Is(err, errSilent) || errors.Is(err, amqp.ErrClosed) {
+	if errors.Is(err, errSession) || errors.Is(err, errNack) || errors.Is(err, errReply) || errors.Is(err, errConfirm) ||
+		errors.Is(err, errSilent) || errors.Is(err, amqp.ErrClosed) {
 		return true
 	}
 	var e *amqp.Error
@@ -77,7 +79,8 @@ func passing(err error) bool {
 		return true
 	}
 	var n net.Error
-	return errors.As(err, &n) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
+	return errors.As(err, &n) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err,
+		context.DeadlineExceeded)
 }
 
 // explain says in one line what is wrong and what to do.
@@ -101,7 +104,8 @@ func (q *Queue) explain(err error) error {
 	case coded && e.Code == amqp.AccessRefused && strings.Contains(e.Reason, "queue"):
 		return fmt.Errorf("rabbitmq at %s forbids what the queue needs: %w", q.addr, err)
 	case coded && e.Code == amqp.AccessRefused, errors.Is(err, amqp.ErrSASL):
-		return fmt.Errorf("rabbitmq at %s refuses the credentials: give them as in amqp://user:password@host:5672/vhost: %w", q.addr, err)
+		return fmt.Errorf("rabbitmq at %s refuses the credentials: give them as in amqp://user:password@host:5672/vhost: %w",
+			q.addr, err)
 	case passing(err):
 		return fmt.Errorf("rabbitmq at %s can't be reached: see that --queue is right and the server runs: %w", q.addr, err)
 	}

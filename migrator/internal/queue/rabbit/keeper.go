@@ -308,7 +308,8 @@ func (k *keeper) finish(b *batch) error {
 			return err
 		}
 		// Nobody is told twice: who hears nothing asks again.
-		if err := k.s.talk.PublishWithContext(context.Background(), "", d.ReplyTo, false, false, amqp.Publishing{CorrelationId: d.CorrelationId, Type: schema, Body: body}); err != nil {
+		if err := k.s.talk.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
+			amqp.Publishing{CorrelationId: d.CorrelationId, Type: schema, Body: body}); err != nil {
 			return err
 		}
 	}

@@ -67,7 +67,8 @@ type back struct {
 	Proc string `json:"proc"`
 }
 
-// holds says that a process has items, of files and of folders. It changes nothing but what the keeper makes of silence.
+// holds says that a process has items, of files and of folders. It changes nothing but what the keeper makes of
+// silence.
 type holds struct {
 	Proc    string `json:"proc"`
 	Files   bool   `json:"files,omitempty"`
@@ -83,8 +84,9 @@ type saved struct {
 }
 
 type begin struct {
-	Request   string          `json:"request"` // the same when it is asked again
-	Run       uint64          `json:"run"`     // drawn at random: items of a migration that is forgotten are never this one's
+	Request string `json:"request"` // the same when it is asked again
+	// drawn at random: items of a migration that is forgotten are never this one's
+	Run       uint64          `json:"run"`
 	Migration json.RawMessage `json:"migration"`
 	Root      product         `json:"root"`
 	Restart   bool            `json:"restart,omitempty"`
@@ -180,8 +182,9 @@ type file struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{reasons: map[string]int64{}, lines: map[string]int{}, pages: map[uint64]*page{}, listings: map[uint64]*listing{},
-		files: map[itemID]*file{}}
+	return &ledger{reasons: map[string]int64{}, lines: map[string]int{}, pages: map[uint64]*page{},
+		listings: map[uint64]*listing{},
+		files:    map[itemID]*file{}}
 }
 
 // done says that nothing is open, of a migration that was begun.

@@ -154,12 +154,14 @@ func TestSnapshot(t *testing.T) {
 	for range 3 {
 		folders = append(folders, root)
 	}
-	l.apply(&event{Settled: []settled{{ID: itemID{Page: 3<<40 | 1, Try: 1}, Outcome: migrator.Listed, Files: 200, Size: 9, Products: folders}}})
+	l.apply(&event{Settled: []settled{{ID: itemID{Page: 3<<40 | 1, Try: 1}, Outcome: migrator.Listed, Files: 200, Size: 9,
+		Products: folders}}})
 	file := itemID{3<<40 | 1, 1, 150}
 	l.apply(&event{Settled: []settled{{ID: itemID{3<<40 | 1, 1, 199}, Outcome: migrator.Copied, Bytes: 5}}})
 	l.apply(&event{State: &saved{ID: file, Proc: "p", State: []byte("half")}})
 	l.apply(&event{Took: &took{ID: itemID{Page: 3<<40 | 2}, Proc: "p", Limit: 1000, Deliveries: 3}})
-	early := settled{ID: itemID{3<<40 | 2, 1, 70}, Outcome: migrator.Failed, Parked: []parked{{migrator.Parked{ID: "x", Reason: "why"}, migrator.Failed}}}
+	early := settled{ID: itemID{3<<40 | 2, 1, 70}, Outcome: migrator.Failed, Parked: []parked{{migrator.Parked{ID: "x",
+		Reason: "why"}, migrator.Failed}}}
 	l.apply(&event{Settled: []settled{early}})
 	b, err := l.encode()
 	require.NoError(t, err)

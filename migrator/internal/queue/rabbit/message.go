@@ -55,7 +55,8 @@ func allQueues() []string { return append(contentQueues(), queueEvents, queueSta
 // versions of RabbitMQ drop what was delivered 20 times, and close consumers that hold a message for half an hour: an
 // upload may take longer.)
 func arguments(queue string) amqp.Table {
-	t := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": int64(1 << 30), "x-consumer-timeout": int64(7 * 24 * 3600 * 1000)}
+	t := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": int64(1 << 30),
+		"x-consumer-timeout": int64(7 * 24 * 3600 * 1000)}
 	if queue == queueState {
 		t[amqp.SingleActiveConsumerArg] = true
 	}
@@ -120,5 +121,6 @@ func makeProduct(of, it *migrator.Item) (p product, err error) {
 
 // persistent is a message that survives the broker's restart.
 func persistent(body []byte) amqp.Publishing {
-	return amqp.Publishing{DeliveryMode: amqp.Persistent, Type: schema, ContentType: "application/octet-stream", Body: body}
+	return amqp.Publishing{DeliveryMode: amqp.Persistent, Type: schema, ContentType: "application/octet-stream",
+		Body: body}
 }

@@ -76,9 +76,11 @@ func openWith(ctx context.Context, raw string, o broker.Options, l *limits) (*Qu
 	if err != nil {
 		host = "host"
 	}
-	q := &Queue{o: o, url: raw, addr: u.Host, vhost: vhost(u), me: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
-		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), held: broker.Leases[*held]{}, locks: map[string]struct{}{},
-		wake: make(chan struct{})}
+	q := &Queue{o: o, url: raw, addr: u.Host, vhost: vhost(u), me: fmt.Sprintf("%s-%d-%s", host, os.Getpid(),
+		rand.Text()[:8]),
+		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), held: broker.Leases[*held]{},
+		locks: map[string]struct{}{},
+		wake:  make(chan struct{})}
 	q.settles = broker.NewTogether(together, q.settleAll)
 	if q.limits = q.defaultLimits(); l != nil {
 		q.limits = *l
@@ -238,7 +240,8 @@ func (q *Queue) ask(ctx context.Context, e *event) (r reply, err error) {
 }
 
 // Begin implements broker.Queue.
-func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Item, restart bool) (broker.Migration, error) {
+func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Item, restart bool) (broker.Migration,
+	error) {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return m, err

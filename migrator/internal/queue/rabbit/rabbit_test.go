@@ -105,7 +105,8 @@ func TestKeeperDies(t *testing.T) {
 	brokertest.List(t, a, append(brokertest.Files(20), brokertest.Folder("sub", 2))...)
 	die(keeper)
 	for i := range 20 {
-		require.NoError(t, a.Settle(t.Context(), brokertest.Take(t, a, migrator.File), migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
+		require.NoError(t, a.Settle(t.Context(), brokertest.Take(t, a, migrator.File),
+			migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
 		if i%5 == 0 {
 			next := open(t, o)
 			_, err := next.Status(t.Context())
@@ -290,8 +291,8 @@ func TestLost(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// TestLostItems: items that are gone from the broker, which somebody has purged, are said to be lost, by every call; the
-// migration isn't done. Begun anew it goes on, and what is left of the old one counts nothing.
+// TestLostItems: items that are gone from the broker, which somebody has purged, are said to be lost, by every call;
+// the migration isn't done. Begun anew it goes on, and what is left of the old one counts nothing.
 func TestLostItems(t *testing.T) {
 	o := steady(brokertest.Options(t))
 	var qs []*Queue
@@ -316,7 +317,8 @@ func TestLostItems(t *testing.T) {
 
 	_, err = qs[1].Begin(t.Context(), broker.Migration{ID: "m"}, brokertest.Root, true)
 	require.NoError(t, err)
-	require.NoError(t, qs[0].Settle(t.Context(), folder, migrator.Result{Outcome: migrator.Listed, Produced: brokertest.Files(7)}))
+	require.NoError(t, qs[0].Settle(t.Context(), folder, migrator.Result{Outcome: migrator.Listed,
+		Produced: brokertest.Files(7)}))
 	brokertest.List(t, qs[1], brokertest.File("x"))
 	l := brokertest.Take(t, qs[1], migrator.File)
 	for l.Item.ID != "x" {
@@ -389,12 +391,14 @@ func (d *deaf) deafen() int {
 	return len(d.conns)
 }
 
-// TestSilence: a connection on which nothing comes any more, no confirmation, no answer, no item, is given up for another one.
+// TestSilence: a connection on which nothing comes any more, no confirmation, no answer, no item, is given up for
+// another one.
 func TestSilence(t *testing.T) {
 	d := newDeaf(t, server(t).Addr)
 	o := steady(brokertest.Options(t))
 	o.Prefetch = 1
-	q, err := openWith(t.Context(), "amqp://guest:guest@"+d.ln.Addr().String(), o, &limits{silence: 500 * time.Millisecond, lost: time.Hour})
+	q, err := openWith(t.Context(), "amqp://guest:guest@"+d.ln.Addr().String(), o, &limits{silence: 500 * time.Millisecond,
+		lost: time.Hour})
 	require.NoError(t, err)
 	t.Cleanup(func() { die(q) })
 	brokertest.Begin(t, q, "m")
@@ -402,7 +406,8 @@ func TestSilence(t *testing.T) {
 		"settle a folder": func() error {
 			l := brokertest.Take(t, q, migrator.Folder)
 			d.deafen()
-			return q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed, Produced: append(brokertest.Files(3), brokertest.Folder("next", 2))})
+			return q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed, Produced: append(brokertest.Files(3),
+				brokertest.Folder("next", 2))})
 		},
 		"status": func() error {
 			d.deafen()

@@ -51,11 +51,13 @@ const (
 
 // limits are the times after which waiting is in vain.
 type limits struct {
-	silence time.Duration // in which an answer, a confirmation or an item that is ready has to come; else the process connects anew
+	// in which an answer, a confirmation or an item that is ready has to come; else the process connects anew
+	silence time.Duration
 	lost    time.Duration // in which there has to be a sign of what is open; else it is lost
 }
 
-// limits returns those for a queue's options. Twice two heartbeats are enough for the broker to hand out what a dead process had.
+// limits returns those for a queue's options. Twice two heartbeats are enough for the broker to hand out what a dead
+// process had.
 func (q *Queue) defaultLimits() limits {
 	const silence = 10 * time.Second
 	return limits{silence: silence, lost: 4*q.heartbeat() + silence}
@@ -64,8 +66,8 @@ func (q *Queue) defaultLimits() limits {
 // tell is how often a process tells that it has items.
 func (l *limits) tell() time.Duration { return l.silence / 2 }
 
-// heartbeat is how often both sides of a connection give a sign of life. The broker hands out what a process has that gave
-// none twice.
+// heartbeat is how often both sides of a connection give a sign of life. The broker hands out what a process has that
+// gave none twice.
 func (q *Queue) heartbeat() time.Duration { return min(max(q.o.Lease/3, time.Second), 30*time.Second) }
 
 // dial connects.
@@ -270,9 +272,9 @@ func (s *session) there() (bool, error) {
 	return true, ch.Close()
 }
 
-// seal makes a RabbitMQ that is killed from now on know the queues that were declared before. A node notes the name under
-// which it finds a quorum queue's log only when the note of the next one follows, or seconds later (3.10.8). So one more queue
-// is declared, which nobody would miss.
+// seal makes a RabbitMQ that is killed from now on know the queues that were declared before. A node notes the name
+// under which it finds a quorum queue's log only when the note of the next one follows, or seconds later (3.10.8). So
+// one more queue is declared, which nobody would miss.
 func (s *session) seal() error {
 	defer s.limit()()
 	ch, err := s.conn.Channel()

@@ -105,8 +105,8 @@ func (q *Queue) release(h *held) {
 	delete(q.held, h)
 }
 
-// giveBack puts an item back: a second message takes the place of the first, so that nobody takes this for a death. Where
-// the connection that it came by has ended, it is back already.
+// giveBack puts an item back: a second message takes the place of the first, so that nobody takes this for a death.
+// Where the connection that it came by has ended, it is back already.
 func (q *Queue) giveBack(ctx context.Context, h *held) error {
 	if h.asked {
 		if err := q.tell(ctx, &event{Back: &back{h.work.id, h.work.run, q.me}}); err != nil {

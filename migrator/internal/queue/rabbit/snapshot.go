@@ -55,7 +55,8 @@ type takenFile struct {
 
 // encode writes the ledger.
 func (l *ledger) encode() ([]byte, error) {
-	s := snapshot{Epoch: l.epoch, Version: l.version, Run: l.run, Request: l.request, Migration: l.migration, Totals: l.totals,
+	s := snapshot{Epoch: l.epoch, Version: l.version, Run: l.run, Request: l.request, Migration: l.migration,
+		Totals:  l.totals,
 		Reasons: l.reasons, Lines: l.lines}
 	var last uint64
 	for _, n := range slices.Sorted(maps.Keys(l.pages)) {

@@ -58,7 +58,10 @@ func (q *Queue) putAhead(h *held, first bool) {
 	at := len(*lane)
 	switch {
 	case h.kind == migrator.Folder:
-		at = slices.IndexFunc(*lane, func(o *held) bool { return o.work.level < h.work.level || first && o.work.level == h.work.level })
+		at = slices.IndexFunc(*lane, func(o *held) bool {
+			return o.work.level < h.work.level || first &&
+				o.work.level == h.work.level
+		})
 		if at < 0 {
 			at = len(*lane)
 		}
@@ -143,7 +146,10 @@ func (q *Queue) share(ctx context.Context) {
 		if !s.wanted(q.name(name)) {
 			continue
 		}
-		for _, h := range q.removeAhead(func(h *held) bool { return h.s == s && h.work.queue() == name && time.Since(h.since) > aheadWait }) {
+		for _, h := range q.removeAhead(func(h *held) bool {
+			return h.s == s && h.work.queue() == name &&
+				time.Since(h.since) > aheadWait
+		}) {
 			if q.giveBack(ctx, h) != nil {
 				return // others get it when this connection ends, which the calls of workers tell
 			}
@@ -286,8 +292,8 @@ func (q *Queue) begin(ctx context.Context, h *held) (*migrator.Lease, error) {
 	if h.bad != nil || it.UnmarshalBinary(h.work.item) != nil || it.Kind != h.kind {
 		return nil, fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
 	}
-	// The ledger knows of each page whether anybody had it. Of a file the broker knows no more than that it went out, even if
-	// only into somebody's memory.
+	// The ledger knows of each page whether anybody had it. Of a file the broker knows no more than that it went out, even
+	// if only into somebody's memory.
 	h.lease.Again = h.work.again || h.redelivered && h.kind == migrator.File
 	q.mu.Lock()
 	other := h.work.run != q.run
@@ -323,7 +329,8 @@ func (q *Queue) hold(h *held) {
 // leave asks the ledger for an item, and waits while too many files are queued. It returns nothing where the item is
 // somebody else's by now.
 func (q *Queue) leave(ctx context.Context, h *held) (verdict, error) {
-	e := &event{Took: &took{ID: h.work.id, Run: h.work.run, Proc: q.me, Redelivered: h.redelivered, Limit: q.o.Limit, Deliveries: q.o.Deliveries}}
+	e := &event{Took: &took{ID: h.work.id, Run: h.work.run, Proc: q.me, Redelivered: h.redelivered, Limit: q.o.Limit,
+		Deliveries: q.o.Deliveries}}
 	for pause := 4 * pauseMin; ; pause = min(2*pause, pauseMax) {
 		select {
 		case <-h.s.dead:

@@ -69,7 +69,8 @@ func (q *Queue) explain(err error) error {
 	switch {
 	case strings.HasPrefix(text, "NOAUTH"), strings.HasPrefix(text, "WRONGPASS"), strings.Contains(text, "AUTH failed"),
 		strings.HasPrefix(text, "ERR AUTH"):
-		return fmt.Errorf("redis at %s refuses the credentials: give them as in redis://user:password@host:6379: %w", q.addr, err)
+		return fmt.Errorf("redis at %s refuses the credentials: give them as in redis://user:password@host:6379: %w", q.addr,
+			err)
 	case strings.HasPrefix(text, "NOPERM"):
 		return fmt.Errorf("redis at %s forbids what the queue needs: %w", q.addr, err)
 	case strings.Contains(text, "OOM command not allowed"), strings.HasPrefix(text, "OOM"):

@@ -16,9 +16,9 @@ const (
 	afterError = time.Second // before run tries again
 )
 
-// outbox sends the ends of leases together. Whoever puts one in doesn't wait until it is gone, unless the last ones couldn't
-// be sent. What couldn't be sent stays and is sent again, though it may have arrived. Safe for concurrent use; what is in it
-// is bounded by the batch and the number of those who add.
+// outbox sends the ends of leases together. Whoever puts one in doesn't wait until it is gone, unless the last ones
+// couldn't be sent. What couldn't be sent stays and is sent again, though it may have arrived. Safe for concurrent use;
+// what is in it is bounded by the batch and the number of those who add.
 type outbox struct {
 	send  func(context.Context, []ended) error
 	turn  chan struct{} // of whoever sends

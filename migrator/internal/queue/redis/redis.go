@@ -5,9 +5,9 @@
 // out. So the broker's memory is bounded whatever the size of the tree. Each stream has one consumer group.
 //
 // A Lua script settles: the item leaves (XACK and XDEL), its products enter and the counters change in one step, once,
-// whoever comes first. A process takes files ahead, never more than a share of what waits, and lets the ends of those it has
-// copied go out together a moment later: what it had done and not told when it dies is looked for in the sink and not copied
-// again. An item of a process that gives no sign of life for a lease is claimed by another (XAUTOCLAIM)
+// whoever comes first. A process takes files ahead, never more than a share of what waits, and lets the ends of those
+// it has copied go out together a moment later: what it had done and not told when it dies is looked for in the sink
+// and not copied again. An item of a process that gives no sign of life for a lease is claimed by another (XAUTOCLAIM)
 // and marked, so that the sink is asked for it first. The counters of open folders and files tell the end.
 //
 // All keys of a queue begin with its name in braces, which keeps them in one slot of a cluster.
@@ -135,10 +135,11 @@ const greeting = 5 * time.Second
 // hello looks at the server. One that isn't there is no matter for patience: the address may be wrong.
 func (q *Queue) hello(ctx context.Context) error {
 	var info string
-	err := q.trying(ctx, min(greeting, q.o.Patience), func(err error) bool { return passing(err) && !unreached(err) }, func() (err error) {
-		info, err = q.rdb.Info(ctx, "memory").Result()
-		return err
-	})
+	err := q.trying(ctx, min(greeting, q.o.Patience), func(err error) bool { return passing(err) && !unreached(err) },
+		func() (err error) {
+			info, err = q.rdb.Info(ctx, "memory").Result()
+			return err
+		})
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,8 @@ func (q *Queue) run(ctx context.Context, s *goredis.Script, key string, args ...
 }
 
 // Begin implements broker.Queue.
-func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Item, restart bool) (broker.Migration, error) {
+func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Item, restart bool) (broker.Migration,
+	error) {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return m, err
@@ -192,7 +194,8 @@ func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Ite
 func (q *Queue) decode(have, description any) (m broker.Migration, err error) {
 	text, ok := description.(string)
 	if have != schema || !ok {
-		return m, fmt.Errorf("queue %s on Redis at %s: schema %v, not %s: %w", q.o.Name, q.addr, have, schema, broker.ErrSchema)
+		return m, fmt.Errorf("queue %s on Redis at %s: schema %v, not %s: %w", q.o.Name, q.addr, have, schema,
+			broker.ErrSchema)
 	}
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		return m, fmt.Errorf("queue %s on Redis at %s: %w: %w", q.o.Name, q.addr, broker.ErrSchema, err)
@@ -209,8 +212,8 @@ func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
 	return st.Migration, err
 }
 
-// Status implements broker.Queue. It reads in one step, so that a migration that others begin, finish or remove at the same
-// time is seen whole or not at all.
+// Status implements broker.Queue. It reads in one step, so that a migration that others begin, finish or remove at the
+// same time is seen whole or not at all.
 func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 	if err := q.ends.flush(ctx); err != nil {
 		return st, err
@@ -295,8 +298,10 @@ type counter struct {
 }
 
 func counters(t *migrator.Totals) [10]counter {
-	return [...]counter{{"folders", &t.Folders}, {"files", &t.Files}, {"size", &t.Size}, {"listed", &t.Listed}, {"copied", &t.Copied},
-		{"skipped", &t.Skipped}, {"filtered", &t.Filtered}, {"unavailable", &t.Unavailable}, {"failed", &t.Failed}, {"bytes", &t.Bytes}}
+	return [...]counter{{"folders", &t.Folders}, {"files", &t.Files}, {"size", &t.Size}, {"listed", &t.Listed},
+		{"copied", &t.Copied},
+		{"skipped", &t.Skipped}, {"filtered", &t.Filtered}, {"unavailable", &t.Unavailable}, {"failed", &t.Failed},
+		{"bytes", &t.Bytes}}
 }
 
 // Totals implements migrator.Counter.

@@ -36,7 +36,8 @@ func open(t *testing.T, s *rig.RedisServer, o broker.Options) *Queue {
 	return q
 }
 
-// die ends a process's signs of life as kill -9 does: nothing is given back. A queue that has ended already is left alone.
+// die ends a process's signs of life as kill -9 does: nothing is given back. A queue that has ended already is left
+// alone.
 func die(q *Queue) {
 	if q.ending.Err() == nil {
 		q.end()
@@ -69,7 +70,8 @@ func TestLateSettle(t *testing.T) {
 	brokertest.List(t, a, brokertest.File("x"))
 	l := brokertest.Take(t, a, migrator.File)
 	die(a)
-	require.NoError(t, b.Settle(t.Context(), brokertest.Take(t, b, migrator.File), migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
+	require.NoError(t, b.Settle(t.Context(), brokertest.Take(t, b, migrator.File),
+		migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
 	late := open(t, s, brokertest.Options(t))
 	args, err := settleArgs("files", l.Ref.(*held).id, &l.Item, migrator.Result{Outcome: migrator.Copied, Bytes: 3})
 	require.NoError(t, err)
@@ -175,8 +177,8 @@ func TestBeginSeenWhole(t *testing.T) {
 	}
 }
 
-// TestSuspects: what came from a dead process is settled when Settle returns, so that it isn't taken for what the next one
-// dies of.
+// TestSuspects: what came from a dead process is settled when Settle returns, so that it isn't taken for what the next
+// one dies of.
 func TestSuspects(t *testing.T) {
 	s := server(t)
 	o := brokertest.Options(t)
@@ -249,7 +251,8 @@ func (l *losing) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.P
 func (l *losing) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
 	return func(ctx context.Context, cmd goredis.Cmder) error {
 		err := next(ctx, cmd)
-		if err == nil && cmd.Name() == "evalsha" && cmd.Args()[1] == settleScript.Hash() && l.next.CompareAndSwap(true, false) {
+		if err == nil && cmd.Name() == "evalsha" && cmd.Args()[1] == settleScript.Hash() && l.next.CompareAndSwap(true,
+			false) {
 			l.lost.Add(1)
 			err = io.ErrUnexpectedEOF
 			cmd.SetErr(err)
@@ -288,7 +291,8 @@ func TestAdapt(t *testing.T) {
 		for _, step := range []struct {
 			lasted time.Duration
 			most   int
-		}{{0, 4}, {time.Millisecond, 8}, {aheadFor / 4, 16}, {aheadFor * 3 / 4, 16}, {2 * aheadFor, 8}, {time.Minute, 4}, {time.Minute, 4}} {
+		}{{0, 4}, {time.Millisecond, 8}, {aheadFor / 4, 16}, {aheadFor * 3 / 4, 16}, {2 * aheadFor, 8}, {time.Minute, 4},
+			{time.Minute, 4}} {
 			time.Sleep(step.lasted)
 			l.adapt(4)
 			assert.Equal(t, step.most, l.most, "after %v", step.lasted)

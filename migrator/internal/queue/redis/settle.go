@@ -36,8 +36,8 @@ func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
 	return q.settle(ctx, nil, args)
 }
 
-// Settle implements migrator.Queue. An end without products goes out with others a moment later: if the process dies before,
-// the item comes again. That it can't be sent is told to whoever settles next, and by Close.
+// Settle implements migrator.Queue. An end without products goes out with others a moment later: if the process dies
+// before, the item comes again. That it can't be sent is told to whoever settles next, and by Close.
 func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Result) error {
 	h, err := q.own(lease)
 	if err != nil {
@@ -64,8 +64,8 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 	return nil
 }
 
-// tell ends a lease without products. One that somebody died with before ends at once: beside an item that processes die of
-// it would come again each time, until it is held to be the cause.
+// tell ends a lease without products. One that somebody died with before ends at once: beside an item that processes
+// die of it would come again each time, until it is held to be the cause.
 func (q *Queue) tell(ctx context.Context, h *held, e ended) error {
 	q.release(h)
 	if err := q.ends.add(ctx, e); err != nil || h.deliveries == 1 {
@@ -163,16 +163,16 @@ func settleArgs(lane, id string, of *migrator.Item, r migrator.Result) ([]any, e
 	return slices.Concat([]any{lane, id, "0", len(changes) / 2}, changes, products, parked), nil
 }
 
-// ended is a lease that is at its end without products: a file that was copied, which most are, or another's arguments of the
-// settle script.
+// ended is a lease that is at its end without products: a file that was copied, which most are, or another's arguments
+// of the settle script.
 type ended struct {
 	id    string
 	bytes int64
 	args  []any
 }
 
-// settle runs the settle script with id and bytes of each file copied, and the arguments of other leases. Leases that were
-// lost to others are no error: those have settled them or will.
+// settle runs the settle script with id and bytes of each file copied, and the arguments of other leases. Leases that
+// were lost to others are no error: those have settled them or will.
 func (q *Queue) settle(ctx context.Context, copied, others []any) error {
 	args := []any{q.base, group, maxParked, maxReasons, q.remember().Milliseconds(), len(copied) / 2}
 	_, err := q.run(ctx, settleScript, "meta", slices.Concat(args, copied, others)...)

@@ -36,7 +36,8 @@ const (
 	pauseMax = 250 * time.Millisecond
 )
 
-// A process takes ahead what it needs for about as long, so that it seldom asks, and others seldom wait for what it has.
+// A process takes ahead what it needs for about as long, so that it seldom asks, and others seldom wait for what it
+// has.
 const (
 	aheadFor  = 200 * time.Millisecond
 	aheadMost = 128
@@ -90,8 +91,8 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 	}
 }
 
-// adapt makes the number to fetch larger if what came last was gone soon, and smaller if it lasted. Looks at an empty queue
-// change nothing.
+// adapt makes the number to fetch larger if what came last was gone soon, and smaller if it lasted. Looks at an empty
+// queue change nothing.
 func (l *lane) adapt(least int) {
 	if !l.filled.IsZero() {
 		switch lasted := time.Since(l.filled); {
@@ -105,8 +106,8 @@ func (l *lane) adapt(least int) {
 	l.most = max(least, min(l.most, aheadMost))
 }
 
-// fetch asks for items. It returns io.EOF at the end, and nothing when there is none now. Items of dead processes come a
-// few at a time: one may be what they died of.
+// fetch asks for items. It returns io.EOF at the end, and nothing when there is none now. Items of dead processes come
+// a few at a time: one may be what they died of.
 func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 	lane, most, claims := "folders", 1, 0
 	if k == migrator.File {
@@ -119,7 +120,8 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 		}
 		claims, l.claimed = min(most, q.o.Prefetch), time.Now()
 	}
-	r, err := q.run(ctx, takeScript, "meta", q.base, group, schema, lane, q.me, most, q.o.Limit, claims, q.o.Lease.Milliseconds(), levels)
+	r, err := q.run(ctx, takeScript, "meta", q.base, group, schema, lane, q.me, most, q.o.Limit, claims,
+		q.o.Lease.Milliseconds(), levels)
 	if err != nil {
 		return err
 	}
@@ -181,7 +183,8 @@ func (q *Queue) item(entry any, k migrator.Kind) (*held, error) {
 	h := &held{lane: text(0), id: text(1), payload: text(4)}
 	h.deliveries, _ = f[2].(int64)
 	if err := h.lease.Item.UnmarshalBinary([]byte(h.payload)); err != nil || h.lease.Item.Kind != k {
-		return nil, fmt.Errorf("queue %s on Redis at %s: item %s: %w", q.o.Name, q.addr, h.id, errors.Join(broker.ErrSchema, err))
+		return nil, fmt.Errorf("queue %s on Redis at %s: item %s: %w", q.o.Name, q.addr, h.id, errors.Join(broker.ErrSchema,
+			err))
 	}
 	h.lease.Again = text(3) == "1"
 	if s := text(5); s != "" {

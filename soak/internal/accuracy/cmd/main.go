@@ -80,17 +80,22 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.StringVar(&f.out, "out", "", "where trials are recorded (default a temporary directory)")
 	fl.StringVar(&f.protocol, "protocol", "quick", "the runner's protocol, by name or file")
 	fl.DurationVar(&f.budget, "budget", 0, "cap of a trial's time (default: the protocol's)")
-	fl.StringVar(&f.specimens, "specimens", accuracy.Specimens, "folder of the specimens below --root: soak/specimens/web has those of services, for --protocol service")
-	fl.StringVar(&f.conditions, "conditions", accuracy.Quiet, "conditions by name, comma-separated, or all; in all but "+accuracy.Quiet+" a sample of faults and look-alikes runs")
+	fl.StringVar(&f.specimens, "specimens", accuracy.Specimens,
+		"folder of the specimens below --root: soak/specimens/web has those of services, for --protocol service")
+	fl.StringVar(&f.conditions, "conditions", accuracy.Quiet, "conditions by name, comma-separated, or all; in all but "+
+		accuracy.Quiet+" a sample of faults and look-alikes runs")
 	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen on the quiet machine, each with a worker count of its own")
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
-	fl.BoolVar(&f.quick, "quick", false, "the stratified subset for CI, and a fault and a look-alike for each fast condition; what is wrong is tried again, up to three times in all")
+	fl.BoolVar(&f.quick, "quick", false,
+		"the stratified subset for CI, and a fault and a look-alike for each fast condition; what is wrong is tried again, up to three times in all")
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.resume, "resume", false, "keep the live verdicts that this build left in --out, and run the others")
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
-	fl.BoolVar(&f.update, "update", false, "write the results to profiles/baselines/accuracy.json and to the table in README.md")
+	fl.BoolVar(&f.update, "update", false,
+		"write the results to profiles/baselines/accuracy.json and to the table in README.md")
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON, progress goes to stderr")
-	fl.BoolVar(&f.capacity, "capacity", false, "no trials, but predict how many workers fit and find out by real kills, of the cases that match; a full run does both")
+	fl.BoolVar(&f.capacity, "capacity", false,
+		"no trials, but predict how many workers fit and find out by real kills, of the cases that match; a full run does both")
 	fl.BoolVar(&f.list, "list", false, "print the plan and run nothing")
 	return cmd
 }
@@ -118,7 +123,8 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 	return f.measure(c, all, plan, cases, skipped)
 }
 
-// plan lists the trials: in the quiet condition all of the specimens, in the others a sample, or those that patterns name.
+// plan lists the trials: in the quiet condition all of the specimens, in the others a sample, or those that patterns
+// name.
 func (f *flags) plan(all, can []*truth.Truth, named bool) ([]accuracy.Trial, error) {
 	if f.capacity {
 		return nil, nil
@@ -145,7 +151,8 @@ func (f *flags) plan(all, can []*truth.Truth, named bool) ([]accuracy.Trial, err
 }
 
 // choose checks the flags and says which specimens are run and which capacity cases.
-func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.Truth, cases []accuracy.CapacityCase, err error) {
+func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.Truth, cases []accuracy.CapacityCase,
+	err error) {
 	switch {
 	case f.seeds < 1:
 		return nil, nil, fmt.Errorf("--seeds %d: want at least 1", f.seeds)
@@ -171,7 +178,8 @@ func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.T
 }
 
 // measure runs the plan, or judges what was recorded of it, and reports.
-func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Trial, cases []accuracy.CapacityCase, skipped []string) error {
+func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Trial, cases []accuracy.CapacityCase,
+	skipped []string) error {
 	progress := c.OutOrStdout()
 	if f.json {
 		progress = c.ErrOrStderr()
@@ -198,7 +206,8 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 		return err
 	}
 	bench := &accuracy.Bench{
-		Root: f.root, Specimens: f.specimens, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel, KeepAll: f.keep, Recorded: f.recorded, Resume: f.resume,
+		Root: f.root, Specimens: f.specimens, Out: f.out, Protocol: f.protocol, Budget: f.budget, Parallel: f.parallel,
+		KeepAll: f.keep, Recorded: f.recorded, Resume: f.resume,
 		Build: build, All: all,
 	}
 	firsts, scores, err := f.trials(c.Context(), progress, bench, plan)
@@ -250,7 +259,8 @@ func printKept(w io.Writer, firsts, scores []accuracy.Score) {
 }
 
 // trials runs the plan, and of the quick part again what went wrong. firsts are the scores of the plan itself.
-func (f *flags) trials(ctx context.Context, progress io.Writer, bench *accuracy.Bench, plan []accuracy.Trial) (firsts, scores []accuracy.Score, err error) {
+func (f *flags) trials(ctx context.Context, progress io.Writer, bench *accuracy.Bench, plan []accuracy.Trial) (firsts,
+	scores []accuracy.Score, err error) {
 	run := func(plan []accuracy.Trial) ([]accuracy.Score, error) {
 		n := 0
 		bench.Done = func(s accuracy.Score) {
@@ -278,9 +288,10 @@ func (f *flags) trials(ctx context.Context, progress io.Writer, bench *accuracy.
 	return firsts, scores, nil
 }
 
-// capacities predicts how many workers fit and finds out by real kills. Where no limit can be set it is left out, and the
-// figures say that it was not measured.
-func (f *flags) capacities(ctx context.Context, progress io.Writer, bench *accuracy.Bench, cases []accuracy.CapacityCase) ([]accuracy.CapacityScore, error) {
+// capacities predicts how many workers fit and finds out by real kills. Where no limit can be set it is left out, and
+// the figures say that it was not measured.
+func (f *flags) capacities(ctx context.Context, progress io.Writer, bench *accuracy.Bench,
+	cases []accuracy.CapacityCase) ([]accuracy.CapacityScore, error) {
 	var out []accuracy.CapacityScore
 	for _, c := range cases {
 		s, err := bench.Capacity(ctx, c)
@@ -291,7 +302,8 @@ func (f *flags) capacities(ctx context.Context, progress io.Writer, bench *accur
 		case err != nil:
 			return nil, err
 		case s != nil:
-			fmt.Fprintf(progress, "capacity of %s: %d workers predicted, %d survive each time\n", s.Specimen, s.Predicted, s.Survived)
+			fmt.Fprintf(progress, "capacity of %s: %d workers predicted, %d survive each time\n", s.Specimen, s.Predicted,
+				s.Survived)
 			out = append(out, *s)
 		}
 	}

@@ -26,8 +26,8 @@ const Module = "github.com/memsoak/memsoak/soak/specimens/"
 type Truth struct {
 	// Name is the specimen's, taken from the file's name.
 	Name string `yaml:"-"`
-	// HeldOut says that the file lies in heldout2/truth: no rule has been changed for what it shows. Learned says that it lies
-	// in heldout/truth, the set before: it was held out until its first look, and has been learned from since.
+	// HeldOut says that the file lies in heldout2/truth: no rule has been changed for what it shows. Learned says that it
+	// lies in heldout/truth, the set before: it was held out until its first look, and has been learned from since.
 	HeldOut bool `yaml:"-"`
 	Learned bool `yaml:"-"`
 
@@ -101,8 +101,10 @@ var units = []string{"file", "byte", "request", "second", "listed-file", "backlo
 	"byte-in-flight", "connection", "goroutine", "page", "wave", "error"}
 
 // classes are those of the verdict vocabulary.
-var classes = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferWorker,
-	record.BufferFile, record.BufferPool, record.Cache, record.GCHeadroom, record.GCThrash, record.Unreturned, record.Stacks,
+var classes = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata,
+	record.BufferWorker,
+	record.BufferFile, record.BufferPool, record.Cache, record.GCHeadroom, record.GCThrash, record.Unreturned,
+	record.Stacks,
 	record.OffHeap, record.PageCache, record.Static}
 
 var headlines = []record.Headline{record.Healthy, record.HeadLeak, record.HeadBuffer, record.HeadMetadata,

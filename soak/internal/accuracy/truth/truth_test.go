@@ -64,11 +64,13 @@ func TestLoadFindsTheMarkedLine(t *testing.T) {
 
 func TestLoadSaysWhatIsWrong(t *testing.T) {
 	for want, files := range map[string]map[string]string{
-		"no truth files":                      {},
-		"unknown field \"clas\"":              {"truth/leak-x.yaml": strings.Replace(leakX, "class:", "clas:", 1)},
-		"no summary":                          {"truth/leak-x.yaml": strings.Replace(leakX, "summary: keeps\n", "", 1)},
-		`headline "leaky"`:                    {"truth/leak-x.yaml": strings.Replace(leakX, "headline: leak", "headline: leaky", 1)},
-		`class "leaky"`:                       {"truth/leak-x.yaml": strings.Replace(leakX, "class: leak", "class: leaky", 1)},
+		"no truth files":         {},
+		"unknown field \"clas\"": {"truth/leak-x.yaml": strings.Replace(leakX, "class:", "clas:", 1)},
+		"no summary":             {"truth/leak-x.yaml": strings.Replace(leakX, "summary: keeps\n", "", 1)},
+		`headline "leaky"`: {"truth/leak-x.yaml": strings.Replace(leakX, "headline: leak",
+			"headline: leaky", 1)},
+		`class "leaky"`: {"truth/leak-x.yaml": strings.Replace(leakX, "class: leak", "class: leaky",
+			1)},
 		`unit "files"`:                        {"truth/leak-x.yaml": strings.Replace(leakX, "[file]", "[files]", 1)},
 		"no marker fault:leak-y":              {"truth/leak-y.yaml": leakX},
 		`no class, but headline "leak"`:       {"truth/ok-x.yaml": "summary: s\nheadline: leak\n"},

@@ -24,7 +24,8 @@ func (s *score) answers() bool { return s.Answer != 0 }
 
 // unsafe reports whether any real run at the answer, or with less than it, was killed.
 func (s *score) unsafe() bool {
-	return s.Killed > 0 || s.Asks == workers && slices.ContainsFunc(s.Tried, func(t soak.Tried) bool { return !t.Survived && t.Value <= s.Answer })
+	return s.Killed > 0 || s.Asks == workers && slices.ContainsFunc(s.Tried,
+		func(t soak.Tried) bool { return !t.Survived && t.Value <= s.Answer })
 }
 
 // right reports whether the answer is as near to the truth as is asked. A lower bound is right where it is safe.
@@ -60,12 +61,15 @@ func (s *score) String() string {
 	}
 	switch s.Asks {
 	case files:
-		return fmt.Sprintf("%-26s %9s  %s%d files fit, killed after %d: %s", s.Name, units.FormatBytes(s.Limit), least, s.Answer, s.Truth, verdict)
+		return fmt.Sprintf("%-26s %9s  %s%d files fit, killed after %d: %s", s.Name, units.FormatBytes(s.Limit), least,
+			s.Answer, s.Truth, verdict)
 	case smallestLimit:
-		return fmt.Sprintf("%-26s survives at %s, killed there %d of %d, a tenth below %d of %d: %s", s.Name, units.FormatBytes(s.Answer), s.Killed, tries,
+		return fmt.Sprintf("%-26s survives at %s, killed there %d of %d, a tenth below %d of %d: %s", s.Name,
+			units.FormatBytes(s.Answer), s.Killed, tries,
 			s.KilledBelow, tries, verdict)
 	}
-	return fmt.Sprintf("%-26s %9s  %s%d workers, %d survive %d of %d: %s", s.Name, units.FormatBytes(s.Limit), least, s.Answer, s.Truth, tries, tries, verdict)
+	return fmt.Sprintf("%-26s %9s  %s%d workers, %d survive %d of %d: %s", s.Name, units.FormatBytes(s.Limit), least,
+		s.Answer, s.Truth, tries, tries, verdict)
 }
 
 // figure is a count beside what is asked.
@@ -110,7 +114,8 @@ func figures(scores []score) []figure {
 		{"answers on workers", ">= 80 %", said, ofWorkers, float64(said) >= answered*float64(ofWorkers) && ofWorkers > 0},
 		{"answers within 10 % or one worker", "all", right, said, right == said && said > 0},
 		{"files that fit within 15 %", "all", rightFiles, ofFiles, rightFiles == ofFiles && ofFiles > 0},
-		{"soak limit survives, and a tenth below is killed", "all", rightLimits, ofLimits, rightLimits == ofLimits && ofLimits > 0},
+		{"soak limit survives, and a tenth below is killed", "all", rightLimits, ofLimits, rightLimits == ofLimits &&
+			ofLimits > 0},
 	}
 }
 

@@ -1,6 +1,6 @@
-// Command capacity holds the answers of soak plan and soak limit against real kills: subjects whose memory is held in as
-// many ways as it is held, each below three limits. `make capacity` calls it. What was measured is kept below -out and not
-// measured again; -only selects subjects by pattern.
+// Command capacity holds the answers of soak plan and soak limit against real kills: subjects whose memory is held in
+// as many ways as it is held, each below three limits. `make capacity` calls it. What was measured is kept below -out
+// and not measured again; -only selects subjects by pattern.
 package main
 
 import (

@@ -31,7 +31,8 @@ type score struct {
 	Name  string `json:"name"`
 	Asks  asks   `json:"asks"`
 	Limit int64  `json:"limit"`
-	// Answer is 0 where there is none, and why not is in Said; -1: not even one worker. AtLeast says that it is a lower bound.
+	// Answer is 0 where there is none, and why not is in Said; -1: not even one worker. AtLeast says that it is a lower
+	// bound.
 	Answer  int64    `json:"answer"`
 	AtLeast bool     `json:"at_least,omitempty"`
 	Said    []string `json:"said"`
@@ -109,7 +110,8 @@ func ignoreAbsent(err error) error {
 }
 
 func (b *bench) runner(p *soak.Plan, dir string) *soak.Runner {
-	return &soak.Runner{Plan: p, Dir: dir, Fakedrive: filepath.Join(b.bin, "fakedrive"), Soak: filepath.Join(b.bin, "soak")}
+	return &soak.Runner{Plan: p, Dir: dir, Fakedrive: filepath.Join(b.bin, "fakedrive"), Soak: filepath.Join(b.bin,
+		"soak")}
 }
 
 // matrix records the subject with a few counts of workers, without a limit that could bind; one that ended is kept.
@@ -140,10 +142,11 @@ func (b *bench) matrix(ctx context.Context, q question, dir string, workers ...s
 // matrixDir is where a subject's matrix is below its directory.
 const matrixDir = "matrix"
 
-// answer asks soak plan how many workers fit, from a recorded matrix: again for a score that was kept, since the rules may
-// have changed. What was killed stays.
+// answer asks soak plan how many workers fit, from a recorded matrix: again for a score that was kept, since the rules
+// may have changed. What was killed stays.
 func (s *score) answer(q question, matrix string) (*record.Capacity, error) {
-	c, err := profiles.Capacity(matrix, profiles.Plan{Limit: s.Limit, LargestFile: q.size, Files: 1000}, profiles.Options{})
+	c, err := profiles.Capacity(matrix, profiles.Plan{Limit: s.Limit, LargestFile: q.size, Files: 1000},
+		profiles.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +238,8 @@ func (b *bench) files(ctx context.Context, q question, dir string, s *score) err
 }
 
 // filesAtDeath is how many files a run had copied when its limit killed it.
-func (b *bench) filesAtDeath(ctx context.Context, run *record.Run, c *record.Capacity, corpus, dir string) (int64, error) {
+func (b *bench) filesAtDeath(ctx context.Context, run *record.Run, c *record.Capacity, corpus, dir string) (int64,
+	error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return 0, err
 	}
@@ -245,7 +249,8 @@ func (b *bench) filesAtDeath(ctx context.Context, run *record.Run, c *record.Cap
 	for k, v := range kept {
 		set[k] = fmt.Sprint(v)
 	}
-	cfg.Subject, cfg.Corpus, cfg.Protocol, cfg.Limit, cfg.Set, cfg.Axes, cfg.Center = specimens, corpus, "passive", units.Bytes(c.Limit), set, nil, nil
+	cfg.Subject, cfg.Corpus, cfg.Protocol, cfg.Limit, cfg.Set, cfg.Axes, cfg.Center = specimens, corpus, "passive",
+		units.Bytes(c.Limit), set, nil, nil
 	plan, err := soak.NewPlan(cfg, soak.Shard{})
 	if err != nil {
 		return 0, err
@@ -258,7 +263,8 @@ func (b *bench) filesAtDeath(ctx context.Context, run *record.Run, c *record.Cap
 	case err != nil:
 		return 0, err
 	case t.OOM == nil:
-		return 0, fmt.Errorf("%d files ended as %s: the limit of %s did not kill", t.Work.Files, t.Outcome, units.FormatBytes(c.Limit))
+		return 0, fmt.Errorf("%d files ended as %s: the limit of %s did not kill", t.Work.Files, t.Outcome,
+			units.FormatBytes(c.Limit))
 	}
 	return t.OOM.FilesDone, nil
 }
@@ -287,7 +293,8 @@ func (b *bench) smallest(ctx context.Context, q question, s *score) error {
 
 // soakLimit runs the command.
 func (b *bench) soakLimit(ctx context.Context, q question, more ...string) (int64, []soak.Tried, error) {
-	args := append([]string{"limit", "--json", "--subject", q.subject, "--corpus", "tiny", "--fakedrive", filepath.Join(b.bin, "fakedrive")}, more...)
+	args := append([]string{"limit", "--json", "--subject", q.subject, "--corpus", "tiny", "--fakedrive",
+		filepath.Join(b.bin, "fakedrive")}, more...)
 	for k, v := range q.set {
 		args = append(args, "--set", k+"="+v)
 	}

@@ -57,9 +57,9 @@ func smallest(name string) question {
 	return q
 }
 
-// questions are 24 subjects for workers, a third of them other people's uploaders: file-sdk, file-transfermanager, worker-manager
-// (AWS), worker-minio, worker-h2window (net/http), worker-zstd, rclone and the migrator's SDKs. Then what grows with the
-// files, and soak limit.
+// questions are 24 subjects for workers, a third of them other people's uploaders: file-sdk, file-transfermanager,
+// worker-manager (AWS), worker-minio, worker-h2window (net/http), worker-zstd, rclone and the migrator's SDKs. Then
+// what grows with the files, and soak limit.
 var questions = []question{
 	specimen("file-readall", 16, 128, 192, 256),
 	specimen("file-bytesbuffer", 16, 128, 192, 256),

@@ -148,7 +148,8 @@ func measure(out io.Writer, soak string, uploads int, size int64, small, rounds 
 		return err
 	}
 	fmt.Fprintf(out, "sink, idle: RSS %s\n", humanize.IBytes(uint64(idle)))
-	err = compare(out, servers, rounds, fmt.Sprintf("throughput, %d uploads of %s at once", uploads, humanize.IBytes(uint64(size/8))),
+	err = compare(out, servers, rounds, fmt.Sprintf("throughput, %d uploads of %s at once", uploads,
+		humanize.IBytes(uint64(size/8))),
 		func(s *server) (float64, string, error) {
 			t, err := put(s, uploads, uploads, size/8)
 			return float64(size/8*int64(uploads)) / t.Seconds() / (1 << 20), "MiB/s", err
@@ -156,17 +157,19 @@ func measure(out io.Writer, soak string, uploads int, size int64, small, rounds 
 	if err != nil {
 		return err
 	}
-	if err := compare(out, servers, rounds, fmt.Sprintf("small PUTs, %d of 4 KiB, 16 at once", small), func(s *server) (float64, string, error) {
-		t, err := put(s, small, 16, 4<<10)
-		return float64(small) / t.Seconds(), "/s", err
-	}); err != nil {
+	if err := compare(out, servers, rounds, fmt.Sprintf("small PUTs, %d of 4 KiB, 16 at once", small),
+		func(s *server) (float64, string, error) {
+			t, err := put(s, small, 16, 4<<10)
+			return float64(small) / t.Seconds(), "/s", err
+		}); err != nil {
 		return err
 	}
 	return memory(out, soak, uploads, size)
 }
 
 // compare runs rounds on both servers in turn and prints medians and the ratio of the sink to the bare handler.
-func compare(out io.Writer, servers [2]*server, rounds int, what string, round func(*server) (float64, string, error)) error {
+func compare(out io.Writer, servers [2]*server, rounds int, what string, round func(*server) (float64, string,
+	error)) error {
 	var speeds [2][]float64
 	var ratios []float64
 	unit := ""
@@ -242,7 +245,8 @@ func put(s *server, count, atOnce int, size int64) (time.Duration, error) {
 	begun := time.Now()
 	for i := range count {
 		g.Go(func() error {
-			req, err := http.NewRequestWithContext(ctx, http.MethodPut, fmt.Sprintf("%s/bench/object-%06d", s.url, i), body(size))
+			req, err := http.NewRequestWithContext(ctx, http.MethodPut, fmt.Sprintf("%s/bench/object-%06d", s.url, i),
+				body(size))
 			if err != nil {
 				return err
 			}

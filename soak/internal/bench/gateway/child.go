@@ -93,7 +93,8 @@ func serving(role, target string) error {
 			return err
 		}
 		p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }, BufferPool: &pool{},
-			Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}, ErrorLog: log.New(io.Discard, "", 0)}
+			Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}, ErrorLog: log.New(io.Discard, "",
+				0)}
 		fmt.Println("http://" + l.Addr().String())
 		go http.Serve(l, p) //nolint:errcheck // it ends with the process
 		return nil

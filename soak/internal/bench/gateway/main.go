@@ -1,7 +1,7 @@
-// Command gateway measures what a gate costs, beside what was asked for: its processor time against httputil.ReverseProxy
-// on small replies, its throughput on large ones, and its memory for each of many requests that it holds. `make
-// bench-gateway` calls it. Gate and proxy are processes of their own; their runs alternate, so that a drift of the machine
-// hits both alike, and the median of the pairs' ratios is printed with all of them.
+// Command gateway measures what a gate costs, beside what was asked for: its processor time against
+// httputil.ReverseProxy on small replies, its throughput on large ones, and its memory for each of many requests that
+// it holds. `make bench-gateway` calls it. Gate and proxy are processes of their own; their runs alternate, so that a
+// drift of the machine hits both alike, and the median of the pairs' ratios is printed with all of them.
 package main
 
 import (
@@ -66,8 +66,10 @@ func measure(pairs int, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	figure("CPU of a gate over httputil.ReverseProxy, 1 KiB replies", median(cpu), cpuGoal, median(cpu) <= cpuGoal, ratios(cpu))
-	figure("bytes a second over httputil.ReverseProxy, 64 MiB replies", median(bytes), bytesGoal, median(bytes) >= bytesGoal, ratios(bytes))
+	figure("CPU of a gate over httputil.ReverseProxy, 1 KiB replies", median(cpu), cpuGoal, median(cpu) <= cpuGoal,
+		ratios(cpu))
+	figure("bytes a second over httputil.ReverseProxy, 64 MiB replies", median(bytes), bytesGoal,
+		median(bytes) >= bytesGoal, ratios(bytes))
 	each, err := holdMany(target.URL)
 	if errors.Is(err, errDescriptors) {
 		fmt.Fprintln(out, "held requests are left out:", err)
@@ -75,7 +77,8 @@ func measure(pairs int, out io.Writer) error {
 	} else if err != nil {
 		return err
 	} else {
-		figure(fmt.Sprintf("KiB for each of %d held requests", held), each/1024, heldGoal>>10, each <= heldGoal, "resident, beyond the gate at rest")
+		figure(fmt.Sprintf("KiB for each of %d held requests", held), each/1024, heldGoal>>10, each <= heldGoal,
+			"resident, beyond the gate at rest")
 	}
 	if missed > 0 {
 		return fmt.Errorf("%d of 3 figures are missed", missed)
@@ -169,7 +172,8 @@ func holdMany(target string) (float64, error) {
 		return 0, err
 	}
 	if limit.Max < held+1000 {
-		return 0, fmt.Errorf("%w: %d requests need %d open files, and the hard limit is %d", errDescriptors, held, held+1000, limit.Max)
+		return 0, fmt.Errorf("%w: %d requests need %d open files, and the hard limit is %d", errDescriptors, held, held+1000,
+			limit.Max)
 	}
 	limit.Cur = limit.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

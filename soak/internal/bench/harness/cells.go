@@ -64,9 +64,11 @@ func (b *bench) ofCells() error {
 	n := float64(b.cells)
 	b.row("a cell, both trials, default protocol"+b.mean(), "<= 30 s", fmt.Sprintf("%.1f s", took/n), took/n <= 30)
 	share := beside / seconds
-	b.row("harness CPU while subjects run, fakes not counted", "<= 10 % of a core", fmt.Sprintf("%.1f %% (%.2f s a cell)", 100*share, beside/n), share <= 0.10)
+	b.row("harness CPU while subjects run, fakes not counted", "<= 10 % of a core", fmt.Sprintf("%.1f %% (%.2f s a cell)",
+		100*share, beside/n), share <= 0.10)
 	share = (beside + after) / took
-	b.row("harness CPU with verdicts and report, made when subjects have ended", "<= 10 % of a core", fmt.Sprintf("%.1f %% (%.2f s a cell)", 100*share, (beside+after)/n), share <= 0.10)
+	b.row("harness CPU with verdicts and report, made when subjects have ended", "<= 10 % of a core",
+		fmt.Sprintf("%.1f %% (%.2f s a cell)", 100*share, (beside+after)/n), share <= 0.10)
 	b.perFile(res.Trials)
 	return nil
 }
@@ -91,8 +93,10 @@ func (b *bench) perFile(trials []soak.TrialEnded) {
 			cost[t.Kind] = append(cost[t.Kind], 1000*t.Work.CPU/float64(t.Work.Files))
 		}
 	}
-	b.row("attribution trial, subject's CPU per file (small files, 4 KiB sampling)", printed, fmt.Sprintf("%.2f ms", median(cost[record.Attribution])), true)
-	b.row("speed trial, subject's CPU per file (mixed corpus)", printed, fmt.Sprintf("%.2f ms", median(cost[record.Speed])), true)
+	b.row("attribution trial, subject's CPU per file (small files, 4 KiB sampling)", printed, fmt.Sprintf("%.2f ms",
+		median(cost[record.Attribution])), true)
+	b.row("speed trial, subject's CPU per file (mixed corpus)", printed, fmt.Sprintf("%.2f ms",
+		median(cost[record.Speed])), true)
 }
 
 // profiled begins a CPU profile of this process, if one is asked for, which stop ends.

@@ -15,7 +15,8 @@ type interval struct{ median, lo, hi float64 }
 
 // summarize assumes nothing of how the values are distributed.
 func summarize(values []float64) interval {
-	s := benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds), confidence)
+	s := benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds),
+		confidence)
 	return interval{median: s.Center, lo: s.Lo, hi: s.Hi}
 }
 

@@ -1,7 +1,7 @@
 // Command harness measures what measuring costs: how much the sampler slows a subject, what an attribution trial costs
 // it, how much CPU the runner takes, how long a cell lasts, and whether anything grows or is left over many trials. It
-// prints a table with the figure asked for beside the figure measured, and exits 1 when one is missed, 3 when the noise of
-// the machine doesn't let one be told.
+// prints a table with the figure asked for beside the figure measured, and exits 1 when one is missed, 3 when the noise
+// of the machine doesn't let one be told.
 package main
 
 import (
@@ -61,7 +61,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if fl.Parse(args) != nil {
 		return exitcode.UsageError
 	}
-	if b.only != "" && !slices.Contains(parts, b.only) || min(b.processes, b.blocks, b.files, b.pairs, b.cells, b.trials) < 1 {
+	if b.only != "" && !slices.Contains(parts, b.only) || min(b.processes, b.blocks, b.files, b.pairs, b.cells,
+		b.trials) < 1 {
 		fmt.Fprintf(stderr, "harness: -only is one of %s, and there is at least one of each\n", strings.Join(parts, ", "))
 		return exitcode.UsageError
 	}
@@ -77,7 +78,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		name, what string
 		measure    func() error
 	}{
-		{"pairs", fmt.Sprintf("%d processes with %d waves each, with the sampler and without", b.processes, blockWaves*b.blocks), b.overhead},
+		{"pairs", fmt.Sprintf("%d processes with %d waves each, with the sampler and without", b.processes,
+			blockWaves*b.blocks), b.overhead},
 		{"peaks", fmt.Sprintf("%d pairs of speed trials, with the sampler and without", b.pairs), b.peaks},
 		{"cells", fmt.Sprintf("%d cells of the default protocol", b.cells), b.ofCells},
 		{"trials", fmt.Sprintf("%d trials of a simulated subject", b.trials), b.many},
@@ -186,7 +188,8 @@ func (b *bench) peaks() error {
 		raised = append(raised, float64(peak[true]-peak[false])/(1<<20))
 	}
 	v := summarize(raised)
-	b.judged(fmt.Sprintf("speed trial, peak RSS raised by the sampler (median of %d pairs of trials)", b.pairs), "<= 4 MiB", v.mebibytes(), v.atMost(4))
+	b.judged(fmt.Sprintf("speed trial, peak RSS raised by the sampler (median of %d pairs of trials)", b.pairs),
+		"<= 4 MiB", v.mebibytes(), v.atMost(4))
 	return nil
 }
 
@@ -200,7 +203,8 @@ speed:
 // many runs a simulated subject very often and looks at what grows and what is left.
 func (b *bench) many() error {
 	protocol, corpus := filepath.Join(b.dir, "tiny.yaml"), filepath.Join(b.dir, "five.yaml")
-	if err := errors.Join(os.WriteFile(protocol, []byte(tiny), 0o644), os.WriteFile(corpus, []byte("files: 5\nsize: 1000\n"), 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(protocol, []byte(tiny), 0o644), os.WriteFile(corpus,
+		[]byte("files: 5\nsize: 1000\n"), 0o644)); err != nil {
 		return err
 	}
 	c := soak.DefaultConfig()
@@ -233,7 +237,8 @@ func (b *bench) many() error {
 		}
 	}
 	grown := (float64(late) - float64(early)) / (1 << 20)
-	b.row(fmt.Sprintf("runner's live heap, trial %d against %d", b.trials, b.trials/10), "flat (< 2 MiB)", fmt.Sprintf("%+.2f MiB", grown), grown < 2)
+	b.row(fmt.Sprintf("runner's live heap, trial %d against %d", b.trials, b.trials/10), "flat (< 2 MiB)",
+		fmt.Sprintf("%+.2f MiB", grown), grown < 2)
 	id := runID(r.Dir)
 	left := []string{
 		fmt.Sprintf("%d descriptors", max(0, openFiles()-fds)), fmt.Sprintf("%d processes", len(leftover.Marked(id))),

@@ -17,8 +17,9 @@ import (
 
 // What a sampler costs is less than what two processes that do the same work differ by. So it is switched on and off
 // within a process, from one wave of the same work to the next. The order of a block of four is its own mirror image,
-// on, off, off, on, so that a drift falls on both alike, and that of the next block is the opposite. Its outer two pairs
-// are on against off; its inner two waves are alike, and what they differ by is the noise that all this is seen through.
+// on, off, off, on, so that a drift falls on both alike, and that of the next block is the opposite. Its outer two
+// pairs are on against off; its inner two waves are alike, and what they differ by is the noise that all this is seen
+// through.
 const (
 	blockWaves = 4
 	warmUps    = 1 // waves of each process that don't count
@@ -40,8 +41,8 @@ type wave struct {
 	all     float64 // and of the fakes and this process as well
 }
 
-// ratios are what waves with the sampler on took more than those with it off, as a share, and second waves of inner pairs
-// more than first ones.
+// ratios are what waves with the sampler on took more than those with it off, as a share, and second waves of inner
+// pairs more than first ones.
 type ratios struct{ slowed, control []float64 }
 
 // compare adds the pairs of a process's waves, by the time that of picks.
@@ -72,7 +73,8 @@ func (b *bench) overhead() error {
 	}
 	n := fmt.Sprintf(" (median of %d pairs of waves in %d processes)", len(wall.slowed), b.processes)
 	slowed := summarize(wall.slowed)
-	b.judged("speed trial, subject slowed by the sampler: time of the same work"+n, "<= 2 %", slowed.percent(), slowed.atMost(0.02))
+	b.judged("speed trial, subject slowed by the sampler: time of the same work"+n, "<= 2 %", slowed.percent(),
+		slowed.atMost(0.02))
 	b.row("  control: the same, of waves that are alike", printed, summarize(wall.control).percent(), true)
 	b.row("  CPU time of the subject for the same work", printed, summarize(subject.slowed).percent(), true)
 	b.row("  CPU time of subject, fakes and harness for the same work", printed, summarize(all.slowed).percent(), true)

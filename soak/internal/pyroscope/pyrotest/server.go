@@ -302,7 +302,8 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"version": 1, "flamebearer": map[string]any{"names": []string{"total"}, "levels": [][]int64{{0, sum, 0, 0}}, "numTicks": sum}})
+	_ = json.NewEncoder(w).Encode(map[string]any{"version": 1, "flamebearer": map[string]any{"names": []string{"total"},
+		"levels": [][]int64{{0, sum, 0, 0}}, "numTicks": sum}})
 }
 
 // maxQuery is the longest range of a query. PY012.
@@ -315,7 +316,8 @@ func (s *Server) labelValues(w http.ResponseWriter, r *http.Request) {
 		Matchers   []string
 		Start, End int64
 	}
-	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Name != "service_name" || q.Start > q.End || q.End-q.Start > maxQuery.Milliseconds() {
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Name != "service_name" || q.Start > q.End ||
+		q.End-q.Start > maxQuery.Milliseconds() {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}

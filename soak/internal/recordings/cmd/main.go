@@ -1,5 +1,5 @@
-// Command recordings records real libraries live, with the modules that the Go module proxy has, and keeps what is needed
-// to judge the recordings again: sizes by place, kilobytes each.
+// Command recordings records real libraries live, with the modules that the Go module proxy has, and keeps what is
+// needed to judge the recordings again: sizes by place, kilobytes each.
 package main
 
 import (
@@ -129,7 +129,8 @@ func (b *bench) one(ctx context.Context, r recordings.Recording) error {
 		return fmt.Errorf("the subject gave no address: %w", err)
 	}
 	dir := filepath.Join(b.work, r.Name)
-	if err := b.command(ctx, "record", "--pid", fmt.Sprint(subject.Process.Pid), "--for", recordings.For.String(), "--out", dir); err != nil {
+	if err := b.command(ctx, "record", "--pid", fmt.Sprint(subject.Process.Pid), "--for", recordings.For.String(), "--out",
+		dir); err != nil {
 		return err
 	}
 	if err := b.command(ctx, "diagnose", dir, "--reduce", filepath.Join(b.out, r.Name+recordings.Suffix)); err != nil {
@@ -148,7 +149,8 @@ func (b *bench) keep(r recordings.Recording, dir string) error {
 		return errors.New("the recording has no verdict of its growth")
 	}
 	v := &rv.Cells[0]
-	out := recordings.Result{Name: r.Name, Headline: v.Headline.String(), Profiles: v.Growth.Profiles, Floors: v.Growth.Floors}
+	out := recordings.Result{Name: r.Name, Headline: v.Headline.String(), Profiles: v.Growth.Profiles,
+		Floors: v.Growth.Floors}
 	if r.Module != "" {
 		out.Module = r.Module + "@" + r.Version
 	}

@@ -152,7 +152,8 @@ func (c *canvas) FillString(_ font.Face, p vg.Point, text string) {
 	if a := -math.Atan2(m[1], m[0]) * 180 / math.Pi; math.Abs(a) > 0.01 {
 		turn = fmt.Sprintf(` transform="rotate(%s %s %s)"`, num(a), num(x), num(y))
 	}
-	fmt.Fprintf(&c.b, `<text class="%s" x="%s" y="%s"%s>%s</text>`, c.now.ink, num(x), num(y), turn, html.EscapeString(text))
+	fmt.Fprintf(&c.b, `<text class="%s" x="%s" y="%s"%s>%s</text>`, c.now.ink, num(x), num(y), turn,
+		html.EscapeString(text))
 }
 
 // num writes a coordinate with one decimal at most: a tenth of a pixel.

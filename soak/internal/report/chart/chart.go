@@ -1,5 +1,6 @@
-// Package chart draws the line charts of the report as inline SVG: gonum/plot does scales, ticks and layout, and a small
-// canvas writes its strokes with CSS classes instead of colours, so that one drawing serves light, dark and paper.
+// Package chart draws the line charts of the report as inline SVG: gonum/plot does scales, ticks and layout, and a
+// small canvas writes its strokes with CSS classes instead of colours, so that one drawing serves light, dark and
+// paper.
 //
 // Shapes that no charting package has (flame graph, waterfall, heat map) are not here: the report writes them as HTML.
 package chart
@@ -119,9 +120,11 @@ func (c Chart) SVG(width, height float64) (template.HTML, error) {
 	x, y := p.Transforms(&data)
 	f := frame{x: func(v float64) float64 { return float64(x(math.Min(math.Max(v, p.X.Min), p.X.Max))) },
 		y:   func(v float64) float64 { return height - float64(y(v)) },
-		top: height - float64(data.Max.Y), bottom: height - float64(data.Min.Y), left: float64(data.Min.X), right: float64(data.Max.X)}
+		top: height - float64(data.Max.Y), bottom: height - float64(data.Min.Y), left: float64(data.Min.X),
+		right: float64(data.Max.X)}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %s %s" role="img" aria-label="%s">`, num(width), num(height), html.EscapeString(c.Label))
+	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %s %s" role="img" aria-label="%s">`, num(width), num(height),
+		html.EscapeString(c.Label))
 	c.under(&b, f)
 	b.WriteString(cv.b.String())
 	c.over(&b, f)
@@ -139,7 +142,8 @@ type frame struct {
 func (c Chart) under(b *strings.Builder, f frame) {
 	for _, d := range c.Bands {
 		x0, x1 := f.x(d.From), f.x(d.To)
-		fmt.Fprintf(b, `<rect class="band %s" x="%s" y="%s" width="%s" height="%s"/>`, d.Ink, num(x0), num(f.top), num(max(0.5, x1-x0)), num(f.bottom-f.top))
+		fmt.Fprintf(b, `<rect class="band %s" x="%s" y="%s" width="%s" height="%s"/>`, d.Ink, num(x0), num(f.top),
+			num(max(0.5, x1-x0)), num(f.bottom-f.top))
 	}
 }
 

@@ -1,5 +1,5 @@
-// Command demo shows what memsoak is for, in a minute: the service of the history and the migrator, one worker each, the same files
-// below the same limit. What it prints is read from the two recordings.
+// Command demo shows what memsoak is for, in a minute: the service of the history and the migrator, one worker each,
+// the same files below the same limit. What it prints is read from the two recordings.
 package main
 
 import (
@@ -46,9 +46,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	begun := time.Now()
 	b := study.Bench{Out: out, Scale: scale, Free: free, Dies: dies, Budget: budget, Repeats: 1, Seed: 1,
 		Warn: func(text string) { fmt.Fprintln(stderr, "warning:", text) }}
-	res, err := b.Run(ctx, study.Selection{Rows: rows, Corpora: []string{study.Decisive}, Matrix: true}, func(p study.Progress) {
-		fmt.Fprintf(stderr, "[%d/%d] %s\n", p.N, p.Of, p.Name)
-	})
+	res, err := b.Run(ctx, study.Selection{Rows: rows, Corpora: []string{study.Decisive}, Matrix: true},
+		func(p study.Progress) {
+			fmt.Fprintf(stderr, "[%d/%d] %s\n", p.N, p.Of, p.Name)
+		})
 	if err == nil && len(res.Cells) != len(rows) {
 		err = errNothing
 	}
@@ -79,7 +80,8 @@ func show(w io.Writer, res *study.Result, took time.Duration) {
 	fmt.Fprintf(w, "\n%s; reports and flame graphs: make view RUN=%s\n", took.Round(time.Second), out)
 }
 
-// size says what the culprit grows with, and what it came to. What all of the work would take can be more than there was room for.
+// size says what the culprit grows with, and what it came to. What all of the work would take can be more than there
+// was room for.
 func size(s *study.Share, peak int64) string {
 	bytes := units.FormatBytes(s.Bytes)
 	if s.Slope == nil {

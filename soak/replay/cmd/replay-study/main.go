@@ -1,5 +1,5 @@
-// Command replay-study runs the history that memsoak began with through the program soak, and says what held the memory.
-// The service that it runs is the program replay.
+// Command replay-study runs the history that memsoak began with through the program soak, and says what held the
+// memory. The service that it runs is the program replay.
 package main
 
 import (
@@ -74,11 +74,16 @@ memory cgroup can be made outcomes are predicted, and every row says so.`
 	fl.BoolVar(&f.quick, "quick", false, "fewer corpora for most rows, no full size, no study of rclone")
 	fl.StringSliceVar(&f.selection.Rows, "rows", nil, "names of rows, as patterns, or groups: version, what-if, migrator")
 	fl.StringSliceVar(&f.selection.Corpora, "corpora", nil, "names of corpora (default those of each row)")
-	fl.StringSliceVar(&f.parts, "parts", nil, "matrix, full-size, rclone (default all, or matrix with --quick, --rows, --corpora or --repeats)")
-	fl.DurationVar(&f.bench.Free, "free", 0, "after how long the copy of many small files is ended (default 25s; 8s if quick or with repeats)")
-	fl.DurationVar(&f.bench.Budget, "budget", replayBudget, "cap of the time for the states before the corpus; no work is cut down to it")
-	fl.IntVar(&f.bench.Repeats, "repeats", 1, "run each cell so often and count how often headline and culprit are the same")
-	fl.BoolVar(&f.bench.Resume, "resume", false, "keep what is recorded in --out, or in the newest replay, with the same settings")
+	fl.StringSliceVar(&f.parts, "parts", nil,
+		"matrix, full-size, rclone (default all, or matrix with --quick, --rows, --corpora or --repeats)")
+	fl.DurationVar(&f.bench.Free, "free", 0,
+		"after how long the copy of many small files is ended (default 25s; 8s if quick or with repeats)")
+	fl.DurationVar(&f.bench.Budget, "budget", replayBudget,
+		"cap of the time for the states before the corpus; no work is cut down to it")
+	fl.IntVar(&f.bench.Repeats, "repeats", 1,
+		"run each cell so often and count how often headline and culprit are the same")
+	fl.BoolVar(&f.bench.Resume, "resume", false,
+		"keep what is recorded in --out, or in the newest replay, with the same settings")
 	fl.Int64Var(&f.bench.Seed, "seed", 1, "seed of the generated work")
 	fl.StringVar(&f.bench.Out, "out", "", "directory of the runs (default soak-results/replay-<time>)")
 	fl.StringVar(&f.bench.Soak, "soak", "", "path of the soak program (default bin/soak)")
@@ -161,8 +166,8 @@ func sayProgress(w io.Writer, p study.Progress) {
 	fmt.Fprintf(w, "[%d/%d%s] %s%s: %s\n", p.N, p.Of, left, p.Name, kept, p.Text)
 }
 
-// choose sets the parts: all of them, unless the matrix is cut down in any way. Repeats are of the versions, on the corpus that
-// decided about them or on those of a quick replay, unless others are named.
+// choose sets the parts: all of them, unless the matrix is cut down in any way. Repeats are of the versions, on the
+// corpus that decided about them or on those of a quick replay, unless others are named.
 func (f *flags) choose() error {
 	s := &f.selection
 	whole := !f.quick && len(s.Rows) == 0 && len(s.Corpora) == 0 && f.bench.Repeats == 1
@@ -218,6 +223,7 @@ func (f *flags) print(c *cobra.Command, res *study.Result) error {
 	if err := res.WriteMarkdown(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d cells in %s; down to their flame graphs: %s\n", len(res.Cells), res.Took.Round(time.Second), where)
+	_, err := fmt.Fprintf(w, "%d cells in %s; down to their flame graphs: %s\n", len(res.Cells),
+		res.Took.Round(time.Second), where)
 	return err
 }

@@ -162,17 +162,20 @@ func toTheEnd(t *testing.T, r *Rig) {
 	NothingComes(t, a, migrator.File, "a folder is open: files may come")
 	next := sub.Item
 	next.Page = "2"
-	require.NoError(t, b.Settle(t.Context(), sub, migrator.Result{Outcome: migrator.Returned, Produced: []migrator.Item{Folder("on page one", 3), next}}))
+	require.NoError(t, b.Settle(t.Context(), sub, migrator.Result{Outcome: migrator.Returned,
+		Produced: []migrator.Item{Folder("on page one", 3), next}}))
 	List(t, b)
 	parked := migrator.Parked{ID: "z", Path: "sub/z", Outcome: migrator.Unavailable, Reason: "dangling"}
-	require.NoError(t, b.Settle(t.Context(), Take(t, b, migrator.Folder), migrator.Result{Outcome: migrator.Listed, Parked: []migrator.Parked{parked}}))
+	require.NoError(t, b.Settle(t.Context(), Take(t, b, migrator.Folder), migrator.Result{Outcome: migrator.Listed,
+		Parked: []migrator.Parked{parked}}))
 	for _, k := range []migrator.Kind{migrator.Folder, migrator.File} {
 		_, err = a.Take(t.Context(), k)
 		assert.ErrorIs(t, err, io.EOF)
 	}
 	st, err := a.Status(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, migrator.Totals{Folders: 3, Files: 2, Size: 6, Listed: 3, Copied: 2, Bytes: 6, Unavailable: 1}, st.Totals)
+	assert.Equal(t, migrator.Totals{Folders: 3, Files: 2, Size: 6, Listed: 3, Copied: 2, Bytes: 6, Unavailable: 1},
+		st.Totals)
 	assert.True(t, st.Done())
 	assert.Equal(t, map[string]int64{"unavailable: dangling": 1}, st.Reasons)
 	for range 2 {
@@ -370,8 +373,8 @@ func cutting(ln net.Listener, to string) {
 	}
 }
 
-// listedTwice: two processes list the same folder, because the first was held to be dead. What the first to settle found
-// counts, once.
+// listedTwice: two processes list the same folder, because the first was held to be dead. What the first to settle
+// found counts, once.
 func listedTwice(t *testing.T, r *Rig) {
 	o := Options(t)
 	a, b := r.open(t, o), r.open(t, o)
@@ -407,7 +410,8 @@ func begunAnew(t *testing.T, r *Rig) {
 	require.NoError(t, q.Settle(t.Context(), old, migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
 	l := Take(t, q, migrator.Folder)
 	assert.Equal(t, "root", l.Item.ID)
-	require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed, Produced: []migrator.Item{File("new")}}))
+	require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed,
+		Produced: []migrator.Item{File("new")}}))
 	fresh := Take(t, q, migrator.File)
 	assert.Equal(t, "new", fresh.Item.ID)
 	require.NoError(t, q.Settle(t.Context(), fresh, migrator.Result{Outcome: migrator.Copied, Bytes: 3}))

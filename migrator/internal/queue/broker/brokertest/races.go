@@ -49,8 +49,8 @@ func beginRaced(t *testing.T, r *Rig) {
 	}
 }
 
-// statusRaced: whoever looks while a migration is begun, worked on, finished and forgotten sees none or the whole, and an end
-// only at the end.
+// statusRaced: whoever looks while a migration is begun, worked on, finished and forgotten sees none or the whole, and
+// an end only at the end.
 func statusRaced(t *testing.T, r *Rig) {
 	const rounds, files = 2, 3
 	works, looks := r.open(t, Options(t)), r.open(t, Options(t))
@@ -91,7 +91,8 @@ func statusRaced(t *testing.T, r *Rig) {
 	require.NoError(t, g.Wait())
 }
 
-// restartRaced: a migration is begun anew while others take and settle what was there. Only what is of the new one counts.
+// restartRaced: a migration is begun anew while others take and settle what was there. Only what is of the new one
+// counts.
 func restartRaced(t *testing.T, r *Rig) {
 	o := Options(t)
 	begins, takes := r.open(t, o), []Queue{r.open(t, o), r.open(t, o)}
