@@ -303,6 +303,21 @@ SEED   ?= 1
 bad-input: build ## give all commands generated wrong inputs: no panic, no hang, no exit of 0, one line each (INPUTS=2000, SEED=1)
 	$(GO) run ./internal/badinput -n $(INPUTS) -seed $(SEED)
 
+# ROUNDS of make chaos; make chaos-quick is one. A missed row ends it with 99.
+ROUNDS ?= 10
+CHAOS   = export MEMSOAK_CHAOS=$(1) MEMSOAK_BIN=$(CURDIR)/bin MIGRATOR_BIN=$(CURDIR)/bin; missed=; set -o pipefail; \
+	$(MAKE) --no-print-directory bad-input INPUTS=$(2) || missed=1; \
+	$(GO) test -count=1 -timeout 60m -v -run TestHostileSubjects ./soak/internal/drawn | $(CHAOS_ROWS) || missed=1; \
+	$(GO) test -count=1 -timeout 60m -v -run 'TestKilledAnywhere|TestStormUntilDone|TestStoppedAndContinued|TestFullDiskForTheQueue' \
+	./migrator/internal/e2e | $(CHAOS_ROWS) || missed=1; [ -z "$$missed" ] || exit 99
+CHAOS_ROWS = grep -E '\| |^ *--- (FAIL|SKIP)|NOT TESTED|Error|^ok|FAIL'
+
+.PHONY: chaos chaos-quick
+chaos: build ## hostile subjects, kill -9, stops, storms of 503, a full disk, bad inputs: each row beside what was asked for (ROUNDS=10)
+	@$(call CHAOS,$(ROUNDS),2000)
+chaos-quick: build ## the same, one round of each, for CI (a minute)
+	@$(call CHAOS,1,200)
+
 # JOBS is how many recordings run side by side, ONLY='sessions' selects some, PROFILES=dir reads a folder of others' profiles.
 .PHONY: recordings recordings-judge
 recordings: build ## record 80 real library bugs and look-alikes for a minute each, and print how they are judged (JOBS=4, ONLY='sessions')

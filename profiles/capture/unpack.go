@@ -44,8 +44,7 @@ func (u *unpacker) unpack(b []byte) (plain []byte, layers int, err error) {
 			return nil, layers, fmt.Errorf("damaged gzip header: %w", err)
 		}
 		buf := &u.bufs[layers%2]
-		buf.Reset()
-		n, err := buf.ReadFrom(io.LimitReader(&u.zip, MaxUnpacked+1))
+		n, err := Unpack(buf, &u.zip, b, MaxUnpacked)
 		switch {
 		case n > MaxUnpacked:
 			return nil, layers, ErrTooLarge
@@ -61,6 +60,29 @@ func (u *unpacker) unpack(b []byte) (plain []byte, layers int, err error) {
 		return nil, layers, fmt.Errorf("gzip inside gzip %d times over, which is no profile", maxLayers)
 	}
 	return b, layers, nil
+}
+
+// usual is more than a profile has, unpacked, but for very few.
+const usual = 16 << 20
+
+// Unpack puts into buf what b has unpacked, and returns its length; above the limit it is limit+1, and buf has a part. What
+// is larger than usual is counted before a buffer grows for it: a stream without end costs no memory. zip reads b from its
+// beginning.
+func Unpack(buf *bytes.Buffer, zip *gzip.Reader, b []byte, limit int64) (int64, error) {
+	buf.Reset()
+	n, err := buf.ReadFrom(io.LimitReader(zip, min(usual, limit)+1))
+	if n <= min(usual, limit) || err != nil {
+		return n, err
+	}
+	rest, err := io.Copy(io.Discard, io.LimitReader(zip, limit+1-n))
+	if n += rest; n > limit || err != nil {
+		return n, err
+	}
+	*buf = *bytes.NewBuffer(make([]byte, 0, n+bytes.MinRead))
+	if err := zip.Reset(bytes.NewReader(b)); err != nil {
+		return 0, err
+	}
+	return buf.ReadFrom(zip)
 }
 
 func (u *unpacker) giveBack() {

@@ -56,9 +56,12 @@ rules:
   - {ops: [head, list, list-uploads], probability: 0.05, error: {status: 500, reason: InternalError}}
 `
 
-// kills is the number of random points of the crash test: 20, and 200 in the long form (make test-long).
+// kills is the number of random points of the crash test: 20, 200 in the long form (make test-long), and six a round
+// of make chaos.
 func kills() int {
 	switch {
+	case rounds() > 0:
+		return 6 * rounds()
 	case os.Getenv("MEMSOAK_LONG") != "":
 		return 200
 	case testing.Short():
@@ -73,6 +76,10 @@ func TestKilledAnywhere(t *testing.T) {
 	w := newWorld(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
+	points, killed := 0, 0
+	row(t, "kill -9, then restarts", complete, func() string {
+		return fmt.Sprintf("%d copies, %d kills, seed %d", points, killed, seed)
+	})
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for i := range kills() {
 		prefix := fmt.Sprintf("kill-%d", i)
@@ -85,7 +92,9 @@ func TestKilledAnywhere(t *testing.T) {
 			w.faults(fmt.Sprintf(faultsOfDrive, i), fmt.Sprintf(faultsOfSink, i))
 		}
 		for range 1 + rnd.IntN(3) {
-			w.killAt(tr.root, prefix, before.Finished+rnd.Int64N(files), rnd.Int64N(20))
+			if w.killAt(tr.root, prefix, before.Finished+rnd.Int64N(files), rnd.Int64N(20)) {
+				killed++
+			}
 		}
 		w.finish("copy", tr.root, prefix)
 		w.faults("", "")
@@ -94,14 +103,16 @@ func TestKilledAnywhere(t *testing.T) {
 			// Three kills leave at most three times eight files in the air; parts count as uploads.
 			assert.LessOrEqual(t, after.Finished-before.Finished, files+3*8+3*3, "finished files were copied again")
 		}
+		points++
 		if t.Failed() {
 			t.Fatalf("after point %d, prefix %s", i, prefix)
 		}
 	}
 }
 
-// killAt runs a copy and kills it once the sink has finished so many uploads, and a random while later.
-func (w *world) killAt(root, prefix string, finished, ms int64) {
+// killAt runs a copy and kills it once the sink has finished so many uploads, and a random while later. It says whether
+// the copy still ran.
+func (w *world) killAt(root, prefix string, finished, ms int64) bool {
 	r := w.start("copy", root, prefix)
 	ended := make(chan struct{})
 	go func() { _ = r.wait(); close(ended) }()
@@ -113,16 +124,18 @@ func (w *world) killAt(root, prefix string, finished, ms int64) {
 		}
 		select {
 		case <-ended:
-			return
+			return false
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
 	select {
 	case <-ended:
+		return false
 	case <-time.After(time.Duration(ms) * time.Millisecond):
 	}
 	_ = r.cmd.Process.Kill()
 	<-ended
+	return r.cmd.ProcessState.ExitCode() == -1
 }
 
 // TestMultipartGoesOn kills a run in the middle of a file that goes in parts: the parts stored aren't sent again, but for

@@ -15,6 +15,7 @@ import (
 // command goes on when there is space again.
 func TestFullDiskForTheQueue(t *testing.T) {
 	w := newWorld(t)
+	row(t, "disk full", "one line, then "+complete, func() string { return "a tmpfs of 64 KiB" })
 	disk := filepath.Join(w.dir, "state")
 	require.NoError(t, os.Mkdir(disk, 0o700))
 	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"); err != nil {

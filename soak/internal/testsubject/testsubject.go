@@ -43,6 +43,7 @@ const (
 	Mute       = "mute"     // takes requests for profiles and answers none
 	Trickle    = "trickle"  // sends a profile's bytes one by one, for ever
 	Garbage    = "garbage"  // answers pprof and metrics with nonsense
+	Bomb       = "bomb"     // answers pprof with 4 MiB that are 4 GiB unpacked
 	Refuse     = "refuse"   // answers each wave with 500
 	Once       = "once"     // a one-shot command
 	Empty      = "empty"    // answers each wave with 200 and copies nothing
@@ -150,6 +151,10 @@ func (s *server) pprof(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, "x")
 			_ = http.NewResponseController(w).Flush()
 			time.Sleep(5 * time.Millisecond)
+		}
+	case s.mode == Bomb && profile:
+		for range bombParts {
+			_, _ = w.Write(bomb())
 		}
 	case s.mode == Garbage:
 		fmt.Fprint(w, "<html>this is no profile</html>")

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/klauspost/compress/gzip"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/memsoak/memsoak/profiles/capture"
 )
 
 // liveReader adds up the live heap of profiles. A profile is scanned and not built, for half the time and a hundredth
@@ -18,22 +19,18 @@ type liveReader struct {
 	buf bytes.Buffer
 }
 
-// maxProfile bounds an unpacked profile in bytes.
-const maxProfile = 256 << 20
-
 // bytes is the live heap of a gzipped heap profile: the sum over its sites, those of the profile's own writing left
 // out.
 func (r *liveReader) bytes(data []byte) (int64, error) {
 	if err := r.zip.Reset(bytes.NewReader(data)); err != nil {
 		return 0, fmt.Errorf("unpack profile: %w", err)
 	}
-	r.buf.Reset()
-	n, err := io.Copy(&r.buf, io.LimitReader(&r.zip, maxProfile))
+	n, err := capture.Unpack(&r.buf, &r.zip, data, capture.MaxUnpacked)
 	if err != nil {
 		return 0, fmt.Errorf("unpack profile: %w", err)
 	}
-	if n == maxProfile {
-		return 0, fmt.Errorf("profile has %d bytes or more", int64(maxProfile))
+	if n > capture.MaxUnpacked {
+		return 0, fmt.Errorf("profile has more than %d bytes", int64(capture.MaxUnpacked))
 	}
 	return liveBytes(r.buf.Bytes())
 }
