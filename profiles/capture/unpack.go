@@ -65,9 +65,9 @@ func (u *unpacker) unpack(b []byte) (plain []byte, layers int, err error) {
 // usual is more than a profile has, unpacked, but for very few.
 const usual = 16 << 20
 
-// Unpack puts into buf what b has unpacked, and returns its length; above the limit it is limit+1, and buf has a part. What
-// is larger than usual is counted before a buffer grows for it: a stream without end costs no memory. zip reads b from its
-// beginning.
+// Unpack puts into buf what b has unpacked, and returns its length; above the limit it is limit+1, and buf has a part.
+// What is larger than usual is counted before a buffer grows for it: a stream without end costs no memory. zip reads b
+// from its beginning.
 func Unpack(buf *bytes.Buffer, zip *gzip.Reader, b []byte, limit int64) (int64, error) {
 	buf.Reset()
 	n, err := buf.ReadFrom(io.LimitReader(zip, min(usual, limit)+1))
