@@ -152,7 +152,7 @@ func (s *Series) judgeConnections(u *units) []*judged {
 			continue
 		}
 		a, b := rest.values[t.from[0]], rest.values[t.from[1]]
-		j := s.connectionFinding(t)
+		j := s.connectionFinding(t, false)
 		j.Evidence = append(j.Evidence,
 			fmt.Sprintf("%.0f connections open at the first floor, %.0f at the last, with no work under way: %.3g per %s", a, b,
 				t.slope, t.name))
@@ -168,7 +168,7 @@ func (s *Series) judgeConnections(u *units) []*judged {
 		return out
 	}
 	if t, ok := s.idleGrowth(q); ok {
-		j := s.connectionFinding(t)
+		j := s.connectionFinding(t, true)
 		j.Evidence = append(j.Evidence,
 			fmt.Sprintf("%.0f connections with %s; since the floor before, with all idle ones closed, %.3g more per file, beyond those of the transfers in flight",
 				q.values[t.from[1]], s.describe(t.from[1]), t.slope),
@@ -178,8 +178,8 @@ func (s *Series) judgeConnections(u *units) []*judged {
 	return out
 }
 
-func (s *Series) connectionFinding(t term) *judged {
-	j := s.processFinding(record.ConnectionLeak, s.connectionCulprit(t), t.scaled(s.bytesPerConnection()))
+func (s *Series) connectionFinding(t term, idle bool) *judged {
+	j := s.processFinding(record.ConnectionLeak, s.connectionCulprit(t, idle), t.scaled(s.bytesPerConnection()))
 	j.term.retainedTerm = true
 	return j
 }
@@ -264,41 +264,50 @@ func (s *Series) bytesPerConnection() float64 {
 const defaultConnection = 11 << 10
 
 // connectionCulprit finds the user's code behind connections that stay: the site that holds most of what goes through
-// the network packages and grows at the floors; or, when closing idle connections hides it there, in the states
-// between. The line that made the request opened the connection; one that made the transport has to have grown
-// requestLead times as much to stand in its place.
-func (s *Series) connectionCulprit(t term) Site {
-	score := map[int]float64{}
-	for id, site := range s.Sites {
-		if site.Owner != OwnerUser || !throughNetwork(site.Stack) {
-			continue
-		}
-		score[id] = s.Snaps[t.from[1]].Sites[id].Bytes - s.Snaps[t.from[0]].Sites[id].Bytes
-		if makesRequest(site.Stack) {
-			score[id] *= requestLead
-		}
+// the network packages and grows at the floors. Of connections that idle the states between tell more, since closing
+// them hides them at the floors; in a held state alone a transfer's own request would stand in their place. The line that
+// made the request opened the connection; one that made the transport has to have grown requestLead times as much.
+func (s *Series) connectionCulprit(t term, idle bool) Site {
+	first, second := s.grownBetween, s.leftByIdle
+	if idle {
+		first, second = second, first
 	}
-	if id, ok := largest(score); ok {
-		return *s.Sites[id]
-	}
-	for id, site := range s.Sites {
-		if site.Owner != OwnerUser {
-			continue
-		}
-		for _, n := range s.Snaps {
-			// What a connection that idles left has an object for each of them at least; buffers of transfers are fewer.
-			if idle := n.cov().ConnsIdle; n.Profiled && idle > minConns && n.Sites[id].Objects >= float64(idle)/2 {
-				score[id] = math.Max(score[id], n.Sites[id].Bytes-s.Snaps[t.from[0]].Sites[id].Bytes)
+	for _, score := range []func(t term, id int) float64{first, second} {
+		scores := map[int]float64{}
+		for id, site := range s.Sites {
+			if site.Owner != OwnerUser {
+				continue
+			}
+			scores[id] = score(t, id)
+			if makesRequest(site.Stack) {
+				scores[id] *= requestLead
 			}
 		}
-		if makesRequest(site.Stack) {
-			score[id] *= requestLead
+		if id, ok := largest(scores); ok {
+			return *s.Sites[id]
 		}
 	}
-	if id, ok := largest(score); ok {
-		return *s.Sites[id]
-	}
 	return Site{}
+}
+
+// grownBetween is what a site that goes through the network packages has more of at the end of a term, bytes.
+func (s *Series) grownBetween(t term, id int) float64 {
+	if !throughNetwork(s.Sites[id].Stack) {
+		return 0
+	}
+	return s.Snaps[t.from[1]].Sites[id].Bytes - s.Snaps[t.from[0]].Sites[id].Bytes
+}
+
+// leftByIdle is the most that a site has beyond the floor while connections idle, bytes. What a connection left has an
+// object for each of them at least; buffers of transfers are fewer.
+func (s *Series) leftByIdle(t term, id int) float64 {
+	most := 0.0
+	for _, n := range s.Snaps {
+		if idle := n.cov().ConnsIdle; n.Profiled && idle > minConns && n.Sites[id].Objects >= float64(idle)/2 {
+			most = math.Max(most, n.Sites[id].Bytes-s.Snaps[t.from[0]].Sites[id].Bytes)
+		}
+	}
+	return most
 }
 
 func largest(score map[int]float64) (int, bool) {
