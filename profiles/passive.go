@@ -40,6 +40,9 @@ func (s *Series) addGrowth(v *record.Verdict, o Options) {
 	}
 	if !g.Allocated && !g.Difference && g.Profiles > 1 {
 		for _, c := range g.Causes {
+			if g.Total.State == record.Excluded && c.State != record.Found {
+				continue // it rose while the total did not: the growth shows it, an allegation it is not
+			}
 			if f := suspect(&c); !known[f.Site.Function] {
 				v.Findings = append(v.Findings, f)
 			}
