@@ -1,0 +1,327 @@
+package profiles
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
+)
+
+// What the findings leave unexplained, of growth from floor to floor and of what held states have.
+
+// remainder is what the findings leave of the live heap, by snapshot.
+type remainder struct {
+	*quantity
+	rest  []int   // profiled snapshots at rest, from the first floor on
+	grown float64 // bytes from the first floor to the last that no finding explains, at least 0
+	noise float64 // the standard error of grown, without what sampling adds to growth
+	grain float64 // of sampling: 0 where totals are exact
+	sites []record.SiteSize
+	// held is the largest slope per unit in held states that no finding explains.
+	held map[string]float64
+	// unheld is the most that a held state of a service keeps beyond all that explains it, in the phase unheldIn; 0:
+	// nothing.
+	unheld   float64
+	unheldIn string
+	// explained are the bytes of growth that findings explain.
+	explained float64
+}
+
+// exactNoise is how far the exact live heap of equal states differs by what the reading itself keeps: buffers of its
+// connection, its own page.
+const exactNoise = 1 << 10
+
+// total is the live heap of each profiled snapshot: exact where the runner read it after the collection, else the sum
+// of the sampled sites.
+func (s *Series) total() (q *quantity, exact bool) {
+	exact = true
+	for _, n := range s.Snaps {
+		if n.Profiled && (n.atRest() || n.State.Held()) && (!n.Exact || n.Runtime == nil) {
+			exact = false
+		}
+	}
+	q = &quantity{values: make([]float64, len(s.Snaps)), variance: make([]float64, len(s.Snaps)), grain: math.Max(1,
+		s.rate)}
+	if exact {
+		q.grain = exactNoise
+	}
+	for i, n := range s.Snaps {
+		switch {
+		case !n.Profiled || !n.atRest() && !n.State.Held():
+			q.values[i] = math.NaN()
+		case exact:
+			q.values[i], q.variance[i] = float64(n.Runtime.HeapAlloc), square(exactNoise)
+		default:
+			q.values[i], q.variance[i] = n.Live.Bytes, n.Live.Variance
+		}
+	}
+	return q, exact
+}
+
+// remainder takes from the live heap what the sites of findings hold.
+func (s *Series) remainder(found []*judged, u *units) *remainder {
+	q, exact := s.total()
+	r := &remainder{quantity: q, held: map[string]float64{}}
+	if !exact {
+		r.grain = math.Max(1, s.rate)
+	}
+	gone := s.members(found)
+	for i, n := range s.Snaps {
+		if !q.measured(i) {
+			continue
+		}
+		for id := range gone {
+			a := n.Sites[id]
+			q.values[i] -= a.Bytes
+			if exact {
+				q.variance[i] += a.Variance
+			} else {
+				q.variance[i] -= a.Variance
+			}
+		}
+	}
+	r.rest = s.rest(q)
+	r.growth(s, gone)
+	r.heldLeft(s, u)
+	return r
+}
+
+// members are the sites that findings explain.
+func (s *Series) members(found []*judged) map[int]bool {
+	out := map[int]bool{}
+	for id, site := range s.Sites {
+		if site.ofRuntime() {
+			out[id] = true // it follows the most goroutines so far, which are counted
+		}
+	}
+	for _, j := range found {
+		if j.passive {
+			continue
+		}
+		for _, id := range j.sites {
+			out[id] = true
+		}
+		for _, id := range j.members {
+			out[id] = true
+		}
+	}
+	return out
+}
+
+// growth fills in what stays behind from the first floor to the last. The noise is a random walk: that of the steps
+// between floors about their median, by the root of their number.
+func (r *remainder) growth(s *Series, gone map[int]bool) {
+	n := len(r.rest)
+	if n < 2 {
+		r.noise = math.Inf(1)
+		return
+	}
+	first, last := r.rest[0], r.rest[n-1]
+	r.grown = math.Max(0, r.values[last]-r.values[first])
+	var steps []float64
+	for k := 1; k < n; k++ {
+		steps = append(steps, r.values[r.rest[k]]-r.values[r.rest[k-1]])
+	}
+	mid := trend.Median(steps)
+	for k := range steps {
+		steps[k] = math.Abs(steps[k] - mid)
+	}
+	r.noise = math.Max(1.4826*trend.Median(steps), exactNoise) * math.Sqrt(float64(n-1))
+	a, b := s.Snaps[first], s.Snaps[last]
+	for id := range s.Sites {
+		d := b.Sites[id].Bytes - a.Sites[id].Bytes
+		if gone[id] {
+			r.explained += math.Max(0, d)
+		} else if d > 0 {
+			r.sites = append(r.sites, record.SiteSize{Site: s.Sites[id].Site, Bytes: int64(d)})
+		}
+	}
+	slices.SortStableFunc(r.sites, func(x, y record.SiteSize) int { return int(y.Bytes - x.Bytes) })
+	r.sites = r.sites[:min(len(r.sites), closureSites)]
+}
+
+// closureSites is how many sites an unexplained growth names.
+const closureSites = 5
+
+// heldLeft fits what is left in held states beyond what is at rest around them, and keeps the slopes per unit that
+// matter. Everything that a healthy subject has with its transfers is in the fit beside them.
+func (r *remainder) heldLeft(s *Series, u *units) {
+	var y, v []float64
+	var idx []int
+	for i, n := range s.Snaps {
+		if !n.State.Held() || !r.measured(i) {
+			continue
+		}
+		rest, spread, ok := s.restAround(r.quantity, i, nil)
+		if !ok {
+			continue
+		}
+		d := r.values[i] - rest
+		idx, y = append(idx, i), append(y, d)
+		v = append(v, spread*spread/12+r.variance[i]+square(modelError*d)+square(exactNoise))
+	}
+	if len(idx) < minHolds {
+		return
+	}
+	columns, names := s.heldColumns(idx, u)
+	fit, err := trend.NNLS(columns, y, v)
+	for err != nil && len(columns) > 2 { // fewer states than columns
+		columns, names = columns[1:], names[1:]
+		fit, err = trend.NNLS(columns, y, v)
+	}
+	if err != nil {
+		return
+	}
+	for k, j := range fit.Terms {
+		if fit.T(k) > oneSided {
+			r.held[names[j]] = fit.Coef[k]
+		}
+	}
+	if s.Trial.Item == record.ItemRequest {
+		r.heldMost(s, fit, columns, y, v, idx)
+	}
+}
+
+// leastUnexplained is the least that a held state has to keep beyond all that explains it to be a contradiction.
+const leastUnexplained = 1 << 20
+
+// heldMost notes the held state that keeps most beyond the fit. A copier's half-read bodies are no contradiction, since
+// who has read how far can't be seen; a service's states are all meant to be explained.
+func (r *remainder) heldMost(s *Series, fit *trend.Fit, columns [][]float64, y, v []float64, idx []int) {
+	for k, i := range idx {
+		rest := y[k]
+		for t, j := range fit.Terms {
+			rest -= fit.Coef[t] * columns[j][k]
+		}
+		if rest > leastUnexplained && rest > minT*math.Sqrt(v[k]) && rest > r.unheld {
+			r.unheld, r.unheldIn = rest, s.Snaps[i].Phase
+		}
+	}
+}
+
+// heldColumns are the columns for the states idx, the least important first.
+func (s *Series) heldColumns(idx []int, u *units) (columns [][]float64, names []string) {
+	for _, f := range []func(c record.Covariates) float64{
+		func(c record.Covariates) float64 { return float64(c.ConnsOpen) },
+		func(c record.Covariates) float64 { return float64(c.InFlight) },
+		func(c record.Covariates) float64 { return math.Max(0, float64(c.InFlight-c.AtHeader)) },
+		func(record.Covariates) float64 { return 1 },
+	} {
+		col := make([]float64, len(idx))
+		for k, i := range idx {
+			col[k] = f(s.Snaps[i].cov())
+		}
+		columns, names = append(columns, col), append(names, "")
+	}
+	offered := s.offered()
+	for _, name := range []string{"byte-in-flight", "backlog-item"} {
+		x := u.held[slices.IndexFunc(u.held, func(x unit) bool { return x.name == name })]
+		col := make([]float64, len(idx))
+		for k, i := range idx {
+			if col[k] = x.values[i]; name == "backlog-item" {
+				col[k] = math.Max(col[k], offered[i])
+			}
+		}
+		columns, names = append(columns, col), append(names, name)
+	}
+	return columns, names
+}
+
+// judgeRemainder looks for growth of the whole live heap beyond what sites explain: spread over many sites, or sampled
+// too coarsely to be seen at one. It takes what it finds out of the remainder.
+func (s *Series) judgeRemainder(r *remainder, u *units) *judged {
+	for _, t := range s.retained(r.quantity, u.retained) {
+		i := slices.IndexFunc(hypotheses, func(h hypothesis) bool { return h.kind == byFloors && h.per == t.name })
+		if t.running || i < 0 || t.t() < minT || t.share < minShare || t.slope < seenAt*hypotheses[i].target(s.targets()) {
+			continue
+		}
+		if t.amount < minT*r.noise {
+			continue
+		}
+		j := s.processFinding(t.class, Site{}, t)
+		j.Evidence = append(j.Evidence,
+			fmt.Sprintf("the whole live heap grows by %s from the first floor to the last, beyond the sites of other findings: %s", bytesText(t.amount), sitesText(r.sites)))
+		if site, ok := s.grewMost(r, t); ok {
+			j.Site, j.owner, j.stack = site.Site, site.Owner, site.Stack
+		}
+		r.grown, r.explained = math.Max(0, r.grown-t.amount), r.explained+t.amount
+		return j
+	}
+	return nil
+}
+
+// grewMost is the site that covers most of a growth, when one covers a good part of it.
+func (s *Series) grewMost(r *remainder, t term) (Site, bool) {
+	a, b := s.Snaps[t.from[0]], s.Snaps[t.from[1]]
+	score := map[int]float64{}
+	for id := range s.Sites {
+		score[id] = b.Sites[id].Bytes - a.Sites[id].Bytes
+	}
+	id, ok := largest(score)
+	if !ok || score[id] < helperShare/2*t.amount || score[id] < 3*math.Max(1, s.rate) {
+		return Site{}, false
+	}
+	return *s.Sites[id], true
+}
+
+// closure is what the verdict says of the remainder of the live heap.
+func (r *remainder) closure(s *Series) *record.Closure {
+	c := &record.Closure{Explained: int64(r.explained)}
+	if len(r.rest) < 2 {
+		return c
+	}
+	first, last := r.rest[0], r.rest[len(r.rest)-1]
+	c.Contrast, c.Kind = fmt.Sprintf("floor %d to floor %d", s.Snaps[first].Seq, s.Snaps[last].Seq), "live-heap"
+	if r.grown > minT*r.noise {
+		c.Unexplained, c.Sites = int64(r.grown), r.sites
+	}
+	return c
+}
+
+// doubts are the contradictions, by what leans on them.
+func (s *Series) doubts() map[evidenceKind]string {
+	out := map[evidenceKind]string{}
+	all := func(why string) {
+		for _, k := range []evidenceKind{byFloors, byHolds, byRoutines, byConns, byOffHeap, byShared} {
+			if out[k] == "" {
+				out[k] = why
+			}
+		}
+	}
+	var given, done int64
+	for _, p := range s.Trial.Phases {
+		if p.Failed == "" && !p.CutOff && p.LeftOut == "" {
+			given += p.Files
+		}
+		if p.CopiedNothing() {
+			all(fmt.Sprintf("of the %d files of %s none arrived: a subject that copies what it says it copied", p.Files, p.Name))
+		}
+	}
+	for _, n := range s.Snaps {
+		done = max(done, n.cov().FilesDone)
+		switch h := n.Hold; {
+		case !n.State.Held():
+		case h == nil && n.cov().InFlight == 0:
+			out[byHolds] = fmt.Sprintf("the hold of %s held nothing: transfers in flight while a snapshot is taken", n.Phase)
+		case h != nil && h.Short():
+			out[byHolds] = fmt.Sprintf("the hold of %s held %d of the %d transfers asked for: a subject that runs as many",
+				n.Phase, h.Held, h.Asked)
+		case h != nil && h.Restless:
+			out[byHolds] = fmt.Sprintf("the subject did not come to rest in the hold of %s: a longer settle time", n.Phase)
+		}
+	}
+	switch {
+	case s.Trial.Outcome != record.OK && s.Trial.Outcome != "":
+		all(fmt.Sprintf("the trial ended as %s: a trial that runs to its end", s.Trial.Outcome))
+	case done == 0:
+		all("no file was copied: a trial with work")
+	case float64(done) < copiedShare*float64(given):
+		all(fmt.Sprintf("the subject copied %d of the %d files that it was given: a subject that copies them", done, given))
+	}
+	return out
+}
+
+// copiedShare is the part of the files given that has to have been copied for counts of files to mean anything.
+const copiedShare = 0.9
