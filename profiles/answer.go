@@ -46,17 +46,8 @@ func answer(rv *record.RunVerdict) []string {
 		out = append(out, fmt.Sprintf("%s (%s in %d of %d trials)", g.finding.Summary, g.finding.Class, g.cells,
 			len(rv.Cells)))
 	}
-	if n := len(byHead[record.Healthy]); n > 0 {
-		var lo, hi int64
-		for _, i := range byHead[record.Healthy] {
-			rss := rv.Cells[i].Peak.RSS
-			if lo == 0 || rss < lo {
-				lo = rss
-			}
-			hi = max(hi, rss)
-		}
-		out = append(out, fmt.Sprintf("%d of %d trials are healthy: peak RSS %s to %s", n, len(rv.Cells),
-			bytesText(float64(lo)), bytesText(float64(hi))))
+	if healthy := byHead[record.Healthy]; len(healthy) > 0 {
+		out = append(out, healthySentence(rv, healthy))
 	}
 	if n := len(byHead[record.Inconclusive]); n > 0 {
 		out = append(out, fmt.Sprintf("%d of %d trials are inconclusive; their warnings say what is missing", n,
@@ -69,6 +60,20 @@ func answer(rv *record.RunVerdict) []string {
 		out = append(out, rv.Capacity.Answer...)
 	}
 	return out
+}
+
+// healthySentence says how many trials are healthy, and between which peaks.
+func healthySentence(rv *record.RunVerdict, healthy []int) string {
+	var lo, hi int64
+	for _, i := range healthy {
+		rss := rv.Cells[i].Peak.RSS
+		if lo == 0 || rss < lo {
+			lo = rss
+		}
+		hi = max(hi, rss)
+	}
+	return fmt.Sprintf("%d of %d trials are healthy: peak RSS %s to %s", len(healthy), len(rv.Cells),
+		bytesText(float64(lo)), bytesText(float64(hi)))
 }
 
 // decidesPrefix begins the sentence that names a command.

@@ -55,17 +55,23 @@ func (s *Series) units() *units {
 			x.Covariates = &rest
 		}
 	}
-	seconds := make([]float64, n)
+	u.retained = s.retainedUnits(column)
+	u.held = s.heldUnits(column)
+	return u
+}
+
+// retainedUnits are the regressors of what stays at floors.
+func (s *Series) retainedUnits(column func(func(record.Covariates) float64) []float64) []unit {
+	seconds := make([]float64, len(s.Snaps))
 	for i, x := range s.Snaps {
 		seconds[i] = x.Time.Sub(s.Snaps[0].Time).Seconds()
 	}
 	files := column(func(c record.Covariates) float64 { return float64(c.FilesDone) })
-	u.retained = []unit{
+	units := []unit{
 		{name: "file", class: record.Leak, values: files},
 		// In held states what a file leaves behind may be there from its beginning on; at floors the two are the same.
 		{name: "file", class: record.Leak, values: column(func(c record.Covariates) float64 {
-			return float64(c.FilesDone +
-				c.InFlight)
+			return float64(c.FilesDone + c.InFlight)
 		}), penalty: 0.5},
 		{name: "distinct-item", class: record.Metadata,
 			values: column(func(c record.Covariates) float64 { return float64(c.Distinct) }), penalty: 1},
@@ -89,16 +95,15 @@ func (s *Series) units() *units {
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.Backlog) }))},
 	}
 	if failed := column(func(c record.Covariates) float64 { return float64(c.Failed) }); len(failed) > 0 &&
-		failed[n-1] > 0 {
-		u.retained = append(u.retained, unit{name: "error", class: record.Leak, values: failed, penalty: 2})
+		failed[len(failed)-1] > 0 {
+		units = append(units, unit{name: "error", class: record.Leak, values: failed, penalty: 2})
 	}
 	if s.Trial.Item == record.ItemRequest {
 		// A key is in no cache before its work is done, and never where that fails.
-		u.retained = append(u.retained, unit{name: "distinct-item", class: record.Metadata, penalty: 1.5,
+		units = append(units, unit{name: "distinct-item", class: record.Metadata, penalty: 1.5,
 			values: column(func(c record.Covariates) float64 { return math.Max(0, float64(c.Distinct-c.Failed-c.Backlog)) })})
 	}
-	u.held = s.heldUnits(column)
-	return u
+	return units
 }
 
 // heldUnits are the regressors of held states. A transfer has a body from the moment its first byte is sent.

@@ -152,18 +152,23 @@ func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 	if _, err := os.Stat(filepath.Join(res.Dir, record.RunFile)); err != nil {
 		return runErr
 	}
+	return f.conclude(cmd, plan, shard, &judge, res, runErr)
+}
+
+// conclude judges, stores and shows what a run has recorded, also after an interruption; runErr is how it ended.
+func (f *runFlags) conclude(cmd *cobra.Command, plan *soak.Plan, shard soak.Shard, judge *profiles.Judge,
+	res *soak.Result, runErr error) error {
+	ctx, dir := context.WithoutCancel(cmd.Context()), res.Dir
 	if f.out == "" {
 		link(dir)
 	}
-	if err := conclude(context.WithoutCancel(cmd.Context()), dir, &judge); err != nil {
-		runErr = errors.Join(runErr, err)
-	}
+	runErr = errors.Join(runErr, conclude(ctx, dir, judge))
 	if f.upload != "" {
-		runErr = errors.Join(runErr, f.store(context.WithoutCancel(cmd.Context()), dir, shard))
+		runErr = errors.Join(runErr, f.store(ctx, dir, shard))
 	}
 	if !f.json {
 		fmt.Fprintln(cmd.OutOrStdout())
-		runErr = errors.Join(runErr, tui.Summary(context.WithoutCancel(cmd.Context()), cmd.OutOrStdout(), dir))
+		runErr = errors.Join(runErr, tui.Summary(ctx, cmd.OutOrStdout(), dir))
 	}
 	if runErr == nil {
 		said := cmd.OutOrStdout()
