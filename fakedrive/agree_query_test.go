@@ -143,8 +143,7 @@ func (a *asker) parentTerm() question {
 		text = "root"
 	}
 	return question{quoted(text) + " in parents", func(d doc) bool {
-		return slices.Contains(d.list("parents", "", nil),
-			id)
+		return slices.Contains(d.list("parents", "", nil), id)
 	}}
 }
 
@@ -185,8 +184,7 @@ func (a *asker) mimeTerm() question {
 	case "contains":
 		start := mime[:1+a.rnd.IntN(len(mime))]
 		return question{"mimeType contains " + quoted(start), func(d doc) bool {
-			return strings.HasPrefix(d.text("mimeType"),
-				start)
+			return strings.HasPrefix(d.text("mimeType"), start)
 		}}
 	default:
 		return question{"mimeType " + op + " " + quoted(mime),

@@ -200,8 +200,7 @@ func (c *call) resolveAll(ids []string) []string {
 // moveTo carries out addParents and removeParents on a file with at most one parent.
 func moveTo(f *resource.File, add, remove []string) error {
 	parents := slices.DeleteFunc([]string{f.Parent}, func(id string) bool {
-		return id == "" || slices.Contains(remove,
-			id)
+		return id == "" || slices.Contains(remove, id)
 	})
 	for _, id := range add {
 		if !slices.Contains(parents, id) {

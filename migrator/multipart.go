@@ -94,8 +94,7 @@ func (c *Copier) beginParts(ctx context.Context, l *Lease, it *Item) (*parts, Up
 		}
 	}
 	err := c.sinkCall(ctx, func(ctx context.Context) (err error) {
-		up, err = c.sink.Multipart(ctx, object(it),
-			"")
+		up, err = c.sink.Multipart(ctx, object(it), "")
 		return err
 	})
 	if err != nil {

@@ -165,14 +165,12 @@ var vetoes = map[string]struct {
 	}()},
 		unknown: "left work undone"},
 	"only crashed trials": {trials: []trialSize{func() trialSize {
-		t := sound(8,
-			0)
+		t := sound(8, 0)
 		t.outcome = record.Crashed
 		return t
 	}()}, unknown: "crashed"},
 	"only inconclusive trials": {trials: []trialSize{func() trialSize {
-		t := sound(8,
-			0)
+		t := sound(8, 0)
 		t.headline = record.Inconclusive
 		return t
 	}()}, unknown: "inconclusive"},

@@ -212,8 +212,7 @@ func waitOf(stack []Frame) string {
 	reason := "waiting"
 	for _, f := range stack[:min(len(stack), 8)] {
 		i := slices.IndexFunc(waits, func(w struct{ prefix, reason string }) bool {
-			return strings.HasPrefix(f.Function,
-				w.prefix)
+			return strings.HasPrefix(f.Function, w.prefix)
 		})
 		if i < 0 {
 			if packagePath(f.Function) == "runtime" {

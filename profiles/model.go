@@ -358,8 +358,7 @@ func (e *evidenceOfRun) crossCheck(m *record.Model) {
 			}
 		}
 		slices.SortFunc(rest, func(a, b observation) int {
-			return cmp.Or(cmp.Compare(a.cell, b.cell), cmp.Compare(a.live,
-				b.live))
+			return cmp.Or(cmp.Compare(a.cell, b.cell), cmp.Compare(a.live, b.live))
 		})
 		fit, err := fitModel(rest, observation.liveRest, modelFloor, e.nothingGathers)
 		if err != nil {

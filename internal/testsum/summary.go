@@ -62,8 +62,7 @@ func (s *summary) failed(key [2]string) {
 		return
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(s.output), func(a, b [2]string) int {
-		return strings.Compare(a[1],
-			b[1])
+		return strings.Compare(a[1], b[1])
 	}) {
 		if k[0] == key[0] {
 			s.print(k)

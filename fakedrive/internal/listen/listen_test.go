@@ -25,8 +25,7 @@ func start(t *testing.T, h2 bool) (*Listeners, *fault.Control) {
 		HTTP: "127.0.0.1:0", TLS: "127.0.0.1:0", Proxy: "127.0.0.1:0", CAFile: filepath.Join(t.TempDir(), "ca.pem"), H2: h2,
 		Hosts: []string{"www.googleapis.com"}, Control: ctl,
 		Handler: ctl.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "%s %s", r.Host,
-				r.Proto)
+			fmt.Fprintf(w, "%s %s", r.Host, r.Proto)
 		})),
 	})
 	require.NoError(t, err)

@@ -174,8 +174,7 @@ var fileFields = []fieldDef{
 	})},
 	{"fileExtension", binary(func(_ *Encoder, b []byte, f *File) []byte {
 		ext, _ := f.Extension()
-		return AppendString(b,
-			ext)
+		return AppendString(b, ext)
 	})},
 	{"md5Checksum", binary(func(e *Encoder, b []byte, _ *File) []byte { return appendHex(b, e.sums.MD5[:]) })},
 	{"sha1Checksum", binary(func(e *Encoder, b []byte, _ *File) []byte { return appendHex(b, e.sums.SHA1[:]) })},

@@ -179,8 +179,7 @@ func (s *Store) restore(name string) error {
 	}
 	blobs := map[string]*blob.Blob{}
 	for _, saved := range slices.SortedFunc(maps.Values(puts), func(a, b *savedEntry) int {
-		return cmp.Compare(a.Seq,
-			b.Seq)
+		return cmp.Compare(a.Seq, b.Seq)
 	}) {
 		if err := s.bringBack(saved, blobs); err != nil {
 			return fmt.Errorf("read the state of %s in %s: %w", saved.File.ID, name, err)
@@ -260,8 +259,7 @@ func (s *Store) compact(name string) error {
 	j := &journal{f: f}
 	j.drives(s.drives)
 	for _, e := range slices.SortedFunc(maps.Values(s.entries), func(a, b *entry) int {
-		return cmp.Compare(a.seq,
-			b.seq)
+		return cmp.Compare(a.seq, b.seq)
 	}) {
 		j.put(e)
 	}

@@ -137,21 +137,17 @@ func TestDirectErrorsAreTheSDKs(t *testing.T) {
 	}
 	for _, c := range []func() (int, string){
 		func() (int, string) { return reply(403, "AccessDenied") }, func() (int, string) {
-			return reply(404,
-				"NoSuchBucket")
+			return reply(404, "NoSuchBucket")
 		},
 		func() (int, string) { return reply(503, "SlowDown") }, func() (int, string) { return reply(400, "BadDigest") },
 		func() (int, string) { return reply(412, "PreconditionFailed") }, func() (int, string) {
-			return reply(501,
-				"NotImplemented")
+			return reply(501, "NotImplemented")
 		},
 		func() (int, string) { return reply(400, "RequestTimeout") }, func() (int, string) {
-			return reply(400,
-				"EntityTooLarge")
+			return reply(400, "EntityTooLarge")
 		},
 		func() (int, string) { return reply(301, "PermanentRedirect") }, func() (int, string) {
-			return reply(500,
-				"InternalError")
+			return reply(500, "InternalError")
 		},
 		func() (int, string) { return 500, "" }, func() (int, string) { return 403, "" }, func() (int, string) {
 			return 404,

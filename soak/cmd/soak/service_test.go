@@ -42,8 +42,7 @@ func freePort(t *testing.T) string {
 func TestFromAServiceToItsLeakInThreeCommands(t *testing.T) {
 	web := webService(t)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w,
-			"item")
+		fmt.Fprintln(w, "item")
 	}))
 	defer upstream.Close()
 	at := freePort(t)

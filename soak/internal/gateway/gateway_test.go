@@ -134,8 +134,7 @@ func TestBytesBeforeTheStopReachTheClient(t *testing.T) {
 
 func TestHTTP2IsHeldPerStream(t *testing.T) {
 	target := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w,
-			r.Proto)
+		fmt.Fprint(w, r.Proto)
 	}))
 	target.Config.Protocols = new(http.Protocols)
 	target.Config.Protocols.SetUnencryptedHTTP2(true)
@@ -179,8 +178,7 @@ func TestHTTP2IsHeldPerStream(t *testing.T) {
 
 func TestAGateEndsTLSWithItsOwnCA(t *testing.T) {
 	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w,
-			"secret")
+		fmt.Fprint(w, "secret")
 	}))
 	defer target.Close()
 	ca := filepath.Join(t.TempDir(), "ca.pem")

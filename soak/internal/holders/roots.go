@@ -85,8 +85,7 @@ func (h *heap) readRoots(sps []uint64) (roots []root, own map[uint32]bool) {
 		}
 	}
 	slices.SortFunc(roots, func(a, b root) int {
-		return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.name,
-			b.name))
+		return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.name, b.name))
 	})
 	for i := range roots {
 		roots[i].refs = slices.DeleteFunc(roots[i].refs, func(o uint32) bool { return own[o] })

@@ -254,8 +254,7 @@ func TestSilenceIsThreeReadingsOfOnePageInARow(t *testing.T) {
 	defer server.Close()
 	var told []error
 	s := Sampler{Pprof: server.URL, Patience: 20 * time.Millisecond, OnSilent: func(err error) {
-		told = append(told,
-			err)
+		told = append(told, err)
 	}}
 	defer s.Close()
 	for _, kind := range []string{"heap", "heap", "heap?gc=1", "heap", "goroutine", "heap", "goroutine"} {

@@ -88,8 +88,7 @@ func largest(before, now *record.Holders) *record.Holders {
 	out.Sites = slices.Clone(now.Sites)
 	for _, b := range before.Sites {
 		i := slices.IndexFunc(out.Sites, func(s record.HeldSite) bool {
-			return s.Site == b.Site && slices.Equal(s.Stack,
-				b.Stack)
+			return s.Site == b.Site && slices.Equal(s.Stack, b.Stack)
 		})
 		switch {
 		case i < 0:

@@ -182,8 +182,7 @@ func readTrial(row Row, c Corpus, free time.Duration, dir string) (*Cell, error)
 	}
 	var samples []record.Sample
 	if err := record.ReadSamples(dir, func(s record.Sample) bool {
-		samples = append(samples,
-			s)
+		samples = append(samples, s)
 		return true
 	}); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
