@@ -7,6 +7,7 @@ GO    ?= go
 TOOLS := $(CURDIR)/.tools
 
 STATICCHECK_VERSION := v0.8.2
+GOVULNCHECK_VERSION := v1.1.4
 RCLONE_VERSION      := v1.76.0
 
 # Settings of `make soak`: an empty one takes the default of `soak run`.
@@ -114,6 +115,13 @@ house: ## print how large and how tidy the code is, each figure beside what is a
 lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	@$(foreach m,$(MODULES),(cd $(m) && $(GO) vet ./... && $< ./... && $(GO) mod tidy -diff) && )true
+
+# Without the database of vulnerabilities nothing is known, which is said and is no failure; a vulnerability is one.
+.PHONY: vuln
+vuln: ## known vulnerabilities in what the programs call (needs the Go project's database, else it skips and says so)
+	@out=$$($(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./... 2>&1); code=$$?; echo "$$out"; \
+	if [ $$code != 0 ] && echo "$$out" | grep -q 'fetching vulnerabilities'; then \
+		echo "SKIPPED: no database of vulnerabilities can be had here"; exit 0; fi; exit $$code
 
 $(TOOLS)/staticcheck-$(STATICCHECK_VERSION):
 	GOBIN=$(TOOLS) GOFLAGS= $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)

@@ -226,11 +226,14 @@ func (q *Queue) replay() error {
 	for i := range q.lanes {
 		q.lanes[i].reserved = st.lanes[i].reserved
 	}
-	var valid [2]int64
+	var valid ends
 	for i := range q.lanes {
 		if valid[i], err = q.lanes[i].valid(st.ends[i]); err != nil {
 			return err
 		}
+	}
+	if valid[2], err = validParked(filepath.Join(q.dir, ParkedFile), st.ends[2]); err != nil {
+		return err
 	}
 	settled := [2]map[int64]bool{{}, {}}
 	if err := st.apply(valid, settled); err != nil {
@@ -247,6 +250,34 @@ func (q *Queue) replay() error {
 		}
 	}
 	return nil
+}
+
+// validParked returns how far the parked file has whole lines, from the end that the snapshot committed. A power cut can
+// lose lines behind it, or leave zeros in their place; the snapshot's own were synced before it.
+func validParked(path string, from int64) (int64, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) && from == 0 {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if info.Size() < from {
+		return 0, fmt.Errorf("%w: %s has %d bytes, %d were committed", ErrDamaged, path, info.Size(), from)
+	}
+	tail, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
+	if err != nil {
+		return 0, err
+	}
+	if zero := bytes.IndexByte(tail, 0); zero >= 0 {
+		tail = tail[:zero]
+	}
+	return from + int64(bytes.LastIndexByte(tail, '\n')+1), nil
 }
 
 // cutTails removes what was written behind the committed ends.
@@ -328,7 +359,7 @@ func Peek(dir string) (t migrator.Totals, inUse bool, err error) {
 		return t, inUse, err
 	}
 	const all = 1<<63 - 1
-	err = st.apply([2]int64{all, all}, [2]map[int64]bool{{}, {}})
+	err = st.apply(ends{all, all, all}, [2]map[int64]bool{{}, {}})
 	return st.totals, inUse, err
 }
 
@@ -387,7 +418,7 @@ func readJournal(path string) (*state, error) {
 
 // apply plays the entries after the snapshot as far as they are whole and what they commit is there. settled receives
 // the offsets of settled items.
-func (st *state) apply(valid [2]int64, settled [2]map[int64]bool) error {
+func (st *state) apply(valid ends, settled [2]map[int64]bool) error {
 	for b := st.entries; len(b) > 0; {
 		payload, size, err := nextRecord(b)
 		if err != nil || len(payload) < 2 {
@@ -403,7 +434,7 @@ func (st *state) apply(valid [2]int64, settled [2]map[int64]bool) error {
 		case entryPush, entrySettle:
 			offset := c.int()
 			e := ends{c.int(), c.int(), c.int()}
-			if e[0] > valid[0] || e[1] > valid[1] {
+			if e[0] > valid[0] || e[1] > valid[1] || e[2] > valid[2] {
 				return nil // a power cut lost what it commits
 			}
 			st.ends = e

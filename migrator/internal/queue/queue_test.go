@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,45 @@ func TestTornWrites(t *testing.T) {
 	q = open(t, dir)
 	assert.Equal(t, "root", take(t, q, migrator.Folder).Item.ID, "a power cut lost what the settle commits")
 	require.NoError(t, q.Close())
+}
+
+// TestParkedLinesThatAPowerCutLost has settles whose items were given up, and a parked file that has not all of their lines.
+func TestParkedLinesThatAPowerCutLost(t *testing.T) {
+	for name, spoil := range map[string]func(b []byte) []byte{
+		"cut":   func(b []byte) []byte { return b[:len(b)-3] },
+		"zeros": func(b []byte) []byte { return append(b[:len(b)-40], make([]byte, 40)...) },
+		"gone":  func([]byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			q := open(t, dir)
+			require.NoError(t, q.Push(t.Context(), files(0, 2)...))
+			for range 2 {
+				l := take(t, q, migrator.File)
+				require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Failed,
+					Parked: []migrator.Parked{{ID: l.Item.ID, Path: "a file", Outcome: migrator.Failed, Detail: "it was refused"}}}))
+			}
+			abandon(t, q)
+			path := filepath.Join(dir, ParkedFile)
+			whole, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, spoil(bytes.Clone(whole)), 0o600))
+			q = open(t, dir)
+			again := take(t, q, migrator.File)
+			require.NotNil(t, again, "the item whose line is lost comes again")
+			require.NoError(t, q.Settle(t.Context(), again, migrator.Result{Outcome: migrator.Copied}))
+			require.NoError(t, q.Close())
+			left, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.True(t, bytes.HasPrefix(whole, left), "whole lines alone: %q", left)
+			if len(left) == 0 {
+				return
+			}
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+			_, _, err = Open(dir)
+			require.ErrorIs(t, err, ErrDamaged, "what was committed and is gone is said")
+		})
+	}
 }
 
 func TestDamageIsSaid(t *testing.T) {
