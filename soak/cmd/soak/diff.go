@@ -266,12 +266,12 @@ func change(c costDiff, a, b []record.Verdict) string {
 }
 
 // excludes reports whether each of the trials would have seen a cost that none has: its hypothesis is excluded with a
-// limit below the cost, or all that could be held was explained in a trial that is healthy.
+// limit below the cost. A healthy headline alone says nothing of costs below its limits.
 func excludes(vs []record.Verdict, c costDiff) bool {
 	for _, v := range vs {
-		i := slices.IndexFunc(v.Hypotheses, func(h record.Hypothesis) bool { return h.Class == c.Class && h.Per == c.Per })
-		seen := i >= 0 && v.Hypotheses[i].State == record.Excluded && v.Hypotheses[i].Limit <= c.largest()
-		if !seen && v.Headline != record.Healthy {
+		if !slices.ContainsFunc(v.Hypotheses, func(h record.Hypothesis) bool {
+			return h.Class == c.Class && h.Per == c.Per && h.State == record.Excluded && h.Limit <= c.largest()
+		}) {
 			return false
 		}
 	}

@@ -41,6 +41,7 @@ func TestDiffSaysNewOnlyWhereItWouldHaveBeenSeen(t *testing.T) {
 		require.Len(t, d.Cells[0].Costs, 1)
 		assert.Equal(t, want, d.Cells[0].Costs[0].Change)
 	}
+	coarse.Headline = record.Healthy
 	d := diffOf([]record.Verdict{found}, []record.Verdict{coarse})
 	assert.Equal(t, "not seen", d.Cells[0].Costs[0].Change, "its limit is above the cost")
 }
