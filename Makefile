@@ -330,7 +330,7 @@ chaos-quick: build ## the same, one round of each, for CI (a minute)
 .PHONY: recordings recordings-judge
 recordings: build ## record 80 real library bugs and look-alikes for a minute each, and print how they are judged (JOBS=4, ONLY='sessions')
 	$(GO) run ./soak/internal/recordings/cmd -soak bin/soak -jobs $(or $(JOBS),4) -only '$(ONLY)'
-	$(GO) test -count=1 -run TestRecordingsOfLibraries ./soak/cmd/soak -update-recordings >/dev/null || true
+	$(GO) test -count=1 -run TestRecordingsOfLibraries ./soak/cmd/soak -update-recordings
 	@$(MAKE) --no-print-directory recordings-judge
 recordings-judge: ## judge the recordings that are in the repository, and a folder of profiles: PROFILES=dir
 	PROFILES=$(PROFILES) $(GO) test -count=1 -v -run 'TestRecordingsOfLibraries$(if $(PROFILES),|TestFoldersOfOthers)' ./soak/cmd/soak

@@ -3,7 +3,7 @@
 // overlay above them, and a runner can steer and read it all (package fault).
 //
 // A [Server] is an http.Handler. Field masks, the q language, page tokens, ranges, uploads, tokens and errors work as
-// in Drive; what is not faked is answered with 404 and counted as not understood: comments and replies, watching, apps,
+// in Drive. Calls without a fake get a 404 and are counted as not understood: comments and replies, watching, apps,
 // approvals, labels (no file has any), thumbnails, and sending mail. It is not for testing permissions: the user may do
 // everything with what is theirs, and may read what is shared with them.
 //

@@ -35,7 +35,7 @@ type row struct {
 	Judged  bool // both versions could be built and run
 }
 
-// judge compares what memtest said with what is known. want is the number of the user's line.
+// judge compares memtest's answer with the known one. want is the number of the user's line.
 func judge(c libraryCase, want int, leaking, mended result) row {
 	r := row{
 		Name: c.name, Module: c.module, Versions: c.leaking + " -> " + c.mended, Class: string(c.class), Known: c.known,

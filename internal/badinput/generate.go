@@ -167,7 +167,7 @@ var readers = []struct {
 	{"fakedrive", []string{"corpus", "show", "FILE.yaml"}},
 }
 
-// config gives a command a malformed file, or what is no file.
+// config gives a command a malformed file, a folder, or a path without a file.
 func (g *generator) config() (input, error) {
 	r := pick(g, readers)
 	path := filepath.Join(g.dir, fmt.Sprintf("f%d", g.files))

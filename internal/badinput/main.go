@@ -142,7 +142,7 @@ func (g given) String() string {
 	return foreign.Line(fmt.Sprintf("%s %q: exit %d, %q", g.program, g.args, g.code, strings.TrimSuffix(g.stderr, "\n")), 0)
 }
 
-// mostExamples bounds what is printed of the inputs that failed.
+// mostExamples is how many of the inputs that failed are printed.
 const mostExamples = 20
 
 func (t *tally) add(in input, r result) {
@@ -177,7 +177,7 @@ func (t *tally) add(in input, r result) {
 	bad(&t.length, len(message) > foreign.MaxLine && !strings.Contains(message, "\n"), "long")
 }
 
-// print says each figure beside what is asked for.
+// print writes each figure beside its goal.
 func (t *tally) print(out io.Writer, n int) (missed bool) {
 	for _, e := range t.examples {
 		fmt.Fprintln(out, "  ", e)

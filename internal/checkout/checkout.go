@@ -30,8 +30,8 @@ func Root(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Files are the files of a checkout by their paths below root, sorted: what git knows, and what it would add. What was
-// deleted is left out.
+// Files are the files of a checkout by their paths below root, sorted: tracked files and those that git would
+// add, without the deleted ones.
 func Files(ctx context.Context, root string) ([]string, error) {
 	cmd := exec.CommandContext(ctx, "git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	out, err := cmd.Output()

@@ -211,6 +211,7 @@ func TestRecordingsOfLibraries(t *testing.T) {
 	golden := filepath.Join(recordingsDir, "golden.txt")
 	if *updateRecordings {
 		require.NoError(t, os.WriteFile(golden, []byte(table(all)), 0o644))
+		return // the run after it judges
 	}
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
