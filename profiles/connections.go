@@ -165,8 +165,8 @@ const defaultConnection = 11 << 10
 
 // connectionCulprit finds the user's code behind connections that stay: the site that holds most of what goes through
 // the network packages and grows at the floors. Of connections that idle the states between tell more, since closing
-// them hides them at the floors; in a held state alone a transfer's own request would stand in their place. The line that
-// made the request opened the connection; one that made the transport has to have grown requestLead times as much.
+// them hides them at the floors; in a held state alone a transfer's own request would stand in their place. The line
+// that made the request opened the connection; one that made the transport has to have grown requestLead times as much.
 func (s *Series) connectionCulprit(t term, idle bool) Site {
 	first, second := s.grownBetween, s.leftByIdle
 	if idle {

@@ -76,7 +76,8 @@ var flagLine = regexp.MustCompile(`(?m)^ +(?:-., )?--([a-z0-9-]+) [a-zA-Z]`)
 func newGenerator(bin, dir string, rng *rand.Rand) (*generator, error) {
 	g := &generator{dir: dir, rng: rng}
 	for _, c := range commands {
-		out, err := exec.Command(filepath.Join(bin, c.program), append(append([]string{}, c.command...), "--help")...).Output()
+		out, err := exec.Command(filepath.Join(bin, c.program), append(append([]string{}, c.command...),
+			"--help")...).Output()
 		if err != nil {
 			return nil, fmt.Errorf("%s %s --help: %w", c.program, strings.Join(c.command, " "), err)
 		}
@@ -104,9 +105,12 @@ func pick[T any](g *generator, list []T) T { return list[g.rng.IntN(len(list))] 
 // noise is a text that no setting means.
 func (g *generator) noise() string {
 	return pick(g, []string{
-		"-1", "nope", "99999999999999999999999", "-99999999999999999999999", "1e400", "NaN", "Inf", "\x1b[31mred", "a\nb\nc", "javascript:alert(1)",
-		"../../etc/passwd", strings.Repeat("9", 5000), strings.Repeat("x", 20_000), "\xff\xfe", "0x7fffffffffffffff", "{{range 1000000000000}}x{{end}}",
-		fmt.Sprintf("-%d", g.rng.Uint64()), fmt.Sprintf("%d%d", g.rng.Uint64(), g.rng.Uint64()), fmt.Sprintf("%dQiB", g.rng.IntN(1000)), fmt.Sprintf("%dfortnights", g.rng.IntN(100)),
+		"-1", "nope", "99999999999999999999999", "-99999999999999999999999", "1e400", "NaN", "Inf", "\x1b[31mred", "a\nb\nc",
+		"javascript:alert(1)",
+		"../../etc/passwd", strings.Repeat("9", 5000), strings.Repeat("x", 20_000), "\xff\xfe", "0x7fffffffffffffff",
+		"{{range 1000000000000}}x{{end}}",
+		fmt.Sprintf("-%d", g.rng.Uint64()), fmt.Sprintf("%d%d", g.rng.Uint64(), g.rng.Uint64()), fmt.Sprintf("%dQiB",
+			g.rng.IntN(1000)), fmt.Sprintf("%dfortnights", g.rng.IntN(100)),
 	})
 }
 
@@ -137,7 +141,8 @@ func (g *generator) unknown() (input, error) {
 // broken is the text of a file that no reader accepts.
 func (g *generator) broken() string {
 	n := 1 << (4 + g.rng.IntN(17)) // up to 1 MiB
-	unit := pick(g, []string{"[", "{a: ", "- ", "[{", "a: [", "&a [*a, ", "\x00", "\xff", "%", "? ", "}", "]", "a: b: c\n", "\t- x\n", `"`})
+	unit := pick(g, []string{"[", "{a: ", "- ", "[{", "a: [", "&a [*a, ", "\x00", "\xff", "%", "? ", "}", "]", "a: b: c\n",
+		"\t- x\n", `"`})
 	text := strings.Repeat(unit, max(1, n/len(unit)))
 	return pick(g, []string{"", "unknown_key: 1\n", "{\"unknown_key\": [1, 2,", "name: [\n"}) + text
 }
@@ -161,7 +166,8 @@ var readers = []struct {
 	{"soak", []string{"verify", "FILE.yaml"}},
 	{"migrator", []string{"copy", "--config", "FILE.yaml", "--bucket", "b", "root"}},
 	{"migrator", []string{"serve", "--config", "FILE.yaml"}},
-	{"migrator", []string{"copy", "--ca-file", "FILE.yaml", "--drive-endpoint", "http://127.0.0.1:1", "--attempts", "1", "--bucket", "b", "root"}},
+	{"migrator", []string{"copy", "--ca-file", "FILE.yaml", "--drive-endpoint", "http://127.0.0.1:1", "--attempts", "1",
+		"--bucket", "b", "root"}},
 	{"fakedrive", []string{"serve", "--faults", "FILE.yaml"}},
 	{"fakedrive", []string{"serve", "--corpus", "FILE.yaml"}},
 	{"fakedrive", []string{"corpus", "show", "FILE.yaml"}},
@@ -194,8 +200,10 @@ func (g *generator) config() (input, error) {
 
 // folders are the command lines that read a recorded run.
 var folders = [][]string{
-	{"report", "DIR"}, {"gate", "DIR"}, {"plan", "DIR", "--limit", "2Gi"}, {"view", "DIR"}, {"push", "DIR", "--pyroscope", "http://127.0.0.1:1"},
-	{"merge", "DIR", "DIR", "--out", "joined"}, {"baseline", "accept", "DIR"}, {"diagnose", "DIR", "--strict"}, {"verify", "DIR"},
+	{"report", "DIR"}, {"gate", "DIR"}, {"plan", "DIR", "--limit", "2Gi"}, {"view", "DIR"}, {"push", "DIR", "--pyroscope",
+		"http://127.0.0.1:1"},
+	{"merge", "DIR", "DIR", "--out", "joined"}, {"baseline", "accept", "DIR"}, {"diagnose", "DIR", "--strict"},
+	{"verify", "DIR"},
 	{"run", "--resume", "--out", "DIR"},
 }
 
@@ -220,7 +228,8 @@ func (g *generator) folder() (input, error) {
 	case 2:
 		err = os.Symlink("/dev/zero", run)
 	case 3:
-		err = os.WriteFile(run, []byte(pick(g, []string{"", "null", "[]", "{}", `{"schema":"memsoak/run/v99"}`, `{"schema":"memsoak/run/v1","cells":7}`})), 0o600)
+		err = os.WriteFile(run, []byte(pick(g, []string{"", "null", "[]", "{}", `{"schema":"memsoak/run/v99"}`,
+			`{"schema":"memsoak/run/v1","cells":7}`})), 0o600)
 	case 4:
 		err = os.WriteFile(filepath.Join(dir, "holiday.txt"), []byte("no run"), 0o600)
 	default:

@@ -1,6 +1,6 @@
-// Command badinput gives the three programs generated inputs that are all wrong - flags out of range, malformed files, wrong
-// folders, damaged recordings - and counts what must not come of them. It prints each figure beside the one that is asked
-// for, and exits with 1 where one is missed. The same seed makes the same inputs.
+// Command badinput gives the three programs generated inputs that are all wrong - flags out of range, malformed files,
+// wrong folders, damaged recordings - and counts what must not come of them. It prints each figure beside the one that
+// is asked for, and exits with 1 where one is missed. The same seed makes the same inputs.
 package main
 
 import (
@@ -139,7 +139,8 @@ type given struct {
 }
 
 func (g given) String() string {
-	return foreign.Line(fmt.Sprintf("%s %q: exit %d, %q", g.program, g.args, g.code, strings.TrimSuffix(g.stderr, "\n")), 0)
+	return foreign.Line(fmt.Sprintf("%s %q: exit %d, %q", g.program, g.args, g.code, strings.TrimSuffix(g.stderr, "\n")),
+		0)
 }
 
 // mostExamples is how many of the inputs that failed are printed.
@@ -170,7 +171,8 @@ func (t *tally) add(in input, r result) {
 		}
 	}
 	all := r.stdout + r.stderr
-	bad(&t.panics, strings.Contains(all, "panic: ") || strings.Contains(all, "goroutine 1 [") || strings.Contains(all, "fatal error: "), "panic")
+	bad(&t.panics, strings.Contains(all, "panic: ") || strings.Contains(all, "goroutine 1 [") || strings.Contains(all,
+		"fatal error: "), "panic")
 	bad(&t.hangs, r.hung, "hang")
 	bad(&t.zeros, r.code == 0, "exit 0")
 	bad(&t.lines, !r.hung && r.code != 0 && (message == "" || strings.Contains(message, "\n")), "not one line")

@@ -14,7 +14,8 @@ import (
 // fake writes three programs that all do the same with a wrong input, and list one flag when they are asked for help.
 func fake(t *testing.T, does string) string {
 	dir := t.TempDir()
-	script := "#!/bin/sh\nfor a in \"$@\"; do if [ \"$a\" = --help ]; then echo '  --repeats int'; exit 0; fi; done\n" + does + "\n"
+	script := "#!/bin/sh\nfor a in \"$@\"; do if [ \"$a\" = --help ]; then echo '  --repeats int'; exit 0; fi; done\n" +
+		does + "\n"
 	for _, name := range []string{"soak", "migrator", "fakedrive"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700))
 	}

@@ -1,6 +1,6 @@
-// Package bounded reads what others wrote: run directories, configurations, answers. Each kind of input has one row in All,
-// with the bytes, the depth and the number of parts that a reader takes; more is refused with the row's name. Files are
-// regular ones: a device or a pipe behind a link never ends.
+// Package bounded reads what others wrote: run directories, configurations, answers. Each kind of input has one row in
+// All, with the bytes, the depth and the number of parts that a reader takes; more is refused with the row's name.
+// Files are regular ones: a device or a pipe behind a link never ends.
 package bounded
 
 import (

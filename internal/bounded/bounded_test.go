@@ -30,13 +30,15 @@ func TestEveryRowHasABound(t *testing.T) {
 // TestOnlyRegularFilesAreRead: a device behind a link has no end, and a pipe has no beginning.
 func TestOnlyRegularFilesAreRead(t *testing.T) {
 	dir := t.TempDir()
-	zero, pipe, big, small := filepath.Join(dir, "zero"), filepath.Join(dir, "pipe"), filepath.Join(dir, "big"), filepath.Join(dir, "small")
+	zero, pipe, big, small := filepath.Join(dir, "zero"), filepath.Join(dir, "pipe"), filepath.Join(dir, "big"),
+		filepath.Join(dir, "small")
 	require.NoError(t, os.Symlink("/dev/zero", zero))
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	require.NoError(t, os.WriteFile(small, []byte("12345"), 0o600))
 	require.NoError(t, os.WriteFile(big, nil, 0o600))
 	require.NoError(t, os.Truncate(big, 1<<40)) // sparse
-	for path, want := range map[string]error{zero: ErrNotRegular, pipe: ErrNotRegular, dir: ErrNotRegular, big: ErrTooLarge, filepath.Join(dir, "none"): os.ErrNotExist} {
+	for path, want := range map[string]error{zero: ErrNotRegular, pipe: ErrNotRegular, dir: ErrNotRegular,
+		big: ErrTooLarge, filepath.Join(dir, "none"): os.ErrNotExist} {
 		_, err := ReadFile(path, RunFile)
 		require.ErrorIs(t, err, want, path)
 	}
@@ -49,16 +51,19 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooLarge)
 }
 
-// TestCostlyTextIsRefused: each of these costs the parser, the lexer or the message of an error time or memory by the square
-// of its length. The memory shows that, on a busy machine as well.
+// TestCostlyTextIsRefused: each of these costs the parser, the lexer or the message of an error time or memory by the
+// square of its length. The memory shows that, on a busy machine as well.
 func TestCostlyTextIsRefused(t *testing.T) {
 	for _, x := range []struct{ before, unit string }{
-		{"{\"unknown_key\": [1, 2,", "- "}, {"name: [\n", "- "}, {"", "- - "}, {"{", "- x..., a: b"}, // blocks within brackets
-		{"", "!a "}, {"", "!!map "}, {"- ", "!!seq "}, {"{\n  ", "&a "}, {"", "%"}, {"", "!a !!str "}, // what nests without brackets
+		// blocks within brackets
+		{"{\"unknown_key\": [1, 2,", "- "}, {"name: [\n", "- "}, {"", "- - "}, {"{", "- x..., a: b"},
+		// what nests without brackets
+		{"", "!a "}, {"", "!!map "}, {"- ", "!!seq "}, {"{\n  ", "&a "}, {"", "%"}, {"", "!a !!str "},
 		{"", "- a\n..."}, {"", "a\n---\n"}, // documents
 		{">\n", "\n "}, {"a: |\n  b", "\n"}, {"a: |\n  b", "\r\n"}, // empty lines at the end of a block
 		{"\"\t", "\t!a : "}, {"\"", ",*a \t"}, // tabs within quotes
-		{"", "\""}, {"", "@"}, {"", "`"}, {"", "]"}, {"[", ", a: b"}, {"", "\ta: "}, {"name: ", ": x"}, {"{a: ", "b, a: "}, // one line with an error
+		// one line with an error
+		{"", "\""}, {"", "@"}, {"", "`"}, {"", "]"}, {"[", ", a: b"}, {"", "\ta: "}, {"name: ", ": x"}, {"{a: ", "b, a: "},
 	} {
 		for _, size := range []int{256 << 10, 100 << 10, 40 << 10} {
 			text := []byte(x.before + strings.Repeat(x.unit, (size-len(x.before))/len(x.unit)))
@@ -70,7 +75,8 @@ func TestCostlyTextIsRefused(t *testing.T) {
 			message := err.Error()
 			runtime.ReadMemStats(&after)
 			assert.NotContains(t, message, "\n")
-			assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "bytes for %q %q of %d bytes: %.100s", x.before, x.unit, size, message)
+			assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "bytes for %q %q of %d bytes: %.100s",
+				x.before, x.unit, size, message)
 		}
 	}
 }
@@ -105,7 +111,8 @@ func TestDeepTextIsRefusedQuickly(t *testing.T) {
 	}
 	var worst time.Duration
 	var most uint64
-	for _, unit := range []string{"[", "{a: ", "- ", "? ", "[{", "- [", "a: [", `["]",`, "x: |\n  '\ny: [", "&a [", "*a, "} {
+	for _, unit := range []string{"[", "{a: ", "- ", "? ", "[{", "- [", "a: [", `["]",`, "x: |\n  '\ny: [", "&a [",
+		"*a, "} {
 		for _, size := range []int{1 << 20, 256 << 10, 60 << 10, 30 << 10} {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -121,7 +128,8 @@ func TestDeepTextIsRefusedQuickly(t *testing.T) {
 	t.Logf("bad YAML: asked for at most 1 s and 64 MiB; measured %v and %d MiB", worst.Round(time.Millisecond), most>>20)
 	assert.LessOrEqual(t, most, uint64(64<<20))
 	require.ErrorIs(t, JSON([]byte(strings.Repeat("[", 1000)), RunFile), ErrTooLarge)
-	require.NoError(t, JSON([]byte(`{"a":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"["}`), RunFile))
+	require.NoError(t, JSON([]byte(`{"a":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"["}`),
+		RunFile))
 }
 
 func TestUsualTextPasses(t *testing.T) {

@@ -35,7 +35,8 @@ func JSON(text []byte, c Cap) error {
 var ErrTemplate = errors.New("a template may insert placeholders, choose by if and with, and compare")
 
 // plainFunctions are the functions that make no more text than they are given.
-var plainFunctions = []string{"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "len", "index", "print", "html", "js", "urlquery"}
+var plainFunctions = []string{"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "len", "index", "print", "html",
+	"js", "urlquery"}
 
 // Tree checks that a template can't run for long or make much: no range, no other templates, no formats with widths.
 func Tree(n parse.Node) error {

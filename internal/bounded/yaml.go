@@ -12,7 +12,8 @@ import (
 const (
 	// maxMarks bounds anchors, aliases, tags, directives and documents: an alias may stand for many others, the rest nest.
 	maxMarks = 100
-	// maxBlank bounds empty lines in a row: at the end of a block of text the lexer copies the block once for each of them.
+	// maxBlank bounds empty lines in a row: at the end of a block of text the lexer copies the block once for each of
+	// them.
 	maxBlank = 100
 	// maxTabs bounds the tabs of a line: within quotes the lexer looks for the line's end at each of them.
 	maxTabs = 100
@@ -29,8 +30,8 @@ func Decode(text []byte, c Cap, v any) error {
 	return nil
 }
 
-// DecodeError is an error of the YAML library without the excerpt of the text that it comes with: to make that takes time
-// and memory by the square of a line's length.
+// DecodeError is an error of the YAML library without the excerpt of the text that it comes with: to make that takes
+// time and memory by the square of a line's length.
 type DecodeError struct{ Err error }
 
 // Error implements error. It is one line.
@@ -41,8 +42,8 @@ func (e *DecodeError) Error() string {
 // Unwrap returns the error of the library, or of a type that read itself.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
-// YAML checks the size, the tokens and the nesting of a YAML text before it is parsed, since the parser's time and memory
-// grow faster than the nesting.
+// YAML checks the size, the tokens and the nesting of a YAML text before it is parsed, since the parser's time and
+// memory grow faster than the nesting.
 func YAML(text []byte, c Cap) error {
 	if c.Bytes > 0 && int64(len(text)) > c.Bytes {
 		return c.tooLong()
@@ -58,7 +59,8 @@ func YAML(text []byte, c Cap) error {
 	var n nesting
 	for i, t := range tokens {
 		switch t.Type {
-		case token.AliasType, token.AnchorType, token.TagType, token.DirectiveType, token.DocumentHeaderType, token.DocumentEndType:
+		case token.AliasType, token.AnchorType, token.TagType, token.DirectiveType, token.DocumentHeaderType,
+			token.DocumentEndType:
 			marks++
 		}
 		n.token(tokens, i)

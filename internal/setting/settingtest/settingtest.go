@@ -11,8 +11,8 @@ import (
 	"github.com/memsoak/memsoak/internal/setting"
 )
 
-// EveryNumberHasARange walks all commands of a program: a flag with a number, a time or a size needs a row in the registry,
-// and a default that the row accepts.
+// EveryNumberHasARange walks all commands of a program: a flag with a number, a time or a size needs a row in the
+// registry, and a default that the row accepts.
 func EveryNumberHasARange(t *testing.T, root *cobra.Command) {
 	t.Helper()
 	seen := 0

@@ -113,7 +113,8 @@ func onBrokers(t *testing.T, test func(*testing.T, *shared)) {
 // part starts a process of a migration, with the prefix as the queue's name.
 func (s *shared) part(command, prefix string, extra ...string) *run {
 	args := append([]string{command, "--drive-endpoint", s.drive.HTTP, "--s3-endpoint", s.sink.HTTP, "--bucket", bucket,
-		"--queue", s.url, "--queue-name", prefix, "--lease", "1s", "--backoff", "5ms", "--backoff-max", "100ms", "--attempts", "30",
+		"--queue", s.url, "--queue-name", prefix, "--lease", "1s", "--backoff", "5ms", "--backoff-max", "100ms", "--attempts",
+		"30",
 		"--sink-timeout", "2s"}, extra...)
 	r := &run{cmd: exec.Command(bins.Migrator, args...)}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
@@ -129,7 +130,8 @@ func (s *shared) discoverer(root, prefix string) *run {
 }
 
 func (s *shared) uploader(prefix string) *run {
-	return s.part("upload", prefix, "--workers", "4", "--spool-dir", s.dir, "--multipart-threshold", "6MiB", "--part-size", fmt.Sprint(partSize))
+	return s.part("upload", prefix, "--workers", "4", "--spool-dir", s.dir, "--multipart-threshold", "6MiB", "--part-size",
+		fmt.Sprint(partSize))
 }
 
 // ends waits for a process to end by itself, well.
@@ -168,15 +170,16 @@ func (s *shared) forget(prefix string) {
 }
 
 func (s *shared) statusCmd(prefix string, extra ...string) *run {
-	r := &run{cmd: exec.Command(bins.Migrator, append([]string{"status", "--queue", s.url, "--queue-name", prefix}, extra...)...)}
+	r := &run{cmd: exec.Command(bins.Migrator, append([]string{"status", "--queue", s.url, "--queue-name", prefix},
+		extra...)...)}
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	require.NoError(s.t, r.cmd.Start())
 	r.wait = sync.OnceValue(r.cmd.Wait)
 	return r
 }
 
-// partKills is the number of points of TestPartsKilled on each broker: 3, one of each kind, and 50 in the long form (make
-// test-long).
+// partKills is the number of points of TestPartsKilled on each broker: 3, one of each kind, and 50 in the long form
+// (make test-long).
 func partKills() int {
 	switch {
 	case os.Getenv("MEMSOAK_LONG") != "":
@@ -188,8 +191,8 @@ func partKills() int {
 }
 
 // TestPartsKilled runs two discoverers and four uploaders, kills one of them at a random point of the progress and
-// puts another in its place, as an orchestrator does; at each third point the broker is killed and started again, too, and
-// at each third every connection to it is cut.
+// puts another in its place, as an orchestrator does; at each third point the broker is killed and started again, too,
+// and at each third every connection to it is cut.
 // Every object is compared with the corpus, and the totals of the queue count each file once.
 func TestPartsKilled(t *testing.T) { onBrokers(t, testPartsKilled) }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crashTree has a bit of everything: folders of more than one page (--page-size 50), duplicates, odd names, documents, shortcuts, and
-// files that go in parts.
+// crashTree has a bit of everything: folders of more than one page (--page-size 50), duplicates, odd names, documents,
+// shortcuts, and files that go in parts.
 const crashTree = `
 seed: 7
 files: 450
@@ -138,8 +138,8 @@ func (w *world) killAt(root, prefix string, finished, ms int64) bool {
 	return r.cmd.ProcessState.ExitCode() == -1
 }
 
-// TestMultipartGoesOn kills a run in the middle of a file that goes in parts: the parts stored aren't sent again, but for
-// one that was stored when the kill came before its checkpoint.
+// TestMultipartGoesOn kills a run in the middle of a file that goes in parts: the parts stored aren't sent again, but
+// for one that was stored when the kill came before its checkpoint.
 func TestMultipartGoesOn(t *testing.T) {
 	w := newWorld(t)
 	tr := w.tree("seed: 3\nfiles: 1\nsize: 60MiB\n", 1)

@@ -148,7 +148,8 @@ type stored struct {
 // objects returns what the sink holds below a prefix, by key.
 func (w *world) objects(prefix string) map[string]stored {
 	var b []byte
-	require.NoError(w.t, w.sink.Call(w.t.Context(), http.MethodGet, "objects?bucket="+bucket+"&prefix="+prefix+"/", nil, &b))
+	require.NoError(w.t, w.sink.Call(w.t.Context(), http.MethodGet, "objects?bucket="+bucket+"&prefix="+prefix+"/", nil,
+		&b))
 	m := map[string]stored{}
 	s := bufio.NewScanner(bytes.NewReader(b))
 	s.Buffer(nil, 1<<20)
@@ -167,7 +168,8 @@ type want struct {
 	id      string
 }
 
-var exportExt = map[corpus.Kind]string{corpus.Document: ".docx", corpus.Spreadsheet: ".xlsx", corpus.Presentation: ".pptx"}
+var exportExt = map[corpus.Kind]string{corpus.Document: ".docx", corpus.Spreadsheet: ".xlsx",
+	corpus.Presentation: ".pptx"}
 
 // expected computes every key from the tree alone, by the documented rule.
 func (tr tree) expected(prefix string) map[string]want {

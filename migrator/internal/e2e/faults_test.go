@@ -28,8 +28,9 @@ names: {duplicates: 4}
 
 // driveFaults and sinkFaults are the effects that a fake can have on a request, each on the first tries.
 var driveFaults = map[string]struct{ ops, effect string }{
-	"500":               {"list, get, download, export", "error: {status: 500, reason: internalError}"},
-	"429-retry-after":   {"list, get, download, export", "error: {status: 429, reason: rateLimitExceeded, retry_after: 1s}"},
+	"500": {"list, get, download, export", "error: {status: 500, reason: internalError}"},
+	"429-retry-after": {"list, get, download, export",
+		"error: {status: 429, reason: rateLimitExceeded, retry_after: 1s}"},
 	"403-user-rate":     {"list, get, download, export", "error: {reason: userRateLimitExceeded}"},
 	"huge-error-body":   {"list, download", "error: {status: 503, reason: backendError, body_size: 20MiB}"},
 	"reset-at-start":    {"list, get, download, export", "reset: {at: start}"},
@@ -46,7 +47,8 @@ var driveFaults = map[string]struct{ ops, effect string }{
 }
 
 var sinkFaults = map[string]struct{ ops, effect string }{
-	"500":            {"put, upload-part, create-upload, complete-upload, head, list", "error: {status: 500, reason: InternalError}"},
+	"500": {"put, upload-part, create-upload, complete-upload, head, list",
+		"error: {status: 500, reason: InternalError}"},
 	"slow-down":      {"put, upload-part, create-upload, complete-upload, head", "error: {status: 503, reason: SlowDown}"},
 	"reset-at-start": {"put, upload-part, create-upload, complete-upload", "reset: {at: start}"},
 	"reset-in-body":  {"put, upload-part", "reset: {after: 300}"},

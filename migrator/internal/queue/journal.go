@@ -252,8 +252,8 @@ func (q *Queue) replay() error {
 	return nil
 }
 
-// validParked returns how far the parked file has whole lines, from the end that the snapshot committed. A power cut can
-// lose lines behind it, or leave zeros in their place; the snapshot's own were synced before it.
+// validParked returns how far the parked file has whole lines, from the end that the snapshot committed. A power cut
+// can lose lines behind it, or leave zeros in their place; the snapshot's own were synced before it.
 func validParked(path string, from int64) (int64, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) && from == 0 {

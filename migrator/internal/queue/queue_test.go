@@ -167,7 +167,8 @@ func TestTornWrites(t *testing.T) {
 	require.NoError(t, q.Close())
 }
 
-// TestParkedLinesThatAPowerCutLost has settles whose items were given up, and a parked file that has not all of their lines.
+// TestParkedLinesThatAPowerCutLost has settles whose items were given up, and a parked file that has not all of their
+// lines.
 func TestParkedLinesThatAPowerCutLost(t *testing.T) {
 	for name, spoil := range map[string]func(b []byte) []byte{
 		"cut":   func(b []byte) []byte { return b[:len(b)-3] },

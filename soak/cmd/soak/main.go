@@ -22,7 +22,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 func newRoot() *cobra.Command {
 	return command.Root("soak", "Find out what holds a Go service's memory",
 		newViewCmd(), newPushCmd(), newGateCmd(), newBaselineCmd(), newReportCmd(), newFakes3Cmd(), newGatewayCmd(),
-		newVerifyCmd(), newDiagnoseCmd(), newDiffCmd(), newPlanCmd(), newRunCmd(), newMergeCmd(), newSubjectCmd(), newInitCmd(),
+		newVerifyCmd(), newDiagnoseCmd(), newDiffCmd(), newPlanCmd(), newRunCmd(), newMergeCmd(), newSubjectCmd(),
+		newInitCmd(),
 		newRecordCmd(), newLimitCmd(), newK8sCmd(), newCanaryCmd(), newBisectCmd(), newHoldersCmd())
 }
 

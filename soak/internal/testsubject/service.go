@@ -25,7 +25,8 @@ const (
 // ServiceSpec is the subject file of a service, with an upstream at an address, or made where that is empty.
 func ServiceSpec(mode, upstream string) *subject.Spec {
 	s := &subject.Spec{
-		Name: "testservice", Command: []string{os.Args[0], "{{.addr}}", "{{.upstream.items}}"}, Env: map[string]string{Variable: mode},
+		Name: "testservice", Command: []string{os.Args[0], "{{.addr}}", "{{.upstream.items}}"},
+		Env:   map[string]string{Variable: mode},
 		Pprof: "http://{{.addr}}/debug/pprof", Module: "github.com/memsoak/memsoak",
 		Load:      &load.Spec{Targets: []load.Target{{Method: "POST", URL: "http://{{.addr}}/{{.key}}", Body: "{{.blob}}"}}},
 		Upstreams: map[string]load.Upstream{"items": {Address: upstream}},

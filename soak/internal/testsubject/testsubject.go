@@ -75,8 +75,9 @@ func Spec(mode string) *subject.Spec {
 		Env:     map[string]string{Variable: mode},
 		Pprof:   "http://{{.addr}}/debug/pprof",
 		Ready:   "http://{{.addr}}/ready",
-		Wave:    subject.Wave{Method: "POST", URL: "http://{{.addr}}/wave", Body: `{"root":"{{.root}}","prefix":"{{.prefix}}"}`},
-		Module:  "github.com/memsoak/memsoak",
+		Wave: subject.Wave{Method: "POST", URL: "http://{{.addr}}/wave",
+			Body: `{"root":"{{.root}}","prefix":"{{.prefix}}"}`},
+		Module: "github.com/memsoak/memsoak",
 	}
 	if mode == Once {
 		s.Command = append(s.Command, "{{.root}}", "{{.prefix}}")
@@ -307,7 +308,8 @@ func (s *server) copy(f file, prefix string) error {
 
 // Build compiles the programs that tests need into dir and returns the paths of fakedrive and soak.
 func Build(dir string) (fakedrive, soak string, err error) {
-	cmd := exec.Command("go", "build", "-o", dir+"/", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive", "github.com/memsoak/memsoak/soak/cmd/soak")
+	cmd := exec.Command("go", "build", "-o", dir+"/", "github.com/memsoak/memsoak/fakedrive/cmd/fakedrive",
+		"github.com/memsoak/memsoak/soak/cmd/soak")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", "", fmt.Errorf("build the fakes: %w: %s", err, out)
 	}
