@@ -71,7 +71,7 @@ SLOW := $(SLOW)|/internal/holders$$|/internal/trial$$|/soak$$|/soak/specimens/al
 
 .PHONY: test-fast
 test-fast: testsum ## the quick half of the tests, in a minute: what needs no broker, browser or subject
-	@$(TESTSUM) -short -timeout 2m $$($(GO) list ./... | grep -Ev '$(SLOW)')
+	@$(call twice,$(TESTSUM),-short $$($(GO) list ./... | grep -Ev '$(SLOW)'))
 
 .PHONY: test-long
 test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase

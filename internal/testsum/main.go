@@ -1,6 +1,6 @@
 // Command testsum runs `go test` with the arguments that it is given, prints what go test prints, and at the end every
-// test that was skipped, with the reason: a machine on which much is skipped must not look like one on which all
-// passed.
+// test that was skipped, with the reason, and every one that failed: a machine on which much is skipped must not look
+// like one on which all passed.
 //
 //	go run ./internal/testsum -timeout 20m ./...
 //
@@ -33,6 +33,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	read := s.follow(out)
 	err = cmd.Wait()
 	s.skips()
+	s.ends()
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):

@@ -56,6 +56,7 @@ func TestB(t *testing.T) { t.Log("fine") }
 	assert.Contains(t, out, "FAIL\texample.com/a/m")
 	assert.NotContains(t, out, "fine")
 	assert.NotContains(t, out, "skipped")
+	assert.True(t, strings.HasSuffix(out, "=== failed:\n        m TestA\n        m\n"), out)
 }
 
 func TestAPanicAndABuildFailureAreShown(t *testing.T) {

@@ -16,6 +16,8 @@ type summary struct {
 	output map[[2]string][]string
 	// skipped are the tests by reason.
 	skipped map[string][]string
+	// failures are what failed, in order: tests, then the packages that they are in.
+	failures []string
 }
 
 func newSummary(w io.Writer) *summary {
@@ -57,6 +59,7 @@ func (s *summary) said(key [2]string, e event) {
 // failed prints what a test said. A package that ends in the middle of a test takes its tests with it: those have no
 // event of their own.
 func (s *summary) failed(key [2]string) {
+	s.failures = append(s.failures, strings.TrimSpace(short(key[0])+" "+key[1]))
 	if key[1] != "" {
 		s.print(key)
 		return
@@ -131,5 +134,16 @@ func (s *summary) skips() {
 		if n := len(tests) - shown; n > 0 {
 			fmt.Fprintf(s.w, "        and %d more\n", n)
 		}
+	}
+}
+
+// ends names what failed, last, since what is above it may be thousands of lines, or cut off.
+func (s *summary) ends() {
+	if len(s.failures) == 0 {
+		return
+	}
+	fmt.Fprintf(s.w, "\n=== failed:\n")
+	for _, name := range s.failures {
+		fmt.Fprintf(s.w, "        %s\n", name)
 	}
 }
