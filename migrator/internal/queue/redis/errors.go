@@ -77,6 +77,8 @@ func (q *Queue) explain(err error) error {
 		return fmt.Errorf("redis at %s is full: raise its maxmemory or lower --queue-limit; nothing is lost, the same command goes on: %w", q.addr, err)
 	case strings.Contains(text, "MISCONF"):
 		return fmt.Errorf("redis at %s can't save to its disk and takes no more work: free some space there; nothing is lost: %w", q.addr, err)
+	case strings.Contains(text, "NOGROUP"): // somebody has removed a stream or its group
+		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrLost)
 	case strings.Contains(text, "WRONGTYPE"):
 		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
 	case passing(err):

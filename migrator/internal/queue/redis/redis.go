@@ -148,10 +148,11 @@ func (q *Queue) hello(ctx context.Context) error {
 			return fmt.Errorf("redis at %s drops keys when its memory is full (maxmemory-policy allkeys%s), which would lose work: set it to noeviction", q.addr, policy)
 		}
 	}
-	if _, err := q.Migration(ctx); err != nil && !errors.Is(err, broker.ErrNone) {
-		return err
+	_, err = q.Migration(ctx)
+	if errors.Is(err, broker.ErrNone) || errors.Is(err, broker.ErrLost) {
+		return nil // a migration that is lost can still be begun again
 	}
-	return nil
+	return err
 }
 
 func (q *Queue) key(suffix string) string { return q.base + ":" + suffix }
@@ -218,12 +219,12 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 	if err := q.ends.flush(ctx); err != nil {
 		return st, err
 	}
-	r, err := q.run(ctx, readScript, "meta", q.base, q.o.Lease.Milliseconds())
+	r, err := q.run(ctx, readScript, "meta", q.base, q.o.Lease.Milliseconds(), group, levels)
 	if err != nil {
 		return st, err
 	}
 	reply, ok := r.([]any)
-	if !ok || len(reply) != 4 {
+	if !ok || len(reply) != 6 {
 		return st, fmt.Errorf("queue %s: unexpected reply to read: %v", q.o.Name, r)
 	}
 	there, _ := reply[0].(int64)
@@ -233,6 +234,8 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 		st.Migration, err = q.decode(meta["schema"], meta["migration"])
 	case there > 0:
 		st.Migration, err = q.decode("of somebody else", nil)
+	case there < 0:
+		err = fmt.Errorf("queue %s on Redis at %s: its description is gone: %w", q.o.Name, q.addr, broker.ErrLost)
 	default:
 		err = fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrNone)
 	}
@@ -248,6 +251,12 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 		st.Reasons[r] = number(n)
 	}
 	st.Workers, _ = reply[3].(int64)
+	pages, _ := reply[4].(int64)
+	files, _ := reply[5].(int64)
+	if pages+files > 0 {
+		return st, fmt.Errorf("queue %s on Redis at %s: %d open files and %d open folders are nowhere (XTRIM, XDEL, DEL?): %w",
+			q.o.Name, q.addr, files, pages, broker.ErrLost)
+	}
 	return st, nil
 }
 

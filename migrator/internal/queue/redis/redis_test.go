@@ -340,3 +340,72 @@ func TestFull(t *testing.T) {
 	_, err = q.Take(t.Context(), migrator.Folder)
 	assert.ErrorIs(t, err, broker.ErrLost)
 }
+
+// TestItemsThatVanish: where open items were trimmed or deleted from the broker, those who wait for them end with one
+// line that says so, and so does status; the migration can be begun again. What a live process has is not lost.
+func TestItemsThatVanish(t *testing.T) {
+	s := server(t)
+	del := func(lane string) func(*testing.T, *Queue) {
+		return func(t *testing.T, q *Queue) { require.NoError(t, q.rdb.Del(t.Context(), q.key(lane)).Err()) }
+	}
+	trim := func(t *testing.T, q *Queue) {
+		require.NoError(t, q.rdb.XTrimMaxLen(t.Context(), q.key(filesLane), 0).Err())
+	}
+	deleteOne := func(t *testing.T, q *Queue) {
+		all, err := q.rdb.XRange(t.Context(), q.key(filesLane), "-", "+").Result()
+		require.NoError(t, err)
+		require.NoError(t, q.rdb.XDel(t.Context(), q.key(filesLane), all[len(all)-1].ID).Err())
+	}
+	for name, c := range map[string]struct {
+		die    bool // before, of a process that has taken the file
+		vanish func(*testing.T, *Queue)
+		lost   bool
+	}{
+		"trimmed":                    {vanish: trim, lost: true},
+		"one deleted":                {vanish: deleteOne, lost: true},
+		"the files' stream":          {vanish: del(filesLane), lost: true},
+		"the folders' stream":        {vanish: del("folders:1"), lost: true},
+		"the description":            {vanish: del("meta"), lost: true},
+		"of a process that has died": {die: true, vanish: trim, lost: true},
+		"nothing":                    {vanish: func(*testing.T, *Queue) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := brokertest.Options(t)
+			holder, q := open(t, s, o), open(t, s, o)
+			brokertest.Begin(t, holder, "m")
+			brokertest.List(t, holder, brokertest.File("x"), brokertest.Folder("sub", 2))
+			if c.die {
+				brokertest.Take(t, holder, migrator.File)
+				die(holder)
+			}
+			c.vanish(t, q)
+			err := untilLost(t, q)
+			if !c.lost {
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				_, err = q.Status(t.Context())
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, broker.ErrLost)
+			assert.NotContains(t, err.Error(), "\n")
+			_, err = open(t, s, o).Begin(t.Context(), broker.Migration{ID: "again"}, brokertest.Root, true)
+			require.NoError(t, err)
+			brokertest.List(t, q, brokertest.File("y"))
+			assert.Equal(t, "y", brokertest.Take(t, q, migrator.File).Item.ID)
+		})
+	}
+}
+
+// untilLost takes and keeps what comes until a Take ends otherwise: by what is lost, or after some leases without a
+// word.
+func untilLost(t *testing.T, q *Queue) error {
+	for _, k := range []migrator.Kind{migrator.Folder, migrator.File, migrator.File} {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*q.o.Lease)
+		_, err := q.Take(ctx, k)
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+	return context.DeadlineExceeded
+}

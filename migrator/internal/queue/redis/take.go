@@ -28,6 +28,7 @@ type lane struct {
 	filled  time.Time     // when ahead was filled; zero once that was used
 	claimed time.Time     // when items of dead processes were last looked for; zero while there are some
 	pause   time.Duration // grows while there is nothing to take
+	looked  time.Time     // when it was last made sure that what is open is somewhere
 }
 
 // The pauses between looks at an empty queue.
@@ -35,6 +36,9 @@ const (
 	pauseMin = 5 * time.Millisecond
 	pauseMax = 250 * time.Millisecond
 )
+
+// auditEvery is how often, or once a lease if that is sooner, a process that waits makes sure that what is open can still come.
+const auditEvery = 5 * time.Second
 
 // A process takes ahead what it needs for about as long, so that it seldom asks, and others seldom wait for what it
 // has.
@@ -77,11 +81,14 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			return nil, err
 		}
 		if len(l.ahead) > 0 {
-			l.pause, l.filled = 0, time.Now()
+			l.pause, l.filled, l.looked = 0, time.Now(), time.Now()
 			continue
 		}
 		// Others, or the end of everything, may wait for what is done here.
 		if err := q.ends.flush(ctx); err != nil {
+			return nil, err
+		}
+		if err := q.audit(ctx, l); err != nil {
 			return nil, err
 		}
 		l.pause = min(max(2*l.pause, pauseMin), pauseMax)
@@ -89,6 +96,19 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			return nil, err
 		}
 	}
+}
+
+// audit looks now and then whether items that are open are nowhere, which no process does, but XTRIM, XDEL or the like:
+// without it all would wait for ever.
+func (q *Queue) audit(ctx context.Context, l *lane) error {
+	if time.Since(l.looked) < min(auditEvery, q.o.Lease) {
+		return nil
+	}
+	l.looked = time.Now()
+	if _, err := q.Status(ctx); err != nil && !errors.Is(err, broker.ErrNone) {
+		return err
+	}
+	return nil
 }
 
 // adapt makes the number to fetch larger if what came last was gone soon, and smaller if it lasted. Looks at an empty
@@ -137,6 +157,8 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 		return io.EOF
 	case "schema":
 		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
+	case "gone":
+		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrLost)
 	case "none":
 		q.mu.Lock()
 		defer q.mu.Unlock()

@@ -21,6 +21,7 @@ func beginRaced(t *testing.T, r *Rig) {
 	for round := range 3 {
 		o := Options(t)
 		o.Name += fmt.Sprint("-", round)
+		o.Lease = time.Minute // or a slow machine's process counts as dead
 		var qs []Queue
 		for range 4 {
 			qs = append(qs, r.open(t, o))

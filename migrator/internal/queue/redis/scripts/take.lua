@@ -1,7 +1,7 @@
 -- Hands out items: first, if asked to, those of processes that gave no sign of life; then new ones.
 -- KEYS: meta. ARGV: base, group, schema, folders or files, consumer, most items, limit of files, most items of dead processes
 -- (0 not to look), lease in milliseconds, folder streams.
--- Returns a word, with 'end' whether files have come to theirs, too, and with 'ok' the items: of a file that nobody had yet id
+-- Returns a word, 'gone' where an item was deleted, with 'end' whether files have come to theirs, too, and with 'ok' the items: of a file that nobody had yet id
 -- and payload, of others a list of stream, id, deliveries, again, payload, state.
 local meta, base, group, me = KEYS[1], ARGV[1], ARGV[2], ARGV[5]
 local open = redis.call('HMGET', meta, 'schema', 'open_folders', 'open_files')
@@ -50,6 +50,7 @@ if claims > 0 then
         local r = redis.call('XAUTOCLAIM', base .. ':' .. s, group, me, ARGV[9], cursor, 'COUNT', claims - n)
         cursor = r[1]
         for _, e in ipairs(r[2]) do
+          if not e then return {'gone'} end -- Redis 6.2: what a dead process had was deleted
           local p = redis.call('XPENDING', base .. ':' .. s, group, e[1], e[1], 1)
           add(s, e, p[1][4], '1')
         end
