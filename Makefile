@@ -227,10 +227,13 @@ observe: ## bring up Pyroscope, Prometheus, Grafana and a soak by docker compose
 	@echo "reports     http://127.0.0.1:9004   (when the first trial is done)"
 	@echo "stop        docker compose down     (with --volumes to forget)"
 
-# QUICK=1 checks the benchmark with smaller trees and one round.
-.PHONY: bench-migrator
-bench-migrator: build $(TOOLS)/rclone ## print the migrator's figures beside a bare pipe and rclone (QUICK=1: smaller)
-	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -rclone $(TOOLS)/rclone $(if $(QUICK),-quick)
+# QUICK=1 has smaller trees; RECORD=1 adds the figures to bench/history.json, which the next run is compared with.
+BENCH_MIGRATOR = MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench $(if $(RECORD),-record)
+.PHONY: bench-migrator bench-guard
+bench-migrator: build $(TOOLS)/rclone ## print the migrator's figures beside a bare pipe, one by the same SDKs, and rclone (QUICK=1: smaller, RECORD=1)
+	$(BENCH_MIGRATOR) -rclone $(TOOLS)/rclone $(if $(QUICK),-quick)
+bench-guard: build ## the ratios of processor time alone, for CI: exit code 99 where one is missed beyond doubt (a minute)
+	$(BENCH_MIGRATOR) -guard
 
 # ONLY=ants runs one; FRESH=1 runs those that memtest met after it was finished.
 .PHONY: memtest-libraries

@@ -13,119 +13,13 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/memsoak/memsoak/internal/figure"
 )
 
 const mib = 1 << 20
 
 func size(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/mib) }
-
-// asked are the figures of a comparison.
-type asked struct {
-	vsPipe, vsRclone float64
-	rss              int64
-}
-
-// runs are the results of one client, a round each.
-type runs []result
-
-func (r runs) median(of func(result) time.Duration) float64 {
-	v := make([]float64, len(r))
-	for i := range r {
-		v[i] = of(r[i]).Seconds()
-	}
-	return median(v)
-}
-
-func (r runs) wall() float64  { return r.median(func(r result) time.Duration { return r.wall }) }
-func (r runs) cpu() float64   { return r.median(func(r result) time.Duration { return r.cpu }) }
-func (r runs) fakes() float64 { return r.median(func(r result) time.Duration { return r.fakes }) }
-
-func (r runs) rss() (peak int64) {
-	for i := range r {
-		peak = max(peak, r[i].rss)
-	}
-	return peak
-}
-
-// compare copies a tree by the pipe, rclone and the migrator in turn, and records the ratios of the medians.
-func (b *bench) compare(name, corpus, spec string, workers int, a asked) error {
-	var pipe, rclone, mig runs
-	files := int64(0)
-	_, noRclone := exec.LookPath(b.rclone)
-	for range b.rounds {
-		root, err := b.drive.Root(b.ctx, corpus, spec, uint64(b.n)+1)
-		if err != nil {
-			return err
-		}
-		files = root.Files
-		if err := b.one(&pipe, b.barePipe(root.ID, workers)); err != nil {
-			return err
-		}
-		if noRclone == nil {
-			cmd, err := b.rcloneCopy(root.ID, workers)
-			if err != nil {
-				return err
-			}
-			if err := b.one(&rclone, cmd); err != nil {
-				return err
-			}
-		}
-		if err := b.one(&mig, b.migrator(root.ID, workers)); err != nil {
-			return err
-		}
-	}
-	ratio := pipe.wall() / mig.wall()
-	b.add(name+": speed / pipe", fmt.Sprintf(">= %.2f", a.vsPipe), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio,
-		pipe.wall(), mig.wall()), ratio >= a.vsPipe)
-	if noRclone != nil {
-		b.skip(name+": speed / rclone", fmt.Sprintf(">= %.2f", a.vsRclone), "no "+b.rclone)
-	} else {
-		ratio = rclone.wall() / mig.wall()
-		b.add(name+": speed / rclone", fmt.Sprintf(">= %.2f", a.vsRclone), fmt.Sprintf("%.2f (%.1f s / %.1f s)", ratio,
-			rclone.wall(), mig.wall()), ratio >= a.vsRclone)
-	}
-	b.add(name+": peak RSS", "<= "+size(a.rss), fmt.Sprintf("%s (rclone %s)", size(mig.rss()), size(rclone.rss())),
-		mig.rss() <= a.rss)
-	b.cpu(name, float64(files), pipe, rclone, mig)
-	return nil
-}
-
-func (b *bench) one(to *runs, cmd *exec.Cmd) error {
-	r, err := b.measure(cmd)
-	*to = append(*to, r)
-	return err
-}
-
-// cpu records the processor time of a file. Other than speed it depends little on what else the machine does; and where
-// client and fakes share all processors, speed can't be better than the ratio of the sums.
-func (b *bench) cpu(name string, files float64, pipe, rclone, mig runs) {
-	per := func(r runs) string {
-		if len(r) == 0 {
-			return "-"
-		}
-		return fmt.Sprintf("%.2f + %.2f", 1e3*r.cpu()/files, 1e3*r.fakes()/files)
-	}
-	b.note(name+": CPU ms a file, client + fakes", fmt.Sprintf("%s (pipe %s, rclone %s)", per(mig), per(pipe),
-		per(rclone)))
-	b.note(name+": CPU of pipe / migrator", fmt.Sprintf("%.2f (with the fakes %.2f)", pipe.cpu()/mig.cpu(),
-		(pipe.cpu()+pipe.fakes())/(mig.cpu()+mig.fakes())))
-}
-
-func (b *bench) large() error {
-	corpus, spec := "bench-large", ""
-	if b.quick {
-		corpus, spec = "", "seed: 1\nfiles: 8\nsize: 64MiB\n"
-	}
-	return b.compare("8 large files, 8 workers", corpus, spec, 8, asked{0.9, 1.1, 40 * mib})
-}
-
-func (b *bench) small() error {
-	corpus, spec := "bench-small", ""
-	if b.quick {
-		corpus, spec = "", "seed: 1\nfiles: 2000\nfolders: 20\nsize: 4KiB\n"
-	}
-	return b.compare("small files, 16 workers", corpus, spec, 16, asked{0.75, 1.5, 48 * mib})
-}
 
 // cgroup runs 50 workers inside a hard memory limit.
 func (b *bench) cgroup() error {
@@ -210,7 +104,7 @@ func (b *bench) listTree(corpus, spec string) (result, error) {
 // listRate compares with rclone's listing of the same tree.
 func (b *bench) listRate(files int64) error {
 	what := fmt.Sprintf("listing %s files into the queue: rate / rclone's", humanize.Comma(files))
-	if _, err := exec.LookPath(b.rclone); err != nil {
+	if !b.hasRclone() {
 		b.skip(what, ">= 1.00", "no "+b.rclone)
 		return nil
 	}
@@ -218,8 +112,8 @@ func (b *bench) listRate(files int64) error {
 	if err != nil {
 		return err
 	}
-	var mig, rclone runs
-	for range b.rounds {
+	var mig, theirs runs
+	for range b.pairs {
 		if err := b.one(&mig, b.lister(root.ID)); err != nil {
 			return err
 		}
@@ -227,16 +121,22 @@ func (b *bench) listRate(files int64) error {
 		if err != nil {
 			return err
 		}
-		if err := b.one(&rclone, cmd); err != nil {
+		if err := b.one(&theirs, cmd); err != nil {
 			return err
 		}
 	}
-	n, ratio := float64(files), rclone.wall()/mig.wall()
-	b.add(what, ">= 1.00", fmt.Sprintf("%.2f (%.0f files/s, rclone %.0f)", ratio, n/mig.wall(), n/rclone.wall()),
-		ratio >= 1)
-	b.note("listing: CPU us a file, client + fakes", fmt.Sprintf("%.1f + %.1f (rclone %.1f + %.1f)",
-		1e6*mig.cpu()/n, 1e6*mig.fakes()/n, 1e6*rclone.cpu()/n, 1e6*rclone.fakes()/n))
+	n, v := float64(files), figure.Summarize(theirs.over(mig, wall, wall))
+	b.judge(what, ">= 1.00", fmt.Sprintf("%s, %.0f files/s, rclone %.0f", v.Ratio(), n/mig.median(wall),
+		n/theirs.median(wall)), v.AtLeast(1))
+	b.note("listing: CPU us a file, client + fakes", fmt.Sprintf("%.1f + %.1f (rclone %.1f + %.1f)", 1e6*mig.median(cpu)/n,
+		1e6*mig.median(fakes)/n, 1e6*theirs.median(cpu)/n, 1e6*theirs.median(fakes)/n))
 	return nil
+}
+
+func (b *bench) one(to *runs, cmd *exec.Cmd) error {
+	r, err := b.measure(cmd)
+	*to = append(*to, r)
+	return err
 }
 
 func (b *bench) tenMillion() error {

@@ -1,11 +1,13 @@
-// Command bench prints the migrator's figures: speed as ratios to a bare pipe and to rclone on the same fakes over
-// TLS, interleaved, as medians; and memory. It starts the fakes and every client as processes of their own.
+// Command bench prints the migrator's figures: processor time and speed as ratios to a bare pipe, to a pipe by the same
+// SDKs and to rclone on the same fakes over TLS, as medians of interleaved pairs with the interval that each lies in;
+// and memory. It starts the fakes and every client as processes of their own.
 //
-//	go run ./migrator/internal/bench [-quick] [-only large,small,cgroup,list,ten-million,http2,queues] [-rounds 3]
+//	go run ./migrator/internal/bench [-quick] [-guard] [-only large,small,cgroup,list,ten-million,http2,queues]
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +18,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/figure"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
@@ -25,20 +29,29 @@ func main() {
 	}
 	quick := flag.Bool("quick", false, "smaller trees and one round: checks the program more than the figures")
 	only := flag.String("only", "", "comma-separated cases; all by default")
-	rounds := flag.Int("rounds", 3, "interleaved rounds of which the median counts")
+	guard := flag.Bool("guard", false, "ratios of processor time alone, on smaller trees; exit with 99 when one is missed")
+	pairs := flag.Int("rounds", 6, "interleaved rounds of the copies; fewer than 6 leave their intervals open")
 	rclone := flag.String("rclone", ".tools/rclone", "path of rclone")
+	history := flag.String("history", "bench/history.json", "file of earlier figures to compare with")
+	record := flag.Bool("record", false, "add the figures to that file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if *quick {
-		*rounds = 1
+	b := &bench{ctx: ctx, quick: *quick || *guard, guard: *guard, pairs: *pairs, rounds: 3, rclone: *rclone}
+	if b.quick {
+		b.rounds = 1
 	}
-	b := &bench{ctx: ctx, quick: *quick, rounds: *rounds, rclone: *rclone}
+	if b.guard && *only == "" {
+		*only = "large,small"
+	}
 	err := b.run(*only)
 	b.print()
-	if err != nil {
+	if err = errors.Join(err, b.changes(*history, *record)); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		os.Exit(exitcode.Error)
+	}
+	if b.guard && b.missed {
+		os.Exit(exitcode.GateFailed)
 	}
 }
 
@@ -46,17 +59,20 @@ func main() {
 type bench struct {
 	ctx    context.Context
 	quick  bool
-	rounds int
+	guard  bool
+	pairs  int // rounds of what is judged by intervals
+	rounds int // of the queues
 	rclone string
 
 	dir         string
 	bins        rig.Binaries
-	pipe        string
 	self        string
 	drive, sink *rig.Fake
 	ca          string
 	n           int // runs so far: prefixes and generations are fresh each time
 	rows        []row
+	missed      bool
+	figures     []figure.Ratio
 }
 
 // row is one figure.
@@ -95,10 +111,9 @@ func (b *bench) start() (err error) {
 	if b.bins, err = rig.Build(b.ctx, b.dir); err != nil {
 		return err
 	}
-	b.pipe = filepath.Join(b.dir, "pipe")
-	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", b.pipe,
-		"github.com/memsoak/memsoak/migrator/internal/bench/pipe").CombinedOutput(); err != nil {
-		return fmt.Errorf("build the pipe: %w\n%s", err, out)
+	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", b.dir+string(filepath.Separator),
+		"github.com/memsoak/memsoak/migrator/internal/bench/pipe/...").CombinedOutput(); err != nil {
+		return fmt.Errorf("build the pipes: %w\n%s", err, out)
 	}
 	if b.self, err = os.Executable(); err != nil {
 		return err
@@ -121,14 +136,20 @@ func (b *bench) start() (err error) {
 	return os.WriteFile(b.ca, pem, 0o600)
 }
 
-// add records a figure; ok decides the last column.
+// add records a figure that is exact enough to be judged as it is.
 func (b *bench) add(what, asked, measured string, ok bool) {
-	r := row{what, asked, measured, "ok"}
-	if !ok {
-		r.verdict = "MISSED"
+	v := figure.Missed
+	if ok {
+		v = figure.Met
 	}
-	b.rows = append(b.rows, r)
-	fmt.Fprintf(os.Stderr, "%s: asked %s, measured %s: %s\n", r.what, r.asked, r.measured, r.verdict)
+	b.judge(what, asked, measured, v)
+}
+
+// judge records a figure with what it says of what was asked for.
+func (b *bench) judge(what, asked, measured string, v figure.Verdict) {
+	b.rows = append(b.rows, row{what, asked, measured, v.String()})
+	b.missed = b.missed || v == figure.Missed
+	fmt.Fprintf(os.Stderr, "%s: asked %s, measured %s: %s\n", what, asked, measured, v)
 }
 
 // skip records a figure that couldn't be measured here.

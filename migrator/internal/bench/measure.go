@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -101,20 +102,23 @@ func anon(pid int) int64 {
 	return 0
 }
 
-// migrator is a copy by the migrator over TLS on both sides.
+// migrator is a copy by the migrator over TLS on both sides, each request to the store signed.
 func (b *bench) migrator(root string, workers int, extra ...string) *exec.Cmd {
 	b.n++
 	args := append([]string{"copy", "--drive-endpoint", b.drive.HTTPS, "--s3-endpoint", b.sink.HTTPS, "--ca-file", b.ca,
 		"--bucket", bucket, "--prefix", fmt.Sprintf("m%d", b.n), "--state-dir", fmt.Sprintf("%s/state%d", b.dir, b.n),
 		"--workers", strconv.Itoa(workers)}, extra...)
-	return exec.CommandContext(b.ctx, b.bins.Migrator, append(args, root)...)
+	cmd := exec.CommandContext(b.ctx, b.bins.Migrator, append(args, root)...)
+	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=bench", "AWS_SECRET_ACCESS_KEY=bench")
+	return cmd
 }
 
-func (b *bench) barePipe(root string, workers int) *exec.Cmd {
+// barePipe is a copy by one of the pipes.
+func (b *bench) barePipe(which, root string, workers int) *exec.Cmd {
 	b.n++
-	return exec.CommandContext(b.ctx, b.pipe, "-drive", b.drive.HTTPS, "-sink", fmt.Sprintf("%s/%s/p%d", b.sink.HTTPS,
-		bucket, b.n),
-		"-root", root, "-ca", b.ca, "-workers", strconv.Itoa(workers))
+	return exec.CommandContext(b.ctx, filepath.Join(b.dir, which), "-drive", b.drive.HTTPS, "-sink", b.sink.HTTPS,
+		"-bucket", bucket, "-prefix", fmt.Sprintf("p%d", b.n), "-root", root, "-ca", b.ca, "-workers",
+		strconv.Itoa(workers))
 }
 
 // rcloneCmd runs rclone through fakedrive's proxy, since its Drive backend has no endpoint option. The pacer is lifted;

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/figure"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/leftover"
@@ -108,22 +109,22 @@ const printed = "printed"
 
 // row prints a figure that is exact enough to be judged as it is.
 func (b *bench) row(name, asked, measured string, ok bool) {
-	v := missed
+	v := figure.Missed
 	if ok {
-		v = met
+		v = figure.Met
 	}
 	b.judged(name, asked, measured, v)
 }
 
 // judged prints a figure with what it says of what was asked for.
-func (b *bench) judged(name, asked, measured string, v verdict) {
+func (b *bench) judged(name, asked, measured string, v figure.Verdict) {
 	mark := v.String()
 	switch {
 	case asked == printed:
 		mark = ""
-	case v == missed:
+	case v == figure.Missed:
 		b.missed++
-	case v == untold:
+	case v == figure.Untold:
 		b.untold++
 	}
 	fmt.Fprintf(b.out, "%s\t%s\t%s\t%s\n", name, asked, measured, mark)
@@ -187,9 +188,9 @@ func (b *bench) peaks() error {
 		}
 		raised = append(raised, float64(peak[true]-peak[false])/(1<<20))
 	}
-	v := summarize(raised)
+	v := figure.Summarize(raised)
 	b.judged(fmt.Sprintf("speed trial, peak RSS raised by the sampler (median of %d pairs of trials)", b.pairs),
-		"<= 4 MiB", v.mebibytes(), v.atMost(4))
+		"<= 4 MiB", v.Mebibytes(), v.AtMost(4))
 	return nil
 }
 

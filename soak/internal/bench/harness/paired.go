@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/figure"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/leftover"
@@ -72,12 +73,12 @@ func (b *bench) overhead() error {
 		all.compare(waves, func(w wave) float64 { return w.all })
 	}
 	n := fmt.Sprintf(" (median of %d pairs of waves in %d processes)", len(wall.slowed), b.processes)
-	slowed := summarize(wall.slowed)
-	b.judged("speed trial, subject slowed by the sampler: time of the same work"+n, "<= 2 %", slowed.percent(),
-		slowed.atMost(0.02))
-	b.row("  control: the same, of waves that are alike", printed, summarize(wall.control).percent(), true)
-	b.row("  CPU time of the subject for the same work", printed, summarize(subject.slowed).percent(), true)
-	b.row("  CPU time of subject, fakes and harness for the same work", printed, summarize(all.slowed).percent(), true)
+	slowed := figure.Summarize(wall.slowed)
+	b.judged("speed trial, subject slowed by the sampler: time of the same work"+n, "<= 2 %", slowed.Percent(),
+		slowed.AtMost(0.02))
+	b.row("  control: the same, of waves that are alike", printed, figure.Summarize(wall.control).Percent(), true)
+	b.row("  CPU time of the subject for the same work", printed, figure.Summarize(subject.slowed).Percent(), true)
+	b.row("  CPU time of subject, fakes and harness for the same work", printed, figure.Summarize(all.slowed).Percent(), true)
 	return nil
 }
 

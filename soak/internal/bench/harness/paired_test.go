@@ -37,27 +37,3 @@ func TestPairsOfWavesCancelADrift(t *testing.T) {
 		assert.InDelta(t, 0.01, v, 0.001, "inner waves differ by the drift alone")
 	}
 }
-
-func TestAFigureIsJudgedByItsInterval(t *testing.T) {
-	assert.Equal(t, met, interval{median: 0.01, lo: -0.01, hi: 0.02}.atMost(0.02))
-	assert.Equal(t, untold, interval{median: 0.01, lo: -0.01, hi: 0.03}.atMost(0.02), "the limit is within it")
-	assert.Equal(t, missed, interval{median: 0.04, lo: 0.021, hi: 0.06}.atMost(0.02))
-	var none verdict
-	assert.Equal(t, untold, none, "no data passes nothing")
-}
-
-func TestAnIntervalNeedsEnoughValues(t *testing.T) {
-	v := []float64{0.03, 0.01, 0.02}
-	few := summarize(v)
-	assert.Equal(t, untold, few.atMost(0.10), "three values say next to nothing of a median")
-	assert.Equal(t, []float64{0.03, 0.01, 0.02}, v, "the values are the caller's")
-
-	var many []float64
-	for i := range 41 {
-		many = append(many, float64(i)/1000)
-	}
-	got := summarize(many)
-	assert.InDelta(t, 0.020, got.median, 1e-9)
-	assert.InDelta(t, 0.013, got.lo, 0.0015)
-	assert.InDelta(t, 0.027, got.hi, 0.0015)
-}
