@@ -31,6 +31,11 @@ func install(ctx context.Context, pkg string, there func() bool) error {
 	return in.install(ctx, pkg, there)
 }
 
+// errNotBrought is for a package whose program is not where it should be after apt-get has done its part: the package
+// counts as installed already, and its file is hidden, or was removed by hand.
+var errNotBrought = errors.New("it is installed, but its program is hidden or was removed: " +
+	"apt-get install --reinstall may bring it back")
+
 // install installs a Debian package, by one process at a time, until there says that its program is. Empty package
 // lists are filled first. A failure is noted, and is the answer to all that ask within againAfter.
 func (in installer) install(ctx context.Context, pkg string, there func() bool) (err error) {
@@ -60,7 +65,7 @@ func (in installer) install(ctx context.Context, pkg string, there func() bool) 
 		return nil
 	}
 	if err == nil {
-		err = errors.New("it brought no such program")
+		err = errNotBrought
 	}
 	err = fmt.Errorf("apt-get install %s: %w", pkg, err)
 	return errors.Join(err, os.WriteFile(note, []byte(err.Error()), 0o600))

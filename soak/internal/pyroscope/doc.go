@@ -16,4 +16,6 @@
 //	PY010 An answer comes when a profile is written, half a second later, so several are sent at a time.
 //	PY011 A sample without frames is dropped, so one that has none gets a frame that says so.
 //	PY012 A query spans at most a day, so what the server has of a run is asked for in parts.
+//	PY013 A flame graph shows all that was allocated, for a soaked process mostly by its pprof handler, which memsoak
+//	      reads: heap profiles go without the taking of profiles.
 package pyroscope

@@ -125,7 +125,7 @@ func inUse(s record.Snapshot) int64 {
 var errNotLocal = errors.New("the recorded path leaves the run")
 
 // read reads a profile below the run and makes what is to be sent of it: cumulative types as the difference to the one
-// before, the recorded time, no more samples than the server takes.
+// before, no readings of profiles, the recorded time, no more samples than the server takes.
 func (it item) read(run string) (*profile.Profile, error) {
 	p, err := parse(run, it.path)
 	if err != nil {
@@ -139,6 +139,9 @@ func (it item) read(run string) (*profile.Profile, error) {
 		if p, err = sinceBefore(p, before); err != nil {
 			return nil, fmt.Errorf("difference of %s to %s: %w", filepath.Base(it.path), filepath.Base(it.before), err)
 		}
+	}
+	if it.kind == record.HeapDir {
+		capture.DropReadings(p) // PY013
 	}
 	p.TimeNanos = it.until.UnixNano()
 	p.DurationNanos = max(0, it.until.Sub(it.from).Nanoseconds())

@@ -318,6 +318,40 @@ func recorded(t *testing.T, path string) *profile.Profile {
 	return p
 }
 
+// What a subject's pprof handler allocated for memsoak's readings is on no flame graph; work below pprof.Do is.
+func TestReadingsOfProfilesAreNotSent(t *testing.T) {
+	r := newRig(t, fixture.Options{})
+	var heap item
+	for _, it := range r.expected() {
+		if it.kind == record.HeapDir && it.before == "" && (heap.path == "" || it.path < heap.path) {
+			heap = it
+		}
+	}
+	p := recorded(t, heap.path)
+	want := total(p, "alloc_space")
+	for _, fn := range []string{"net/http/pprof.handler.ServeHTTP", "runtime/pprof.Do"} {
+		f := &profile.Function{ID: uint64(len(p.Function) + 1), Name: fn, SystemName: fn}
+		l := &profile.Location{ID: uint64(len(p.Location) + 1), Address: 1, Line: []profile.Line{{Function: f, Line: 1}}}
+		p.Function, p.Location = append(p.Function, f), append(p.Location, l)
+		s := &profile.Sample{Location: []*profile.Location{l}, Value: make([]int64, len(p.SampleType))}
+		for i := range s.Value {
+			s.Value[i] = 1 << 20
+		}
+		p.Sample = append(p.Sample, s)
+	}
+	var b bytes.Buffer
+	require.NoError(t, p.Write(&b))
+	require.NoError(t, os.WriteFile(heap.path, b.Bytes(), 0o644))
+	sent, err := heap.read(r.dir)
+	require.NoError(t, err)
+	assert.Equal(t, want+1<<20, total(sent, "alloc_space"))
+	for _, s := range sent.Sample {
+		for _, l := range s.Location {
+			assert.NotEqual(t, "net/http/pprof.handler.ServeHTTP", l.Line[0].Function.Name)
+		}
+	}
+}
+
 func TestSinceBeforeTakesTheDifferencePerStack(t *testing.T) {
 	mk := func(alloc, inuse int64) *profile.Profile {
 		f := &profile.Function{ID: 1, Name: "f", SystemName: "f", Filename: "f.go"}

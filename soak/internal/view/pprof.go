@@ -111,6 +111,7 @@ func (f fetcher) Fetch(src string, _, _ time.Duration) (*profile.Profile, string
 	tame(p, sourceRoots(), s.text)
 	if slices.ContainsFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == "inuse_space" }) {
 		p.DefaultSampleType = "inuse_space"
+		capture.DropReadings(p)
 	}
 	return p, "", nil
 }
