@@ -45,7 +45,7 @@ func once(start func(context.Context, string) (server, error)) func(context.Cont
 	return func(ctx context.Context) (server, error) {
 		did.Do(func() {
 			var dir string
-			if dir, err = os.MkdirTemp("", "migrator-broker-"); err != nil {
+			if dir, err = rig.ServerDir(); err != nil {
 				return
 			}
 			started, failed := start(ctx, dir)

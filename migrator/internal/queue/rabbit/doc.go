@@ -27,8 +27,9 @@
 // somebody's hands, or an event that settles it in the event queue. Each step keeps it:
 //
 //   - Whoever lists a page publishes its files, waits until the broker has them, then tells the ledger, waits again, and
-//     then acknowledges the page. Whoever copies a file tells the ledger, waits, and acknowledges. At whatever point he
-//     dies, the item comes again or its event is there.
+//     then acknowledges the page. The ends of files are told together a moment later (broker.Outbox), and each is
+//     acknowledged once the broker has the event. At whatever point a process dies, the item comes again or its event is
+//     there.
 //   - The keeper applies events, publishes the folders that came of them and waits until the broker has them, commits, and
 //     then acknowledges the events and answers. At whatever point it dies, the events come again to the next keeper, which
 //     starts from the last commit.

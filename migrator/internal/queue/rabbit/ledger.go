@@ -22,6 +22,14 @@ type event struct {
 	State   *saved    `json:"state,omitempty"`
 	Holds   *holds    `json:"holds,omitempty"`
 	Begin   *begin    `json:"begin,omitempty"`
+	Push    *push     `json:"push,omitempty"` // settled is one from outside, which counts once
+}
+
+// push names a push: those of a process have rising numbers, and it sends none before the one before has arrived or is
+// given up.
+type push struct {
+	Proc string `json:"proc"`
+	N    int64  `json:"n"`
 }
 
 // settled ends an item. With the zero ID nothing ends and products come from outside.
@@ -148,6 +156,7 @@ type ledger struct {
 	listings    map[uint64]*listing // settled pages with files that are open, by page
 	openFiles   int64
 	files       map[itemID]*file
+	pushes      map[string]int64 // the last of each process that made any
 }
 
 // page is a page that is open.
@@ -184,16 +193,16 @@ type file struct {
 func newLedger() *ledger {
 	return &ledger{reasons: map[string]int64{}, lines: map[string]int{}, pages: map[uint64]*page{},
 		listings: map[uint64]*listing{},
-		files:    map[itemID]*file{}}
+		files:    map[itemID]*file{}, pushes: map[string]int64{}}
 }
 
 // done says that nothing is open, of a migration that was begun.
 func (l *ledger) done() bool { return l.migration != nil && len(l.pages) == 0 && l.openFiles == 0 }
 
-// forget forgets the migration.
+// forget forgets the migration. Its pushes stay known: one may be on the way again.
 func (l *ledger) forget() {
 	fresh := newLedger()
-	fresh.epoch, fresh.next, fresh.version = l.epoch, l.next, l.version
+	fresh.epoch, fresh.next, fresh.version, fresh.pushes = l.epoch, l.next, l.version, l.pushes
 	*l = *fresh
 }
 
@@ -208,6 +217,12 @@ func (l *ledger) apply(e *event) (out []outgoing, r reply) {
 		l.back(e.Back)
 	case e.State != nil:
 		l.save(e.State)
+	}
+	if p := e.Push; p != nil {
+		if p.N <= l.pushes[p.Proc] {
+			return nil, r
+		}
+		l.pushes[p.Proc] = p.N
 	}
 	for i := range e.Settled {
 		out = append(out, l.settle(&e.Settled[i])...)

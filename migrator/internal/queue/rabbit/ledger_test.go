@@ -144,6 +144,24 @@ func TestEveryItemCountsOnce(t *testing.T) {
 	}
 }
 
+// TestPushEntersOnce: a push that is sent again, or comes late after the next, opens nothing, also for the keeper after
+// this one and after the migration was begun again.
+func TestPushEntersOnce(t *testing.T) {
+	l := newLedger()
+	push := func(proc string, n int64) int {
+		out, _ := l.apply(&event{Settled: []settled{{Products: []product{{Size: 1}}}}, Push: &push{proc, n}})
+		return len(out)
+	}
+	assert.Equal(t, []int{1, 0, 1, 0, 1}, []int{push("a", 1), push("a", 1), push("a", 5), push("a", 1), push("b", 1)})
+	b, err := l.encode()
+	require.NoError(t, err)
+	l, err = decodeLedger(b)
+	require.NoError(t, err)
+	assert.Equal(t, []int{0, 0, 1}, []int{push("a", 5), push("b", 1), push("b", 2)})
+	l.forget()
+	assert.Equal(t, []int{0, 1}, []int{push("a", 5), push("a", 6)})
+}
+
 func TestSnapshot(t *testing.T) {
 	l := newLedger()
 	l.epoch, l.version = 3, 7
@@ -163,6 +181,7 @@ func TestSnapshot(t *testing.T) {
 	early := settled{ID: itemID{3<<40 | 2, 1, 70}, Outcome: migrator.Failed, Parked: []parked{{migrator.Parked{ID: "x",
 		Reason: "why"}, migrator.Failed}}}
 	l.apply(&event{Settled: []settled{early}})
+	l.apply(&event{Settled: []settled{{Products: []product{{Size: 1}}}}, Push: &push{"p", 4}})
 	b, err := l.encode()
 	require.NoError(t, err)
 	again, err := decodeLedger(b)

@@ -49,7 +49,8 @@ type Queue struct {
 	locks  map[string]struct{}
 
 	looking chan struct{} // whoever has it asks how far the migration is
-	settles *broker.Together[settled]
+	pushing chan struct{} // of the caller that pushes
+	ends    *broker.Outbox[ended]
 	ending  context.Context // until Close
 	end     context.CancelFunc
 	done    sync.WaitGroup
@@ -78,10 +79,10 @@ func openWith(ctx context.Context, raw string, o broker.Options, l *limits) (*Qu
 	}
 	q := &Queue{o: o, url: raw, addr: u.Host, vhost: vhost(u), me: fmt.Sprintf("%s-%d-%s", host, os.Getpid(),
 		rand.Text()[:8]),
-		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), held: broker.Leases[*held]{},
+		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), pushing: make(chan struct{}, 1), held: broker.Leases[*held]{},
 		locks: map[string]struct{}{},
 		wake:  make(chan struct{})}
-	q.settles = broker.NewTogether(together, q.settleAll)
+	q.ends = broker.NewOutbox(q.settleAll)
 	if q.limits = q.defaultLimits(); l != nil {
 		q.limits = *l
 	}
@@ -90,7 +91,7 @@ func openWith(ctx context.Context, raw string, o broker.Options, l *limits) (*Qu
 		q.disconnect()
 		return nil, err
 	}
-	q.done.Go(func() { q.settles.Run(q.ending) })
+	q.done.Go(func() { q.ends.Run(q.ending) })
 	q.done.Go(q.returner)
 	return q, nil
 }
@@ -239,6 +240,14 @@ func (q *Queue) ask(ctx context.Context, e *event) (r reply, err error) {
 	return r, err
 }
 
+// askNow asks how far the migration is, all that this process has done included.
+func (q *Queue) askNow(ctx context.Context) (r reply, err error) {
+	if err := q.ends.Flush(ctx); err != nil {
+		return r, err
+	}
+	return q.ask(ctx, &event{})
+}
+
 // Begin implements broker.Queue.
 func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Item, restart bool) (broker.Migration,
 	error) {
@@ -294,7 +303,7 @@ func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
 
 // Status implements broker.Queue.
 func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
-	r, err := q.ask(ctx, &event{})
+	r, err := q.askNow(ctx)
 	if err != nil {
 		return st, err
 	}
@@ -327,12 +336,15 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 
 // Totals implements migrator.Counter.
 func (q *Queue) Totals(ctx context.Context) (migrator.Totals, error) {
-	r, err := q.ask(ctx, &event{})
+	r, err := q.askNow(ctx)
 	return r.Totals, err
 }
 
 // Parked implements broker.Queue. At most 10,000 lines are kept of each outcome; Status counts all of them by reason.
 func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out []migrator.Parked, err error) {
+	if err := q.ends.Flush(ctx); err != nil {
+		return nil, err
+	}
 	err = q.patiently(ctx, func(s *session) error {
 		out = nil
 		defer s.limit()()
@@ -367,7 +379,7 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 
 // Forget implements broker.Queue. The queue by which others know that there is a migration goes last.
 func (q *Queue) Forget(ctx context.Context, unfinished bool) error {
-	r, err := q.ask(ctx, &event{})
+	r, err := q.askNow(ctx)
 	switch {
 	case errors.Is(err, broker.ErrLost) && unfinished:
 	case err != nil:
@@ -392,7 +404,7 @@ func (q *Queue) Forget(ctx context.Context, unfinished bool) error {
 	})
 }
 
-// Close gives back what was taken ahead, waits for settles in progress, and leaves. Leases that nobody settled go to
+// Close sends what is settled, gives back what was taken ahead, and leaves. Leases that nobody settled go to
 // others at once.
 func (q *Queue) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -404,6 +416,7 @@ func (q *Queue) Close() error {
 		// A broker that is full reads nothing and answers nothing.
 		defer context.AfterFunc(ctx, func() { s.fail(broker.ErrClosed) })()
 	}
+	err := q.ends.Close(ctx)
 	if s != nil && s.takeNoMore() == nil {
 		for _, h := range q.removeAhead(func(*held) bool { return true }) {
 			if q.giveBack(ctx, h) != nil {
@@ -414,7 +427,7 @@ func (q *Queue) Close() error {
 	q.end()
 	q.done.Wait()
 	q.disconnect()
-	return nil
+	return err
 }
 
 func (q *Queue) disconnect() {

@@ -2,6 +2,7 @@ package rabbit
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -30,6 +31,10 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // tests wait for the broker more than for a processor
+		panic(err)
+	}
 	code := m.Run()
 	if shared.RabbitServer != nil {
 		shared.Stop()
@@ -43,7 +48,7 @@ func TestMain(m *testing.M) {
 // server is the package's broker.
 func server(t *testing.T) *rig.RabbitServer {
 	shared.Do(func() {
-		if shared.dir, shared.err = os.MkdirTemp("", "migrator-rabbit-"); shared.err == nil {
+		if shared.dir, shared.err = rig.ServerDir(); shared.err == nil {
 			shared.RabbitServer, shared.err = rig.Rabbit(context.Background(), shared.dir)
 		}
 	})
@@ -79,9 +84,9 @@ func die(q *Queue) {
 	q.done.Wait()
 }
 
-func TestQueue(t *testing.T) {
+func testRig(t *testing.T) *brokertest.Rig {
 	s := server(t)
-	brokertest.Run(t, &brokertest.Rig{
+	return &brokertest.Rig{
 		URL: s.URL(),
 		Open: func(ctx context.Context, url string, o broker.Options) (brokertest.Queue, error) {
 			return Open(ctx, url, steady(o))
@@ -92,11 +97,20 @@ func TestQueue(t *testing.T) {
 			between()
 			return s.Start()
 		},
-	})
+	}
+}
+
+// TestRestart and TestFull stop the broker for all: they run before the others, which run side by side.
+func TestRestart(t *testing.T) { brokertest.Restart(t, testRig(t)) }
+
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	brokertest.Run(t, testRig(t))
 }
 
 // TestKeeperDies: the ledger is taken over by another process, with all that was told.
 func TestKeeperDies(t *testing.T) {
+	t.Parallel()
 	o := brokertest.Options(t)
 	o.Prefetch = 1
 	keeper := open(t, o)
@@ -111,6 +125,7 @@ func TestKeeperDies(t *testing.T) {
 			next := open(t, o)
 			_, err := next.Status(t.Context())
 			require.NoError(t, err)
+			require.NoError(t, a.ends.Flush(t.Context())) // what it hasn't told comes again
 			die(a)
 			a = next
 		}
@@ -127,6 +142,7 @@ func TestKeeperDies(t *testing.T) {
 
 // TestOrphansAreRemoved: items of a listing that never counted don't stay in the broker.
 func TestOrphansAreRemoved(t *testing.T) {
+	t.Parallel()
 	q := open(t, brokertest.Options(t))
 	brokertest.Begin(t, q, "m")
 	l := brokertest.Take(t, q, migrator.Folder)
@@ -170,6 +186,7 @@ func raw(t *testing.T) *amqp.Channel {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	s := server(t)
 	o := steady(brokertest.Options(t))
 	patient := o
@@ -278,6 +295,7 @@ func TestFull(t *testing.T) {
 
 // TestLost: a migration whose queues somebody has removed is said to be lost.
 func TestLost(t *testing.T) {
+	t.Parallel()
 	q := open(t, brokertest.Options(t))
 	brokertest.Begin(t, q, "m")
 	ch := raw(t)
@@ -294,6 +312,7 @@ func TestLost(t *testing.T) {
 // TestLostItems: items that are gone from the broker, which somebody has purged, are said to be lost, by every call;
 // the migration isn't done. Begun anew it goes on, and what is left of the old one counts nothing.
 func TestLostItems(t *testing.T) {
+	t.Parallel()
 	o := steady(brokertest.Options(t))
 	var qs []*Queue
 	for range 2 {
@@ -394,6 +413,7 @@ func (d *deaf) deafen() int {
 // TestSilence: a connection on which nothing comes any more, no confirmation, no answer, no item, is given up for
 // another one.
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	d := newDeaf(t, server(t).Addr)
 	o := steady(brokertest.Options(t))
 	o.Prefetch = 1
@@ -417,6 +437,15 @@ func TestSilence(t *testing.T) {
 		"parked": func() error {
 			d.deafen()
 			_, err := q.Parked(t.Context(), migrator.Failed, 1)
+			return err
+		},
+		"push": func() error {
+			before, err := q.Status(t.Context())
+			require.NoError(t, err)
+			d.deafen()
+			require.NoError(t, q.Push(t.Context(), brokertest.File("pushed")))
+			after, err := q.Status(t.Context())
+			assert.Equal(t, before.Totals.Files+1, after.Totals.Files, "what is sent again enters once")
 			return err
 		},
 		"lock": func() error {

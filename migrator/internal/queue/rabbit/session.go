@@ -221,12 +221,19 @@ func (s *session) join(create bool) error {
 		return nil
 	}
 	defer s.limit()()
-	if !create {
-		there, err := s.there()
-		if err != nil || !there {
+	if create {
+		if err := s.declare(); err != nil {
 			return err
 		}
+	} else if there, err := s.there(); err != nil || !there {
+		return err
 	}
+	s.joined = true
+	s.serving.Go(func() { s.fail(s.keep()) })
+	return nil
+}
+
+func (s *session) declare() error {
 	ch, err := s.conn.Channel() // a refusal closes it
 	if err != nil {
 		return err
@@ -236,12 +243,7 @@ func (s *session) join(create bool) error {
 			return err
 		}
 	}
-	if err := ch.Close(); err != nil {
-		return err
-	}
-	s.joined = true
-	s.serving.Go(func() { s.fail(s.keep()) })
-	return nil
+	return ch.Close()
 }
 
 // there says whether the queues are, without making them: the last to be declared, and then all of them, else some were
@@ -302,8 +304,8 @@ func (s *session) take(k migrator.Kind) error {
 	defer s.limit()()
 	ahead, names := s.q.o.Prefetch, workQueues()[1:]
 	if k == migrator.File {
-		// As many as workers are in hand, and as many wait in memory.
-		ahead, names = 2*s.q.o.Prefetch, workQueues()[:1]
+		// As many as workers are in hand, as many wait in memory, and of twice as many the ends wait to go out.
+		ahead, names = 4*s.q.o.Prefetch, workQueues()[:1]
 	}
 	if err := s.in.Qos(ahead, 0, false); err != nil {
 		return err

@@ -8,10 +8,8 @@ import (
 	"github.com/memsoak/memsoak/migrator"
 )
 
-// together is how many leases one event settles.
-const together = 128
-
-// Push implements migrator.Queue.
+// Push implements migrator.Queue. However often it has to be sent, its items enter once: the ledger knows the number of
+// this process's last push, so there is one at a time.
 func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
 	var s settled
 	for i := range items {
@@ -21,7 +19,13 @@ func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
 		}
 		s.Products = append(s.Products, p)
 	}
-	return q.tell(ctx, &event{Settled: []settled{s}})
+	select {
+	case q.pushing <- struct{}{}:
+		defer func() { <-q.pushing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return q.tell(ctx, &event{Settled: []settled{s}, Push: &push{Proc: q.me, N: q.serial.Add(1)}})
 }
 
 // tell tells the ledger with patience.
@@ -30,7 +34,8 @@ func (q *Queue) tell(ctx context.Context, e *event) error {
 }
 
 // Settle implements migrator.Queue. The files of a listing are published first, under numbers that count only once the
-// event that settles the page does. Settles of files go out together.
+// event that settles the page does. Files that end without products go out together a moment later: if the process dies
+// before, they come again. That they can't be sent is told to the next caller that settles, and by Close.
 func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Result) error {
 	h, err := q.own(lease)
 	if err != nil {
@@ -60,14 +65,48 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		files = append(files, work{run: h.work.run, id: itemID{s.ID.Page, s.ID.Try, s.Files}, item: p.Payload})
 	}
 	if h.kind == migrator.File && len(s.Products) == 0 {
-		err = q.settles.Send(ctx, q.ending, s)
-	} else if err = q.send(ctx, files); err == nil {
+		return q.endLater(ctx, h, s)
+	}
+	if err = q.send(ctx, files); err == nil {
 		err = q.tell(ctx, &event{Settled: []settled{s}})
 	}
 	if err == nil {
 		q.release(h)
 	}
 	return err
+}
+
+// ended is a file's lease at its end.
+type ended struct {
+	h       *held
+	settled settled
+}
+
+// endLater ends a file without products. One that a process may have died with ends without delay: beside an item that
+// processes die of it would come again each time, until it is held to be the cause.
+func (q *Queue) endLater(ctx context.Context, h *held, s settled) error {
+	q.mu.Lock()
+	delete(q.held, h)
+	q.mu.Unlock()
+	if err := q.ends.Add(ctx, ended{h, s}); err != nil || !h.asked && !h.redelivered {
+		return err
+	}
+	return q.ends.Flush(ctx)
+}
+
+// settleAll ends leases by one event. What is acknowledged is in the ledger's hands.
+func (q *Queue) settleAll(ctx context.Context, all []ended) error {
+	var e event
+	for i := range all {
+		e.Settled = append(e.Settled, all[i].settled)
+	}
+	if err := q.tell(ctx, &e); err != nil {
+		return err
+	}
+	for i := range all {
+		q.acknowledge(all[i].h)
+	}
+	return nil
 }
 
 // send publishes items and waits until the broker has them.
@@ -97,13 +136,16 @@ func (q *Queue) own(lease *migrator.Lease) (*held, error) {
 	return q.held.Own(lease.Ref)
 }
 
-// release ends a lease. If the acknowledgement doesn't get through, the item comes again and is known to be gone.
+// release ends a lease.
 func (q *Queue) release(h *held) {
-	_ = h.s.in.Ack(h.tag, false)
+	q.acknowledge(h)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.held, h)
 }
+
+// acknowledge removes an item's message. If that doesn't get through, the item comes again and is known to be gone.
+func (q *Queue) acknowledge(h *held) { _ = h.s.in.Ack(h.tag, false) }
 
 // giveBack puts an item back: a second message takes the place of the first, so that nobody takes this for a death.
 // Where the connection that it came by has ended, it is back already.
@@ -127,11 +169,6 @@ func (q *Queue) giveBack(ctx context.Context, h *held) error {
 	}
 	q.release(h)
 	return nil
-}
-
-// settleAll settles as one event.
-func (q *Queue) settleAll(ctx context.Context, all []settled) error {
-	return q.tell(ctx, &event{Settled: all})
 }
 
 // Checkpoint implements migrator.Checkpointer.

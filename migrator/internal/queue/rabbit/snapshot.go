@@ -27,6 +27,7 @@ type snapshot struct {
 	Taken     []takenPage      `json:"taken,omitempty"`    // the others
 	Listings  []byte           `json:"listings,omitempty"` //
 	Files     []takenFile      `json:"files,omitempty"`
+	Pushes    map[string]int64 `json:"pushes,omitempty"`
 }
 
 type takenPage struct {
@@ -57,7 +58,7 @@ type takenFile struct {
 func (l *ledger) encode() ([]byte, error) {
 	s := snapshot{Epoch: l.epoch, Version: l.version, Run: l.run, Request: l.request, Migration: l.migration,
 		Totals:  l.totals,
-		Reasons: l.reasons, Lines: l.lines}
+		Reasons: l.reasons, Lines: l.lines, Pushes: l.pushes}
 	var last uint64
 	for _, n := range slices.Sorted(maps.Keys(l.pages)) {
 		p := l.pages[n]
@@ -110,6 +111,7 @@ func decodeLedger(b []byte) (*ledger, error) {
 	}
 	maps.Copy(l.reasons, s.Reasons)
 	maps.Copy(l.lines, s.Lines)
+	maps.Copy(l.pushes, s.Pushes)
 	d := uvarints{b: s.Pages}
 	for n := uint64(0); len(d.b) > 0; {
 		n += d.next()

@@ -191,6 +191,10 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			heard, starved = time.Now(), time.Time{}
 			continue
 		}
+		// Others, the end of everything, or what the broker may deliver here may wait for what is done.
+		if err := q.ends.Flush(ctx); err != nil {
+			return nil, err
+		}
 		over, err := q.over(ctx, k, began, pause)
 		switch {
 		case err != nil:

@@ -81,8 +81,8 @@ type Queue struct {
 	base string // what keys begin with
 	me   string // consumer in the groups
 
-	lanes [2]lane // by kind - 1
-	ends  *outbox // of leases
+	lanes [2]lane               // by kind - 1
+	ends  *broker.Outbox[ended] // of leases
 
 	mu    sync.Mutex
 	held  broker.Leases[*held]
@@ -117,7 +117,7 @@ func Open(ctx context.Context, url string, o broker.Options) (*Queue, error) {
 	q := &Queue{o: o, rdb: goredis.NewClient(ro), addr: ro.Addr, base: "{" + o.Name + "}",
 		me:   fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8]),
 		held: broker.Leases[*held]{}, locks: map[string]struct{}{}}
-	q.ends = newOutbox(q.settleAll)
+	q.ends = broker.NewOutbox(q.settleAll)
 	q.ending, q.end = context.WithCancel(context.Background())
 	for i := range q.lanes {
 		q.lanes[i] = lane{turn: make(chan struct{}, 1)}
@@ -125,7 +125,7 @@ func Open(ctx context.Context, url string, o broker.Options) (*Queue, error) {
 	if err := q.hello(ctx); err != nil {
 		return nil, errors.Join(err, q.rdb.Close())
 	}
-	q.done.Go(func() { q.ends.run(q.ending) })
+	q.done.Go(func() { q.ends.Run(q.ending) })
 	return q, nil
 }
 
@@ -216,7 +216,7 @@ func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
 // Status implements broker.Queue. It reads in one step, so that a migration that others begin, finish or remove at the
 // same time is seen whole or not at all.
 func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
-	if err := q.ends.flush(ctx); err != nil {
+	if err := q.ends.Flush(ctx); err != nil {
 		return st, err
 	}
 	r, err := q.run(ctx, readScript, "meta", q.base, q.o.Lease.Milliseconds(), group, levels)
@@ -321,7 +321,7 @@ func (q *Queue) Totals(ctx context.Context) (migrator.Totals, error) {
 
 // Parked implements broker.Queue. At most 10,000 lines are kept of each outcome; Status counts all of them by reason.
 func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out []migrator.Parked, err error) {
-	if err := q.ends.flush(ctx); err != nil {
+	if err := q.ends.Flush(ctx); err != nil {
 		return nil, err
 	}
 	var lines []string
@@ -357,7 +357,7 @@ func (q *Queue) Close() error {
 
 // leave tells Redis what this process has done and that it ends.
 func (q *Queue) leave(ctx context.Context) error {
-	if err := q.ends.close(ctx); err != nil {
+	if err := q.ends.Close(ctx); err != nil {
 		return err
 	}
 	for i := range q.lanes {

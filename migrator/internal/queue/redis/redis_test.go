@@ -48,7 +48,7 @@ func die(q *Queue) {
 
 func TestQueue(t *testing.T) {
 	s := server(t)
-	brokertest.Run(t, &brokertest.Rig{
+	r := &brokertest.Rig{
 		URL: s.URL(),
 		Open: func(ctx context.Context, url string, o broker.Options) (brokertest.Queue, error) {
 			return Open(ctx, url, o)
@@ -59,7 +59,9 @@ func TestQueue(t *testing.T) {
 			between()
 			return s.Start()
 		},
-	})
+	}
+	brokertest.Restart(t, r)
+	brokertest.Run(t, r)
 }
 
 // TestLateSettle: what a process settles that was held to be dead counts once.
@@ -229,7 +231,7 @@ func TestSettledTwice(t *testing.T) {
 		l := brokertest.Take(t, q, migrator.File)
 		lose.next.Store(true)
 		require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied, Bytes: 3}))
-		require.NoError(t, q.ends.flush(t.Context()))
+		require.NoError(t, q.ends.Flush(t.Context()))
 	}
 	require.EqualValues(t, 2, lose.lost.Load())
 	st, err := q.Status(t.Context())

@@ -68,10 +68,10 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 // die of it would come again each time, until it is held to be the cause.
 func (q *Queue) tell(ctx context.Context, h *held, e ended) error {
 	q.release(h)
-	if err := q.ends.add(ctx, e); err != nil || h.deliveries == 1 {
+	if err := q.ends.Add(ctx, e); err != nil || h.deliveries == 1 {
 		return err
 	}
-	return q.ends.flush(ctx)
+	return q.ends.Flush(ctx)
 }
 
 // own returns what is known of a lease that this process has.

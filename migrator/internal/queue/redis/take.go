@@ -85,7 +85,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			continue
 		}
 		// Others, or the end of everything, may wait for what is done here.
-		if err := q.ends.flush(ctx); err != nil {
+		if err := q.ends.Flush(ctx); err != nil {
 			return nil, err
 		}
 		if err := q.audit(ctx, l); err != nil {
@@ -135,7 +135,7 @@ func (q *Queue) fetch(ctx context.Context, l *lane, k migrator.Kind) error {
 		lane, most = filesLane, l.most
 	}
 	if time.Since(l.claimed) > q.o.Lease/2 {
-		if err := q.ends.flush(ctx); err != nil {
+		if err := q.ends.Flush(ctx); err != nil {
 			return err
 		}
 		claims, l.claimed = min(most, q.o.Prefetch), time.Now()

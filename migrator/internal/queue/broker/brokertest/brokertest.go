@@ -114,9 +114,8 @@ func NothingComes(t *testing.T, q broker.Queue, k migrator.Kind, why string) {
 	require.ErrorIs(t, err, context.DeadlineExceeded, why)
 }
 
-// Run runs all tests on a broker.
+// Run runs all tests on a broker side by side. It is no place for [Restart], which they would see.
 func Run(t *testing.T, r *Rig) {
-	t.Run("survives a restart", func(t *testing.T) { survivesRestart(t, r) }) // the others would see it, too
 	for name, test := range map[string]func(*testing.T, *Rig){
 		"to the end":       toTheEnd,
 		"taken over":       takenOver,
@@ -306,7 +305,8 @@ func deepestFirst(t *testing.T, r *Rig) {
 	assert.LessOrEqual(t, most, int64(3*5+2), "folders queued at a time")
 }
 
-func survivesRestart(t *testing.T, r *Rig) {
+// Restart is the test that the queue survives a broker that is killed and started again.
+func Restart(t *testing.T, r *Rig) {
 	q := r.open(t, Options(t))
 	Begin(t, q, "m")
 	l := Take(t, q, migrator.Folder)

@@ -1,4 +1,4 @@
-package redis
+package broker
 
 import (
 	"context"
@@ -10,18 +10,16 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
 // sent records what an outbox sends.
 type sent struct {
 	mu   sync.Mutex
-	all  [][]ended
+	all  [][]int
 	fail error
 }
 
-func (s *sent) send(_ context.Context, what []ended) error {
+func (s *sent) send(_ context.Context, what []int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
@@ -49,40 +47,40 @@ func (s *sent) failing(err error) {
 func TestOutbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s sent
-		o := newOutbox(s.send)
-		go o.run(t.Context())
+		o := NewOutbox(s.send)
+		go o.Run(t.Context())
 		add := func(n int) (errs []error) {
 			for i := range n {
-				if err := o.add(t.Context(), ended{bytes: int64(i)}); err != nil {
+				if err := o.Add(t.Context(), i); err != nil {
 					errs = append(errs, err)
 				}
 			}
 			return errs
 		}
-		assert.Empty(t, add(batch+3))
+		assert.Empty(t, add(EndsBatch+3))
 		synctest.Wait()
-		assert.Equal(t, []int{batch}, s.sizes(), "a whole batch goes at once")
+		assert.Equal(t, []int{EndsBatch}, s.sizes(), "a whole batch goes without waiting")
 		time.Sleep(linger)
 		synctest.Wait()
-		assert.Equal(t, []int{batch, 3}, s.sizes(), "a few go a moment later")
+		assert.Equal(t, []int{EndsBatch, 3}, s.sizes(), "a few go a moment later")
 		assert.Empty(t, add(1))
-		require.NoError(t, o.flush(t.Context()))
-		assert.Equal(t, []int{batch, 3, 1}, s.sizes(), "or when somebody wants to see them")
+		require.NoError(t, o.Flush(t.Context()))
+		assert.Equal(t, []int{EndsBatch, 3, 1}, s.sizes(), "or when they are asked for")
 
 		broken := errors.New("broken")
 		s.failing(broken)
 		assert.Empty(t, add(2), "nothing is known of it yet")
 		time.Sleep(linger)
 		synctest.Wait()
-		assert.Equal(t, []error{broken}, add(1), "whoever comes after a failure learns of it")
+		assert.Equal(t, []error{broken}, add(1), "the next after a failure learns of it")
 		s.failing(nil)
 		time.Sleep(afterError)
 		synctest.Wait()
-		assert.Equal(t, []int{batch, 3, 1, 3}, s.sizes(), "nothing was lost")
+		assert.Equal(t, []int{EndsBatch, 3, 1, 3}, s.sizes(), "nothing was lost")
 
 		assert.Empty(t, add(1))
-		require.NoError(t, o.close(t.Context()))
-		assert.Equal(t, []int{batch, 3, 1, 3, 1}, s.sizes())
-		assert.ErrorIs(t, o.add(t.Context(), ended{}), broker.ErrClosed)
+		require.NoError(t, o.Close(t.Context()))
+		assert.Equal(t, []int{EndsBatch, 3, 1, 3, 1}, s.sizes())
+		assert.ErrorIs(t, o.Add(t.Context(), 0), ErrClosed)
 	})
 }
