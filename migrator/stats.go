@@ -17,7 +17,7 @@ type Stats struct {
 // Event is one thing that happened, as it is told to Config.OnEvent and printed by --json.
 type Event struct {
 	Time time.Time `json:"time"`
-	// copied, would-copy, skipped, failed, unavailable, filtered, verified, listed, retry, paused
+	// copied, would-copy, skipped, failed, unavailable, filtered, verified, listed, retry, paused; the command adds waiting
 	Type   string        `json:"event"`
 	ID     string        `json:"id,omitempty"`
 	Key    string        `json:"key,omitempty"`

@@ -38,6 +38,7 @@ var All = []Setting{
 	{Name: "progress-interval", Kind: Time, Min: float64(10 * time.Millisecond), Max: float64(day)},
 	{Name: "lease", Kind: Time, Min: float64(50 * time.Millisecond), Max: float64(day)},
 	{Name: "queue-patience", Kind: Time, Min: float64(time.Millisecond), Max: float64(7 * day)},
+	{Name: "others-within", Kind: Time, Min: float64(time.Millisecond), Max: float64(7 * day), Zero: "is for ever"},
 	{Name: "stop-timeout", Kind: Time, Min: 0, Max: float64(day)},
 	{Name: "backoff", Kind: Time, Min: 1, Max: float64(time.Hour)},
 	{Name: "backoff-max", Kind: Time, Min: 1, Max: float64(day)},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -35,8 +36,12 @@ func (b *brokerFlags) addFlags(f *pflag.FlagSet) {
 		"name of the queue; migrations under different names share a broker")
 }
 
+// patienceOfALook is that of commands that look at a queue and end.
+const patienceOfALook = 5 * time.Second
+
 // fromEnv sets the flags that aren't given from the environment, for commands that have no other settings.
 func (b *brokerFlags) fromEnv(c *cobra.Command) error {
+	b.options.Patience = patienceOfALook
 	for _, name := range []string{"queue", "queue-name"} {
 		if v, ok := os.LookupEnv(envName(name)); ok && !c.Flags().Changed(name) {
 			if err := c.Flags().Set(name, v); err != nil {
@@ -68,6 +73,7 @@ type part struct {
 	json   bool
 	every  time.Duration
 	listen string
+	others time.Duration // to wait for another process; 0 is for ever
 }
 
 // addFlags adds the flags of a command, except those that mean nothing to it.
@@ -94,6 +100,9 @@ func (p *part) addFlags(c *cobra.Command, without ...string) {
 		"how long to wait for a broker that has become unreachable")
 	f.BoolVar(&p.json, "json", false, "print events and the summary as lines of JSON")
 	f.DurationVar(&p.every, "progress-interval", 10*time.Second, "time between lines of progress without a terminal")
+	f.DurationVar(&p.others, "others-within", 15*time.Minute,
+		"end when nothing goes on without another process, and none came for as long: one that begins the migration, or with\n"+
+			"discover --wait one that uploads; 0 waits for ever, as --stay does")
 	f.StringVar(&p.listen, "listen", "", "address to serve /healthz, /metrics and /debug/pprof/ on; default none")
 }
 
@@ -116,17 +125,26 @@ func (p *part) run(c *cobra.Command, work func(*working) error) (err error) {
 		return usageError{err}
 	}
 	defer e.Close()
+	out := c.ErrOrStderr()
+	if p.json {
+		out = c.OutOrStdout()
+	}
+	p.copy.Stats = &migrator.Stats{}
+	var queue atomic.Pointer[wire.Broker]
+	shown := newProgress(out, p.json, p.every, p.copy.Stats, func() string { return p.waitsFor(queue.Load()) })
+	defer shown.Close()
+	p.copy.OnEvent = shown.event
 	q, err := p.broker.open(c.Context())
 	if err != nil {
 		return err
 	}
+	queue.Store(&q)
 	defer func() { err = errors.Join(err, q.Close()) }()
 	stopProfiles, err := p.profile()
 	if err != nil {
 		return usageError{err}
 	}
 	defer stopProfiles()
-	p.copy.Stats = &migrator.Stats{}
 	stopMonitor, err := monitor(p.listen, p.copy.Stats, c.ErrOrStderr())
 	if err != nil {
 		return usageError{err}
@@ -134,18 +152,31 @@ func (p *part) run(c *cobra.Command, work func(*working) error) (err error) {
 	defer stopMonitor()
 	hard, cancel := hardStop(c.Context(), p.stopTimeout)
 	defer cancel()
-
-	out := c.ErrOrStderr()
-	if p.json {
-		out = c.OutOrStdout()
-	}
-	shown := newProgress(out, p.json, p.every, p.copy.Stats)
-	if p.json {
-		p.copy.OnEvent = shown.event
-	}
 	err = work(&working{part: p, c: c, engine: e, queue: q, hard: hard})
 	shown.Close()
 	return errors.Join(err, p.summary(c, q))
+}
+
+// waitsFor says what the processes of a migration wait for; before the queue is open, for its broker.
+func (p *part) waitsFor(q *wire.Broker) string {
+	if q == nil {
+		return "the broker of --queue doesn't answer yet"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	st, err := (*q).Status(ctx)
+	return left(&st, err)
+}
+
+// left says what a queue still needs.
+func left(st *wire.BrokerStatus, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case st.Done():
+		return "the migration in the queue is done"
+	}
+	return fmt.Sprintf("%d files and %d pages of folders are left, %d processes are alive", st.Files, st.Folders, st.Workers)
 }
 
 // copier makes a Copier that ends gracefully when the command is asked to stop.

@@ -107,11 +107,11 @@ func (o *oneShot) run(c *cobra.Command, root string) error {
 	ctx, cancel := hardStop(c.Context(), o.stopTimeout)
 	defer cancel()
 	o.copy.Stats = &migrator.Stats{}
-	p := newProgress(c.ErrOrStderr(), false, o.every, o.copy.Stats)
+	shown := c.ErrOrStderr()
 	if o.json {
-		p.Close()
-		p = newProgress(c.OutOrStdout(), true, o.every, o.copy.Stats)
+		shown = c.OutOrStdout()
 	}
+	p := newProgress(shown, o.json, o.every, o.copy.Stats, o.silence)
 	o.copy.OnEvent = o.teller(c.OutOrStdout(), p)
 	j, err := runJob(ctx, c.Context().Done(), dir, e, o.copy, o.newJob(root, o.copy.Prefix))
 	p.Close()
@@ -127,19 +127,23 @@ func (o *oneShot) interval() error {
 
 // teller returns what is done with events.
 func (o *oneShot) teller(out io.Writer, p *progress) func(migrator.Event) {
-	switch {
-	case o.json:
+	if o.json || !o.dryRun {
 		return p.event
-	case o.dryRun:
-		return func(e migrator.Event) {
-			if e.Type == "would-copy" {
-				p.fromMu.Lock()
-				defer p.fromMu.Unlock()
-				fmt.Fprintf(out, "%s\t%d\n", e.Key, e.Bytes)
-			}
+	}
+	return func(e migrator.Event) {
+		p.event(e)
+		if e.Type == "would-copy" {
+			p.fromMu.Lock()
+			defer p.fromMu.Unlock()
+			fmt.Fprintf(out, "%s\t%d\n", e.Key, e.Bytes)
 		}
 	}
-	return nil
+}
+
+// silence says how long a service may say nothing.
+func (s *settings) silence() string {
+	return fmt.Sprintf("Drive has %v (--idle-timeout) and the store %v (--sink-timeout) for each answer, %d tries (--attempts)",
+		s.copy.IdleTimeout, s.copy.SinkTimeout, s.copy.Attempts)
 }
 
 // directory returns where the queue and the job's record go. Only a copy is kept between runs.

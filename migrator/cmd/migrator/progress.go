@@ -25,14 +25,17 @@ type progress struct {
 	began  time.Time
 	every  time.Duration
 	fromMu sync.Mutex // of out
-	stop   chan struct{}
+	stop   func()
+	ending chan struct{}
 	done   chan struct{}
+	still  still
 }
 
-// newProgress starts showing. Close ends it.
-func newProgress(out io.Writer, asJSON bool, every time.Duration, s *migrator.Stats) *progress {
-	p := &progress{out: out, json: asJSON, stats: s, began: time.Now(), every: every, stop: make(chan struct{}),
-		done: make(chan struct{})}
+// newProgress starts showing. Close ends it. why says what is waited for when nothing moves and no try has failed.
+func newProgress(out io.Writer, asJSON bool, every time.Duration, s *migrator.Stats, why func() string) *progress {
+	p := &progress{out: out, json: asJSON, stats: s, began: time.Now(), every: every,
+		ending: make(chan struct{}), done: make(chan struct{}), still: still{why: why}}
+	p.stop = sync.OnceFunc(func() { close(p.ending) })
 	show := p.lines
 	if f, ok := out.(*os.File); ok && !asJSON && term.IsTerminal(int(f.Fd())) {
 		show = p.bar
@@ -44,14 +47,17 @@ func newProgress(out io.Writer, asJSON bool, every time.Duration, s *migrator.St
 	return p
 }
 
-// Close stops showing.
+// Close stops showing. Closed again it does nothing.
 func (p *progress) Close() {
-	close(p.stop)
+	p.stop()
 	<-p.done
 }
 
-// event prints an event as JSON.
+// event prints an event as JSON, and keeps it if something waits for it.
 func (p *progress) event(e migrator.Event) {
+	if e.Wait > 0 {
+		p.still.retry.Store(&e)
+	}
 	if p.json {
 		p.print(e)
 	}
@@ -81,13 +87,16 @@ type sample struct {
 }
 
 func (p *progress) lines() {
-	t := time.NewTicker(p.every)
+	t, look := time.NewTicker(p.every), time.NewTicker(stillAfter)
 	defer t.Stop()
+	defer look.Stop()
 	last, at := p.stats.Bytes.Load(), p.began
 	for {
 		select {
-		case <-p.stop:
+		case <-p.ending:
 			return
+		case now := <-look.C:
+			p.waits(now, p.out)
 		case now := <-t.C:
 			s := p.sample(now, last, at)
 			last, at = s.Bytes, now
@@ -140,12 +149,15 @@ func (p *progress) bar() {
 			decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace),
 			any(func() string { return "  mem " + humanize.IBytes(memory()) })),
 	)
-	t := time.NewTicker(200 * time.Millisecond)
+	t, look := time.NewTicker(200*time.Millisecond), time.NewTicker(stillAfter)
 	defer t.Stop()
+	defer look.Stop()
 	for open := true; open; {
 		select {
-		case <-p.stop:
+		case <-p.ending:
 			open = false
+		case now := <-look.C:
+			p.waits(now, pool)
 		case <-t.C:
 		}
 		bar.SetTotal(max(s.FoundBytes.Load(), s.Bytes.Load()+1), false)

@@ -34,6 +34,9 @@ func newUploadCmd() *cobra.Command {
 			}
 			p.broker.options.Prefetch = p.copy.Workers
 			setGC(uploadGCPercent)
+			if stay {
+				p.others = 0
+			}
 			return p.run(c, func(w *working) error { return w.uploads(stay) })
 		},
 	}
@@ -76,8 +79,9 @@ func (w *working) failures() error {
 	return err
 }
 
-// await waits for a migration that pleases.
+// await waits for a migration that pleases, and not for ever for a process that would see to it.
 func (w *working) await(pleases func(*wire.BrokerStatus) bool) (wire.Migration, error) {
+	alone := time.Now()
 	for pause := lookFirst; ; pause = min(2*pause, lookAgain) {
 		st, err := w.queue.Status(w.c.Context())
 		switch {
@@ -87,6 +91,12 @@ func (w *working) await(pleases func(*wire.BrokerStatus) bool) (wire.Migration, 
 			return st.Migration, nil
 		case err != nil && !errors.Is(err, wire.ErrNoMigration):
 			return wire.Migration{}, err
+		}
+		if err == nil && st.Workers > 1 { // this one may count as one
+			alone = time.Now()
+		}
+		if w.others > 0 && time.Since(alone) > w.others {
+			return wire.Migration{}, fmt.Errorf("no other process came within %v (--others-within): %s", w.others, left(&st, err))
 		}
 		select {
 		case <-time.After(pause):

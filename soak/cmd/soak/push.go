@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/foreign"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/pyroscope"
@@ -70,7 +72,7 @@ func runPush(cmd *cobra.Command, dir string, f pushFlags) error {
 		return err
 	}
 	defer p.Close()
-	p.Waiting = func(reason string) { fmt.Fprintln(cmd.ErrOrStderr(), reason) }
+	p.Waiting = func(reason string) { fmt.Fprintln(cmd.ErrOrStderr(), foreign.Line(reason, 0)) }
 	runErr := p.Run(cmd.Context())
 	rep := pushReport{Result: p.Result()}
 	if runErr == nil && f.check {
@@ -126,6 +128,7 @@ type follower struct {
 	dir    string
 	trials chan string
 	done   chan error
+	out    atomic.Pointer[io.Writer] // that takes the reason of a wait; nil while the run itself is shown
 }
 
 // follow starts a follower for the run that is recorded into dir.
@@ -145,6 +148,11 @@ func (f *follower) run(ctx context.Context, c *pyroscope.Client, grafana string)
 			p, err := pyroscope.NewPusher(c, f.dir, grafana)
 			if err != nil {
 				return err
+			}
+			p.Waiting = func(reason string) {
+				if w := f.out.Load(); w != nil {
+					fmt.Fprintln(*w, foreign.Line(reason, 0))
+				}
 			}
 			f.pusher = p
 			defer p.Close()
@@ -172,6 +180,7 @@ func (f *follower) event(e soak.Event) {
 
 // wait sends what is left and says what was sent.
 func (f *follower) wait(w io.Writer) error {
+	f.out.Store(&w)
 	close(f.trials)
 	err := <-f.done
 	if f.pusher != nil {

@@ -135,12 +135,14 @@ const (
 	attempts  = 12
 	firstWait = 250 * time.Millisecond
 	maxWait   = 15 * time.Second
+	maxAsked  = time.Minute
 )
 
-// pause is the wait before attempt n: what the server asks for, at least a doubling wait with half of it by chance.
+// pause is the wait before attempt n: what the server asks for, up to maxAsked, and at least a doubling wait with half
+// of it by chance.
 func pause(n int, asked time.Duration) time.Duration {
 	d := min(maxWait, firstWait<<n)
-	return max(asked, d/2+rand.N(d/2+1))
+	return max(min(asked, maxAsked), d/2+rand.N(d/2+1))
 }
 
 // typeOf are the names under which a server knows a sample type of a kind of profile, the likeliest first.

@@ -29,9 +29,6 @@ type Result struct {
 // atOnce is how many profiles are under way at a time: a server answers each after it has written it, half a second.
 const atOnce = 32
 
-// sayAfter is how long a profile waits before the reason is shown.
-const sayAfter = 10 * time.Second
-
 // Pusher sends the profiles of one run, several at a time. Its methods are for one caller at a time.
 type Pusher struct {
 	client  *Client
@@ -46,6 +43,8 @@ type Pusher struct {
 	mu       sync.Mutex
 	services map[string]bool
 	result   Result
+	checked  int   // profiles
+	last     error // that made something wait
 }
 
 // NewPusher opens a run's journal for the server of a client. grafana is the address of the Grafana that shows the
@@ -114,6 +113,10 @@ func (p *Pusher) items(run *record.Run, trialDir string) ([]item, error) {
 
 // sendAll sends profiles, atOnce at a time. What ends one ends all.
 func (p *Pusher) sendAll(ctx context.Context, run *record.Run, its []item) error {
+	return p.patiently(ctx, func(ctx context.Context) error { return p.sendEach(ctx, run, its) })
+}
+
+func (p *Pusher) sendEach(ctx context.Context, run *record.Run, its []item) error {
 	if p.there == nil {
 		names, err := p.client.services(ctx, run)
 		if err != nil {
@@ -176,14 +179,9 @@ func (p *Pusher) deliver(ctx context.Context, it item, prof *profile.Profile, bo
 	if err := p.journal.set(it.key, Sending); err != nil {
 		return err
 	}
-	var last error
-	waited, said := time.Duration(0), false
+	var err error
 	for n := range attempts {
-		if waited >= sayAfter && !said && p.Waiting != nil {
-			p.Waiting(fmt.Sprintf("%s: still waiting to be sent: %v", it.key, last))
-			said = true
-		}
-		err := p.client.ingest(ctx, it, body)
+		err = p.failed(p.client.ingest(ctx, it, body))
 		var no *refusal
 		switch {
 		case err == nil:
@@ -194,17 +192,11 @@ func (p *Pusher) deliver(ctx context.Context, it item, prof *profile.Profile, bo
 			p.problem(it.key, err)
 			return p.journal.set(it.key, Refused)
 		case errors.As(err, &no):
-			last = err
-			d := pause(n, no.after)
-			waited += d
-			if err := p.client.wait(ctx, d); err != nil {
+			if err := p.client.wait(ctx, pause(n, no.after)); err != nil {
 				return errors.Join(err, p.journal.set(it.key, Refused))
 			}
 		default:
-			last = err
-			d := pause(n, 0)
-			waited += d
-			if err := p.client.wait(ctx, d); err != nil {
+			if err := p.client.wait(ctx, pause(n, 0)); err != nil {
 				return err
 			}
 			if done, err := p.settle(ctx, it, prof, func(r *Result) { r.Stored++ }); done || err != nil {
@@ -213,7 +205,7 @@ func (p *Pusher) deliver(ctx context.Context, it item, prof *profile.Profile, bo
 		}
 		p.count(func(r *Result) { r.Retries++ })
 	}
-	return fmt.Errorf("%s: given up after %d attempts: %w", it.key, attempts, last)
+	return fmt.Errorf("%s: given up after %d attempts: %w", it.key, attempts, err)
 }
 
 // settle asks the server whether it has a profile of which the answer was lost. done is true when it has.
@@ -228,7 +220,8 @@ func (p *Pusher) settle(ctx context.Context, it item, prof *profile.Profile, cou
 	missing := 0
 	for n := range attempts {
 		var got int64
-		if got, err = p.client.stored(ctx, it, mainType(it.kind)); err == nil {
+		got, err = p.client.stored(ctx, it, mainType(it.kind))
+		if p.failed(err) == nil {
 			if got > 0 {
 				return true, p.finish(it, counted)
 			}
@@ -267,7 +260,14 @@ func (p *Pusher) Check(ctx context.Context, patience time.Duration) (checked int
 	if err != nil {
 		return 0, nil, err
 	}
-	deadline := time.Now().Add(patience)
+	err = p.patiently(ctx, func(ctx context.Context) (err error) {
+		bad, err = p.checkEach(ctx, run, time.Now().Add(patience))
+		return err
+	})
+	return p.checked, bad, err
+}
+
+func (p *Pusher) checkEach(ctx context.Context, run *record.Run, deadline time.Time) (bad []Mismatch, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for _, c := range run.Status {
@@ -286,7 +286,7 @@ func (p *Pusher) Check(ctx context.Context, patience time.Duration) (checked int
 					p.mu.Lock()
 					defer p.mu.Unlock()
 					if err == nil {
-						checked++
+						p.checked++
 						bad = append(bad, wrong...)
 					}
 					return err
@@ -295,7 +295,7 @@ func (p *Pusher) Check(ctx context.Context, patience time.Duration) (checked int
 		}
 	}
 	err = g.Wait()
-	return checked, bad, err
+	return bad, err
 }
 
 func (p *Pusher) check(ctx context.Context, it item, deadline time.Time) ([]Mismatch, error) {
@@ -308,7 +308,7 @@ func (p *Pusher) check(ctx context.Context, it item, deadline time.Time) ([]Mism
 		want := total(prof, typ)
 		for n := 0; ; n++ {
 			got, err := p.client.stored(ctx, it, typ)
-			if err == nil && got == want {
+			if p.failed(err) == nil && got == want {
 				break
 			}
 			if time.Now().After(deadline) || got > want {

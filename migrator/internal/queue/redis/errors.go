@@ -25,17 +25,22 @@ func (q *Queue) patiently(ctx context.Context, f func() error) error {
 // trying calls f until it succeeds, fails with an error that is not worth another try, or has failed for so long.
 func (q *Queue) trying(ctx context.Context, patience time.Duration, worth func(error) bool, f func() error) error {
 	began := time.Now()
+	var last error // that isn't the end of ctx
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := f()
-		switch {
-		case err == nil:
+		if err == nil {
 			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case !worth(err) || time.Since(began) > patience:
+		}
+		if !errors.Is(err, ctx.Err()) {
+			last = err
+		}
+		if ctx.Err() == nil && (!worth(err) || time.Since(began) > patience) {
 			return q.explain(err)
 		}
-		if err := pace.Sleep(ctx, pause); err != nil {
+		switch err := pace.Sleep(ctx, pause); {
+		case err != nil && last != nil:
+			return fmt.Errorf("%w (%w)", q.explain(last), err)
+		case err != nil:
 			return err
 		}
 	}
