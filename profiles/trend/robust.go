@@ -3,6 +3,8 @@ package trend
 import (
 	"math"
 	"slices"
+
+	"github.com/memsoak/memsoak/internal/stat"
 )
 
 // Line is a fitted straight line.
@@ -36,22 +38,10 @@ func TheilSen(x, y []float64) Line {
 }
 
 // Median is the middle value, or NaN of none.
-func Median(v []float64) float64 { return Quantile(v, 0.5) }
+func Median(v []float64) float64 { return stat.Median(v) }
 
 // Quantile is the q-quantile by linear interpolation between order statistics (Hyndman & Fan's type 7), or NaN of none.
-func Quantile(v []float64, q float64) float64 {
-	if len(v) == 0 {
-		return math.NaN()
-	}
-	s := slices.Clone(v)
-	slices.Sort(s)
-	pos := q * float64(len(s)-1)
-	i := int(pos)
-	if i+1 >= len(s) {
-		return s[len(s)-1]
-	}
-	return s[i] + (pos-float64(i))*(s[i+1]-s[i])
-}
+func Quantile(v []float64, q float64) float64 { return stat.Quantile(v, q) }
 
 // Kendall is the outcome of a Mann-Kendall test.
 type Kendall struct {

@@ -6,8 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"gonum.org/v1/gonum/stat"
-
+	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -104,7 +103,7 @@ func compare(base, now *Baseline) *Comparison {
 		}
 	}
 	for _, t := range pairs {
-		change := Change{Quantity: t.rule.quantity, Before: stat.Mean(t.b, nil), After: stat.Mean(t.n, nil)}
+		change := Change{Quantity: t.rule.quantity, Before: stat.Mean(t.b), After: stat.Mean(t.n)}
 		change.Least = t.rule.least(change.Before)
 		// Bonferroni with weights, over the pairs that can differ: simple, and valid whatever the quantities have in common.
 		change.P = 1

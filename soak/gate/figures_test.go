@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"gonum.org/v1/gonum/stat"
 
+	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -198,8 +198,8 @@ func TestFigures(t *testing.T) {
 				v = append(v, b.Cells[i].Values[r.quantity]...)
 			}
 			if len(v) > 1 {
-				t.Logf("  %-22s %-12s mean %10.4g  sd %8.3g (%.2f %%)", r.quantity, c.Cell, stat.Mean(v, nil), stat.StdDev(v, nil),
-					100*stat.StdDev(v, nil)/max(1, stat.Mean(v, nil)))
+				t.Logf("  %-22s %-12s mean %10.4g  sd %8.3g (%.2f %%)", r.quantity, c.Cell, stat.Mean(v), stat.Deviation(v),
+					100*stat.Deviation(v)/max(1, stat.Mean(v)))
 			}
 		}
 	}
@@ -221,7 +221,7 @@ func TestFigures(t *testing.T) {
 	}{
 		{"held live heap +5 %", migrator, scaled(migrator, "held_live", func([]float64) float64 { return 0.05 })},
 		{"peak RSS + max(10 %, 4 x the A/A spread)", migrator, scaled(migrator, "peak_rss", func(v []float64) float64 {
-			return max(0.10, 4*stat.StdDev(v, nil)/stat.Mean(v, nil))
+			return max(0.10, 4*stat.Deviation(v)/stat.Mean(v))
 		})},
 		{"64 B a file leaked (canary, recorded)", healthy, replaced(only(canary, "leak_bytes=64 leak_goroutines=0"))},
 		{"one more goroutine a file (canary, recorded)", healthy, replaced(only(canary, "leak_bytes=0 leak_goroutines=1"))},

@@ -3,18 +3,18 @@ package gate
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"net/url"
 	"path"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
-
-	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
-	"golang.org/x/perf/benchfmt"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -220,27 +220,80 @@ func (c *cause) fingerprint() string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// The parts of a SARIF log that are written.
+// Schema: https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json
+type (
+	sarifLog struct {
+		Schema  string     `json:"$schema"`
+		Version string     `json:"version"`
+		Runs    []sarifRun `json:"runs"`
+	}
+	sarifRun struct {
+		Tool    sarifTool     `json:"tool"`
+		Results []sarifResult `json:"results"`
+	}
+	sarifTool struct {
+		Driver sarifDriver `json:"driver"`
+	}
+	sarifDriver struct {
+		Name    string      `json:"name"`
+		URI     string      `json:"informationUri"`
+		Version string      `json:"version,omitempty"`
+		Rules   []sarifRule `json:"rules"`
+	}
+	sarifRule struct {
+		ID    string    `json:"id"`
+		Short sarifText `json:"shortDescription"`
+	}
+	sarifText struct {
+		Text string `json:"text"`
+	}
+	sarifResult struct {
+		RuleID       string            `json:"ruleId"`
+		RuleIndex    int               `json:"ruleIndex"`
+		Level        string            `json:"level"`
+		Message      sarifText         `json:"message"`
+		Locations    []sarifLocation   `json:"locations,omitempty"`
+		Fingerprints map[string]string `json:"partialFingerprints"`
+	}
+	sarifLocation struct {
+		Physical sarifPhysical `json:"physicalLocation"`
+	}
+	sarifPhysical struct {
+		Artifact sarifArtifact `json:"artifactLocation"`
+		Region   sarifRegion   `json:"region"`
+	}
+	sarifArtifact struct {
+		URI string `json:"uri"`
+	}
+	sarifRegion struct {
+		StartLine int `json:"startLine"`
+	}
+)
+
 // WriteSARIF writes the causes of failures as SARIF 2.1.0, each at its culprit's file and line.
 func (r *Report) WriteSARIF(w io.Writer) error {
-	out := sarif.NewReport()
-	driver := sarif.NewToolComponent().WithName("memsoak").WithInformationURI("https://github.com/memsoak/memsoak")
-	if v := version(); v != "" {
-		driver.WithVersion(v)
-	}
-	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(driver))
-	run.Results = []*sarif.Result{}
+	driver := sarifDriver{Name: "memsoak", URI: "https://github.com/memsoak/memsoak", Version: version(),
+		Rules: []sarifRule{}}
+	results := []sarifResult{}
 	for _, c := range r.causes() {
-		run.AddRule(c.rule).WithDescription(ruleText(c.rule))
-		res := run.CreateResultForRule(c.rule).WithLevel("error").WithMessage(sarif.NewTextMessage(c.text()))
-		res.WithPartialFingerprints(map[string]string{"memsoak/v1": c.fingerprint()})
-		if s := c.site; s != nil {
-			res.AddLocation(sarif.NewLocationWithPhysicalLocation(sarif.NewPhysicalLocation().
-				WithArtifactLocation(sarif.NewSimpleArtifactLocation(filepath.ToSlash(s.File))).
-				WithRegion(sarif.NewRegion().WithStartLine(max(1, s.Line)))))
+		rule := slices.IndexFunc(driver.Rules, func(s sarifRule) bool { return s.ID == c.rule })
+		if rule < 0 {
+			rule = len(driver.Rules)
+			driver.Rules = append(driver.Rules, sarifRule{ID: c.rule, Short: sarifText{ruleText(c.rule)}})
 		}
+		res := sarifResult{RuleID: c.rule, RuleIndex: rule, Level: "error", Message: sarifText{c.text()},
+			Fingerprints: map[string]string{"memsoak/v1": c.fingerprint()}}
+		if s := c.site; s != nil {
+			at := url.URL{Path: filepath.ToSlash(s.File)}
+			res.Locations = []sarifLocation{{sarifPhysical{sarifArtifact{at.String()}, sarifRegion{max(1, s.Line)}}}}
+		}
+		results = append(results, res)
 	}
-	out.AddRun(run)
-	return out.PrettyWrite(w)
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(sarifLog{Schema: "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json",
+		Version: "2.1.0", Runs: []sarifRun{{Tool: sarifTool{driver}, Results: results}}})
 }
 
 // version is this program's own, as the build recorded it; "" when it did not.
@@ -354,34 +407,38 @@ var benchUnits = map[string]string{
 // WriteBench writes a run in the Go benchmark format, one line per trial, for benchstat.
 // Format: https://go.dev/design/14313-benchmark-format
 func WriteBench(w io.Writer, r *Run) error {
-	bw := benchfmt.NewWriter(w)
+	var b strings.Builder
 	for _, c := range r.Cells {
 		for _, t := range c.Trials {
 			q := Measure(CellData{Cell: c.Cell, Trials: []TrialData{t}})
-			res := &benchfmt.Result{Name: benchName(r.Run.Subject, c), Iters: int(max(1, t.Trial.Work.Files))}
-			res.SetConfig("goos", r.Run.Host.OS)
-			res.SetConfig("goarch", r.Run.Host.Arch)
-			res.SetConfig("cpu", r.Run.Host.CPUModel)
-			res.SetConfig("subject", r.Run.Subject)
+			line := fmt.Sprintf("Benchmark%s %d", benchName(r.Run.Subject, c), max(1, t.Trial.Work.Files))
+			any := false
 			for _, n := range Names() {
 				if u, ok := benchUnits[n[0]]; ok {
 					if v, measured := q.Get(n[0]); measured {
-						res.Values = append(res.Values, benchfmt.Value{Value: v, Unit: u})
+						line, any = line+fmt.Sprintf(" %v %s", v, u), true
 					}
 				}
 			}
-			if len(res.Values) == 0 {
-				continue
-			}
-			if err := bw.Write(res); err != nil {
-				return err
+			if any {
+				b.WriteString(line + "\n")
 			}
 		}
 	}
-	return nil
+	if b.Len() == 0 {
+		return nil
+	}
+	h := r.Run.Host
+	for _, kv := range [][2]string{{"goos", h.OS}, {"goarch", h.Arch}, {"cpu", h.CPUModel}, {"subject", r.Run.Subject}} {
+		if kv[1] != "" {
+			fmt.Fprintf(w, "%s: %s\n", kv[0], kv[1])
+		}
+	}
+	_, err := io.WriteString(w, "\n"+b.String())
+	return err
 }
 
-func benchName(subject string, c CellData) benchfmt.Name {
+func benchName(subject string, c CellData) string {
 	clean := func(s string) string {
 		return strings.Map(func(r rune) rune {
 			if r == ' ' || r == '/' || r == '\t' {
@@ -394,5 +451,5 @@ func benchName(subject string, c CellData) benchfmt.Name {
 	for _, part := range strings.Fields(c.Cell.String()) {
 		name += "/" + clean(part)
 	}
-	return benchfmt.Name(name)
+	return name
 }

@@ -6,8 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
+	"github.com/memsoak/memsoak/internal/stat"
 )
 
 // Power is what a comparison can tell, estimated from the spread between equal trials of a recording.
@@ -79,7 +78,7 @@ func (r rule) deviations(b *Baseline) []float64 {
 		if len(x) < 2 {
 			continue
 		}
-		mean := stat.Mean(x, nil)
+		mean := stat.Mean(x)
 		grow := math.Sqrt(float64(len(x)) / float64(len(x)-1)) // deviations from the mean of few are too small
 		for _, v := range x {
 			out = append(out, grow*(v-mean)/r.scale(mean))
@@ -91,15 +90,15 @@ func (r rule) deviations(b *Baseline) []float64 {
 // detectable finds the quantity's smallest rise that is caught, in the cell where it takes most.
 func (r rule) detectable(b *Baseline, pairs float64) (Detectable, bool) {
 	n := r.noiseOf(b, b)
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n.df}.Quantile(1 - Alpha*r.share()/pairs)
-	z := distuv.UnitNormal.Quantile(powerWanted)
+	t := stat.TQuantile(1-Alpha*r.share()/pairs, n.df)
+	z := stat.NormalQuantile(powerWanted)
 	var most Detectable
 	for _, c := range b.Cells {
 		x := c.Values[r.quantity]
 		if len(x) == 0 {
 			continue
 		}
-		mean := stat.Mean(x, nil)
+		mean := stat.Mean(x)
 		se := max(n.sd*r.scale(mean), r.noiseAbs) * math.Sqrt(2/float64(len(x)))
 		if d := max(r.least(mean), t*se) + z*se; d > most.Rise {
 			most = Detectable{Quantity: r.quantity, Rise: d, Mean: mean, Repeats: len(x)}
@@ -119,7 +118,7 @@ func redraw(b *Baseline, deviations map[string][]float64, rng *rand.Rand) *Basel
 			if len(x) == 0 {
 				continue
 			}
-			mean := stat.Mean(x, nil)
+			mean := stat.Mean(x)
 			for range x {
 				values[rule.quantity] = append(values[rule.quantity], mean+rule.deviation(mean, deviations[rule.quantity], rng))
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -276,14 +277,14 @@ func (q Quantities) setFloors(c CellData) {
 			for i := range fs {
 				v[i] = float64(fs[i].Routines)
 			}
-			return median(v)
+			return stat.Median(v)
 		}
 		routines = append(routines, count(f[half:])-count(f[:half]))
 	}
 	const why = "fewer than 4 floors were recorded"
-	q.set("floor_live", median(live), len(live) > 0, why)
-	q.set("floor_growth", median(growth), len(growth) > 0, why)
-	q.set("goroutines_growth", median(routines), len(routines) > 0, why)
+	q.set("floor_live", stat.Median(live), len(live) > 0, why)
+	q.set("floor_growth", stat.Median(growth), len(growth) > 0, why)
+	q.set("goroutines_growth", stat.Median(routines), len(routines) > 0, why)
 }
 
 // slopes says which rows of the cost table add up to which quantity.
@@ -335,10 +336,10 @@ func (q Quantities) setFindings(c CellData) {
 		}
 	}
 	const why = "no trial of this cell has a conclusive verdict"
-	q.set("findings", median(counts), len(counts) > 0, why)
-	q.set(growthQuantity, median(sums[growthQuantity]), len(sums[growthQuantity]) > 0, why)
+	q.set("findings", stat.Median(counts), len(counts) > 0, why)
+	q.set(growthQuantity, stat.Median(sums[growthQuantity]), len(sums[growthQuantity]) > 0, why)
 	for _, s := range slopes {
-		q.set(s.quantity, median(sums[s.quantity]), len(sums[s.quantity]) > 0, why)
+		q.set(s.quantity, stat.Median(sums[s.quantity]), len(sums[s.quantity]) > 0, why)
 	}
 }
 
@@ -371,18 +372,6 @@ func (q Quantities) setSpeed(c CellData) {
 		}
 	}
 	const why = "no speed trial ended well"
-	q.set("files_per_second", median(files), len(files) > 0, why)
-	q.set("bytes_per_second", median(bytes), len(bytes) > 0, why)
-}
-
-// median of a copy; 0 for none.
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	v := slices.Sorted(slices.Values(values))
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
+	q.set("files_per_second", stat.Median(files), len(files) > 0, why)
+	q.set("bytes_per_second", stat.Median(bytes), len(bytes) > 0, why)
 }

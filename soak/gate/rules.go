@@ -4,9 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
-
+	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -80,7 +78,7 @@ func (r rule) noiseOf(sides ...*Baseline) noise {
 			if len(x) < 2 {
 				continue
 			}
-			mean, s := stat.Mean(x, nil), 0.0
+			mean, s := stat.Mean(x), 0.0
 			for _, v := range x {
 				s += (v - mean) * (v - mean)
 			}
@@ -102,10 +100,10 @@ func (r rule) noiseOf(sides ...*Baseline) noise {
 
 // pValue is the chance that the means of equal trials differ as much in this direction.
 func (r rule) pValue(before, after []float64, n noise) float64 {
-	mb, ma := stat.Mean(before, nil), stat.Mean(after, nil)
+	mb, ma := stat.Mean(before), stat.Mean(after)
 	sd := max(n.sd*r.scale(mb), r.noiseAbs)
 	se := sd * math.Sqrt(1/float64(len(before))+1/float64(len(after)))
-	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n.df}.Survival(math.Abs(ma-mb) / se)
+	return stat.TTail(math.Abs(ma-mb)/se, n.df)
 }
 
 // constant reports whether all values are the same: such a pair can't fail, whatever the others do, and so it doesn't

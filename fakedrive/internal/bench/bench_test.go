@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/internal/stat"
 )
 
 func TestBadCommandLinesAreRefused(t *testing.T) {
@@ -50,7 +52,7 @@ func TestPagesAreMeasured(t *testing.T) {
 
 func TestMedian(t *testing.T) {
 	values := []float64{9, 1, 5}
-	require.Equal(t, 5.0, median(values))
+	require.Equal(t, 5.0, stat.Median(values))
 	require.Equal(t, []float64{9, 1, 5}, values, "the caller's data")
-	require.Equal(t, 3.0, median([]float64{5, 1}))
+	require.Equal(t, 3.0, stat.Median([]float64{5, 1}))
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive"
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/stat"
 )
 
 // Field masks of the listings: what a copying client asks for, and the same with checksums.
@@ -121,7 +122,7 @@ func comparePages(srv http.Handler, o options, name, fields string, bound float6
 			pages = append(pages, served.Seconds()*1000/pagesPerRound)
 		}
 	}
-	return atLeast(name, bound, median(ratios), fmt.Sprintf("%.2f ms a page", median(pages))), nil
+	return atLeast(name, bound, stat.Median(ratios), fmt.Sprintf("%.2f ms a page", stat.Median(pages))), nil
 }
 
 // servePages asks for one page after the other, so that no memory of the last one could help, and returns the last.

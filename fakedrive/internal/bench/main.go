@@ -161,13 +161,3 @@ func show(w io.Writer, figures []figure, asJSON bool) error {
 func atLeast(name string, bound, value float64, detail string) figure {
 	return figure{name, fmt.Sprintf(">= %.2fx", bound), fmt.Sprintf("%.2fx (%s)", value, detail), value, value >= bound}
 }
-
-// median returns the median of some values.
-func median(values []float64) float64 {
-	v := slices.Clone(values)
-	slices.Sort(v)
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
-}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/stat"
 )
 
 const (
@@ -93,8 +94,8 @@ func media(ctx context.Context, o options) ([]figure, error) {
 				speeds = append(speeds, b)
 			}
 		}
-		figures = append(figures, atLeast(fmt.Sprintf("media, %d at a time, to a bare handler", clients), 0.8, median(ratios),
-			fmt.Sprintf("%.1f GiB/s", median(speeds)/(1<<30))))
+		figures = append(figures, atLeast(fmt.Sprintf("media, %d at a time, to a bare handler", clients), 0.8, stat.Median(ratios),
+			fmt.Sprintf("%.1f GiB/s", stat.Median(speeds)/(1<<30))))
 	}
 	return figures, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -203,13 +204,12 @@ func remainders(scores []Score) Figure {
 		func(s Score) bool { return s.Remainder != nil && s.Remainder.Small() })
 }
 
+// median is 0 of none: a tally without trials is written as such.
 func median(v []float64) float64 {
 	if len(v) == 0 {
 		return 0
 	}
-	v = slices.Clone(v)
-	slices.Sort(v)
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+	return stat.Median(v)
 }
 
 // wrong groups what went wrong by specimen, the worst first.

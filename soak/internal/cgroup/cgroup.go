@@ -1,6 +1,6 @@
 // Package cgroup puts a subject's process into a memory cgroup of its own, version 1 or 2, reads what the kernel
-// charges to it, and takes it away again with all that is in it. It is not a general cgroup library: creation and
-// limits are containerd/cgroups' work, this package knows where a group may be made and which files tell the truth.
+// charges to it, and takes it away again with all that is in it. It is not a general cgroup library: memory is the one
+// controller, and nothing else of a group is set.
 package cgroup
 
 import (

@@ -8,13 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/containerd/cgroups/v3"
-	"github.com/containerd/cgroups/v3/cgroup1"
-	"github.com/containerd/cgroups/v3/cgroup2"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
@@ -29,20 +26,33 @@ func locate() (base string, o ops, kind string, err error) {
 	if err != nil {
 		return "", nil, "", err
 	}
-	paths, unified, err := cgroups.ParseCgroupFileUnified("/proc/self/cgroup")
+	self, err := procfs.Self()
 	if err != nil {
 		return "", nil, "", err
 	}
+	own, err := self.Cgroups()
+	if err != nil {
+		return "", nil, "", err
+	}
+	memory, unified := "", ""
+	for _, c := range own {
+		switch {
+		case slices.Contains(c.Controllers, "memory"):
+			memory = c.Path
+		case c.HierarchyID == 0: // version 2's, by definition
+			unified = c.Path
+		}
+	}
 	for _, m := range mounts {
 		if _, ok := m.SuperOptions["memory"]; ok && m.FSType == "cgroup" {
-			base, err := firstWritable(m.MountPoint, paths["memory"])
-			return base, v1{mount: m.MountPoint}, V1, err
+			base, err := firstWritable(m.MountPoint, memory)
+			return base, v1{}, V1, err
 		}
 	}
 	for _, m := range mounts {
 		if m.FSType == "cgroup2" {
 			base, err := delegated(m.MountPoint, unified)
-			return base, v2{mount: m.MountPoint}, V2, err
+			return base, v2{}, V2, err
 		}
 	}
 	return "", nil, "", errors.New("no cgroup file system is mounted")
@@ -93,24 +103,38 @@ func usable(dir string) error {
 	return os.WriteFile(filepath.Join(dir, file), []byte("+memory"), 0)
 }
 
-// v1 is a version 1 memory hierarchy.
-type v1 struct{ mount string }
+// limit is a line of a group's limit; optional are those that a kernel without swap accounting lacks: there is no swap
+// to turn off then.
+type limit struct {
+	file, value string
+	optional    bool
+}
 
-func (o v1) create(dir string, limit int64) error {
-	rel, err := filepath.Rel(o.mount, dir)
-	if err != nil {
+// create makes the group dir and writes its limits, in their order.
+func create(dir string, limits ...limit) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	mem := &specs.LinuxMemory{}
-	if limit > 0 {
-		var swappiness uint64
-		mem.Limit, mem.Swap, mem.Swappiness = &limit, &limit, &swappiness
+	for _, l := range limits {
+		err := os.WriteFile(filepath.Join(dir, l.file), []byte(l.value), 0)
+		if err != nil && !(l.optional && errors.Is(err, fs.ErrNotExist)) {
+			return err
+		}
 	}
-	_, err = cgroup1.New(cgroup1.StaticPath("/"+rel), &specs.LinuxResources{Memory: mem},
-		cgroup1.WithHierarchy(func() ([]cgroup1.Subsystem, error) {
-			return []cgroup1.Subsystem{cgroup1.NewMemory(filepath.Dir(o.mount), cgroup1.OptionalSwap())}, nil
-		}))
-	return err
+	return nil
+}
+
+// v1 is a version 1 memory hierarchy.
+type v1 struct{}
+
+func (v1) create(dir string, bytes int64) error {
+	if bytes <= 0 {
+		return create(dir)
+	}
+	n := strconv.FormatInt(bytes, 10)
+	// Memory comes first: the kernel refuses a sum with swap that is below it.
+	return create(dir, limit{file: "memory.limit_in_bytes", value: n},
+		limit{file: "memory.memsw.limit_in_bytes", value: n, optional: true}, limit{file: "memory.swappiness", value: "0"})
 }
 
 func (v1) read(dir string) (record.Cgroup, error) { return readV1(dir) }
@@ -131,28 +155,17 @@ func (v1) enter(dir string, cmd *exec.Cmd) (func(), error) {
 }
 
 // v2 is the unified hierarchy.
-type v2 struct{ mount string }
+type v2 struct{}
 
-func (o v2) create(dir string, limit int64) error {
-	rel, err := filepath.Rel(o.mount, dir)
-	if err != nil {
+func (v2) create(dir string, bytes int64) error {
+	if err := usable(filepath.Dir(dir)); err != nil {
 		return err
 	}
-	res := &cgroup2.Resources{Memory: &cgroup2.Memory{}}
-	if limit > 0 {
-		res.Memory.Max = &limit
+	if bytes <= 0 {
+		return create(dir)
 	}
-	if _, err := cgroup2.NewManager(o.mount, "/"+rel, res); err != nil {
-		return err
-	}
-	if limit > 0 {
-		// Absent where the kernel has no swap accounting: then there is no swap to turn off either.
-		if err := os.WriteFile(filepath.Join(dir, "memory.swap.max"), []byte("0"), 0); err != nil && !errors.Is(err,
-			fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+	return create(dir, limit{file: "memory.max", value: strconv.FormatInt(bytes, 10)},
+		limit{file: "memory.swap.max", value: "0", optional: true})
 }
 
 func (v2) read(dir string) (record.Cgroup, error) { return readV2(dir) }

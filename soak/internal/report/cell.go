@@ -132,18 +132,13 @@ func (b cellBuilder) build(n int) *cellView {
 	return v
 }
 
-// figures draws timeline, floors and sparkline. A chart that cannot be drawn becomes a note.
+// figures draws timeline, floors and sparkline.
 func (b cellBuilder) figures(v *cellView) {
-	var err error
 	if v.Spark = sparkline(v.Trial.Samples); len(v.Trial.Samples) > 1 {
-		if v.Timeline, err = timeline(v.Trial, b.opt.limit(b.run, v.Trial)); err != nil {
-			v.Notes = append(v.Notes, err.Error())
-		}
+		v.Timeline = timeline(v.Trial, b.opt.limit(b.run, v.Trial))
 	}
 	if v.Verdict != nil && len(v.Verdict.Floors) > 1 {
-		if v.Floors, v.FloorText, err = floors(v.Verdict); err != nil {
-			v.Notes = append(v.Notes, err.Error())
-		}
+		v.Floors, v.FloorText = floors(v.Verdict)
 	}
 }
 

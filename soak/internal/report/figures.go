@@ -25,17 +25,9 @@ const (
 )
 
 // draw draws a chart for wide and for narrow pages.
-func draw(wide, slim chart.Chart, width float64, key []keyEntry) (*figure, error) {
+func draw(wide, slim chart.Chart, width float64, key []keyEntry) *figure {
 	slim.Tips = nil
-	w, err := wide.SVG(width, chartHeight)
-	if err != nil {
-		return nil, err
-	}
-	s, err := slim.SVG(slimWidth, chartHeight*0.85)
-	if err != nil {
-		return nil, err
-	}
-	return &figure{Wide: w, Slim: s, Key: key}, nil
+	return &figure{Wide: wide.SVG(width, chartHeight), Slim: slim.SVG(slimWidth, chartHeight*0.85), Key: key}
 }
 
 // curve is one quantity of the samples over time.
@@ -66,7 +58,7 @@ var curves = []curve{
 }
 
 // timeline draws a trial over time: memory, phases, events. limit is the memory limit, 0 for none.
-func timeline(t *Trial, limit int64) (*figure, error) {
+func timeline(t *Trial, limit int64) *figure {
 	start := t.Samples[0].Time
 	if t.Record != nil {
 		start = t.Record.Started
@@ -245,7 +237,7 @@ func sampleTips(t *Trial, x func(record.Sample) float64) []chart.Tip {
 }
 
 // floors draws the live heap at each quiesce over files done, and says how it moves.
-func floors(v *record.Verdict) (*figure, string, error) {
+func floors(v *record.Verdict) (*figure, string) {
 	fl := slices.Clone(v.Floors)
 	slices.SortStableFunc(fl, func(a, b record.Floor) int { return cmp.Compare(a.Files, b.Files) })
 	var x, y []float64
@@ -277,8 +269,7 @@ func floors(v *record.Verdict) (*figure, string, error) {
 	}
 	slim := wide
 	slim.XTicks = chart.CountTicks(4)
-	f, err := draw(wide, slim, halfWidth, key)
-	return f, text, err
+	return draw(wide, slim, halfWidth, key), text
 }
 
 // signed is a quantity with its sign.
@@ -290,9 +281,9 @@ func signed(v float64) string {
 }
 
 // capacity draws the predicted peak over the number of workers, with its interval and the limit.
-func capacity(c *record.Capacity, kills []kill, tried int) (*figure, error) {
+func capacity(c *record.Capacity, kills []kill, tried int) *figure {
 	if c == nil || len(c.At) < 2 {
-		return nil, nil
+		return nil
 	}
 	var area chart.Area
 	line := chart.Line{Ink: "rss"}

@@ -99,11 +99,8 @@ func build(ctx context.Context, run *Run, opt Options) (*pageData, error) {
 		worst.Open = true
 	}
 	if run.Verdict != nil {
-		var err error
 		kills, most := workersTried(d.Views)
-		if d.Capacity, err = capacity(run.Verdict.Capacity, kills, most); err != nil {
-			d.Warnings = append(d.Warnings, err.Error())
-		}
+		d.Capacity = capacity(run.Verdict.Capacity, kills, most)
 	}
 	return d, nil
 }

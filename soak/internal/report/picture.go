@@ -30,10 +30,7 @@ func Pictures(run *Run, dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := memoryPicture(run, t)
-	if err != nil {
-		return nil, err
-	}
+	memory := memoryPicture(run, t)
 	flame, err := flamePicture(run, t)
 	if err != nil {
 		return nil, err
@@ -72,11 +69,8 @@ const (
 )
 
 // memoryPicture is the timeline with its key below it.
-func memoryPicture(run *Run, t *Trial) ([]byte, error) {
-	f, err := timeline(t, Options{}.limit(run, t))
-	if err != nil {
-		return nil, err
-	}
+func memoryPicture(run *Run, t *Trial) []byte {
+	f := timeline(t, Options{}.limit(run, t))
 	chart := string(f.Wide)
 	body := chart[strings.Index(chart, ">")+1 : strings.LastIndex(chart, "</svg>")]
 	var b bytes.Buffer
@@ -89,7 +83,7 @@ func memoryPicture(run *Run, t *Trial) ([]byte, error) {
 		x += 16 + letter*float64(len(k.Text)) + legendGap
 	}
 	b.WriteString("</g></svg>\n")
-	return b.Bytes(), nil
+	return b.Bytes()
 }
 
 // flamePicture is the flame graph of what was live in the trial's fullest snapshot.

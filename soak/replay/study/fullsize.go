@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
-
+	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
@@ -157,7 +155,7 @@ var errTooFew = errors.New("a line with an interval needs at least three differe
 // extrapolate fits a line and returns its value at x with half the width of the 95 % interval of single values there.
 func extrapolate(xs, ys []float64, x float64) (y, half float64, err error) {
 	n := float64(len(xs))
-	mean := stat.Mean(xs, nil)
+	mean := stat.Mean(xs)
 	spread := 0.0
 	for _, v := range xs {
 		spread += (v - mean) * (v - mean)
@@ -165,13 +163,17 @@ func extrapolate(xs, ys []float64, x float64) (y, half float64, err error) {
 	if n < 3 || spread == 0 {
 		return 0, 0, errTooFew
 	}
-	a, b := stat.LinearRegression(xs, ys, nil, false)
+	a, b := stat.Mean(ys), 0.0
+	for i, v := range xs {
+		b += (v - mean) * ys[i] / spread
+	}
+	a -= b * mean
 	rest := 0.0
 	for i, v := range xs {
 		d := ys[i] - a - b*v
 		rest += d * d
 	}
-	t := distuv.StudentsT{Nu: n - 2, Sigma: 1}.Quantile(0.975)
+	t := stat.TQuantile(0.975, n-2)
 	return a + b*x, t * math.Sqrt(rest/(n-2)*(1+1/n+(x-mean)*(x-mean)/spread)), nil
 }
 

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +24,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/memsoak/memsoak/internal/stat"
 )
 
 // maxRSS is the bound on the sink's memory while it takes 16 uploads of 1 GiB at once.
@@ -185,13 +186,8 @@ func compare(out io.Writer, servers [2]*server, rounds int, what string, round f
 		ratios = append(ratios, speeds[0][last]/speeds[1][last])
 	}
 	fmt.Fprintf(out, "%s: sink %.0f %s, bare handler %.0f %s, ratio %.2f (median of %d rounds, client included)\n",
-		what, median(speeds[0]), unit, median(speeds[1]), unit, median(ratios), rounds)
+		what, stat.Median(speeds[0]), unit, stat.Median(speeds[1]), unit, stat.Median(ratios), rounds)
 	return nil
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
 }
 
 // memory takes the peak RSS of a fresh sink under the uploads, and demands the bound.

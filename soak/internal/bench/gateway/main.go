@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/soak/internal/gateway"
 )
 
@@ -66,10 +67,10 @@ func measure(pairs int, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	figure("CPU of a gate over httputil.ReverseProxy, 1 KiB replies", median(cpu), cpuGoal, median(cpu) <= cpuGoal,
+	figure("CPU of a gate over httputil.ReverseProxy, 1 KiB replies", stat.Median(cpu), cpuGoal, stat.Median(cpu) <= cpuGoal,
 		ratios(cpu))
-	figure("bytes a second over httputil.ReverseProxy, 64 MiB replies", median(bytes), bytesGoal,
-		median(bytes) >= bytesGoal, ratios(bytes))
+	figure("bytes a second over httputil.ReverseProxy, 64 MiB replies", stat.Median(bytes), bytesGoal,
+		stat.Median(bytes) >= bytesGoal, ratios(bytes))
 	each, err := holdMany(target.URL)
 	if errors.Is(err, errDescriptors) {
 		fmt.Fprintln(out, "held requests are left out:", err)
@@ -220,11 +221,6 @@ func holdMany(target string) (float64, error) {
 		return 0, fmt.Errorf("%d of %d requests are held", status.Waiting, held)
 	}
 	return (c.rss() - before) / held, nil
-}
-
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
 }
 
 func ratios(v []float64) string {

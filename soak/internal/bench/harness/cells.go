@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
@@ -94,9 +95,9 @@ func (b *bench) perFile(trials []soak.TrialEnded) {
 		}
 	}
 	b.row("attribution trial, subject's CPU per file (small files, 4 KiB sampling)", printed, fmt.Sprintf("%.2f ms",
-		median(cost[record.Attribution])), true)
+		stat.Median(cost[record.Attribution])), true)
 	b.row("speed trial, subject's CPU per file (mixed corpus)", printed, fmt.Sprintf("%.2f ms",
-		median(cost[record.Speed])), true)
+		stat.Median(cost[record.Speed])), true)
 }
 
 // profiled begins a CPU profile of this process, if one is asked for, which stop ends.

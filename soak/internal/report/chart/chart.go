@@ -1,8 +1,7 @@
-// Package chart draws the line charts of the report as inline SVG: gonum/plot does scales, ticks and layout, and a
-// small canvas writes its strokes with CSS classes instead of colours, so that one drawing serves light, dark and
-// paper.
+// Package chart draws the line charts of the report as inline SVG, with CSS classes instead of colours, so that one
+// drawing serves light, dark and paper.
 //
-// Shapes that no charting package has (flame graph, waterfall, heat map) are not here: the report writes them as HTML.
+// Other shapes (flame graph, waterfall, heat map) are not here: the report writes them as HTML.
 package chart
 
 import (
@@ -10,15 +9,15 @@ import (
 	"html"
 	"html/template"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
+	"unicode/utf8"
 )
+
+// Ink is a colour of the page by the name of its CSS class: "s INK" for strokes, "f INK" for fills.
+type Ink string
 
 // Line is a series of points in order of X. X and Y have the same length.
 type Line struct {
@@ -73,8 +72,8 @@ type Chart struct {
 	Levels []Level
 	Ticks  []Tick
 	Tips   []Tip
-	XTicks plot.Ticker
-	YTicks plot.Ticker
+	XTicks Scale
+	YTicks Scale
 	XMax   float64
 	YMin   float64 // where the axis begins
 }
@@ -82,55 +81,70 @@ type Chart struct {
 // fontSize is the size of tick labels, in the units of the drawing.
 const fontSize = 11
 
+// The room around the plot, beside that of the labels.
+const (
+	padTop, padRight = fontSize / 2, fontSize // half of the outermost labels
+	padAxis          = 4                      // between an axis and its labels
+)
+
 // SVG draws the chart at a size in CSS pixels. The text is written for that size: a page that is much narrower needs a
 // drawing of its own.
-func (c Chart) SVG(width, height float64) (template.HTML, error) {
-	p := plot.New()
-	p.BackgroundColor = nil
-	styleAxis(&p.X, c.XTicks)
-	styleAxis(&p.Y, c.YTicks)
-	p.Y.LineStyle.Width = 0
-	p.Add(grid())
-	for _, a := range c.Areas {
-		poly, err := plotter.NewPolygon(outline(a))
-		if err != nil {
-			return "", fmt.Errorf("draw area %s: %w", a.Ink, err)
-		}
-		poly.Color, poly.LineStyle.Width = a.Ink, 0
-		p.Add(poly)
+func (c Chart) SVG(width, height float64) template.HTML {
+	x, y := c.extent()
+	yLabels := c.YTicks(y.lo, y.hi)
+	left := 0.0
+	for _, l := range yLabels {
+		left = max(left, textWidth(l.Text))
 	}
-	for _, l := range c.Lines {
-		if err := addLine(p, l); err != nil {
-			return "", err
-		}
-	}
-	for _, l := range c.Levels {
-		p.Y.Max = max(p.Y.Max, l.Y*1.04)
-	}
-	p.Y.Min = c.YMin
-	p.Y.Max = max(p.Y.Max+(p.Y.Max-p.Y.Min)*0.04, p.Y.Min+1)
-	p.X.Max = max(p.X.Max, c.XMax, p.X.Min+1)
-
-	cv := &canvas{height: height}
-	dc := draw.NewCanvas(cv, vg.Length(width), vg.Length(height))
-	dc = draw.Crop(dc, 0, -vg.Length(fontSize), 0, -vg.Length(fontSize)/2) // room for the outermost labels
-	p.Draw(dc)
-
-	data := p.DataCanvas(dc)
-	x, y := p.Transforms(&data)
-	f := frame{x: func(v float64) float64 { return float64(x(math.Min(math.Max(v, p.X.Min), p.X.Max))) },
-		y:   func(v float64) float64 { return height - float64(y(v)) },
-		top: height - float64(data.Max.Y), bottom: height - float64(data.Min.Y), left: float64(data.Min.X),
-		right: float64(data.Max.X)}
+	f := frame{top: padTop, bottom: height - fontSize - padAxis, left: left + padAxis, right: width - padRight}
+	f.x = func(v float64) float64 { return f.left + x.share(min(max(v, x.lo), x.hi))*(f.right-f.left) }
+	f.y = func(v float64) float64 { return f.bottom - y.share(v)*(f.bottom-f.top) }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %s %s" role="img" aria-label="%s">`, num(width), num(height),
 		html.EscapeString(c.Label))
 	c.under(&b, f)
-	b.WriteString(cv.b.String())
+	f.axes(&b, c.XTicks(x.lo, x.hi), yLabels)
+	c.data(&b, f)
 	c.over(&b, f)
 	b.WriteString("</svg>")
-	return template.HTML(b.String()), nil
+	return template.HTML(b.String())
 }
+
+// span is a range of values.
+type span struct{ lo, hi float64 }
+
+func (s span) share(v float64) float64 { return (v - s.lo) / (s.hi - s.lo) }
+
+// extent is what the axes show: the data with a little room above, and every level.
+func (c Chart) extent() (x, y span) {
+	x, y = span{math.Inf(1), c.XMax}, span{c.YMin, c.YMin}
+	see := func(xs []float64, yss ...[]float64) {
+		for _, v := range xs {
+			x.lo, x.hi = min(x.lo, v), max(x.hi, v)
+		}
+		for _, v := range slices.Concat(yss...) {
+			y.hi = max(y.hi, v)
+		}
+	}
+	for _, a := range c.Areas {
+		see(a.X, a.Lo, a.Hi)
+	}
+	for _, l := range c.Lines {
+		see(l.X, l.Y)
+	}
+	for _, l := range c.Levels {
+		y.hi = max(y.hi, l.Y*1.04)
+	}
+	if math.IsInf(x.lo, 1) {
+		x.lo = 0
+	}
+	x.hi = max(x.hi, x.lo+1)
+	y.hi = max(y.hi+(y.hi-y.lo)*0.04, y.lo+1)
+	return x, y
+}
+
+// textWidth is about the width of a label: Arial's digits and letters are half as wide as high, or somewhat more.
+func textWidth(s string) float64 { return 0.58 * fontSize * float64(utf8.RuneCountInString(s)) }
 
 // frame maps data to the drawing, y downwards.
 type frame struct {
@@ -177,54 +191,51 @@ func (c Chart) over(b *strings.Builder, f frame) {
 	}
 }
 
-func styleAxis(a *plot.Axis, ticks plot.Ticker) {
-	a.Tick.Label.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: fontSize}
-	a.Tick.Label.Color = Ink("label")
-	a.Tick.LineStyle.Width = 0
-	a.Tick.Length = 4
-	a.LineStyle.Color, a.LineStyle.Width = Ink("axis"), 1
-	a.Padding = 0
-	if ticks != nil {
-		a.Tick.Marker = ticks
+// axes writes the grid, the axis below and the labels.
+func (f frame) axes(b *strings.Builder, xs, ys []Label) {
+	for _, l := range ys {
+		y := f.y(l.At)
+		fmt.Fprintf(b, `<path class="s grid" d="M%s %sH%s"/><text class="label" text-anchor="end" x="%s" y="%s">%s</text>`,
+			num(f.left), num(y), num(f.right), num(f.left-padAxis), num(y+fontSize/3.0), html.EscapeString(l.Text))
+	}
+	fmt.Fprintf(b, `<path class="s axis" d="M%s %sH%s"/>`, num(f.left), num(f.bottom), num(f.right))
+	for _, l := range xs {
+		fmt.Fprintf(b, `<text class="label" text-anchor="middle" x="%s" y="%s">%s</text>`, num(f.x(l.At)),
+			num(f.bottom+padAxis+0.8*fontSize), html.EscapeString(l.Text))
 	}
 }
 
-func grid() *plotter.Grid {
-	g := plotter.NewGrid()
-	g.Vertical.Width = 0
-	g.Horizontal.Color, g.Horizontal.Width, g.Horizontal.Dashes = Ink("grid"), 1, nil
-	return g
+// data writes areas, lines and dots.
+func (c Chart) data(b *strings.Builder, f frame) {
+	path := func(x, y []float64) string {
+		var p []string
+		for i := range x {
+			p = append(p, num(f.x(x[i]))+" "+num(f.y(y[i])))
+		}
+		return strings.Join(p, "L")
+	}
+	for _, a := range c.Areas {
+		back, low := slices.Clone(a.X), slices.Clone(a.Lo)
+		slices.Reverse(back)
+		slices.Reverse(low)
+		fmt.Fprintf(b, `<path class="f %s" d="M%sL%sZ"/>`, a.Ink, path(a.X, a.Hi), path(back, low))
+	}
+	for _, l := range c.Lines {
+		if !l.NoLine && len(l.X) > 0 {
+			fmt.Fprintf(b, `<path class="s %s" d="M%s"/>`, l.Ink, path(l.X, l.Y))
+		}
+		if !l.Dots && !l.NoLine {
+			continue
+		}
+		for i := range l.X {
+			fmt.Fprintf(b, `<circle class="f %s" cx="%s" cy="%s" r="3"/>`, l.Ink, num(f.x(l.X[i])), num(f.y(l.Y[i])))
+		}
+	}
 }
 
-func outline(a Area) plotter.XYs {
-	pts := make(plotter.XYs, 0, 2*len(a.X))
-	for i := range a.X {
-		pts = append(pts, plotter.XY{X: a.X[i], Y: a.Lo[i]})
-	}
-	for i := len(a.X) - 1; i >= 0; i-- {
-		pts = append(pts, plotter.XY{X: a.X[i], Y: a.Hi[i]})
-	}
-	return pts
-}
-
-func addLine(p *plot.Plot, l Line) error {
-	pts := make(plotter.XYs, len(l.X))
-	for i := range l.X {
-		pts[i] = plotter.XY{X: l.X[i], Y: l.Y[i]}
-	}
-	line, dots, err := plotter.NewLinePoints(pts)
-	if err != nil {
-		return fmt.Errorf("draw line %s: %w", l.Ink, err)
-	}
-	line.Color, line.Width = l.Ink, 2
-	dots.GlyphStyle = draw.GlyphStyle{Color: l.Ink, Radius: 3, Shape: draw.CircleGlyph{}}
-	if !l.NoLine {
-		p.Add(line)
-	}
-	if l.Dots || l.NoLine {
-		p.Add(dots)
-	}
-	return nil
+// num writes a coordinate with one decimal at most: a tenth of a pixel.
+func num(v float64) string {
+	return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64)
 }
 
 // Thin keeps at most n of the points of a curve: the highest of each stretch, and the last, so that no peak is lost.

@@ -5,20 +5,28 @@ import (
 	"strconv"
 
 	"github.com/dustin/go-humanize"
-	"gonum.org/v1/plot"
 )
 
+// Label is a text at a value of an axis.
+type Label struct {
+	At   float64
+	Text string
+}
+
+// Scale has the labels of an axis from lo to hi.
+type Scale func(lo, hi float64) []Label
+
 // BytesTicks labels an axis in binary units, at steps of 1, 2, 4 ... 512 times a power of 1024.
-func BytesTicks(n int) plot.Ticker {
-	return plot.TickerFunc(func(lo, hi float64) []plot.Tick {
+func BytesTicks(n int) Scale {
+	return func(lo, hi float64) []Label {
 		step := math.Exp2(math.Ceil(math.Log2(max(1, (hi-lo)/float64(max(1, n))))))
 		return every(lo, hi, step, func(v float64) string { return humanize.IBytes(uint64(max(0, v))) })
-	})
+	}
 }
 
 // SecondsTicks labels an axis of seconds as a clock does: 30 s, 1:30, 1:02:00.
-func SecondsTicks(n int) plot.Ticker {
-	return plot.TickerFunc(func(lo, hi float64) []plot.Tick {
+func SecondsTicks(n int) Scale {
+	return func(lo, hi float64) []Label {
 		step := 86400.0
 		for _, s := range []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200} {
 			if (hi-lo)/s <= float64(max(1, n)) {
@@ -27,12 +35,12 @@ func SecondsTicks(n int) plot.Ticker {
 			}
 		}
 		return every(lo, hi, step, clock)
-	})
+	}
 }
 
 // CountTicks labels an axis of whole numbers at steps of 1, 2 or 5 times a power of ten.
-func CountTicks(n int) plot.Ticker {
-	return plot.TickerFunc(func(lo, hi float64) []plot.Tick {
+func CountTicks(n int) Scale {
+	return func(lo, hi float64) []Label {
 		raw := max(1, (hi-lo)/float64(max(1, n)))
 		mag := math.Pow(10, math.Floor(math.Log10(raw)))
 		step := 10 * mag
@@ -43,13 +51,13 @@ func CountTicks(n int) plot.Ticker {
 			}
 		}
 		return every(lo, hi, step, func(v float64) string { return humanize.Comma(int64(v)) })
-	})
+	}
 }
 
-func every(lo, hi, step float64, label func(float64) string) []plot.Tick {
-	var out []plot.Tick
+func every(lo, hi, step float64, label func(float64) string) []Label {
+	var out []Label
 	for v := math.Ceil(lo/step) * step; v <= hi; v += step {
-		out = append(out, plot.Tick{Value: v, Label: label(v)})
+		out = append(out, Label{At: v, Text: label(v)})
 	}
 	return out
 }

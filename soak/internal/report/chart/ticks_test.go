@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"gonum.org/v1/plot"
 
 	"github.com/memsoak/memsoak/soak/internal/report/chart"
 )
@@ -12,7 +11,7 @@ import (
 func TestTicksAreRoundInTheirUnit(t *testing.T) {
 	const mib = 1 << 20
 	for name, c := range map[string]struct {
-		ticks  plot.Ticker
+		ticks  chart.Scale
 		lo, hi float64
 		want   []string
 	}{
@@ -29,10 +28,10 @@ func TestTicksAreRoundInTheirUnit(t *testing.T) {
 		"an axis that starts elsewhere": {chart.CountTicks(3), 7, 30, []string{"10", "20", "30"}},
 	} {
 		var got []string
-		for _, tick := range c.ticks.Ticks(c.lo, c.hi) {
-			assert.GreaterOrEqual(t, tick.Value, c.lo, name)
-			assert.LessOrEqual(t, tick.Value, c.hi, name)
-			got = append(got, tick.Label)
+		for _, tick := range c.ticks(c.lo, c.hi) {
+			assert.GreaterOrEqual(t, tick.At, c.lo, name)
+			assert.LessOrEqual(t, tick.At, c.hi, name)
+			got = append(got, tick.Text)
 		}
 		assert.Equal(t, c.want, got, name)
 	}
