@@ -40,7 +40,7 @@ func (p *power) limit(h *hypothesis, target float64) (limit, work float64) {
 	case byFloors:
 		return p.retained(h, target)
 	case byHolds:
-		return p.held(h)
+		return p.held(h, target)
 	}
 	return p.counted(h)
 }
@@ -75,8 +75,10 @@ func (p *power) retained(h *hypothesis, target float64) (limit, work float64) {
 	return math.Max(math.Min(site, total), hidden), work
 }
 
-// held is the limit of what is there in held states only.
-func (p *power) held(h *hypothesis) (limit, work float64) {
+// held is the limit of what is there in held states only: that of a single site in the sampled profiles, or the target
+// itself where the whole live heap is known exactly, and what findings leave of it is below the target by more than its
+// error. Where that isn't so, it takes sites to say what it is.
+func (p *power) held(h *hypothesis, target float64) (limit, work float64) {
 	i := slices.IndexFunc(p.units.held, func(u unit) bool { return u.name == h.per })
 	if i < 0 {
 		return 0, 0
@@ -103,7 +105,11 @@ func (p *power) held(h *hypothesis) (limit, work float64) {
 	least := leastHeld(h.class, live)
 	rate := math.Max(1, p.s.rate)
 	samples := math.Max(least/rate, minT*minT)
-	return (samples + oneSided*math.Sqrt(samples) + 1) * rate / hi, hi
+	limit = (samples + oneSided*math.Sqrt(samples) + 1) * rate / hi
+	if se, exact := p.left.heldSE[h.per]; exact && p.left.held[h.per]+oneSided*se <= target {
+		limit = math.Min(limit, target)
+	}
+	return limit, hi
 }
 
 // offered is, for holds at the download's header, how many files were given beyond those in flight, where the subject

@@ -19,8 +19,9 @@ type remainder struct {
 	noise float64 // the standard error of grown, without what sampling adds to growth
 	grain float64 // of sampling: 0 where totals are exact
 	sites []record.SiteSize
-	// held is the largest slope per unit in held states that no finding explains.
-	held map[string]float64
+	// held is the largest slope per unit in held states that no finding explains. heldSE has its standard errors where
+	// totals are exact.
+	held, heldSE map[string]float64
 	// unheld is the most that a held state of a service keeps beyond all that explains it, in the phase unheldIn; 0:
 	// nothing.
 	unheld   float64
@@ -63,7 +64,7 @@ func (s *Series) total() (q *quantity, exact bool) {
 // remainder takes from the live heap what the sites of findings hold.
 func (s *Series) remainder(found []*judged, u *units) *remainder {
 	q, exact := s.total()
-	r := &remainder{quantity: q, held: map[string]float64{}}
+	r := &remainder{quantity: q, held: map[string]float64{}, heldSE: map[string]float64{}}
 	if !exact {
 		r.grain = math.Max(1, s.rate)
 	}
@@ -84,7 +85,7 @@ func (s *Series) remainder(found []*judged, u *units) *remainder {
 	}
 	r.rest = s.rest(q)
 	r.growth(s, gone)
-	r.heldLeft(s, u)
+	r.heldLeft(s, u, exact)
 	return r
 }
 
@@ -147,7 +148,7 @@ const closureSites = 5
 
 // heldLeft fits what is left in held states beyond what is at rest around them, and keeps the slopes per unit that
 // matter. Everything that a healthy subject has with its transfers is in the fit beside them.
-func (r *remainder) heldLeft(s *Series, u *units) {
+func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 	var y, v []float64
 	var idx []int
 	for i, n := range s.Snaps {
@@ -177,6 +178,11 @@ func (r *remainder) heldLeft(s *Series, u *units) {
 	for k, j := range fit.Terms {
 		if fit.T(k) > oneSided {
 			r.held[names[j]] = fit.Coef[k]
+		}
+	}
+	for j, name := range names {
+		if exact && name != "" {
+			r.heldSE[name] = fit.SEBeside(j, columns, y, v)
 		}
 	}
 	if s.Trial.Item == record.ItemRequest {

@@ -3,6 +3,7 @@ package trend
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Fit is a weighted least-squares fit with coefficients >= 0.
@@ -62,6 +63,20 @@ func NNLS(columns [][]float64, y, variance []float64) (*Fit, error) {
 		all[i] = i
 	}
 	return nnls(columns, y, variance, all)
+}
+
+// SEBeside is the standard error that the coefficient of column j has beside the terms of the fit, whether it is one of
+// them or the fit left it out at zero; columns, y and variance are those of the fit. It is infinite where the points
+// can't tell the column from the others.
+func (f *Fit) SEBeside(j int, columns [][]float64, y, variance []float64) float64 {
+	if i := slices.Index(f.Terms, j); i >= 0 {
+		return f.SE[i]
+	}
+	wide, err := wls(columns, y, variance, append(slices.Clone(f.Terms), j))
+	if err != nil {
+		return math.Inf(1)
+	}
+	return wide.SE[len(f.Terms)]
 }
 
 // nnls drops the most negative term and fits again until none is negative. For the few terms used here that is the

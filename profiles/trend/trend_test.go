@@ -224,3 +224,19 @@ func TestPredictTakesAllColumnsAndUsesThoseOfTheFit(t *testing.T) {
 	assert.InDelta(t, 14, value, 1e-9)
 	assert.Positive(t, se)
 }
+
+func TestTheErrorOfAColumnThatTheFitLeftOut(t *testing.T) {
+	x := []float64{1, 2, 3, 4, 5, 6}
+	none := []float64{0, 3, 0, 2, 0, 1}
+	columns, y, variance := [][]float64{x, none}, make([]float64, len(x)), make([]float64, len(x))
+	for i := range x {
+		y[i], variance[i] = 10*x[i]-0.01*none[i], 4
+	}
+	f, err := NNLS(columns, y, variance)
+	require.NoError(t, err)
+	require.Equal(t, []int{0}, f.Terms, "what falls is no term")
+	assert.InDelta(t, f.SE[0], f.SEBeside(0, columns, y, variance), 0)
+	// The variance of the second coefficient is 4 (x'x) / ((x'x)(n'n) - (x'n)^2), with x'x 91, n'n 14, x'n 20.
+	assert.InDelta(t, math.Sqrt(4*91.0/(91*14-20*20)), f.SEBeside(1, columns, y, variance), 1e-9)
+	assert.True(t, math.IsInf(f.SEBeside(1, [][]float64{x, x}, y, variance), 1), "a column that is another")
+}

@@ -133,6 +133,22 @@ func TestBlocksFeedTheUnitsThatAreOpen(t *testing.T) {
 	}
 }
 
+// TestAFirstBlockHoldsALongerBacklogThanThePhases has a limit come down with the first block already: one that stays
+// counts as stuck, and the trial would end without the larger blocks.
+func TestAFirstBlockHoldsALongerBacklogThanThePhases(t *testing.T) {
+	longest := func(phases []protocol.Phase) (most int64) {
+		for _, ph := range phases {
+			most = max(most, ph.Backlog)
+		}
+		return most
+	}
+	for _, name := range []string{"default", "quick"} {
+		p, err := protocol.Load(name)
+		require.NoError(t, err)
+		assert.Greater(t, longest(p.Blocks([]string{"backlog-item"})[0].Phases), longest(p.Phases), name)
+	}
+}
+
 func TestAGrownPhaseHasMoreWorkAndHoldsNoMore(t *testing.T) {
 	ph := protocol.Phase{
 		Files: []protocol.Group{{Count: 3, Size: 5}}, Backlog: 7, FolderCount: 2, For: protocol.Duration(time.Second),
