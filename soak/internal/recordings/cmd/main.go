@@ -129,7 +129,7 @@ func (b *bench) one(ctx context.Context, r recordings.Recording) error {
 		return fmt.Errorf("the subject gave no address: %w", err)
 	}
 	dir := filepath.Join(b.work, r.Name)
-	if err := b.command(ctx, "record", "--pid", fmt.Sprint(subject.Process.Pid), "--for", recordings.For.String(), "--out",
+	if err := b.command(ctx, "record", "--pid", fmt.Sprint(subject.Process.Pid), "--for", r.For.String(), "--out",
 		dir); err != nil {
 		return err
 	}
@@ -167,21 +167,24 @@ func (b *bench) keep(r recordings.Recording, dir string) error {
 
 // program builds the subject with the version of a recording, once.
 func (b *bench) program(ctx context.Context, r recordings.Recording) (string, error) {
-	key := strings.NewReplacer("/", "_", "@", "_").Replace(r.Module + r.Version)
+	key, dir := strings.NewReplacer("/", "_", "@", "_").Replace(r.Module+r.Version), b.subject
+	if r.Fresh {
+		key, dir = "fresh", filepath.Join(b.subject, "fresh")
+	}
 	b.mu.Lock()
 	build := b.programs[key]
 	if build == nil {
-		build = sync.OnceValues(func() (string, error) { return b.build(ctx, key, r.Module, r.Version) })
+		build = sync.OnceValues(func() (string, error) { return b.build(ctx, dir, key, r.Module, r.Version) })
 		b.programs[key] = build
 	}
 	b.mu.Unlock()
 	return build()
 }
 
-func (b *bench) build(ctx context.Context, key, module, version string) (string, error) {
+func (b *bench) build(ctx context.Context, dir, key, module, version string) (string, error) {
 	program, mod := filepath.Join(b.work, "subject"+key), filepath.Join(b.work, "subject"+key+".mod")
 	for from, to := range map[string]string{"go.mod": mod, "go.sum": strings.TrimSuffix(mod, ".mod") + ".sum"} {
-		text, err := os.ReadFile(filepath.Join(b.subject, from))
+		text, err := os.ReadFile(filepath.Join(dir, from))
 		if err != nil {
 			return "", err
 		}
@@ -195,7 +198,7 @@ func (b *bench) build(ctx context.Context, key, module, version string) (string,
 	}
 	for _, args := range steps {
 		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Dir, cmd.Env = b.subject, append(os.Environ(), "GOWORK=off")
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("go %s: %w: %s", args[0], err, out)
 		}
