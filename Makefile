@@ -331,7 +331,7 @@ chaos-quick: build ## the same, one round of each, for CI (a minute)
 
 # JOBS is how many recordings run side by side, ONLY='sessions' selects some, PROFILES=dir reads a folder of others' profiles.
 .PHONY: recordings recordings-judge
-recordings: build ## record 80 real library bugs and look-alikes for a minute each, and print how they are judged (JOBS=4, ONLY='sessions')
+recordings: build ## record 108 real library bugs and look-alikes for a minute each, ten for ten minutes, and print how they are judged (JOBS=4, ONLY='sessions')
 	$(GO) run ./soak/internal/recordings/cmd -soak bin/soak -jobs $(or $(JOBS),4) -only '$(ONLY)'
 	$(GO) test -count=1 -run TestRecordingsOfLibraries ./soak/cmd/soak -update-recordings
 	@$(MAKE) --no-print-directory recordings-judge

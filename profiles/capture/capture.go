@@ -51,6 +51,7 @@ const (
 	Unsymbolized Oddity = "unsymbolized"   // addresses without functions
 	NoAddresses  Oddity = "no-addresses"   // as continuous profilers export
 	OneType      Oddity = "one-type"       // one sample type of four
+	NoAlloc      Oddity = "no-alloc"       // nothing of what was allocated
 	AllocOnly    Oddity = "alloc-only"     // says what was allocated, nothing of what is live
 	Difference   Oddity = "difference"     // negative samples: a difference of two profiles
 	LegacyText   Oddity = "legacy-text"    // ?debug=1 or ?debug=2

@@ -63,6 +63,8 @@ func (c *Capture) describe() {
 		c.note(AllocOnly, "it has no inuse_space: it says what was allocated since the process began, freed or not, and nothing of what is live")
 	case c.InuseObjects == Missing && c.AllocBytes == Missing:
 		c.note(OneType, "it has inuse_space alone: without inuse_objects and alloc_space sampling noise is bounded and not computed, and restarts are not seen")
+	case c.AllocBytes == Missing:
+		c.note(NoAlloc, "it has no alloc_space, as continuous profilers keep it: restarts of the process are not seen")
 	}
 	if p.Period <= 0 && c.InuseBytes != Missing {
 		c.note(NoPeriod, "its sampling rate is not in it; 512 KiB, Go's default, is assumed")

@@ -74,11 +74,24 @@ func (s *Series) judgeHeap(g *record.Growth, lives [][]*Point) {
 		}
 	}
 	order(g.Causes)
+	if hidden(g) {
+		g.Total.State = record.Open
+		g.Causes = slices.DeleteFunc(g.Causes, func(c record.Cause) bool { return c.State != record.Found })
+	}
 	perWork(g, life)
 	level := total.y[len(total.y)-1]
 	g.Stayed = slices.DeleteFunc(g.Stayed, func(c record.Cause) bool { return c.Last < leastStay*level })
 	slices.SortStableFunc(g.Stayed, func(a, b record.Cause) int { return cmp.Compare(b.Last, a.Last) })
 	g.Stayed = g.Stayed[:min(len(g.Stayed), mostStayed)]
+}
+
+// hidden reports whether a place surely grew by less than what the total would have shown: the ups and downs of the rest
+// hide it, so the total says nothing against it.
+func hidden(g *record.Growth) bool {
+	span := g.To.Sub(g.From).Seconds()
+	return g.Total.State == record.Excluded && slices.ContainsFunc(g.Causes, func(c record.Cause) bool {
+		return c.State == record.Found && c.Grew() < g.Total.Limit*span
+	})
 }
 
 // order puts what is sure first, and then what grew most.

@@ -350,3 +350,17 @@ func TestLargeObjectsAreCountedAndComparedWithGoroutines(t *testing.T) {
 		assert.InDelta(t, 4*mib, c.g.Stayed[0].ObjectBytes, 1, name)
 	}
 }
+
+// Ups and downs of the whole hide a place that grows surely but by less: the total says nothing against it.
+func TestAPlaceThatSurelyGrowsLeavesTheTotalOpenWhereItCouldNotShowIt(t *testing.T) {
+	s := sampled(rand.New(rand.NewPCG(1, 2)), 40,
+		source{name: "kept", live: func(x float64) float64 { return 30 * mib * x }},
+		source{name: "work", live: func(x float64) float64 { return 200 * mib * (0.5 + 0.5*math.Sin(23*x)) }, churn: 40})
+	g := Judge(s, "")
+	require.NotEmpty(t, g.Causes)
+	require.Equal(t, record.Found, g.Causes[0].State)
+	require.Equal(t, "app.kept", g.Causes[0].Site.Function)
+	require.Greater(t, g.Total.Limit*g.To.Sub(g.From).Seconds(), g.Causes[0].Grew(), "the total could not show it")
+	assert.Equal(t, record.Open, g.Total.State)
+	assert.Contains(t, g.Reason, "up and down")
+}

@@ -23,6 +23,7 @@ import (
 // diagnoseOptions are the flags of soak diagnose.
 type diagnoseOptions struct {
 	profiles.Options
+	pullOptions
 	largest    string
 	covariates string
 	reduce     string
@@ -33,7 +34,7 @@ type diagnoseOptions struct {
 func newDiagnoseCmd() *cobra.Command {
 	var o diagnoseOptions
 	c := &cobra.Command{
-		Use:   "diagnose DIR|FILE...",
+		Use:   "diagnose {DIR|FILE... | --pyroscope URL --query QUERY}",
 		Short: "Say what holds the memory, from recorded profiles",
 		Long: `Say what holds the memory, from recorded profiles.
 
@@ -42,13 +43,16 @@ directory of plain Go heap profiles, such as /debug/pprof/heap gave them in prod
 FILE... are plain heap profiles. Plain profiles are put in the order of the times inside
 them. A CSV file beside them can say what the process was doing at each: a column "file"
 or "time" and any of files_done, distinct, bytes_done, in_flight, backlog ...; profiles
-with nothing in flight and no backlog count as floors.`,
+with nothing in flight and no backlog count as floors.
+
+With --pyroscope the profiles are those that a Pyroscope server has of one process.`,
 		Example: `  soak diagnose soak-results/latest
   soak diagnose heap.*.pb.gz --covariates work.csv
-  soak diagnose --strict --json profiles/`,
-		Args: usageArgs(cobra.MinimumNArgs(1)),
-		RunE: func(c *cobra.Command, args []string) error { return diagnose(c.OutOrStdout(), args, o) },
+  soak diagnose --strict --json profiles/
+  soak diagnose --pyroscope http://localhost:4040 --query cart --from 6h`,
+		RunE: func(c *cobra.Command, args []string) error { return diagnosePulled(c, args, o) },
 	}
+	o.flags(c.Flags())
 	f := c.Flags()
 	f.StringVar(&o.Module, "module", "",
 		"module path whose frames may be blamed (default: as recorded, or all that is no dependency)")

@@ -30,6 +30,7 @@ import (
 // recordOptions are the flags of soak record.
 type recordOptions struct {
 	soak.Recording
+	pullOptions
 	pprof, pod, kubectl, out string
 	pid, port                int
 	json                     bool
@@ -38,7 +39,7 @@ type recordOptions struct {
 func newRecordCmd() *cobra.Command {
 	var o recordOptions
 	cmd := &cobra.Command{
-		Use:   "record {--pprof URL | --pid PID | --pod NAMESPACE/NAME | -- PROGRAM ARG...}",
+		Use:   "record {--pprof URL | --pid PID | --pod NAMESPACE/NAME | --pyroscope URL --query QUERY | -- PROGRAM ARG...}",
 		Short: "Record a process that runs already, here or in a pod, and say what grew",
 		Long: `Record a process into a run's directory that 'soak diagnose', 'soak view' and 'soak report' read, and say at the end what
 grew. The process is read, never steered: heap and goroutine profiles together, the runtime's own account, metrics when there
@@ -50,15 +51,19 @@ higher than ever, and near the limit of its cgroup. At the end the heap is colle
 itself since the profile before: between two collections a heap profile stays the same.
 
 It records until --for is over, Ctrl-C, or the end of the process, and says how that ended where its parent, its cgroup or the
-cluster tell. Disk use is bounded: of a long recording, evenly spread profiles are kept.`,
+cluster tell. Disk use is bounded: of a long recording, evenly spread profiles are kept.
+
+With --pyroscope, what a Pyroscope server has of one process is fetched instead and kept as files.`,
 		Example: `  soak record --pid 4711 --for 10m
   soak record --pod shop/cart-7d9f --port 6060 --for 2h
   soak record --pprof http://localhost:6060/debug/pprof --metrics http://localhost:6060/metrics --work http_requests_total
+  soak record --pyroscope http://localhost:4040 --query '{service_name="cart", pod="cart-7d9f"}' --from 6h
   soak record --for 5m -- ./server --listen 127.0.0.1:8080`,
 		Args: recordArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return recordProcess(cmd, args, o) },
 	}
 	f := cmd.Flags()
+	o.flags(f)
 	f.StringVar(&o.pprof, "pprof", "",
 		"URL of net/http/pprof: http://host:port/debug/pprof (with --pid or a program: found by itself)")
 	f.IntVar(&o.pid, "pid", 0, "process of this machine")
@@ -96,7 +101,7 @@ const (
 // check fills in what is left out, or says what is wrong with the flags.
 func (o *recordOptions) check(args []string) error {
 	ways := 0
-	for _, given := range []bool{o.pid != 0, o.pod != "", len(args) > 0, o.pprof != "" && o.pid == 0 && len(args) == 0} {
+	for _, given := range []bool{o.server != "", o.pid != 0, o.pod != "", len(args) > 0, o.pprof != "" && o.pid == 0 && len(args) == 0} {
 		if given {
 			ways++
 		}
@@ -104,7 +109,7 @@ func (o *recordOptions) check(args []string) error {
 	u, err := url.Parse(o.pprof)
 	switch {
 	case ways != 1:
-		return exitcode.Usage(errors.New("give one of --pprof URL, --pid PID, --pod NAMESPACE/NAME, or -- PROGRAM and its arguments"))
+		return exitcode.Usage(errors.New("give one of --pprof URL, --pid PID, --pod NAMESPACE/NAME, --pyroscope URL, or -- PROGRAM and its arguments"))
 	case o.pprof != "" && (err != nil || u.Host == ""):
 		return exitcode.Usage(fmt.Errorf("--pprof %q is no URL such as http://localhost:6060/debug/pprof", o.pprof))
 	case o.Every < 0 || o.For < 0 || o.pid < 0 || o.port < 1 || o.port > math.MaxUint16:
@@ -144,6 +149,9 @@ func recordProcess(cmd *cobra.Command, args []string, o recordOptions) error {
 		if err := soak.CheckOut(o.out, false); err != nil {
 			return exitcode.Usage(err)
 		}
+	}
+	if o.server != "" {
+		return recordPulled(cmd, o)
 	}
 	ctx := cmd.Context()
 	target, err := o.attach(ctx, args, cmd.ErrOrStderr())

@@ -12,6 +12,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -181,58 +182,28 @@ func (c *Client) stored(ctx context.Context, it item, sample string) (int64, err
 // queryWindow is the longest range that is asked for in one query: a server takes a day by default. PY012.
 const queryWindow = 12 * time.Hour
 
-// services are the names of services that hold profiles of a run, over the time of the run. It is also how a push
-// learns early that no server answers.
-func (c *Client) services(ctx context.Context, run *record.Run) ([]string, error) {
-	from, end := run.Started.Add(-time.Minute), run.Ended
+// services are the names of services that hold profiles which fit the matchers, over a time.
+func (c *Client) services(ctx context.Context, from, until time.Time, matchers ...string) ([]string, error) {
+	var all []string
+	err := windows(from, until, func(from, until time.Time) error {
+		var v struct{ Names []string }
+		err := c.query(ctx, "LabelValues", map[string]any{"name": "service_name", "matchers": matchers,
+			"start": from.UnixMilli(), "end": until.UnixMilli()}, &v)
+		all = append(all, v.Names...)
+		return err
+	})
+	slices.Sort(all)
+	return slices.Compact(all), err
+}
+
+// servicesOf are the services that hold profiles of a run. Asking for them is also how a push learns early that no
+// server answers.
+func (c *Client) servicesOf(ctx context.Context, run *record.Run) ([]string, error) {
+	end := run.Ended
 	if end.IsZero() {
 		end = time.Now()
 	}
-	end = end.Add(time.Minute)
-	var all []string
-	for from.Before(end) {
-		until := from.Add(queryWindow)
-		if until.After(end) {
-			until = end
-		}
-		names, err := c.servicesIn(ctx, labelValue(run.ID), from, until)
-		if err != nil {
-			return nil, err
-		}
-		all, from = append(all, names...), until
-	}
-	return all, nil
-}
-
-func (c *Client) servicesIn(ctx context.Context, runID string, from, until time.Time) ([]string, error) {
-	body, err := json.Marshal(map[string]any{"name": "service_name", "matchers": []string{`{run_id="` + runID + `"}`},
-		"start": from.UnixMilli(), "end": until.UnixMilli()})
-	if err != nil {
-		return nil, err
-	}
-	url := c.base.JoinPath("querier.v1.QuerierService/LabelValues").String()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("no Pyroscope server answers at %s: %w", c.base, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
-		return nil, fmt.Errorf("asking %s for its services: it answers %d: %s", c.base, resp.StatusCode,
-			bytes.TrimSpace(text))
-	}
-	var v struct {
-		Names []string `json:"names"`
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&v); err != nil {
-		return nil, fmt.Errorf("asking %s for its services: %w", c.base, err)
-	}
-	return v.Names, nil
+	return c.services(ctx, run.Started.Add(-time.Minute), end.Add(time.Minute), `{run_id="`+labelValue(run.ID)+`"}`)
 }
 
 // render is the total of a query.

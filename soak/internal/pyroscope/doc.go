@@ -1,5 +1,5 @@
 // Package pyroscope sends the recorded profiles of a run to a Pyroscope server (2.x), where each trial, each of its
-// phases and each floor is a service with one profile of a kind.
+// phases and each floor is a service with one profile of a kind; and fetches profiles that others stored there.
 //
 // What the server is known to do, and what this package does about it:
 //
@@ -15,7 +15,10 @@
 //	PY009 /ingest takes a multipart field "profile" only without a format parameter.
 //	PY010 An answer comes when a profile is written, half a second later, so several are sent at a time.
 //	PY011 A sample without frames is dropped, so one that has none gets a frame that says so.
-//	PY012 A query spans at most a day, so what the server has of a run is asked for in parts.
+//	PY012 A query spans at most a day, so what the server has of a longer time is asked for in parts.
 //	PY013 A flame graph shows all that was allocated, for a soaked process mostly by its pprof handler, which memsoak
 //	      reads: heap profiles go without the taking of profiles.
+//	PY014 There is no list of profiles: totals in steps of a second say when there are some, each with the end of its
+//	      step, and what is stored within a step is fetched as one profile, without addresses, of one sample type.
+//	PY015 All that fits a selector is added up, so a selector that several series fit is refused.
 package pyroscope

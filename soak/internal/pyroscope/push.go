@@ -118,7 +118,7 @@ func (p *Pusher) sendAll(ctx context.Context, run *record.Run, its []item) error
 
 func (p *Pusher) sendEach(ctx context.Context, run *record.Run, its []item) error {
 	if p.there == nil {
-		names, err := p.client.services(ctx, run)
+		names, err := p.client.servicesOf(ctx, run)
 		if err != nil {
 			return err
 		}

@@ -255,7 +255,7 @@ func TestSamplesWithoutAStackAreCounted(t *testing.T) {
 func TestLongRunsAreAskedForInParts(t *testing.T) {
 	r := newRig(t, fixture.Options{})
 	r.run.Ended = r.run.Started.Add(75 * time.Hour)
-	_, err := r.client.services(t.Context(), r.run)
+	_, err := r.client.servicesOf(t.Context(), r.run)
 	require.NoError(t, err)
 }
 

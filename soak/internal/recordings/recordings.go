@@ -51,7 +51,8 @@ const (
 
 // longs are the recordings that are made once more, for Long: those of which a minute says little, since they grow
 // slowly or have not reached their bound, and one of each kind.
-var longs = []string{"prometheus-labels", "opencensus-tags", "expvar-keys", "sessions-v1.1.1", "cron-stopped", "http-body",
+var longs = []string{"prometheus-labels", "opencensus-tags", "expvar-keys", "sessions-v1.1.1", "cron-stopped",
+	"http-body",
 	"alike-ristretto", "alike-gcache", "alike-sessions", "alike-batch"}
 
 // All are the recordings, the long ones first.
@@ -177,8 +178,8 @@ var alikes = []string{
 // freshPrefix begins the names of the fresh set.
 const freshPrefix = "fresh-"
 
-// fresh was written, with its culprits, from issues of the libraries and before the rules were looked at. What the rules
-// said of it first stays in its golden; where they change since, soak/recordings/fresh/README.md says so.
+// fresh was written, with its culprits, from issues of the libraries and before the rules were looked at. What they said
+// of it first is in soak/recordings/fresh/README.md.
 var fresh = []Recording{
 	{Name: "tollbooth", Kind: Heap, Culprit: "tollbooth"},
 	{Name: "tally", Kind: Heap, Culprit: "tally"},

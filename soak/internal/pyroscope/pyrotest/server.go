@@ -55,6 +55,13 @@ func (s *Server) Profiles() []Stored {
 	return slices.Clone(s.stored)
 }
 
+// Store puts a profile in as if it had been sent.
+func (s *Server) Store(st Stored) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored = append(s.stored, st)
+}
+
 // Limited counts the requests that were answered 429.
 func (s *Server) Limited() int {
 	s.mu.Lock()
@@ -69,8 +76,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ingest(w, r)
 	case r.URL.Path == "/pyroscope/render" && r.Method == http.MethodGet:
 		s.render(w, r)
-	case r.URL.Path == "/querier.v1.QuerierService/LabelValues" && r.Method == http.MethodPost:
-		s.labelValues(w, r)
+	case strings.HasPrefix(r.URL.Path, querier) && r.Method == http.MethodPost:
+		s.query(w, r, strings.TrimPrefix(r.URL.Path, querier))
 	default:
 		http.NotFound(w, r)
 	}
@@ -284,21 +291,10 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "bad query", http.StatusBadRequest)
 		return
 	}
-	want := map[string]string{}
-	for _, p := range matcher.FindAllStringSubmatch(m[6], -1) {
-		want[p[1]] = p[2]
-	}
 	var sum int64
 	for _, st := range s.Profiles() {
-		if st.Time.Before(from) || st.Time.After(until) || !st.fits(want) || !st.named(m[1], m[2]) {
-			continue
-		}
-		i := slices.IndexFunc(st.Profile.SampleType, func(t *profile.ValueType) bool { return t.Type == m[2] })
-		if i < 0 {
-			continue
-		}
-		for _, sample := range st.Profile.Sample {
-			sum += sample.Value[i]
+		if !st.Time.Before(from) && !st.Time.After(until) && st.fits(wanted(m[6])) && st.named(m[1], m[2]) {
+			sum += st.total(m[2])
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -306,39 +302,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) {
 		"levels": [][]int64{{0, sum, 0, 0}}, "numTicks": sum}})
 }
 
-// maxQuery is the longest range of a query. PY012.
-const maxQuery = 24 * time.Hour
-
-// labelValues answers which services hold profiles that fit the matchers.
-func (s *Server) labelValues(w http.ResponseWriter, r *http.Request) {
-	var q struct {
-		Name       string
-		Matchers   []string
-		Start, End int64
-	}
-	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Name != "service_name" || q.Start > q.End ||
-		q.End-q.Start > maxQuery.Milliseconds() {
-		http.Error(w, "bad request", http.StatusBadRequest)
-		return
-	}
-	want := map[string]string{}
-	for _, p := range matcher.FindAllStringSubmatch(strings.Join(q.Matchers, ","), -1) {
-		want[p[1]] = p[2]
-	}
-	names := []string{}
-	for _, st := range s.Profiles() {
-		ms := st.Time.UnixMilli()
-		if ms >= q.Start && ms <= q.End && st.fits(want) && !slices.Contains(names, st.Service) {
-			names = append(names, st.Service)
-		}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"names": names})
-}
-
 func (st *Stored) fits(want map[string]string) bool {
 	for k, v := range want {
-		if (k == "service_name" && st.Service != v) || (k != "service_name" && st.Labels[k] != v) {
+		if (k == "service_name" && st.Service != v) || (k != "service_name" && k != "__profile_type__" && st.Labels[k] != v) {
 			return false
 		}
 	}

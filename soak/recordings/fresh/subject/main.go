@@ -1,6 +1,6 @@
-// Subject is a program that uses one library in one way, as its argument says. Its scenarios were written from issues of
-// the libraries, before the rules that judge them were looked at, and nothing was tuned for them since. It serves pprof
-// at a free port of loopback and prints its address.
+// Subject is a program that uses one library in one way, as its argument says. Its scenarios were written from issues
+// of the libraries, before the rules that judge them were looked at, and nothing was tuned for them since. It serves
+// pprof at a free port of loopback and prints its address.
 package main
 
 import (
