@@ -37,6 +37,7 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 		Set      Cell               `json:"set"`
 		Node     int64              `json:"node"`
 		Duration Duration           `json:"duration"`
+		Attached bool               `json:"attached"`
 	}
 	if err := json.Unmarshal(b, &kept); err != nil {
 		return nil, fmt.Errorf("%w: run %s: its configuration can't be read: %w", ErrConfig, run.ID, err)
@@ -44,6 +45,10 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 	if kept.Subject == nil || kept.Protocol == nil {
 		return nil, fmt.Errorf("%w: run %s of protocol %q can't be made again: it keeps no subject file", ErrConfig, run.ID,
 			run.Protocol)
+	}
+	if kept.Attached {
+		return nil, fmt.Errorf("%w: run %s was attached to a process that memsoak can't start again; run its command after --",
+			ErrConfig, run.ID)
 	}
 	if err := giveSecrets(kept.Subject, kept.File); err != nil {
 		return nil, fmt.Errorf("%w: run %s: %w", ErrConfig, run.ID, err)

@@ -40,7 +40,7 @@ func (d Draft) Subject(ctx context.Context) (*subject.Spec, error) {
 		return nil, fmt.Errorf("%s serves no profiles at %s. Two lines do: %s", d.Command[0], strings.Join(found.Listens,
 			", "), PprofLines)
 	}
-	target, addr, err := d.target(found)
+	target, addr, err := d.target(found, d.Command[0])
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (d Draft) Subject(ctx context.Context) (*subject.Spec, error) {
 }
 
 // target is the request, with the service's address as a placeholder.
-func (d Draft) target(found subject.Probed) (load.Target, string, error) {
+func (d Draft) target(found subject.Probed, who string) (load.Target, string, error) {
 	t := load.Target{Method: d.Method, Body: d.Body}
 	if d.URL == "" {
 		t.URL = "http://{{.addr}}/"
@@ -83,8 +83,7 @@ func (d Draft) target(found subject.Probed) (load.Target, string, error) {
 	}
 	addr := strings.Replace(u.Host, "localhost", "127.0.0.1", 1)
 	if !slices.Contains(found.Listens, addr) {
-		return t, "", fmt.Errorf("%w: --url %q: %s listens at %s", ErrConfig, d.URL, d.Command[0], strings.Join(found.Listens,
-			", "))
+		return t, "", fmt.Errorf("%w: --url %q: %s listens at %s", ErrConfig, d.URL, who, strings.Join(found.Listens, ", "))
 	}
 	t.URL = strings.Replace(d.URL, u.Host, "{{.addr}}", 1)
 	return t, addr, nil

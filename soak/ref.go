@@ -107,7 +107,7 @@ func (r *Runner) checkProgram() error {
 	program := r.Plan.Subject.Command[0]
 	if len(r.Plan.Subject.Build) > 0 && slices.ContainsFunc(r.Plan.Trials,
 		func(s Step) bool { return s.Settings["subject_ref"] != "" }) ||
-		strings.Contains(program, "{{") {
+		strings.Contains(program, "{{") || r.Plan.Subject.Attach != nil {
 		return nil
 	}
 	if _, err := subject.Executable(program); err != nil {

@@ -67,6 +67,9 @@ func configMap(p *Plan) (map[string]any, error) {
 	}
 	var m map[string]any
 	err = json.Unmarshal(b, &m)
+	if p.Subject.Attach != nil {
+		m["attached"] = true
+	}
 	return m, err
 }
 

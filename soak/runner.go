@@ -159,10 +159,14 @@ func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int
 		return end, err
 	}
 	begun := time.Now()
+	parent, whyNot := r.parent, r.whyNot
+	if spec.Attach != nil {
+		parent, whyNot = nil, "memsoak did not start it"
+	}
 	t, err := trial.Run(ctx, trial.Options{
 		Dir: dir, Kind: s.Kind, Cell: s.Cell, Settings: s.Settings, Index: s.Index, Seed: r.Plan.Config.Seed,
 		Subject: spec, Protocol: r.Plan.Protocol, Fakes: r.fakes, Corpus: corpus,
-		Parent: r.parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: r.whyNot, Limit: r.Plan.limit(s),
+		Parent: parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: whyNot, Limit: r.Plan.limit(s),
 		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration),
 		WhoHolds:  r.WhoHolds,
 		Unwatched: r.Unwatched, Remote: r.Plan.Remote,

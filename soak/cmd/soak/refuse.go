@@ -10,6 +10,7 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
 // afterDash accepts arguments after -- alone: the command of a subject without a file.
@@ -22,6 +23,9 @@ func afterDash(cmd *cobra.Command, args []string) error {
 
 // plan is the plan of the configuration, or of a command without a subject file.
 func (f *runFlags) plan(cmd *cobra.Command, cfg soak.Config, shard soak.Shard, command []string) (*soak.Plan, error) {
+	if f.attach != "" {
+		return f.attachPlan(cmd, cfg, command)
+	}
 	if len(command) == 0 {
 		if f.draft.url != "" || len(f.draft.env)+len(f.draft.upstreams) > 0 {
 			return nil, exitcode.Usage(errors.New("--url, --env and --upstream describe a command, which stands after --"))
@@ -53,6 +57,33 @@ func (f *runFlags) plan(cmd *cobra.Command, cfg soak.Config, shard soak.Shard, c
 	}
 	plan.Remote = f.remote
 	return plan, nil
+}
+
+// attachPlan is the plan of a process that runs already.
+func (f *runFlags) attachPlan(cmd *cobra.Command, cfg soak.Config, command []string) (*soak.Plan, error) {
+	for what, given := range map[string]bool{"a command after --": len(command) > 0, "--env": len(f.draft.env) > 0,
+		"--upstream": len(f.draft.upstreams) > 0, "--resume": f.resume, "--shard": f.shard != "", "--limit": f.limit != "",
+		"--who-holds": f.whoHolds, "both --subject and --url": f.subject != "" && f.draft.url != ""} {
+		if given {
+			return nil, exitcode.Usage(fmt.Errorf("--attach takes a process as it runs: it excludes %s", what))
+		}
+	}
+	d, err := f.draft.draft(nil)
+	if err != nil {
+		return nil, exitcode.Usage(err)
+	}
+	var s *subject.Spec
+	if f.subject != "" {
+		if s, err = soak.LoadSubject(f.subject); err != nil {
+			return nil, exitcode.Usage(err)
+		}
+	}
+	plan, closeIt, err := soak.Attach(cmd.Context(), f.attach, s, d, cfg, f.remote)
+	if errors.Is(err, soak.ErrConfig) {
+		err = exitcode.Usage(err)
+	}
+	f.detach = closeIt
+	return plan, err
 }
 
 // refuse checks a subject before its run, and says what is missing. A subject that comes with soak, one that is built

@@ -33,6 +33,8 @@ type runFlags struct {
 	resume, dryRun, json, verbose, whoHolds, force                                       bool
 	remote                                                                               []string
 	draft                                                                                draftFlags
+	attach                                                                               string
+	detach                                                                               func() // nil without attach
 	fakedrive, upload, endpoint                                                          string
 	watch                                                                                watchFlags
 }
@@ -54,7 +56,10 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
   soak run --axis workers=1,50 --axis gomemlimit=256MiB,1800MiB --design full --limit 2Gi
   soak run --subject my.yaml --corpus deep --cells 'workers >= 10' --dry-run
   soak run -f soak.yaml --resume --out soak-results/nightly
-  soak run --url 'http://127.0.0.1:8080/v1/items/{{.key}}' -- ./app --listen 127.0.0.1:8080`,
+  soak run -- ./app --listen 127.0.0.1:8080
+  soak run --url 'http://127.0.0.1:8080/v1/items/{{.key}}' -- ./app --listen 127.0.0.1:8080
+  soak run --attach 4711 --url 'http://127.0.0.1:8080/v1/items/{{.key}}'
+  soak run --attach http://10.0.0.7:6060/debug/pprof --subject my.yaml --allow-remote 10.0.0.7`,
 		Args: usageArgs(afterDash),
 		RunE: func(cmd *cobra.Command, args []string) error { return runMatrix(cmd, &f, args) },
 	}
@@ -93,7 +98,9 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.StringVar(&f.endpoint, "s3-endpoint", "", "base URL of the S3 service of --upload, default AWS")
 	fl.BoolVar(&f.force, "force", false, "run a subject whose check fails all the same; the run says so")
 	fl.StringArrayVar(&f.remote, "allow-remote", nil,
-		"a `host` outside this machine that an upstream may name; may be repeated")
+		"a `host` outside this machine that an upstream or --attach may name; may be repeated")
+	fl.StringVar(&f.attach, "attach", "",
+		"a `process` that runs already, by its id or the URL of its pprof: it is given the load of --url or of the subject\nfile, neither restarted nor set, and held in front alone")
 	f.draft.register(cmd)
 	f.watch.register(fl)
 	return cmd
@@ -116,6 +123,9 @@ func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 	plan, err := f.plan(cmd, cfg, shard, command)
 	if err != nil {
 		return err
+	}
+	if f.detach != nil {
+		defer f.detach()
 	}
 	dir, err := f.outDir(plan)
 	if err == nil {
@@ -259,7 +269,7 @@ func (f *runFlags) settings(c *soak.Config) error {
 		}
 		c.Axes = append(c.Axes, soak.Axis{Name: name, Values: strings.Split(values, ",")})
 	}
-	if len(c.Axes) == 0 && len(c.Cells) == 0 && f.file == "" && len(f.sets) == 0 && f.subject == "" {
+	if len(c.Axes) == 0 && len(c.Cells) == 0 && f.file == "" && len(f.sets) == 0 && f.subject == "" && f.attach == "" {
 		c.Axes = soak.DefaultAxes()
 	}
 	for _, s := range f.sets {

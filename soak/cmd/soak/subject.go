@@ -50,7 +50,7 @@ func newSubjectShowCmd() *cobra.Command {
 }
 
 func newSubjectCheckCmd() *cobra.Command {
-	var sets []string
+	var sets, hosts []string
 	var asJSON bool
 	var fakedrive string
 	cmd := &cobra.Command{
@@ -73,6 +73,7 @@ It exits 1 when something is missing without which the subject can't be measured
 			if err != nil {
 				return exitcode.Usage(err)
 			}
+			plan.Remote = hosts
 			lines, err := soak.CheckSubject(cmd.Context(), plan, fakes.Options{Fakedrive: fakedrive})
 			if err != nil {
 				return err
@@ -83,6 +84,8 @@ It exits 1 when something is missing without which the subject can't be measured
 	cmd.Flags().StringArrayVar(&sets, "set", nil, "a setting, name=value; may be repeated")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	cmd.Flags().StringVar(&fakedrive, "fakedrive", "", "path of the fakedrive program")
+	cmd.Flags().StringArrayVar(&hosts, "allow-remote", nil,
+		"a `host` outside this machine that an upstream may name; may be repeated")
 	return cmd
 }
 

@@ -13,7 +13,7 @@ import (
 
 // discover tries the TCP ports that a process listens on.
 func discover(ctx context.Context, pid int) (string, error) {
-	ports, err := listening(pid)
+	ports, err := Ports(pid)
 	if err != nil {
 		return "", err
 	}
@@ -31,8 +31,8 @@ func discover(ctx context.Context, pid int) (string, error) {
 // tcpListen is the state of a listening socket in /proc/net/tcp.
 const tcpListen = "0A"
 
-// listening are the TCP ports that a process listens on.
-func listening(pid int) ([]int, error) {
+// Ports are the TCP ports that a process listens on.
+func Ports(pid int) ([]int, error) {
 	own := map[string]bool{}
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	list, err := os.ReadDir(dir)
@@ -134,4 +134,31 @@ func MemoryLimit(pid int) int64 {
 		return 0
 	}
 	return n
+}
+
+// CommandOf is the command line of a process, nil where it can't be read.
+func CommandOf(pid int) []string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || len(b) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
+}
+
+// Owner is the process of this machine that listens on a port, 0 where none can be seen.
+func Owner(port int) int {
+	list, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0
+	}
+	for _, e := range list {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if ports, err := Ports(pid); err == nil && slices.Contains(ports, port) {
+			return pid
+		}
+	}
+	return 0
 }

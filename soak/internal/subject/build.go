@@ -3,6 +3,7 @@ package subject
 import (
 	"debug/buildinfo"
 	"debug/elf"
+	"fmt"
 	"strings"
 
 	"github.com/memsoak/memsoak/profiles/record"
@@ -55,6 +56,9 @@ func (p *Process) Describe() record.Subject {
 
 // binary is the path of the program, which the cgroup's wrapper may have moved into the arguments.
 func (p *Process) binary() string {
+	if p.cmd == nil {
+		return fmt.Sprintf("/proc/%d/exe", p.PID())
+	}
 	path, err := Executable(p.Command[0])
 	if err != nil {
 		return p.Command[0]

@@ -114,6 +114,9 @@ func start(s *Spec, o Options, wave map[string]string) (_ *Process, err error) {
 			values[k] = v
 		}
 	}
+	if s.Attach != nil {
+		return attachTo(s, o, values, dir)
+	}
 	p := &Process{Spec: s, Addr: addr, values: values, dir: dir, cpus: o.CPUs, exited: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
 	if err := p.expand(o); err != nil {
@@ -243,6 +246,9 @@ func (p *Process) awaitReady(ctx context.Context, timeout time.Duration) error {
 		}
 		select {
 		case <-p.exited:
+			if p.cmd == nil {
+				return fmt.Errorf("%w: the process %d has ended", ErrNotReady, p.PID())
+			}
 			return fmt.Errorf("%w: it ended with %s: %s", ErrNotReady, p.cmd.ProcessState, lastLine(p.log.Tail(2<<10)))
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -323,8 +329,13 @@ func (p *Process) awaitExit(ctx context.Context) error {
 	}
 }
 
-// PID is the process's id.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
+// PID is the process's id, 0 where it isn't known.
+func (p *Process) PID() int {
+	if p.cmd == nil {
+		return p.Spec.Attach.PID
+	}
+	return p.cmd.Process.Pid
+}
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.exited }
@@ -339,9 +350,9 @@ func (p *Process) Exited() bool {
 	}
 }
 
-// ExitState says how the process ended; nil while it runs.
+// ExitState says how the process ended; nil while it runs, and where only its parent knows.
 func (p *Process) ExitState() *record.Exit {
-	if !p.Exited() {
+	if !p.Exited() || p.cmd == nil {
 		return nil
 	}
 	e := &record.Exit{Code: p.cmd.ProcessState.ExitCode()}
@@ -354,10 +365,16 @@ func (p *Process) ExitState() *record.Exit {
 // LogTail is the end of the subject's output, at most n bytes.
 func (p *Process) LogTail(n int) string { return p.log.Tail(n) }
 
-// Stop ends the process and its process group: SIGTERM, and SIGKILL after grace. It returns when the process is gone.
+// Stop ends a process that Start started, and its process group: SIGTERM, and SIGKILL after grace. It returns when the
+// process is gone.
 // What it forked into other groups is the cgroup's and the reaper's work.
 func (p *Process) Stop(grace time.Duration) {
 	p.once.Do(func() {
+		defer os.RemoveAll(p.dir)
+		defer p.client.CloseIdleConnections()
+		if p.cmd == nil {
+			return // it was there before
+		}
 		pid := p.cmd.Process.Pid
 		if grace > 0 && !p.Exited() {
 			_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -368,8 +385,6 @@ func (p *Process) Stop(grace time.Duration) {
 		}
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		<-p.exited
-		p.client.CloseIdleConnections()
-		os.RemoveAll(p.dir)
 	})
 }
 

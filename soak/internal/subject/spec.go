@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/soak/internal/attach"
 	"github.com/memsoak/memsoak/soak/internal/load"
 )
 
@@ -53,6 +54,9 @@ type Spec struct {
 	Concurrency string `yaml:"concurrency,omitempty"`
 	// Files are written into a temporary directory, {{.dir}}, before each start: name to content.
 	Files map[string]string `yaml:"files,omitempty"`
+	// Attach is the process where it runs already; nil starts Command. Then of all templates only those of the load, Ready
+	// and Metrics are expanded.
+	Attach *attach.Target `yaml:"-" json:"-"`
 	// Build is the command that builds the subject for --subject-ref, run in a checkout of the revision. It puts
 	// its binary where command[0] says.
 	Build []string `yaml:"build,omitempty"`

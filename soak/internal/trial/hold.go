@@ -8,6 +8,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/attach"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
@@ -88,6 +89,8 @@ func (t *trial) affordable(ph *protocol.Phase) bool {
 // memoryLimit is what bounds the subject's memory, 0 for nothing.
 func (t *trial) memoryLimit() int64 {
 	switch {
+	case t.Subject.Attach != nil:
+		return attach.MemoryLimit(t.Subject.Attach.PID)
 	case t.group == nil:
 		return 0
 	case t.Limit == 0 || t.NodeSize > 0 && t.NodeSize < t.Limit:

@@ -4,6 +4,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -203,6 +204,9 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	}
 	t.proc = proc
 	t.rec.update(func(r *record.Trial) { r.Subject = proc.Describe() })
+	if t.Subject.Attach != nil {
+		t.rec.warn("%s", attachedNote)
+	}
 	t.sam = &sampler.Sampler{
 		Clock: t.Clock, PID: proc.PID(), Pprof: proc.Pprof, Metrics: proc.Metric, Fine: t.sampleRate() > 0 &&
 			t.sampleRate() < coarse,
@@ -221,6 +225,12 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 	t.watch = startWatcher(t)
 	return nil
 }
+
+// attachedNote is what a trial of a process that ran before lacks.
+const attachedNote = "attached to a process that memsoak did not start: nothing of it was set (its heap profile is sampled " +
+	"at its own rate, so that single lines are seen later), work that did not pass memsoak's gate was not counted, and no " +
+	"request was held at what it calls: what a request keeps while it waits there, and a queue behind its replies, were seen " +
+	"only as they came by themselves"
 
 // environment is what sets the Go runtime from outside, so that no subject has to cooperate.
 func (t *trial) environment() []string {
@@ -245,6 +255,9 @@ func (t *trial) environment() []string {
 
 // sampleRate is the heap sampling rate set from outside, 0 for the subject's own.
 func (t *trial) sampleRate() int64 {
+	if t.Subject.Attach != nil {
+		return 0
+	}
 	if v, err := strconv.ParseInt(t.Settings["memprofilerate"], 10, 64); err == nil {
 		return v
 	}
@@ -341,6 +354,10 @@ func (t *trial) why() *ended {
 		}
 		t.rec.update(func(r *record.Trial) { r.OOM = &oom })
 		return &ended{outcome: record.OOMKilled, reason: fmt.Sprintf("killed by %s after %d files", what, oom.FilesDone)}
+	}
+	if a := t.Subject.Attach; a != nil && t.proc.Exited() {
+		end := a.End(context.Background())
+		return &ended{outcome: cmp.Or(end.Outcome, record.Crashed), reason: end.Reason}
 	}
 	exit := t.proc.ExitState()
 	switch {
