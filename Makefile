@@ -33,10 +33,10 @@ build: ## build soak, migrator and fakedrive into bin/
 # Modules: each is tested, linted and tidied by itself. The main one neither requires nor replaces another.
 MODULES := . $(patsubst %/go.mod,%,$(wildcard profiles/memtest/go.mod examples/*/go.mod))
 
-# Packages whose state is shared between goroutines run under the race detector as well.
-# (Those that start programs built without it gain nothing from it.)
-RACE := ./fakedrive/fault/... ./fakedrive ./fakedrive/corpus ./migrator ./migrator/internal/httpx ./migrator/internal/pace \
-	./migrator/internal/queue/... ./migrator/internal/drive ./migrator/internal/s3 ./soak/internal/fakes3/... ./soak/internal/verify ./soak/internal/sampler
+# Packages that have to do with goroutines run under the race detector as well: internal/racelist finds them, and names
+# what it leaves out and why; RACE_ALL=1 runs that, too.
+RACE_ALL ?=
+RACE = $$($(GO) run ./internal/racelist $(if $(RACE_ALL),-all))
 
 # Tests start real servers, browsers and kills. A package that fails among all the others runs once more, one package
 # at a time (results of those that passed are cached), and is named as flaky if it passes then; twice is a failure.
@@ -61,7 +61,7 @@ ifeq ($(SHORT),)
 endif
 
 .PHONY: race
-race: ## the tests of concurrent code under the race detector
+race: ## the tests of concurrent code under the race detector (RACE_ALL=1: also those that take long)
 	@$(call twice,$(GO) test,-race -short $(RACE))
 	@$(foreach m,$(filter-out .,$(MODULES)),(cd $(m) && $(call twice,$(GO) test,-race -short ./...)) && )true
 

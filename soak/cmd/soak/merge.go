@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/remote"
@@ -26,6 +27,7 @@ s3://bucket/prefix as 'soak run --upload' wrote it; below a prefix there may be 
   soak merge s3://results/nightly --out soak-results/nightly`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			defer waiting.Say(cmd.ErrOrStderr(), "for the runs to be fetched and joined; S3 has 30s for each answer")()
 			dirs, cleanup, err := remote.Fetch(cmd.Context(), args, remote.Options{Endpoint: endpoint})
 			if err != nil {
 				return err

@@ -20,6 +20,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
@@ -154,6 +155,9 @@ func recordProcess(cmd *cobra.Command, args []string, o recordOptions) error {
 		return recordPulled(cmd, o)
 	}
 	ctx := cmd.Context()
+	const attached = "for pprof of the process (--pprof, --pid, --pod or the program): it has 30s to answer"
+	here := waiting.Say(cmd.ErrOrStderr(), attached) // until the first snapshot
+	defer here()
 	target, err := o.attach(ctx, args, cmd.ErrOrStderr())
 	if err != nil {
 		return err
@@ -163,7 +167,13 @@ func recordProcess(cmd *cobra.Command, args []string, o recordOptions) error {
 	dir := cmp.Or(o.out, filepath.Join("soak-results", time.Now().Format("20060102-150405")+"-"+o.Name))
 	if !o.json {
 		fmt.Fprintf(cmd.OutOrStdout(), "recording %s every %s into %s; Ctrl-C ends it\n", target.Pprof, o.Every, dir)
-		o.OnSnapshot = (&liveTable{out: cmd.OutOrStdout()}).row
+	}
+	table := &liveTable{out: cmd.OutOrStdout()}
+	o.OnSnapshot = func(s record.Snapshot) {
+		here()
+		if !o.json {
+			table.row(s)
+		}
 	}
 	floor, stop := floorSignal()
 	defer stop()

@@ -3,7 +3,6 @@ package attach
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -64,6 +63,8 @@ func Pod(ctx context.Context, kubectl, name string, port int) (*Target, error) {
 	}()
 	t := &Target{Name: pod, Done: done, close: func() { stop(cmd.Process, done) }}
 	t.end = func(ctx context.Context) End { return podEnd(ctx, kubectl, args, pod) }
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	select {
 	case a := <-address:
 		t.Pprof = "http://" + a + "/debug/pprof"
@@ -71,9 +72,9 @@ func Pod(ctx context.Context, kubectl, name string, port int) (*Target, error) {
 	case <-done:
 		line, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n")
 		return nil, fmt.Errorf("kubectl port-forward to %s ended: %s", name, line)
-	case <-ctx.Done():
+	case <-limited.Done():
 		t.Close()
-		return nil, errors.Join(ctx.Err(), fmt.Errorf("kubectl port-forward to %s", name))
+		return nil, fmt.Errorf("kubectl port-forward to %s: no port within %s: %w", name, patience, limited.Err())
 	}
 }
 

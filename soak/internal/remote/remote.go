@@ -3,17 +3,21 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -29,6 +33,16 @@ var ErrAddress = errors.New("want s3://bucket/prefix")
 // Options say how to reach the service; credentials and region come from the environment, as AWS's tools do it.
 type Options struct {
 	Endpoint string // base URL, "" for AWS; others are addressed by path
+	// Answer is how long the service may take for an answer to each of three tries; 0 is 30 s. An object has twenty times
+	// as long.
+	Answer time.Duration
+}
+
+func (o Options) answer() time.Duration { return cmp.Or(o.Answer, 30*time.Second) }
+
+// object bounds the time that one object takes.
+func (o Options) object(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 20*o.answer())
 }
 
 func (o Options) client(ctx context.Context) (*s3.Client, error) {
@@ -36,6 +50,9 @@ func (o Options) client(ctx context.Context) (*s3.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("AWS settings: %w", err)
 	}
+	cfg.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.ResponseHeaderTimeout = o.answer()
+	})
 	return s3.NewFromConfig(cfg, func(so *s3.Options) {
 		if o.Endpoint != "" {
 			so.BaseEndpoint, so.UsePathStyle = aws.String(o.Endpoint), true
@@ -80,6 +97,8 @@ func Upload(ctx context.Context, dir, address string, o Options) error {
 		}
 		defer f.Close()
 		key := path.Join(prefix, filepath.ToSlash(rel))
+		ctx, cancel := o.object(ctx)
+		defer cancel()
 		if _, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: f}); err != nil {
 			return fmt.Errorf("store %s: %w", Scheme+bucket+"/"+key, err)
 		}
@@ -157,7 +176,10 @@ func download(ctx context.Context, address, dir string, o Options) error {
 		}
 		for _, obj := range page.Contents {
 			rel := strings.TrimPrefix(strings.TrimPrefix(*obj.Key, prefix), "/")
-			if err := fetchObject(ctx, c, root, bucket, *obj.Key, rel); err != nil {
+			limited, cancel := o.object(ctx)
+			err := fetchObject(limited, c, root, bucket, *obj.Key, rel)
+			cancel()
+			if err != nil {
 				return fmt.Errorf("fetch %s: %w", Scheme+bucket+"/"+*obj.Key, err)
 			}
 		}

@@ -1,10 +1,12 @@
 package remote_test
 
 import (
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -67,4 +69,20 @@ func TestSplit(t *testing.T) {
 		_, _, err := remote.Split(bad)
 		assert.ErrorIs(t, err, remote.ErrAddress, bad)
 	}
+}
+
+// TestAServiceThatIsMute: one that takes connections and never answers is an error.
+func TestAServiceThatIsMute(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "a")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "b")
+	t.Setenv("AWS_CA_BUNDLE", "")
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes connections for it
+	require.NoError(t, err)
+	defer ln.Close()
+	o := remote.Options{Endpoint: "http://" + ln.Addr().String(), Answer: 20 * time.Millisecond}
+	_, _, err = remote.Fetch(t.Context(), []string{"s3://results/run"}, o)
+	assert.ErrorContains(t, err, "list s3://results/run")
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "run.json"), []byte("{}"), 0o644))
+	assert.ErrorContains(t, remote.Upload(t.Context(), dir, "s3://results/run", o), "store s3://results/run/run.json")
 }
