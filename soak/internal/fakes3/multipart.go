@@ -95,34 +95,34 @@ func (b *backend) CreateMultipartUpload(bucketName, key string, meta map[string]
 	return id, nil
 }
 
-// UploadPart implements gofakes3.MultipartBackend.
-func (b *backend) UploadPart(bucketName, key string, id gofakes3.UploadID, number int, size int64,
-	in io.Reader) (string, error) {
-	u := b.uploads
+// UploadPart implements gofakes3.MultipartBackend, as PutObject does gofakes3.Backend.
+func (b *backend) UploadPart(string, string, gofakes3.UploadID, int, int64, io.Reader) (string, error) {
+	return "", gofakes3.ErrNotImplemented
+}
+
+func (u *uploads) exists(bucketName, key string, id gofakes3.UploadID) error {
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	_, err := u.find(bucketName, key, id)
-	u.mu.Unlock()
-	if err != nil {
-		return "", err
-	}
-	sum, err := drain(in, size)
-	if err != nil {
-		return "", err
-	}
+	return err
+}
+
+// take adds a part to an upload, or replaces it.
+func (u *uploads) take(bucketName, key string, id gofakes3.UploadID, number int, p part) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	up, err := u.find(bucketName, key, id)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if _, again := up.parts[number]; !again {
 		if u.parts >= maxOpenParts {
-			return "", gofakes3.ErrorMessage(errSlowDown, "too many parts of open multipart uploads")
+			return gofakes3.ErrorMessage(errSlowDown, "too many parts of open multipart uploads")
 		}
 		u.parts++
 	}
-	up.parts[number] = part{size: size, md5: sum, at: b.now()}
-	return quoted(sum), nil
+	up.parts[number] = p
+	return nil
 }
 
 func quoted(sum [md5.Size]byte) string { return `"` + hex.EncodeToString(sum[:]) + `"` }

@@ -58,7 +58,7 @@ func errorBody(code, message string) []byte {
 	return b.Bytes()
 }
 
-// reply is the ResponseWriter that gofakes3 answers an upload with. It knows the status afterwards, and puts right the
+// reply is the ResponseWriter that gofakes3 answers with. It knows the status afterwards, and puts right the
 // statuses of codes that gofakes3 doesn't know.
 type reply struct {
 	http.ResponseWriter
@@ -104,6 +104,3 @@ func (w *reply) finish() {
 	w.ResponseWriter.WriteHeader(w.status)
 	_, _ = w.held.WriteTo(w.ResponseWriter) // fails only when the client is gone
 }
-
-// failed says whether the reply is an error.
-func (w *reply) failed() bool { return w.status >= 400 }

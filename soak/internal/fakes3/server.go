@@ -2,7 +2,6 @@ package fakes3
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -151,48 +150,6 @@ func (s *Server) other(w *reply, r *http.Request, t target) {
 	}
 	s.s3.ServeHTTP(w, b.request(r))
 }
-
-// upload takes one PutObject or UploadPart.
-func (s *Server) upload(w http.ResponseWriter, r *http.Request, t target, req fault.Request) {
-	req.Size, req.Part = contentLength(r), t.op == OpUploadPart
-	act, ok := s.Control.Admit(w, r, req)
-	if !ok {
-		return
-	}
-	rep := &reply{ResponseWriter: w}
-	b, err := openBody(r, s.maxPut)
-	if err == nil && t.op == OpPut {
-		err = checkMetadata(r.Header)
-	}
-	if err != nil {
-		writeError(w, r, err)
-		return
-	}
-	defer b.close()
-	tr := s.Control.Begin(r, req, act)
-	if err := b.verify(tr.Reader(b.content()), r.Header); err != nil {
-		tr.End(err)
-		writeError(w, r, err)
-		return
-	}
-	s.s3.ServeHTTP(rep, b.request(r))
-	if rep.failed() {
-		tr.End(errRefused)
-		rep.finish()
-		return
-	}
-	for name, v := range b.check.sums {
-		w.Header()[name] = v
-	}
-	if err := tr.At(fault.UploadReply); err != nil {
-		tr.End(nil) // stored; the client is gone and doesn't hear of it
-		return
-	}
-	tr.End(nil)
-}
-
-// errRefused ends the transfers that were answered with an error.
-var errRefused = errors.New("refused")
 
 // contentLength is the length of a request's content, framing not counted; -1 when it is not declared.
 func contentLength(r *http.Request) int64 {

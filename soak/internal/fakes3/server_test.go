@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
@@ -329,4 +331,38 @@ func TestContentCanNotBeReadBack(t *testing.T) {
 	require.Equal(t, "NotImplemented", code(err))
 	_, err = c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("bucket"), Key: aws.String("none")})
 	require.Equal(t, "NoSuchKey", code(err))
+}
+
+func TestEveryFlippedByteOfAFileIsFound(t *testing.T) {
+	s := start(t, fakes3.Config{})
+	tree, err := corpus.New(&corpus.Spec{Seed: 3, Files: 1, Size: corpus.Fixed(2<<20 + 64)}, 1)
+	require.NoError(t, err)
+	file, err := io.ReadAll(tree.Open(tree.Len()-1, 0))
+	require.NoError(t, err)
+	sum := md5.Sum(file)
+	put := func(body []byte, declared bool) (*http.Response, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.HTTP+"/bucket/file", bytes.NewReader(body))
+		require.NoError(t, err)
+		if declared {
+			req.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp, string(text)
+	}
+	resp, text := put(file, true)
+	require.Equal(t, http.StatusOK, resp.StatusCode, text)
+	require.Equal(t, `"`+md5hex(file)+`"`, resp.Header.Get("ETag"))
+	for _, at := range []int{0, 40, 64, 12345, 1<<20 - 1, 1 << 20, 1<<20 + 70, len(file) - 65, len(file) - 1} {
+		file[at]++
+		resp, text := put(file, true)
+		require.Equal(t, http.StatusBadRequest, resp.StatusCode, "byte %d", at)
+		require.Contains(t, text, "BadDigest")
+		resp, _ = put(file, false)
+		require.Equal(t, `"`+md5hex(file)+`"`, resp.Header.Get("ETag"), "byte %d: what arrived is what is told", at)
+		file[at]--
+	}
 }

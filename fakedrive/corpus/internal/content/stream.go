@@ -3,6 +3,7 @@ package content
 import (
 	"encoding/binary"
 	"io"
+	"strconv"
 	"sync"
 )
 
@@ -61,6 +62,17 @@ func (s *Stamp) Set(variant uint32, block int64) {
 	copy(s[:], stampText)
 	putHex(s[24:32], uint64(variant))
 	putHex(s[41:57], uint64(block)*BlockSize)
+}
+
+// Begins says which of the variants begins with s, if one does.
+func (s *Stamp) Begins() (variant uint32, ok bool) {
+	v, err := strconv.ParseUint(string(s[24:32]), 16, 32)
+	if err != nil || v >= SmallVariants {
+		return 0, false
+	}
+	var want Stamp
+	want.Set(uint32(v), 0)
+	return uint32(v), *s == want
 }
 
 func putHex(b []byte, v uint64) {
