@@ -56,6 +56,7 @@ var All = []Setting{
 	{Name: "max", Kind: Size, Min: mib, Max: 64 * tib},
 	{Name: "step", Kind: Size, Min: 4 << 10, Max: tib},
 	{Name: "largest-file", Kind: Size, Min: 1, Max: 64 * tib},
+	{Name: "memory", Kind: Size, Min: mib, Max: 64 * tib},
 	{Name: "max-memory", Kind: Size, Min: 1, Max: 64 * tib, Zero: "keeps all on disk"},
 	{Name: "max-disk", Kind: Size, Min: 1, Max: 1024 * tib},
 	{Name: "min-part", Kind: Size, Min: 1, Max: 5 << 30},

@@ -31,6 +31,7 @@ type settings struct {
 	wire wire.Settings
 	copy migrator.Config
 
+	memory       int64 // for which fit chooses other settings; 0 leaves them
 	stateDir     string
 	stopTimeout  time.Duration
 	pyroscopeURL string
@@ -112,6 +113,8 @@ func (s *sizeInt) Set(v string) error {
 // addWork adds the flags of how a migration goes.
 func (s *settings) addWork(f *pflag.FlagSet) {
 	c := &s.copy
+	f.Var((*size)(&s.memory), "memory",
+		"memory of the process besides its program's pages: chooses workers, buffers, connections and GOMEMLIMIT")
 	f.IntVar(&c.Workers, "workers", c.Workers, "files copied at once")
 	f.IntVar(&c.DiscoveryWorkers, "discovery-workers", c.DiscoveryWorkers, "folders listed at once")
 	f.Var((*size)(&c.MultipartThreshold), "multipart-threshold",
@@ -178,6 +181,9 @@ func (s *settings) load(c *cobra.Command) error {
 	}
 	errs = append(errs, s.parse(), setting.Flags(f))
 	if err := errors.Join(errs...); err != nil {
+		return usageError{err}
+	}
+	if err := s.fit(f); err != nil {
 		return usageError{err}
 	}
 	return nil
