@@ -65,15 +65,16 @@ func answer(rv *record.RunVerdict) []string {
 // healthySentence says how many trials are healthy, and between which peaks.
 func healthySentence(rv *record.RunVerdict, healthy []int) string {
 	var lo, hi int64
+	var mark string
 	for _, i := range healthy {
-		rss := rv.Cells[i].Peak.RSS
-		if lo == 0 || rss < lo {
-			lo = rss
+		n, kind := rv.Cells[i].Peak.Memory()
+		if lo == 0 || n < lo {
+			lo = n
 		}
-		hi = max(hi, rss)
+		hi, mark = max(hi, n), kind.Mark()
 	}
-	return fmt.Sprintf("%d of %d trials are healthy: peak RSS %s to %s", len(healthy), len(rv.Cells),
-		bytesText(float64(lo)), bytesText(float64(hi)))
+	return fmt.Sprintf("%d of %d trials are healthy: peak %s to %s%s", len(healthy), len(rv.Cells),
+		bytesText(float64(lo)), bytesText(float64(hi)), mark)
 }
 
 // decidesPrefix begins the sentence that names a command.

@@ -237,7 +237,7 @@ func (s *Series) bounded(js []*judged) (record.Headline, bool) {
 // broke reports whether the trial was killed by its limit or came near it. Of a subject in a cgroup the charge counts:
 // resident file pages go when the limit presses.
 func (s *Series) broke() bool {
-	limit, peak := s.Trial.Isolation.Limit, cmp.Or(s.Trial.Peak.Cgroup, s.Trial.Peak.RSS)
+	limit, peak := s.Trial.Isolation.Limit, s.Trial.Peak.Bytes()
 	return s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > limitShare*float64(limit)
 }
 

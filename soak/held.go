@@ -75,7 +75,7 @@ func RunHeld(ctx context.Context, r *Runner, h Held) (record.HeldTrial, error) {
 		return record.HeldTrial{}, ErrNoCgroup
 	}
 	out := record.HeldTrial{Workers: h.Workers, FileSize: h.FileSize, Outcome: t.Outcome, Live: t.Peak.HeapLive,
-		Peak: t.Peak.Cgroup}
+		Peak: t.Peak.Bytes()}
 	recorded, err := record.ReadTrial(filepath.Join(r.Dir, r.Plan.Trials[0].Dir()))
 	if err != nil {
 		return out, err

@@ -280,14 +280,6 @@ type Covariates struct {
 	ConnsBeforeClose int64 `json:"conns_before_close,omitempty"`
 }
 
-// Peak is the running maximum of each quantity over a trial.
-type Peak struct {
-	RSS      int64 `json:"rss"`
-	Anon     int64 `json:"anon,omitempty"`
-	Cgroup   int64 `json:"cgroup"`
-	HeapLive int64 `json:"heap_live"` // of profiles: sum over sites without pprof's own frames
-}
-
 // Work is what a trial got done, for rates.
 type Work struct {
 	Files   int64   `json:"files"`

@@ -242,7 +242,7 @@ type HeldTrial struct {
 	Outcome  Outcome `json:"outcome"`
 	Live     int64   `json:"live"`    // live heap while all were held, bytes
 	Outside  int64   `json:"outside"` // outside the Go heap then: anonymous and shared memory and the kernel's own, bytes
-	Peak     int64   `json:"peak"`    // of the cgroup, bytes
+	Peak     int64   `json:"peak"`    // as Peak.Memory has it, bytes
 }
 
 // CapacityStep is a point of the capacity curve.

@@ -398,7 +398,7 @@ var cellText = strings.NewReplacer("|", "\\|", "\n", " ", "<", "&lt;", ">", "&gt
 
 // benchUnits names the quantities of the benchmark format.
 var benchUnits = map[string]string{
-	"peak_rss": "peak-RSS-bytes", "peak_cgroup": "peak-cgroup-bytes", "held_live": "held-live-bytes",
+	"peak": "peak-bytes", "peak_rss": "peak-RSS-bytes", "peak_cgroup": "peak-cgroup-bytes", "held_live": "held-live-bytes",
 	"floor_live":          "floor-bytes",
 	"leak_bytes_per_file": "leaked-B/file", "bytes_per_worker": "B/worker", "files_per_second": "files/sec",
 	"bytes_per_second": "B/sec",

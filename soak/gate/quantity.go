@@ -23,8 +23,10 @@ type quantity struct {
 
 // quantities is the vocabulary of thresholds; the README's table is checked against it.
 var quantities = map[string]quantity{
+	"peak": {unit: "bytes",
+		help: "highest charge of the subject's cgroup without pages of files; without a cgroup, highest RSS"},
 	"peak_rss":    {unit: "bytes", help: "highest resident size of the subject"},
-	"peak_cgroup": {unit: "bytes", help: "highest use of the subject's memory cgroup, page cache included"},
+	"peak_cgroup": {unit: "bytes", help: "the kernel's own peak of the cgroup, page cache included: an upper bound of peak"},
 	"peak_live":   {unit: "bytes", help: "highest live heap of any profile"},
 	"held_live":   {unit: "bytes", help: "highest live heap after two collections while transfers were held"},
 	"floor_live":  {unit: "bytes", help: "live heap at the last floor"},
@@ -225,7 +227,7 @@ func (q Quantities) set(name string, v float64, ok bool, why string) {
 
 func (q Quantities) setPeaks(c CellData) {
 	worst := ""
-	var rss, cgroup, live, held float64
+	var peak, rss, cgroup, live, held float64
 	// The speed trial's peak is the subject's own; attribution raises it a little.
 	speed := slices.ContainsFunc(c.Trials, func(t TrialData) bool { return t.Trial.Kind == record.Speed })
 	for _, t := range c.Trials {
@@ -235,6 +237,9 @@ func (q Quantities) setPeaks(c CellData) {
 		}
 		if !speed || t.Trial.Kind == record.Speed {
 			rss, cgroup = max(rss, float64(t.Trial.Peak.RSS)), max(cgroup, float64(t.Trial.Peak.Cgroup))
+			if n, kind := t.Trial.Peak.Memory(); kind != record.PeakLive {
+				peak = max(peak, float64(n))
+			}
 		}
 		live = max(live, float64(t.Trial.Peak.HeapLive))
 		held = max(held, heldLive(t.Trial))
@@ -242,6 +247,7 @@ func (q Quantities) setPeaks(c CellData) {
 	if worst != "" {
 		q.values["outcome"] = worst
 	}
+	q.set("peak", peak, peak > 0, "neither the subject's cgroup nor its process could be read")
 	q.set("peak_rss", rss, rss > 0, "the process's memory could not be read")
 	q.set("peak_cgroup", cgroup, cgroup > 0, "the subject had no memory cgroup")
 	q.set("peak_live", live, live > 0, "no heap profile was taken")

@@ -175,7 +175,7 @@ func diagnoseRun(out io.Writer, dir string, o diagnoseOptions) error {
 				writeFirstScreen(out, v)
 				continue
 			}
-			fmt.Fprintf(out, "%-44s %-12s %-12s peak RSS %s\n", v.Cell, v.Outcome, v.Headline, units.FormatBytes(v.Peak.RSS))
+			fmt.Fprintf(out, "%-44s %-12s %-12s peak %s\n", v.Cell, v.Outcome, v.Headline, v.Peak)
 		}
 		for _, a := range rv.Answer {
 			if !passive {
@@ -229,7 +229,7 @@ func writeVerdict(out io.Writer, v *record.Verdict) {
 	if v.Confidence > 0 {
 		fmt.Fprintf(out, " (confidence %.2f)", v.Confidence)
 	}
-	fmt.Fprintf(out, "\npeak: live heap %s, RSS %s\n", units.FormatBytes(v.Peak.HeapLive), units.FormatBytes(v.Peak.RSS))
+	fmt.Fprintf(out, "\npeak: %s, live heap %s\n", v.Peak, units.FormatBytes(v.Peak.HeapLive))
 	for i, f := range v.Findings {
 		fmt.Fprintf(out, "\n%d. %s: %s\n", i+1, f.Class, f.Summary)
 		if f.Slope != nil {

@@ -182,14 +182,11 @@ func sideOf(vs []record.Verdict) side {
 		if h := v.Headline.String(); !slices.Contains(s.Headlines, h) {
 			s.Headlines = append(s.Headlines, h)
 		}
-		peak := peakOf(&v)
+		peak := v.Peak.Bytes()
 		s.Peak = [2]int64{min(s.Peak[0], peak), max(s.Peak[1], peak)}
 	}
 	return s
 }
-
-// peakOf is the resident peak, or of profiles alone that of the live heap.
-func peakOf(v *record.Verdict) int64 { return cmp.Or(v.Peak.RSS, v.Peak.HeapLive) }
 
 // costKey is what makes two costs the same: lines move from one version to the next.
 type costKey struct {
@@ -315,7 +312,7 @@ func heldAtPeak(vs []record.Verdict) map[string]int64 {
 	if len(vs) == 0 {
 		return out
 	}
-	top := slices.MaxFunc(vs, func(a, b record.Verdict) int { return cmp.Compare(peakOf(&a), peakOf(&b)) })
+	top := slices.MaxFunc(vs, func(a, b record.Verdict) int { return cmp.Compare(a.Peak.Bytes(), b.Peak.Bytes()) })
 	for _, t := range top.TopAtPeak {
 		out[t.Site.Function] += t.Bytes
 	}

@@ -147,7 +147,7 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 				fmt.Errorf("with %s the subject finished no file, which says nothing about memory", what))
 		}
 		if !f.json {
-			fmt.Fprintf(cmd.OutOrStdout(), "%-22s %-12s peak %s\n", what, t.Outcome, units.FormatBytes(t.Peak.Cgroup))
+			fmt.Fprintf(cmd.OutOrStdout(), "%-22s %-12s peak %s\n", what, t.Outcome, t.Peak)
 		}
 		switch t.Outcome {
 		case record.OK:

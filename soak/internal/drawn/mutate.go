@@ -58,12 +58,7 @@ func (r *Recording) cut(n int) {
 	for _, s := range r.Trial.Snapshots {
 		p := &r.Trial.Peak
 		p.HeapLive = max(p.HeapLive, s.HeapLive)
-		if s.Process != nil {
-			p.RSS, p.Anon = max(p.RSS, s.Process.RSS), max(p.Anon, s.Process.Anon)
-		}
-		if s.Cgroup != nil {
-			p.Cgroup = max(p.Cgroup, s.Cgroup.Usage)
-		}
+		p.See(s.Sample)
 		if c := s.Covariates; c != nil {
 			done, bytes = max(done, c.FilesDone), max(bytes, c.BytesDone)
 		}
@@ -82,7 +77,7 @@ func (r *Recording) kill() {
 	}
 	t.Outcome, t.Reason, t.Exit = record.OOMKilled, "killed by its memory limit", &record.Exit{Code: -1, Signal: "killed"}
 	t.OOM = &record.OOM{Time: t.Ended, Limit: t.Isolation.Limit, Kills: 1, FilesDone: t.Work.Files}
-	t.Peak.Cgroup = t.Isolation.Limit
+	t.Peak.Charged, t.Peak.Cgroup = t.Isolation.Limit, t.Isolation.Limit
 }
 
 func killed(r *Recording, rng *rand.Rand) {

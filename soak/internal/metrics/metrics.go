@@ -32,7 +32,7 @@ type Exporter struct {
 	running, rss, anon, cgroup      *prometheus.GaugeVec
 	heap, goroutines, gcCPU         *prometheus.GaugeVec
 	inFlight, backlog, files, conns *prometheus.GaugeVec
-	peakRSS, peakHeap               *prometheus.GaugeVec
+	peak, peakRSS, peakHeap         *prometheus.GaugeVec
 	floor, floorNum, floorFiles     *prometheus.GaugeVec
 	rate                            *prometheus.GaugeVec
 
@@ -81,6 +81,8 @@ func New() *Exporter {
 	e.backlog = cell("soak_backlog_files", "Files listed and not yet downloaded.")
 	e.files = cell("soak_done_files", "Files copied in the cell's trial.")
 	e.conns = cell("soak_open_connections", "Connections of the subject to the fakes.")
+	e.peak = cell("soak_peak_bytes",
+		"Highest memory of the cell's trials: charged to the cgroup without pages of files, or else resident.")
 	e.peakRSS = cell("soak_peak_rss_bytes", "Highest resident size of the cell's trials.")
 	e.peakHeap = cell("soak_peak_live_heap_bytes", "Highest live heap of the cell's trials.")
 	e.floor = cell("soak_floor_heap_bytes", "Live heap at the last floor.")
@@ -192,6 +194,7 @@ func (e *Exporter) trialEnded(ev soak.TrialEnded) {
 	e.trials.WithLabelValues("ended").Inc()
 	e.running.Reset()
 	e.gone[pyroscope.CellLabel(ev.Cell)] = true
+	e.peak.WithLabelValues(l...).Set(float64(ev.Peak.Bytes()))
 	e.peakRSS.WithLabelValues(l...).Set(float64(ev.Peak.RSS))
 	if ev.Peak.HeapLive > 0 {
 		e.peakHeap.WithLabelValues(l...).Set(float64(ev.Peak.HeapLive))

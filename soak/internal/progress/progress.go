@@ -79,8 +79,10 @@ func Ended(e soak.TrialEnded) string {
 	if outcome == "" {
 		outcome = "cut short"
 	}
-	s := fmt.Sprintf("%s in %.1fs, peak RSS %s, cgroup %s", outcome, e.Seconds, units.FormatBytes(e.Peak.RSS),
-		units.FormatBytes(e.Peak.Cgroup))
+	s := fmt.Sprintf("%s in %.1fs, peak %s", outcome, e.Seconds, e.Peak)
+	if n := e.Peak.Above(); n > 0 {
+		s += fmt.Sprintf(" (kernel's own %s)", units.FormatBytes(n))
+	}
 	if e.Kind == record.Speed && e.Work.Seconds > 0 {
 		s += fmt.Sprintf(", %.0f files/s, %s/s", float64(e.Work.Files)/e.Work.Seconds,
 			units.FormatBytes(int64(float64(e.Work.Bytes)/e.Work.Seconds)))

@@ -345,7 +345,7 @@ func workersTried(views []*cellView) (kills []kill, most int) {
 		}
 		most = max(most, n)
 		if v.Outcome == record.OOMKilled {
-			kills = append(kills, kill{n, v.Peak.RSS})
+			kills = append(kills, kill{n, v.Peak.Bytes()})
 		}
 	}
 	return kills, most

@@ -51,18 +51,18 @@ func newHeatMap(r *record.Run, views []*cellView) heatMap {
 	h.Columns, h.Selectable = values[h.X], len(h.Axes) > 1
 	if h.Scale = r.Limit; h.Scale == 0 {
 		for _, v := range views {
-			h.Scale = max(h.Scale, v.Peak.RSS)
+			h.Scale = max(h.Scale, v.Peak.Bytes())
 		}
 	}
 	tiles := make([]*tile, len(views))
 	for i, v := range views {
-		tiles[i] = &tile{ID: v.ID, Title: v.Title, Axes: v.Cell.Cell, Peak: v.Peak.RSS, Text: Bytes(v.Peak.RSS),
-			Exact:    exact(v.Peak.RSS),
+		tiles[i] = &tile{ID: v.ID, Title: v.Title, Axes: v.Cell.Cell, Peak: v.Peak.Bytes(), Text: Bytes(v.Peak.Bytes()),
+			Exact:    exact(v.Peak.Bytes()),
 			Headline: v.Headline.String(), Outcome: string(v.Outcome)}
 		if h.Scale > 0 {
-			tiles[i].Heat = min(1, float64(v.Peak.RSS)/float64(h.Scale))
+			tiles[i].Heat = min(1, float64(v.Peak.Bytes())/float64(h.Scale))
 		}
-		if v.Trial == nil || v.Peak.RSS == 0 {
+		if v.Trial == nil || v.Peak.Bytes() == 0 {
 			tiles[i].Text = "not yet"
 		}
 	}

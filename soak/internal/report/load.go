@@ -204,33 +204,26 @@ func (r *Run) VerdictOf(c *Cell) *record.Verdict {
 func (c *Cell) Peak() record.Peak {
 	var p record.Peak
 	for _, t := range c.Trials {
-		for _, q := range t.peaks() {
-			p.RSS, p.Anon = max(p.RSS, q.RSS), max(p.Anon, q.Anon)
-			p.Cgroup, p.HeapLive = max(p.Cgroup, q.Cgroup), max(p.HeapLive, q.HeapLive)
-		}
+		p.Join(t.peak())
 	}
 	return p
 }
 
-// peaks are what the trial's parts say of its peak.
-func (t *Trial) peaks() []record.Peak {
-	var out []record.Peak
+// peak is the trial's: of one that has not ended, that of its samples so far.
+func (t *Trial) peak() record.Peak {
+	var p record.Peak
 	if t.Record != nil {
-		out = append(out, t.Record.Peak)
+		p.Join(t.Record.Peak)
 	}
 	if t.Verdict != nil {
-		out = append(out, t.Verdict.Peak)
+		p.Join(t.Verdict.Peak)
 	}
-	var p record.Peak
-	for _, s := range t.Samples {
-		if s.Process != nil {
-			p.RSS, p.Anon = max(p.RSS, s.Process.RSS), max(p.Anon, s.Process.Anon)
-		}
-		if s.Cgroup != nil {
-			p.Cgroup = max(p.Cgroup, s.Cgroup.Usage, s.Cgroup.Peak)
+	if p.Bytes() == 0 {
+		for _, s := range t.Samples {
+			p.See(s)
 		}
 	}
-	return append(out, p)
+	return p
 }
 
 // Outcome is the worst outcome of the cell's trials; empty when none has ended.

@@ -68,10 +68,11 @@ func outline(run *Run) *pageData {
 }
 
 func markdownCells(w io.Writer, d *pageData) {
-	fmt.Fprint(w, "\n| cell | outcome | headline | peak RSS | peak live heap | largest finding |\n|---|---|---|--:|--:|---|\n")
+	fmt.Fprint(w, "\n| cell | outcome | headline | peak | peak live heap | largest finding |\n|---|---|---|--:|--:|---|\n")
 	for _, v := range d.Views {
 		largest := ""
 		var most int64 = -1
+		_, kind := v.Peak.Memory()
 		for _, f := range v.Findings {
 			if f.BytesAtPeak > most {
 				most, largest = f.BytesAtPeak, fmt.Sprintf("%s at %s, %s", f.Class, code(shortName(f.Site.Function)),
@@ -80,7 +81,7 @@ func markdownCells(w io.Writer, d *pageData) {
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", md(v.Title), md(cmp.Or(words(v.Outcome), "not ended")),
 			md(words(v.Headline)),
-			measured(v.Peak.RSS), measured(v.Peak.HeapLive), largest)
+			measured(v.Peak.Bytes())+kind.Mark(), measured(v.Peak.HeapLive), largest)
 	}
 }
 

@@ -143,11 +143,18 @@ func (d *pageData) worst() *cellView {
 		if v.Trial == nil {
 			continue
 		}
-		if best == nil || cmp.Or(cmp.Compare(rank(v), rank(best)), cmp.Compare(v.Peak.RSS, best.Peak.RSS)) > 0 {
+		if best == nil || cmp.Or(cmp.Compare(rank(v), rank(best)), cmp.Compare(v.Peak.Bytes(), best.Peak.Bytes())) > 0 {
 			best = v
 		}
 	}
 	return best
+}
+
+func peakOf(v *cellView) (int64, record.PeakKind) {
+	if v == nil {
+		return 0, record.PeakNone
+	}
+	return v.Peak.Memory()
 }
 
 func (d *pageData) facts() {
@@ -156,7 +163,7 @@ func (d *pageData) facts() {
 	var top *cellView
 	for _, v := range d.Views {
 		outcomes[v.Outcome]++
-		if top == nil || v.Peak.RSS > top.Peak.RSS {
+		if top == nil || v.Peak.Bytes() > top.Peak.Bytes() {
 			top = v
 		}
 	}
@@ -169,13 +176,13 @@ func (d *pageData) facts() {
 	}
 	if recorded(d.Record) {
 		d.Facts = append(d.Facts, fact{"recorded for", template.HTML(duration(d.Took())), plural(d.snapshots(), "snapshot")})
-		if top != nil && top.Peak.RSS > 0 {
-			d.Facts = append(d.Facts, fact{"highest resident size", size(top.Peak.RSS), ""})
+		if n, kind := peakOf(top); n > 0 {
+			d.Facts = append(d.Facts, fact{"highest peak" + kind.Mark(), size(n), ""})
 		}
 		return
 	}
-	if top != nil && top.Peak.RSS > 0 {
-		d.Facts = append(d.Facts, fact{"highest peak", size(top.Peak.RSS), top.Title})
+	if n, kind := peakOf(top); n > 0 {
+		d.Facts = append(d.Facts, fact{"highest peak" + kind.Mark(), size(n), top.Title})
 	}
 	note := fmt.Sprintf("%d of %s done", ended, plural(all, "trial"))
 	if ended == all {

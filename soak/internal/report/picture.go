@@ -50,7 +50,7 @@ func worstTrial(run *Run) (*Trial, error) {
 		if t == nil || t.Record == nil || len(t.Samples) < 2 {
 			continue
 		}
-		if worst == nil || c.Peak().Cgroup > worst.Peak().Cgroup {
+		if worst == nil || c.Peak().Bytes() > worst.Peak().Bytes() {
 			worst = c
 		}
 	}

@@ -108,7 +108,7 @@ const maxSamples = 10_000
 func (r *recorder) sample(s record.Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.peak(s)
+	r.trial.Peak.See(s)
 	r.lines++
 	if r.lines > maxSamples*r.thin {
 		r.thin *= 2
@@ -126,21 +126,21 @@ func (r *recorder) sample(s record.Sample) {
 	r.fail(r.buf.Flush()) // a kill of the runner must not lose the seconds before
 }
 
-func (r *recorder) peak(s record.Sample) {
-	p := &r.trial.Peak
-	if s.Process != nil {
-		p.RSS, p.Anon = max(p.RSS, s.Process.RSS), max(p.Anon, s.Process.Anon)
-	}
-	if s.Cgroup != nil {
-		p.Cgroup = max(p.Cgroup, s.Cgroup.Peak, s.Cgroup.Usage)
-	}
-}
-
-// usage raises the cgroup's peak by a reading of its usage alone.
-func (r *recorder) usage(n int64) {
+// usage raises the kernel's peak by a reading of the cgroup's usage alone, and says whether the peak may be higher now:
+// pages of files are in the usage too.
+func (r *recorder) usage(n int64) (higher bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.trial.Peak.Cgroup = max(r.trial.Peak.Cgroup, n)
+	p := &r.trial.Peak
+	p.Cgroup = max(p.Cgroup, n)
+	return n > p.Charged
+}
+
+// charged raises the peak by a reading of the whole cgroup.
+func (r *recorder) charged(c record.Cgroup) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trial.Peak.See(record.Sample{Cgroup: &c})
 }
 
 // keep is how many snapshots of a state stay on disk; states not named keep all.
@@ -180,7 +180,7 @@ func (r *recorder) store(s record.Snapshot, heap, routines []byte) (stored recor
 		}
 		*p.to = p.dir + "/" + name
 	}
-	r.peak(s.Sample)
+	r.trial.Peak.See(s.Sample)
 	if s.Heap != "" {
 		var err error
 		if live, err = r.live.bytes(heap); err == nil {

@@ -323,8 +323,7 @@ func (t *trial) lastPeaks() {
 		cg, _ = t.group.Read() // zero when it can't be read
 	}
 	t.rec.update(func(r *record.Trial) {
-		r.Peak.RSS = max(r.Peak.RSS, rss)
-		r.Peak.Cgroup = max(r.Peak.Cgroup, cg.Peak)
+		r.Peak.Join(record.Peak{RSS: rss, Cgroup: cg.Peak})
 	})
 }
 
@@ -352,7 +351,12 @@ func (t *trial) why() *ended {
 		if c := t.sam.Covariates(context.Background()); c != nil {
 			oom.FilesDone = c.FilesDone
 		}
-		t.rec.update(func(r *record.Trial) { r.OOM = &oom })
+		t.rec.update(func(r *record.Trial) {
+			r.OOM = &oom
+			if !node { // the kernel kills once it has nothing more to take back
+				r.Peak.Charged = max(r.Peak.Charged, t.Limit)
+			}
+		})
 		return &ended{outcome: record.OOMKilled, reason: fmt.Sprintf("killed by %s after %d files", what, oom.FilesDone)}
 	}
 	if a := t.Subject.Attach; a != nil && t.proc.Exited() {

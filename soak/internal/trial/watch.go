@@ -30,16 +30,17 @@ type watcher struct {
 // watches for: it keeps off when what a profile takes isn't there.
 const (
 	lookEvery   = 10 * time.Millisecond
-	freeEvery   = 2 * time.Second // between light profiles of a free run
-	freePassive = time.Second     // of a passive trial, which has nothing else
-	freeSpeed   = 5 * time.Second // and of a speed trial, which is measured and not judged
-	highStep    = 1.25            // a new high-water profile at so many times the memory of the one before
-	highMin     = 16 << 20        // and at least so many bytes more,
-	highPart    = 16              // or this part of a small limit, below which a subject dies within a few looks
-	pressShare  = 0.70            // of the limit, above which there is pressure
-	pressEvery  = time.Second     // between profiles under pressure
-	profileCost = 6 << 20         // what a profile may take of the subject's memory
-	routineCost = 512             // what a goroutine may take in a profile of goroutines, bytes
+	peakEvery   = 20 * time.Millisecond // between readings of the charge: the peak asks for 20 a second
+	freeEvery   = 2 * time.Second       // between light profiles of a free run
+	freePassive = time.Second           // of a passive trial, which has nothing else
+	freeSpeed   = 5 * time.Second       // and of a speed trial, which is measured and not judged
+	highStep    = 1.25                  // a new high-water profile at so many times the memory of the one before
+	highMin     = 16 << 20              // and at least so many bytes more,
+	highPart    = 16                    // or this part of a small limit, below which a subject dies within a few looks
+	pressShare  = 0.70                  // of the limit, above which there is pressure
+	pressEvery  = time.Second           // between profiles under pressure
+	profileCost = 6 << 20               // what a profile may take of the subject's memory
+	routineCost = 512                   // what a goroutine may take in a profile of goroutines, bytes
 )
 
 func startWatcher(t *trial) *watcher {
@@ -47,6 +48,9 @@ func startWatcher(t *trial) *watcher {
 	ctx, cancel := context.WithDeadline(context.Background(), t.begun.Add(t.cap()))
 	w := &watcher{t: t, cancel: cancel}
 	if t.Every > 0 {
+		if t.group != nil {
+			w.done.Go(func() { w.peak(ctx) })
+		}
 		first := make(chan struct{})
 		w.done.Go(func() { w.sample(ctx, first) })
 		w.done.Go(func() {
@@ -117,10 +121,26 @@ func (w *watcher) usage() (now, limit int64, err error) {
 		return now, 0, err
 	}
 	now, err = w.t.group.Usage()
-	if err == nil {
-		w.t.rec.usage(now)
-	}
 	return now, w.t.group.Limit(), err
+}
+
+// peak follows the charge of the subject's cgroup, also while a snapshot is taken and in phases that are not watched: it
+// asks the kernel alone. Only a usage above the peak so far is worth the longer reading that tells pages of files.
+func (w *watcher) peak(ctx context.Context) {
+	tick := time.NewTicker(peakEvery)
+	defer tick.Stop()
+	for {
+		if now, err := w.t.group.Usage(); err == nil && w.t.rec.usage(now) {
+			if c, err := w.t.group.Read(); err == nil {
+				w.t.rec.charged(c)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // look follows the subject's memory and takes profiles at new heights and near the limit.

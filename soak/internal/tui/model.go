@@ -152,7 +152,7 @@ func (m *model) end(e soak.TrialEnded) {
 	r.running, r.phase = false, ""
 	r.ended++
 	r.seconds += e.Seconds
-	r.peak = max(r.peak, e.Peak.RSS)
+	r.peak = max(r.peak, e.Peak.Bytes())
 	if worse(e.Outcome, r.outcome) {
 		r.outcome = e.Outcome
 	}

@@ -111,12 +111,12 @@ func counts(m map[string]int) string {
 func peakLine(run *report.Run) string {
 	var top *report.Cell
 	for _, c := range run.Cells {
-		if top == nil || c.Peak().RSS > top.Peak().RSS {
+		if top == nil || c.Peak().Bytes() > top.Peak().Bytes() {
 			top = c
 		}
 	}
-	if top == nil || top.Peak().RSS == 0 {
+	if top == nil || top.Peak().Bytes() == 0 {
 		return ""
 	}
-	return fmt.Sprintf("highest peak %s at %s", report.Bytes(top.Peak().RSS), plain(top.Cell.String()))
+	return fmt.Sprintf("highest peak %s at %s", top.Peak(), plain(top.Cell.String()))
 }

@@ -69,8 +69,8 @@ func describe(r run) entry {
 		return e
 	}
 	for _, c := range v.Cells {
-		if c.Peak.RSS >= e.Peak {
-			e.Peak, e.Headline = c.Peak.RSS, c.Headline
+		if n := c.Peak.Bytes(); n >= e.Peak {
+			e.Peak, e.Headline = n, c.Headline
 		}
 	}
 	if len(v.Answer) > 0 {

@@ -48,7 +48,7 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 	copying := m.copying(all, phase.Start, phase.Start.Add(free))
 	for _, s := range copying {
 		m.last, m.sampled = *s.Covariates, true
-		m.usage = max(m.usage, usage(s))
+		m.usage = max(m.usage, s.Held())
 		if s.Cgroup != nil {
 			m.charged = max(m.charged, s.Cgroup.Usage)
 		}
@@ -57,7 +57,7 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 		}
 	}
 	for _, s := range copying {
-		if float64(usage(s)) >= nextToFull*float64(m.usage) {
+		if float64(s.Held()) >= nextToFull*float64(m.usage) {
 			m.full = append(m.full, *s.Covariates)
 		}
 	}
@@ -109,18 +109,6 @@ func readings(t *record.Trial, samples []record.Sample) []record.Sample {
 	}
 	slices.SortStableFunc(all, func(a, b record.Sample) int { return a.Time.Compare(b.Time) })
 	return all
-}
-
-// usage is what a limit has to hold. Pages of files are not: they are charged to whoever happened to read them first,
-// and a limit takes them back.
-func usage(s record.Sample) int64 {
-	switch {
-	case s.Cgroup != nil:
-		return max(0, s.Cgroup.Usage-s.Cgroup.File)
-	case s.Process != nil:
-		return s.Process.RSS
-	}
-	return 0
 }
 
 // sizes are how much each of the findings came to at the one of the fullest readings at which they came to the most
