@@ -300,10 +300,10 @@ REPLAY   = bin/replay-study $(if $(QUICK),--quick) $(if $(SCALE),--scale $(SCALE
 .PHONY: replay replay-page replay-subject
 replay-subject: build ## build bin/replay, the service that memsoak began with, and bin/replay-study, which runs its history
 	$(GO) build -o bin/ ./soak/replay ./soak/replay/cmd/replay-study
-replay: replay-subject $(TOOLS)/rclone ## run the history that memsoak began with, and say what held its memory (QUICK=1, RESUME=1, SCALE=16, ONLY='v2.4.*', REPEATS=5)
+replay: replay-subject $(if $(QUICK),,$(TOOLS)/rclone) ## run the history that memsoak began with, and say what held its memory (QUICK=1, RESUME=1, SCALE=16, ONLY='v2.4.*', REPEATS=5)
 	@$(NEEDS) redis-server >/dev/null || echo "the external queue is skipped"
 	$(REPLAY) $(if $(RESUME),--resume)
-replay-page: replay-subject $(TOOLS)/rclone ## put the newest replay's table and pictures into the page about it; give the same QUICK=1 as for the replay
+replay-page: replay-subject $(if $(QUICK),,$(TOOLS)/rclone) ## put the newest replay's table and pictures into the page about it; give the same QUICK=1 as for the replay
 	$(REPLAY) --resume --page dashboards/WHAT-HELD-THE-MEMORY.md
 
 # INPUTS and SEED of make bad-input: the same seed makes the same inputs.

@@ -19,7 +19,7 @@ func TestThePeakIsWhatALimitHasToHold(t *testing.T) {
 	n, kind := p.Memory()
 	assert.EqualValues(t, 60*mib, n)
 	assert.Equal(t, PeakCharged, kind)
-	assert.Equal(t, "60.0 MiB", p.String())
+	assert.Equal(t, "60 MiB", p.String())
 	assert.EqualValues(t, 95*mib, p.Above(), "the kernel's own peak is an upper bound")
 	assert.EqualValues(t, 70*mib, p.RSS)
 

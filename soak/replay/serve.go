@@ -65,7 +65,7 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.IntVar(&t.Attempts, "attempts", 0, "attempts at a file, each from its first byte")
 	fl.StringVar(&t.Discovery, "discovery", "",
 		"memory, as the history has it, spool: the migrator's queue on disk, or broker: its queue on --broker")
-	fl.StringVar(&t.Upload, "upload", "", "sdk, as the history has it, or chunks: streamed parts by the migrator's sink")
+	fl.StringVar(&t.Upload, "upload", "", "sdk: parts, as was assumed, put: one streamed PutObject, or chunks: parts by the migrator's sink")
 }
 
 // resolve lays the flags that were given over the preset.

@@ -79,6 +79,8 @@ type Phase struct {
 	// For is the duration of an idle phase; At most bounds a free run, which is cut off then.
 	For    Duration `yaml:"for"`
 	AtMost Duration `yaml:"at_most"`
+	// Listed ends a free run so long after the whole corpus was listed: from then on its backlog only shrinks.
+	Listed Duration `yaml:"listed"`
 	// SinkRate makes the sink slow during a free run: so many bytes a second of all uploads together.
 	SinkRate fault.Size `yaml:"sink_rate"`
 	// Snapshots is the number of snapshots spread over an idle phase, at least 1.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/memsoak/memsoak/internal/units"
@@ -327,7 +328,13 @@ func (t *trial) free(ctx context.Context, ph *protocol.Phase) error {
 		return errors.Join(err, restore())
 	}
 	p.Files = r.work.items
+	var listed sync.WaitGroup
+	if ph.Listed > 0 && since.seen != nil {
+		all := since.seen.FilesListed + r.work.items
+		listed.Go(func() { t.onceListed(waveCtx, r, all, time.Duration(ph.Listed), func() { cancel(errCutOff) }) })
+	}
 	<-r.done
+	listed.Wait()
 	t.watch.last(ctx)
 	t.count(ctx, p, since)
 	if err := restore(); err != nil {
@@ -344,14 +351,6 @@ func (t *trial) free(ctx context.Context, ph *protocol.Phase) error {
 		return err
 	}
 	return t.floorAfter(ctx, ph.Name)
-}
-
-// slow makes the sink as slow as the phase wants it.
-func (t *trial) slow(ctx context.Context, ph *protocol.Phase) (restore func() error, err error) {
-	if ph.SinkRate == 0 {
-		return func() error { return nil }, nil
-	}
-	return t.rig.weather(ctx, weather{sinkRate: int64(ph.SinkRate)})
 }
 
 // The signs of a subject that hangs at its limit.

@@ -303,6 +303,8 @@ func TestAnOOMKillIsAnOutcomeWithItsLastSamplesAndAProfile(t *testing.T) {
 	free := run(t, o)
 	require.Equal(t, record.OK, free.Outcome, free.Reason)
 	require.Greater(t, free.Peak.Cgroup, int64(100<<20), "the subject keeps whole files")
+	assert.Greater(t, free.Peak.Charged, free.Peak.Cgroup/2)
+	assert.LessOrEqual(t, free.Peak.Charged, free.Peak.Cgroup, "the kernel's own peak is an upper bound")
 
 	o.Limit = free.Peak.Cgroup / 2
 	o.Dir = filepath.Join(t.TempDir(), "trial-1")
@@ -310,6 +312,7 @@ func TestAnOOMKillIsAnOutcomeWithItsLastSamplesAndAProfile(t *testing.T) {
 	require.Equal(t, record.OOMKilled, tr.Outcome, tr.Reason)
 	require.NotNil(t, tr.OOM)
 	assert.Equal(t, o.Limit, tr.OOM.Limit)
+	assert.GreaterOrEqual(t, tr.Peak.Bytes(), o.Limit, "a kill says that nothing could be taken back")
 	assert.Positive(t, tr.OOM.Kills)
 	assert.Equal(t, "killed", tr.Exit.Signal)
 	require.NotEmpty(t, tr.Snapshots, "a profile from before the kill is kept")

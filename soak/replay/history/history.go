@@ -68,7 +68,8 @@ const (
 
 // The ways to upload what isn't read whole.
 const (
-	UploadSDK    = "sdk"    // parts that AWS's transfer manager buffers: what the history describes
+	UploadSDK    = "sdk"    // parts that AWS's transfer manager buffers: what was assumed of the history's service
+	UploadPut    = "put"    // one PutObject, streamed: what that service does
 	UploadChunks = "chunks" // parts that are streamed and taken up again where they broke off, as the migrator does
 )
 
@@ -84,7 +85,7 @@ type Traits struct {
 	StreamWindow     Size   // what HTTP/2 lets Drive send of one file before it is read
 	ForceGCAbove     Size   // a collection is forced each second while the heap is larger; 0: never
 	Discovery        string // DiscoveryMemory, DiscoverySpool or DiscoveryBroker
-	Upload           string // UploadSDK or UploadChunks
+	Upload           string // UploadSDK, UploadPut or UploadChunks
 
 	Timeout  time.Duration // of a whole request, its body included; 0: none
 	Attempts int           // of a file, each from its first byte
@@ -108,8 +109,8 @@ func (t Traits) Validate() error {
 			t.MaxIdle, t.MaxIdlePerHost, t.Timeout)
 	case t.Discovery != DiscoveryMemory && t.Discovery != DiscoverySpool && t.Discovery != DiscoveryBroker:
 		return fmt.Errorf("discovery %q: want %s, %s or %s", t.Discovery, DiscoveryMemory, DiscoverySpool, DiscoveryBroker)
-	case t.Upload != UploadSDK && t.Upload != UploadChunks:
-		return fmt.Errorf("upload %q: want %s or %s", t.Upload, UploadSDK, UploadChunks)
+	case t.Upload != UploadSDK && t.Upload != UploadPut && t.Upload != UploadChunks:
+		return fmt.Errorf("upload %q: want %s, %s or %s", t.Upload, UploadSDK, UploadPut, UploadChunks)
 	}
 	return nil
 }

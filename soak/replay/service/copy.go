@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -40,7 +42,21 @@ func (r *run) attempt(ctx context.Context, f *file) error {
 	if f.size < int64(r.cfg.Traits.BufferBelow) {
 		return r.buffered(ctx, r.key(f), resp.Body)
 	}
-	return r.parts(ctx, r.key(f), &exactly{r: resp.Body, left: f.size})
+	body := &exactly{r: resp.Body, left: f.size}
+	if r.cfg.Traits.Upload == history.UploadPut {
+		return r.put(ctx, r.key(f), body, f.size)
+	}
+	return r.parts(ctx, r.key(f), body)
+}
+
+// put sends the file as one object while it comes. Its payload isn't signed, since that would need a body that seeks,
+// and the SDK tries it once for the same reason.
+func (r *run) put(ctx context.Context, key string, body io.Reader, size int64) error {
+	_, err := r.clients.store.PutObject(ctx,
+		&s3.PutObjectInput{Bucket: &r.cfg.Bucket, Key: &key, Body: body, ContentLength: &size},
+		s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware),
+		func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+	return err
 }
 
 // buffered reads a file whole, as the versions before v2.4.0 did with small ones, and puts it.

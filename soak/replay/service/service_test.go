@@ -163,9 +163,10 @@ func TestEachVersionAndRemedyCopiesTheTree(t *testing.T) {
 	change := map[string]func(*history.Traits){
 		"spool":  func(tr *history.Traits) { tr.Discovery = history.DiscoverySpool },
 		"chunks": func(tr *history.Traits) { tr.Upload = history.UploadChunks },
+		"put":    func(tr *history.Traits) { tr.Upload, tr.Attempts = history.UploadPut, 1 },
 		"broker": func(tr *history.Traits) { tr.Discovery = history.DiscoveryBroker },
 	}
-	for _, name := range append(history.Names(), "spool", "chunks", "broker") {
+	for _, name := range append(history.Names(), "spool", "chunks", "put", "broker") {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			if name == "broker" {

@@ -98,11 +98,20 @@ func (r Row) ownScale(scale int) int {
 	return 1
 }
 
-// free is how long a corpus is copied at most.
-func (b *Bench) free(row Row, c Corpus) time.Duration {
+// free is how long a corpus is copied at most: a cap, at which a copy that is not decided is inconclusive.
+func (b *Bench) free(c Corpus) time.Duration {
+	if c.Cut && b.Free > wholeAtMost {
+		return b.Free
+	}
+	return wholeAtMost
+}
+
+// listed is how long after all is listed a copy goes on, 0 for one that goes on to its end: by then a subject that
+// gathers what it lists has begun its uploads.
+func (b *Bench) listed(row Row, c Corpus) time.Duration {
 	switch {
 	case !c.Cut:
-		return wholeAtMost
+		return 0
 	case row.gathers():
 		return max(b.Free, b.Dies)
 	}
@@ -141,7 +150,8 @@ func (b *Bench) work(row Row, c Corpus) (work, error) {
 	if err := os.WriteFile(w.Corpus, c.Spec(), 0o644); err != nil {
 		return work{}, err
 	}
-	return w, os.WriteFile(w.Protocol, c.Protocol(row, row.ownScale(b.Scale), b.Budget, b.free(row, c)), 0o644)
+	text := c.Protocol(row, row.ownScale(b.Scale), b.Budget, b.free(c), b.listed(row, c))
+	return w, os.WriteFile(w.Protocol, text, 0o644)
 }
 
 // read judges the trials of a recorded run: the first is the cell's, the others say how stable it is.
@@ -154,7 +164,7 @@ func (b *Bench) read(row Row, c Corpus, dir string) (*Cell, error) {
 	for _, st := range run.Status {
 		for _, ts := range st.Trials {
 			trialDir := filepath.Join(dir, filepath.FromSlash(st.Dir), fmt.Sprintf("trial-%d", ts.Index))
-			cell, err := readTrial(row, c, b.free(row, c), trialDir)
+			cell, err := readTrial(row, c, b.free(c), trialDir)
 			if err != nil {
 				return nil, err
 			}

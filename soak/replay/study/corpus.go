@@ -82,13 +82,13 @@ func (c Corpus) Spec() []byte {
 }
 
 // Protocol is the experiment of a trial: the states that tell causes apart, with files around the sizes at which the
-// service changes its ways, and then the corpus, unhindered, for so long at most. It is the same for all subjects, but
+// service changes its ways, and then the corpus, unhindered, until so long after all is listed, or free at most. It is the same for all subjects, but
 // that no more bytes are held at once than a third of the limit, since the kill is to come from the corpus, and that
 // the backlogs are backlog files and parts of that: the less a subject keeps of a file, the more it takes to see it.
 // Of the budget for the states before the corpus the copy itself takes nothing.
 // The holds are in no order of size or backlog, so that nothing looks as if it grew with their number. But a subject
 // that keeps the buffers it once had shows what they grow with only while sizes rise.
-func (c Corpus) Protocol(row Row, scale int, budget, free time.Duration) []byte {
+func (c Corpus) Protocol(row Row, scale int, budget, free, listed time.Duration) []byte {
 	part, whole := (5 * history.MiB).By(scale), (10 * history.MiB).By(scale)
 	most, backlog := row.Limit/3, row.backlog()
 	replies := []string{
@@ -103,9 +103,12 @@ func (c Corpus) Protocol(row Row, scale int, budget, free time.Duration) []byte 
 	if row.keepsBuffers() {
 		replies = []string{replies[1], replies[3], replies[2], replies[0]}
 	}
-	rate := ""
+	more := ""
+	if listed > 0 {
+		more = fmt.Sprintf(", listed: %s", listed)
+	}
 	if c.SinkRate > 0 {
-		rate = fmt.Sprintf(", sink_rate: %d", int64(c.SinkRate))
+		more += fmt.Sprintf(", sink_rate: %d", int64(c.SinkRate))
 	}
 	return fmt.Appendf(nil, `name: replay
 trials: [attribution]
@@ -127,5 +130,5 @@ phases:
   - {name: free, kind: free, at_most: %[9]s%[10]s}
 more:
   - phases: [{name: more-wave, kind: wave, times: 3, files: [{count: 100, size: 4096}]}]
-`, int64(whole), int64(12*part), most, backlog, backlog/15, backlog/3, strings.Join(replies, ""), budget+free, free, rate)
+`, int64(whole), int64(12*part), most, backlog, backlog/15, backlog/3, strings.Join(replies, ""), budget+free, free, more)
 }

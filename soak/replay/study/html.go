@@ -34,6 +34,7 @@ type tableRow struct {
 // The texts of a row, as the Markdown table has them.
 func (t tableRow) Slope() string { return t.slopeText() }
 func (t tableRow) Claim() string { return t.holdsText() }
+func (t tableRow) Star() string  { return t.star() }
 
 // WriteHTML writes the table as a page whose rows lead to the report of each cell and to the flame graph in it, by
 // addresses below the directory of path.
@@ -61,8 +62,9 @@ func (r *Result) WriteHTML(path string) error {
 	var out bytes.Buffer
 	if err := tableTemplate.Execute(&out, struct {
 		*Result
-		Rows []tableRow
-	}{r, rows}); err != nil {
+		Conclusion []string
+		Rows       []tableRow
+	}{r, r.conclusion(), rows}); err != nil {
 		return err
 	}
 	return record.Replace(path, out.Bytes())

@@ -13,10 +13,12 @@ import (
 
 // The outcomes of a cell.
 const (
-	Survived    = "survived"
-	Killed      = "oom-killed"
-	NodeCrashed = "node crashed" // the limit of the cgroup that stands for the node was hit
-	Failed      = "failed"       // for a reason that isn't memory
+	Survived = "survived"
+	// Inconclusive was ended before its state was decided: not all was listed, copied or killed.
+	Inconclusive = "inconclusive"
+	Killed       = "oom-killed"
+	NodeCrashed  = "node crashed" // the limit of the cgroup that stands for the node was hit
+	Failed       = "failed"       // for a reason that isn't memory
 )
 
 // Cell is one row on one corpus: what was suffered, and what the recorded verdict says of it.
@@ -120,6 +122,9 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 		if t.Outcome != record.OK && c.Outcome == Survived {
 			c.Outcome, c.Why = Failed, t.Reason
 		}
+		if c.Outcome == Survived && c.Cut && c.Listed < c.Of {
+			c.Outcome = Inconclusive
+		}
 		return
 	}
 	most := m.charged
@@ -131,6 +136,8 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 		c.Outcome, c.Peak = NodeCrashed, max(c.Peak, t.OOM.Limit)
 	case t.Outcome == record.OOMKilled:
 		c.Outcome, c.Peak = Killed, max(c.Peak, row.Limit)
+	case t.Outcome == record.OK && c.Cut && c.Listed < c.Of:
+		c.Outcome = Inconclusive
 	case t.Outcome == record.OK:
 		c.Outcome = Survived
 	case t.Outcome == record.Timeout && row.Node > 0 && row.Node < row.Limit && most >= full(row.Node):

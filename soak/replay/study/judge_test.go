@@ -175,10 +175,11 @@ func TestWhatIsHeldAfterTheCutDoesNotCount(t *testing.T) {
 	c := judgeCell(row, corpus, 1500*time.Millisecond, tr, verdict(), samples)
 	assert.EqualValues(t, 2<<20, c.Peak)
 	assert.True(t, c.Cut)
-	assert.Equal(t, "survived 1.5s, 2 of 5000 files", c.OutcomeText())
+	assert.Equal(t, Inconclusive, c.Outcome)
+	assert.Equal(t, "inconclusive: ended after 1.5s with 2000 of 5000 files listed, 2 copied", c.OutcomeText())
 	assert.Equal(t, NoneOf, c.Holds)
 	assert.Equal(t, "-", c.holdsText())
-	c.Listed = c.Of
+	c.Listed, c.Outcome = c.Of, Survived
 	assert.Equal(t, "survived 1.5s with all 5000 files listed, 2 copied", c.OutcomeText())
 }
 
@@ -320,7 +321,7 @@ func TestEveryCellHasAPlanThatCanBeRun(t *testing.T) {
 // turn.
 func TestSizesRiseForASubjectThatKeepsItsBuffers(t *testing.T) {
 	sizes := func(subject string) (out []int64) {
-		p, err := protocol.Parse(corpus.Protocol(Row{Subject: subject, Limit: 2 << 30}, 1, time.Minute, time.Second))
+		p, err := protocol.Parse(corpus.Protocol(Row{Subject: subject, Limit: 2 << 30}, 1, time.Minute, time.Second, 0))
 		require.NoError(t, err)
 		for _, ph := range p.Phases {
 			if ph.Point == fault.UploadReply {

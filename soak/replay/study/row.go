@@ -150,6 +150,9 @@ func remedies(scale int) []Row {
 			r.Subject, r.Needs = "replay-redis", "redis-server"
 			r.Set["discovery"] = history.DiscoveryBroker
 		}),
+		with("as the real service: one PutObject, no retry", func(r *Row) {
+			r.Set["upload"], r.Set["attempts"], r.Quick = history.UploadPut, "1", two
+		}),
 		with("resumable chunks", func(r *Row) { r.Set["upload"], r.Quick = history.UploadChunks, two }),
 		rclone("rclone, 4 transfers, 2Gi scaled", int64((2 * history.GiB).By(scale)), true),
 		rclone("rclone, 4 transfers, 2Gi", 2<<30, false),

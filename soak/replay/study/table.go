@@ -11,15 +11,16 @@ import (
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
-// WriteMarkdown writes the result as Markdown, which a terminal shows well enough.
+// WriteMarkdown writes the result as Markdown, for a page.
 func (r *Result) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Scale 1:%d. Limits, nodes, GOMEMLIMIT, buffers, parts and windows are divided by %d, and of the corpora what makes them large;\n", r.Scale, r.Scale)
-	fmt.Fprintf(&b, "workers, pools and times are not. The copy of %s was ended after %s, all others went on to the end. Peaks are as measured, at this scale, without\npages of files, which a limit takes back.\n\n", Decisive, r.Free)
+	fmt.Fprintf(&b, "workers, pools and times are not. The copy of %s was ended %s after all was listed, all others went on to the end. Peaks are as measured, at this scale, without\npages of files, which a limit takes back.\n\n", Decisive, r.Free)
 	if r.Predicted {
 		b.WriteString("**No memory cgroup can be made here: outcomes are predicted from the peaks, not suffered, in every row.**\n\n")
 	}
 	if len(r.Cells) > 0 {
+		fmt.Fprintf(&b, "**%s**\n\n", strings.Join(r.conclusion(), " "))
 		r.cells(&b)
 	}
 	r.expected(&b)
@@ -83,8 +84,8 @@ func (c *Cell) OutcomeText() string {
 		s = fmt.Sprintf("survived %s, of which no reading could be taken", after)
 	case c.Outcome == Survived && c.Cut && c.Listed >= c.Of:
 		s = fmt.Sprintf("survived %s with all %d files listed, %d copied", after, c.Of, c.Files)
-	case c.Outcome == Survived && c.Cut:
-		s = fmt.Sprintf("survived %s, %d of %d files", after, c.Files, c.Of)
+	case c.Outcome == Inconclusive:
+		s = fmt.Sprintf("inconclusive: ended after %s with %d of %d files listed, %d copied", after, c.Listed, c.Of, c.Files)
 	case c.Outcome == Survived:
 		s = fmt.Sprintf("survived, %d files in %s", c.Files, after)
 	case c.Outcome == Failed:
@@ -111,9 +112,9 @@ func shorten(s string, n int) string {
 
 func (c *Cell) headlineText() string {
 	if c.Stable == nil {
-		return string(c.Headline)
+		return string(c.Headline) + c.star()
 	}
-	return fmt.Sprintf("%s (%d of %d runs)", c.Headline, c.Stable.Headlines, c.Stable.Runs)
+	return fmt.Sprintf("%s%s (%d of %d runs)", c.Headline, c.star(), c.Stable.Headlines, c.Stable.Runs)
 }
 
 func (c *Cell) culpritText() string {

@@ -53,10 +53,10 @@ func newRoot() *cobra.Command {
 	cmd := command.Root("replay-study", "Run the history that memsoak began with, and say what held the memory")
 	cmd.Long = `Run each version of the service that memsoak began with on corpora that tell its hypotheses apart, each in a cgroup with its
 limit inside one that stands for the node, then the remedies that were proposed, the project's own migrator and rclone; and
-print in one table what became of them and which hypothesis holds by the recorded verdicts.
+print in one table what became of them and which hypothesis holds by the recorded verdicts, the conclusion first.
 
 Sizes are divided by --scale. Corpora are copied to their end, but that of many small files: once it is listed its memory is
-decided, and the copy is ended after --free. With --resume a replay that was broken off goes on where it was.
+decided, and the copy is ended --free after that. A copy that was ended before is inconclusive. With --resume a replay that was broken off goes on where it was.
 
 With --repeats each version is run so often on the corpus that it was killed on, with --quick on all of a quick replay, and the table
 says how often headline, culprit and outcome were the same.
@@ -77,7 +77,7 @@ memory cgroup can be made outcomes are predicted, and every row says so.`
 	fl.StringSliceVar(&f.parts, "parts", nil,
 		"matrix, full-size, rclone (default all, or matrix with --quick, --rows, --corpora or --repeats)")
 	fl.DurationVar(&f.bench.Free, "free", 0,
-		"after how long the copy of many small files is ended (default 25s; 8s if quick or with repeats)")
+		"how long after all is listed the copy of many small files is ended (default 25s; 8s if quick or with repeats)")
 	fl.DurationVar(&f.bench.Budget, "budget", replayBudget,
 		"cap of the time for the states before the corpus; no work is cut down to it")
 	fl.IntVar(&f.bench.Repeats, "repeats", 1,
@@ -220,7 +220,7 @@ func (f *flags) print(c *cobra.Command, res *study.Result) error {
 		return enc.Encode(res)
 	}
 	fmt.Fprintln(w)
-	if err := res.WriteMarkdown(w); err != nil {
+	if err := res.WriteText(w); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%d cells in %s; down to their flame graphs: %s\n", len(res.Cells),
