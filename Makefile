@@ -180,8 +180,13 @@ endif
 	mkdir -p $(BAD)
 	MEMSOAK_GATE_BAD=$(BAD) MEMSOAK_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -v -run TestNoBadRunPassesTheGate ./soak/internal/drawn
 
+# Uploads by libraries of other people: subjects of make capacity, a module of their own that no other command builds.
+.PHONY: uploaders
+uploaders:
+	cd soak/internal/bench/capacity/uploaders && $(GO) build -o $(CURDIR)/bin/uploaders .
+
 .PHONY: capacity
-capacity: specimens replay-subject $(TOOLS)/rclone ## answers of soak plan and soak limit beside real kills, 24 subjects x 3 limits, two hours; goes on where it was (ONLY='file-*')
+capacity: specimens replay-subject $(TOOLS)/rclone uploaders ## answers of soak plan and soak limit beside real kills, 24 subjects x 3 limits, two hours; goes on where it was (ONLY='file-*')
 	PATH=$(TOOLS):$$PATH $(GO) run ./soak/internal/bench/capacity -only '$(ONLY)'
 
 # RUN is a run's directory or a folder of runs, of make view and make pyroscope-check.

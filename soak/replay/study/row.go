@@ -151,7 +151,7 @@ func remedies(scale int) []Row {
 			r.Set["discovery"] = history.DiscoveryBroker
 		}),
 		with("as the real service: one PutObject, no retry", func(r *Row) {
-			r.Set["upload"], r.Set["attempts"], r.Quick = history.UploadPut, "1", two
+			r.Set["upload"], r.Set["attempts"], r.Quick = history.UploadPut, "1", []string{huge}
 		}),
 		with("resumable chunks", func(r *Row) { r.Set["upload"], r.Quick = history.UploadChunks, two }),
 		rclone("rclone, 4 transfers, 2Gi scaled", int64((2 * history.GiB).By(scale)), true),

@@ -51,28 +51,36 @@ func other(name string, limits ...int64) question {
 	return q
 }
 
+// library is a copier that uploads by a library of other people, in the module uploaders.
+func library(name string, limits ...int64) question {
+	q := specimen(name, 16, limits...)
+	q.subject, q.set = "soak/internal/bench/capacity/uploaders/subject.yaml", soak.Cell{"uploader": name}
+	return q
+}
+
 func smallest(name string) question {
 	q := specimen(name, 0, 0)
 	q.name, q.asks, q.set["workers"] = name+" (limit)", smallestLimit, "6"
 	return q
 }
 
-// questions are 24 subjects for workers, a third of them other people's uploaders: file-sdk, file-transfermanager,
-// worker-manager (AWS), worker-minio, worker-h2window (net/http), worker-zstd, rclone and the migrator's SDKs. Then
+// questions are 24 subjects for workers, a third of them libraries of other people in a plain copier and rclone. Then
 // what grows with the files, and soak limit.
 var questions = []question{
+	library("aws-v1", 128, 192, 256),
+	library("minio-known", 48, 64, 96),
+	library("minio-parallel", 96, 128, 192),
+	library("minio-small", 96, 128, 192),
+	library("gocloud", 128, 192, 256),
+	library("objstore", 128, 192, 256),
+	library("distribution", 128, 192, 256),
+	library("tusd", 64, 96, 128),
 	specimen("file-readall", 16, 128, 192, 256),
 	specimen("file-bytesbuffer", 16, 128, 192, 256),
 	specimen("file-sdk", 16, 128, 192, 256),
-	specimen("file-string", 12, 128, 192, 256),
-	specimen("file-chunks", 16, 128, 192, 256),
 	specimen("file-transfermanager", 16, 128, 192, 256),
-	specimen("file-sized", 16, 128, 192, 256),
-	specimen("worker-manager", 16, 128, 192, 256),
 	specimen("worker-minio", 16, 96, 192, 256),
-	specimen("worker-scratch", 16, 40, 56, 72),
 	specimen("worker-part", 16, 64, 96, 128),
-	specimen("worker-parts", 16, 64, 96, 128),
 	specimen("worker-pool", 16, 64, 96, 128),
 	specimen("worker-zstd", 16, 96, 128, 192),
 	specimen("worker-h2window", 16, 64, 96, 128),
@@ -83,8 +91,6 @@ var questions = []question{
 	replay("v2.4.0", 128, 192, 256),
 	other("migrator", 48, 64, 96),
 	other("rclone", 128, 192, 256),
-	specimen("file-tee", 16, 128, 192, 256),
-	specimen("file-hex", 16, 128, 192, 256),
 	leak("leak-map", 48, 64, 96),
 	leak("leak-registry", 48, 64, 96),
 	leak("leak-subslice", 40, 48, 64),
