@@ -109,7 +109,7 @@ func figures(scores []score) []figure {
 		}
 	}
 	return []figure{
-		{"subjects measured", "24", len(subjects), 24, len(subjects) >= 24},
+		{"subjects measured", ">= 24", len(subjects), max(24, len(subjects)), len(subjects) >= 24},
 		{"unsafe answers", "0", unsafe, all, unsafe == 0 && all > 0},
 		{"answers on workers", ">= 80 %", said, ofWorkers, float64(said) >= answered*float64(ofWorkers) && ofWorkers > 0},
 		{"answers within 10 % or one worker", "all", right, said, right == said && said > 0},

@@ -42,7 +42,7 @@ func TestNothingMeasuredMeetsNoFigure(t *testing.T) {
 	assert.Contains(t, out.String(), "MISSED")
 }
 
-func TestQuestionsAreForTwentyFourSubjectsAndThreeLimits(t *testing.T) {
+func TestQuestionsAreForTwentyFourSubjectsAtLeastAndThreeLimits(t *testing.T) {
 	subjects := map[string]bool{}
 	for _, q := range questions {
 		if q.asks == workers {
@@ -50,7 +50,19 @@ func TestQuestionsAreForTwentyFourSubjectsAndThreeLimits(t *testing.T) {
 			assert.Len(t, q.limits, 3, q.name)
 		}
 	}
-	assert.Len(t, subjects, 24)
+	assert.GreaterOrEqual(t, len(subjects), 24)
 	_, err := choose([]string{"no-such"})
 	require.Error(t, err)
+}
+
+func TestKillsThatCameWithTheSourceAreJudgedWithoutRunningAnything(t *testing.T) {
+	var out bytes.Buffer
+	b := &bench{say: &out, out: t.TempDir(), bin: t.TempDir(), recorded: true}
+	scores, err := b.all(t.Context(), questions)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(scores), 50)
+	for _, s := range scores {
+		assert.False(t, s.unsafe(), "%s", &s)
+		assert.NotEmpty(t, s.Tried, "%s", &s)
+	}
 }

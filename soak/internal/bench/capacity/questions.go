@@ -64,8 +64,8 @@ func smallest(name string) question {
 	return q
 }
 
-// questions are 24 subjects for workers, a third of them libraries of other people in a plain copier and rclone. Then
-// what grows with the files, and soak limit.
+// questions are subjects for workers, a third of them other people's uploaders: the libraries, rclone, the SDKs of AWS and
+// minio in specimens and in the migrator. Then what grows with the files, and soak limit.
 var questions = []question{
 	library("aws-v1", 128, 192, 256),
 	library("minio-known", 48, 64, 96),
@@ -75,6 +75,14 @@ var questions = []question{
 	library("objstore", 128, 192, 256),
 	library("distribution", 128, 192, 256),
 	library("tusd", 64, 96, 128),
+	specimen("file-string", 12, 128, 192, 256),
+	specimen("file-chunks", 16, 128, 192, 256),
+	specimen("file-sized", 16, 128, 192, 256),
+	specimen("worker-manager", 16, 128, 192, 256),
+	specimen("worker-scratch", 16, 40, 56, 72),
+	specimen("worker-parts", 16, 64, 96, 128),
+	specimen("file-tee", 16, 128, 192, 256),
+	specimen("file-hex", 16, 128, 192, 256),
 	specimen("file-readall", 16, 128, 192, 256),
 	specimen("file-bytesbuffer", 16, 128, 192, 256),
 	specimen("file-sdk", 16, 128, 192, 256),
