@@ -65,7 +65,7 @@ func TestK8sRefusesWhatCannotWork(t *testing.T) {
 		"--name":                 {"--name", "Not A Name"},
 		"--cpu":                  {"--cpu", "many"},
 		"--memory \"4GiB\"":      {"--memory", "4GiB"}, // a size everywhere but in Kubernetes
-		"--memory \"off\"":       {"--memory", "off"},
+		"--memory: want 1MiB":    {"--memory", "off"},
 	} {
 		code, _, stderr := k8s(t, append([]string{"-f", file, "--image", "x", "--upload", "s3://b/p"}, args...)...)
 		assert.Equal(t, 2, code, want)
