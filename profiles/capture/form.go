@@ -35,7 +35,7 @@ func form(b []byte) fileForm {
 		return formGoroutineText
 	case len(head) > 0 && head[0] == '{' && bytes.Contains(head, []byte(`"flamebearer"`)):
 		return formFlamebearer
-	case dumpLine.Match(head):
+	case bytes.Contains(head, []byte("goroutine ")) && dumpLine.Match(head): // the expression alone is slow on bytes
 		return formGoroutineDump
 	case isText(head) || bytes.HasPrefix(head, []byte("\x7fELF")):
 		return formNone
