@@ -49,7 +49,14 @@ func answer(rv *record.RunVerdict) []string {
 	if healthy := byHead[record.Healthy]; len(healthy) > 0 {
 		out = append(out, healthySentence(rv, healthy))
 	}
-	if n := len(byHead[record.Inconclusive]); n > 0 {
+	n := len(byHead[record.Inconclusive])
+	for _, i := range byHead[record.Inconclusive] {
+		if g := rv.Cells[i].Growth; g != nil && g.Profiles > 0 {
+			out = append(out, growthSentence(g))
+			n--
+		}
+	}
+	if n > 0 {
 		out = append(out, fmt.Sprintf("%d of %d trials are inconclusive; their warnings say what is missing", n,
 			len(rv.Cells)))
 	}
@@ -60,6 +67,25 @@ func answer(rv *record.RunVerdict) []string {
 		out = append(out, rv.Capacity.Answer...)
 	}
 	return out
+}
+
+// growthSentence is what a series that nobody steered says: the total, and the place that grew most.
+func growthSentence(g *record.Growth) string {
+	t := &g.Total
+	out := fmt.Sprintf("live heap %s to %s in %d profiles (growth %s): ", bytesText(t.First),
+		bytesText(t.Last), g.Profiles, t.State)
+	switch {
+	case len(g.Causes) == 0 && len(g.Routines) == 0:
+		return out + "no place grew beyond its ups and downs"
+	case len(g.Causes) == 0:
+		r := &g.Routines[0]
+		return out + fmt.Sprintf("%.0f goroutines of %s became %.0f", r.First, r.Root, r.Last)
+	case g.Profiles == 1:
+		return out + fmt.Sprintf("most of it, %s, is from %s", bytesText(g.Causes[0].Last),
+			g.Causes[0].Site.Function)
+	}
+	c := &g.Causes[0]
+	return out + fmt.Sprintf("%s grew by %s", c.Site.Function, bytesText(c.Grew()))
 }
 
 // healthySentence says how many trials are healthy, and between which peaks.

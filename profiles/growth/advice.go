@@ -41,7 +41,9 @@ func advise(g *record.Growth, s *Series, pprof string) {
 		g.Reason = "one profile says what is there, not what grows"
 		g.Next, g.Command = "record how it goes on", watch(shortest)
 	case t.State == record.Found || anyFound(g):
-		g.Reason = "the whole goes up and down too much for an answer; what is sure is marked so"
+		if t.State == record.Open {
+			g.Reason = "the whole goes up and down too much for an answer; what is sure is marked so"
+		}
 		g.Next = "take the load away while it is recorded, then bring it back: what stays without load is kept, the rest was work in progress; " +
 			"what grows again with the same work isn't a cache"
 		g.Command = watch(more(span, 1))

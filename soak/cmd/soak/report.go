@@ -17,7 +17,7 @@ func newReportCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report RUN",
 		Short: "Write report.html and report.md of a recorded run",
-		Long: `Write report.html and report.md into the directory of a recorded run.
+		Long: `Write report.html and report.md into the directory of a recorded run, or of plain profiles of any names.
 
 The page is self-contained: it works offline, from a CI artifact and on paper. A run that is damaged or was
 interrupted is reported in part, and what is missing is named.
@@ -30,11 +30,16 @@ pages of your own.`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := filepath.Clean(args[0])
-			run, err := report.Load(cmd.Context(), dir)
+			from, clean, err := asRun(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			defer clean()
+			run, err := report.Load(cmd.Context(), from)
 			if err != nil {
 				return exitcode.Usage(err)
 			}
-			if err := report.Generate(cmd.Context(), dir); err != nil {
+			if err := report.Generate(cmd.Context(), from, dir); err != nil {
 				return err
 			}
 			if pictures != "" {

@@ -43,6 +43,9 @@ func (d *pageData) todo() string {
 		return Cure(f[0].Class)
 	}
 	needs := opens(w.Verdict)
+	if g := w.Verdict.Growth; g != nil && g.Next != "" {
+		needs = []string{g.Next + ": " + g.Command} // the one command that a recording needs; the rest asks for steering
+	}
 	if len(needs) == 0 {
 		return ""
 	}

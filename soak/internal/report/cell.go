@@ -36,6 +36,7 @@ type cellView struct {
 	Routines  []routineGroup
 	Rerun     string
 	Service   string
+	Growth    *record.Growth // of profiles that nobody steered
 	Looked    []looked
 	Closure   *record.Closure
 	Links     []Link
@@ -94,9 +95,14 @@ func (b cellBuilder) build(n int) *cellView {
 		Verdict: b.run.VerdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c),
 	}
 	if v.Verdict != nil {
-		v.Headline = v.Verdict.Headline
+		v.Headline, v.Growth = v.Verdict.Headline, v.Verdict.Growth
 		v.Notes = append(v.Notes, v.Verdict.Warnings...)
 		v.Looked, v.Closure = lookedFor(v.Verdict), v.Verdict.Closure
+		if v.Growth != nil { // the other hypotheses need work that is steered
+			v.Looked = slices.DeleteFunc(v.Looked, func(l looked) bool {
+				return l.Per != "second" && l.State != string(record.Found)
+			})
+		}
 	}
 	if v.Trial == nil {
 		return v
@@ -174,13 +180,20 @@ func (b cellBuilder) profiles(v *cellView) {
 	}
 }
 
-// growth draws what the last floor holds more than the first after the warm-up; nil with less than two floors.
+// growth draws what the last floor holds more than the first after the warm-up, or the last profile more than the first
+// of one process that nobody steered; nil without two of them.
 func (b cellBuilder) growth(v *cellView, dir string, paint painter) (*flame, error) {
 	var fl []record.Snapshot
 	for _, s := range v.Trial.Record.Snapshots {
 		if s.State == record.StateFloor && s.Heap != "" {
 			fl = append(fl, s)
 		}
+	}
+	between := "floors"
+	if g := v.Growth; len(fl) < 2 && g != nil && g.Lives == 1 && !g.Difference {
+		between, fl = "profiles", slices.DeleteFunc(slices.Clone(v.Trial.Record.Snapshots), func(s record.Snapshot) bool {
+			return s.Heap == ""
+		})
 	}
 	if len(fl) < 2 {
 		return nil, nil
@@ -195,7 +208,7 @@ func (b cellBuilder) growth(v *cellView, dir string, paint painter) (*flame, err
 		return nil, err
 	}
 	grown, shrunk := after.minus(before)
-	f := paint.draw(fmt.Sprintf("Growth between floors: snapshot %d to %d", first.Seq, last.Seq), grown, b.budget)
+	f := paint.draw(fmt.Sprintf("Growth between %s: snapshot %d to %d", between, first.Seq, last.Seq), grown, b.budget)
 	f.Shrunk = shrunk
 	return f, nil
 }
@@ -207,7 +220,7 @@ func (b cellBuilder) snapshots(v *cellView) {
 	}
 	for _, s := range v.Trial.Record.Snapshots {
 		sv := snapshotView{Snapshot: s, Links: b.opt.SnapshotLinks(v.Trial, s)}
-		if s.Runtime != nil {
+		if sv.Live = s.HeapLive; s.Runtime != nil {
 			sv.Live = s.Runtime.HeapAlloc
 		}
 		v.Snapshots = append(v.Snapshots, sv)
@@ -248,7 +261,7 @@ func peak(dir string, t *record.Trial) (best *record.Snapshot, live weights, err
 	}
 	use := func(s *record.Snapshot) int64 {
 		if s.Runtime == nil {
-			return 0
+			return s.HeapLive
 		}
 		return s.Runtime.HeapAlloc
 	}
@@ -341,7 +354,7 @@ func rerun(r *record.Run, c *Cell) string {
 	}
 	if recorded(r) {
 		args[1] = "record"
-		add("--pprof", config("pprof"))
+		add("--pprof", cmp.Or(config("pprof"), "http://HOST:PORT/debug/pprof"))
 		add("--metrics", config("metrics"))
 		return strings.Join(args, " ")
 	}

@@ -39,6 +39,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"plural":     plural,
 	"plural64":   func(n int64, one string) string { return plural(int(n), one) },
 	"comma":      humanize.Comma,
+	"count":      func(v float64) string { return humanize.Comma(int64(v)) },
 	"join":       strings.Join,
 	"pos":        func(v float64) string { return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) },
 	"term":       termText,

@@ -41,6 +41,9 @@ func Markdown(w io.Writer, run *Run) error {
 		fmt.Fprintf(b, "- %s\n", md(l))
 	}
 	h := run.Record.Host
+	if h.OS == "" {
+		return b.Flush() // profiles of others, from an unknown machine
+	}
 	fmt.Fprintf(b, "\nRun %s, %s, %s, %s/%s, %d CPUs, %s, %s.\n", md(run.Record.ID), clockTime(run.Record.Started),
 		duration(run.Took()),
 		md(h.OS), md(h.Arch), h.CPUs, md(h.Go), md(h.Cgroup))

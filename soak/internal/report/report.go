@@ -15,8 +15,13 @@ const (
 	MarkdownFile = "report.md"
 )
 
-// Generate reads the run in runDir and writes report.html and report.md into it, each at once or not at all.
-func Generate(ctx context.Context, runDir string) error {
+// Generate reads the run in runDir and writes report.html and report.md into it, or into the directory named beside it,
+// each in one piece or not at all.
+func Generate(ctx context.Context, runDir string, into ...string) error {
+	dir := runDir
+	if len(into) > 0 {
+		dir = into[0]
+	}
 	run, err := Load(ctx, runDir)
 	if err != nil {
 		return err
@@ -28,8 +33,8 @@ func Generate(ctx context.Context, runDir string) error {
 	if err := Markdown(&md, run); err != nil {
 		return fmt.Errorf("report of %s: %w", runDir, err)
 	}
-	if err := record.Replace(filepath.Join(runDir, HTMLFile), html.Bytes()); err != nil {
+	if err := record.Replace(filepath.Join(dir, HTMLFile), html.Bytes()); err != nil {
 		return err
 	}
-	return record.Replace(filepath.Join(runDir, MarkdownFile), md.Bytes())
+	return record.Replace(filepath.Join(dir, MarkdownFile), md.Bytes())
 }
