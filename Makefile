@@ -292,8 +292,8 @@ processes: build ## copy a tree in six processes that share a queue, one of them
 	QUEUE=$(QUEUE) migrator/examples/processes.sh bin
 
 .PHONY: bench-queues
-bench-queues: build ## print the figures of the queues on brokers: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller)
-	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -only queues $(if $(QUICK),-quick)
+bench-queues: build ## print the figures of the queues on brokers: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller, ONLY=rabbitmq)
+	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -only $(or $(ONLY),redis,rabbitmq) $(if $(QUICK),-quick)
 
 # QUICK=1 has fewer cells, SCALE=16 divides sizes, ONLY='v2.4.*' selects rows, REPEATS=5 counts how stable verdicts are, RESUME=1 goes on
 # where the newest replay (or OUT) was broken off.

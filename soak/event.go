@@ -27,6 +27,9 @@ type RunStarted struct {
 	Estimate time.Duration `json:"estimate_ns"`
 	Limit    int64         `json:"limit"`
 	Isolated string        `json:"isolation"` // as record.Isolation.Kind
+	// Lanes are the processors of attribution trials that run beside each other; empty for one trial at a time. Events
+	// of such trials are mixed.
+	Lanes []string `json:"lanes,omitempty"`
 }
 
 // TrialRef names a trial in an event.

@@ -24,3 +24,16 @@ func describeHost(h *record.Host) {
 		h.CPUModel = cpus[0].ModelName
 	}
 }
+
+// memoryAvailable is what can be had without swapping, in bytes; 0 where the kernel doesn't say.
+func memoryAvailable() int64 {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return 0
+	}
+	m, err := fs.Meminfo()
+	if err != nil || m.MemAvailableBytes == nil {
+		return 0
+	}
+	return int64(*m.MemAvailableBytes)
+}

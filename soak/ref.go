@@ -20,6 +20,8 @@ func (r *Runner) subject(ctx context.Context, lease *leftover.Lease, ref string)
 	if ref == "" {
 		return r.Plan.Subject, nil
 	}
+	r.build.Lock()
+	defer r.build.Unlock()
 	if s, ok := r.built[ref]; ok {
 		return s, nil
 	}

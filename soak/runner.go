@@ -33,6 +33,9 @@ type Runner struct {
 	// Unwatched says of a phase, by its name, that nothing is sampled in it: so is measured what sampling costs. Nil
 	// samples in all.
 	Unwatched func(phase string) bool
+	// Parallel is how many attribution trials run beside each other, each with processors, a cgroup and fakes of its own:
+	// 0 and 1 for one at a time, Auto for as many as memory and processors allow. All other trials run alone.
+	Parallel int
 	// WhoHolds has each attribution trial end with a look at who holds what (holders.json).
 	WhoHolds bool
 	// Judge makes the verdict of a trial's directory, nil for none. Its errors become warnings.
@@ -43,6 +46,9 @@ type Runner struct {
 	Events func(Event)
 
 	mu     sync.Mutex // of Events
+	noting sync.Mutex // of run and of the tally
+	build  sync.Mutex // of built
+	lanes  []string   // processors of trials that run beside each other; empty for one at a time
 	run    *record.Run
 	parent *cgroup.Parent
 	whyNot string // why there is no cgroup
@@ -77,12 +83,17 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	defer lease.Release()
 	r.openCgroup(lease)
 	defer r.closeCgroup()
+	var serial string
+	r.lanes, serial = r.Plan.lanes(r.Parallel, r.parent != nil, thisMachine())
 	r.emit(RunStarted{
 		Dir: r.Dir, Plan: r.Plan, Run: r.run.ID, Subject: r.run.Subject, Corpus: r.run.Corpus, Design: r.Plan.Config.Design,
 		Protocol: r.run.Protocol,
 		Cells:    len(r.run.Status), Trials: len(r.Plan.Trials), Done: len(done), Estimate: r.Plan.Total(),
-		Limit: r.run.Limit, Isolated: r.run.Host.Cgroup,
+		Limit: r.run.Limit, Isolated: r.run.Host.Cgroup, Lanes: r.lanes,
 	})
+	if serial != "" {
+		r.warn(serial)
+	}
 	for _, w := range append(r.Plan.Warnings, lease.Warnings...) {
 		r.warn(w)
 	}
@@ -102,46 +113,61 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	return res, err
 }
 
+// tally is what the trials of this process came to so far. Runner.noting guards it.
+type tally struct {
+	res      *Result
+	ready    int
+	notReady error
+}
+
 // trials runs the steps that are not done.
 func (r *Runner) trials(ctx context.Context, lease *leftover.Lease, done map[string]bool, res *Result) error {
-	ready, notReady := len(done), error(nil)
-	for i, s := range r.Plan.Trials {
-		if done[s.Dir()] {
-			continue
-		}
+	t := &tally{res: res, ready: len(done)}
+	for _, group := range r.groups(done) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		ended, err := r.trial(ctx, lease, s, i+1)
-		res.Trials = append(res.Trials, ended)
-		if werr := r.note(ended); werr != nil && err == nil {
-			err = werr
-		}
-		r.emit(ended)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err == nil:
-			ready++
-			if r.Halt != nil {
-				if err := r.Halt(ended); err != nil {
-					return err
-				}
-			}
-		case ended.Outcome != "": // the subject never got ready: others may
-			notReady = err
-		default:
+		if err := r.beside(ctx, lease, group, t); err != nil {
 			return err
 		}
 	}
-	if ready == 0 && notReady != nil {
-		return fmt.Errorf("%w: %w", ErrNothingRan, notReady)
+	if t.ready == 0 && t.notReady != nil {
+		return fmt.Errorf("%w: %w", ErrNothingRan, t.notReady)
+	}
+	return nil
+}
+
+// step runs a trial on some of the processors, "" for all, and notes what it came to.
+func (r *Runner) step(ctx context.Context, lease *leftover.Lease, s pending, cpus string, t *tally) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ended, err := r.trial(ctx, lease, s.Step, s.n, cpus)
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	t.res.Trials = append(t.res.Trials, ended)
+	if werr := r.note(ended); werr != nil && err == nil {
+		err = werr
+	}
+	r.emit(ended)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil:
+		t.ready++
+		if r.Halt != nil {
+			return r.Halt(ended)
+		}
+	case ended.Outcome != "": // the subject never got ready: others may
+		t.notReady = err
+	default:
+		return err
 	}
 	return nil
 }
 
 // trial runs one step and has it judged.
-func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int) (TrialEnded, error) {
+func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int, cpus string) (TrialEnded, error) {
 	ref := TrialRef{Cell: s.Cell, Kind: s.Kind, Index: s.Index, N: n, Of: len(r.Plan.Trials)}
 	r.emit(TrialStarted{TrialRef: ref, Estimate: r.Plan.Estimate(s)})
 	dir := filepath.Join(r.Dir, filepath.FromSlash(s.Dir()))
@@ -169,6 +195,7 @@ func (r *Runner) trial(ctx context.Context, lease *leftover.Lease, s Step, n int
 		Parent: parent, NodeSize: int64(r.Plan.Config.Node), NoCgroup: whyNot, Limit: r.Plan.limit(s),
 		Env: lease.Env(), Temp: lease.Temp(), Every: r.Every, Duration: time.Duration(r.Plan.Config.Duration),
 		WhoHolds:  r.WhoHolds,
+		CPUs:      cpus,
 		Unwatched: r.Unwatched, Remote: r.Plan.Remote,
 		Follow:     func(dir string) trial.Follower { return profiles.NewFollower(dir, profiles.Options{}) },
 		OnPhase:    func(p record.Phase) { r.emit(PhaseChanged{ref, p}) },

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
 	"github.com/memsoak/memsoak/soak/internal/leftover"
 	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
@@ -239,6 +241,62 @@ func TestACancelledRunKeepsWhatItHas(t *testing.T) {
 	assert.Equal(t, record.OK, run.Status[0].Trials[0].Outcome)
 	assert.Empty(t, run.Status[1].Trials[0].Outcome)
 	assert.Empty(t, leftover.Marked(run.ID))
+}
+
+// TestTrialsRunBesideEachOther: attribution trials do, on processors of their own, speed trials don't; what is recorded
+// has the form of a run one by one, also when it was broken off and resumed.
+func TestTrialsRunBesideEachOther(t *testing.T) {
+	dir := files(t, testsubject.OK)
+	one := runner(t, tinyConfig(dir), soak.Shard{}, filepath.Join(dir, "one"))
+	_, err := one.Run(t.Context())
+	require.NoError(t, err)
+	want, err := record.ReadRun(one.Dir)
+	require.NoError(t, err)
+	if want.Host.Cgroup == cgroup.None || runtime.NumCPU() < 2 {
+		t.Skip("SKIPPED: needs two processors and a memory cgroup to run trials beside each other")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var lanes []string
+	running, most := map[int]bool{}, map[record.TrialKind]int{}
+	see := func(e soak.Event) {
+		switch e := e.(type) {
+		case soak.RunStarted:
+			lanes = e.Lanes
+		case soak.TrialStarted:
+			running[e.N] = true
+			most[e.Kind] = max(most[e.Kind], len(running))
+		case soak.TrialEnded:
+			delete(running, e.N)
+			if e.Kind == record.Speed {
+				cancel() // the first time; with a speed trial left
+			}
+		}
+	}
+	c := tinyConfig(dir)
+	c.Limit = 64 << 20
+	for range 2 {
+		r := runner(t, c, soak.Shard{}, filepath.Join(dir, "two"))
+		_, err := os.Stat(r.Dir)
+		r.Parallel, r.Events, r.Resume = 2, see, err == nil
+		_, err = r.Run(ctx)
+		assert.Equal(t, ctx.Err(), err)
+		ctx = t.Context()
+	}
+	require.Len(t, lanes, 2)
+	assert.Equal(t, map[record.TrialKind]int{record.Attribution: 2, record.Speed: 1}, most)
+	got, err := record.ReadRun(filepath.Join(dir, "two"))
+	require.NoError(t, err)
+	for i := range want.Status {
+		for j := range want.Status[i].Trials {
+			want.Status[i].Trials[j].Seconds, got.Status[i].Trials[j].Seconds = 0, 0
+		}
+		tr, err := record.ReadTrial(filepath.Join(dir, "two", want.Status[i].Dir, "trial-1"))
+		require.NoError(t, err)
+		assert.Equal(t, runtime.NumCPU()/2, tr.GOMAXPROCS)
+	}
+	assert.Equal(t, want.Status, got.Status)
+	assert.Empty(t, leftover.Marked(got.ID))
 }
 
 // TestARunnerKilledAtAnyPointIsResumedAndLeavesNothing kills the runner with -9 after a number of its events, and once

@@ -2,7 +2,7 @@
 // SDKs and to rclone on the same fakes over TLS, as medians of interleaved pairs with the interval that each lies in;
 // and memory. It starts the fakes and every client as processes of their own.
 //
-//	go run ./migrator/internal/bench [-quick] [-guard] [-only large,small,cgroup,memory,list,ten-million,http2,queues]
+//	go run ./migrator/internal/bench [-quick] [-guard] [-only large,small,cgroup,memory,list,ten-million,http2,redis,rabbitmq]
 package main
 
 import (
@@ -95,7 +95,7 @@ func (b *bench) run(only string) (err error) {
 		run  func() error
 	}{{"large", b.large}, {"small", b.small}, {"cgroup", b.cgroup}, {"memory", b.memory},
 		{"list", b.list}, {"ten-million", b.tenMillion},
-		{"http2", b.http2}, {"queues", b.queues}}
+		{"http2", b.http2}, {"redis", b.onRedis}, {"rabbitmq", b.onRabbit}}
 	for _, c := range cases {
 		if only != "" && !slices.Contains(strings.Split(only, ","), c.name) {
 			continue

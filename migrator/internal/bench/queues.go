@@ -25,19 +25,13 @@ type server struct {
 	name    string
 	url     string
 	pid     int
-	asked   bool // the figures that were asked for are Redis's
+	rate    float64 // that is asked for of four uploaders, over the embedded queue's
+	asked   bool    // the other figures that were asked for are Redis's
 	process string
 }
 
-// queues measures the queues on brokers: the broker's memory with very many items, and uploaders beside the embedded
-// queue.
-func (b *bench) queues() error {
-	if err := b.onRedis(); err != nil {
-		return err
-	}
-	return b.onRabbit()
-}
-
+// onRedis and onRabbit measure the queues on brokers: the broker's memory with very many items, and uploaders beside
+// the embedded queue.
 func (b *bench) onRedis() error {
 	dir := filepath.Join(b.dir, "redis")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -52,7 +46,7 @@ func (b *bench) onRedis() error {
 		return err
 	}
 	defer s.Kill()
-	return b.queue(&server{name: "Redis", url: s.URL(), pid: s.PID(), asked: true, process: "redis-server"})
+	return b.queue(&server{name: "Redis", url: s.URL(), pid: s.PID(), rate: 0.9, asked: true, process: "redis-server"})
 }
 
 func (b *bench) onRabbit() error {
@@ -74,7 +68,7 @@ func (b *bench) onRabbit() error {
 		return err
 	}
 	b.note("RabbitMQ without any queue: peak RSS", size(idle))
-	return b.queue(&server{name: "RabbitMQ", url: s.URL(), pid: s.PID(), process: "rabbitmq-server"})
+	return b.queue(&server{name: "RabbitMQ", url: s.URL(), pid: s.PID(), rate: 0.6, process: "rabbitmq-server"})
 }
 
 func (b *bench) queue(s *server) error {

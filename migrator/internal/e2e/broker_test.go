@@ -113,7 +113,8 @@ func onBrokers(t *testing.T, test func(*testing.T, *shared)) {
 // part starts a process of a migration, with the prefix as the queue's name.
 func (s *shared) part(command, prefix string, extra ...string) *run {
 	args := append([]string{command, "--drive-endpoint", s.drive.HTTP, "--s3-endpoint", s.sink.HTTP, "--bucket", bucket,
-		"--queue", s.url, "--queue-name", prefix, "--lease", "1s", "--backoff", "5ms", "--backoff-max", "100ms", "--attempts",
+		"--queue", s.url, "--queue-name", prefix, "--lease", "1s", "--queue-patience", "5m", "--backoff", "5ms",
+		"--backoff-max", "100ms", "--attempts",
 		"30",
 		"--sink-timeout", "2s"}, extra...)
 	r := &run{cmd: exec.Command(bins.Migrator, args...)}

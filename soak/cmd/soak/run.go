@@ -25,18 +25,18 @@ import (
 
 // runFlags are the flags of soak run as given; config lays them over the file and the defaults.
 type runFlags struct {
-	file, subject, ref, corpus, design, protocol, trials, cells, limit, node, shard, out string
-	axes, sets                                                                           []string
-	repeats                                                                              int
-	seed                                                                                 int64
-	budget, duration, every                                                              time.Duration
-	resume, dryRun, json, verbose, whoHolds, force                                       bool
-	remote                                                                               []string
-	draft                                                                                draftFlags
-	attach                                                                               string
-	detach                                                                               func() // nil without attach
-	fakedrive, upload, endpoint                                                          string
-	watch                                                                                watchFlags
+	file, subject, ref, corpus, design, protocol, trials, cells, limit, node, shard, out, parallel string
+	axes, sets                                                                                     []string
+	repeats                                                                                        int
+	seed                                                                                           int64
+	budget, duration, every                                                                        time.Duration
+	resume, dryRun, json, verbose, whoHolds, force                                                 bool
+	remote                                                                                         []string
+	draft                                                                                          draftFlags
+	attach                                                                                         string
+	detach                                                                                         func() // nil without attach
+	fakedrive, upload, endpoint                                                                    string
+	watch                                                                                          watchFlags
 }
 
 func newRunCmd() *cobra.Command {
@@ -85,6 +85,8 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.DurationVar(&f.duration, "duration", 0, "repeat the equal waves for so long in each attribution trial")
 	fl.DurationVar(&f.every, "every", time.Second, "time between samples")
 	fl.StringVar(&f.shard, "shard", "", "run only shard i/n of the cells; 'soak merge' joins the shards")
+	fl.StringVar(&f.parallel, "parallel", "auto",
+		"attribution trials that run beside each other, each with processors, cgroup and fakes of its own: auto (as many as\nmemory and processors allow) or a number; speed trials run alone")
 	fl.StringVar(&f.out, "out", "", "directory of the run (default soak-results/<time>-<subject>)")
 	fl.BoolVar(&f.whoHolds, "who-holds", false,
 		"stop the subject of each attribution trial in its largest hold, near its limit and at the end, and find out who\nholds its objects: the path from a root")
@@ -120,6 +122,10 @@ func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 			return exitcode.Usage(fmt.Errorf("--upload: %w", err))
 		}
 	}
+	parallel, err := soak.ParseParallel(f.parallel)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
 	plan, err := f.plan(cmd, cfg, shard, command)
 	if err != nil {
 		return err
@@ -152,7 +158,7 @@ func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 	r := &soak.Runner{
 		Halt: halt,
 		Plan: plan, Dir: dir, Resume: f.resume, Fakedrive: f.fakedrive, Every: f.every, WhoHolds: f.whoHolds,
-		Judge: judge.Trial, Events: w.event,
+		Judge: judge.Trial, Events: w.event, Parallel: parallel,
 	}
 	res, runErr := r.Run(cmd.Context())
 	runErr = errors.Join(runErr, w.end())

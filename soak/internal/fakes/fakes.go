@@ -19,6 +19,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/version"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
 // Transports of the fakes.
@@ -40,6 +41,8 @@ type Options struct {
 	Bucket string
 	// S3MinPart is the least size of a part of an upload, as the sink takes it; "" is S3's own.
 	S3MinPart string
+	// CPUs is the set of processors that both may use ("0-1,3"); empty is all.
+	CPUs string
 	// Env is added to the environment of both.
 	Env []string
 	// Dir takes address files, certificates and logs; it is the caller's to remove.
@@ -168,7 +171,7 @@ func launch(name, path string, args []string, o Options) (*fake, error) {
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.Env = append(os.Environ(), o.Env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
+	if err := subject.StartOn(o.CPUs, p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {

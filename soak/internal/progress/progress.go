@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,21 +36,28 @@ func JSON(w io.Writer) func(soak.Event) {
 func Lines(w io.Writer, verbose bool) func(soak.Event) {
 	var mu sync.Mutex
 	var begun time.Time
+	running, ended, kept := 0, 0, 0
 	return func(e soak.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch e := e.(type) {
 		case soak.RunStarted:
-			begun = time.Now()
+			begun, kept = time.Now(), e.Done
 			Plan(w, e)
 		case soak.TrialStarted:
+			running++
 			fmt.Fprintf(w, "[%d/%d] %s  %s ...\n", e.N, e.Of, e.Cell, e.Kind)
 		case soak.PhaseChanged:
 			if verbose && !e.Phase.End.IsZero() {
 				fmt.Fprintf(w, "        %-18s %6.2fs\n", e.Phase.Name, e.Phase.End.Sub(e.Phase.Start).Seconds())
 			}
 		case soak.TrialEnded:
-			fmt.Fprintln(w, "        "+Ended(e)+remaining(e, begun))
+			which := "      "
+			if running > 1 { // others run beside it
+				which = fmt.Sprintf("[%d/%d] %s ", e.N, e.Of, e.Cell)
+			}
+			running, ended = running-1, ended+1
+			fmt.Fprintln(w, which+" "+Ended(e)+remaining(e.Of-kept-ended, ended, begun))
 		case soak.Warned:
 			fmt.Fprintln(w, "warning:", e.Text)
 		}
@@ -66,6 +74,10 @@ func Plan(w io.Writer, e soak.RunStarted) {
 		e.Subject, e.Cells, e.Trials, e.Design, e.Protocol, e.Corpus, limit, e.Isolated, e.Estimate.Round(time.Second))
 	for i, c := range e.Plan.Cells {
 		fmt.Fprintf(w, "  %3d. %s\n", i+1, c)
+	}
+	if len(e.Lanes) > 0 {
+		fmt.Fprintf(w, "%d attribution trials run beside each other, on processors %s\n", len(e.Lanes),
+			strings.Join(e.Lanes, " and "))
 	}
 	if e.Done > 0 {
 		fmt.Fprintf(w, "%d trials are done already\n", e.Done)
@@ -99,11 +111,11 @@ func Ended(e soak.TrialEnded) string {
 	return s
 }
 
-// remaining says how long the rest will take at the pace so far.
-func remaining(e soak.TrialEnded, begun time.Time) string {
-	if e.N >= e.Of || begun.IsZero() {
+// remaining says how long the rest of the trials will take at the pace of those that ended since the run began.
+func remaining(rest, ended int, begun time.Time) string {
+	if rest <= 0 || begun.IsZero() {
 		return ""
 	}
-	left := time.Since(begun) / time.Duration(e.N) * time.Duration(e.Of-e.N)
+	left := time.Since(begun) / time.Duration(ended) * time.Duration(rest)
 	return fmt.Sprintf("  [%s left]", left.Round(time.Second))
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startOn starts cmd bound to a set of processors: a child inherits them from the thread that forks it.
-func startOn(cpus string, cmd *exec.Cmd) error {
+// StartOn starts cmd bound to a set of processors: a child inherits them from the thread that forks it.
+func StartOn(cpus string, cmd *exec.Cmd) error {
 	if cpus == "" {
 		return cmd.Start()
 	}
@@ -35,4 +35,18 @@ func startOn(cpus string, cmd *exec.Cmd) error {
 		err = rerr
 	}
 	return err
+}
+
+// Processors are those that this process may use.
+func Processors() (out []int) {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil {
+		return nil
+	}
+	for n := range maxCPU + 1 {
+		if set.IsSet(n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }

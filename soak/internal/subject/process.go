@@ -190,7 +190,7 @@ func (p *Process) launch(g Cgroup) error {
 		}
 		defer done()
 	}
-	if err := startOn(p.cpus, p.cmd); err != nil {
+	if err := StartOn(p.cpus, p.cmd); err != nil {
 		return err
 	}
 	go func() {

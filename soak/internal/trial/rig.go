@@ -84,7 +84,7 @@ type copierRig struct {
 
 func newCopierRig(ctx context.Context, t *trial) (*copierRig, error) {
 	fo := t.Fakes
-	fo.Dir, fo.Env, fo.Bucket = t.temp, append(fo.Env, t.Env...), bucket
+	fo.Dir, fo.Env, fo.Bucket, fo.CPUs = t.temp, append(fo.Env, t.Env...), bucket, t.CPUs
 	if v := t.Settings["transport"]; v != "" {
 		fo.Transport = v
 	}

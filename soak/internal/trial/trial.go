@@ -44,6 +44,8 @@ type Options struct {
 	NodeSize int64
 	NoCgroup string
 	Limit    int64
+	// CPUs is the set of processors of the subject, unless its settings name one, and of the fakes; "" is all.
+	CPUs string
 	// Remote are the hosts outside this machine that an upstream may name.
 	Remote []string
 	// Temp is where temporary directories are made; "" is the system's.
@@ -187,7 +189,7 @@ const coarse = 64 << 10
 func (t *trial) startSubject(ctx context.Context, wave map[string]string) error {
 	o := subject.Options{
 		Values: t.placeholders(), Env: t.environment(), Temp: t.temp, Log: filepath.Join(t.Dir, record.LogFile),
-		CPUs: t.Settings["cpuset"],
+		CPUs: cmp.Or(t.Settings["cpuset"], t.CPUs),
 	}
 	if t.group != nil {
 		o.Group = t.group
@@ -270,6 +272,9 @@ func (t *trial) sampleRate() int64 {
 func (t *trial) gomaxprocs() int {
 	if n, err := strconv.Atoi(t.Settings["gomaxprocs"]); err == nil && n > 0 {
 		return n
+	}
+	if cpus, err := subject.ParseCPUs(t.CPUs); err == nil {
+		return len(cpus)
 	}
 	return runtime.NumCPU()
 }

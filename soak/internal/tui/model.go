@@ -25,7 +25,8 @@ type row struct {
 	kind     record.TrialKind
 	phase    string
 	begun    time.Time
-	seconds  float64 // of the trials that have ended
+	estimate time.Duration // of the trial that runs
+	seconds  float64       // of the trials that have ended
 	rss      int64
 	peak     int64
 	rssPast  []float64
@@ -48,7 +49,6 @@ type model struct {
 	total    time.Duration
 	estDone  time.Duration // estimates of the trials that have ended
 	realDone time.Duration // what they took
-	estNow   time.Duration
 	doneN    int
 	over     *soak.RunEnded
 }
@@ -89,7 +89,7 @@ func (m *model) apply(e soak.Event) {
 		r := m.row(e.Cell)
 		r.running, r.kind, r.phase, r.begun = true, e.Kind, "starting", m.now()
 		r.rssPast, r.rss, r.floors = nil, 0, nil
-		m.estNow = e.Estimate
+		r.estimate = e.Estimate
 	case soak.PhaseChanged:
 		r := m.row(e.Cell)
 		if e.Phase.End.IsZero() {
@@ -160,9 +160,8 @@ func (m *model) end(e soak.TrialEnded) {
 		r.headline = e.Headline
 	}
 	m.doneN++
-	m.estDone += m.estNow
+	m.estDone += r.estimate
 	m.realDone += time.Duration(e.Seconds * float64(time.Second))
-	m.estNow = 0
 }
 
 // worse reports whether an outcome is worse than another.
@@ -181,12 +180,14 @@ func (m *model) left() time.Duration {
 		pace = m.realDone.Seconds() / m.estDone.Seconds()
 	}
 	rest := float64(m.total-m.estDone) * pace
+	running := 0.0
 	for _, r := range m.rows {
 		if r.running {
-			rest -= min(float64(m.now().Sub(r.begun)), float64(m.estNow)*pace)
+			running++
+			rest -= min(float64(m.now().Sub(r.begun)), float64(r.estimate)*pace)
 		}
 	}
-	return time.Duration(max(0, rest))
+	return time.Duration(max(0, rest/max(1, running)))
 }
 
 // visible are the rows that fit n lines: the running ones and those around them.
