@@ -291,6 +291,12 @@ processes: build ## copy a tree in six processes that share a queue, one of them
 	@$(NEEDS) $(QUEUE)-server >/dev/null
 	QUEUE=$(QUEUE) migrator/examples/processes.sh bin
 
+# SCALE divides the millions of make bench-scale; parts that are done are not run again (FRESH=1 forgets them).
+.PHONY: bench-scale
+bench-scale: build ## 10,000,000 files listed, 1,000,000 copied and verified, embedded and on Redis: memory and time (SCALE=10, hours by 1)
+	$(if $(FRESH),rm -rf soak-results/scale)
+	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -only scale -scale $(or $(SCALE),1)
+
 .PHONY: bench-queues
 bench-queues: build ## print the figures of the queues on brokers: 1,000,000 items, uploaders beside the embedded queue (QUICK=1: smaller, ONLY=rabbitmq)
 	MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench -only $(or $(ONLY),redis,rabbitmq) $(if $(QUICK),-quick)

@@ -3,6 +3,7 @@
 // and memory. It starts the fakes and every client as processes of their own.
 //
 //	go run ./migrator/internal/bench [-quick] [-guard] [-only large,small,cgroup,memory,list,ten-million,http2,redis,rabbitmq]
+//	go run ./migrator/internal/bench -only scale [-scale 10]
 package main
 
 import (
@@ -34,10 +35,13 @@ func main() {
 	rclone := flag.String("rclone", ".tools/rclone", "path of rclone")
 	history := flag.String("history", "bench/history.json", "file of earlier figures to compare with")
 	record := flag.Bool("record", false, "add the figures to that file")
+	scaleBy := flag.Int64("scale", 1, "what case scale divides its millions by")
+	scaleDir := flag.String("scale-dir", "soak-results/scale", "where case scale keeps the figures of parts that are done")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	b := &bench{ctx: ctx, quick: *quick || *guard, guard: *guard, pairs: *pairs, rounds: 3, rclone: *rclone}
+	b := &bench{ctx: ctx, quick: *quick || *guard, guard: *guard, pairs: *pairs, rounds: 3, rclone: *rclone,
+		scaleBy: *scaleBy, scaleDir: *scaleDir}
 	if b.quick {
 		b.rounds = 1
 	}
@@ -64,6 +68,9 @@ type bench struct {
 	rounds int // of the queues
 	rclone string
 
+	scaleBy  int64
+	scaleDir string
+
 	dir         string
 	bins        rig.Binaries
 	self        string
@@ -80,6 +87,12 @@ type row struct{ what, asked, measured, verdict string }
 
 const bucket = "bench-bucket"
 
+// benchCase is one of the cases of -only.
+type benchCase struct {
+	name string
+	run  func() error
+}
+
 func (b *bench) run(only string) (err error) {
 	if b.dir, err = os.MkdirTemp("", "migrator-bench-"); err != nil {
 		return err
@@ -90,12 +103,12 @@ func (b *bench) run(only string) (err error) {
 	}
 	defer b.drive.Stop()
 	defer b.sink.Stop()
-	cases := []struct {
-		name string
-		run  func() error
-	}{{"large", b.large}, {"small", b.small}, {"cgroup", b.cgroup}, {"memory", b.memory},
+	cases := []benchCase{{"large", b.large}, {"small", b.small}, {"cgroup", b.cgroup}, {"memory", b.memory},
 		{"list", b.list}, {"ten-million", b.tenMillion},
 		{"http2", b.http2}, {"redis", b.onRedis}, {"rabbitmq", b.onRabbit}}
+	if only == "scale" { // hours, so only where it is asked for
+		cases = []benchCase{{"scale", b.scale}}
+	}
 	for _, c := range cases {
 		if only != "" && !slices.Contains(strings.Split(only, ","), c.name) {
 			continue
