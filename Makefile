@@ -280,8 +280,13 @@ bench-gateway: ## print what a gate costs: CPU and throughput against httputil.R
 	$(GO) run ./soak/internal/bench/gateway
 
 .PHONY: bench-soak
-bench-soak: build ## print what measuring costs: subject slowed, harness CPU, time of a cell, 500 trials without a trace
+bench-soak: specimens ## print what measuring costs: subject slowed, harness CPU, time of a cell, 500 trials without a trace
 	$(GO) run ./soak/internal/bench/harness -bin bin
+
+# TRIALS are run one by one, and as many two beside each other; 200 take an hour and a half on two cores.
+.PHONY: bench-parallel
+bench-parallel: specimens ## print whether verdicts of trials beside each other are those of trials one by one (TRIALS=20)
+	$(GO) run ./soak/internal/bench/harness -bin bin -only beside -beside $(or $(TRIALS),20)
 
 # QUEUE is the broker of make processes.
 QUEUE ?= redis

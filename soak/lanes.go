@@ -39,6 +39,9 @@ func ParseParallel(s string) (int, error) {
 const (
 	// laneCPUs is how many processors Auto gives a trial: one to the subject's work and one to its fakes.
 	laneCPUs = 2
+	// many is from how many processors on Auto gives a trial one, and keeps a quarter of them for the diagnosis: most of
+	// a trial is waiting.
+	many = 8
 	// besideMemory is what the fakes and the diagnosis of one trial may take beside the subject's limit, in bytes.
 	besideMemory = 512 << 20
 )
@@ -66,7 +69,11 @@ func (p *Plan) lanes(want int, isolated bool, m machine) (lanes []string, why st
 	}
 	n := want
 	if want == Auto {
-		n = min(len(m.cpus), m.usable, m.procs) / laneCPUs
+		if n = min(len(m.cpus), m.usable, m.procs); n >= many {
+			n = n * 3 / 4
+		} else {
+			n /= laneCPUs
+		}
 	}
 	if n < 2 || !slices.ContainsFunc(p.Trials, p.shares) {
 		return nil, ""

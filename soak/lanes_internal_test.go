@@ -23,11 +23,13 @@ func TestLanesFollowProcessorsAndMemory(t *testing.T) {
 		why      string
 	}{
 		"auto on two processors": {want: Auto, m: two},
-		"auto on eight":          {want: Auto, m: eight, lanes: []string{"0-1", "2-3", "4-5", "6-7"}},
+		"auto on eight":          {want: Auto, m: eight, lanes: []string{"0", "1", "2", "3", "4", "5"}},
 		"auto with memory for two": {want: Auto, m: with(eight, func(m *machine) { m.memory = 6 << 30 }),
 			lanes: []string{"0-3", "4-7"}},
 		"auto with memory for one": {want: Auto, m: with(eight, func(m *machine) { m.memory = 3 << 30 }),
 			why: "GiB of memory"},
+		"auto on four": {want: Auto, m: machine{[]int{0, 1, 2, 3}, 4, 4, 64 << 30},
+			lanes: []string{"0-1", "2-3"}},
 		"auto within a quota": {want: Auto, m: with(eight, func(m *machine) { m.usable, m.procs = 2, 2 })},
 		"one":                 {want: 1, m: eight},
 		"two on two":          {want: 2, m: two, lanes: []string{"0", "1"}},

@@ -38,13 +38,15 @@ type bench struct {
 	pairs, cells, trials int
 	processes, blocks    int // of pairs of waves
 	files                int // of a wave
+	beside               int
 	only, profile        string
+	specimens            string
 	out                  *tabwriter.Writer
 	missed, untold       int
 }
 
 // parts are what is measured, in this order.
-var parts = []string{"pairs", "peaks", "cells", "trials"}
+var parts = []string{"pairs", "peaks", "cells", "trials", "beside"}
 
 func run(args []string, stdout, stderr io.Writer) int {
 	b := &bench{out: tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)}
@@ -57,13 +59,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fl.IntVar(&b.pairs, "pairs", 8, "pairs of speed trials, sampler on and off")
 	fl.IntVar(&b.cells, "cells", 3, "cells of the default protocol")
 	fl.IntVar(&b.trials, "trials", 500, "trials of the simulated subject")
+	fl.IntVar(&b.beside, "beside", 20, "trials of specimens that run one by one, and as many two beside each other")
+	fl.StringVar(&b.specimens, "specimens", "soak/specimens/subject.yaml", "subject file of the specimens")
 	fl.StringVar(&b.only, "only", "", "measure this part alone: "+strings.Join(parts, ", "))
 	fl.StringVar(&b.profile, "cpuprofile", "", "file for a CPU profile of the runner over the cells")
 	if fl.Parse(args) != nil {
 		return exitcode.UsageError
 	}
 	if b.only != "" && !slices.Contains(parts, b.only) || min(b.processes, b.blocks, b.files, b.pairs, b.cells,
-		b.trials) < 1 {
+		b.trials, b.beside) < 1 {
 		fmt.Fprintf(stderr, "harness: -only is one of %s, and there is at least one of each\n", strings.Join(parts, ", "))
 		return exitcode.UsageError
 	}
@@ -84,6 +88,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		{"peaks", fmt.Sprintf("%d pairs of speed trials, with the sampler and without", b.pairs), b.peaks},
 		{"cells", fmt.Sprintf("%d cells of the default protocol", b.cells), b.ofCells},
 		{"trials", fmt.Sprintf("%d trials of a simulated subject", b.trials), b.many},
+		{"beside", fmt.Sprintf("%d trials one by one and two beside each other", b.beside), b.ofBeside},
 	} {
 		if b.only != "" && b.only != part.name {
 			continue
