@@ -245,6 +245,11 @@ bench-guard: build ## the ratios of processor time alone, for CI: exit code 99 w
 memtest-libraries: ## memtest on real libraries with a known leak and without it, from the module proxy (3 minutes)
 	@cd examples/memtest-libraries && $(GO) run . $(if $(ONLY),-only $(ONLY)) $(if $(FRESH),-fresh)
 
+# ONLY=caddy-2.6.3 runs one; what is kept in soak-results/real-services is not done again.
+.PHONY: real-services
+real-services: build ## known open-source services, built from the module proxy, as subjects: what soak says beside what is measured by hand
+	@cd examples/real-services && $(GO) run . -soak $(CURDIR)/bin/soak -out $(CURDIR)/soak-results/real-services $(if $(ONLY),-only $(ONLY))
+
 .PHONY: bench-profiles
 bench-profiles: ## print what diagnosing a recorded run of 45 cells costs (asked for: 10 s, 300 MiB)
 	$(GO) test -run '^$$' -bench DiagnoseRun45 -benchtime 1x ./profiles

@@ -18,8 +18,8 @@ import (
 )
 
 // Attach is the plan of a process that runs already: at where, which is its process id or the URL of its pprof. s is
-// its subject file, of which only the load is used, or nil: then the draft's URL is its load. detach ends the watching of
-// the process, which lives on.
+// its subject file, of which only the load is used, or nil: then the draft's URL is its load. detach ends the watching
+// of the process, which lives on.
 func Attach(ctx context.Context, where string, s *subject.Spec, d Draft, c Config, remote []string) (_ *Plan,
 	detach func(), err error) {
 	if err := attachable(&c); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -126,7 +127,7 @@ func NewEngine(s *Spec) (*Engine, error) {
 // Run makes the requests of a wave and returns when the last reply has been read. values fill the placeholders beside
 // those of each request. The error is for a wave that could not be made; failed requests are counted in the result.
 func (e *Engine) Run(ctx context.Context, w Wave, values map[string]string) (Result, error) {
-	run := &run{e: e, w: w, values: values, keys: map[string]bool{}}
+	run := &run{e: e, w: w, values: Nested(values), keys: map[string]bool{}}
 	if w.Rate > 0 {
 		run.limit = rate.NewLimiter(rate.Limit(w.Rate), 1)
 	}
@@ -149,7 +150,7 @@ func (e *Engine) Run(ctx context.Context, w Wave, values map[string]string) (Res
 type run struct {
 	e      *Engine
 	w      Wave
-	values map[string]string
+	values map[string]any
 	limit  *rate.Limiter
 	next   atomic.Int64
 
@@ -187,9 +188,7 @@ func (r *run) work(ctx context.Context) error {
 func (r *run) request(ctx context.Context, n int64) (*http.Request, error) {
 	values := map[string]any{"n": strconv.FormatInt(n, 10), "key": r.w.Keys + "-" + strconv.FormatInt(n, 10),
 		"size": strconv.FormatInt(r.w.Size, 10)}
-	for k, v := range r.values {
-		values[k] = v
-	}
+	maps.Copy(values, r.values)
 	t := &r.e.targets[(n-1)%int64(len(r.e.targets))]
 	method, err := t.method.fill(values)
 	if err != nil {
@@ -244,7 +243,9 @@ func (t *target) addBody(req *http.Request, values map[string]any, size int64) e
 		req.Body = http.NoBody
 		return nil
 	}
-	req.Body, _ = req.GetBody() // never fails
+	if req.Body, _ = req.GetBody(); strings.EqualFold(req.Header.Get("Transfer-Encoding"), "chunked") { // never fails
+		req.ContentLength = -1
+	}
 	return nil
 }
 

@@ -188,3 +188,22 @@ func (u Upstream) MarshalYAML() (any, error) {
 	}
 	return upstreamMap(u), nil
 }
+
+// Nested is the values as a template takes them: {{.upstream.NAME}} is a field of a field.
+func Nested(values map[string]string) map[string]any {
+	out := make(map[string]any, len(values))
+	for k, v := range values {
+		outer, inner, ok := strings.Cut(k, ".")
+		if !ok {
+			out[k] = v
+			continue
+		}
+		m, _ := out[outer].(map[string]string)
+		if m == nil {
+			m = map[string]string{}
+			out[outer] = m
+		}
+		m[inner] = v
+	}
+	return out
+}

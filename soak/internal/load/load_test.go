@@ -89,6 +89,22 @@ func TestBodiesOfASizeAreStreamedWithTheirLength(t *testing.T) {
 	assert.Equal(t, `{"n":1,"data":"memso`, start.Load())
 }
 
+func TestAChunkedBodyIsSentWithoutItsLength(t *testing.T) {
+	var length int64
+	var sent []byte
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		length = r.ContentLength
+		sent, _ = io.ReadAll(r.Body)
+	}))
+	defer srv.Close()
+	e := engine(t, load.Target{Method: "PUT", URL: srv.URL, Body: "{{.blob}}", Headers: map[string]string{
+		"Transfer-Encoding": "chunked"}})
+	_, err := e.Run(t.Context(), load.Wave{Requests: 1, Concurrency: 1, Size: 1000}, nil)
+	require.NoError(t, err)
+	assert.EqualValues(t, -1, length)
+	assert.Len(t, sent, 1000)
+}
+
 func TestFailuresAreCountedAndTheFirstIsNamed(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) }))
 	e := engine(t, load.Target{URL: srv.URL + "/a?secret=1"})

@@ -40,7 +40,7 @@ var Keys = []Doc{
 	{"load.targets", "requests that memsoak makes, one after the other in turn"},
 	{"load.targets.method", "default GET"},
 	{"load.targets.url", "must begin with `http://{{.addr}}` or `https://{{.addr}}`, where memsoak's gate stands"},
-	{"load.targets.headers", "its headers"},
+	{"load.targets.headers", "its headers; `Transfer-Encoding: chunked` sends the body without its length"},
 	{"load.targets.body", "its body; `{{.blob}}` is `{{.size}}` bytes, streamed"},
 	{"load.command", "a load generator, such as k6, vegeta or a script: one run is one wave, its exit is the wave's end"},
 	{"load.consume.counter", "of a subject that fetches its work itself: a counter of its metrics, one more is one item"},

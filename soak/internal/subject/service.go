@@ -20,25 +20,6 @@ var upstreamName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // UpstreamValue is the key, among the values of placeholders, of the address that stands for an upstream.
 func UpstreamValue(name string) string { return upstreamPrefix + name }
 
-// nested is the values as a template takes them: {{.upstream.NAME}} is a field of a field.
-func nested(values map[string]string) map[string]any {
-	out := make(map[string]any, len(values))
-	for k, v := range values {
-		outer, inner, ok := strings.Cut(k, ".")
-		if !ok {
-			out[k] = v
-			continue
-		}
-		m, _ := out[outer].(map[string]string)
-		if m == nil {
-			m = map[string]string{}
-			out[outer] = m
-		}
-		m[inner] = v
-	}
-	return out
-}
-
 // checkService says what breaks the contract in the keys of a service.
 func (s *Spec) checkService() error {
 	if s.Load == nil {
@@ -79,11 +60,12 @@ func (s *Spec) checkService() error {
 // Front is the name of the gate before the subject.
 const Front = "front"
 
-// uses says whether the command, the environment or a file of the subject uses an upstream.
+// uses says whether the command, the environment, a file of the subject or its load uses an upstream.
 func (s *Spec) uses(upstream string) bool {
 	want := "." + UpstreamValue(upstream)
 	for where, text := range s.templates() {
-		own := strings.HasPrefix(where, "command") || strings.HasPrefix(where, "env.") || strings.HasPrefix(where, "files.")
+		own := strings.HasPrefix(where, "command") || strings.HasPrefix(where, "env.") || strings.HasPrefix(where, "files.") ||
+			strings.HasPrefix(where, "load.") // a service may be told in the request whom to call
 		if own && strings.Contains(text, want) {
 			return true
 		}

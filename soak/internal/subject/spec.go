@@ -304,11 +304,11 @@ func Expand(text string, values map[string]string) (string, error) {
 		return "", err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(bounded.Writer(&b, bounded.Expanded), nested(values)); err != nil {
+	if err := t.Execute(bounded.Writer(&b, bounded.Expanded), load.Nested(values)); err != nil {
 		used := map[string]bool{}
 		fields(t.Tree.Root, used)
 		for _, name := range slices.Sorted(maps.Keys(used)) {
-			if _, ok := nested(values)[name]; !ok {
+			if _, ok := load.Nested(values)[name]; !ok {
 				return "", fmt.Errorf("{{.%s}} has no value", name)
 			}
 		}

@@ -1,0 +1,3 @@
+module github.com/memsoak/memsoak/examples/real-services
+
+go 1.26
