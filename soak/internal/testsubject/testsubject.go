@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/http/pprof"
 	"net/url"
 	"os"
@@ -48,6 +49,8 @@ const (
 	Once       = "once"     // a one-shot command
 	Empty      = "empty"    // answers each wave with 200 and copies nothing
 	Half       = "half"     // copies every second file and answers with 200
+	Lie        = "lie"      // keeps 1 MiB of each file, and shows the profiles of its beginning for ever
+	NoFiles    = "no-files" // has no descriptor left after its second wave
 )
 
 // Main is the subject; it is called from a TestMain and returns only when Variable is not set.
@@ -94,6 +97,8 @@ type server struct {
 	workers         int
 	client          *http.Client
 
+	lies lies
+
 	mu    sync.Mutex
 	waves int
 }
@@ -125,6 +130,7 @@ func run(mode string, args []string) error {
 		return err
 	}
 	s := &server{mode: mode, drive: args[1], s3: args[2], workers: workers,
+		lies:   lies{pages: map[string]*httptest.ResponseRecorder{}},
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
@@ -157,6 +163,8 @@ func (s *server) pprof(w http.ResponseWriter, r *http.Request) {
 		for range bombParts {
 			_, _ = w.Write(bomb())
 		}
+	case s.mode == Lie:
+		s.lies.ServeHTTP(w, r)
 	case s.mode == Garbage:
 		fmt.Fprint(w, "<html>this is no profile</html>")
 	case s.mode == NoPprof && waves >= 2:
@@ -187,6 +195,10 @@ func (s *server) wave(w http.ResponseWriter, r *http.Request) {
 		select {}
 	case s.mode == Hang && n == 3:
 		select {}
+	case s.mode == NoFiles && n == 3:
+		if err := useUpFiles(); err != nil {
+			panic(err)
+		}
 	case s.mode == Late:
 		time.Sleep(500 * time.Millisecond)
 	}
@@ -280,6 +292,9 @@ func (s *server) copy(f file, prefix string) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("download %s: %s", f.ID, resp.Status)
+	}
+	if s.mode == Lie {
+		hide()
 	}
 	body := io.Reader(resp.Body)
 	if s.mode == Buffer {
