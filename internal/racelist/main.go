@@ -20,15 +20,19 @@ import (
 
 // slow are packages that only the long form (-all) runs, and why.
 var slow = map[string]string{
-	"profiles":                "hundreds of series are judged, by pure functions; four goroutines share no state",
-	"soak/cmd/soak":           "whole runs of programs that are built without the detector",
-	"soak/internal/trial":     "trials of subjects that are built without the detector",
-	"soak/internal/holders":   "heap dumps of programs that are built without the detector",
-	"soak/internal/report":    "pages in a browser",
-	"soak/internal/view":      "pages in a browser",
-	"soak/internal/pyroscope": "runs of hundreds of profiles, encoded and decoded",
-	"soak":                    "whole runs of programs that are built without the detector",
-	"soak/replay/service":     "whole migrations of the first service",
+	"profiles":                 "hundreds of series are judged, by pure functions; four goroutines share no state",
+	"fakedrive/internal/bench": "minutes of measurements beside a bare handler",
+	"internal/badinput":        "programs that are built without the detector",
+	"soak/internal/accuracy":   "programs that are built without the detector",
+	"profiles/capture":         "it measures its own memory, which the detector doubles, by bombs of 4 GiB",
+	"soak/cmd/soak":            "whole runs of programs that are built without the detector",
+	"soak/internal/trial":      "trials of subjects that are built without the detector",
+	"soak/internal/holders":    "heap dumps of programs that are built without the detector",
+	"soak/internal/report":     "pages in a browser",
+	"soak/internal/view":       "pages in a browser",
+	"soak/internal/pyroscope":  "runs of hundreds of profiles, encoded and decoded",
+	"soak":                     "whole runs of programs that are built without the detector",
+	"soak/replay/service":      "whole migrations of the first service",
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
