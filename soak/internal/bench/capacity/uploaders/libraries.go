@@ -21,6 +21,7 @@ import (
 	"github.com/thanos-io/objstore/providers/s3"
 	"github.com/tus/tusd/v2/pkg/handler"
 	"github.com/tus/tusd/v2/pkg/s3store"
+	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
 )
 
@@ -76,7 +77,7 @@ func goCloud(ctx context.Context, at *url.URL, bucket string) (upload, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, key string, body io.Reader, _ int64) error {
-		return b.Upload(ctx, key, body, nil)
+		return b.Upload(ctx, key, body, &blob.WriterOptions{ContentType: "application/octet-stream"})
 	}, nil
 }
 
