@@ -106,6 +106,12 @@ func (s *Series) retainedUnits(column func(func(record.Covariates) float64) []fl
 	return units
 }
 
+// heldBy is the regressor that a hypothesis about held states is decided by. Listed files are in the backlog until they
+// are begun: what is kept for them longer shows per file that is done while the wave goes on.
+func (u *units) heldBy(per string) unit {
+	return u.held[slices.IndexFunc(u.held, func(x unit) bool { return x.name == per && (x.passed || per != "listed-file") })]
+}
+
 // heldUnits are the regressors of held states. A transfer has a body from the moment its first byte is sent.
 func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float64) []unit {
 	bodies := column(func(c record.Covariates) float64 { return math.Max(0, float64(c.InFlight-c.AtHeader)) })

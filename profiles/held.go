@@ -113,7 +113,8 @@ func heldTerm(u unit, fit *trend.Fit, i int, values []float64, idx []int, highes
 }
 
 // restAround is what the quantity would be at rest at the moment of a held snapshot: what the retained terms say from
-// the floor before, or else the mean of the floors before and after, and how far those are apart.
+// the floor before, or from the one after if that is more, or else the mean of these floors; and how far the two are
+// apart.
 func (s *Series) restAround(q *quantity, i int, kept []term) (base, spread float64, ok bool) {
 	before, after := -1, -1
 	for k := i - 1; k >= 0 && before < 0; k-- {
@@ -132,11 +133,17 @@ func (s *Series) restAround(q *quantity, i int, kept []term) (base, spread float
 	case before < 0:
 		return q.values[after], 0, true
 	case len(kept) > 0:
-		base = q.values[before]
-		for _, t := range kept {
-			base += t.slope * (t.values[i] - t.values[before])
+		grown := func(a, b int) (sum float64) {
+			for _, t := range kept {
+				sum += t.slope * (t.values[b] - t.values[a])
+			}
+			return sum
 		}
-		return base, 0, true
+		base = q.values[before] + grown(before, i)
+		if after >= 0 { // a container may have doubled meanwhile: what the next floor still has is not gone at rest
+			spread = math.Max(0, q.values[after]-grown(i, after)-base)
+		}
+		return base + spread, spread, true
 	case after < 0:
 		return q.values[before], 0, true
 	}

@@ -79,27 +79,26 @@ func (p *power) retained(h *hypothesis, target float64) (limit, work float64) {
 // itself where the whole live heap is known exactly, and what findings leave of it is below the target by more than its
 // error. Where that isn't so, it takes sites to say what it is.
 func (p *power) held(h *hypothesis, target float64) (limit, work float64) {
-	i := slices.IndexFunc(p.units.held, func(u unit) bool { return u.name == h.per })
-	if i < 0 {
-		return 0, 0
-	}
+	x := p.units.heldBy(h.per)
 	offered := make([]float64, len(p.s.Snaps))
 	if h.per == "backlog-item" {
 		offered = p.s.offered()
 	}
 	lo, hi, live, n := math.Inf(1), 0.0, 0.0, 0
-	for k, x := range p.s.Snaps {
-		if !x.State.Held() || !x.Profiled {
+	for k, snap := range p.s.Snaps {
+		if !snap.State.Held() || !snap.Profiled {
 			continue
 		}
 		n++
-		if v := math.Max(p.units.held[i].values[k], offered[k]); v > 0 {
-			if lo = math.Min(lo, v); v > hi {
-				hi, live = v, x.Live.Bytes
-			}
+		v := math.Max(x.values[k], offered[k])
+		if v > 0 || x.passed {
+			lo = math.Min(lo, v)
+		}
+		if v > hi {
+			hi, live = v, snap.Live.Bytes
 		}
 	}
-	if n < minHolds || hi < minBacklogRange*lo {
+	if n < minHolds || hi == 0 || hi < minBacklogRange*lo {
 		return 0, hi
 	}
 	least := leastHeld(h.class, live)

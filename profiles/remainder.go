@@ -221,9 +221,17 @@ func (s *Series) heldColumns(idx []int, u *units) (columns [][]float64, names []
 		}
 		columns, names = append(columns, col), append(names, "")
 	}
+	// What a transfer has in mid-body, between two connections, is more than what it has of a body that was sent.
+	between := make([]float64, len(idx))
+	for k, i := range idx {
+		if s.Snaps[i].State == record.StateBody {
+			between[k] = float64(s.Snaps[i].cov().InFlight)
+		}
+	}
+	columns, names = append(columns, between), append(names, "")
 	offered := s.offered()
-	for _, name := range []string{"byte-in-flight", "backlog-item"} {
-		x := u.held[slices.IndexFunc(u.held, func(x unit) bool { return x.name == name })]
+	for _, name := range []string{"listed-file", "byte-in-flight", "backlog-item"} {
+		x := u.heldBy(name)
 		col := make([]float64, len(idx))
 		for k, i := range idx {
 			if col[k] = x.values[i]; name == "backlog-item" {

@@ -194,9 +194,12 @@ func (l *lab) run(waves int) *lab {
 		l.hold(record.StateHeader, m, 4<<10, b)
 		l.floor()
 	}
-	l.phase("hold", false)
-	l.hold(record.StateBody, m, 4<<20, 5)
-	l.floor()
+	for _, done := range []int64{0, 2400} {
+		l.phase("hold", false)
+		l.finish(done, 1<<10, false)
+		l.hold(record.StateBody, m, 4<<20, 5)
+		l.floor()
+	}
 	l.phase("folders", false)
 	l.cov.Pages += 300
 	l.cov.Folders += 300

@@ -133,19 +133,30 @@ func TestBlocksFeedTheUnitsThatAreOpen(t *testing.T) {
 	}
 }
 
-// TestAFirstBlockHoldsALongerBacklogThanThePhases has a limit come down with the first block already: one that stays
-// counts as stuck, and the trial would end without the larger blocks.
-func TestAFirstBlockHoldsALongerBacklogThanThePhases(t *testing.T) {
-	longest := func(phases []protocol.Phase) (most int64) {
+// TestAFirstBlockHoldsMoreThanThePhases has a limit come down with the first block already: one that stays counts as
+// stuck, and the trial would end without the larger blocks.
+func TestAFirstBlockHoldsMoreThanThePhases(t *testing.T) {
+	most := func(phases []protocol.Phase, state record.State) (backlog, beside int64) {
 		for _, ph := range phases {
-			most = max(most, ph.Backlog)
+			if ph.State() != state {
+				continue
+			}
+			backlog = max(backlog, ph.Backlog)
+			for _, g := range ph.Files {
+				beside = max(beside, g.Count)
+			}
 		}
-		return most
+		return backlog, beside
 	}
 	for _, name := range []string{"default", "quick"} {
 		p, err := protocol.Load(name)
 		require.NoError(t, err)
-		assert.Greater(t, longest(p.Blocks([]string{"backlog-item"})[0].Phases), longest(p.Phases), name)
+		before, _ := most(p.Phases, record.StateHeader)
+		first, _ := most(p.Blocks([]string{"backlog-item"})[0].Phases, record.StateHeader)
+		assert.GreaterOrEqual(t, first, 2*before, "%s: files that wait", name)
+		_, before = most(p.Phases, record.StateBody)
+		_, first = most(p.Blocks([]string{"listed-file"})[0].Phases, record.StateBody)
+		assert.GreaterOrEqual(t, first, 2*before, "%s: files that are done beside those held", name)
 	}
 }
 
