@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -139,10 +140,7 @@ var standardRoots = func() map[string]bool {
 	return m
 }()
 
-func isProfiler(f Frame) bool {
-	pkg := packagePath(f.Function)
-	return pkg == "runtime/pprof" || pkg == "net/http/pprof" || pkg == "runtime/trace"
-}
+func isProfiler(f Frame) bool { return capture.Reads(f.Function) }
 
 // isConnection reports whether the frame makes or keeps a connection: what it allocates exists once per connection.
 func isConnection(f Frame) bool {

@@ -81,6 +81,11 @@ func TestTheProfilersOwnFramesAreLeftOut(t *testing.T) {
 	assert.False(t, ok)
 	_, ok = NewBlamer("").Blame(nil)
 	assert.False(t, ok)
+	for _, label := range []string{"runtime/pprof.Do", "runtime/trace.WithRegion"} { // the program's own work
+		site, ok := NewBlamer("example.com/app").Blame([]Frame{mine, {label, "", 2}, program})
+		require.True(t, ok, label)
+		assert.Equal(t, mine.Function, site.Function, label)
+	}
 }
 
 func TestInlinedFramesCountAsTheyAre(t *testing.T) {
