@@ -88,7 +88,8 @@ func (s *Series) retainedUnits(column func(func(record.Covariates) float64) []fl
 			penalty: 6},
 		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2,
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.BytesInFlight) }))},
-		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2, values: s.largestPerWorker()},
+		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2, values: s.largestPerWorker(false)},
+		{name: "byte-in-flight", class: record.BufferFile, running: true, penalty: 2, values: s.largestPerWorker(true)},
 		{name: "worker", class: record.BufferWorker, running: true, penalty: 2,
 			values: runningMax(column(func(c record.Covariates) float64 { return float64(c.InFlight) }))},
 		{name: "backlog-item", class: record.Metadata, running: true, penalty: 2,
@@ -288,8 +289,9 @@ func (n *Snapshot) atRest() bool { return n.State == record.StateFloor || n.Stat
 
 // largestPerWorker is the sum, over the transfers that run at once, of the largest file that each has had so far: what
 // buffers hold that workers keep and grow. A hold shows how many files of which size were under way at once; before
-// the first one it follows from the largest file, and from the bytes done how many of those there can have been.
-func (s *Series) largestPerWorker() []float64 {
+// the first one it follows from the largest file, and from the bytes done how many of those there can have been. Which
+// workers had the larger files before can't be seen: again those that had the largest so far, or others.
+func (s *Series) largestPerWorker(again bool) []float64 {
 	var most, done, largest int64
 	for _, n := range s.Snaps {
 		most = max(most, n.cov().InFlight)
@@ -297,15 +299,22 @@ func (s *Series) largestPerWorker() []float64 {
 	workers := make([]float64, most)
 	raise := func(count, size int64) {
 		slices.Sort(workers)
+		if again {
+			slices.Reverse(workers)
+		}
 		for i := range workers[:min(count, most)] {
 			workers[i] = math.Max(workers[i], float64(size))
 		}
 	}
 	out := make([]float64, len(s.Snaps))
+	held := "" // the phase of the last hold: a second one in it is of the same transfers, some of which have ended
 	for i, n := range s.Snaps {
 		c := n.cov()
 		if bodies := c.InFlight - c.AtHeader; n.State.Held() && bodies > 0 {
-			raise(bodies, c.BytesInFlight/bodies)
+			if n.Phase != held {
+				raise(bodies, c.BytesInFlight/bodies)
+			}
+			held = n.Phase
 		} else if n.atRest() && c.Largest > largest {
 			raise((c.BytesDone-done)/c.Largest, c.Largest)
 		}

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -67,7 +68,17 @@ func TestLargestPerWorker(t *testing.T) {
 			held(2, 16*mib),
 			{InFlight: 5, AtHeader: 5, Largest: 16 * mib},
 		})
-	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 44 * mib, 44 * mib}, s.largestPerWorker())
+	for i, n := range s.Snaps {
+		n.Phase = strconv.Itoa(i)
+	}
+	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 44 * mib, 44 * mib}, s.largestPerWorker(false))
+	s.Snaps[4].Phase = s.Snaps[3].Phase
+	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 20 * mib, 20 * mib}, s.largestPerWorker(false), "the same two")
+	s.Snaps[4].Phase = "larger"
+	s.Snaps = append(s.Snaps, &Snapshot{Snapshot: record.Snapshot{State: record.StateReply, Phase: "largest",
+		Sample: record.Sample{Covariates: &record.Covariates{InFlight: 1, BytesInFlight: 64 * mib, Largest: 64 * mib}}}})
+	assert.Equal(t, float64((44+60)*mib), s.largestPerWorker(false)[6], "a worker with 4 MiB gets the largest")
+	assert.Equal(t, float64((44+48)*mib), s.largestPerWorker(true)[6], "one with 16 MiB gets it")
 }
 
 // TestHeadroomFromWaves judges garbage without a free run: what was there when each wave's floor began.
