@@ -32,7 +32,7 @@ const checkFiles = 20
 // CheckSubject starts the subject of the plan's first cell with its fakes, gives it a tiny wave and says what works
 // and what is missing. The error is for what kept it from looking; a subject that breaks the contract is no error.
 func CheckSubject(ctx context.Context, p *Plan, fo fakes.Options) ([]CheckLine, error) {
-	if err := fo.Find(); err != nil {
+	if err := fo.Find(p.Subject.Load != nil); err != nil {
 		return nil, err
 	}
 	if p.Subject.Load != nil {

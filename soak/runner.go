@@ -290,7 +290,7 @@ func (r *Runner) warn(text string) { r.emit(Warned{text}) }
 // prepare checks the directory and the programs and writes run.json. It returns the trials that are done already.
 func (r *Runner) prepare() (done map[string]bool, err error) {
 	r.fakes = fakes.Options{Fakedrive: r.Fakedrive, Soak: r.Soak}
-	if err := r.fakes.Find(); err != nil {
+	if err := r.fakes.Find(r.Plan.Subject.Load != nil); err != nil {
 		return nil, err
 	}
 	if err := r.checkRefs(); err != nil {

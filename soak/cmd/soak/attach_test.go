@@ -71,8 +71,7 @@ func attachedVerdict(t *testing.T, args ...string) *record.Verdict {
 }
 
 func TestAProcessThatRunsIsGivenALoad(t *testing.T) {
-	web := webService(t)
-	cmd, at := running(t, web, "web-leak-request")
+	cmd, at := running(t, webService(t), "web-leak-request")
 	pid := strconv.Itoa(cmd.Process.Pid)
 	v := attachedVerdict(t, "--attach", pid, "--url", "http://"+at+"/items/{{.key}}")
 	require.Equal(t, record.OK, v.Outcome)
@@ -86,12 +85,11 @@ func TestAProcessThatRunsIsGivenALoad(t *testing.T) {
 
 	code, stdout, stderr := soakCmd("run", "--attach", "http://"+at, "--url", "http://"+at+"/items/{{.key}}", "--dry-run")
 	assert.Zero(t, code, stderr)
-	assert.Contains(t, stdout, "web: 1 cells, 1 trials", "who listens at the port of a loopback URL is its process")
+	assert.Contains(t, stdout, filepath.Base(cmd.Path)+": 1 cells, 1 trials", "who listens at the port of a loopback URL is its process")
 }
 
 func TestAHealthyProcessThatRunsIsNotComfortedBeyondTheEvidence(t *testing.T) {
-	web := webService(t)
-	cmd, _ := running(t, web, "ok-web-plain")
+	cmd, _ := running(t, webService(t), "ok-web-plain")
 	file := `
 name: theirs
 command: [unknown, "--workers={{.workers}}", "--upstream={{.upstream.items}}"]

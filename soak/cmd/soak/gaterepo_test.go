@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,12 +16,17 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
-// TestMain lets the test's binary stand in for soak where soak starts itself, as a fake and as the canary, and for the
-// subject.
+// TestMain lets the test's binary stand in for soak where soak starts itself, as a fake and as the canary, and for
+// subjects.
 func TestMain(m *testing.M) {
 	testsubject.Main()
 	if len(os.Args) > 1 && (os.Args[1] == "fakes3" || os.Args[1] == "gateway" || os.Args[1] == "canary") {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "web" {
+		if err := serveWeb(os.Args[2:]); err != nil {
+			log.Fatal(err)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -28,15 +34,24 @@ func TestMain(m *testing.M) {
 // programs puts fakedrive and soak on PATH.
 func programs(t *testing.T) {
 	t.Helper()
+	selfAsSoak(t)
 	dir := t.TempDir()
 	out, err := exec.Command("go", "build", "-o", dir+"/",
 		"github.com/memsoak/memsoak/fakedrive/cmd/fakedrive").CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+// selfAsSoak puts the test's binary on PATH as soak, and returns where it is.
+func selfAsSoak(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(self, filepath.Join(dir, "soak")))
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	t.Setenv("GITHUB_STEP_SUMMARY", "")
+	return self
 }
 
 // scratch is a git repository with a small subject.

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -14,21 +15,41 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/specimens/web"
 )
 
-// webService builds the HTTP specimens and returns the program.
+// webService returns a program that serves the HTTP specimens: the test's own binary, so that nothing is built.
 func webService(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("builds a service and runs it")
+		t.Skip("runs a service")
 	}
-	programs(t)
-	at := filepath.Join(t.TempDir(), "web")
-	said, err := exec.Command("go", "build", "-o", at, "github.com/memsoak/memsoak/soak/specimens").CombinedOutput()
-	require.NoError(t, err, "%s", said)
+	self := selfAsSoak(t)
 	t.Setenv("MEMSOAK_STATE_DIR", filepath.Join(t.TempDir(), "state"))
 	t.Chdir(t.TempDir())
-	return at
+	return self
+}
+
+// serveWeb serves an HTTP specimen until it is killed.
+func serveWeb(args []string) error {
+	var cfg web.Config
+	f := flag.NewFlagSet("web", flag.ContinueOnError)
+	name := f.String("specimen", "ok-web-plain", "")
+	listen := f.String("listen", "127.0.0.1:0", "")
+	f.StringVar(&cfg.Upstream, "upstream", "", "")
+	f.IntVar(&cfg.Workers, "workers", 8, "")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	s, err := web.Find(*name)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	return s.Serve(context.Background(), l, cfg)
 }
 
 func freePort(t *testing.T) string {
@@ -40,7 +61,7 @@ func freePort(t *testing.T) string {
 }
 
 func TestFromAServiceToItsLeakInThreeCommands(t *testing.T) {
-	web := webService(t)
+	service := webService(t)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "item")
 	}))
@@ -48,7 +69,7 @@ func TestFromAServiceToItsLeakInThreeCommands(t *testing.T) {
 	at := freePort(t)
 	code, stdout, stderr := soakCmd("init", "--out", "s.yaml", "--url", "http://"+at+"/items/{{.key}}", "--upstream",
 		"items="+upstream.URL, "--",
-		web, "web", "--specimen", "web-leak-request", "--listen", at, "--upstream", upstream.URL)
+		service, "web", "--specimen", "web-leak-request", "--listen", at, "--upstream", upstream.URL)
 	require.Equal(t, 0, code, stderr)
 	assert.Contains(t, stdout, "soak subject check s.yaml")
 
@@ -82,7 +103,7 @@ phases:
 }
 
 func TestASubjectThatFailsItsCheckIsRefusedWithEvidence(t *testing.T) {
-	web := webService(t)
+	service := webService(t)
 	down := freePort(t)
 	subject := fmt.Sprintf(`
 name: broken
@@ -90,7 +111,7 @@ command: [%q, web, --specimen, ok-web-plain, "--listen={{.addr}}", "--upstream={
 pprof: "http://{{.addr}}/debug/pprof"
 load: {targets: [{url: "http://{{.addr}}/items/{{.key}}"}]}
 upstreams: {items: "http://%s"}
-`, web, down)
+`, service, down)
 	require.NoError(t, os.WriteFile("s.yaml", []byte(subject), 0o644))
 	code, _, stderr := soakCmd("run", "--subject", "s.yaml", "--out", "run")
 	assert.Equal(t, 1, code)
@@ -102,14 +123,14 @@ upstreams: {items: "http://%s"}
 }
 
 func TestTargetsElsewhereNeedPermission(t *testing.T) {
-	web := webService(t)
+	service := webService(t)
 	require.NoError(t, os.WriteFile("s.yaml", fmt.Appendf(nil, `
 name: remote
 command: [%q, web, "--listen={{.addr}}", "--upstream={{.upstream.items}}"]
 pprof: "http://{{.addr}}/debug/pprof"
 load: {targets: [{url: "http://{{.addr}}/items/{{.key}}"}]}
 upstreams: {items: "http://192.0.2.1:80"}
-`, web), 0o644))
+`, service), 0o644))
 	code, stdout, stderr := soakCmd("subject", "check", "s.yaml")
 	assert.NotEqual(t, 0, code)
 	assert.Contains(t, stdout+stderr, "--allow-remote HOST")

@@ -33,12 +33,28 @@ const tcpListen = "0A"
 
 // Ports are the TCP ports that a process listens on.
 func Ports(pid int) ([]int, error) {
-	own := map[string]bool{}
+	own, err := socketsOf(pid)
+	if err != nil {
+		return nil, err
+	}
+	var ports []int
+	for inode, port := range listening(strconv.Itoa(pid)) {
+		if own[inode] {
+			ports = append(ports, port)
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports), nil
+}
+
+// socketsOf are the inodes of the sockets that a process has open.
+func socketsOf(pid int) (map[string]bool, error) {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	list, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
+	own := map[string]bool{}
 	for _, e := range list {
 		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
 			if inode, ok := strings.CutPrefix(to, "socket:["); ok {
@@ -46,26 +62,31 @@ func Ports(pid int) ([]int, error) {
 			}
 		}
 	}
-	var ports []int
+	return own, nil
+}
+
+// listening are the ports of the listening TCP sockets of a process's network, by inode. A table of the kernel's that
+// can't be read has none.
+func listening(process string) map[string]int {
+	ports := map[string]int{}
 	for _, table := range []string{"tcp", "tcp6"} {
-		f, err := os.Open(fmt.Sprintf("/proc/%d/net/%s", pid, table))
+		f, err := os.Open(filepath.Join("/proc", process, "net", table))
 		if err != nil {
 			continue
 		}
 		for sc := bufio.NewScanner(f); sc.Scan(); {
 			col := strings.Fields(sc.Text())
-			if len(col) < 10 || col[3] != tcpListen || !own[col[9]] {
+			if len(col) < 10 || col[3] != tcpListen {
 				continue
 			}
 			_, hex, _ := strings.Cut(col[1], ":")
 			if p, err := strconv.ParseUint(hex, 16, 16); err == nil {
-				ports = append(ports, int(p))
+				ports[col[9]] = int(p)
 			}
 		}
 		f.Close()
 	}
-	slices.Sort(ports)
-	return slices.Compact(ports), nil
+	return ports
 }
 
 // oomKills notes how many processes of a process's cgroup have been killed for memory and returns whether there are
@@ -145,18 +166,32 @@ func CommandOf(pid int) []string {
 	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
 }
 
-// Owner is the process of this machine that listens on a port, 0 where none can be seen.
+// Owner is the process that listens on a port of this process's network, 0 where none can be seen. The kernel's table
+// is read once; after it processes are searched, the newest first, only for a socket that is there.
 func Owner(port int) int {
+	var wanted []string
+	for inode, p := range listening("self") {
+		if p == port {
+			wanted = append(wanted, inode)
+		}
+	}
+	if len(wanted) == 0 {
+		return 0
+	}
 	list, err := os.ReadDir("/proc")
 	if err != nil {
 		return 0
 	}
+	var pids []int
 	for _, e := range list {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
 		}
-		if ports, err := Ports(pid); err == nil && slices.Contains(ports, port) {
+	}
+	slices.Sort(pids)
+	for _, pid := range slices.Backward(pids) {
+		own, err := socketsOf(pid)
+		if err == nil && slices.ContainsFunc(wanted, func(inode string) bool { return own[inode] }) {
 			return pid
 		}
 	}

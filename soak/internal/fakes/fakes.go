@@ -67,13 +67,17 @@ type fake struct {
 }
 
 // Find fills in the paths of programs that are not set: next to this program, in ./bin, or on PATH. A program of
-// another version than this one is refused.
-func (o *Options) Find() error {
+// another version than this one is refused. A service needs gates alone, which come with soak.
+func (o *Options) Find(service bool) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	for name, path := range map[string]*string{"fakedrive": &o.Fakedrive, "soak": &o.Soak} {
+	programs := map[string]*string{"soak": &o.Soak}
+	if !service {
+		programs["fakedrive"] = &o.Fakedrive
+	}
+	for name, path := range programs {
 		if *path, err = find(*path, name, self); err != nil {
 			return err
 		}
