@@ -48,7 +48,7 @@ func TestWhatIsExpectedFitsIntoTheTimePromised(t *testing.T) {
 		}
 		return d
 	}
-	assert.Less(t, sum(Selection{Matrix: true, Quick: true}, 8*time.Second), 8*time.Minute*4/5)
+	assert.Less(t, sum(Selection{Matrix: true, Quick: true}, 7*time.Second), 8*time.Minute*4/5)
 	d := sum(Selection{Matrix: true}, 25*time.Second)
 	for _, e := range append(fullSizeExpected(), rcloneExpected()...) {
 		d += e

@@ -41,7 +41,7 @@ type flags struct {
 // What a replay does by default, and a quick one.
 const (
 	replayScale           = 16
-	replayFree, quickFree = 25 * time.Second, 8 * time.Second
+	replayFree, quickFree = 25 * time.Second, 7 * time.Second
 	replayDies            = 25 * time.Second
 	replayBudget          = 5 * time.Minute
 	replayFile            = "replay.json"
@@ -77,7 +77,7 @@ memory cgroup can be made outcomes are predicted, and every row says so.`
 	fl.StringSliceVar(&f.parts, "parts", nil,
 		"matrix, full-size, rclone (default all, or matrix with --quick, --rows, --corpora or --repeats)")
 	fl.DurationVar(&f.bench.Free, "free", 0,
-		"how long after all is listed the copy of many small files is ended (default 25s; 8s if quick or with repeats)")
+		"how long after all is listed the copy of many small files is ended (default 25s; 7s if quick or with repeats)")
 	fl.DurationVar(&f.bench.Budget, "budget", replayBudget,
 		"cap of the time for the states before the corpus; no work is cut down to it")
 	fl.IntVar(&f.bench.Repeats, "repeats", 1,
