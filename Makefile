@@ -91,6 +91,17 @@ demo: replay-subject ## a fault found beside a healthy one, in a minute: the ser
 	@$(GO) build -o bin/ ./soak/replay/cmd/demo
 	@bin/demo
 
+# The killed service of the demo: its report's first screen as Chromium shows it, its memory and its flame graph.
+PICTURES := docs/pictures
+KILLED   := soak-results/demo/v2.4.1-single-worker--many-small
+
+.PHONY: pictures
+pictures: demo ## draw the pictures of README.md from a demo: what a headless Chromium shows of its report (300 KB asked for)
+	@chromium=$$($(NEEDS) chromium) && bin/soak report $(KILLED) --pictures $(PICTURES) >/dev/null && \
+	$$chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir=$$(mktemp -d) --window-size=1280,900 \
+		--screenshot=$(PICTURES)/report.png file://$(CURDIR)/$(KILLED)/report.html 2>/dev/null
+	@wc -c $(PICTURES)/* | awk '{print} END {print int(($$1+999)/1000) " KB of pictures (asked for: 300 KB at most)"}'
+
 .PHONY: newcomer
 newcomer: ## a stranger's way: a new clone, no modules, no package lists, no brokers, and the README from top to bottom
 	.ci/newcomer
@@ -231,6 +242,16 @@ observe: ## bring up Pyroscope, Prometheus, Grafana and a soak by docker compose
 	@echo "migrator    http://127.0.0.1:8080   fakedrive http://127.0.0.1:9001   S3 sink http://127.0.0.1:9002"
 	@echo "reports     http://127.0.0.1:9004   (when the first trial is done)"
 	@echo "stop        docker compose down     (with --volumes to forget)"
+
+# Without a registry nothing is known of an image, which is said and is no failure; one that a registry denies is.
+.PHONY: images-check
+images-check: ## look up the images of docker-compose.yml by tag, and print their digests (needs docker and a registry, else it skips)
+	@for i in $$(sed -n 's/.*image: $${[A-Z_]*:-\(.*\)}$$/\1/p' docker-compose.yml); do \
+	if out=$$(timeout 60 docker manifest inspect --verbose $$i 2>&1); then \
+		echo "$$i $$(grep -m1 -o 'sha256:[0-9a-f]*' <<<"$$out")"; \
+	elif grep -qiE 'no such manifest|manifest unknown|not found' <<<"$$out" && command -v docker >/dev/null; then \
+		echo "MISSING: $$i: $$out"; exit 1; \
+	else echo "SKIPPED: $$i is unverified: $$(head -1 <<<"$$out" | cut -c1-100)"; fi; done
 
 # QUICK=1 has smaller trees; RECORD=1 adds the figures to bench/history.json, which the next run is compared with.
 BENCH_MIGRATOR = MIGRATOR_BIN=$(CURDIR)/bin $(GO) run ./migrator/internal/bench $(if $(RECORD),-record)

@@ -43,8 +43,11 @@ func answer(rv *record.RunVerdict) []string {
 	})
 	for _, k := range order {
 		g := groups[k]
-		out = append(out, fmt.Sprintf("%s (%s in %d of %d trials)", g.finding.Summary, g.finding.Class, g.cells,
-			len(rv.Cells)))
+		where := ""
+		if len(rv.Cells) > 1 {
+			where = fmt.Sprintf(" in %d of %d trials", g.cells, len(rv.Cells))
+		}
+		out = append(out, fmt.Sprintf("%s (%s%s)", g.finding.Summary, g.finding.Class, where))
 	}
 	if healthy := byHead[record.Healthy]; len(healthy) > 0 {
 		out = append(out, healthySentence(rv, healthy))
@@ -57,8 +60,7 @@ func answer(rv *record.RunVerdict) []string {
 		}
 	}
 	if n > 0 {
-		out = append(out, fmt.Sprintf("%d of %d trials are inconclusive; their warnings say what is missing", n,
-			len(rv.Cells)))
+		out = append(out, trialsAre(n, len(rv.Cells))+" inconclusive; the warnings say what is missing")
 	}
 	if len(rv.Cells) == 0 {
 		out = append(out, "nothing was recorded, so nothing can be said")
@@ -99,8 +101,19 @@ func healthySentence(rv *record.RunVerdict, healthy []int) string {
 		}
 		hi, mark = max(hi, n), kind.Mark()
 	}
-	return fmt.Sprintf("%d of %d trials are healthy: peak %s to %s%s", len(healthy), len(rv.Cells),
-		bytesText(float64(lo)), bytesText(float64(hi)), mark)
+	peaks := bytesText(float64(lo))
+	if hi != lo {
+		peaks += " to " + bytesText(float64(hi))
+	}
+	return fmt.Sprintf("%s healthy: peak %s%s", trialsAre(len(healthy), len(rv.Cells)), peaks, mark)
+}
+
+// trialsAre begins a sentence about some of the trials.
+func trialsAre(n, all int) string {
+	if all == 1 {
+		return "The trial is"
+	}
+	return fmt.Sprintf("%d of %d trials are", n, all)
 }
 
 // decidesPrefix begins the sentence that names a command.

@@ -54,14 +54,19 @@ func newID() string {
 
 // configMap is what decides a run's results: the configuration, the subject and the protocol, as JSON has them.
 func configMap(p *Plan) (map[string]any, error) {
-	b, err := json.Marshal(map[string]any{
+	kept := map[string]any{
 		"subject": p.Subject.Public(), "subject_file": p.Config.Subject, "corpus": p.Config.Corpus,
 		"subject_ref": p.Config.SubjectRef, "axes": p.Config.Axes, "design": p.Config.Design,
 		"center": p.Config.Center, "cells": p.Config.Cells, "only": p.Config.Only, "set": p.Config.Set,
 		"limit": int64(p.Config.Limit),
 		"node":  int64(p.Config.Node), "repeats": p.Config.Repeats, "seed": p.Config.Seed, "protocol": p.Protocol,
 		"duration": p.Config.Duration, "thresholds": p.Config.Thresholds, "shard": p.Shard.String(),
-	})
+	}
+	// A protocol's file, without which no command line can name it.
+	if c := p.Config.Protocol; c != p.Protocol.Name && serviceProtocols[c] != p.Protocol.Name {
+		kept["protocol_file"] = c
+	}
+	b, err := json.Marshal(kept)
 	if err != nil {
 		return nil, fmt.Errorf("encode configuration: %w", err)
 	}

@@ -88,7 +88,7 @@ func TestStrangersInstallFromTheModuleAlone(t *testing.T) {
 		"--limit", "off"}
 	out, code := p.run(soak, run...)
 	require.Equal(t, 0, code, "%s", out)
-	assert.Contains(t, out, "migrator: 1 cells, 1 trials")
+	assert.Contains(t, out, "migrator: 1 cell, 1 trial")
 
 	t.Run("a missing program is named with its installation", func(t *testing.T) {
 		for name, pkg := range map[string]string{"migrator": "migrator/cmd/migrator",

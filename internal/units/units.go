@@ -62,3 +62,11 @@ func (b Bytes) MarshalYAML() ([]byte, error) {
 	}
 	return fmt.Appendf(nil, "%d", int64(b)), nil
 }
+
+// Count is a number of things: "1 cell", "3 cells".
+func Count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return humanize.Comma(int64(n)) + " " + one + "s"
+}

@@ -42,7 +42,7 @@ func (d *pageData) todo() string {
 	if f := w.Verdict.Findings; w.Headline != "" && w.Headline != record.Inconclusive && len(f) > 0 {
 		return Cure(f[0].Class)
 	}
-	needs := opens(w.Verdict)
+	needs := opens(w.Verdict, d.Recorded())
 	if g := w.Verdict.Growth; g != nil && g.Next != "" {
 		needs = []string{g.Next + ": " + g.Command} // the one command that a recording needs; the rest asks for steering
 	}
@@ -55,10 +55,14 @@ func (d *pageData) todo() string {
 // needsShown is how many experiments the first screen names; the cell has all of them.
 const needsShown = 2
 
-// opens are the experiments that would decide what a verdict leaves open, each once.
-func opens(v *record.Verdict) []string {
+// opens are the experiments that would decide what a verdict leaves open, each once. A recording counts no work, so of
+// it only time is asked.
+func opens(v *record.Verdict, recorded bool) []string {
 	var out []string
 	for _, h := range v.Hypotheses {
+		if recorded && h.Per != "second" {
+			continue
+		}
 		if h.State != record.Found && h.State != record.Excluded && h.Needs != "" && !slices.Contains(out, h.Needs) {
 			out = append(out, h.Needs)
 		}
@@ -77,9 +81,13 @@ func (d *pageData) deaths() []string {
 			if v.Outcome != o {
 				continue
 			}
-			cell := v.Title
+			cell := strings.TrimPrefix(v.Title, noAxes)
 			if v.Trial != nil && v.Trial.Record != nil {
-				cell += " after " + plural(int(v.Trial.Record.Work.Files), "file")
+				files := v.Trial.Record.Work.Files
+				if oom := v.Trial.Record.OOM; oom != nil {
+					files = oom.FilesDone
+				}
+				cell += " after " + plural(int(files), "file")
 			}
 			cells = append(cells, cell)
 		}
@@ -88,13 +96,21 @@ func (d *pageData) deaths() []string {
 			if n := len(cells) - deathsShown; n > 0 {
 				shown += fmt.Sprintf("; and %d more", n)
 			}
-			out = append(out, names[o]+": "+shown+".")
+			out = append(out, names[o]+deathOf(shown)+".")
 		}
 	}
 	return out
 }
 
 const deathsShown = 3
+
+// deathOf joins what ended to which cells it ended; a cell without axes has no name.
+func deathOf(cells string) string {
+	if cells == "" || strings.HasPrefix(cells, " ") {
+		return cells
+	}
+	return ": " + cells
+}
 
 // looked is a row of what a trial looked for: the class and unit, and what came of it.
 type looked struct {

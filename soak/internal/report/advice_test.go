@@ -96,12 +96,14 @@ func TestRecordingHasWordsOfItsOwn(t *testing.T) {
 func TestRunAgainKeepsAllSettings(t *testing.T) {
 	dir, run := small(t, fixture.Options{})
 	run.Protocol, run.Seed = "quick", 7
-	run.Config = map[string]any{"subject": "./copier.yaml", "set": map[string]any{"tls": "true", "mode": "a b"}}
+	run.Config = map[string]any{"subject_file": "./copier.yaml", "subject": map[string]any{"Name": "copier"},
+		"protocol": map[string]any{"Name": "quick"}, "duration": "2m0s", "node": float64(4 << 30),
+		"set": map[string]any{"tls": "true", "mode": "a b"}}
 	require.NoError(t, record.Write(filepath.Join(dir, record.RunFile), run))
 	page, _ := generate(t, dir)
 	has(t, text(t, page),
 		"soak run --subject ./copier.yaml --corpus mixed --axis workers=50 --axis gomemlimit=1800MiB --axis pool=40 "+
-			"--set 'mode=a b' --set tls=true --limit 2Gi --protocol quick --seed 7")
+			"--set 'mode=a b' --set tls=true --limit 2Gi --node 4Gi --duration 2m0s --protocol quick --seed 7")
 }
 
 // Every class has a cure, so that no first screen is left without one.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type cellView struct {
 	Peak     record.Peak
 	Trial    *Trial // the one that is shown; nil when nothing was recorded
 	Open     bool
+	Recorded bool // from a process that memsoak had not started
 
 	Spark     template.HTML
 	Waterfall []bar
@@ -93,6 +95,7 @@ func (b cellBuilder) build(n int) *cellView {
 	v := &cellView{
 		ID: fmt.Sprintf("cell-%d", n+1), Cell: c, Title: cellText(b.run.Record, c.Cell), Outcome: c.Outcome(),
 		Verdict: b.run.VerdictOf(c), Peak: c.Peak(), Trial: c.Main(), Rerun: rerun(b.run.Record, c),
+		Recorded: recorded(b.run.Record),
 	}
 	if v.Verdict != nil {
 		v.Headline, v.Growth = v.Verdict.Headline, v.Verdict.Growth
@@ -133,9 +136,27 @@ func (b cellBuilder) build(n int) *cellView {
 			}
 			v.Findings = append(v.Findings, fv)
 		}
-		slices.SortStableFunc(v.Findings, func(x, y findingView) int { return cmp.Compare(y.BytesAtPeak, x.BytesAtPeak) })
+		rank := leading(v)
+		slices.SortStableFunc(v.Findings, func(x, y findingView) int {
+			return cmp.Or(cmp.Compare(rank(x.Finding), rank(y.Finding)), cmp.Compare(y.BytesAtPeak, x.BytesAtPeak))
+		})
 	}
 	return v
+}
+
+// leading ranks the finding that a cell's headline is about before all others: it can be small at a peak, where a
+// larger tree would make it the largest.
+func leading(v *cellView) func(record.Finding) int {
+	return func(f record.Finding) int {
+		if v == nil || v.Verdict == nil || len(v.Verdict.Findings) == 0 || v.Headline == record.Healthy ||
+			v.Headline == record.Inconclusive {
+			return 0
+		}
+		if l := v.Verdict.Findings[0]; l.Class == f.Class && l.Site == f.Site {
+			return -1
+		}
+		return 0
+	}
 }
 
 // figures draws timeline, floors and sparkline.
@@ -346,21 +367,16 @@ func rerun(r *record.Run, c *Cell) string {
 			args = append(args, flag, shellQuote(Printable(value)))
 		}
 	}
-	config := func(key string) string {
-		if v, ok := r.Config[key]; ok && v != nil {
-			return fmt.Sprint(v)
-		}
-		return ""
-	}
+	config := func(key string) string { s, _ := r.Config[key].(string); return s }
 	if recorded(r) {
 		args[1] = "record"
 		add("--pprof", cmp.Or(config("pprof"), "http://HOST:PORT/debug/pprof"))
 		add("--metrics", config("metrics"))
 		return strings.Join(args, " ")
 	}
-	add("--subject", cmp.Or(config("subject"), r.Subject))
+	add("--subject", whole(cmp.Or(config("subject_file"), r.Subject)))
 	add("--subject-ref", config("subject_ref"))
-	add("--corpus", r.Corpus)
+	add("--corpus", whole(r.Corpus))
 	for _, name := range axisNames(r, c.Cell) {
 		add("--axis", name+"="+c.Cell[name])
 	}
@@ -370,15 +386,37 @@ func rerun(r *record.Run, c *Cell) string {
 		}
 	}
 	if r.Limit > 0 {
-		add("--limit", strings.TrimSuffix(strings.ReplaceAll(limitText(r.Limit), " ", ""), "B"))
+		add("--limit", limitText(r.Limit))
+	}
+	if n, ok := r.Config["node"].(float64); ok && n > 0 {
+		add("--node", limitText(int64(n)))
+	}
+	if p, ok := r.Config["protocol"].(map[string]any); ok {
+		if kinds, _ := p["Trials"].([]any); len(kinds) == 1 {
+			add("--trials", fmt.Sprint(kinds[0]))
+		}
+	}
+	if d := config("duration"); d != "0s" {
+		add("--duration", d)
 	}
 	if r.Protocol != "default" {
-		add("--protocol", cmp.Or(config("protocol"), r.Protocol))
+		add("--protocol", whole(cmp.Or(config("protocol_file"), r.Protocol)))
 	}
 	if r.Seed > 1 {
 		add("--seed", fmt.Sprint(r.Seed))
 	}
 	return strings.Join(args, " ")
+}
+
+// whole is the full path of a file that is here; a name, or a file of another machine, stays as it is.
+func whole(name string) string {
+	if st, err := os.Stat(name); err != nil || !st.Mode().IsRegular() {
+		return name
+	}
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
 }
 
 // recorded reports whether a run was recorded from a process that memsoak had not started: it has no corpus, no matrix

@@ -57,6 +57,17 @@ var curves = []curve{
 	}},
 }
 
+// lived are the samples up to the last in which the process was there: what a cgroup holds after a death belongs to
+// none, and a line to it would show memory that sinks for as long as the harness took to look again.
+func lived(samples []record.Sample) []record.Sample {
+	for i, s := range slices.Backward(samples) {
+		if s.Process != nil {
+			return samples[:i+1]
+		}
+	}
+	return samples
+}
+
 // timeline draws a trial over time: memory, phases, events. limit is the memory limit, 0 for none.
 func timeline(t *Trial, limit int64) *figure {
 	start := t.Samples[0].Time
@@ -73,7 +84,7 @@ func timeline(t *Trial, limit int64) *figure {
 	var highest int64
 	for _, c := range curves {
 		var x, y []float64
-		for _, s := range t.Samples {
+		for _, s := range lived(t.Samples) {
 			if v, ok := c.of(s); ok {
 				x, y = append(x, chart.Seconds(start, s.Time)), append(y, float64(v))
 				highest = max(highest, v)

@@ -30,6 +30,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"sizef":      func(v float64) template.HTML { return size(int64(math.Round(v))) },
 	"quantity":   quantity,
 	"interval":   interval,
+	"said":       said,
 	"slope":      slopeText,
 	"percent":    percent,
 	"share":      func(n, of int64) string { return percent(float64(n) / math.Max(1, float64(of))) },
@@ -37,7 +38,6 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"clock":      clockTime,
 	"short":      shortName,
 	"plural":     plural,
-	"plural64":   func(n int64, one string) string { return plural(int(n), one) },
 	"comma":      humanize.Comma,
 	"count":      func(v float64) string { return humanize.Comma(int64(v)) },
 	"join":       strings.Join,
@@ -90,6 +90,16 @@ func shortName(fn string) string {
 	return Printable(fn[strings.LastIndexByte(head, '/')+1:])
 }
 
+// said is a finding's summary without the function and the place that it begins with: both stand above it.
+func said(f record.Finding) string {
+	for _, name := range []string{f.Site.Function, shortName(f.Site.Function)} {
+		if rest, ok := strings.CutPrefix(f.Summary, name+" ("+place(f.Site)+") "); ok && name != "" {
+			return strings.ToUpper(rest[:min(1, len(rest))]) + rest[min(1, len(rest)):]
+		}
+	}
+	return f.Summary
+}
+
 // stackLine is a line of a stack, "function file:line", without type arguments and wrappers in the function's name.
 func stackLine(s string) string {
 	fn, where, ok := strings.Cut(s, " ")
@@ -109,7 +119,7 @@ func termText(name string) string {
 	known := map[string]string{
 		"constant": "a constant", "workers": "× workers", "workers*part": "× workers × part size",
 		"workers*largest": "× workers × largest file",
-		"backlog":         "× backlog", "files": "× files done", "distinct": "× distinct files",
+		"backlog":         "× backlog", "backlog-item": "× backlog items", "files": "× files done", "distinct": "× distinct files",
 		"bytes-in-flight": "× bytes in flight", "connections": "× connections",
 	}
 	return cmp.Or(known[name], "× "+name)

@@ -15,7 +15,7 @@ import (
 func Markdown(w io.Writer, run *Run) error {
 	d := outline(run)
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "# %s on %s: %s\n\n", md(run.Record.Subject), md(run.Record.Corpus), md(words(d.Headline)))
+	fmt.Fprintf(b, "# %s: %s\n\n", md(d.Title()), md(words(d.Headline)))
 	for _, l := range d.Deaths {
 		fmt.Fprintf(b, "%s\n\n", md(l))
 	}
@@ -64,8 +64,8 @@ func outline(run *Run) *pageData {
 		}
 		d.Views = append(d.Views, v)
 	}
-	d.Culprits = gather(d.Views)
 	d.answer()
+	d.Culprits = d.gather()
 	d.Warnings = run.Warnings()
 	return d
 }

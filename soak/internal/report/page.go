@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -91,8 +92,8 @@ func build(ctx context.Context, run *Run, opt Options) (*pageData, error) {
 		return nil, err
 	}
 	d.Heat = newHeatMap(run.Record, d.Views)
-	d.Culprits = gather(d.Views)
 	d.answer()
+	d.Culprits = d.gather()
 	d.facts()
 	d.Warnings = run.Warnings()
 	if worst := d.worst(); worst != nil {
@@ -195,6 +196,9 @@ func (d *pageData) facts() {
 	}
 }
 
+// Matrix reports whether there are cells to compare.
+func (d *pageData) Matrix() bool { return len(d.Views) > 1 && !d.Recorded() }
+
 // snapshots counts the snapshots of all trials.
 func (d *pageData) snapshots() int {
 	n := 0
@@ -211,7 +215,8 @@ func (d *pageData) Title() string {
 	if recorded(d.Record) || d.Record.Corpus == "" {
 		return d.Record.Subject + ", recorded"
 	}
-	return d.Record.Subject + " on the " + d.Record.Corpus + " corpus"
+	corpus := filepath.Base(d.Record.Corpus)
+	return d.Record.Subject + " on the " + strings.TrimSuffix(corpus, filepath.Ext(corpus)) + " corpus"
 }
 
 // Recorded reports whether the run is a recording.
@@ -262,10 +267,10 @@ func once(lines []string) []string {
 	return out
 }
 
-// gather groups the findings of all cells by class and place, largest first.
-func gather(views []*cellView) []culprit {
+// gather groups the findings of all cells by class and place, the one that the answer is about first, then the largest.
+func (d *pageData) gather() []culprit {
 	byPlace := map[string]*culprit{}
-	for _, v := range views {
+	for _, v := range d.Views {
 		for _, f := range v.Findings {
 			key := strings.Join([]string{string(f.Class), f.Site.Function, f.Site.File}, "\x00")
 			c := byPlace[key]
@@ -289,6 +294,9 @@ func gather(views []*cellView) []culprit {
 	for _, k := range slices.Sorted(maps.Keys(byPlace)) {
 		out = append(out, *byPlace[k])
 	}
-	slices.SortStableFunc(out, func(a, b culprit) int { return cmp.Compare(b.BytesAtPeak, a.BytesAtPeak) })
+	rank := leading(d.worst())
+	slices.SortStableFunc(out, func(a, b culprit) int {
+		return cmp.Or(cmp.Compare(rank(a.Finding), rank(b.Finding)), cmp.Compare(b.BytesAtPeak, a.BytesAtPeak))
+	})
 	return out
 }

@@ -84,7 +84,7 @@ func TestReportAnswersTheFourQuestions(t *testing.T) {
 		has(t, seen, want)
 	}
 	assert.Less(t, strings.Index(seen, "buffer-file: 1.0"), strings.Index(seen, "Matrix"), "the answer comes first")
-	for _, want := range []string{"# uploader on mixed: buffering", "**buffer-file: 1.0 byte",
+	for _, want := range []string{"# uploader on the mixed corpus: buffering", "**buffer-file: 1.0 byte",
 		"| workers 50 · gomemlimit 1800MiB · pool 40 | oom killed | buffering |",
 		"`s3.(*uploader).put`", "At most 22 workers fit in 2.0 GiB"} {
 		has(t, md, want)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -71,15 +72,13 @@ func clockTime(t time.Time) string {
 }
 
 // plural is "1 cell", "3 cells".
-func plural(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return humanize.Comma(int64(n)) + " " + one + "s"
-}
+func plural(n int, one string) string { return units.Count(n, one) }
 
 // words makes a name of the records readable: "live-heap" is "live heap".
 func words(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "-", " ") }
+
+// noAxes is the title of a cell without axes.
+const noAxes = "the only cell"
 
 // cellText is a cell as its axes' values in the run's order: "25 workers, pool 40" would be wrong for unknown axes, so
 // it is always "workers 25".
@@ -89,7 +88,10 @@ func cellText(r *record.Run, c record.Cell) string {
 		parts = append(parts, name+" "+c[name])
 	}
 	if len(parts) == 0 {
-		return "default"
+		if recorded(r) {
+			return "the process"
+		}
+		return noAxes
 	}
 	return strings.Join(parts, " · ")
 }
