@@ -71,7 +71,8 @@ func Plan(w io.Writer, e soak.RunStarted) {
 		limit = units.FormatBytes(e.Limit)
 	}
 	fmt.Fprintf(w, "%s: %s, %s, %s design, protocol %s, corpus %s, limit %s (%s), about %s\n",
-		e.Subject, units.Count(e.Cells, "cell"), units.Count(e.Trials, "trial"), e.Design, e.Protocol, e.Corpus, limit, e.Isolated, e.Estimate.Round(time.Second))
+		e.Subject, units.Count(e.Cells, "cell"), units.Count(e.Trials, "trial"), e.Design, e.Protocol, e.Corpus, limit,
+		e.Isolated, e.Estimate.Round(time.Second))
 	for i, c := range e.Plan.Cells {
 		fmt.Fprintf(w, "  %3d. %s\n", i+1, c)
 	}

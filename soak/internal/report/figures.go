@@ -33,23 +33,22 @@ func draw(wide, slim chart.Chart, width float64, key []keyEntry) *figure {
 // curve is one quantity of the samples over time.
 type curve struct {
 	ink, text string
+	charge    bool // to a cgroup, whose limit kills
 	of        func(record.Sample) (int64, bool)
 }
 
 var curves = []curve{
-	{"cgroup", "cgroup usage", func(s record.Sample) (int64, bool) {
+	{"cgroup", "charged to the cgroup", true, func(s record.Sample) (int64, bool) {
 		if s.Cgroup == nil {
 			return 0, false
 		}
 		return s.Cgroup.Usage, true
 	}},
-	{"rss", "resident (RSS)", func(s record.Sample) (int64, bool) {
-		if s.Process == nil {
-			return 0, false
-		}
-		return s.Process.RSS, true
+	{"rss", "of it without pages of files", true, func(s record.Sample) (int64, bool) { return s.Held(), s.Cgroup != nil }},
+	{"rss", "resident (RSS)", false, func(s record.Sample) (int64, bool) {
+		return s.Held(), s.Cgroup == nil && s.Process != nil
 	}},
-	{"heap", "heap in use", func(s record.Sample) (int64, bool) {
+	{"heap", "heap in use", false, func(s record.Sample) (int64, bool) {
 		if s.Runtime == nil {
 			return 0, false
 		}
@@ -61,11 +60,25 @@ var curves = []curve{
 // none, and a line to it would show memory that sinks for as long as the harness took to look again.
 func lived(samples []record.Sample) []record.Sample {
 	for i, s := range slices.Backward(samples) {
-		if s.Process != nil {
+		if s.Process != nil && s.Process.RSS > 0 {
 			return samples[:i+1]
 		}
 	}
 	return samples
+}
+
+// untilDeath is a charge's way from its last sample to the kill by its own limit. No sample falls into that moment, but
+// the peak, which is read more often, is from it where no sample is higher.
+func untilDeath(t *Trial, c curve, start time.Time, x, y []float64) ([]float64, []float64) {
+	if t.Record == nil || t.Record.OOM == nil || t.Record.OOM.Node || !c.charge || len(x) == 0 {
+		return x, y
+	}
+	n, kind := t.Record.Peak.Memory()
+	at := chart.Seconds(start, t.Record.OOM.Time)
+	if kind != record.PeakCharged || float64(n) < slices.Max(y) || at < x[len(x)-1] {
+		return x, y
+	}
+	return append(x, at), append(y, float64(n))
 }
 
 // timeline draws a trial over time: memory, phases, events. limit is the memory limit, 0 for none.
@@ -90,6 +103,7 @@ func timeline(t *Trial, limit int64) *figure {
 				highest = max(highest, v)
 			}
 		}
+		x, y = untilDeath(t, c, start, x, y)
 		if len(x) < 2 {
 			continue
 		}
@@ -362,14 +376,14 @@ func workersTried(views []*cellView) (kills []kill, most int) {
 	return kills, most
 }
 
-// sparkline is the resident size over time, small.
+// sparkline is what the peak is read from over time, small.
 func sparkline(samples []record.Sample) template.HTML {
 	var y []float64
 	top := 1.0
-	for _, s := range samples {
+	for _, s := range lived(samples) {
 		if s.Process != nil {
-			y = append(y, float64(s.Process.RSS))
-			top = max(top, float64(s.Process.RSS))
+			y = append(y, float64(s.Held()))
+			top = max(top, float64(s.Held()))
 		}
 	}
 	if len(y) < 2 {

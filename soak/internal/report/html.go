@@ -27,6 +27,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"bytes":      Bytes,
 	"exact":      exact,
 	"size":       size,
+	"peak":       peakText,
 	"sizef":      func(v float64) template.HTML { return size(int64(math.Round(v))) },
 	"quantity":   quantity,
 	"interval":   interval,
@@ -119,7 +120,8 @@ func termText(name string) string {
 	known := map[string]string{
 		"constant": "a constant", "workers": "× workers", "workers*part": "× workers × part size",
 		"workers*largest": "× workers × largest file",
-		"backlog":         "× backlog", "backlog-item": "× backlog items", "files": "× files done", "distinct": "× distinct files",
+		"backlog":         "× backlog", "backlog-item": "× backlog items",
+		"files": "× files done", "distinct": "× distinct files",
 		"bytes-in-flight": "× bytes in flight", "connections": "× connections",
 	}
 	return cmp.Or(known[name], "× "+name)

@@ -26,7 +26,7 @@ func TestPicturesAreFilesOfTheirOwn(t *testing.T) {
 	paths, err := report.Pictures(run, out)
 	require.NoError(t, err)
 	require.Equal(t, []string{filepath.Join(out, report.MemoryPicture), filepath.Join(out, report.FlamePicture)}, paths)
-	for i, want := range []string{"cgroup usage", "box own"} {
+	for i, want := range []string{"charged to the cgroup", "box own"} {
 		b, err := os.ReadFile(paths[i])
 		require.NoError(t, err)
 		text := string(b)

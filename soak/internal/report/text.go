@@ -30,6 +30,15 @@ func size(n int64) template.HTML {
 	return template.HTML(fmt.Sprintf(`<span class="n" title="%s">%s</span>`, exact(n), Bytes(n)))
 }
 
+// peakText is a peak, and what it was read from where that isn't the charge.
+func peakText(p record.Peak) template.HTML {
+	n, kind := p.Memory()
+	if kind == record.PeakNone {
+		return `<span class="muted">not measured</span>`
+	}
+	return size(n) + template.HTML(kind.Mark())
+}
+
 // quantity is a coefficient in bytes, which may be a fraction of a byte.
 func quantity(v float64) string {
 	if math.Abs(v) < 100 {

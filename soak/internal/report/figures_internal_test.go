@@ -1,0 +1,50 @@
+package report
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// TestALineEndsWhereTheLimitKilled: what is read of a process that is dead already is no memory of it, and the charge
+// ends at the peak that was read when it was killed; other curves, and a kill by the node, say nothing of that moment.
+func TestALineEndsWhereTheLimitKilled(t *testing.T) {
+	begun := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	at := func(s int, rss, usage int64) record.Sample {
+		return record.Sample{Time: begun.Add(time.Duration(s) * time.Second), Process: &record.Process{RSS: rss},
+			Cgroup: &record.Cgroup{Usage: usage}}
+	}
+	samples := []record.Sample{at(1, 40, 20), at(2, 90, 70), at(4, 0, 1)}
+	alive := lived(samples)
+	assert.Len(t, alive, 2)
+	assert.Len(t, lived([]record.Sample{{}, {}}), 2, "a recording of profiles alone has no process")
+
+	killed := func(node bool, peak int64) *Trial {
+		return &Trial{Samples: samples, Record: &record.Trial{Started: begun, Peak: record.Peak{Charged: peak},
+			OOM: &record.OOM{Time: begun.Add(3 * time.Second), Limit: 128, Node: node}}}
+	}
+	ends := func(tr *Trial, c curve) []float64 {
+		x, y := untilDeath(tr, c, begun, []float64{1, 2}, []float64{20, 70})
+		return []float64{x[len(x)-1], y[len(y)-1]}
+	}
+	charge, heap := curve{charge: true}, curve{}
+	assert.Equal(t, []float64{3, 128}, ends(killed(false, 128), charge))
+	for name, got := range map[string][]float64{
+		"of the heap":         ends(killed(false, 128), heap),
+		"killed by the node":  ends(killed(true, 128), charge),
+		"a sample is higher":  ends(killed(false, 60), charge),
+		"no peak was charged": ends(killed(false, 0), charge),
+		"it was not killed":   ends(&Trial{Samples: samples, Record: &record.Trial{Started: begun}}, charge),
+	} {
+		assert.Equal(t, []float64{2, 70}, got, name)
+	}
+}
+
+func TestAPeakSaysWhatItWasReadFrom(t *testing.T) {
+	assert.Contains(t, peakText(record.Peak{Charged: 128 << 20, RSS: 137 << 20}), "128 MiB</span>")
+	assert.Contains(t, peakText(record.Peak{RSS: 137 << 20}), "137 MiB</span> (RSS)")
+	assert.Contains(t, peakText(record.Peak{}), "not measured")
+}
