@@ -145,11 +145,21 @@ func (c *Copier) work(ctx context.Context, listers, copiers int) error {
 		return nil
 	})
 	var workers errgroup.Group
+	// What ends one worker ends all: the others finish what they have in hand.
+	run := func(k Kind, handle func(context.Context, *Lease) (Result, error)) func() error {
+		return func() error {
+			err := c.worker(ctx, take, k, handle)
+			if err != nil {
+				cancel()
+			}
+			return err
+		}
+	}
 	for range listers {
-		workers.Go(func() error { return c.worker(ctx, take, Folder, c.list) })
+		workers.Go(run(Folder, c.list))
 	}
 	for range copiers {
-		workers.Go(func() error { return c.worker(ctx, take, File, c.handle) })
+		workers.Go(run(File, c.handle))
 	}
 	g.Go(func() error {
 		defer cancel()
@@ -180,8 +190,10 @@ func (c *Copier) worker(ctx, take context.Context, k Kind, handle func(context.C
 		}
 		res, err := handle(ctx, l)
 		if err != nil && (ctx.Err() != nil || ClassOf(err) == Fatal) {
-			// The item isn't to blame: it goes back. The settle must get through though ctx has ended.
-			return errors.Join(err, c.queue.Settle(context.WithoutCancel(ctx), l, Result{}))
+			// The item isn't to blame: it goes back. The settle must get through though ctx has ended. Where it doesn't,
+			// the item comes back by the end of its lease, and the first error says why the run ends.
+			_ = c.queue.Settle(context.WithoutCancel(ctx), l, Result{})
+			return err
 		}
 		if err != nil {
 			res = c.fail(l, err)

@@ -38,6 +38,14 @@ func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Object,
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// ofQueue marks an error of the queue in the midst of an item: the item isn't to blame, and no other would fare better.
+func ofQueue(op, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Op: op, Object: key, Reason: "queue", Class: Fatal, Err: err}
+}
+
 func asError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {

@@ -42,8 +42,8 @@ func (c *Copier) storeParts(ctx context.Context, l *Lease, it *Item, create bool
 		return err
 	}
 	if err := c.sendParts(ctx, l, it, p, up); err != nil {
-		if ctx.Err() == nil {
-			c.giveUp(ctx, l, up)
+		if ctx.Err() == nil && ClassOf(err) != Fatal {
+			c.giveUp(ctx, l, up) // else the upload goes on with the item, from its last checkpoint
 		}
 		return err
 	}
@@ -183,7 +183,7 @@ func (c *Copier) checkpoint(ctx context.Context, l *Lease, p *parts) error {
 	if err != nil {
 		return err
 	}
-	return cp.Checkpoint(ctx, l, state)
+	return ofQueue("checkpoint", l.Item.Key, cp.Checkpoint(ctx, l, state))
 }
 
 func (p *parts) save() ([]byte, error) {

@@ -113,7 +113,7 @@ func (c *Copier) displace(ctx context.Context, l *Lease, it *Item) (n int64, sto
 	if locker, ok := c.queue.(Locker); ok {
 		unlock, err := locker.Lock(ctx, it.Key)
 		if err != nil {
-			return 0, false, err
+			return 0, false, ofQueue("lock", it.Key, err)
 		}
 		defer unlock()
 	}
@@ -125,7 +125,7 @@ func (c *Copier) displace(ctx context.Context, l *Lease, it *Item) (n int64, sto
 		it.Key = WithID(it.Key, it.ID)
 	} else if other != nil {
 		if err := c.queue.Push(ctx, *other); err != nil {
-			return 0, false, err
+			return 0, false, ofQueue("queue", other.Key, err)
 		}
 	}
 	n, err = c.store(ctx, l, it, false)

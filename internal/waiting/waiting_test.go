@@ -1,7 +1,8 @@
 package waiting
 
 import (
-	"bytes"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,17 +10,35 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// written is what was written since it was last taken: a clock orders no memory, so a lock does.
+type written struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+func (w *written) take() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.b.Reset()
+	return w.b.String()
+}
+
 // TestSay, by the clock of its bubble: nothing before ten seconds, one clean line then, another a minute later, none
 // after the end.
 func TestSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out written
 		stop := Say(&out, "for \x1b[31mA\nB")
 		after := func(d time.Duration) string {
 			time.Sleep(d)
 			synctest.Wait()
-			defer out.Reset()
-			return out.String()
+			return out.take()
 		}
 		assert.Empty(t, after(After-1))
 		said := after(1)

@@ -156,7 +156,11 @@ func (c *Capture) parse(b []byte) error {
 
 // decode sniffs the form of unpacked bytes and parses them.
 func (c *Capture) decode(b []byte) (*profile.Profile, error) {
-	switch form(b) {
+	f := form(b)
+	if len(b) > usual && (f == formHeapText || f == formGoroutineText || f == formFlamebearer) {
+		return nil, ErrLongText
+	}
+	switch f {
 	case formHeapText:
 		c.note(LegacyText, "text of ?debug=1: its counts are the sampled ones and were scaled by its sampling rate")
 		return parseHeapText(b)
@@ -174,7 +178,7 @@ func (c *Capture) decode(b []byte) (*profile.Profile, error) {
 
 // parseProto parses protocol buffers whose size in memory is bounded.
 func parseProto(b []byte) (*profile.Profile, error) {
-	if err := affordable(b); err != nil {
+	if err := affordable(b, true); err != nil {
 		return nil, err
 	}
 	p, err := profile.ParseUncompressed(b)

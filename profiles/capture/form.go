@@ -3,7 +3,9 @@ package capture
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -100,21 +102,34 @@ const (
 // fieldSample is the number of the samples in the message Profile of pprof.
 const fieldSample = 2
 
-// affordable walks over the outermost fields of a profile and counts what would be allocated for them.
-func affordable(b []byte) error {
+// maxField is the most bytes that one sample, location or string has.
+const maxField = 8 << 20
+
+// affordable walks over the outermost fields of a profile and counts what would be allocated for them. Where b isn't
+// the whole of it, the last field may be cut off.
+func affordable(b []byte, whole bool) error {
 	entries, references := 0, 0
 	for rest := b; len(rest) > 0; {
 		num, typ, n := protowire.ConsumeTag(rest)
+		if !whole && errors.Is(protowire.ParseError(n), io.ErrUnexpectedEOF) {
+			return nil
+		}
 		if n < 0 {
 			return fmt.Errorf("%w: %s", ErrNotProfile, whatElse(b))
 		}
 		size := protowire.ConsumeFieldValue(num, typ, rest[n:])
+		if !whole && errors.Is(protowire.ParseError(size), io.ErrUnexpectedEOF) && len(rest) <= maxField {
+			return nil
+		}
 		if size < 0 {
 			return fmt.Errorf("%w: %s, or cut off in the middle", ErrNotProfile, whatElse(b))
 		}
 		entries++
 		if num == fieldSample && typ == protowire.BytesType {
 			references += size // a location takes a byte at least
+		}
+		if size > maxField {
+			return fmt.Errorf("%w: one of its entries has %d bytes", ErrNotProfile, size)
 		}
 		if entries > maxEntries || references > maxReferences {
 			return fmt.Errorf("%w (%d entries)", ErrTooLarge, entries)

@@ -50,6 +50,8 @@ func (u *unpacker) unpack(b []byte) (plain []byte, layers int, err error) {
 			return nil, layers, ErrTooLarge
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return nil, layers, fmt.Errorf("%w (%d bytes could be unpacked)", ErrTruncated, n)
+		case errors.Is(err, ErrNotProfile), errors.Is(err, ErrTooLarge), errors.Is(err, ErrLongText):
+			return nil, layers, err
 		case err != nil:
 			return nil, layers, fmt.Errorf("damaged: %w", err)
 		}
@@ -62,16 +64,36 @@ func (u *unpacker) unpack(b []byte) (plain []byte, layers int, err error) {
 	return b, layers, nil
 }
 
-// usual is more than a profile has, unpacked, but for very few.
+// usual is more than a profile has, unpacked, but for very few. What has more is looked at after so many bytes.
 const usual = 16 << 20
 
+// ErrLongText is returned, wrapped, for text that is longer than what a person asked for can be.
+var ErrLongText = fmt.Errorf("more than %d MiB of text: fetch it without ?debug=1, which is shorter and says more",
+	usual>>20)
+
+// plausible says why what begins with head, of usual bytes, isn't worth more memory.
+func plausible(head []byte) error {
+	switch f := form(head); {
+	case len(head) > 2 && head[0] == 0x1f && head[1] == 0x8b, f == formGoroutineDump:
+		return nil // one more layer, or a goroutine a kilobyte
+	case f == formProto:
+		return affordable(head, false)
+	case f == formNone:
+		return fmt.Errorf("%w: %s", ErrNotProfile, whatElse(head))
+	}
+	return ErrLongText
+}
+
 // Unpack puts into buf what b has unpacked, and returns its length; above the limit it is limit+1, and buf has a part.
-// What is larger than usual is counted before a buffer grows for it: a stream without end costs no memory. zip reads b
-// from its beginning.
+// What is larger than usual has to begin as a profile does, and is counted before a buffer grows for it: zeros without
+// end cost neither time nor memory. zip reads b from its beginning.
 func Unpack(buf *bytes.Buffer, zip *gzip.Reader, b []byte, limit int64) (int64, error) {
 	buf.Reset()
 	n, err := buf.ReadFrom(io.LimitReader(zip, min(usual, limit)+1))
 	if n <= min(usual, limit) || err != nil {
+		return n, err
+	}
+	if err := plausible(buf.Bytes()); err != nil {
 		return n, err
 	}
 	rest, err := io.Copy(io.Discard, io.LimitReader(zip, limit+1-n))
@@ -114,12 +136,17 @@ func readFile(path string) ([]byte, error) {
 
 // readAll reads r to its end; ErrTooLarge where that is beyond MaxUnpacked.
 func readAll(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxUnpacked+1))
-	if err != nil {
+	head, err := io.ReadAll(io.LimitReader(r, usual+1))
+	if err != nil || len(head) <= usual {
+		return head, err
+	}
+	if err := plausible(head); err != nil {
 		return nil, err
 	}
-	if len(b) > MaxUnpacked {
-		return nil, ErrTooLarge
+	b := bytes.NewBuffer(head)
+	n, err := b.ReadFrom(io.LimitReader(r, MaxUnpacked+1-int64(len(head))))
+	if err == nil && n+int64(len(head)) > MaxUnpacked {
+		err = ErrTooLarge
 	}
-	return b, nil
+	return b.Bytes(), err
 }

@@ -198,7 +198,7 @@ func TestWhatIsNoProfileIsOneLine(t *testing.T) {
 	}{
 		"empty":          {nil, "empty"},
 		"cut off":        {handmade(nil)[:100], "cut off in the middle: fetch it again"},
-		"a bomb":         {zeros.Bytes(), "MiB unpacked"},
+		"a bomb":         {zeros.Bytes(), "not a profile"},
 		"a web page":     {[]byte("<html>"), "a web page"},
 		"a CPU profile":  {cpuFile.Bytes(), "a profile of cpu, which says nothing of memory"},
 		"words":          {[]byte("connection refused\n"), "connection refused"},
