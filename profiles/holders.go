@@ -79,6 +79,10 @@ func heldSite(h *record.Holders, f *record.Finding) *record.HeldSite {
 
 // holderText says in one line how sure it is who holds a site's objects.
 func holderText(s *record.HeldSite) string {
+	if s.Status == record.HeldByEach {
+		return fmt.Sprintf("at the end of the trial each of %d goroutines, of %s, had %d objects of %s of its own",
+			s.Goroutines, s.Path[0], s.Each, bytesText(float64(s.ObjectSize)))
+	}
 	text := fmt.Sprintf("at the end of the trial %.0f %% of %s (%s objects, %d of them sampled) would be garbage without",
 		100*s.Share, bytesText(float64(s.Bytes)), bytesText(float64(s.ObjectSize)), s.Samples)
 	if s.Status == record.HeldByShared {

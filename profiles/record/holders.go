@@ -34,6 +34,7 @@ type HeldStatus string
 const (
 	HeldByRoot   HeldStatus = "held"           // all paths to the objects begin at the root
 	HeldByShared HeldStatus = "shared"         // one object holds them, and several roots reach that: the nearest is named
+	HeldByEach   HeldStatus = "each"           // every goroutine of the root has objects of its own
 	HeldUnknown  HeldStatus = "not-determined" // several roots have a share, none a clear one
 )
 
@@ -45,8 +46,17 @@ type HeldSite struct {
 	Samples    int        `json:"samples"`     // objects that the heap profiler sampled
 	ObjectSize int64      `json:"object_size"` // of most of the bytes
 	Status     HeldStatus `json:"status"`
-	// Share of the bytes that would be free without the holder, 0 to 1.
+	// Share of the bytes that would be free without the holder, 0 to 1; 0 where each goroutine has objects of its own.
 	Share float64 `json:"share"`
+	// Garbage is the share of the bytes that no root reaches: the collector has not freed them yet.
+	Garbage float64 `json:"garbage,omitempty"`
+	// Holder is the variable or field of the program's own that holds the objects, "main.server.audit.entries": the part
+	// of the path that a person knows. Empty when the path has none.
+	Holder string `json:"holder,omitempty"`
+	// Each is how many objects of ObjectSize every goroutine of the root has for itself, and Goroutines how many of those
+	// there are; both are 0 where that is not so.
+	Each       int `json:"each,omitempty"`
+	Goroutines int `json:"goroutines,omitempty"`
 	// Path leads from the root to the objects, root first. Empty when the status is not-determined.
 	Path []string `json:"path,omitempty"`
 	// Roots are those with a share, or those that reach a shared object, largest first.

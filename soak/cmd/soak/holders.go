@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
@@ -26,8 +29,9 @@ func newHoldersCmd() *cobra.Command {
 package variable, goroutine or finalizer without which its objects would be garbage,
 and the path of references from there.
 
-The process is stopped while it is read, for less than --budget, and goes on afterwards;
-nothing in it is changed. The objects are those that its heap profiler sampled. It takes
+The process is stopped while it is read and goes on afterwards; nothing in it is changed.
+The bound is said before: 2 s for each GiB of its resident memory, or --budget. When the
+time is up the process goes on and nothing is said. The objects are those that its heap profiler sampled. It takes
 a program with debug information (no -ldflags=-s or -w), built with a Go release that is
 known here (` + strings.Join(holders.Supported, ", ") + `), on linux/amd64 or linux/arm64; for a process, the permission
 to trace it (its user and CAP_SYS_PTRACE, or kernel.yama.ptrace_scope=0); for a core, one
@@ -43,7 +47,7 @@ References are found word by word, so a stale word can make a holder look shared
 				return exitcode.Usage(errors.New("give either --pid or --core"))
 			case o.Core != "" && o.Exe == "":
 				return exitcode.Usage(errors.New("--core needs --exe, the program that it is of"))
-			case o.PID < 0, o.Budget <= 0:
+			case o.PID < 0, o.Budget < 0, c.Flags().Changed("budget") && o.Budget == 0:
 				return exitcode.Usage(errors.New("--pid and --budget must be above 0"))
 			}
 			for _, path := range []string{o.Core, o.Exe} {
@@ -53,7 +57,14 @@ References are found word by word, so a stale word can make a holder look shared
 					}
 				}
 			}
+			o.Announce = func(resident int64, atMost time.Duration) {
+				fmt.Fprintf(c.ErrOrStderr(), "process %d (%s resident) is stopped for at most %s\n", o.PID,
+					humanize.IBytes(uint64(resident)), atMost)
+			}
 			h, err := holders.Find(c.Context(), o)
+			if errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("%w; --budget gives it longer", err)
+			}
 			if err != nil {
 				return err
 			}
@@ -65,7 +76,8 @@ References are found word by word, so a stale word can make a holder look shared
 	f.StringVar(&o.Core, "core", "", "core file to read instead of a process")
 	f.StringVar(&o.Exe, "exe", "", "the program with its debug information (default: the process's own)")
 	f.StringVar(&o.Module, "module", "", "module path whose frames may be blamed (default: the program's own)")
-	f.DurationVar(&o.Budget, "budget", holders.DefaultBudget, "let the process go on after so long, finished or not")
+	f.DurationVar(&o.Budget, "budget", 0,
+		"let the process go on after so long, finished or not (default: 2s for each GiB of its memory; a core: 10s)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return c
 }
@@ -81,28 +93,80 @@ func printHolders(w io.Writer, h *record.Holders, asJSON bool) error {
 		fmt.Fprintf(w, ", stopped for %s", time.Duration(h.Stopped*float64(time.Second)).Round(time.Millisecond))
 	}
 	fmt.Fprintln(w)
+	var few []record.HeldSite
 	for _, s := range h.Sites {
-		fmt.Fprintf(w, "\n%s at %s %s:%d (%d sampled objects, most of %s)\n", humanize.IBytes(uint64(s.Bytes)),
-			s.Site.Function, s.Site.File, s.Site.Line,
-			s.Samples, humanize.IBytes(uint64(s.ObjectSize)))
-		switch s.Status {
-		case record.HeldUnknown:
-			fmt.Fprintln(w, "  not determined: no root holds a clear share")
-		case record.HeldByShared:
-			fmt.Fprintf(w, "  %.0f %% held by one object that several roots reach\n", 100*s.Share)
-		default:
-			fmt.Fprintf(w, "  %.0f %% held by\n", 100*s.Share)
+		if s.Samples == 1 && s.Bytes >= 2*s.ObjectSize { // one object stands for many
+			few = append(few, s)
+			continue
 		}
-		for i, p := range s.Path {
-			fmt.Fprintf(w, "  %s%s\n", strings.Repeat("  ", i), p)
-		}
-		for _, r := range s.Roots {
-			fmt.Fprintf(w, "  reached from %s", r.Root)
-			if r.Share > 0 {
-				fmt.Fprintf(w, ": %.0f %%", 100*r.Share)
-			}
-			fmt.Fprintln(w)
-		}
+		printHeldSite(w, &s)
 	}
+	printFew(w, few)
 	return nil
+}
+
+func printHeldSite(w io.Writer, s *record.HeldSite) {
+	fmt.Fprintf(w, "\n%s at %s %s:%d (%s, most of %s)\n", humanize.IBytes(uint64(s.Bytes)), s.Site.Function, s.Site.File,
+		s.Site.Line, english.Plural(s.Samples, "sampled object", ""), humanize.IBytes(uint64(s.ObjectSize)))
+	fmt.Fprintf(w, "  %s\n", heldBy(s))
+	for i, p := range s.Path {
+		fmt.Fprintf(w, "  %s%s\n", strings.Repeat("  ", i+1), p)
+	}
+	if s.Garbage >= leastGarbage {
+		fmt.Fprintf(w, "  %.0f %% is garbage that the collector has not freed yet: no root reaches it\n", 100*s.Garbage)
+	}
+	for _, r := range s.Roots {
+		fmt.Fprintf(w, "  reached from %s", r.Root)
+		if r.Share > 0 {
+			fmt.Fprintf(w, ": %.0f %%", 100*r.Share)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// leastGarbage is the share of a site from which on garbage is worth a line.
+const leastGarbage = 0.05
+
+// heldBy is the answer for a site in one line: what a person knows comes first.
+func heldBy(s *record.HeldSite) string {
+	holder := ""
+	if len(s.Path) > 0 {
+		holder = cmp.Or(s.Holder, s.Path[0])
+	}
+	each := ""
+	if s.Each > 0 {
+		function, _, _ := strings.Cut(s.Path[0], " (")
+		each = fmt.Sprintf("%d per goroutine: %s of %s in %s %s, held by %s", s.Each,
+			humanize.Comma(int64(s.Each*s.Goroutines)), humanize.IBytes(uint64(s.ObjectSize)),
+			humanize.Comma(int64(s.Goroutines)), function, holder)
+	}
+	switch {
+	case each != "":
+		return each
+	case s.Status == record.HeldByRoot:
+		return fmt.Sprintf("%.0f %% held by %s", 100*s.Share, holder)
+	case s.Status == record.HeldByShared:
+		return fmt.Sprintf("%.0f %% held by %s, which several roots reach", 100*s.Share, holder)
+	case s.Garbage >= 0.5:
+		return "not determined: most of it is garbage"
+	}
+	return "not determined: no root holds a clear share"
+}
+
+// printFew folds the sites of which one object was sampled: one draw says neither how much it is nor who holds it.
+func printFew(w io.Writer, few []record.HeldSite) {
+	if len(few) == 0 {
+		return
+	}
+	var bytes int64
+	var names []string
+	for _, s := range few {
+		bytes += s.Bytes
+		names = append(names, fmt.Sprintf("%s:%d", s.Site.Function, s.Site.Line))
+	}
+	fmt.Fprintf(w, "\n%s with one sampled object each, %s by estimate, too few to say more (--json has them):\n",
+		english.Plural(len(few), "site", ""), humanize.IBytes(uint64(bytes)))
+	for _, n := range names {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
 }

@@ -12,12 +12,15 @@ type graph struct {
 	roots []root
 	from  []uint32 // edges of object i are to[from[i]:from[i+1]]
 	to    []uint32
+	trees map[int][]uint32 // of shortest paths, by root
+	own   map[string]bool  // packages of the program's own module, whose types and variables a person knows
 }
 
 // newGraph reads all references but those of own, the runtime's records, and to them. It ends early, with the cause,
 // when ctx does.
-func newGraph(ctx context.Context, h *heap, roots []root, own map[uint32]bool) (*graph, error) {
-	g := &graph{h: h, roots: roots, from: make([]uint32, h.slots+1)}
+func newGraph(ctx context.Context, h *heap, roots []root, own map[uint32]bool, module string) (*graph, error) {
+	g := &graph{h: h, roots: roots, from: make([]uint32, h.slots+1), trees: map[int][]uint32{},
+		own: h.img.ownPackages(module)}
 	var buf []byte
 	for i := range h.spans {
 		if err := context.Cause(ctx); err != nil {
@@ -95,24 +98,68 @@ func (g *graph) next(n uint32, yield func(uint32) bool) {
 // none is no node.
 const none = ^uint32(0)
 
-// shortest is a tree of shortest paths from a node: the node before each, none for those out of reach.
-func (g *graph) shortest(start uint32) []uint32 {
+// shortest is a tree of shortest paths from a root: the node before each, none for those out of reach. What the debug
+// information has a name for on the stacks of goroutines goes before what merely lies there: a path over a variable is
+// taken where there is one, even if a longer one.
+func (g *graph) shortest(r int) []uint32 {
+	if before, ok := g.trees[r]; ok {
+		return before
+	}
 	before := make([]uint32, g.top()+1)
 	for i := range before {
 		before[i] = none
 	}
+	start := g.node(r)
 	before[start] = start
-	queue := []uint32{start}
+	for _, refs := range g.byName(r) {
+		g.reach(before, start, refs)
+	}
+	if len(g.trees) == treesKept {
+		clear(g.trees)
+	}
+	g.trees[r] = before
+	return before
+}
+
+// treesKept is how many trees are kept for other sites of the same roots: they are as large as the heap has objects.
+const treesKept = 3
+
+// reach adds to a tree what can be reached from some references of a node.
+func (g *graph) reach(before []uint32, start uint32, refs []uint32) {
+	var queue []uint32
+	add := func(n, from uint32) bool {
+		if before[n] == none {
+			before[n] = from
+			queue = append(queue, n)
+		}
+		return true
+	}
+	for _, o := range refs {
+		add(o, start)
+	}
 	for len(queue) > 0 {
 		n := queue[0]
 		queue = queue[1:]
-		g.next(n, func(o uint32) bool {
-			if before[o] == none {
-				before[o] = n
-				queue = append(queue, o)
-			}
-			return true
-		})
+		g.next(n, func(o uint32) bool { return add(o, n) })
 	}
-	return before
+}
+
+// namesSought is up to how many references of a root are asked for their variables.
+const namesSought = 4096
+
+// byName are the references of a root, those of variables first.
+func (g *graph) byName(r int) [][]uint32 {
+	root := &g.roots[r]
+	if root.kind != rootGoroutine || len(root.refs) > namesSought {
+		return [][]uint32{root.refs}
+	}
+	var named, rest []uint32
+	for _, o := range root.refs {
+		if _, to := g.h.variable(root, o); to.known() {
+			named = append(named, o)
+		} else {
+			rest = append(rest, o)
+		}
+	}
+	return [][]uint32{named, rest}
 }

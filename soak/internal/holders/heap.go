@@ -33,6 +33,7 @@ type heap struct {
 	finalizers []finalizer
 	rate       int64
 	typesAt    uint64
+	locals     map[slot]local
 }
 
 // sample is an object that the heap profiler sampled.
@@ -54,7 +55,7 @@ const maxSlots = 60_000_000
 
 // readHeap reads the spans of a stopped process and what is noted on their objects.
 func readHeap(ctx context.Context, mem memory, img *image, lay *layout) (*heap, error) {
-	h := &heap{view: view{mem: mem}, img: img, lay: lay, pages: map[uint64][]int32{}}
+	h := &heap{view: view{mem: mem}, img: img, lay: lay, pages: map[uint64][]int32{}, locals: map[slot]local{}}
 	h.rate = int64(h.word(lay.rate))
 	h.typesAt = h.word(lay.firstModule + lay.types)
 	all, n := h.word(lay.mheap+lay.allspans), h.word(lay.mheap+lay.allspans+ptrSize)

@@ -1,6 +1,7 @@
 package holders
 
 import (
+	"cmp"
 	"context"
 	"debug/buildinfo"
 	"debug/elf"
@@ -25,12 +26,24 @@ type Options struct {
 	Exe string
 	// Module is the module path whose frames may be blamed; empty: the program's own.
 	Module string
-	// Budget bounds the time that a process is stopped; 0 is DefaultBudget.
+	// Budget bounds the time that a process is stopped, or that a core is read; 0 is StopFor of the process's resident
+	// memory, and DefaultBudget for a child and a core.
 	Budget time.Duration
+	// Announce is called before a process is stopped, with its resident memory and the bound; it may be nil.
+	Announce func(resident int64, atMost time.Duration)
 }
 
-// DefaultBudget is how long a process may be stopped.
+// DefaultBudget is how long a child may be stopped.
 const DefaultBudget = 10 * time.Second
+
+// StopPerGiB is how long a process may be stopped for each GiB begun of its resident memory.
+const StopPerGiB = 2 * time.Second
+
+// StopFor is how long a process with so much resident memory may be stopped.
+func StopFor(resident int64) time.Duration {
+	const gib = 1 << 30
+	return StopPerGiB * time.Duration(max(1, (resident+gib-1)/gib))
+}
 
 // Find says who holds what in a process or a core. The error is ErrUnreadable, wrapped, when the program, the
 // permission or the platform does not allow it, and context.DeadlineExceeded, wrapped, when the time was up. A process
@@ -61,9 +74,9 @@ func Find(ctx context.Context, o Options) (*record.Holders, error) {
 		}
 	}
 	out := &record.Holders{Schema: record.HoldersSchema, Time: time.Now(), Sites: []record.HeldSite{}}
-	budget := o.Budget
-	if budget <= 0 {
-		budget = DefaultBudget
+	budget, err := o.bound()
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("it took more than %s: %w", budget,
 		context.DeadlineExceeded))
@@ -83,7 +96,12 @@ func Find(ctx context.Context, o Options) (*record.Holders, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Some steps over a large heap don't look at the time. The process goes on when it is up, whatever step that is.
+	inTime := context.AfterFunc(ctx, mem.release)
 	err = find(ctx, mem, img, o.Module, out)
+	if !inTime() {
+		err = fmt.Errorf("%w: %w", ErrUnreadable, context.Cause(ctx)) // what was read since then doesn't fit together
+	}
 	closeErr := mem.close()
 	if o.Core == "" {
 		out.Stopped = time.Since(begun).Seconds()
@@ -95,6 +113,41 @@ func Find(ctx context.Context, o Options) (*record.Holders, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// bound is the time that there is, announced for a process.
+func (o *Options) bound() (time.Duration, error) {
+	budget := o.Budget
+	if o.Core != "" {
+		return cmp.Or(max(budget, 0), DefaultBudget), nil
+	}
+	size, err := resident(o.PID)
+	if err != nil {
+		return 0, notAllowed(o.PID, err)
+	}
+	if budget <= 0 {
+		budget = StopFor(size)
+		if o.Child {
+			budget = DefaultBudget
+		}
+	}
+	if o.Announce != nil {
+		o.Announce(size, budget)
+	}
+	return budget, nil
+}
+
+// resident is the resident memory of a process.
+func resident(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	var all, pages int64
+	if _, err := fmt.Sscan(string(b), &all, &pages); err != nil {
+		return 0, fmt.Errorf("read its memory: %w", err)
+	}
+	return pages * int64(os.Getpagesize()), nil
 }
 
 // notAllowed adds to a refusal what would lift it.
@@ -138,7 +191,7 @@ func find(ctx context.Context, mem memory, img *image, module string, out *recor
 	}
 	roots, own := h.readRoots(mem.stackPointers())
 	h.samples = slices.DeleteFunc(h.samples, func(s sample) bool { return own[s.obj] })
-	g, err := newGraph(ctx, h, roots, own)
+	g, err := newGraph(ctx, h, roots, own, module)
 	if err != nil {
 		return err
 	}

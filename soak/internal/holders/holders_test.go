@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -145,6 +146,65 @@ func TestTheHolderIsTheRootOfThePath(t *testing.T) {
 	}
 }
 
+func TestTheHolderIsWhatAPersonKnows(t *testing.T) {
+	exe := build(t)
+	for scenario, want := range map[string]string{
+		"map":       "main.registry",
+		"pointer":   "main.service.sessions",
+		"list":      "main.recent",
+		"server":    "main.server.store.sessions",
+		"goroutine": "kept in main.keeper",
+	} {
+		t.Run(scenario, func(t *testing.T) {
+			s := trace(t, start(t, exe, scenario))
+			assert.Equal(t, want, s.Holder, "%q", s.Path)
+			assert.NotContains(t, strings.Join(s.Path[:len(s.Path)-1], " "), "object of", "a step says nothing")
+		})
+	}
+}
+
+func TestOneEachIsAnAnswer(t *testing.T) {
+	exe := build(t)
+	h, err := holders.Find(t.Context(), holders.Options{PID: start(t, exe, "workers").Process.Pid, Budget: patience})
+	require.NoError(t, err)
+	i := slices.IndexFunc(h.Sites, func(s record.HeldSite) bool { return s.Site.Function == "main.large" })
+	require.GreaterOrEqual(t, i, 0, "%+v", h.Sites)
+	s := h.Sites[i]
+	assert.Equal(t, []int{1, 8}, []int{s.Each, s.Goroutines}, "%+v", s)
+	assert.Contains(t, []record.HeldStatus{record.HeldByRoot, record.HeldByEach}, s.Status)
+	assert.Equal(t, "main.(*worker).run (8 goroutines)", s.Path[0])
+	assert.Equal(t, "main.worker.buf", s.Holder, "%q", s.Path)
+
+	estimated := trace(t, start(t, exe, "goroutines"))
+	assert.Equal(t, []int{1, 2000}, []int{estimated.Each, estimated.Goroutines}, "%+v", estimated)
+	one := trace(t, start(t, exe, "goroutine"))
+	assert.Zero(t, one.Each, "2,000 objects of one goroutine")
+}
+
+func TestWhatNoRootReachesIsGarbage(t *testing.T) {
+	s := trace(t, start(t, build(t), "garbage"))
+	assert.Equal(t, record.HeldUnknown, s.Status)
+	assert.InDelta(t, 0.75, s.Garbage, 0.1, "three of four were dropped, and nothing has collected them")
+}
+
+func TestAStopIsAnnouncedWithItsBound(t *testing.T) {
+	cmd := start(t, build(t), "map")
+	state := ""
+	_, err := holders.Find(t.Context(), holders.Options{PID: cmd.Process.Pid, Budget: patience,
+		Announce: func(resident int64, atMost time.Duration) {
+			assert.Greater(t, resident, int64(1<<20))
+			assert.Equal(t, patience, atMost)
+			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+			assert.NoError(t, err)
+			state = string(b)
+		}})
+	require.NoError(t, err)
+	assert.Contains(t, state, "TracerPid:\t0\n", "it runs as yet")
+	assert.Equal(t, 2*time.Second, holders.StopFor(1))
+	assert.Equal(t, 2*time.Second, holders.StopFor(1<<30))
+	assert.Equal(t, 4*time.Second, holders.StopFor(1<<30+1))
+}
+
 func TestTwoRootsThatShareAreNotOne(t *testing.T) {
 	exe := build(t)
 	halves := trace(t, start(t, exe, "two"))
@@ -243,6 +303,7 @@ func TestACoreIsAsGoodAsItsProcess(t *testing.T) {
 	require.NoError(t, err)
 	s := allocated(t, h)
 	assert.Equal(t, "main.registry (package variable)", s.Path[0])
+	assert.Equal(t, "main.registry", s.Holder)
 	assert.Zero(t, h.Stopped)
 
 	torn := filepath.Join(t.TempDir(), "torn")

@@ -38,6 +38,7 @@ type image struct {
 	trees        map[dwarf.Offset]*godwarf.Tree
 	lines        map[dwarf.Offset][]string // file names by compile unit
 	calls        map[uint64][]Frame        // by return address
+	where        locations
 }
 
 // variable is a package variable, or a nameless piece of static data.
@@ -121,6 +122,7 @@ func (m *image) load() error {
 		return err
 	}
 	m.setSizes()
+	m.loadLocations()
 	slices.SortFunc(m.vars, func(a, b variable) int { return cmp.Compare(a.addr, b.addr) })
 	slices.SortFunc(m.funcs, func(a, b function) int { return cmp.Compare(a.low, b.low) })
 	return nil

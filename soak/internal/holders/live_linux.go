@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -54,10 +55,10 @@ func freeze(ctx context.Context, pid int) (*live, error) {
 			<-release
 		}
 	}()
-	p.thaw = func() {
+	p.thaw = sync.OnceFunc(func() {
 		close(release)
 		<-gone
-	}
+	})
 	if err := <-stopped; err != nil {
 		<-gone
 		mem.Close()
@@ -73,7 +74,7 @@ func freezeChild(ctx context.Context, pid int) (*live, error) {
 	if err != nil {
 		return nil, notAllowed(pid, err)
 	}
-	p := &live{pid: pid, mem: mem, thaw: func() { _ = unix.Kill(pid, unix.SIGCONT) }}
+	p := &live{pid: pid, mem: mem, thaw: sync.OnceFunc(func() { _ = unix.Kill(pid, unix.SIGCONT) })}
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		mem.Close()
 		return nil, notAllowed(pid, err)
@@ -143,6 +144,8 @@ func (p *live) entry() (uint64, error) {
 	}
 	return 0, fmt.Errorf("process %d does not say where its program was loaded", p.pid)
 }
+
+func (p *live) release() { p.thaw() }
 
 func (p *live) close() error {
 	p.thaw()

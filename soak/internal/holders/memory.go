@@ -15,6 +15,8 @@ type memory interface {
 	entry() (uint64, error)
 	// stackPointers are those of the threads, in no order.
 	stackPointers() []uint64
+	// release lets the process go on. It may be called again, and by another goroutine.
+	release()
 	close() error
 }
 
@@ -175,6 +177,7 @@ func (c *core) entry() (uint64, error) {
 }
 
 func (c *core) stackPointers() []uint64 { return c.sps }
+func (c *core) release()                {}
 func (c *core) close() error            { return c.file.Close() }
 
 // ReadAt reads len(p) bytes at an address, over the borders of segments that follow each other.

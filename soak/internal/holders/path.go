@@ -13,10 +13,18 @@ import (
 // pathsTried is how many of a site's objects are followed from their root: the path that stands for most is shown.
 const pathsTried = 200
 
-// commonPath is the path, in words, that the most bytes of the samples have from a root, and their part of what was
-// followed.
-func (g *graph) commonPath(r int, before []uint32, samples []sample) []string {
-	tried := samples
+// path is a path from a root in words.
+type path struct {
+	words []string // root first
+	// holder is the variable or the field that a person knows and that holds what comes behind it:
+	// "main.server.audit.entries". It is empty when the path has none of the program's own.
+	holder   string
+	nameless int // objects on the way of which nothing is known
+}
+
+// commonPath is the path that the most bytes of the samples have from a root.
+func (g *graph) commonPath(r int, samples []sample) path {
+	tried, before := samples, g.shortest(r)
 	if step := len(samples) / pathsTried; step > 1 {
 		tried = nil
 		for i := 0; i < len(samples); i += step {
@@ -24,7 +32,7 @@ func (g *graph) commonPath(r int, before []uint32, samples []sample) []string {
 		}
 	}
 	type found struct {
-		words  []string
+		path
 		weight float64
 	}
 	byText := map[string]*found{}
@@ -32,10 +40,10 @@ func (g *graph) commonPath(r int, before []uint32, samples []sample) []string {
 		if before[s.obj] == none {
 			continue
 		}
-		words := g.words(r, before, s.obj)
-		key := strings.Join(words, "\x00")
+		p := g.follow(r, before, s.obj)
+		key := strings.Join(p.words, "\x00")
 		if byText[key] == nil {
-			byText[key] = &found{words: words}
+			byText[key] = &found{path: p}
 		}
 		byText[key].weight += s.weight
 	}
@@ -46,9 +54,9 @@ func (g *graph) commonPath(r int, before []uint32, samples []sample) []string {
 		}
 	}
 	if best == nil {
-		return []string{g.rootName(r)}
+		return path{words: []string{g.rootName(r)}}
 	}
-	return best.words
+	return best.path
 }
 
 // rootName says what a root is in words.
@@ -72,37 +80,102 @@ func (g *graph) rootName(r int) string {
 	return shortName(root.name) + " (package variable)"
 }
 
-// words is one path in words, root first.
-func (g *graph) words(r int, before []uint32, target uint32) []string {
+// follow is the path to one object.
+func (g *graph) follow(r int, before []uint32, target uint32) path {
 	var chain []uint32
 	for n := target; g.rootOf(n) < 0; n = before[n] {
 		chain = append(chain, n)
 	}
 	slices.Reverse(chain)
-	out := []string{g.rootName(r)}
+	w := writer{words: []string{g.rootName(r)}}
 	field, at := g.fromRoot(r, chain[0])
 	if field != "" {
-		out = append(out, field)
+		w.words = append(w.words, field)
 	}
+	w.begin(g, &g.roots[r], field)
 	for i, obj := range chain {
-		if at.typ == nil && at.fn == nil {
+		if !at.known() {
 			if p, ok := g.h.ofHeader(obj); ok {
 				at = p
 			}
 		}
-		label := g.label(at, obj, i == len(chain)-1)
-		var next place
-		if i+1 < len(chain) {
-			var field string
-			field, next = g.hop(at, obj, chain[i+1])
-			if !strings.HasPrefix(label, "map[") && !strings.HasPrefix(label, "sync.Map") && label != "" {
-				label += field
-			}
+		if !at.known() {
+			w.nameless++
 		}
-		out = append(out, label)
+		last := i == len(chain)-1
+		var next place
+		var field string
+		if !last {
+			field, next = g.hop(at, obj, chain[i+1])
+		}
+		w.add(g, at, next, g.label(at, obj, last), field)
 		at = next
 	}
-	return squeeze(out)
+	return path{words: squeeze(w.words), holder: cmp.Or(w.holder, w.local), nameless: w.nameless}
+}
+
+// writer writes a path object by object.
+type writer struct {
+	words    []string
+	holder   string
+	local    string // the variable of a call, which is the holder where no type of the program's own follows
+	nameless int
+	open     bool // the next object's field belongs to the holder
+	join     bool // the next object's field belongs to the last word
+}
+
+// begin takes a variable of the program itself for the holder.
+func (w *writer) begin(g *graph, root *root, field string) {
+	switch call, name, isLocal := strings.Cut(field, ": "); {
+	case root.kind == rootVariable && g.known(root.name):
+		w.holder = shortName(root.name) + field
+	case isLocal && g.known(strings.TrimPrefix(call, "in ")):
+		w.local = name + " " + call
+	}
+	w.open = w.holder != ""
+}
+
+// add writes an object. The fields of the program's own structs that point to one another are one word:
+// "main.server.audit.entries". Links of lists stay apart.
+func (w *writer) add(g *graph, at, next place, label, field string) {
+	link := next.typ != nil && next.typ == at.typ
+	plain := at.name == "" && !at.array && at.typ != nil && label == typeName(at.typ)
+	own := plain && !link && field != "" && g.known(label)
+	switch {
+	case own && w.open:
+		w.holder += field
+	case own && w.holder == "":
+		w.holder, w.open = label+field, true
+	}
+	switch {
+	case own && w.join:
+		w.words[len(w.words)-1] += field
+	case strings.HasPrefix(label, "map["), strings.HasPrefix(label, "sync.Map"), label == "":
+		w.words = append(w.words, label)
+	default:
+		w.words = append(w.words, label+field)
+	}
+	w.join, w.open = own, w.open && own
+}
+
+// known says whether a name, shortened, is of the program's own module.
+func (g *graph) known(name string) bool {
+	pkg, _, _ := strings.Cut(strings.TrimLeft(name, "[]*"), ".")
+	return g.own[pkg]
+}
+
+// ownPackages are the last elements of the import paths of a module's packages.
+func (m *image) ownPackages(module string) map[string]bool {
+	out := map[string]bool{"main": true}
+	for _, f := range m.funcs {
+		rest, ok := strings.CutPrefix(f.name, module)
+		if !ok || module == "" || rest == "" || rest[0] != '/' && rest[0] != '.' {
+			continue
+		}
+		pkg, _, _ := strings.Cut(f.name[strings.LastIndexByte(f.name, '/')+1:], ".")
+		out[pkg] = true
+	}
+	return out
 }
 
 // label is what an object on a path is called; empty for the inner parts of maps.
@@ -160,7 +233,7 @@ func squeeze(words []string) []string {
 func (g *graph) hop(at place, obj, next uint32) (string, place) {
 	base := g.h.address(obj)
 	for off, w := range g.pointers(g.h.contents(obj), next) {
-		if field, to := g.h.refer(at, base+uint64(off), w); to.typ != nil || to.fn != nil || to.name != "" {
+		if field, to := g.h.refer(at, base+uint64(off), w); to.known() {
 			return field, to
 		}
 	}
@@ -199,8 +272,8 @@ func (g *graph) fromRoot(r int, obj uint32) (string, place) {
 			}
 		}
 	case rootGoroutine:
-		if w, ok := h.locate(root, obj); ok {
-			return h.local(root.stacks[w.stack], w.at, w.word)
+		if field, to := h.variable(root, obj); field != "" {
+			return field, to
 		}
 	}
 	return "", place{base: h.address(obj)}

@@ -26,9 +26,9 @@ type root struct {
 	vars   []int // in heap.vars, the variable itself first
 	stacks []goroutine
 	refs   []uint32 // objects, with repetitions removed
-	// where has, by object, the word of the stacks that points to it, of the outermost call: those further in were given
-	// it, or have it left over. It is filled when first asked for.
-	where map[uint32]stackWord
+	// where has, by object, the words of the stacks that point to it, those of outer calls last. It is filled when first
+	// asked for.
+	where map[uint32][]stackWord
 }
 
 // stackWord is a word of a goroutine's stack.
@@ -139,8 +139,8 @@ func (h *heap) idle(g goroutine) bool {
 	}
 	var begun *function
 	user := false
-	h.calls(g, func(f *function, _ uint64) bool {
-		begun, user = f, !strings.HasPrefix(f.name, "runtime.")
+	h.calls(g, func(c frame) bool {
+		begun, user = c.fn, !strings.HasPrefix(c.fn.name, "runtime.")
 		return !user
 	})
 	return begun != nil && begun == h.img.functionAt(start) && !user // a walk that broke off says nothing
@@ -192,11 +192,11 @@ func (h *heap) began(g goroutine) string {
 		return f.name
 	}
 	name := f.name
-	h.calls(g, func(call *function, _ uint64) bool {
-		if call.low == f.low {
+	h.calls(g, func(c frame) bool {
+		if c.fn.low == f.low {
 			return false
 		}
-		name = call.name
+		name = c.fn.name
 		return true
 	})
 	return name
@@ -279,19 +279,35 @@ func (h *heap) goroutines(sps []uint64) []goroutine {
 	return out
 }
 
-// locate finds the word of a root's stacks that points to an object.
-func (h *heap) locate(r *root, obj uint32) (stackWord, bool) {
+// words finds the words of a root's stacks that point to an object.
+func (h *heap) words(r *root, obj uint32) []stackWord {
 	if r.where == nil {
-		r.where = map[uint32]stackWord{}
+		r.where = map[uint32][]stackWord{}
 		for i, s := range r.stacks {
 			b, from := h.stackOf(s), (s.sp+ptrSize-1)&^(ptrSize-1)
 			h.scan(b, func(off int, o uint32) {
-				r.where[o] = stackWord{i, from + uint64(off), binary.LittleEndian.Uint64(b[off:])}
+				r.where[o] = append(r.where[o], stackWord{i, from + uint64(off), binary.LittleEndian.Uint64(b[off:])})
 			})
 		}
 	}
-	w, ok := r.where[obj]
-	return w, ok
+	return r.where[obj]
+}
+
+// variable says by which variable of which call a root's stacks refer to an object: that of the outermost call that
+// has a name for it, else the outermost call. Those further in were given it, or have it left over.
+func (h *heap) variable(r *root, obj uint32) (field string, to place) {
+	const most = 64 // goroutines may share an object
+	words := h.words(r, obj)
+	for i, w := range slices.Backward(words[max(0, len(words)-most):]) {
+		f, t := h.local(r.stacks[w.stack], w.at, w.word)
+		if t.known() {
+			return f, t
+		}
+		if i == min(len(words), most)-1 {
+			field, to = f, t
+		}
+	}
+	return field, to
 }
 
 // stackOf are the bytes of a goroutine's stack that are in use.

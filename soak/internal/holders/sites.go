@@ -87,28 +87,126 @@ func (h *heap) objectSize(samples []sample) int64 {
 	return int64(best)
 }
 
-// judge says who holds the objects of a site.
+// judge says who holds the objects of a site. Those out of reach are garbage, and count for nobody.
 func (g *graph) judge(d *dominance, s *site) record.HeldSite {
 	out := record.HeldSite{
 		Site: s.site, Stack: s.stack, Bytes: int64(math.Round(s.bytes)), Samples: len(s.samples),
 		ObjectSize: g.h.objectSize(s.samples), Status: record.HeldUnknown,
 	}
-	sh, _ := d.hold(s.samples)
+	sh, reached := d.hold(s.samples)
+	out.Garbage = max(0, 1-reached/s.bytes)
 	first := sh.child[0]
-	if first == 0 || sh.bytes[first] < clearShare*s.bytes {
+	if reached < s.bytes/2 {
 		out.Roots = g.shares(d, sh, s)
 		return out
 	}
-	node := d.nodes[first]
+	if first == 0 || sh.bytes[first] < clearShare*reached {
+		if !g.each(d, s, &out) {
+			out.Roots = g.shares(d, sh, s)
+		}
+		return out
+	}
 	out.Status, out.Share = record.HeldByRoot, sh.bytes[first]/s.bytes
-	r := g.rootOf(node)
-	if r < 0 {
+	var p path
+	if r := g.rootOf(d.nodes[first]); r >= 0 {
+		p = g.commonPath(r, s.samples)
+		out.Each, out.Goroutines = g.perGoroutine(r, s.samples, out.ObjectSize)
+	} else {
 		out.Status = record.HeldByShared
 		reach := g.reaching(d, first)
-		out.Roots, r = g.named(reach), reach[0]
+		out.Roots, p = g.named(reach), g.clearest(reach, s.samples)
 	}
-	out.Path = g.commonPath(r, g.shortest(g.node(r)), s.samples)
+	out.Path, out.Holder = p.words, p.holder
 	return out
+}
+
+// clearest is the path from one of several roots that has the fewest objects of which nothing is known, from the
+// nearest of those.
+func (g *graph) clearest(roots []int, samples []sample) path {
+	var best path
+	for i, r := range roots[:min(len(roots), rootsNamed)] {
+		if p := g.commonPath(r, samples); i == 0 || p.nameless < best.nameless {
+			best = p
+		}
+		if best.nameless == 0 {
+			break
+		}
+	}
+	return best
+}
+
+// each finds the goroutines of one function of which each has an object of the site for itself, where no root is the
+// only one to reach them: words left over on other stacks are many, and one object each is no accident.
+func (g *graph) each(d *dominance, s *site, out *record.HeldSite) bool {
+	i := d.num[s.samples[0].obj]
+	for _, t := range s.samples {
+		if i == none {
+			i = d.num[t.obj]
+		}
+	}
+	if i == none {
+		return false
+	}
+	reach := g.reaching(d, i)
+	for _, r := range reach[:min(len(reach), rootsNamed)] {
+		n, goroutines := g.perGoroutine(r, s.samples, out.ObjectSize)
+		if n == 0 {
+			continue
+		}
+		p := g.commonPath(r, s.samples)
+		out.Status, out.Each, out.Goroutines = record.HeldByEach, n, goroutines
+		out.Path, out.Holder, out.Roots = p.words, p.holder, g.named(reach)
+		return true
+	}
+	return false
+}
+
+// Limits of perGoroutine: objects are counted where the profiler samples nearly all of them, estimated elsewhere; an
+// estimate may be off by a quarter where it is of at least so many samples.
+const (
+	countedWeight  = 1.01
+	estimateWithin = 0.25
+	estimateFrom   = 30
+)
+
+// perGoroutine says how many objects of that size each goroutine of a root has for itself, and how many goroutines
+// there are; 0 when they have not all the same number.
+func (g *graph) perGoroutine(r int, samples []sample, size int64) (each, goroutines int) {
+	root := &g.roots[r]
+	if root.kind != rootGoroutine || len(root.stacks) < 2 {
+		return 0, 0
+	}
+	before, of := g.shortest(r), map[int]int{}
+	var objects int
+	var estimate float64
+	for _, s := range samples {
+		if g.h.spanOf(s.obj).elem != uint64(size) || before[s.obj] == none {
+			continue
+		}
+		first := s.obj
+		for g.rootOf(before[first]) < 0 {
+			first = before[first]
+		}
+		words := g.h.words(root, first)
+		if len(words) == 0 || slices.ContainsFunc(words, func(w stackWord) bool { return w.stack != words[0].stack }) {
+			return 0, 0 // goroutines share it
+		}
+		of[words[0].stack]++
+		objects++
+		estimate += s.weight / float64(size)
+	}
+	most, n := 0, len(root.stacks)
+	for _, k := range of {
+		most = max(most, k)
+	}
+	counted := estimate <= countedWeight*float64(objects)
+	switch {
+	case counted && most*n == objects:
+		return most, n
+	case !counted && most == 1 && objects >= estimateFrom && math.Abs(estimate/float64(n)-1) <= estimateWithin:
+		return 1, n
+	}
+	return 0, 0
 }
 
 // shares are the roots by what each alone holds of a site. Where most is held by several at once, they are those that

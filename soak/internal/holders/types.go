@@ -16,6 +16,9 @@ type place struct {
 	name  string       // how a person calls it, when that is not the type's name
 }
 
+// known says whether something is known of what is there.
+func (p place) known() bool { return p.typ != nil || p.fn != nil || p.name != "" }
+
 // refer follows the reference in the word at an address of the place: by which field it goes, and what is known of what
 // it points to. base is where it points.
 func (h *heap) refer(p place, at, target uint64) (field string, to place) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -21,6 +22,12 @@ type session struct {
 type store struct {
 	mu       sync.Mutex
 	sessions map[string]*session
+}
+
+// server has its store at some distance, and no variable has the server but one of main's.
+type server struct {
+	name  string
+	store *store
 }
 
 type cycle struct {
@@ -43,8 +50,13 @@ var (
 
 const objects = 2000
 
+var collect = true
+
 //go:noinline
 func allocate() []byte { return make([]byte, 4096) }
+
+//go:noinline
+func large() []byte { return make([]byte, 1<<20) }
 
 //go:noinline
 func newSession(i int) *session { return &session{id: i, buf: allocate()} }
@@ -75,6 +87,29 @@ func blocked(b []byte, ready chan<- bool, never chan int) {
 	ready <- true
 	never <- 1
 	runtime.KeepAlive(b)
+}
+
+// worker has a buffer for as long as it lives.
+type worker struct {
+	name string
+	buf  []byte
+}
+
+//go:noinline
+func (w *worker) run(ready chan<- bool, never <-chan int) {
+	ready <- true
+	for n := range never {
+		w.buf[0] += byte(n)
+	}
+}
+
+// serve keeps what it is called on, as the servers of libraries do.
+//
+//go:noinline
+func (s *server) serve(ready chan<- bool) {
+	ready <- true
+	wait(context.Background())
+	runtime.KeepAlive(s)
 }
 
 var scenarios = map[string]func(){
@@ -112,6 +147,29 @@ var scenarios = map[string]func(){
 			b := allocate()
 			ctx, cancel := context.WithCancel(background)
 			context.AfterFunc(ctx, func() { b[0]++; cancel() })
+		})
+	},
+	"server": func() {
+		ready, s := make(chan bool), &server{store: &store{sessions: map[string]*session{}}}
+		each(func(i int) { s.store.sessions[fmt.Sprint(i)] = newSession(i) })
+		go s.serve(ready)
+		<-ready
+	},
+	"workers": func() {
+		ready, never := make(chan bool), make(chan int)
+		for range 8 {
+			go (&worker{buf: large()}).run(ready, never)
+			<-ready
+		}
+	},
+	"garbage": func() {
+		collect = false
+		debug.SetGCPercent(-1)
+		each(func(i int) {
+			registry[fmt.Sprint(i)] = newSession(i)
+			if i >= objects/4 {
+				delete(registry, fmt.Sprint(i-objects/4))
+			}
 		})
 	},
 	"timer": func() {
@@ -156,8 +214,10 @@ func dispose(*cycle) {}
 
 func main() {
 	scenarios[os.Args[1]]()
-	runtime.GC()
-	runtime.GC()
+	if collect {
+		runtime.GC()
+		runtime.GC()
+	}
 	runtime.MemProfile(nil, false) // without a mention of it the linker leaves the heap profiler out
 	fmt.Println("ready")
 	var b [1]byte
