@@ -26,7 +26,7 @@ type body struct {
 	c       *Copier
 	ctx     context.Context
 	content Content
-	// renew tells whoever waits for the sink that something moved.
+	// watch learns by renew that bytes moved, which keeps the wait for the sink alive.
 	watch *watchdog
 
 	cancel context.CancelFunc // ends a read in progress

@@ -14,7 +14,7 @@ type Mode uint8
 const (
 	ModeCopy   Mode = iota
 	ModeDryRun      // say what would be copied
-	ModeVerify      // compare what is stored with the source
+	ModeVerify      // compare the stored objects with the source
 )
 
 // Export says how a kind of Google document leaves Drive.
@@ -29,8 +29,8 @@ type Config struct {
 	Prefix string // what keys begin with; a slash is added if it is missing
 	Mode   Mode
 
-	Workers          int // files copied at once; default 8
-	DiscoveryWorkers int // folders listed at once; default 2
+	Workers          int // files copied in parallel; default 8
+	DiscoveryWorkers int // folders listed in parallel; default 2
 
 	// MultipartThreshold is the largest size, in bytes, that is stored by one request. Above it a file goes in parts
 	// and can be taken up again in the middle. Default 1 GiB.
@@ -52,10 +52,10 @@ type Config struct {
 	Filter        Filter
 	Exports       map[string]Export // by MIME type of the document; what isn't there is left out and reported
 	ShortcutDepth int               // shortcuts to folders followed on the way to a file. Default 1
-	Force         bool              // copy what is unchanged, too
-	SpoolDir      string            // where exports, whose length nobody knows before, wait for it; default the system's
+	Force         bool              // copy unchanged files, too
+	SpoolDir      string            // where exports, whose length isn't known before, wait for it; default the system's
 
-	// OnEvent is told of everything that happens, by many goroutines at once. Optional.
+	// OnEvent receives every event, from many goroutines in parallel. Optional.
 	OnEvent func(Event)
 	// Stats counts; share one among several Copiers. Optional.
 	Stats *Stats
@@ -89,7 +89,7 @@ var defaultExports = map[string]Export{
 // DefaultExports returns the formats that Google documents are exported to, by MIME type of the document.
 func DefaultExports() map[string]Export { return maps.Clone(defaultExports) }
 
-// Validate says what is wrong with the settings.
+// Validate returns an error that names the wrong setting.
 func (c *Config) Validate() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {

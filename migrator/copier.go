@@ -28,14 +28,14 @@ type Copier struct {
 	prefix string
 	// fresh: nothing was stored below the prefix when the run began, so the sink isn't asked file by file.
 	fresh bool
-	// contended serves those who want a key that somebody has, by a hash of the key.
+	// contended serializes items whose key is taken already, by a hash of the key.
 	contended [64]sync.Mutex
 
 	stopOnce sync.Once
 	stopping chan struct{}
 }
 
-// New returns a Copier. The queue may hold work of an earlier run, which goes on.
+// New returns a Copier. The queue may hold work of an earlier run, which is continued.
 func New(cfg Config, src Source, sink Sink, q Queue) (*Copier, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (c *Copier) Stats() *Stats { return c.stats }
 // ErrStopped is what Run returns when Stop ended it before the work was done.
 var ErrStopped = errors.New("stopped before the end; the same command goes on from here")
 
-// Stop lets the transfers in progress end and takes no more work. What is left stays in the queue.
+// Stop lets the transfers in progress end and takes no more work. The rest stays in the queue.
 func (c *Copier) Stop() { c.stopOnce.Do(func() { close(c.stopping) }) }
 
 // Start checks both sides and seeds the queue with the root. resumed says that the queue holds the tree already.
@@ -87,7 +87,7 @@ func (c *Copier) Join(ctx context.Context, fresh bool) error {
 func (c *Copier) Fresh() bool { return c.fresh }
 
 // Root checks both sides and returns the item that a migration begins with. Only a queue that several processes may
-// begin at once needs it; for others there is Start.
+// begin at the same time needs it; for others there is Start.
 func (c *Copier) Root(ctx context.Context) (Item, error) {
 	if err := c.check(ctx); err != nil {
 		return Item{}, err

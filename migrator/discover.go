@@ -22,7 +22,7 @@ func (c *Copier) list(ctx context.Context, l *Lease) (Result, error) {
 	it := &l.Item
 	page, err := c.listPage(ctx, Listing{Folder: it.ID, Page: it.Page})
 	if ClassOf(err) == PageGone && it.Page != "" {
-		// Listing anew finds the same keys; what was copied is skipped.
+		// A second listing finds the same keys; files already copied are skipped.
 		again := Item{Kind: Folder, ID: it.ID, Key: it.Key, Ancestors: it.Ancestors, Shortcuts: it.Shortcuts}
 		return Result{Outcome: Returned, Produced: []Item{again}}, nil
 	}

@@ -4,7 +4,7 @@
 // A [Copier] ties three parts together, each behind a small interface:
 //
 //   - a [Source] lists folders page by page and opens file contents at an offset (internal/drive: Drive v3);
-//   - a [Sink] stores objects and says what is stored (internal/s3: any S3-compatible store);
+//   - a [Sink] stores objects and looks them up (internal/s3: any S3-compatible store);
 //   - a [Queue] holds everything between discovery and transfer, outside of memory (internal/queue: segments on disk).
 //
 // Discovery workers take folders from the queue and put the folders and files of one page back; transfer workers take

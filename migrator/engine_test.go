@@ -225,7 +225,7 @@ func TestDailyPauseIsASetting(t *testing.T) {
 	})
 }
 
-// TestStoppedWhilePaused: a run that is stopped in a pause ends, and the next one goes on from there.
+// TestStoppedWhilePaused: a run that is stopped in a pause ends, and the next one continues from there.
 func TestStoppedWhilePaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, s := t.TempDir(), newStore()

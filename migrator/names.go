@@ -25,8 +25,8 @@ func (d *named) key(prefix string) string {
 // Folders of the same name in one folder share a prefix. So keys depend on the tree alone, not on the order in which
 // it is found.
 //
-// Within a page of a listing the rule is applied at once. Between pages, and between folders of the same name, nobody
-// holds a table of names: the sink tells whose object has the key ([Copier] then applies the rule).
+// Within a page of a listing the rule is applied immediately. Between pages, and between folders of the same name,
+// there is no table of names: the sink tells whose object has the key ([Copier] then applies the rule).
 type Namer struct{ Exports map[string]Export }
 
 // target is the plain segment of an entry and the MIME type of its export.

@@ -31,7 +31,7 @@ type Lease struct {
 }
 
 // Checkpointer is a Queue that saves a few hundred bytes of progress with a leased item, durably against the death of
-// the process. Without it a large file that was under way starts anew.
+// the process. Without it a large file that was under way starts from its beginning.
 type Checkpointer interface {
 	Checkpoint(ctx context.Context, l *Lease, state []byte) error
 }
@@ -70,7 +70,7 @@ type Result struct {
 	Outcome  Outcome
 	Bytes    int64  // content bytes stored
 	Produced []Item // children, and the next page of the folder
-	// Parked are items that need no work any more but belong into the report: failures and what was left out.
+	// Parked are items that need no work any more but belong into the report: failures and items left out.
 	Parked []Parked
 }
 

@@ -27,7 +27,7 @@ type Object struct {
 // Sink is where objects go. Implementations are safe for concurrent use, don't retry, and return errors that carry an
 // [*Error].
 type Sink interface {
-	// Stat returns what is stored under key; an error of class Missing when there is nothing.
+	// Stat returns the object stored under key; an error of class Missing when there is nothing.
 	Stat(ctx context.Context, key string) (Object, error)
 	// Put stores o with the bytes of body in one request. The store itself verifies o.MD5 (class BadDigest). With
 	// create set, an object that exists already is left alone (class Exists) where the store knows how. When it

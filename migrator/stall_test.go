@@ -46,7 +46,7 @@ func (h hangs) Read([]byte) (int, error) {
 }
 
 // TestSilentSourceIsAskedAgain: a download on which nothing comes is given up after the idle timeout, not before, and
-// goes on where it broke, for files that are read whole and for those that are streamed.
+// continues where it broke, for files that are read whole and for those that are streamed.
 func TestSilentSourceIsAskedAgain(t *testing.T) {
 	for name, size := range map[string]int{"small": 100, "streamed": 300_000} {
 		t.Run(name, func(t *testing.T) {

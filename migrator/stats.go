@@ -14,7 +14,7 @@ type Stats struct {
 	InFlight atomic.Int64
 }
 
-// Event is one thing that happened, as it is told to Config.OnEvent and printed by --json.
+// Event is one thing that happened, as Config.OnEvent receives it and --json prints it.
 type Event struct {
 	Time time.Time `json:"time"`
 	// copied, would-copy, skipped, failed, unavailable, filtered, verified, listed, retry, paused; the command adds waiting

@@ -92,7 +92,7 @@ func (c *Copier) contend(ctx context.Context, l *Lease, it *Item) (n int64, stor
 			}
 			n, err = c.store(ctx, l, it, o == nil)
 			if err != nil && ClassOf(err) == Exists {
-				continue // somebody was faster: look whose it is
+				continue // another worker was faster: look whose it is
 			}
 			return n, err == nil, err
 		}
@@ -132,7 +132,7 @@ func (c *Copier) displace(ctx context.Context, l *Lease, it *Item) (n int64, sto
 	return n, err == nil, err
 }
 
-// owner looks at what is under the item's key: the object, nil when there is none; and the file that it is of, if that
+// owner looks up the item's key: the object, nil when there is none; and the file that it is of, if that
 // isn't the item and still is in its folder under a name of that key. The file comes as an item under the key with its
 // id.
 func (c *Copier) owner(ctx context.Context, it *Item) (*Object, *Item, error) {
@@ -332,7 +332,7 @@ func (c *Copier) putOnce(ctx context.Context, o Object, create bool, open func(c
 	return stalled(ctx, err)
 }
 
-// storeSpooled stores content whose length nobody knows beforehand, by way of an unnamed file.
+// storeSpooled stores content whose length isn't known beforehand, by way of an unnamed file.
 func (c *Copier) storeSpooled(ctx context.Context, it *Item, create bool) (int64, error) {
 	f, err := os.CreateTemp(c.cfg.SpoolDir, "export-*")
 	if err != nil {
@@ -387,7 +387,7 @@ func (s *spooled) Read(p []byte) (int, error) {
 
 func (s *spooled) Close() error { return nil }
 
-// verify compares what is stored with what the source lists.
+// verify compares the stored object with the source's listing.
 func (c *Copier) verify(ctx context.Context, l *Lease) (Result, error) {
 	it := &l.Item
 	o, other, err := c.owner(ctx, it)

@@ -19,7 +19,7 @@ type (
 	Migration     = broker.Migration
 )
 
-// The errors of queues on brokers that somebody acts upon.
+// The errors of queues on brokers that callers act upon.
 var (
 	ErrNoMigration = broker.ErrNone
 	ErrLost        = broker.ErrLost

@@ -202,7 +202,7 @@ func sink(ctx context.Context, s Settings, client *http.Client) (migrator.Sink, 
 	}
 	if local && cfg.Credentials != nil {
 		if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-			cfg.Credentials = aws.AnonymousCredentials{} // a store on this machine that asks nobody who he is
+			cfg.Credentials = aws.AnonymousCredentials{} // a store on this machine that asks for no credentials
 		}
 	}
 	return s3.New(s3.Options{Config: cfg, Endpoint: s.S3Endpoint, Bucket: s.Bucket,

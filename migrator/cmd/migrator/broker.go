@@ -216,7 +216,7 @@ func monitor(addr string, s *migrator.Stats, out io.Writer) (stop func(), err er
 	return func() { srv.Close(); <-done }, nil
 }
 
-// summary prints how far the whole migration is. A queue that nobody can ask is no further error.
+// summary prints how far the whole migration is. A queue that can't be reached is no further error.
 func (p *part) summary(c *cobra.Command, q wire.Broker) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), 5*time.Second)
 	defer cancel()

@@ -17,7 +17,7 @@ const (
 	perWorkerConn = 4         // buffers of its two connections, each of read-buffer or write-buffer
 )
 
-// The garbage beside what is live is this part of the budget.
+// The garbage beside the live heap takes this share of the budget.
 const garbageShare = 0.4
 
 // The most that a budget chooses by itself: more workers than that need a reason that memory doesn't know.
@@ -41,7 +41,7 @@ func (s *settings) needs() int64 {
 }
 
 // fit chooses workers, discovery workers, buffers and idle connections for the budget, and the limits of the collector.
-// What was given stays. Each choice takes what the ones before it left, so that more memory is never less of anything.
+// Flags that were given stay. Each choice takes what the ones before it left, so more memory is never less of anything.
 func (s *settings) fit(f *pflag.FlagSet) error {
 	if s.memory == 0 {
 		return nil

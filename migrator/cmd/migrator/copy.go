@@ -125,7 +125,7 @@ func (o *oneShot) interval() error {
 	return nil
 }
 
-// teller returns what is done with events.
+// teller returns the function that handles events.
 func (o *oneShot) teller(out io.Writer, p *progress) func(migrator.Event) {
 	if o.json || !o.dryRun {
 		return p.event

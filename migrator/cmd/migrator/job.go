@@ -63,7 +63,7 @@ const (
 	parkedFile = "parked.ndjson" // of a job that is done; before, the queue has it
 )
 
-// runJob runs a migration in a directory of its own. A queue that an earlier run left there goes on. stop ends the
+// runJob runs a migration in a directory of its own. A queue that an earlier run left there is continued. stop ends the
 // run gracefully. The returned job tells how it ended, whatever the error.
 func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engine, cfg migrator.Config, j job) (_ job,
 	err error) {
@@ -118,7 +118,7 @@ func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engin
 	return j, err
 }
 
-// retire removes the queue of a finished job and keeps the list of what was left out.
+// retire removes the queue of a finished job and keeps the list of the items left out.
 func retire(dir string, q wire.Queue) error {
 	if err := q.Close(); err != nil {
 		return err
@@ -133,7 +133,7 @@ func retire(dir string, q wire.Queue) error {
 	return os.RemoveAll(filepath.Join(dir, queueDir))
 }
 
-// write replaces the job's file at once.
+// write replaces the job's file atomically.
 func (j *job) write(dir string) error {
 	b, err := json.MarshalIndent(j, "", "  ")
 	if err != nil {
@@ -146,7 +146,7 @@ func (j *job) write(dir string) error {
 	return os.Rename(tmp, filepath.Join(dir, jobFile))
 }
 
-// defaultStateDir is where jobs are kept when nobody says otherwise.
+// defaultStateDir is where jobs are kept when no flag names a directory.
 func defaultStateDir() (string, error) {
 	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
 		return filepath.Join(d, "migrator"), nil

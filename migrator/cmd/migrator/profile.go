@@ -35,7 +35,7 @@ func (s *settings) profile() (stop func(), err error) {
 		ApplicationName: s.profileService(),
 		ServerAddress:   s.pyroscopeURL,
 		Tags:            profileTags(),
-		// A collection forced each interval would change what is measured.
+		// A collection forced each interval would change the measurement.
 		DisableGCRuns: true,
 		// Flush waits for ever unless CPU is among the types.
 		ProfileTypes: []pyroscope.ProfileType{pyroscope.ProfileCPU, pyroscope.ProfileInuseObjects,

@@ -31,7 +31,7 @@ type progress struct {
 	still  still
 }
 
-// newProgress starts showing. Close ends it. why says what is waited for when nothing moves and no try has failed.
+// newProgress starts showing. Close ends it. why names the thing waited for when nothing moves and no try failed.
 func newProgress(out io.Writer, asJSON bool, every time.Duration, s *migrator.Stats, why func() string) *progress {
 	p := &progress{out: out, json: asJSON, stats: s, began: time.Now(), every: every,
 		ending: make(chan struct{}), done: make(chan struct{}), still: still{why: why}}
@@ -70,7 +70,7 @@ func (p *progress) print(v any) {
 	}
 	p.fromMu.Lock()
 	defer p.fromMu.Unlock()
-	_, _ = p.out.Write(append(b, '\n')) // nobody may be reading
+	_, _ = p.out.Write(append(b, '\n')) // there may be no reader
 }
 
 // sample is what a line of progress says.

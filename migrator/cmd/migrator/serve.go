@@ -162,7 +162,7 @@ func (v *service) post(w http.ResponseWriter, req *http.Request) {
 	select {
 	case <-r.done:
 	case <-req.Context().Done():
-		return // it goes on without who asked
+		return // the migration continues without the client that asked
 	}
 	switch {
 	case r.err != nil:

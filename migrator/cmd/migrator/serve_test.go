@@ -164,7 +164,7 @@ func TestServeTellsFailures(t *testing.T) {
 }
 
 // TestServeJoinsAndStops: asking twice for the same work gets one migration, a stop lets it end and takes no other, and
-// what was left goes on in the next process.
+// the next process continues with the rest.
 func TestServeJoinsAndStops(t *testing.T) {
 	b := newTestbed(t)
 	b.v.s.copy.Workers = 1
@@ -202,7 +202,7 @@ func TestServeJoinsAndStops(t *testing.T) {
 	assert.EqualValues(t, 30, b.v.s.copy.Stats.Copied.Load(), "and nothing was copied twice")
 }
 
-// TestServeForgetsOldJobs: what is remembered of migrations that ended is bounded.
+// TestServeForgetsOldJobs: the record of migrations that ended is bounded.
 func TestServeForgetsOldJobs(t *testing.T) {
 	v := &service{jobs: map[string]*running{}}
 	for i := range 3 * keepJobs {
@@ -218,7 +218,7 @@ func TestServeForgetsOldJobs(t *testing.T) {
 	assert.Contains(t, v.jobs, fmt.Sprint(3*keepJobs-1))
 }
 
-// TestServeCommand runs the command itself: it says where it listens, and ends well when it is told to.
+// TestServeCommand runs the command itself: it says where it listens, and ends well when it is asked to.
 func TestServeCommand(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -16,7 +16,7 @@ const (
 	stillAgain = time.Minute
 )
 
-// still is what is known of a wait.
+// still describes a wait.
 type still struct {
 	why    func() string
 	retry  atomic.Pointer[migrator.Event] // the last one that made something wait

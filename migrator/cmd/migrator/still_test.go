@@ -19,7 +19,7 @@ import (
 	"github.com/memsoak/memsoak/migrator/wire"
 )
 
-// lines keeps what was written.
+// lines keeps the lines written.
 type lines struct {
 	mu  sync.Mutex
 	all bytes.Buffer
@@ -31,7 +31,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.all.Write(p)
 }
 
-// taken returns what was written about waits since it was last asked.
+// taken returns the lines about waits written since its last call.
 func (l *lines) taken() (out []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -64,7 +64,7 @@ type bench struct {
 	ctx    context.Context
 	quick  bool
 	guard  bool
-	pairs  int // rounds of what is judged by intervals
+	pairs  int // rounds of the figures judged by intervals
 	rounds int // of the queues
 	rclone string
 
@@ -120,7 +120,7 @@ func (b *bench) run(only string) (err error) {
 	return nil
 }
 
-// start builds what is measured and starts the fakes.
+// start builds the programs to measure and starts the fakes.
 func (b *bench) start() (err error) {
 	if b.bins, err = rig.Build(b.ctx, b.dir); err != nil {
 		return err
@@ -159,7 +159,7 @@ func (b *bench) add(what, asked, measured string, ok bool) {
 	b.judge(what, asked, measured, v)
 }
 
-// judge records a figure with what it says of what was asked for.
+// judge records a figure beside the figure asked for, with the verdict.
 func (b *bench) judge(what, asked, measured string, v figure.Verdict) {
 	b.rows = append(b.rows, row{what, asked, measured, v.String()})
 	b.missed = b.missed || v == figure.Missed

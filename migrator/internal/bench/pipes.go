@@ -11,7 +11,7 @@ import (
 	"github.com/memsoak/memsoak/internal/figure"
 )
 
-// contest is a tree that several clients copy, and what is asked for.
+// contest is a tree that several clients copy, and the ratio asked for.
 type contest struct {
 	name         string
 	corpus, spec string
@@ -156,8 +156,8 @@ func (b *bench) costs(c *contest, all map[string]runs, files float64) {
 // fail for a regression alone.
 const slack = 0.10
 
-// notYet is what the guard holds small files to beside the bare pipe, with slack: what is asked for isn't met, since
-// the pipe signs nothing, and CI is to fail when it becomes worse.
+// notYet is the ratio to the bare pipe that the guard allows small files, with slack: the ratio asked for isn't met,
+// since the pipe signs nothing, and CI is to fail when it becomes worse.
 const notYet = 2
 
 // ratio records a figure of pairs that has an upper limit, and keeps it for the history.

@@ -27,7 +27,7 @@ type scalePart struct {
 	run        func(files int64) (result, error)
 }
 
-// scaled is what is kept of a part that is done. A run that was broken off goes on after it.
+// scaled is the record of a part that is done. A run that was broken off continues after it.
 type scaled struct {
 	Files   int64         `json:"files"`
 	Took    time.Duration `json:"took_ns"`
@@ -156,8 +156,8 @@ func (c *copier) onRedis(files int64) (r result, err error) {
 	return r, err
 }
 
-// verify compares each file with its object; the migrator fails where one is missing or differs. What was copied by a
-// run that was broken off is gone with its store, and is copied again.
+// verify compares each file with its object; the migrator fails where one is missing or differs. The copy of a run that
+// was broken off is gone with its store, and is made again.
 func (c *copier) verify(files int64) (result, error) {
 	at, ok := c.copied[files]
 	if !ok {

@@ -27,7 +27,7 @@ type beside struct {
 }
 
 // uploaders compares a discoverer and four uploaders with a copy by the embedded queue. Asked for are uploaders that
-// are set as the copy is. The others tell what is the queue's and what is that of four processes.
+// are set as the copy is. The others separate the cost of the queue from that of four processes.
 func (b *bench) uploaders(s *server) error {
 	files, folders, rounds := 40_000, 200, 2*b.rounds-1
 	if b.quick {

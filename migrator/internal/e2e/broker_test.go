@@ -269,7 +269,7 @@ func (s *shared) reach(finished int64, parts []*run) {
 	}
 }
 
-// TestPartsStop: an uploader that is asked to stop gives back what it has, and another finishes at once.
+// TestPartsStop: an uploader that is asked to stop gives back what it has, and another finishes immediately.
 func TestPartsStop(t *testing.T) { onBrokers(t, testPartsStop) }
 
 func testPartsStop(t *testing.T, s *shared) {
@@ -297,7 +297,7 @@ func testPartsStop(t *testing.T, s *shared) {
 // name is a queue's of one run of a test: brokers outlive it.
 func name(of string) string { return fmt.Sprintf("%s-%08x", of, rand.Uint32()) }
 
-// TestPartsRefuse: one clear line and exit code 1, and what is queued stays.
+// TestPartsRefuse: one clear line and exit code 1, and the queued items stay.
 func TestPartsRefuse(t *testing.T) { onBrokers(t, testPartsRefuse) }
 
 func testPartsRefuse(t *testing.T, s *shared) {

@@ -155,7 +155,7 @@ func TestMultipartGoesOn(t *testing.T) {
 	w.verify(tr, "parts")
 }
 
-// TestLargeFilesOfOneName copies files of one name, each in parts and all at once, from pages of one file each: every
+// TestLargeFilesOfOneName copies files of one name in parallel, each in parts, from pages of one file each: every
 // one looks under the same key and finds nothing there. The store's condition decides who made it.
 func TestLargeFilesOfOneName(t *testing.T) {
 	w := newWorld(t)

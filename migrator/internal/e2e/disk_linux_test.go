@@ -12,7 +12,7 @@ import (
 )
 
 // TestFullDiskForTheQueue: a run whose queue finds no space ends with one line that says what to do, and the same
-// command goes on when there is space again.
+// command continues when there is space again.
 func TestFullDiskForTheQueue(t *testing.T) {
 	w := newWorld(t)
 	row(t, "disk full", "one line, then "+complete, func() string { return "a tmpfs of 64 KiB" })

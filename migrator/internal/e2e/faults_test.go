@@ -109,7 +109,7 @@ func TestRefusedFilesAreListed(t *testing.T) {
 	assert.Len(t, w.objects("refused"), 34)
 }
 
-// TestVerifyFindsDifferences: verify succeeds on a complete copy and names what is missing.
+// TestVerifyFindsDifferences: verify succeeds on a complete copy and names the missing files.
 func TestVerifyFindsDifferences(t *testing.T) {
 	w := newWorld(t)
 	tr := w.tree(faultTree, 1)

@@ -12,7 +12,7 @@ import (
 )
 
 // Limiter paces calls. It starts at its ceiling and looks at each second: where the service complained about a fifth of
-// the calls or more, the rate falls to a little below what was let through, though by half at most; in a second
+// the calls or more, the rate falls to a little below the rate let through, though by half at most; in a second
 // with fewer complaints it rises by a quarter, until it is so far above the complaints that it is lifted. Single
 // complaints are left to the caller's backoff. Safe for concurrent use.
 type Limiter struct {

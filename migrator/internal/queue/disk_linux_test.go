@@ -13,7 +13,7 @@ import (
 	"github.com/memsoak/memsoak/migrator"
 )
 
-// TestFullDisk fills the disk under a queue: it says so and refuses further work, and goes on from the last settle that
+// TestFullDisk fills the disk under a queue: it says so, refuses further work, and continues from the last settle that
 // succeeded when there is space again.
 func TestFullDisk(t *testing.T) {
 	disk := t.TempDir()
@@ -41,7 +41,7 @@ func TestFullDisk(t *testing.T) {
 	assert.ErrorIs(t, err, unix.ENOSPC, "what the files hold isn't sure any more")
 	require.NoError(t, q.Close())
 
-	if q, _, err := Open(dir); err == nil { // what was begun in vain may have left room for a journal
+	if q, _, err := Open(dir); err == nil { // the failed first try may have left room for a journal
 		require.NoError(t, q.Close())
 	} else {
 		assert.ErrorIs(t, err, unix.ENOSPC)

@@ -126,7 +126,7 @@ func (q *Queue) snapshot() error {
 	return nil
 }
 
-// appendState encodes the cursor and what is in memory before it.
+// appendState encodes the cursor and the items in memory before it.
 func (l *laneState) appendState(b []byte) []byte {
 	b = appendInts(b, l.cursor, l.reserved, int64(len(l.leased)+len(l.returned)))
 	one := func(h *held) {
@@ -280,7 +280,7 @@ func validParked(path string, from int64) (int64, error) {
 	return from + int64(bytes.LastIndexByte(tail, '\n')+1), nil
 }
 
-// cutTails removes what was written behind the committed ends.
+// cutTails removes the bytes written behind the committed ends.
 func (q *Queue) cutTails() error {
 	for i := range q.lanes {
 		l := &q.lanes[i]
@@ -311,7 +311,7 @@ func (q *Queue) cutTails() error {
 	return nil
 }
 
-// restore brings back what was delivered and not settled: from the snapshot, and from the part of the lane that was
+// restore brings back the items delivered and not settled: from the snapshot, and from the part of the lane that was
 // reserved after it.
 func (l *laneState) restore(st *laneSnapshot, end int64, settled map[int64]bool) error {
 	for _, h := range st.held {

@@ -18,7 +18,7 @@ const segmentSize = 8 << 20
 // chunk is the size of the buffers that lanes read and write with.
 const chunk = 64 << 10
 
-// lane is an append-only log of records in segments named by the offset that they begin at. Whoever uses it holds the
+// lane is an append-only log of records in segments named by the offset that they begin at. Its callers hold the
 // queue's lock.
 type lane struct {
 	dir, name string
@@ -96,7 +96,7 @@ func (l *lane) roll() error {
 	return syncDir(l.dir)
 }
 
-// sync makes what was written durable and lets the kernel drop it from its cache, which a memory cgroup is charged
+// sync makes the written bytes durable and lets the kernel drop it from its cache, which a memory cgroup is charged
 // for.
 func (l *lane) sync() error {
 	if l.w == nil {

@@ -1,7 +1,7 @@
 // Package queue is the migrator's embedded queue: segments on disk, read and written in order, and a journal.
 //
-// Two lanes (folders and files) are logs of items; a third file keeps what was parked, as lines of JSON. The journal
-// holds what was settled. One settle appends the products to the lanes and then one entry to the journal: the entry
+// Two lanes (folders and files) are logs of items; a third file keeps the parked items, as lines of JSON. The journal
+// holds the settled items. One settle appends the products to the lanes and then one entry to the journal: the entry
 // commits them, so after kill -9 either an item is still there or all of its products are. The journal is rewritten as
 // a snapshot (cursors, and the few items in the hands of workers) when it has grown by a megabyte; segments before the
 // cursors are removed then. So memory depends on the number of workers, and the disk holds the backlog alone.
@@ -414,7 +414,7 @@ func (q *Queue) syncer() {
 	}
 }
 
-// background syncs what was written since the last time, without keeping others from the queue. Files that are closed
+// background syncs the bytes written since the last time, without keeping others from the queue. Files that are closed
 // meanwhile were synced by who closed them.
 func (q *Queue) background() {
 	q.mu.Lock()
@@ -449,7 +449,7 @@ func (q *Queue) syncAll() error {
 	return nil
 }
 
-// Close makes everything durable and lets the queue go. What is leased comes again.
+// Close makes everything durable and lets the queue go. Leased items come again.
 func (q *Queue) Close() error {
 	close(q.stop)
 	<-q.done

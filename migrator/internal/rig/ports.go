@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// freePorts returns ports that nobody listens on. They are below those that systems give to whoever asks for any port,
+// freePorts returns ports without a listener. They are below those that systems give to programs that ask for any port,
 // so that a server finds its port free again when it restarts, and no other program answers there while it starts.
 func freePorts(n int) (ports []int, err error) {
 	const first, last = 15_000, 32_000

@@ -146,7 +146,7 @@ func (f *Fake) Call(ctx context.Context, method, path string, in, out any) error
 	return json.Unmarshal(b, out)
 }
 
-// Counters are the ones of the fake's that somebody here reads.
+// Counters are those of the fake that benches and tests here read.
 type Counters struct {
 	Started     int64 `json:"started"`
 	Finished    int64 `json:"finished"`
@@ -163,7 +163,7 @@ func (f *Fake) Counters(ctx context.Context) (Counters, error) {
 	return c, err
 }
 
-// Root is the folder id of a tree and what is in it.
+// Root is the folder id of a tree and its contents.
 type Root struct {
 	ID    string `json:"id"`
 	Files int64  `json:"files"`

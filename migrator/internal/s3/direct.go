@@ -53,7 +53,7 @@ const (
 	templateKey     = "key"
 )
 
-// perRequest are the headers that the SDK makes for each request or attempt anew.
+// perRequest are the headers that the SDK makes again for each request or attempt.
 var perRequest = []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token", "Amz-Sdk-Invocation-Id",
 	"Amz-Sdk-Request",
 	"Accept-Encoding", "Content-Length", "Expect"}

@@ -107,7 +107,7 @@ func TestDirectSendsWhatTheSDKSends(t *testing.T) {
 // without drops the headers that differ between any two requests.
 func without(h http.Header) http.Header {
 	h = h.Clone()
-	for _, k := range append(perRequest, "User-Agent") { // the latter tells how often what was used
+	for _, k := range append(perRequest, "User-Agent") { // the latter counts the features used
 		h.Del(k)
 	}
 	return h
@@ -180,7 +180,7 @@ func TestDirectErrorsAreTheSDKs(t *testing.T) {
 	}
 }
 
-// TestAnswerBeforeTheContent: the buffer of a small file may not be used again while somebody could still read it.
+// TestAnswerBeforeTheContent: the buffer of a small file may not be used again while the transport could still read it.
 func TestAnswerBeforeTheContent(t *testing.T) {
 	s := New(Options{Bucket: "b", Config: aws.Config{Region: "us-east-1", HTTPClient: &keep{unread: true}}})
 	err := s.Put(t.Context(), migrator.Object{Key: "k", Size: 5}, bytes.NewReader([]byte("hello")), false)

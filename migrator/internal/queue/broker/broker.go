@@ -46,7 +46,7 @@ type Queue interface {
 	// Migration returns what the queue holds; ErrNone when it holds nothing.
 	Migration(ctx context.Context) (Migration, error)
 	Status(ctx context.Context) (Status, error)
-	// Parked returns what was given up or left out with an outcome, oldest first and at most max.
+	// Parked returns the items given up or left out with an outcome, oldest first and at most max.
 	Parked(ctx context.Context, o migrator.Outcome, max int64) ([]migrator.Parked, error)
 	// Forget removes a migration that is done, and all that is known of it, from the broker; ErrUnfinished, and it stays,
 	// when it isn't done, unless that is wanted.
@@ -79,7 +79,7 @@ func DefaultOptions() Options {
 
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
-// Validate says what is wrong with the options.
+// Validate returns an error that names the wrong option.
 func (o *Options) Validate() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {

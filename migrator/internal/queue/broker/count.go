@@ -51,8 +51,8 @@ func Add(t, more *migrator.Totals) {
 	t.Bytes += more.Bytes
 }
 
-// Found says that an item which came of another (nil: from outside) is a folder that nobody has counted yet, and not
-// the next page of one or its first page anew.
+// Found says that an item which came of another (nil: from outside) is a folder not counted yet, and neither the next
+// page of one nor its first page again.
 func Found(of, it *migrator.Item) bool {
 	return it.Kind == migrator.Folder && it.Page == "" && (of == nil || of.ID != it.ID)
 }

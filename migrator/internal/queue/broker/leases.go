@@ -8,8 +8,8 @@ var ErrClosed = errors.New("queue: closed")
 // Leases are the items in the hands of a process, by what its queue knows of each.
 type Leases[H comparable] map[H]struct{}
 
-// Own returns what the queue knows of a lease that it gave out and that nobody settled. Whoever guards the map has its
-// lock.
+// Own returns what the queue knows of a lease that it gave out and that isn't settled. The caller holds the lock that
+// guards the map.
 func (l Leases[H]) Own(ref any) (h H, err error) {
 	h, ok := ref.(H)
 	if !ok {

@@ -11,7 +11,7 @@ import (
 // EndsBatch is how many ends of leases go out together at most, unless some couldn't be sent.
 const EndsBatch = 128
 
-// What is in an outbox leaves as soon as there is a batch of it, or a while after the first of it came.
+// An outbox sends as soon as it holds a batch, or a while after its first entry came.
 const (
 	linger     = 50 * time.Millisecond
 	afterError = time.Second // before Run tries again
@@ -56,7 +56,7 @@ func (o *Outbox[T]) Add(ctx context.Context, e T) error {
 	return nil
 }
 
-// Flush sends what is there. When it returns nil, all that was put in before has arrived.
+// Flush sends all entries. When it returns nil, all that was put in before has arrived.
 func (o *Outbox[T]) Flush(ctx context.Context) error {
 	select {
 	case o.turn <- struct{}{}:
@@ -81,7 +81,7 @@ func (o *Outbox[T]) Flush(ctx context.Context) error {
 	return err
 }
 
-// Close sends what is there and takes no more.
+// Close sends all entries and takes no more.
 func (o *Outbox[T]) Close(ctx context.Context) error {
 	o.mu.Lock()
 	o.closed = true
@@ -89,7 +89,7 @@ func (o *Outbox[T]) Close(ctx context.Context) error {
 	return o.Flush(ctx)
 }
 
-// Run sends what has lingered, until the end of ctx; what is there then stays.
+// Run sends what has lingered, until the end of ctx; the rest then stays.
 func (o *Outbox[T]) Run(ctx context.Context) {
 	for {
 		select {
@@ -103,7 +103,7 @@ func (o *Outbox[T]) Run(ctx context.Context) {
 			}
 			wait = 0
 			if o.Flush(ctx) != nil {
-				wait = afterError // whoever adds something meanwhile learns why
+				wait = afterError // a caller that adds something meanwhile learns why
 			}
 		}
 	}

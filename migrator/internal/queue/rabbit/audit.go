@@ -6,9 +6,9 @@ import (
 	"github.com/memsoak/memsoak/migrator"
 )
 
-// audit finds out that items which are open are nowhere: not ready in the broker, in nobody's hands, and not settled.
-// That can't come of what processes do; but somebody may purge a queue, or a broker lose what it had confirmed. Without
-// it all would wait for ever. It believes so after a time in which a dead process's items would have come back.
+// audit finds open items that are nowhere: not ready in the broker, not in flight, and not settled. Processes can't
+// cause that; but a queue may be purged, or a broker may lose confirmed messages. Without audit all processes would
+// wait for ever. It reports a loss after a time in which a dead process's items would have come back.
 type audit struct {
 	limits  limits
 	ready   func(migrator.Kind) (int, error) // how many items of a kind wait in the broker
@@ -73,7 +73,7 @@ func (id itemID) kind() migrator.Kind {
 	return migrator.Folder
 }
 
-// look looks for signs of what is open, now and then.
+// look looks for signs of open items, now and then.
 func (a *audit) look(l *ledger) error {
 	now := time.Now()
 	if now.Before(a.next) {

@@ -4,12 +4,12 @@
 //
 // # The ledger
 //
-// RabbitMQ has no step that takes one message and puts others, and nobody can ask it how many messages are in
-// somebody's hands. So what the queue says about the whole (what is open, how far it is, whether it is at its end)
-// doesn't come from the lengths of queues: it is in a ledger, which knows each item that was found and not settled. The
-// ledger is a plain state machine. Processes tell it what they did by events, each one message in the queue "events";
-// one of the processes, the keeper, applies them, and keeps the state as one message in the queue "state". Which one is
-// the broker's choice: the state queue has a single active consumer. When it dies, the next process takes over.
+// RabbitMQ has no step that takes one message and puts others, and it doesn't say how many messages are in flight. So
+// the state of the whole migration (open items, progress, whether it is at its end) doesn't come from the lengths of
+// queues: it is in a ledger, which knows each item that was found and not settled. The ledger is a plain state machine.
+// Processes tell it what they did by events, each one message in the queue "events"; one of the processes, the keeper,
+// applies them, and keeps the state as one message in the queue "state". Which one is the broker's choice: the state
+// queue has a single active consumer. When it dies, the next process takes over.
 //
 // Work is in the queues "files" and "folders.N", one for each depth: a process takes the deepest folder that it has, so
 // the number of folders queued is bounded by depth and listers. A page of a folder is listed with the ledger's leave,
@@ -19,43 +19,43 @@
 // # Why nothing is lost, everything counts once, and the end is the end
 //
 // Items have numbers that are never given twice: pages get theirs from the ledger, with the keeper's epoch in front;
-// files are numbered by whoever lists a page, below the page's number and that of the try, which the ledger counts. The
-// ledger believes a page's files to exist only when the event that settles the page says so, and by its first settle
-// only.
+// files are numbered by the process that lists a page, below the page's number and that of the try, which the ledger
+// counts. The ledger believes a page's files to exist only when the event that settles the page says so, and by its
+// first settle only.
 //
 // The invariant is: for each item that is open in the committed state there is a message in a work queue, ready or in
-// somebody's hands, or an event that settles it in the event queue. Each step keeps it:
+// in flight, or an event that settles it in the event queue. Each step keeps it:
 //
-//   - Whoever lists a page publishes its files, waits until the broker has them, then tells the ledger, waits again, and
-//     then acknowledges the page. The ends of files are told together a moment later (broker.Outbox), and each is
-//     acknowledged once the broker has the event. At whatever point a process dies, the item comes again or its event is
-//     there.
+//   - The process that lists a page publishes its files, waits until the broker has them, then tells the ledger, waits
+//     again, and then acknowledges the page. The ends of files are sent together a moment later (broker.Outbox), and
+//     each is acknowledged once the broker has the event. At whatever point a process dies, the item comes again or its
+//     event is there.
 //   - The keeper applies events, publishes the folders that came of them and waits until the broker has them, commits, and
 //     then acknowledges the events and answers. At whatever point it dies, the events come again to the next keeper, which
 //     starts from the last commit.
-//   - An item that isn't open (settled by somebody else, of a try that didn't count, numbered by a keeper that didn't come
-//     to commit) changes nothing when it is settled: the event finds nothing to change. A process drops such an item when
-//     the ledger says so, and the ledger answers from committed states only.
+//   - An item that isn't open (settled by another process, of a try that didn't count, numbered by a keeper that didn't
+//     come to commit) changes nothing when it is settled: the event finds nothing to change. A process drops such an
+//     item when the ledger says so, and the ledger answers from committed states only.
 //
 // So nothing is open if and only if everything that was found was settled: each settle opens what it found in the same
 // transition of the state that closes the item itself. That is the end; no length of a queue and no clock is asked.
-// Each item is counted in that transition, too, so it counts once, however often it came. What is left in the work
-// queues at the end is second copies, which are removed.
+// Each item is counted in that transition, too, so it counts once, however often it came. The messages left in the work
+// queues at the end are second copies, which are removed.
 //
 // # Why there is one keeper
 //
 // A commit is a message to the state queue that has come back to the keeper: that happens only while the queue holds it
 // to be the active consumer, and until the next one becomes that, the message is in the queue. A process that becomes
 // the keeper reads the queue as far as a message of its own that it sends then, and takes the state of the highest
-// epoch and version: so it takes one that is no older than any that was committed, and nobody acts upon what isn't
+// epoch and version: so it takes one no older than any that was committed, and no process acts upon a state that isn't
 // committed. Its epoch is that state's plus the number of greetings that it saw, which stay in the queue until a
 // commit: a keeper before it that got no commit through saw fewer of them, so even its last words have a lower epoch
 // and are passed over. This doesn't depend on clocks, nor on a dead keeper being dead rather than slow: commits of the
 // slow one don't come back.
 //
 // A process that hears nothing though something should come (an answer of the ledger, the confirmation of a message, an
-// item that is ready) connects anew after a while. That is always safe: at worst an item comes twice. Only while the
-// broker says that it is full nobody does.
+// item that is ready) connects again after a while. That is always safe: at worst an item comes twice. Only while the
+// broker says that it is full no process does.
 //
 // # What a broker may lose
 //
@@ -63,20 +63,19 @@
 // with a delay of seconds (3.10.8). Without that name the queue comes back empty and without a leader. So who begins a
 // migration declares one more queue behind its own, and only then anything is put into them: see seal.
 //
-// What is lost all the same, because somebody purges a queue or a disk loses what was synced, is noticed by what is
-// missing: the ledger has open items, and for a time in which a dead process's items would have come back none is
-// ready, none is in the hands of a process (those tell it now and then), and no event is about one: see audit. Then
-// every call fails, and the migration has to be begun anew. It never counts as done, since the ledger knows what is
-// open.
+// Items may be lost all the same, because a queue is purged or a disk loses synced data. The loss is noticed: the
+// ledger has open items, and for a time in which a dead process's items would have come back none is ready, none is in
+// the hands of a process (those tell it now and then), and no event is about one: see audit. Then every call fails, and
+// the migration has to be begun again. It never counts as done, since the ledger knows the open items.
 //
 // Each migration draws a number at random that all of its items and events bear, so that nothing of one that was
 // forgotten counts in the next.
 //
 // # What this isn't
 //
-// Locks are exclusive queues, which end with the connection of whoever has them. A process that is cut off in the
+// Locks are exclusive queues, which end with the connection of their owner. A process that is cut off in the
 // middle of taking a key from another file has lost its lock without knowing it.
 //
 // RabbitMQ before 3.12 knows no limit per queue for how long a message may be in hand: its consumer_timeout, half an
-// hour if nobody changes it, has to be longer than the longest upload, else that file is handed to others, too.
+// hour by default, has to be longer than the longest upload, else that file is handed to others, too.
 package rabbit

@@ -83,7 +83,7 @@ func passing(err error) bool {
 		context.DeadlineExceeded)
 }
 
-// explain says in one line what is wrong and what to do.
+// explain names in one line the cause and the next step.
 func (q *Queue) explain(err error) error {
 	var full *fullError
 	var e *amqp.Error

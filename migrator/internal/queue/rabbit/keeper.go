@@ -22,17 +22,17 @@ type keeper struct {
 	events  <-chan amqp.Delivery
 	l       *ledger
 	stale   []amqp.Delivery // messages of the state queue that the next commit replaces
-	emptied bool            // what was left in the work queues at the end is removed
+	emptied bool            // the rest of the work queues is removed, at the end
 	serial  int
 	audit   *audit
 }
 
 const (
-	appHello = "hello" // in the state queue: somebody has come; changes nothing
+	appHello = "hello" // in the state queue: a process has come; changes nothing
 	appState = "state"
 
 	keeperAhead  = 64                    // events in the keeper's memory
-	keeperLinger = 10 * time.Millisecond // how long a batch waits for more events when nobody waits for it
+	keeperLinger = 10 * time.Millisecond // how long a batch waits for more events when no caller waits for it
 )
 
 // keep waits for its turn to keep the ledger, and keeps it until the session ends.
@@ -193,8 +193,8 @@ type batch struct {
 	outgoing []*amqp.DeferredConfirmation
 }
 
-// round handles the events that are there: first what comes of them is published for good, then the state is, and only
-// then are the events gone and their senders told.
+// round handles the events that are there: it publishes for good first their products, then the state; only then it
+// removes the events and answers their senders.
 func (k *keeper) round() error {
 	var b batch
 	linger := time.NewTimer(time.Hour)
@@ -307,7 +307,7 @@ func (k *keeper) finish(b *batch) error {
 		if err != nil {
 			return err
 		}
-		// Nobody is told twice: who hears nothing asks again.
+		// Each reply is sent once: a process that hears nothing asks again.
 		if err := k.s.talk.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
 			amqp.Publishing{CorrelationId: d.CorrelationId, Type: schema, Body: body}); err != nil {
 			return err
@@ -322,7 +322,7 @@ func (k *keeper) finish(b *batch) error {
 	return nil
 }
 
-// empty removes what is ready in queues.
+// empty removes the ready messages of queues.
 func (k *keeper) empty(names []string) error {
 	defer k.s.limit()()
 	for _, name := range names {

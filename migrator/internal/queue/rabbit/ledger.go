@@ -10,7 +10,7 @@ import (
 // itemID names an item for good: no number is ever given twice, whatever crashes in between.
 type itemID struct {
 	Page uint64 `json:"p"`           // the page of a folder
-	Try  uint32 `json:"t,omitempty"` // which listing of the page; of a page that somebody lists, his
+	Try  uint32 `json:"t,omitempty"` // which listing of the page; of a page in flight, the current one
 	N    uint32 `json:"n,omitempty"` // from 1: which file of that listing; 0 is the page itself
 }
 
@@ -38,7 +38,7 @@ type settled struct {
 	Run     uint64           `json:"run,omitempty"` // the migration that the item is of; others' change nothing
 	Outcome migrator.Outcome `json:"o"`
 	Bytes   int64            `json:"b,omitempty"`
-	// Files and Size: the listing's files are in the queue already, published by whoever listed the page.
+	// Files and Size: the listing's files are in the queue already, published by the process that listed the page.
 	Files    uint32    `json:"f,omitempty"`
 	Size     int64     `json:"s,omitempty"`
 	Products []product `json:"i,omitempty"` // others, for the ledger to publish
@@ -58,7 +58,7 @@ type parked struct {
 	Outcome migrator.Outcome `json:"outcome"`
 }
 
-// took asks for leave to work on an item: always for pages, for files where somebody may have worked on it before.
+// took asks for leave to work on an item: always for pages, for files where a process may have worked on it before.
 type took struct {
 	ID          itemID `json:"id"`
 	Run         uint64 `json:"run"`
@@ -110,7 +110,7 @@ const (
 	poison verdict = "poison"
 )
 
-// reply answers an event: what was asked, and how far the migration is.
+// reply answers an event: the answer to its question, and how far the migration is.
 type reply struct {
 	Verdict verdict `json:"verdict,omitempty"`
 	Try     uint32  `json:"try,omitempty"`
@@ -167,7 +167,7 @@ type page struct {
 	early  map[uint32]*early
 }
 
-// early is what was settled of a listing before the listing itself.
+// early counts files of a listing that were settled before the listing itself.
 type early struct {
 	done     bits
 	count    int64
@@ -206,7 +206,7 @@ func (l *ledger) forget() {
 	*l = *fresh
 }
 
-// apply changes the state as an event says. The reply tells what was asked for; whoever didn't ask gets none.
+// apply changes the state as an event says. The reply answers the event's question; an event without one gets none.
 func (l *ledger) apply(e *event) (out []outgoing, r reply) {
 	switch {
 	case e.Begin != nil:
@@ -273,7 +273,7 @@ func (l *ledger) produce(products []product) (out []outgoing) {
 	return out
 }
 
-// number returns one that no page has had. Those of an epoch that never came to be are in nobody's state.
+// number returns one that no page has had. Those of an epoch that never came to be are in no state.
 func (l *ledger) number() uint64 {
 	l.next++
 	return l.epoch<<40 | l.next
@@ -345,7 +345,7 @@ func (l *ledger) settleEarly(p *page, s *settled) {
 	}
 }
 
-// park counts what was given up or left out, and returns the lines that are kept.
+// park counts the items given up or left out, and returns the lines that are kept.
 func (l *ledger) park(ps []parked) (out []outgoing) {
 	for i := range ps {
 		p := &ps[i]
@@ -427,7 +427,7 @@ func (l *ledger) back(b *back) {
 	}
 }
 
-// save keeps the progress of a file, except of one whose listing is still on the way: that one would begin anew.
+// save keeps the progress of a file, except of one whose listing is still on the way: that one would begin again.
 func (l *ledger) save(s *saved) {
 	if s.Run != l.run || !l.open(s.ID) {
 		return

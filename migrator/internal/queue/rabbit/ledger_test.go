@@ -19,7 +19,7 @@ type model struct {
 	rnd       *rand.Rand
 	committed []byte
 	work      []work  // ready
-	events    []event // told and not committed
+	events    []event // applied and not committed
 	settled   map[string]int
 	epoch     uint64
 }
@@ -186,7 +186,7 @@ func TestSnapshot(t *testing.T) {
 	require.NoError(t, err)
 	again, err := decodeLedger(b)
 	require.NoError(t, err)
-	again.next = l.next // which a new epoch begins anew
+	again.next = l.next // which a new epoch begins again
 	assert.Equal(t, l, again)
 	for n := range b {
 		if l, err := decodeLedger(b[:n]); err == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
-// schema is the version of the queues and of what is in them; it is the type of every message. Items carry their own
+// schema is the version of the queues and of their messages; it is the type of every message. Items carry their own
 // version besides.
 const schema = "migrator/rabbit/2"
 
@@ -52,7 +52,7 @@ func contentQueues() []string {
 func allQueues() []string { return append(contentQueues(), queueEvents, queueState) }
 
 // arguments are what a queue is declared with: replicated, on disk, and never dropping anything by itself. (Newer
-// versions of RabbitMQ drop what was delivered 20 times, and close consumers that hold a message for half an hour: an
+// versions of RabbitMQ drop a message delivered 20 times, and close consumers that hold a message for half an hour: an
 // upload may take longer.)
 func arguments(queue string) amqp.Table {
 	t := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": int64(1 << 30),

@@ -33,13 +33,13 @@ type Queue struct {
 
 	limits limits
 
-	dialing chan struct{} // whoever has it connects
+	dialing chan struct{} // its holder connects
 
 	mu     sync.Mutex
 	now    *session
 	broken error // no connection helps any more
 	held   broker.Leases[*held]
-	ahead  [2][]*held // by kind - 1: delivered and in nobody's hands
+	ahead  [2][]*held // by kind - 1: delivered and not taken
 	wake   chan struct{}
 	inside [2]int // by kind - 1: on the way from ahead to held
 	begun  bool   // a migration was there
@@ -48,7 +48,7 @@ type Queue struct {
 	at     time.Time
 	locks  map[string]struct{}
 
-	looking chan struct{} // whoever has it asks how far the migration is
+	looking chan struct{} // its holder asks how far the migration is
 	pushing chan struct{} // of the caller that pushes
 	ends    *broker.Outbox[ended]
 	ending  context.Context // until Close
@@ -103,7 +103,7 @@ func vhost(u *url.URL) string {
 	return "/"
 }
 
-// hello looks at the broker. It has no patience with an address where nobody listens, nor with a broker that is full.
+// hello looks at the broker. It has no patience with an address without a listener, nor with a broker that is full.
 func (q *Queue) hello(ctx context.Context) error {
 	began := time.Now()
 	for {
@@ -111,7 +111,7 @@ func (q *Queue) hello(ctx context.Context) error {
 		var dial *net.OpError
 		switch {
 		case err == nil, errors.Is(err, broker.ErrNone), errors.Is(err, broker.ErrLost):
-			return nil // a migration that is lost can still be begun anew
+			return nil // a migration that is lost can still be begun again
 		case !passing(err), errors.As(err, &dial) && dial.Op == "dial", time.Since(began) >= q.o.Patience:
 			return q.explain(err)
 		}
@@ -222,7 +222,7 @@ func (q *Queue) learn(r *reply) {
 	if r.begun() {
 		q.begun = true
 	} else if q.begun {
-		return // forgotten: what was known of it tells whether it was done
+		return // forgotten: the last known state tells whether it was done
 	}
 	q.known, q.at, q.run = *r, time.Now(), r.Run
 }
@@ -348,7 +348,7 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 	err = q.patiently(ctx, func(s *session) error {
 		out = nil
 		defer s.limit()()
-		ch, err := s.conn.Channel() // when it closes, what was read is back where it was
+		ch, err := s.conn.Channel() // when it closes, the messages read are back in their queue
 		if err != nil {
 			return s.or(err)
 		}
@@ -404,8 +404,8 @@ func (q *Queue) Forget(ctx context.Context, unfinished bool) error {
 	})
 }
 
-// Close sends what is settled, gives back what was taken ahead, and leaves. Leases that nobody settled go to
-// others at once.
+// Close sends the settled items, gives back those taken ahead, and leaves. Leases not settled go to others
+// immediately.
 func (q *Queue) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

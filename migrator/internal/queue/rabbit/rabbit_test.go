@@ -108,7 +108,7 @@ func TestQueue(t *testing.T) {
 	brokertest.Run(t, testRig(t))
 }
 
-// TestKeeperDies: the ledger is taken over by another process, with all that was told.
+// TestKeeperDies: the ledger is taken over by another process, with all events applied.
 func TestKeeperDies(t *testing.T) {
 	t.Parallel()
 	o := brokertest.Options(t)
@@ -125,7 +125,7 @@ func TestKeeperDies(t *testing.T) {
 			next := open(t, o)
 			_, err := next.Status(t.Context())
 			require.NoError(t, err)
-			require.NoError(t, a.ends.Flush(t.Context())) // what it hasn't told comes again
+			require.NoError(t, a.ends.Flush(t.Context())) // items whose end it hasn't sent come again
 			die(a)
 			a = next
 		}
@@ -175,7 +175,7 @@ func ready(t *testing.T, q *Queue, name string) int {
 	return got.Messages
 }
 
-// raw is a connection of somebody else.
+// raw is a connection of another program.
 func raw(t *testing.T) *amqp.Channel {
 	c, err := amqp.Dial(server(t).URL())
 	require.NoError(t, err)
@@ -293,7 +293,7 @@ func TestFull(t *testing.T) {
 	assert.EqualValues(t, 5, st.Totals.Files)
 }
 
-// TestLost: a migration whose queues somebody has removed is said to be lost.
+// TestLost: a migration whose queues were removed is said to be lost.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	q := open(t, brokertest.Options(t))
@@ -309,8 +309,8 @@ func TestLost(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// TestLostItems: items that are gone from the broker, which somebody has purged, are said to be lost, by every call;
-// the migration isn't done. Begun anew it goes on, and what is left of the old one counts nothing.
+// TestLostItems: items that are gone from the broker, after a purge, are said to be lost, by every call; the migration
+// isn't done. Begun again it continues, and the rest of the old one counts nothing.
 func TestLostItems(t *testing.T) {
 	t.Parallel()
 	o := steady(brokertest.Options(t))
@@ -350,7 +350,7 @@ func TestLostItems(t *testing.T) {
 	assert.Equal(t, migrator.Totals{Folders: 1, Files: 1, Size: 3, Listed: 1, Copied: 1}, st.Totals)
 }
 
-// deaf forwards connections to a server. Those that deafen finds hear nothing more from it, and aren't told.
+// deaf forwards connections to a server. Those that deafen finds hear nothing more from it, not even an error.
 type deaf struct {
 	ln net.Listener
 

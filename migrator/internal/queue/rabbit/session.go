@@ -51,9 +51,9 @@ const (
 
 // limits are the times after which waiting is in vain.
 type limits struct {
-	// in which an answer, a confirmation or an item that is ready has to come; else the process connects anew
+	// in which an answer, a confirmation or an item that is ready has to come; else the process connects again
 	silence time.Duration
-	lost    time.Duration // in which there has to be a sign of what is open; else it is lost
+	lost    time.Duration // in which there has to be a sign of open items; else they are lost
 }
 
 // limits returns those for a queue's options. Twice two heartbeats are enough for the broker to hand out what a dead
@@ -138,7 +138,7 @@ func (s *session) channel(confirm bool) (*amqp.Channel, error) {
 			select {
 			case err := <-closed:
 				s.fail(lost(err))
-			case <-cancelled: // somebody has removed the queue: on connecting anew that shows
+			case <-cancelled: // the queue was removed: the next connection shows it
 				s.fail(errSession)
 			case r, ok := <-returned:
 				if ok && r.RoutingKey != "" && r.Type == schema {
@@ -198,7 +198,7 @@ func (s *session) watch(closed chan *amqp.Error, blocked chan amqp.Blocking) {
 	}
 }
 
-// fail ends the session at once. What it held goes to others.
+// fail ends the session immediately. Its items go to others.
 func (s *session) fail(err error) {
 	s.once.Do(func() {
 		s.err = err
@@ -247,7 +247,7 @@ func (s *session) declare() error {
 }
 
 // there says whether the queues are, without making them: the last to be declared, and then all of them, else some were
-// removed with what was in them.
+// removed with their messages.
 func (s *session) there() (bool, error) {
 	ch, err := s.conn.Channel()
 	if err != nil {
@@ -276,7 +276,7 @@ func (s *session) there() (bool, error) {
 
 // seal makes a RabbitMQ that is killed from now on know the queues that were declared before. A node notes the name
 // under which it finds a quorum queue's log only when the note of the next one follows, or seconds later (3.10.8). So
-// one more queue is declared, which nobody would miss.
+// one more queue is declared, whose loss does no harm.
 func (s *session) seal() error {
 	defer s.limit()()
 	ch, err := s.conn.Channel()
@@ -337,7 +337,7 @@ func (s *session) starve(k migrator.Kind) bool {
 	return true
 }
 
-// ready is how many items of a kind wait for somebody.
+// ready is how many items of a kind wait for a process.
 func (s *session) ready(k migrator.Kind) (n int, err error) {
 	defer s.limit()()
 	ch, err := s.conn.Channel()

@@ -35,7 +35,7 @@ func (q *Queue) tell(ctx context.Context, e *event) error {
 
 // Settle implements migrator.Queue. The files of a listing are published first, under numbers that count only once the
 // event that settles the page does. Files that end without products go out together a moment later: if the process dies
-// before, they come again. That they can't be sent is told to the next caller that settles, and by Close.
+// before, they come again. An error of sending is returned by the next Settle, and by Close.
 func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Result) error {
 	h, err := q.own(lease)
 	if err != nil {
@@ -94,7 +94,7 @@ func (q *Queue) endLater(ctx context.Context, h *held, s settled) error {
 	return q.ends.Flush(ctx)
 }
 
-// settleAll ends leases by one event. What is acknowledged is in the ledger's hands.
+// settleAll ends leases by one event. An acknowledged item is in the ledger's hands.
 func (q *Queue) settleAll(ctx context.Context, all []ended) error {
 	var e event
 	for i := range all {
@@ -147,7 +147,7 @@ func (q *Queue) release(h *held) {
 // acknowledge removes an item's message. If that doesn't get through, the item comes again and is known to be gone.
 func (q *Queue) acknowledge(h *held) { _ = h.s.in.Ack(h.tag, false) }
 
-// giveBack puts an item back: a second message takes the place of the first, so that nobody takes this for a death.
+// giveBack puts an item back: a second message takes the place of the first, so that this doesn't look like a death.
 // Where the connection that it came by has ended, it is back already.
 func (q *Queue) giveBack(ctx context.Context, h *held) error {
 	if h.asked {

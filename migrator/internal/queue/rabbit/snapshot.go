@@ -23,7 +23,7 @@ type snapshot struct {
 	Totals    migrator.Totals  `json:"totals"`
 	Reasons   map[string]int64 `json:"reasons,omitempty"`
 	Lines     map[string]int   `json:"lines,omitempty"`
-	Pages     []byte           `json:"pages,omitempty"`    // pages that nobody has taken
+	Pages     []byte           `json:"pages,omitempty"`    // pages not taken
 	Taken     []takenPage      `json:"taken,omitempty"`    // the others
 	Listings  []byte           `json:"listings,omitempty"` //
 	Files     []takenFile      `json:"files,omitempty"`

@@ -19,7 +19,7 @@ import (
 
 // held is an item that this process has.
 type held struct {
-	s           *session // the item is somebody else's when it has ended
+	s           *session // the item is another process's when it has ended
 	tag         uint64
 	kind        migrator.Kind
 	work        work
@@ -37,7 +37,7 @@ const (
 	pauseMax = 250 * time.Millisecond
 )
 
-// arrived keeps an item until somebody takes it.
+// arrived keeps an item until a caller takes it.
 func (q *Queue) arrived(s *session, k migrator.Kind, level int, d amqp.Delivery) {
 	h := &held{s: s, tag: d.DeliveryTag, kind: k, redelivered: d.Redelivered, since: time.Now()}
 	h.work, h.bad = decodeWork(d.Body)
@@ -72,7 +72,7 @@ func (q *Queue) putAhead(h *held, first bool) {
 	q.broadcast()
 }
 
-// removeAhead removes items that nobody has in hand, and returns them.
+// removeAhead removes items not yet taken, and returns them.
 func (q *Queue) removeAhead(which func(*held) bool) (out []*held) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -114,7 +114,7 @@ func (q *Queue) returner() {
 	}
 }
 
-// tellHolds tells the keeper that items are here. While it is told nothing and nothing is ready, it waits no longer.
+// tellHolds tells the keeper that items are here. Without such news and with nothing ready, the keeper waits no longer.
 func (q *Queue) tellHolds(ctx context.Context) {
 	h := holds{Proc: q.me}
 	q.mu.Lock()
@@ -191,7 +191,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			heard, starved = time.Now(), time.Time{}
 			continue
 		}
-		// Others, the end of everything, or what the broker may deliver here may wait for what is done.
+		// Others, the end of everything, or what the broker may deliver here may wait for items done here.
 		if err := q.ends.Flush(ctx); err != nil {
 			return nil, err
 		}
@@ -222,7 +222,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 	}
 }
 
-// next returns an item that was delivered, or what is closed when one is.
+// next returns an item that was delivered, or a channel that is closed when one is.
 func (q *Queue) next(k migrator.Kind) (*held, <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -243,8 +243,8 @@ func (q *Queue) entered(k migrator.Kind) {
 	q.inside[k-1]--
 }
 
-// over sees to it that items come, and says whether none can come any more. What was heard since began, and not longer
-// than a pause ago, is new enough.
+// over sees to it that items come, and says whether none can come any more. News since began, and not older than a
+// pause, is new enough.
 func (q *Queue) over(ctx context.Context, k migrator.Kind, began time.Time, pause time.Duration) (bool, error) {
 	select {
 	case q.looking <- struct{}{}:
@@ -296,8 +296,8 @@ func (q *Queue) begin(ctx context.Context, h *held) (*migrator.Lease, error) {
 	if h.bad != nil || it.UnmarshalBinary(h.work.item) != nil || it.Kind != h.kind {
 		return nil, fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
 	}
-	// The ledger knows of each page whether anybody had it. Of a file the broker knows no more than that it went out, even
-	// if only into somebody's memory.
+	// The ledger knows of each page whether a process had it. Of a file the broker knows no more than that it went out,
+	// even if only into a process's memory.
 	h.lease.Again = h.work.again || h.redelivered && h.kind == migrator.File
 	q.mu.Lock()
 	other := h.work.run != q.run
@@ -330,8 +330,8 @@ func (q *Queue) hold(h *held) {
 	q.held[h] = struct{}{}
 }
 
-// leave asks the ledger for an item, and waits while too many files are queued. It returns nothing where the item is
-// somebody else's by now.
+// leave asks the ledger for an item, and waits while too many files are queued. It returns nothing where another
+// process has the item by now.
 func (q *Queue) leave(ctx context.Context, h *held) (verdict, error) {
 	e := &event{Took: &took{ID: h.work.id, Run: h.work.run, Proc: q.me, Redelivered: h.redelivered, Limit: q.o.Limit,
 		Deliveries: q.o.Deliveries}}

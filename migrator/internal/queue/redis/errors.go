@@ -68,7 +68,7 @@ func passing(err error) bool {
 	return false
 }
 
-// explain says in one line what is wrong and what to do.
+// explain names in one line the cause and the next step.
 func (q *Queue) explain(err error) error {
 	text := err.Error()
 	switch {
@@ -82,7 +82,7 @@ func (q *Queue) explain(err error) error {
 		return fmt.Errorf("redis at %s is full: raise its maxmemory or lower --queue-limit; nothing is lost, the same command goes on: %w", q.addr, err)
 	case strings.Contains(text, "MISCONF"):
 		return fmt.Errorf("redis at %s can't save to its disk and takes no more work: free some space there; nothing is lost: %w", q.addr, err)
-	case strings.Contains(text, "NOGROUP"): // somebody has removed a stream or its group
+	case strings.Contains(text, "NOGROUP"): // a stream or its group was removed
 		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrLost)
 	case strings.Contains(text, "WRONGTYPE"):
 		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrSchema)

@@ -4,11 +4,12 @@
 // by depth and listers; files are in a stream of their own, and while it is longer than a limit no folder is handed
 // out. So the broker's memory is bounded whatever the size of the tree. Each stream has one consumer group.
 //
-// A Lua script settles: the item leaves (XACK and XDEL), its products enter and the counters change in one step, once,
-// whoever comes first. A process takes files ahead, never more than a share of what waits, and lets the ends of those
-// it has copied go out together a moment later: what it had done and not told when it dies is looked for in the sink
-// and not copied again. An item of a process that gives no sign of life for a lease is claimed by another (XAUTOCLAIM)
-// and marked, so that the sink is asked for it first. The counters of open folders and files tell the end.
+// A Lua script settles: the item leaves (XACK and XDEL), its products enter and the counters change in one step, and
+// only the first settle counts. A process takes files ahead, never more than a share of the waiting ones, and sends the
+// ends of those it has copied together a moment later. When it dies with ends unsent, the next process looks for those
+// files in the sink and doesn't copy them again. An item of a process that gives no sign of life for a lease is claimed
+// by another (XAUTOCLAIM) and marked, so that the sink is asked for it first. The counters of open folders and files
+// tell the end.
 //
 // All keys of a queue begin with its name in braces, which keeps them in one slot of a cluster.
 package redis
@@ -33,7 +34,7 @@ import (
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
-// schema is the version of the keys and of what is in them. Items carry their own version besides.
+// schema is the version of the keys and of their values. Items carry their own version besides.
 const schema = "migrator/redis/1"
 
 const (
@@ -90,7 +91,7 @@ type Queue struct {
 	begun bool // a migration was there
 	ended bool // and it was done
 
-	working sync.Once       // whoever only looks gives no sign of life
+	working sync.Once       // a process that only looks gives no sign of life
 	ending  context.Context // until Close
 	end     context.CancelFunc
 	done    sync.WaitGroup
@@ -339,7 +340,7 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 	return out, err
 }
 
-// Close sends what is settled, returns what was taken ahead, and leaves. Leases that nobody settled are taken over by
+// Close sends the settled items, returns those taken ahead, and leaves. Leases not settled are taken over by
 // others after a while.
 func (q *Queue) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -122,7 +122,7 @@ func TestRefusals(t *testing.T) {
 	assert.ErrorContains(t, open(nil, "redis://127.0.0.1:1"), "can't be reached")
 }
 
-// TestGreeting: a process that starts while connections are lost goes on; without a server it ends at once.
+// TestGreeting: a process that starts while connections are lost continues; without a server it ends immediately.
 func TestGreeting(t *testing.T) {
 	s := server(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -240,7 +240,7 @@ func TestSettledTwice(t *testing.T) {
 	assert.True(t, st.Done())
 }
 
-// losing is a network that loses a script's reply when it is told to.
+// losing is a network that loses a script's reply when the test asks for it.
 type losing struct {
 	next atomic.Bool
 	lost atomic.Int64
@@ -310,7 +310,7 @@ func TestAdapt(t *testing.T) {
 	})
 }
 
-// TestFull: a settle that Redis has no memory for changes nothing; with memory it goes on. A lost queue is said to be.
+// TestFull: a settle that Redis has no memory for changes nothing; with memory it succeeds. A lost queue is said to be.
 func TestFull(t *testing.T) {
 	s := server(t)
 	q := open(t, s, brokertest.Options(t))
@@ -335,7 +335,7 @@ func TestFull(t *testing.T) {
 	assert.EqualValues(t, 1, st.Totals.Copied, "uploads go on when Redis is full")
 
 	require.NoError(t, q.rdb.FlushAll(t.Context()).Err())
-	for err == nil { // what was taken ahead comes first
+	for err == nil { // items taken ahead come first
 		_, err = q.Take(t.Context(), migrator.File)
 	}
 	assert.ErrorIs(t, err, broker.ErrLost)
@@ -398,8 +398,7 @@ func TestItemsThatVanish(t *testing.T) {
 	}
 }
 
-// untilLost takes and keeps what comes until a Take ends otherwise: by what is lost, or after some leases without a
-// word.
+// untilLost takes and keeps items until a Take ends otherwise: by a loss, or after some leases without a word.
 func untilLost(t *testing.T, q *Queue) error {
 	for _, k := range []migrator.Kind{migrator.Folder, migrator.File, migrator.File} {
 		ctx, cancel := context.WithTimeout(t.Context(), 4*q.o.Lease)

@@ -37,7 +37,7 @@ func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
 }
 
 // Settle implements migrator.Queue. An end without products goes out with others a moment later: if the process dies
-// before, the item comes again. That it can't be sent is told to whoever settles next, and by Close.
+// before, the item comes again. An error of sending is returned by the next Settle, and by Close.
 func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Result) error {
 	h, err := q.own(lease)
 	if err != nil {
@@ -64,8 +64,8 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 	return nil
 }
 
-// tell ends a lease without products. One that somebody died with before ends at once: beside an item that processes
-// die of it would come again each time, until it is held to be the cause.
+// tell ends a lease without products. One that a process died with before ends immediately: beside an item that
+// processes die of it would come again each time, until it is held to be the cause.
 func (q *Queue) tell(ctx context.Context, h *held, e ended) error {
 	q.release(h)
 	if err := q.ends.Add(ctx, e); err != nil || h.deliveries == 1 {
@@ -74,7 +74,7 @@ func (q *Queue) tell(ctx context.Context, h *held, e ended) error {
 	return q.ends.Flush(ctx)
 }
 
-// own returns what is known of a lease that this process has.
+// own returns the record of a lease that this process has.
 func (q *Queue) own(lease *migrator.Lease) (*held, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -89,7 +89,7 @@ func (q *Queue) release(all ...*held) {
 	}
 }
 
-// giveBack puts items back with what was saved of them.
+// giveBack puts items back with their saved progress.
 func (q *Queue) giveBack(ctx context.Context, all ...*held) error {
 	if len(all) == 0 {
 		return nil

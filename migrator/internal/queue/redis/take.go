@@ -20,7 +20,7 @@ type held struct {
 	lease      migrator.Lease
 }
 
-// lane hands out items of one kind. Whoever has the turn fetches and waits for all.
+// lane hands out items of one kind. The caller that has the turn fetches and waits for all.
 type lane struct {
 	turn    chan struct{}
 	ahead   []*held
@@ -28,7 +28,7 @@ type lane struct {
 	filled  time.Time     // when ahead was filled; zero once that was used
 	claimed time.Time     // when items of dead processes were last looked for; zero while there are some
 	pause   time.Duration // grows while there is nothing to take
-	looked  time.Time     // when it was last made sure that what is open is somewhere
+	looked  time.Time     // when it was last made sure that open items are somewhere
 }
 
 // The pauses between looks at an empty queue.
@@ -37,7 +37,8 @@ const (
 	pauseMax = 250 * time.Millisecond
 )
 
-// auditEvery is how often, or once a lease if that is sooner, a process that waits makes sure that what is open can still come.
+// auditEvery is how often, or once a lease if that is sooner, a waiting process makes sure that open items can still
+// come.
 const auditEvery = 5 * time.Second
 
 // A process takes ahead what it needs for about as long, so that it seldom asks, and others seldom wait for what it
@@ -84,7 +85,7 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			l.pause, l.filled, l.looked = 0, time.Now(), time.Now()
 			continue
 		}
-		// Others, or the end of everything, may wait for what is done here.
+		// Others, or the end of everything, may wait for items done here.
 		if err := q.ends.Flush(ctx); err != nil {
 			return nil, err
 		}

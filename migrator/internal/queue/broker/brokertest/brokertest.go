@@ -396,7 +396,7 @@ func listedTwice(t *testing.T, r *Rig) {
 	assert.Equal(t, migrator.Totals{Folders: 2, Files: 2, Size: 6, Listed: 2, Copied: 2}, totals)
 }
 
-// begunAnew: a migration that is forgotten leaves nothing behind, and what somebody still has of it counts nothing.
+// begunAnew: a migration that is forgotten leaves nothing behind, and its items still in flight count nothing.
 func begunAnew(t *testing.T, r *Rig) {
 	o := Options(t)
 	o.Prefetch = 1

@@ -16,7 +16,7 @@ import (
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
-// beginRaced: of several processes that begin at once one decides, and there is one root.
+// beginRaced: of several processes that begin at the same time one decides, and there is one root.
 func beginRaced(t *testing.T, r *Rig) {
 	for round := range 3 {
 		o := Options(t)
@@ -50,7 +50,7 @@ func beginRaced(t *testing.T, r *Rig) {
 	}
 }
 
-// statusRaced: whoever looks while a migration is begun, worked on, finished and forgotten sees none or the whole, and
+// statusRaced: a reader, while a migration is begun, worked on, finished and forgotten, sees none or the whole, and
 // an end only at the end.
 func statusRaced(t *testing.T, r *Rig) {
 	const rounds, files = 2, 3
@@ -92,7 +92,7 @@ func statusRaced(t *testing.T, r *Rig) {
 	require.NoError(t, g.Wait())
 }
 
-// restartRaced: a migration is begun anew while others take and settle what was there. Only what is of the new one
+// restartRaced: a migration is begun again while others take and settle old items. Only items of the new one
 // counts.
 func restartRaced(t *testing.T, r *Rig) {
 	o := Options(t)
