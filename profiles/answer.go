@@ -71,7 +71,7 @@ func answer(rv *record.RunVerdict) []string {
 	return out
 }
 
-// growthSentence is what a series that nobody steered says: the total, and the place that grew most.
+// growthSentence is the text of a verdict on uncontrolled profiles: the total, and the place that grew most.
 func growthSentence(g *record.Growth) string {
 	t := &g.Total
 	out := fmt.Sprintf("live heap %s to %s in %d profiles (growth %s): ", bytesText(t.First),

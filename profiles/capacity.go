@@ -64,7 +64,7 @@ func (e *evidenceOfRun) factor() float64 {
 type forecast struct {
 	live, arenas, outside float64
 	spread                float64 // 95 % of all three together, either way
-	// copies is what is beside buffers that grow by copying: at a moment as bad as any, and at one in forty.
+	// copies is the memory beside buffers that grow by copying: at one of the worst moments, and at one in forty.
 	copies, mostCopies float64
 }
 
@@ -299,8 +299,8 @@ func assumptions(c *record.Capacity, p Plan, answer forecast) []string {
 	return out
 }
 
-// goMemoryLimit is the GOMEMLIMIT to set below a limit, in whole MiB: what is outside of the Go heap is not the
-// collector's to keep down.
+// goMemoryLimit is the GOMEMLIMIT to set below a limit, in whole MiB: the collector cannot reduce memory outside of
+// the Go heap.
 func goMemoryLimit(limit int64, f forecast) int64 {
 	return max(0, int64((float64(limit)-f.outside)*limitHeadroom)) &^ (1<<20 - 1)
 }
@@ -314,7 +314,7 @@ func stepsUpTo(n int) []int {
 	return slices.Compact(append(out, max(n, 1), n+1))
 }
 
-// step predicts the peak at n workers. The collector lets the heap grow to factor times what is live, but with
+// step predicts the peak at n workers. The collector lets the heap grow to factor times the live heap, but with
 // GOMEMLIMIT no further than that, as long as what has to be there leaves it room.
 func (m *peakModel) step(p Plan, factor float64, n int) record.CapacityStep {
 	f := m.forecast(p, n)
@@ -367,7 +367,7 @@ func (m *peakModel) parts(p Plan, n int) []part {
 	return out
 }
 
-// beside names the terms of what is beside the live heap.
+// beside names the terms of the memory beside the live heap.
 func beside(what string) map[string]string {
 	out := map[string]string{"constant": what}
 	for term, per := range map[string]string{"workers": "worker", "workers*part": "worker",

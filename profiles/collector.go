@@ -133,7 +133,7 @@ func (s *Series) thrash() *judged {
 	return j
 }
 
-// gcSeconds is the collector's CPU time at a sample: the runtime gives it as a share of what was available.
+// gcSeconds is the collector's CPU time at a sample: the runtime gives it as a share of the available CPU time.
 func (s *Series) gcSeconds(x *record.Sample) float64 {
 	return x.Runtime.GCCPU * x.Time.Sub(s.Trial.Started).Seconds() * math.Max(1, float64(s.Trial.GOMAXPROCS))
 }

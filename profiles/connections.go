@@ -10,7 +10,7 @@ import (
 	"github.com/memsoak/memsoak/profiles/trend"
 )
 
-// Connections that stay: open ones that nobody closes, idle ones in pools that nobody uses again, and their buffers.
+// Connections that stay: open ones that are never closed, idle ones in pools that are never used again, their buffers.
 
 // connections is how many connections were open, at floors before the idle ones were closed.
 func connections(n *Snapshot) (float64, bool) {

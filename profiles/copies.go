@@ -6,8 +6,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// copies is what is known of a trial's buffers that grow by copying, as io.ReadAll and bytes.Buffer make them: while a
-// worker makes the last copy, what it copies from is there as well. No held state shows that, since it is over by then.
+// copies describes a trial's buffers that grow by copying, as io.ReadAll and bytes.Buffer make them: while a
+// worker makes the last copy, the source of the copy is there as well. No held state shows that: it is over by then.
 type copies struct {
 	share  float64 // of the live heap that is in such buffers
 	beside float64 // bytes beside a buffer while its last copy is made, over the buffer's
@@ -46,7 +46,7 @@ func (s *Series) copies() copies {
 	return copies{share: math.Min(1, kept/s.Snaps[top].Live.Bytes), beside: beside / kept}
 }
 
-// besideCopies is, by site that holds something for the transfers, what was beside its buffers when they were made.
+// besideCopies is, by site that holds memory for the transfers, the memory beside its buffers when they were made.
 func (s *Series) besideCopies(top, before, floor *Snapshot) map[int32]float64 {
 	out := map[int32]float64{}
 	for st, b := range top.stacks {

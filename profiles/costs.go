@@ -93,7 +93,7 @@ func mainPart(c record.Class) string {
 }
 
 // wholeRoutines folds into findings of goroutines that wait once per item what those goroutines hold: heap of the same
-// unit that the same package allocated, or nobody of the user's.
+// unit that the same package allocated, or that no package of the user's allocated.
 func wholeRoutines(js []*judged) []*judged {
 	for _, head := range js {
 		if !head.routines || head.Class != record.Metadata {

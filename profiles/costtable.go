@@ -115,7 +115,7 @@ func (r Rates) planned(per string, bound float64, p Plan, inFlight float64) (uni
 }
 
 // Growth is what each finished file adds for good, in bytes: the sum of all unbounded rows, each with the units that
-// come with a file. What is held for the size of files in flight does not add up and is not in it.
+// come with a file. Memory held for the size of files in flight does not add up and is not in it.
 func Growth(costs []record.Cost, r Rates) float64 {
 	sum := 0.0
 	for _, c := range costs {

@@ -108,7 +108,7 @@ func (s *Series) retainedUnits(column func(func(record.Covariates) float64) []fl
 }
 
 // heldBy is the regressor that a hypothesis about held states is decided by. Listed files are in the backlog until they
-// are begun: what is kept for them longer shows per file that is done while the wave goes on.
+// begun: memory kept for them longer shows per finished file while the wave continues.
 func (u *units) heldBy(per string) unit {
 	return u.held[slices.IndexFunc(u.held, func(x unit) bool { return x.name == per && (x.passed || per != "listed-file") })]
 }
@@ -187,8 +187,8 @@ func (s *Series) serviceUnits(column func(func(record.Covariates) float64) []flo
 	}
 }
 
-// queues are buffers of a queue that are full at some backlog: one for each size at which they could be told from what
-// grows with the backlog, since the largest backlog held was envelopeSpread of it and more.
+// queues are buffers of a queue that are full at some backlog: one for each size at which they can be separated from
+// growth with the backlog, since the largest backlog held was envelopeSpread of it and more.
 func queues(backlog []float64) []unit {
 	var out []unit
 	most := slices.Max(append([]float64{0}, backlog...))
@@ -287,8 +287,8 @@ func (s *Series) filesBefore(name string) (float64, bool) {
 // atRest says that no work is under way: before the first wave, at a floor, idle again.
 func (n *Snapshot) atRest() bool { return n.State == record.StateFloor || n.State == record.StateIdle }
 
-// largestPerWorker is the sum, over the transfers that run at once, of the largest file that each has had so far: what
-// buffers hold that workers keep and grow. A hold shows how many files of which size were under way at once; before
+// largestPerWorker is the sum, over the concurrent transfers, of the largest file that each has had so far: the size of
+// buffers that workers keep and grow. A hold shows how many files of which size were under way at the same time; before
 // the first one it follows from the largest file, and from the bytes done how many of those there can have been. Which
 // workers had the larger files before can't be seen: again those that had the largest so far, or others.
 func (s *Series) largestPerWorker(again bool) []float64 {

@@ -26,7 +26,7 @@ type Options struct {
 	OnSeries func(growth.Series)
 }
 
-// Planned work when nobody said otherwise.
+// Default amounts of planned work.
 const (
 	DefaultPlannedFiles = 1_000_000
 	DefaultLargestFile  = 5 << 30
@@ -38,7 +38,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// DiagnoseTrial judges the recorded trial in dir. It writes nothing. What is missing or malformed makes the verdict
+// DiagnoseTrial judges the recorded trial in dir. It writes nothing. A missing or malformed file makes the verdict
 // less certain, with a warning that names it; only a trial.json that cannot be read is an error.
 func DiagnoseTrial(dir string, o Options) (*record.Verdict, error) {
 	r := judgeTrial(dir, o)
@@ -116,7 +116,7 @@ func judgeTrial(dir string, o Options) *trialResult {
 	return r
 }
 
-// readTrials judges the trials of a run that are not judged, as many at once as there are CPUs but no more than
+// readTrials judges the trials of a run that are not judged yet, in parallel: as many as there are CPUs, at most
 // maxAtOnce.
 func readTrials(dir string, run *record.Run, o Options, judged map[string]*trialResult) []*trialResult {
 	var all []*trialResult

@@ -1,7 +1,7 @@
 package profiles
 
-// Death is evidence: a trial that was killed, broken off or only watched is judged by what was there at its end, and by
-// what the free run's own readings say that it grew with.
+// Death is evidence: a trial that was killed, broken off or only watched is judged by the memory at its end, and by
+// the quantities that, by the free run's own readings, it grew with.
 
 import (
 	"cmp"
@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// endShare is the part of what was live at the end, stacks included, from which one function or one kind of
-	// goroutines is what held the memory.
+	// endShare is the part of the live memory at the end, stacks included, from which one function or one kind of
+	// goroutines is the holder of the memory.
 	endShare = 0.2
 	// endMin is the least that is worth naming, in bytes.
 	endMin = 2 << 20
@@ -100,7 +100,7 @@ func (e *ending) total() float64 { return e.live + e.stack }
 // brokenOff reports whether the trial ended before its time.
 func (s *Series) brokenOff() bool { return s.Trial.Outcome != record.OK && s.Trial.Outcome != "" }
 
-// fits reports whether what was live would fit the limit with room to spare: only then is the collector to blame.
+// fits reports whether the live memory would fit the limit with room to spare: only then is the collector to blame.
 func (s *Series) fits() bool {
 	e := s.ending()
 	return e == nil || s.Trial.Isolation.Limit <= 0 || e.total() <= spareShare*float64(s.Trial.Isolation.Limit)
@@ -164,8 +164,8 @@ type countUnit struct {
 	x     float64
 }
 
-// unit is the unit of work of which there is about one for each of so many goroutines. What waits counts before what is
-// done; where neither is near, they grow with time.
+// unit is the unit of work of which there is about one for each of so many goroutines. Waiting work counts before
+// finished work; where neither number is near, they grow with time.
 func (e *ending) unit(count float64) countUnit {
 	near := func(x int64) bool { r := count / math.Max(1, float64(x)); return r >= perUnitLow && r <= perUnitHigh }
 	switch c := e.cov; {
@@ -240,7 +240,7 @@ func (e *ending) group() *RoutineGroup {
 	return nil
 }
 
-// sites judges the functions that held a good part of what was live.
+// sites judges the functions that held a good part of the live memory.
 func (e *ending) sites(routines, found []*judged) []*judged {
 	known := map[string]bool{}
 	for _, j := range slices.Concat(routines, found) {

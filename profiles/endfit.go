@@ -99,7 +99,7 @@ func (e *ending) pieces(ids []int, sum float64) float64 {
 
 // composed is a term by sizes alone: a function that holds about the bytes in flight holds files, one that holds
 // megabytes per transfer, or about as many objects as there are transfers, has buffers, and small things are as many as
-// what is listed or done.
+// the listed or finished files.
 func (e *ending) composed(sum, objects, pieces float64) term {
 	c := e.cov
 	flight, bytes := float64(c.InFlight), float64(c.BytesInFlight)

@@ -7,8 +7,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// outside judges the memory of the process that no heap profile has, where a good part of what was resident at the end
-// is such memory and came during the trial. What the kernel can drop under pressure has killed nothing.
+// outside judges the memory of the process that no heap profile has, where a good part of the resident memory at the
+// end is such memory and came during the trial. Memory that the kernel can drop under pressure has killed nothing.
 func (e *ending) outside(found []*judged) []*judged {
 	s := e.s
 	first, last := s.resident()
@@ -70,7 +70,7 @@ func foundClass(js []*judged, c record.Class) bool {
 	return false
 }
 
-// outsideFinding says per unit of what it came: what waited, where that is more than what was done, else what was done.
+// outsideFinding says per unit of what it came: waiting work, where that is more than finished work, else finished.
 func (e *ending) outsideFinding(a area, grown float64, from [2]int) *judged {
 	n := e.s.Snaps[from[1]]
 	c := n.cov()

@@ -22,7 +22,7 @@ type gatherer struct {
 	groups map[string]int
 	points map[*Snapshot]int
 	heaps  int
-	single int // heap profiles without what was allocated
+	single int // heap profiles without allocation counts
 }
 
 func newGatherer(b Blamer) *gatherer {
@@ -260,7 +260,7 @@ func (g *gatherer) group(s *profile.Sample, stack []Frame) int {
 	return g.groups[key]
 }
 
-// growth judges what was gathered. Snapshots say which of them are floors.
+// growth judges the gathered profiles. Snapshots say which of them are floors.
 func (g *gatherer) growth(snaps []*Snapshot, pprof string) *record.Growth {
 	for _, n := range snaps {
 		if i, ok := g.points[n]; ok {

@@ -56,14 +56,14 @@ func goldenOf(v *record.Verdict) golden {
 
 // right is the right verdict of a recording, known from the subject's source.
 type right struct {
-	// Of is the specimen, or the subject, and Under what was special about the trial.
+	// Of is the specimen, or the subject, and Under the special condition of the trial.
 	Of    string `json:"of"`
 	Under string `json:"under,omitempty"`
 	// Headline is the cell's verdict; Class and Function are the finding's, empty where none is named.
 	Headline record.Headline `json:"headline"`
 	Class    record.Class    `json:"class,omitempty"`
 	Function string          `json:"function,omitempty"` // its end
-	// KnownWrong says what the golden has wrong. It has to go when the rules say what is right.
+	// KnownWrong names the error in the golden. It has to go when the rules give the right answer.
 	KnownWrong string `json:"known_wrong,omitempty"`
 }
 

@@ -30,7 +30,7 @@ func (a *Amount) add(b Amount) {
 // ErrNotHeap is returned, wrapped, for a profile that is not one of the Go heap.
 var ErrNotHeap = errors.New("not a Go heap profile")
 
-// interner gives every stack of a trial's profiles a number and a site, so that each location is looked at once and not
+// interner gives every stack of a trial's profiles a number and a site, so that each location is read once and not
 // once per profile. A location is its address with its lines: exports of continuous profilers have no addresses, and in
 // profiles of two programs the same address is another function. It is for one goroutine.
 type interner struct {
@@ -162,11 +162,11 @@ type heapTotals struct {
 	live   Amount // without the profiler's own
 }
 
-// stackBytes are the bytes of one allocation stack: what is live, in how many objects, and what it has allocated since
+// stackBytes are the bytes of one allocation stack: live bytes, live objects, and the bytes allocated since
 // the process began.
 type stackBytes struct{ live, objects, alloc float64 }
 
-// readHeap adds up a heap profile per site. The error names what is wrong, not the file.
+// readHeap adds up a heap profile per site. The error names the fault, not the file.
 func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, error) {
 	objects, bytes, alloc := -1, -1, -1
 	for i, t := range p.SampleType {

@@ -1,6 +1,6 @@
 package profiles
 
-// What is there while transfers are held, and gone at rest.
+// Memory that is there while transfers are held, and gone at rest.
 
 import (
 	"math"
@@ -10,9 +10,9 @@ import (
 	"github.com/memsoak/memsoak/profiles/trend"
 )
 
-// heldTerms fits what is there in held states and gone at rest: each hold's value less what was at rest around it,
-// what is retained by kept terms included. Where no terms explain all states, those in mid-body are left out: how much
-// of a half-sent body is in memory depends on who has read how far, which nobody outside can see. Where that doesn't
+// heldTerms fits the memory in held states that is gone at rest: each hold's value less the value at rest around it,
+// memory retained by kept terms included. Where no terms explain all states, those in mid-body are left out: how much
+// of a half-sent body is in memory depends on who has read how far, which no reading shows. Where that doesn't
 // help, a state may have inherited a little of the one that it followed without a rest between: a connection that idles
 // can hold the last buffer that went over it.
 func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {

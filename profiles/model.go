@@ -88,7 +88,7 @@ func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 	e.trials = append(e.trials, size)
 }
 
-// besideLive is what is resident beside the live heap and no pressure reclaims, NaN where it was not read. In the
+// besideLive is resident memory beside the live heap that no pressure reclaims, NaN where it was not read. In the
 // arenas these are the parts of spans without objects and the stacks, for as the collections were forced there is next
 // to no garbage; outside are anonymous and shared memory and the kernel's own for the cgroup: page tables, sockets,
 // stacks of threads. Free spans and pages of files, the program's text among them, make room.
@@ -158,7 +158,7 @@ func modelTerms() []modelTerm {
 	}
 	return append(terms,
 		modelTerm{"workers*part", bodies},
-		// What is not given back when transfers end: the runtime's tables of its largest heap so far.
+		// Memory that stays when transfers end: the runtime's tables of its largest heap so far.
 		modelTerm{"bytes-in-flight", func(o observation) float64 { return float64(o.most) }})
 }
 
@@ -173,8 +173,8 @@ type linear struct {
 // doubt says why a term of so many bytes is not believed; "" if it is.
 type doubt func(term string, bytes float64) string
 
-// nothingGathers is the doubt of terms of what is listed or done where no finding names a site that keeps any of it: a
-// queue of bounded length fits them as well, and a plan multiplies them by a thousand times what was seen.
+// nothingGathers is the doubt of terms of listed or finished files where no finding names a site that keeps any of it:
+// a queue of bounded length fits them as well, and a plan multiplies them by a thousand times the observed range.
 func (e *evidenceOfRun) nothingGathers(term string, bytes float64) string {
 	if !slices.Contains([]string{"backlog", "files", "distinct"}, term) ||
 		slices.ContainsFunc(e.trials, func(t trialSize) bool { return t.gathers }) {
@@ -270,7 +270,7 @@ type peakModel struct {
 	rates                 Rates
 }
 
-// The errors of single readings, in bytes: of arenas, spans that happen to be partly used; of what is outside, the
+// The errors of single readings, in bytes: of arenas, spans that happen to be partly used; of memory outside, the
 // kernel's counters, which are added up from the CPUs' now and then.
 const (
 	arenasFloor  = 512 << 10
@@ -278,7 +278,7 @@ const (
 )
 
 // peakModel fits it, or returns nil where there is too little. Runs without readings of the process have no model of
-// what is beside the live heap.
+// the memory beside the live heap.
 func (e *evidenceOfRun) peakModel() *peakModel {
 	if len(e.rows) < minModelRows {
 		return nil

@@ -75,7 +75,7 @@ func (p *power) retained(h *hypothesis, target float64) (limit, work float64) {
 	return math.Max(math.Min(site, total), hidden), work
 }
 
-// held is the limit of what is there in held states only: that of a single site in the sampled profiles, or the target
+// held is the limit of memory in held states only: that of a single site in the sampled profiles, or the target
 // itself where the whole live heap is known exactly, and what findings leave of it is below the target by more than its
 // error. Where that isn't so, it takes sites to say what it is.
 func (p *power) held(h *hypothesis, target float64) (limit, work float64) {

@@ -1,7 +1,7 @@
 package profiles
 
-// What is measured in every snapshot, of which snapshots a judgement is made, and what it can grow with. retained.go
-// judges what stays behind at floors, held.go what is there while transfers are held.
+// The quantities measured in every snapshot, the snapshots that a judgement uses, and the units they grow with.
+// retained.go judges the memory left at floors, held.go the memory while transfers are held.
 
 import (
 	"math"
@@ -31,7 +31,7 @@ type term struct {
 	bound  float64 // distinct items at which it stopped, for caches
 	from   [2]int  // snapshots whose contrast decided: before and after
 	steps  int     // floors or holds that were used
-	// retainedTerm tells what stays at floors from what is there in held states.
+	// retainedTerm separates memory that stays at floors from memory in held states.
 	retainedTerm bool
 }
 
@@ -101,8 +101,8 @@ func (s *Series) rest(q *quantity) []int {
 	return idx
 }
 
-// steps are the pairs of snapshots at rest that follow each other, but for those with a free run between them: what was
-// in flight at its peak nobody has seen, so its running maxima are not known.
+// steps are the pairs of snapshots at rest that follow each other, but for those with a free run between them: the work
+// in flight at its peak was not read, so its running maxima are not known.
 func (s *Series) steps(idx []int) [][2]int {
 	var out [][2]int
 	for k := 1; k < len(idx); k++ {
@@ -173,7 +173,7 @@ func fitted(f *trend.Fit, cands []trend.Candidate, k int) float64 {
 func square(x float64) float64 { return x * x }
 
 // selectBelieved is trend.Select without the terms that are not believed in the end, but for as many as keep says: the
-// least certain is forbidden and selection begins anew, so that another explanation can take its place.
+// least certain is forbidden and selection starts again, so that another explanation can take its place.
 func selectBelieved(cands []trend.Candidate, y, v []float64, terms, keep int) (*trend.Fit, error) {
 	allowed := slices.Clone(cands)
 	for {

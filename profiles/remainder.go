@@ -146,7 +146,7 @@ func (r *remainder) growth(s *Series, gone map[int]bool) {
 // closureSites is how many sites an unexplained growth names.
 const closureSites = 5
 
-// heldLeft fits what is left in held states beyond what is at rest around them, and keeps the slopes per unit that
+// heldLeft fits the remainder in held states beyond the one at rest around them, and keeps the slopes per unit that
 // matter. Everything that a healthy subject has with its transfers is in the fit beside them.
 func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 	var y, v []float64

@@ -170,7 +170,7 @@ func shares(fit *trend.Fit, cands []trend.Candidate, n int) []float64 {
 	return out
 }
 
-// steady reports whether growth goes on: its second half, in units of work, is not much flatter than the whole, and
+// steady reports whether growth continues: its second half, in units of work, is not much flatter than the whole, and
 // most steps go up that should by more than the grain of sampling. A running maximum steps by nature and is not asked.
 func (t *term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidate, grain float64) bool {
 	if t.running {

@@ -62,7 +62,7 @@ func TestLargestPerWorker(t *testing.T) {
 		record.StateReply, record.StateHeader},
 		[]record.Covariates{
 			{},
-			{FilesDone: 42, BytesDone: 2*2*mib + 40<<12, Largest: 2 * mib}, // two of 2 MiB at once, and small ones
+			{FilesDone: 42, BytesDone: 2*2*mib + 40<<12, Largest: 2 * mib}, // two concurrent ones of 2 MiB, and small ones
 			held(5, mib),
 			held(5, 4*mib),
 			held(2, 16*mib),
@@ -81,7 +81,7 @@ func TestLargestPerWorker(t *testing.T) {
 	assert.Equal(t, float64((44+48)*mib), s.largestPerWorker(true)[6], "one with 16 MiB gets it")
 }
 
-// TestHeadroomFromWaves judges garbage without a free run: what was there when each wave's floor began.
+// TestHeadroomFromWaves judges garbage without a free run: the memory when each wave's floor began.
 func TestHeadroomFromWaves(t *testing.T) {
 	make := func(garbage int64, kind string) *Series {
 		states := []record.State{record.StateFloor, record.StateFloor, record.StateFloor, record.StateFloor}
@@ -164,7 +164,7 @@ func TestABodyThatIsHeldWhileItArrivesIsFound(t *testing.T) {
 }
 
 func TestAHeldStateOfAServiceThatNothingExplainsIsNoComfort(t *testing.T) {
-	v := serviceLab(t, false).Diagnose(Options{}) // one size of body alone: what it grows with can't be told
+	v := serviceLab(t, false).Diagnose(Options{}) // one size of body alone: the unit of its growth is unknown
 	for _, h := range v.Hypotheses {
 		if h.Per == "byte-in-flight" {
 			assert.NotEqual(t, record.Excluded, h.State)

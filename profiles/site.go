@@ -221,7 +221,7 @@ func CleanName(fn string) string {
 	return pkg + clean
 }
 
-// shortFile cuts the build machine's folders off: what is left starts at the package's own path.
+// shortFile cuts the build machine's folders off: the rest starts at the package's own path.
 func shortFile(f Frame, module string) string {
 	pkg := packagePath(f.Function)
 	base := path.Base(f.File)

@@ -95,7 +95,7 @@ func (s *Series) perWorker(ts []term) []term {
 	return out
 }
 
-// possible leaves out growth per byte where the site never has more objects than there were transfers at once, none
+// possible leaves out growth per byte where the site never has more objects than there were concurrent transfers, none
 // larger than a file: buffers that grow with the largest file and are kept grow at the same moments.
 func (s *Series) possible(q *quantity, us []unit) []unit {
 	flight := 1.0
@@ -192,8 +192,8 @@ func (s *Series) bound(q *quantity, t *term) {
 	t.se = fillError * t.slope
 }
 
-// minQueueBytes is the least that a queue's full buffer has to hold to be told: what no finding explains would count as
-// growth with the backlog.
+// minQueueBytes is the least that a queue's full buffer has to hold to be named: memory that no finding explains would
+// count as growth with the backlog.
 const minQueueBytes = 16 << 10
 
 // fullShare is the part of a buffer's last size from which it counts as full: readings of one size differ by less.

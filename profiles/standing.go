@@ -59,8 +59,8 @@ func (s *Series) standing(v *record.Verdict) standing {
 	return st
 }
 
-// speaks reports whether what was measured in the trial tells what work costs: work was done, and the trial ended well
-// or by its limit, so that what was there until then is whole.
+// speaks reports whether the trial's readings show the cost of work: work was done, and the trial ended well
+// or by its limit, so that the readings until then are complete.
 func (t *trialSize) speaks() bool {
 	return t.effort != record.NoWork && (t.outcome == record.OK || t.outcome == record.OOMKilled)
 }

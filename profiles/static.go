@@ -16,7 +16,7 @@ const (
 	staticSpread = 0.1
 )
 
-// judgeStatic names what is kept for the life of the process: as much at each floor, and in no other finding.
+// judgeStatic names memory kept for the life of the process: as much at each floor, and in no other finding.
 func (s *Series) judgeStatic(found []*judged) []*judged {
 	floors := s.floors()
 	if len(floors) < minFloors {

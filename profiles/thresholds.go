@@ -43,7 +43,7 @@ const (
 	lateShare = 0.4
 
 	// minLate is the part of the work that the later half needs for that: steps differ in size, and where one of them is
-	// nearly all of the work, what is left says nothing.
+	// nearly all of the work, the rest says nothing.
 	minLate = 0.1
 
 	// minStep is the part of the work from which a step's direction counts, and minStepGrains the growth expected of it,
@@ -65,7 +65,7 @@ const (
 	minSlopePerFile = 4
 
 	// minHeldBytes and minHeldShare are the least a held term has to amount to at its largest, absolutely and of all
-	// live bytes there, to be listed: a finding that nobody can feel is noise to the reader.
+	// live bytes there, to be listed: a finding too small to matter is noise to the reader.
 	minHeldBytes = 128 << 10
 	minHeldShare = 0.02
 
@@ -146,7 +146,7 @@ const (
 	// collectorNeeds is GOMEMLIMIT over live heap below which many small objects make the collector thrash.
 	// limitHeadroom is the part of what the limit leaves to the Go heap that GOMEMLIMIT may take: it is no cap.
 	// collectorFloats is garbage over live heap that lies there all the same while the collector runs without a pause:
-	// what is allocated in a cycle goes with the next.
+	// memory allocated in a cycle is freed with the next.
 	collectorNeeds  = 1.15
 	collectorFloats = 0.05
 	limitHeadroom   = 0.93
@@ -156,7 +156,7 @@ const (
 	defaultOutside = 32 << 20
 	defaultFactor  = 2
 
-	// maxAtOnce bounds the memory of diagnosing a run: so many trials are in it at once.
+	// maxAtOnce bounds the memory of diagnosing a run: at most so many trials are in memory.
 	maxAtOnce = 4
 
 	// passiveTrust is the most confidence that a curve alone earns.

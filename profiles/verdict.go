@@ -87,7 +87,7 @@ func (s *Series) judge(o Options) *explained {
 	for _, j := range js {
 		s.complete(j, o)
 	}
-	full := s.broke() && !s.fits() // what is live breaks the limit, whatever the collector does
+	full := s.broke() && !s.fits() // the live memory breaks the limit, whatever the collector does
 	slices.SortStableFunc(js, func(a, b *judged) int {
 		return cmp.Or(
 			cmp.Compare(boolInt(a.passive), boolInt(b.passive)),
@@ -241,7 +241,7 @@ func (s *Series) broke() bool {
 	return s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > limitShare*float64(limit)
 }
 
-// ofCollector reports whether a class is about garbage and not about what is live.
+// ofCollector reports whether a class is about garbage and not about live memory.
 func ofCollector(c record.Class) bool {
 	return c == record.GCHeadroom || c == record.GCThrash || c == record.Unreturned
 }

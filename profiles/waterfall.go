@@ -48,9 +48,9 @@ func (s *Series) waterfall() []record.Part {
 	return parts
 }
 
-// splitMemory adds up a snapshot's memory. The runtime says what is in the arenas: live, garbage, free spans, stacks.
-// The kernel says how much of what is mapped for them and was not released it has never backed with a page: untouched,
-// below zero, so that the bars add up to the resident size. What is left is where the two accounts disagree: memory
+// splitMemory adds up a snapshot's memory. The runtime has the parts of the arenas: live, garbage, free spans, stacks.
+// The kernel has the part of their mapped, unreleased memory that it has never backed with a page: untouched,
+// below zero, so that the bars add up to the resident size. The rest is where the two accounts disagree: memory
 // mapped for the heap of which the runtime does not know, or the other way round.
 func splitMemory(n *Snapshot) []record.Part {
 	p, r := n.Process, n.Runtime
@@ -92,7 +92,7 @@ func splitMemory(n *Snapshot) []record.Part {
 }
 
 // splitByKernel adds up a snapshot's memory where the subject exposes no account of its runtime and had no time for
-// one: the profile says what was live, the kernel the rest.
+// one: the profile has the live memory, the kernel the rest.
 func splitByKernel(n *Snapshot) []record.Part {
 	p := n.Process
 	live := min(int64(n.Live.Bytes), p.HeapArena)

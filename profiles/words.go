@@ -82,7 +82,7 @@ func speak(item string, v *record.Verdict) {
 	sayAll(item, v.Warnings)
 }
 
-// workerWords are for a service without a setting of its workers: what is counted there is requests in flight.
+// workerWords are for a service without a setting of its workers: the count there is requests in flight.
 var workerWords = []word{
 	{whole(`one worker`), "one request in flight"},
 	{whole(`workers`), "requests in flight"},

@@ -21,7 +21,7 @@ type Kind int
 // The kinds of profiles.
 const (
 	Other     Kind = iota // CPU, contention, threads: nothing of memory
-	Heap                  // live objects, or what was allocated
+	Heap                  // live objects, or allocated ones
 	Goroutine             // goroutines by stack
 )
 
@@ -31,7 +31,7 @@ type Column int
 // Missing says that a profile has no such value.
 const Missing Column = -1
 
-// Capture is one profile with what is known of it.
+// Capture is one profile with its kind and its properties.
 type Capture struct {
 	// Path is where it came from.
 	Path string
@@ -51,8 +51,8 @@ const (
 	Unsymbolized Oddity = "unsymbolized"   // addresses without functions
 	NoAddresses  Oddity = "no-addresses"   // as continuous profilers export
 	OneType      Oddity = "one-type"       // one sample type of four
-	NoAlloc      Oddity = "no-alloc"       // nothing of what was allocated
-	AllocOnly    Oddity = "alloc-only"     // says what was allocated, nothing of what is live
+	NoAlloc      Oddity = "no-alloc"       // no allocation counts
+	AllocOnly    Oddity = "alloc-only"     // allocation counts only, nothing live
 	Difference   Oddity = "difference"     // negative samples: a difference of two profiles
 	LegacyText   Oddity = "legacy-text"    // ?debug=1 or ?debug=2
 	Layered      Oddity = "gzip-in-gzip"   // compressed twice
@@ -116,7 +116,7 @@ func ReadProfile(path string) (*profile.Profile, error) {
 	return c.Profile, nil
 }
 
-// ParseProfile is profile.Parse with a bound on what is unpacked. name is that of the source in errors.
+// ParseProfile is profile.Parse with a bound on the unpacked size. name is that of the source in errors.
 func ParseProfile(name string, r io.Reader) (*profile.Profile, error) {
 	b, err := readAll(r)
 	if err != nil {

@@ -78,7 +78,7 @@ var (
 	commentFrame = regexp.MustCompile(`^#\t0x([0-9a-f]+)\t(\S+?)(?:\+0x[0-9a-f]+)?\t+(.+):(\d+)$`)
 )
 
-// textRecord is a record of a text profile: what was matched of its first line, and its frames.
+// textRecord is a record of a text profile: the fields of its first line, and its frames.
 type textRecord struct {
 	match  []string
 	addrs  string
@@ -232,7 +232,7 @@ type dumped struct {
 	created       bool // the frame that follows is the go statement's
 }
 
-// state reads what is in the brackets: "chan send, 5 minutes, locked to thread".
+// state reads the text in the brackets: "chan send, 5 minutes, locked to thread".
 func (g *dumped) state(text string) {
 	parts := strings.Split(text, ", ")
 	g.wait = parts[0]

@@ -85,7 +85,7 @@ func plausible(head []byte) error {
 }
 
 // Unpack puts into buf what b has unpacked, and returns its length; above the limit it is limit+1, and buf has a part.
-// What is larger than usual has to begin as a profile does, and is counted before a buffer grows for it: zeros without
+// More than usual has to begin as a profile does, and is counted before a buffer grows for it: zeros without
 // end cost neither time nor memory. zip reads b from its beginning.
 func Unpack(buf *bytes.Buffer, zip *gzip.Reader, b []byte, limit int64) (int64, error) {
 	buf.Reset()

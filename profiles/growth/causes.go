@@ -134,9 +134,9 @@ func (s *Series) fill(c *cluster, life []*Point) {
 	c.grew = b[len(b)-1] - b[0]
 }
 
-// flow is the variance that sampling gives a place's growth over a life, with what was allocated and freed there. An
+// flow is the variance that sampling gives a place's growth over a life, with its allocations and frees. An
 // object that stays from the first profile to the last was sampled once and adds no noise to the difference: noise
-// comes from what was allocated and what was freed between them. Nor can it be more than two independent profiles have.
+// comes from objects allocated or freed between them. Nor can it be more than two independent profiles have.
 func (s *Series) flow(id int, life []*Point) (variance, alloc, freed float64) {
 	first, last := life[0].Heap[id], life[len(life)-1].Heap[id]
 	most := first.Variance + last.Variance

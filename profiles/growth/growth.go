@@ -94,7 +94,7 @@ func hidden(g *record.Growth) bool {
 	})
 }
 
-// order puts what is sure first, and then what grew most.
+// order puts the sure causes first, and then those that grew most.
 func order(causes []record.Cause) {
 	slices.SortStableFunc(causes, func(a, b record.Cause) int {
 		return cmp.Or(cmp.Compare(sureness(b.State), sureness(a.State)), cmp.Compare(b.Share, a.Share))
@@ -115,7 +115,7 @@ func grows(c record.Curve) bool {
 	return c.Shape == record.Growing || c.Shape == record.Rising || bends && c.State == record.Open && c.Grew() > 0
 }
 
-// under are the points to judge: those at rest when the load has stopped often enough, since only what is kept is in
+// under are the points to judge: those at rest when the load has stopped often enough, since only kept memory is in
 // them; else those under load, whose ups and downs the floors would add to. Of floors without load between them the
 // last counts: nothing that comes with work grows from one to the next.
 func under(life []*Point) []*Point {
@@ -139,7 +139,7 @@ func under(life []*Point) []*Point {
 	return life
 }
 
-// rest is what was still there, of a cluster's growth, at the last floor after it; nil without one.
+// rest is the part of a cluster's growth that was still there at the last floor after it; nil without one.
 func rest(c *cluster, life, judged []*Point) *int64 {
 	last := life[len(life)-1]
 	if !last.Rest || judged[len(judged)-1].Rest || c.grew <= 0 {
@@ -182,7 +182,7 @@ func (s *Series) others(lives [][]*Point) (z float64, n int) {
 	return z, n
 }
 
-// compose lists what is in a single profile.
+// compose lists the contents of a single profile.
 func (s *Series) compose(g *record.Growth, life []*Point) {
 	total := life[0].total().Bytes
 	g.Total = judge(samples{t: []float64{0}, y: []float64{total}}, false)
@@ -200,7 +200,7 @@ func (s *Series) compose(g *record.Growth, life []*Point) {
 	}
 }
 
-// timeless takes away what is said per second: the times are not those of the profiles.
+// timeless removes all rates per second: the times are not those of the profiles.
 func timeless(g *record.Growth) {
 	clear := func(c *record.Curve) { c.Slope, c.Limit = nil, 0 }
 	clear(&g.Total)

@@ -18,7 +18,7 @@ const (
 	maxReduced = 64 << 20
 )
 
-// Reduce is the series without what is too small to be seen in its verdict: places become one, groups are left out, and
+// Reduce is the series without parts too small to be seen in its verdict: places become one, groups are left out, and
 // stacks are cut. It is kilobytes where the profiles were megabytes, and the verdict stays.
 func (s Series) Reduce() Series {
 	largest, peak := 0.0, map[int]float64{}

@@ -96,7 +96,7 @@ func restAfter(load, floors []*Point) *Point {
 	return nil
 }
 
-// atRest takes into account what was there once the load had stopped: goroutines that are gone were at work; those that
+// atRest takes into account the goroutines after the load had stopped: those that are gone were at work; those that
 // remain, more than before the load, are kept, unless their number had settled while the load went on: a pool.
 func (s *Series) atRest(r *record.RoutineGrowth, id int, load, floors []*Point, last *Point) {
 	before := load[0]

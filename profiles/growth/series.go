@@ -58,14 +58,14 @@ type Point struct {
 	Work float64 `json:"work,omitempty"`
 }
 
-// Series is what was recorded, in any order.
+// Series is the recorded series, in any order.
 type Series struct {
 	Places []Place `json:"places"`
 	Groups []Group `json:"groups"`
 	Points []Point `json:"points"`
 	// Rate is the sampling rate, bytes; the largest of the profiles'.
 	Rate float64 `json:"rate"`
-	// Allocs says that the profiles have what was allocated, so that processes can be told apart.
+	// Allocs says that the profiles have allocation counts, so that processes can be distinguished.
 	Allocs bool `json:"allocs"`
 	// Allocated and Difference are those of record.Growth.
 	Allocated  bool `json:"allocated,omitempty"`

@@ -7,7 +7,7 @@ import (
 )
 
 // ancestry follows goroutines to the line that started them: a stack alone ends at its own goroutine. What started a
-// goroutine is on the stacks of what was allocated there, such as the goroutine's own closure.
+// goroutine is on the stacks of its allocations, such as the goroutine's own closure.
 type ancestry struct {
 	check   *check
 	deep    map[int]stack
@@ -17,7 +17,7 @@ type ancestry struct {
 	users   map[Line]Line // what through has found
 }
 
-// place is a line without the function, whose name depends on what is inlined.
+// place is a line without the function, whose name depends on inlining.
 type place struct {
 	file   string
 	number int

@@ -44,7 +44,7 @@ func (k *check) causes() []Finding {
 	return c.sorted()
 }
 
-// grew is what is in a state at the end.
+// grew is the content of a state at the end.
 func (k *check) grew(state growth) (lines []*line, kinds []kind) {
 	for _, l := range k.lines() {
 		if l.state == state && !(state == filling && l.bytes.steps() < 2) {
@@ -130,7 +130,7 @@ func (c *causes) head(members []int, f *Finding) int {
 	if pick(Goroutines, func(n *node) (int64, bool) { return byReach(n), n.site < 0 }) {
 		return best
 	}
-	// The bytes: what is pointed to from outside, and holds most of the rest.
+	// The bytes: the object that is pointed to from outside, and holds most of the rest.
 	held := func(n *node) bool { return !n.spine && 2*n.outside >= n.objects }
 	if c.graph.exact && pick(Heap, func(n *node) (int64, bool) { return byReach(n), held(n) }) {
 		return best
@@ -218,7 +218,7 @@ func (c *causes) accepts(site int) bool {
 	})
 }
 
-// dropSmall leaves out what is below the limit by itself: a line of several causes is judged as a whole.
+// dropSmall leaves out causes below the limit by themselves: a line of several causes is judged as a whole.
 func (c *causes) dropSmall() {
 	small := func(f Finding) bool { return f.Kind == Heap && f.PerOp <= c.maxBytes }
 	if rest := slices.DeleteFunc(slices.Clone(c.found), small); len(rest) > 0 {

@@ -16,7 +16,7 @@ type stackKey = [32]uintptr
 
 type counts struct{ bytes, objects int64 }
 
-// floor is what is there when nothing is being done.
+// floor is the memory at rest, with no operation running.
 type floor struct {
 	ops        int      // operations before it, those of the warm-up included
 	sites      []counts // alive, by number of the site

@@ -4,7 +4,7 @@ package memtest
 type growth int
 
 const (
-	steady  growth = iota // it stays, or grew less than what is allowed
+	steady  growth = iota // it stays, or grew less than allowed
 	filling               // it grew lately, but not before: more waves decide
 	growing               // it grew in both windows
 )
@@ -19,8 +19,8 @@ type series struct {
 	values []int64
 }
 
-// judge compares the late window, since the operations have doubled, and the one before it, with what is allowed. A
-// cache that is full stays flat in the late window; a leak grows in both, and so does what doubles.
+// judge compares the late window, since the operations have doubled, and the one before it, with the allowance. A
+// cache that is full stays flat in the late window; a leak grows in both, and so does memory that doubles.
 func (s series) judge(limit float64) (g growth, perOp float64, total int64) {
 	last := len(s.ops) - 1
 	if last < 1 {

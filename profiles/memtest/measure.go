@@ -135,7 +135,7 @@ func (k *check) wave(n int) error {
 	return nil
 }
 
-// floor takes the next floor, or takes the last one again once what is on its way out has had its time.
+// floor takes the next floor, or takes the last one again once memory on its way out has had its time.
 func (k *check) floor(again bool) {
 	if again {
 		k.waitQuiet(k.floors[0])
@@ -175,7 +175,7 @@ func (k *check) tooFew() error {
 		"operation smaller", k.run.done, k.budget, minWaves+1)
 }
 
-// extendWaves runs more waves while something grows: only then can a cache that still fills be told from a leak.
+// extendWaves runs more waves while something grows: only then does a cache that still fills differ from a leak.
 func (k *check) extendWaves(first int) error {
 	if k.suspects() {
 		k.floor(true)

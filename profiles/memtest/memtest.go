@@ -161,7 +161,7 @@ func (k *check) watchPeak() (start int64, before map[stackKey]int64, peak int64,
 	return start, before, <-highest, err
 }
 
-// Kind is what is retained.
+// Kind is the kind of retained thing.
 type Kind string
 
 // The kinds of findings.
@@ -203,7 +203,7 @@ type Finding struct {
 	With   []Part // the other lines, the largest first
 	Stack  []Line // of Site, leaf first
 
-	unit    string // what is repeated
+	unit    string // the repeated unit
 	accepts bool   // it has accepted ends of connections
 }
 

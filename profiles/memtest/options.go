@@ -32,7 +32,7 @@ type config struct {
 	goroutines  bool
 	connections bool
 	extend      bool
-	unit        string // what is repeated: an operation, a run of the tests
+	unit        string // the repeated unit: an operation, a run of the tests
 }
 
 func checkConfig() config {
@@ -90,7 +90,7 @@ func MaxLeak(b int64) Option { return option(func(c *config) { c.maxLeak = max(b
 // enough for a verdict, the test fails and says so. Default DefaultBudget.
 func Budget(d time.Duration) Option { return option(func(c *config) { c.budget = d }) }
 
-// Ignore leaves out what was allocated, or which goroutines were started, below a function whose full name begins with
+// Ignore leaves out allocations, or goroutines started, below a function whose full name begins with
 // prefix, for example "example.com/app/metrics.(*Registry)". A prefix that also matches the operation, the test or the
 // testing package would silence everything, and is refused.
 func Ignore(prefix string) Option {

@@ -41,7 +41,7 @@ const (
 	LeftOutLimit   LeftOut = "half-of-limit" // its bytes in flight would exceed half of the memory limit
 	LeftOutPoint   LeftOut = "no-such-point" // nothing around the subject can hold work there
 	LeftOutMissing LeftOut = "phase-missing" // the phase whose work it repeats has not run
-	LeftOutFlat    LeftOut = "no-growth"     // what is held stopped growing at a smaller size: nothing is missing
+	LeftOutFlat    LeftOut = "no-growth"     // held memory stopped growing at a smaller size: nothing is missing
 )
 
 // Hold is what a hold came to when nothing moved any more.

@@ -60,7 +60,7 @@ type Cause struct {
 	ObjectBytes float64 `json:"object_bytes,omitempty"`
 	// PerGoroutine is the entry of goroutines of which there are as many as objects, where each object was counted.
 	PerGoroutine string `json:"per_goroutine,omitempty"`
-	// Kept is the part of what was allocated between the first and the last profile that was not freed; -1: not known.
+	// Kept is the part of the allocations between the first and the last profile that was not freed; -1: not known.
 	Kept float64 `json:"kept"`
 	// Rest is how much of the growth was still there when the load had stopped, in bytes; nil: not known.
 	Rest *int64 `json:"rest,omitempty"`
@@ -79,7 +79,7 @@ type RoutineGrowth struct {
 	Stack  int64 `json:"stack_bytes"` // the least that their stacks take
 }
 
-// Growth is what a series of profiles that nobody steered says: verdict.json of recordings and of plain profiles.
+// Growth is the verdict on a series without a controlled load: verdict.json of recordings and of plain profiles.
 type Growth struct {
 	Profiles int `json:"profiles"`
 	Floors   int `json:"floors"` // profiles taken while the load had stopped
@@ -95,11 +95,11 @@ type Growth struct {
 	Reason string `json:"reason,omitempty"` // why the total is open, in one line
 
 	Causes   []Cause         `json:"causes"`   // what grew, the largest first
-	Stayed   []Cause         `json:"stayed"`   // what is large and did not grow
+	Stayed   []Cause         `json:"stayed"`   // large places that did not grow
 	Routines []RoutineGrowth `json:"routines"` // groups that grew, the most first
 	// Resting are large groups of goroutines that did not grow.
 	Resting []RoutineGrowth `json:"resting,omitempty"`
-	// Allocated says that Causes and Stayed count what was allocated, since the profiles don't say what is live.
+	// Allocated says that Causes and Stayed count allocations, since the profiles don't have live memory.
 	Allocated bool `json:"allocated,omitempty"`
 	// Difference says that the profile is a difference of two.
 	Difference bool `json:"difference,omitempty"`

@@ -27,7 +27,7 @@ const (
 	PeakLive     PeakKind = "live-heap"       // of profiles alone
 )
 
-// Mark is what is written behind a peak of the kind, "" where nothing has to be said.
+// Mark is the text behind a peak of the kind, "" where it needs none.
 func (k PeakKind) Mark() string {
 	switch k {
 	case PeakUpper:
@@ -40,7 +40,7 @@ func (k PeakKind) Mark() string {
 	return ""
 }
 
-// Memory is the peak, and what it was read from: the highest of what was charged to the cgroup without pages of files
+// Memory is the peak, and its source: the highest charge of the cgroup without pages of files
 // that the kernel takes back; without a cgroup the highest resident size. Everything that prints or judges a peak reads
 // it here.
 func (p Peak) Memory() (int64, PeakKind) {

@@ -27,7 +27,7 @@ func (c Cell) String() string {
 	return b.String()
 }
 
-// Dir is the name of the cell's directory: String with what is not safe in a file name replaced.
+// Dir is the name of the cell's directory: String with characters that are not safe in a file name replaced.
 func (c Cell) Dir() string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -167,7 +167,7 @@ func (s State) Held() bool {
 	return s == StateReply || s == StateHeader || s == StateBody || s == StateList
 }
 
-// Snapshot is one heap profile, what was known of the process at that moment, and where the files are.
+// Snapshot is one heap profile, the state of the process at that moment, and where the files are.
 type Snapshot struct {
 	Seq   int    `json:"seq"`
 	Phase string `json:"phase"` // Phase.Name

@@ -64,13 +64,13 @@ type Verdict struct {
 	Closure *Closure `json:"closure,omitempty"`
 	// Costs are what a unit costs in all memory: the one table that model, plan, gate and report read. Of schema v2.
 	Costs []Cost `json:"costs,omitempty"`
-	// Growth is what profiles that nobody steered say: of recordings and plain profiles.
+	// Growth is the verdict on profiles without a controlled load: recordings and plain profiles.
 	Growth   *Growth  `json:"growth,omitempty"`
 	Warnings []string `json:"warnings"`
 }
 
 // Part is a bar of the waterfall. Parts: live-heap, garbage, unreturned, untouched, stacks, runtime, off-heap, file,
-// and remainder, what is left to the resident size. Detail says in one line what is in it.
+// and remainder, the difference to the resident size. Detail says in one line what belongs to it.
 type Part struct {
 	Part   string `json:"part"`
 	Bytes  int64  `json:"bytes"`
@@ -146,9 +146,9 @@ type RunVerdict struct {
 
 // Model is the memory model over cells: peak = sum of Terms, each a coefficient times a named quantity.
 type Model struct {
-	Quantity string `json:"quantity"` // what is predicted: "live-heap" or "peak-rss"
+	Quantity string `json:"quantity"` // the predicted quantity: "live-heap" or "peak-rss"
 	Terms    []Term `json:"terms"`
-	// Arenas and Outside are what is resident beside the live heap and no pressure reclaims: stacks and spans partly used;
+	// Arenas and Outside are resident memory beside the live heap that no pressure reclaims: stacks, partly used spans;
 	// and outside the Go heap anonymous and shared memory and the kernel's own for the cgroup.
 	Arenas  []Term  `json:"arenas,omitempty"`
 	Outside []Term  `json:"outside,omitempty"`
@@ -201,7 +201,7 @@ type Capacity struct {
 	// KilledAt is the smallest worker count that a limit of this size or larger killed on no more work than is planned; 0:
 	// none was.
 	KilledAt int `json:"killed_at,omitempty"`
-	// Extrapolated names what the answer needs beyond what was tried, each with the range that was.
+	// Extrapolated names the settings of the answer outside the tested ranges, each with its range.
 	Extrapolated []string `json:"extrapolated,omitempty"`
 	// BytesInFlight says that the model has a term of the size of the files in flight.
 	BytesInFlight bool           `json:"bytes_in_flight,omitempty"`
@@ -235,7 +235,7 @@ type Fit struct {
 	Cost    Cost    `json:"cost"`
 }
 
-// HeldTrial is a trial in which all workers held a file of FileSize bytes at once.
+// HeldTrial is a trial in which all workers held a file of FileSize bytes at the same time.
 type HeldTrial struct {
 	Workers  int     `json:"workers"`
 	FileSize int64   `json:"file_size"`

@@ -155,7 +155,7 @@ func TestSelectFindsNothingInNoise(t *testing.T) {
 	assert.Zero(t, found)
 }
 
-// Units are a matter of taste: counting in thousands must not change what is chosen, nor the fitted values.
+// Units are a matter of taste: counting in thousands must not change the chosen terms, nor the fitted values.
 func FuzzSelectIsScaleFree(f *testing.F) {
 	f.Add(uint64(1), 1000.0, 0.001)
 	f.Add(uint64(2), 1e-6, 1e9)
