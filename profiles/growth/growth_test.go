@@ -226,6 +226,7 @@ func TestARestartCutsTheSeries(t *testing.T) {
 	assert.Equal(t, 2, g.Lives)
 	assert.Equal(t, record.Found, g.Total.State)
 	assert.Equal(t, "app.leak", g.Causes[0].Site.Function)
+	assert.Equal(t, a.Points[19].Time.Sub(a.Points[0].Time), g.To.Sub(g.From), "sizes, rate and time are of one life")
 	for i := range b.Points {
 		b.Points[i].Time = a.Points[i].Time.Add(time.Second)
 	}
