@@ -285,8 +285,8 @@ CONDITIONS ?= all
 specimens: build ## build the subjects with one known fault each, and the bench that runs them
 	$(GO) build -o bin/specimens ./soak/specimens
 	$(GO) build -o bin/accuracy ./soak/internal/accuracy/cmd
-accuracy: specimens ## how often verdicts are right or comfort wrongly, by condition (SEEDS=8, CONDITIONS=all, ONLY='leak-*', UPDATE=1)
-	bin/accuracy --seeds $(SEEDS) --conditions $(CONDITIONS) --resume --out soak-results/accuracy $(foreach p,$(ONLY),'$(p)') $(if $(UPDATE),--update)
+accuracy: specimens ## how often verdicts are right or comfort wrongly, by condition (SEEDS=8, CONDITIONS=all, ONLY='leak-*', UPDATE=1, SCORED=1: report on what there is)
+	bin/accuracy --seeds $(SEEDS) --conditions $(CONDITIONS) $(if $(SCORED),--scored,--resume) --out soak-results/accuracy $(foreach p,$(ONLY),'$(p)') $(if $(UPDATE),--update)
 # Its first run is the first look, which is committed beside the truth before any rule changes (CONTRIBUTING.md).
 .PHONY: accuracy-heldout
 accuracy-heldout: specimens ## the same on the held-out specimens alone, one trial each

@@ -22,6 +22,9 @@ type Report struct {
 	Protocol string      `json:"protocol"`
 	Seeds    int         `json:"seeds"`
 	Trials   int         `json:"trials"`
+	// Planned is how many trials the plan has, and Build the program whose rules judged them.
+	Planned int    `json:"planned"`
+	Build   string `json:"build"`
 	// Conditions are the results by condition, the errors apart.
 	Conditions []Tally  `json:"conditions"`
 	Figures    []Figure `json:"figures"`

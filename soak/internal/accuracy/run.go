@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,7 +119,7 @@ const ScoresDir = "scores"
 
 // kept is the score of a live verdict that the same build left in Out, or else of a trial that runs now.
 func (b *Bench) kept(ctx context.Context, t Trial) (Score, error) {
-	path := filepath.Join(b.Out, ScoresDir, filepath.FromSlash(t.Dir())+".json")
+	path := scorePath(b.Out, t)
 	if b.Resume && !b.Recorded {
 		if text, err := os.ReadFile(path); err == nil {
 			var s Score
@@ -135,6 +136,36 @@ func (b *Bench) kept(ctx context.Context, t Trial) (Score, error) {
 		return s, err
 	}
 	return s, record.Write(path, s)
+}
+
+// Scored are the scores of the plan's live verdicts that one build left below out, however many of them there are, and
+// that build.
+func Scored(out string, plan []Trial) (scores []Score, build string, err error) {
+	for _, t := range plan {
+		text, err := os.ReadFile(scorePath(out, t))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var s Score
+		if err == nil {
+			err = json.Unmarshal(text, &s)
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		if build != "" && s.Build != build {
+			return nil, "", fmt.Errorf("%s has verdicts of several builds: run with --resume, or give another --out", out)
+		}
+		scores, build = append(scores, s), s.Build
+	}
+	if len(scores) == 0 {
+		return nil, "", fmt.Errorf("%s has no verdict of the %d planned trials", out, len(plan))
+	}
+	return scores, build, nil
+}
+
+func scorePath(out string, t Trial) string {
+	return filepath.Join(out, ScoresDir, filepath.FromSlash(t.Dir())+".json")
 }
 
 // trial runs one specimen once, or judges again what was recorded of it, and scores the verdict.

@@ -50,27 +50,18 @@ func replaceTable(text []byte, table string) ([]byte, error) {
 	return fmt.Appendf(nil, "%s%s%s%s%s", before, tableBegin, table, tableEnd, after), nil
 }
 
-// tallyNote says how to read the table of conditions, and oldNote what figures from before it are worth.
-const (
-	tallyNote = `Live verdicts alone are counted; recordings that were judged again stand in the last column. *Wrong comfort* is "healthy", or settings blamed, where a
+// tallyNote says how to read the table of conditions.
+const tallyNote = `Live verdicts alone are counted; recordings that were judged again stand in the last column. *Wrong comfort* is "healthy", or settings blamed, where a
 fault by nature is; the rate is 3/n where none of n was, at 95 %. Files, seconds and the detection limit are medians. The set that was once held out has been
 learned from since its first look: it is a regression set.
 `
-	oldNote = `Measured before conditions were an axis: on a quiet machine only, recordings that were judged again counted in, and wrong comfort not counted apart. The
-set called held out has been learned from since its first look: its figure is that of a regression set. ` + "`make accuracy UPDATE=1`" + ` replaces this table.
-`
-)
 
 // Markdown is the report as a table for the README.
 func (r *Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d trials: %d seeds, each with a worker count of its own, protocol %s, %d CPUs, %s.\n\n", r.Trials,
-		r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
-	if len(r.Conditions) > 0 {
-		b.WriteString(markdownTallies(r.Conditions) + "\n" + tallyNote + "\n")
-	} else {
-		b.WriteString(oldNote + "\n")
-	}
+	fmt.Fprintf(&b, "%d of %d planned trials: up to %d seeds, each with a worker count of its own, protocol %s, %d CPUs, %s.\n\n",
+		r.Trials, r.Planned, r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
+	b.WriteString(markdownTallies(r.Conditions) + "\n" + tallyNote + "\n")
 	b.WriteString("| figure | measured | goal | observations |\n|---|---|---|---|\n")
 	for _, f := range r.Figures {
 		measured := number(f.Value) + " " + f.Unit

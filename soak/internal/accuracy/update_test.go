@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
 
 // TestReadmeShowsTheBaseline holds the README's table to the committed results.
@@ -19,7 +20,7 @@ func TestReadmeShowsTheBaseline(t *testing.T) {
 	require.NoError(t, err)
 	var r Report
 	require.NoError(t, json.Unmarshal(b, &r))
-	assert.Contains(t, []string{Schema, "memsoak/accuracy/v1"}, r.Schema, "a table from before conditions says so")
+	assert.Equal(t, Schema, r.Schema)
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
 	want, err := replaceTable(text, r.Markdown())
@@ -31,7 +32,7 @@ func TestUpdateWritesBaselineAndTable(t *testing.T) {
 	root := t.TempDir()
 	readme := filepath.Join(root, "README.md")
 	require.NoError(t, os.WriteFile(readme, []byte("before\n"+tableBegin+"old\n"+tableEnd+"after\n"), 0o644))
-	r := &Report{Schema: Schema, Trials: 4, Seeds: 2, Protocol: "quick", Host: record.Host{CPUs: 2, Go: "go1.26"},
+	r := &Report{Schema: Schema, Trials: 4, Planned: 9, Seeds: 2, Protocol: "quick", Host: record.Host{CPUs: 2, Go: "go1.26"},
 		Conditions: []Tally{
 			{Condition: Quiet, Trials: 4, Faults: 3, Healthy: 1, Right: 2, Comfort: 1, Alarm: 1, NamedFirst: 2, Files: 3000,
 				Seconds: 7.5, Limit: 60.25},
@@ -45,7 +46,7 @@ func TestUpdateWritesBaselineAndTable(t *testing.T) {
 	require.NoError(t, Update(root, r))
 	text, err := os.ReadFile(readme)
 	require.NoError(t, err)
-	assert.Equal(t, "before\n"+tableBegin+`4 trials: 2 seeds, each with a worker count of its own, protocol quick, 2 CPUs, go1.26.
+	assert.Equal(t, "before\n"+tableBegin+`4 of 9 planned trials: up to 2 seeds, each with a worker count of its own, protocol quick, 2 CPUs, go1.26.
 
 | condition | trials | right | wrong comfort | rate at most | wrong alarm | inconclusive | misnamed | culprit first | killed | files | seconds | limit B/file | judged again |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|
@@ -64,4 +65,27 @@ func TestUpdateWritesBaselineAndTable(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(readme, []byte("nothing"), 0o644))
 	assert.ErrorContains(t, Update(root, r), "no markers")
+}
+
+func TestScoredReportsWhatOneBuildLeft(t *testing.T) {
+	out := t.TempDir()
+	plan := []Trial{{Truth: &truth.Truth{Name: "a"}, Condition: Condition{Name: Quiet}, Workers: 2, Seed: 1},
+		{Truth: &truth.Truth{Name: "b"}, Condition: Condition{Name: Quiet}, Workers: 2, Seed: 1},
+		{Truth: &truth.Truth{Name: "c"}, Condition: Condition{Name: Quiet}, Workers: 2, Seed: 1}}
+	_, _, err := Scored(out, plan)
+	assert.ErrorContains(t, err, "no verdict of the 3 planned trials")
+	write := func(i int, build string) {
+		path := scorePath(out, plan[i])
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, record.Write(path, Score{Specimen: plan[i].Truth.Name, Build: build}))
+	}
+	write(0, "one")
+	write(2, "one")
+	scores, build, err := Scored(out, plan)
+	require.NoError(t, err)
+	assert.Equal(t, "one", build)
+	assert.Len(t, scores, 2)
+	write(1, "two")
+	_, _, err = Scored(out, plan)
+	assert.ErrorContains(t, err, "verdicts of several builds")
 }

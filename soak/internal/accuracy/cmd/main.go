@@ -52,7 +52,7 @@ type flags struct {
 	budget                    time.Duration
 	quick, keep, update, json bool
 	list, recorded, resume    bool
-	capacity                  bool
+	capacity, scored          bool
 }
 
 func newCmd() *cobra.Command {
@@ -70,6 +70,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
   accuracy --quick
   accuracy --conditions killed-early,one-worker 'leak-*' 'ok-*'
   accuracy --conditions all --seeds 8 --resume --out soak-results/accuracy
+  accuracy --conditions all --seeds 8 --scored --out soak-results/accuracy
   accuracy --capacity 'file-*'`,
 		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, patterns []string) error { return f.run(c, patterns) },
@@ -90,6 +91,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 		"the stratified subset for CI, and a fault and a look-alike for each fast condition; what is wrong is tried again, up to three times in all")
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.resume, "resume", false, "keep the live verdicts that this build left in --out, and run the others")
+	fl.BoolVar(&f.scored, "scored", false, "report on the live verdicts that a run left in --out, broken off or not, and run nothing")
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
 	fl.BoolVar(&f.update, "update", false,
 		"write the results to profiles/baselines/accuracy.json and to the table in README.md")
@@ -119,6 +121,15 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 			fmt.Fprintf(c.OutOrStdout(), "%s %s workers=%d seed=%d\n", t.Condition.Name, t.Truth.Name, t.Workers, t.Seed)
 		}
 		return nil
+	}
+	if f.scored {
+		scores, build, err := accuracy.Scored(f.out, plan)
+		if err != nil {
+			return exitcode.Usage(err)
+		}
+		r := accuracy.Summarize(scores, nil)
+		r.Planned, r.Build, r.Skipped = len(plan), build, skipped
+		return f.report(c, r, scores, scores)
 	}
 	return f.measure(c, all, plan, cases, skipped)
 }
@@ -158,10 +169,12 @@ func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.T
 		return nil, nil, fmt.Errorf("--seeds %d: want at least 1", f.seeds)
 	case f.update && (f.quick || f.capacity || f.recorded || f.conditions != "all" || len(patterns) > 0):
 		return nil, nil, errors.New("--update wants live verdicts of all specimens in all conditions: give --conditions all, leave out --quick, --capacity, --recorded and patterns")
+	case f.scored && (f.quick || f.capacity || f.recorded || f.resume):
+		return nil, nil, errors.New("--scored runs nothing: leave out --quick, --capacity, --recorded and --resume")
 	case f.quick && f.capacity:
 		return nil, nil, errors.New("--quick and --capacity exclude each other")
-	case (f.recorded || f.resume) && f.out == "":
-		return nil, nil, errors.New("--recorded and --resume want --out, where the trials were recorded")
+	case (f.recorded || f.resume || f.scored) && f.out == "":
+		return nil, nil, errors.New("--recorded, --resume and --scored want --out, where the trials were recorded")
 	case f.capacity:
 		cases, err = accuracy.SelectCases(accuracy.CapacityCases, patterns)
 		return nil, cases, err
@@ -171,7 +184,7 @@ func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.T
 	}
 	if f.quick {
 		chosen, f.seeds = accuracy.Quick(chosen), 1
-	} else if len(patterns) == 0 && f.conditions == "all" {
+	} else if len(patterns) == 0 && f.conditions == "all" && !f.scored {
 		cases = accuracy.CapacityCases
 	}
 	return chosen, cases, nil
@@ -219,13 +232,20 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 		return err
 	}
 	r := accuracy.Summarize(scores, capacity)
-	r.Seeds, r.Protocol, r.Skipped = f.seeds, f.protocol, skipped
+	r.Planned, r.Build, r.Skipped = len(plan), build, skipped
+	fmt.Fprintf(progress, "%d trials in %s\n", len(plan), time.Since(begun).Round(time.Second))
+	return f.report(c, r, firsts, scores)
+}
+
+// report prints the report and writes it where it is asked for.
+func (f *flags) report(c *cobra.Command, r *accuracy.Report, firsts, scores []accuracy.Score) error {
+	r.Seeds, r.Protocol = f.seeds, f.protocol
 	r.Host = record.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
 	switch {
 	case f.quick:
 		r.Figures = accuracy.QuickFigures(firsts, scores)
 	case f.capacity:
-		r.Figures = accuracy.CapacityFigures(capacity)
+		r.Figures = accuracy.CapacityFigures(r.Capacity)
 	case filepath.Clean(f.specimens) != filepath.Clean(accuracy.Specimens):
 		r.Figures = accuracy.ServiceFigures(scores)
 	}
@@ -234,10 +254,11 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 			return err
 		}
 	} else {
-		fmt.Fprintln(progress)
-		r.Print(progress)
-		printKept(progress, firsts, scores)
-		fmt.Fprintf(progress, "%d trials in %s\n", len(plan), time.Since(begun).Round(time.Second))
+		out := c.OutOrStdout()
+		fmt.Fprintln(out)
+		r.Print(out)
+		printKept(out, firsts, scores)
+		fmt.Fprintf(out, "%d of %d planned trials\n", r.Trials, r.Planned)
 	}
 	if f.update {
 		if err := accuracy.Update(f.root, r); err != nil {
