@@ -53,6 +53,8 @@ type hypothesis struct {
 	more string
 	// whenMet rows count only in trials that had any of the unit.
 	whenMet bool
+	// copier rows are of subjects that list their work: a service's protocol has no state that decides them.
+	copier bool
 }
 
 // hypotheses is the table. A fault without a row is not excluded by any trial.
@@ -76,7 +78,7 @@ var hypotheses = []hypothesis{
 	{class: record.Leak, per: "second", kind: byFloors, target: perSecond, more: "floors that are %s seconds apart"},
 	{class: record.Metadata, per: "backlog-item", kind: byHolds, target: perItem,
 		more: "transfers held at the download's header with %s files waiting, and with a third of that"},
-	{class: record.Metadata, per: "listed-file", kind: byHolds, target: perItem,
+	{class: record.Metadata, per: "listed-file", kind: byHolds, target: perItem, copier: true,
 		more: "transfers held in mid-body when %s files of the same wave are done"},
 	{class: record.BufferFile, per: "byte-in-flight", kind: byHolds, target: perByte,
 		more: "transfers held at the upload's reply with %s bytes in flight, and with a third of that"},
@@ -145,6 +147,9 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 	out := make([]record.Hypothesis, 0, len(hypotheses))
 	for i := range hypotheses {
 		h := &hypotheses[i]
+		if h.copier && s.Trial.Item == record.ItemRequest {
+			continue
+		}
 		x := record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(s.targets()), State: record.Open}
 		limit, work := p.limit(h, x.Target)
 		if x.Limit = limit; work == 0 && (h.whenMet || s.notOfService(h)) {
