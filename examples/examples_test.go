@@ -72,7 +72,7 @@ func TestTheCopierIsMeasured(t *testing.T) {
 	}
 	out := soak(t, dir, "run", "--subject", "copier.yaml", "--axis", "workers=2", "--limit", "off", "--protocol", "quick",
 		"--corpus", "tiny", "--out", "out")
-	assert.Contains(t, out, "copier: 1 cells")
+	assert.Contains(t, out, "copier: 1 cell,")
 	run, err := os.ReadFile(filepath.Join(dir, "out", "run.json"))
 	require.NoError(t, err)
 	assert.Contains(t, string(run), `"outcome": "ok"`)

@@ -113,6 +113,9 @@ func trialsAre(n, all int) string {
 	if all == 1 {
 		return "The trial is"
 	}
+	if n == 1 {
+		return fmt.Sprintf("1 of %d trials is", all)
+	}
 	return fmt.Sprintf("%d of %d trials are", n, all)
 }
 
@@ -166,17 +169,18 @@ func capacitySentences(c *record.Capacity) []string {
 	case c.MaxWorkers < 0:
 		out = append(out, fmt.Sprintf("Not even one worker is safe in %s%s%s", limit, work, binds))
 	case c.AtLeast:
-		out = append(out, fmt.Sprintf("At least %d workers are safe in %s%s with GOMEMLIMIT=%dMiB; more were not tried",
-			c.MaxWorkers, limit, work, c.GOMEMLIMIT>>20))
+		out = append(out, fmt.Sprintf("At least %s safe in %s%s with GOMEMLIMIT=%dMiB; more were not tried",
+			countIs(c.MaxWorkers, "worker"), limit, work, c.GOMEMLIMIT>>20))
 	default:
-		out = append(out, fmt.Sprintf("Up to %d workers are safe in %s%s with GOMEMLIMIT=%dMiB%s", c.MaxWorkers, limit, work,
-			c.GOMEMLIMIT>>20, binds))
+		out = append(out, fmt.Sprintf("Up to %s safe in %s%s with GOMEMLIMIT=%dMiB%s",
+			countIs(c.MaxWorkers, "worker"), limit, work, c.GOMEMLIMIT>>20, binds))
 	}
 	for _, e := range c.Extrapolated {
 		out = append(out, "Extrapolated: "+e)
 	}
 	if c.Mended > max(c.MaxWorkers, 0) {
-		out = append(out, fmt.Sprintf("With the largest cost mended at least %d workers would fit", c.Mended))
+		out = append(out, fmt.Sprintf("With the largest cost mended at least %s would fit",
+			count(c.Mended, "worker")))
 	}
 	return out
 }

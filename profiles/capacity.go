@@ -191,8 +191,8 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	if lo > g.seen && g.seen > 0 {
 		low, high := m.step(p, e.factor(), lo).PI95[0], m.step(p, e.factor(), lo).PI95[1]
 		c.Extrapolated = append(c.Extrapolated,
-			fmt.Sprintf("%d workers from %d, the most of a sound trial: peak %s to %s (95 %%)",
-				lo, g.seen, bytesText(float64(low)), bytesText(float64(high))))
+			fmt.Sprintf("%s from %d, the most of a sound trial: peak %s to %s (95 %%)",
+				count(lo, "worker"), g.seen, bytesText(float64(low)), bytesText(float64(high))))
 	}
 	c.MaxWorkers = lo
 	if lo == 0 {
@@ -210,8 +210,8 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	if top := m.step(p, e.factor(), max(lo, 1)); lo > 0 && !c.AtLeast &&
 		float64(top.Live)*collectorNeeds > float64(c.GOMEMLIMIT) {
 		c.Warnings = append(c.Warnings,
-			fmt.Sprintf("at %d workers %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
-				lo, bytesText(float64(top.Live)), bytesText(float64(c.GOMEMLIMIT))))
+			fmt.Sprintf("at %s %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
+				count(lo, "worker"), bytesText(float64(top.Live)), bytesText(float64(c.GOMEMLIMIT))))
 	}
 }
 
@@ -381,5 +381,5 @@ func beside(what string) map[string]string {
 // binding says what makes up most of the need.
 func (m *peakModel) binding(p Plan, n int) string {
 	t := slices.MaxFunc(m.parts(p, n), func(a, b part) int { return cmp.Compare(a.bytes, b.bytes) })
-	return fmt.Sprintf("%s (%s): %s at %d workers", t.what, t.term, bytesText(t.bytes), n)
+	return fmt.Sprintf("%s (%s): %s at %s", t.what, t.term, bytesText(t.bytes), count(n, "worker"))
 }

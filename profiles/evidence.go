@@ -12,15 +12,16 @@ import (
 func (s *Series) describe(i int) string {
 	n := s.Snaps[i]
 	c := n.cov()
+	held := count(c.InFlight, "transfer")
 	switch n.State {
 	case record.StateReply:
-		return fmt.Sprintf("snapshot %d: %d transfers of %s held at the upload's reply", n.Seq, c.InFlight,
+		return fmt.Sprintf("snapshot %d: %s of %s held at the upload's reply", n.Seq, held,
 			bytesText(perTransfer(c)))
 	case record.StateHeader:
-		return fmt.Sprintf("snapshot %d: %d transfers held at the download's header, %d files waiting", n.Seq, c.InFlight,
+		return fmt.Sprintf("snapshot %d: %s held at the download's header, %d files waiting", n.Seq, held,
 			c.Backlog)
 	case record.StateBody:
-		return fmt.Sprintf("snapshot %d: %d transfers of %s held in mid-body", n.Seq, c.InFlight, bytesText(perTransfer(c)))
+		return fmt.Sprintf("snapshot %d: %s of %s held in mid-body", n.Seq, held, bytesText(perTransfer(c)))
 	case record.StateList:
 		return fmt.Sprintf("snapshot %d: a listing held, %d files listed", n.Seq, c.FilesListed)
 	case record.StateFloor:

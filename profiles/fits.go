@@ -50,8 +50,9 @@ func (e *evidenceOfRun) refuted(f *record.Fit, p Plan) string {
 		t := &e.trials[i]
 		if t.outcome == record.OOMKilled && t.killed >= p.Limit && t.workers <= f.Workers && t.files > 0 &&
 			float64(t.files) <= f.Files {
-			return fmt.Sprintf("by the memory model %s with %d workers, but a run of %d workers was killed by a limit as large with %s listed or done",
-				workText(f.Most, f.Per), f.Workers, t.workers, workText(float64(t.files), "file"))
+			return fmt.Sprintf("by the memory model %s with %s, but a run of %s was killed by a limit as large with %s listed or done",
+				workText(f.Most, f.Per), count(f.Workers, "worker"), count(t.workers, "worker"),
+				workText(float64(t.files), "file"))
 		}
 	}
 	return ""
@@ -100,8 +101,8 @@ func costText(c record.Cost) string {
 
 // fitText says it in a sentence.
 func fitText(f *record.Fit, limit int64) string {
-	s := fmt.Sprintf("%s fit in %s with %d workers, to %s (95 %%): %s stays", workText(f.Most, f.Per),
-		bytesText(float64(limit)), f.Workers,
+	s := fmt.Sprintf("%s fit in %s with %s, to %s (95 %%): %s stays", workText(f.Most, f.Per),
+		bytesText(float64(limit)), count(f.Workers, "worker"),
 		workText(f.Range[1], f.Per), costText(f.Cost))
 	if f.PerFile > 1.05*f.Cost.Bytes && f.Per != "second" {
 		s += fmt.Sprintf(", %s a file with all that grows", bytesText(f.PerFile))

@@ -64,8 +64,8 @@ func (s *Series) stackPerRoutine(from [2]int) float64 {
 func (s *Series) routineLeak(g int, group *RoutineGroup, t term) *judged {
 	first, last := s.Snaps[t.from[0]], s.Snaps[t.from[1]]
 	j := s.routineFinding(record.GoroutineLeak, group, t)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("%d goroutines wait in %s at the first floor, %d at the last: %.3g per %s",
-		first.Routines[g], short(group.Function), last.Routines[g], t.slope, t.name))
+	j.Evidence = append(j.Evidence, fmt.Sprintf("goroutines that wait in %s: %d at the first floor, %d at the last, %.3g per %s",
+		short(group.Function), first.Routines[g], last.Routines[g], t.slope, t.name))
 	if group.Connection() {
 		j.Class = record.ConnectionLeak
 	}
@@ -77,8 +77,8 @@ func (s *Series) routinePerItem(group *RoutineGroup, t term) *judged {
 	j := s.routineFinding(record.Metadata, group, t)
 	per := j.parts[partStacks] / math.Max(t.slope, 1e-9)
 	j.Evidence = append(j.Evidence,
-		fmt.Sprintf("%.2g goroutines wait in %s per %s, each with %s of stack; none of them at the floors",
-			t.slope, short(group.Function), itemText(t.name), bytesText(per)))
+		fmt.Sprintf("goroutines that wait in %s: %.2g per %s, each with %s of stack; none of them at the floors",
+			short(group.Function), t.slope, itemText(t.name), bytesText(per)))
 	j.stack = group.Stack
 	return j
 }
@@ -143,8 +143,9 @@ func (s *Series) judgeStacks(u *units, sofar []*judged) []*judged {
 		}
 		j := s.processFinding(record.Stacks, site, t)
 		j.Evidence = append(j.Evidence,
-			fmt.Sprintf("%s of stack with %d transfers held, %s at rest; the deepest of %d such goroutines has %d frames",
-				bytesText(q.values[t.from[1]]), n.cov().InFlight, bytesText(q.values[t.from[1]]-t.amount), group.count,
+			fmt.Sprintf("%s of stack with %s held, %s at rest; the deepest of %d such goroutines has %d frames",
+				bytesText(q.values[t.from[1]]), count(n.cov().InFlight, "transfer"),
+				bytesText(q.values[t.from[1]]-t.amount), group.count,
 				group.Depth))
 		out = append(out, j)
 	}

@@ -71,6 +71,14 @@ func (t *trialSize) supports() bool {
 		t.headline.String() != string(record.Inconclusive)
 }
 
+// name is what a sentence calls the trial by: its cell, where the run has axes.
+func (t *trialSize) name() string {
+	if len(t.cell) == 0 {
+		return "the trial"
+	}
+	return "trial " + t.cell.String()
+}
+
 // why says in one clause why the trial supports no claim.
 func (t *trialSize) why() string {
 	switch {
@@ -113,7 +121,7 @@ func (e *evidenceOfRun) grounds(p Plan) grounds {
 		if t.supports() {
 			g.seen, g.held = max(g.seen, t.workers), max(g.held, t.held)
 		} else if t.judged || t.outcome != record.OK {
-			lost = append(lost, fmt.Sprintf("trial %s %s", t.cell, t.why()))
+			lost = append(lost, t.name()+" "+t.why())
 		}
 		if t.forbids(p) && (g.killedAt == 0 || t.workers < g.killedAt) {
 			g.killedAt = max(1, t.workers)
@@ -125,7 +133,7 @@ func (e *evidenceOfRun) grounds(p Plan) grounds {
 			t.workers >= g.doubtAt {
 			continue
 		}
-		g.doubtAt, g.doubt = t.workers, fmt.Sprintf("trial %s %s", t.cell, t.why())
+		g.doubtAt, g.doubt = t.workers, t.name()+" "+t.why()
 	}
 	if g.seen == 0 {
 		slices.Sort(lost)

@@ -76,7 +76,7 @@ func splitMemory(n *Snapshot) []record.Part {
 		{Part: partUnused, Bytes: r.HeapInuse - r.HeapAlloc + free,
 			Detail: fmt.Sprintf("%s in spans partly used, %s in free spans", bytesText(float64(r.HeapInuse-r.HeapAlloc)),
 				bytesText(float64(free)))},
-		{Part: partStacks, Bytes: r.StackInuse, Detail: fmt.Sprintf("of %d goroutines", r.Goroutines)},
+		{Part: partStacks, Bytes: r.StackInuse, Detail: "of " + count(r.Goroutines, "goroutine")},
 		{Part: partUntouched, Bytes: min(0, untouched), Detail: source},
 		{Part: partRuntime, Bytes: meta, Detail: "the runtime's own tables"},
 		{Part: partOffHeap, Bytes: p.OtherAnon - meta,

@@ -4,8 +4,15 @@ import (
 	"regexp"
 	"strings"
 
+	numbers "github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
+
+// count is "1 worker", "3 workers".
+func count[N int | int64](n N, one string) string { return numbers.Count(n, one) }
+
+// countIs is "1 worker is", "3 workers are".
+func countIs[N int | int64](n N, one string) string { return numbers.CountIs(n, one) }
 
 // word is how a copier's word reads for subjects of another kind.
 type word struct {

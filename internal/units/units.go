@@ -64,9 +64,17 @@ func (b Bytes) MarshalYAML() ([]byte, error) {
 }
 
 // Count is a number of things: "1 cell", "3 cells".
-func Count(n int, one string) string {
+func Count[N int | int64](n N, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
 	return humanize.Comma(int64(n)) + " " + one + "s"
+}
+
+// CountIs begins a sentence about a number of things: "1 worker is", "3 workers are".
+func CountIs[N int | int64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one + " is"
+	}
+	return Count(n, one) + " are"
 }

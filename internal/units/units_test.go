@@ -11,5 +11,7 @@ import (
 func TestCountHasItsPlural(t *testing.T) {
 	assert.Equal(t, "1 cell", units.Count(1, "cell"))
 	assert.Equal(t, "0 cells", units.Count(0, "cell"))
-	assert.Equal(t, "1,200 trials", units.Count(1200, "trial"))
+	assert.Equal(t, "1,200 trials", units.Count(int64(1200), "trial"))
+	assert.Equal(t, "1 worker is", units.CountIs(1, "worker"))
+	assert.Equal(t, "2 workers are", units.CountIs(2, "worker"))
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
@@ -48,7 +49,8 @@ func (r recorder) record(ctx context.Context, plan *soak.Plan, dir string, resum
 func (r recorder) event(e soak.Event) {
 	switch e := e.(type) {
 	case soak.RunStarted:
-		fmt.Fprintf(r.say, "recording %d trials into %s, about %s\n", e.Trials, e.Dir, e.Estimate.Round(time.Second))
+		fmt.Fprintf(r.say, "recording %s into %s, about %s\n", units.Count(e.Trials, "trial"), e.Dir,
+			e.Estimate.Round(time.Second))
 	case soak.TrialEnded:
 		said := e.Outcome
 		if e.Reason != "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
 )
@@ -56,8 +57,8 @@ the versions, meant to be committed. A run that was interrupted, or with a cell 
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"baseline": out, "cells": len(b.Cells)})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d cells accepted; compare with soak gate RUN --baseline %s\n", out,
-				len(b.Cells), out)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s accepted; compare with soak gate RUN --baseline %s\n", out,
+				units.Count(len(b.Cells), "cell"), out)
 			return nil
 		},
 	}

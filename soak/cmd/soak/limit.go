@@ -114,7 +114,7 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 		}
 		what := "limit " + units.FormatBytes(n)
 		if f.workers {
-			what = fmt.Sprintf("%d workers", n)
+			what = units.Count(n, "worker")
 			set := soak.Cell{"workers": strconv.FormatInt(n, 10)}
 			for k, v := range cfg.Set {
 				if k != "workers" {
@@ -192,9 +192,9 @@ func (f *limitFlags) sentence(answer, border, limit int64) string {
 	case f.workers && answer == 0:
 		return fmt.Sprintf("not even one worker survives under %s", size(limit))
 	case f.workers && border == 0:
-		return fmt.Sprintf("%d workers, the most that were tried, survive under %s; none was killed", answer, size(limit))
+		return fmt.Sprintf("workers that survive under %s: %d, the most that were tried; none was killed", size(limit), answer)
 	case f.workers:
-		return fmt.Sprintf("%d workers survive under %s, %d are killed", answer, size(limit), border)
+		return fmt.Sprintf("workers that survive under %s: %d; with %d the limit kills", size(limit), answer, border)
 	case answer == 0:
 		return fmt.Sprintf("killed even at %s; try a larger --max", f.max)
 	case border == 0:

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/soak"
@@ -50,7 +51,8 @@ s3://bucket/prefix as 'soak run --upload' wrote it; below a prefix there may be 
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"dir": out, "cells": len(run.Status),
 					"warnings": run.Warnings})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d cells of %d shards in %s\n", len(run.Status), len(dirs), out)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s of %s in %s\n", units.Count(len(run.Status), "cell"), units.Count(len(dirs), "shard"),
+				out)
 			for _, w := range run.Warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 			}

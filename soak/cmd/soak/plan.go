@@ -114,7 +114,7 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 		if err != nil {
 			return exitcode.Usage(err)
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "verifying: %d workers, each with a file of %s, below %s\n", n,
+		fmt.Fprintf(cmd.ErrOrStderr(), "verifying: %s, each with a file of %s, below %s\n", units.Count(n, "worker"),
 			units.FormatBytes(size), units.FormatBytes(c.Limit))
 		r := &soak.Runner{Plan: p, Dir: filepath.Join(tmp, strconv.Itoa(n)), Fakedrive: o.fakedrive}
 		if program, err := os.Executable(); err == nil {
@@ -127,7 +127,8 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 		claimed := c.MaxWorkers
 		profiles.Verify(c, t)
 		if claimed > 0 && n == claimed && t.Outcome != record.OK {
-			return fmt.Errorf("the plan does not hold: %d workers were killed below %s", t.Workers, units.FormatBytes(c.Limit))
+			return fmt.Errorf("the plan does not hold: killed with %s below %s", units.Count(t.Workers, "worker"),
+				units.FormatBytes(c.Limit))
 		}
 	}
 	return nil
@@ -174,7 +175,8 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 	}
 	fmt.Fprintln(out)
 	for _, v := range c.Verified {
-		fmt.Fprintf(out, "verified: %d workers with files of %s: %s, peak %s\n", v.Workers, units.FormatBytes(v.FileSize),
+		fmt.Fprintf(out, "verified: %s with files of %s: %s, peak %s\n", units.Count(v.Workers, "worker"),
+			units.FormatBytes(v.FileSize),
 			v.Outcome, units.FormatBytes(v.Peak))
 	}
 	for _, a := range c.Assumes {

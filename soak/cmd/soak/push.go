@@ -14,6 +14,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/foreign"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/pyroscope"
@@ -87,9 +88,9 @@ func runPush(cmd *cobra.Command, dir string, f pushFlags) error {
 	case runErr != nil:
 		return runErr
 	case len(rep.Problems) > 0:
-		return fmt.Errorf("%d profiles were not sent", len(rep.Problems))
+		return fmt.Errorf("not sent: %s", units.Count(len(rep.Problems), "profile"))
 	case len(rep.Mismatches) > 0:
-		return fmt.Errorf("%d totals are not those of the run", len(rep.Mismatches))
+		return fmt.Errorf("%s not as in the run", units.CountIs(len(rep.Mismatches), "total"))
 	case f.check && rep.Checked == 0:
 		return errors.New("nothing was checked: the run has no profiles on this server")
 	}
@@ -100,8 +101,8 @@ func (r pushReport) print(w io.Writer, f pushFlags) error {
 	if f.json {
 		return json.NewEncoder(w).Encode(r)
 	}
-	fmt.Fprintf(w, "%d profiles sent, %d were there already, %d services, %d retries\n", r.Stored, r.Already, r.Services,
-		r.Retries)
+	fmt.Fprintf(w, "%s sent, %d there already, %s, %d sent again\n", units.Count(r.Stored, "profile"), r.Already,
+		units.Count(r.Services, "service"), r.Retries)
 	const shown = 5
 	for i, p := range r.Problems {
 		if i == shown {
@@ -111,7 +112,7 @@ func (r pushReport) print(w io.Writer, f pushFlags) error {
 		fmt.Fprintln(w, "not sent:", p)
 	}
 	if f.check {
-		fmt.Fprintf(w, "%d profiles checked, %d totals differ\n", r.Checked, len(r.Mismatches))
+		fmt.Fprintf(w, "%s checked, totals that differ: %d\n", units.Count(r.Checked, "profile"), len(r.Mismatches))
 	}
 	for i, m := range r.Mismatches {
 		if i == shown {
@@ -185,7 +186,7 @@ func (f *follower) wait(w io.Writer) error {
 	err := <-f.done
 	if f.pusher != nil {
 		r := f.pusher.Result()
-		fmt.Fprintf(w, "pyroscope: %d profiles sent to %d services\n", r.Stored, r.Services)
+		fmt.Fprintf(w, "pyroscope: %s sent to %s\n", units.Count(r.Stored, "profile"), units.Count(r.Services, "service"))
 		for _, p := range r.Problems[:min(1, len(r.Problems))] {
 			fmt.Fprintf(w, "pyroscope: %d not sent, the first: %s\n", len(r.Problems), p)
 		}

@@ -81,7 +81,7 @@ func Plan(w io.Writer, e soak.RunStarted) {
 			strings.Join(e.Lanes, " and "))
 	}
 	if e.Done > 0 {
-		fmt.Fprintf(w, "%d trials are done already\n", e.Done)
+		fmt.Fprintf(w, "%s done already\n", units.CountIs(e.Done, "trial"))
 	}
 	fmt.Fprintf(w, "recording into %s\n", e.Dir)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/profiles/trend"
 	"github.com/memsoak/memsoak/soak/internal/report/chart"
@@ -272,8 +273,9 @@ func floors(v *record.Verdict) (*figure, string) {
 	for i, f := range fl {
 		x, y = append(x, float64(f.Files)), append(y, float64(f.HeapLive))
 		wide.Tips = append(wide.Tips, chart.Tip{X: x[i],
-			Text: fmt.Sprintf("floor %d, after %d files\nlive heap: %s (%s)\nresident: %s\n%d goroutines",
-				i+1, f.Files, Bytes(f.HeapLive), exact(f.HeapLive), Bytes(f.RSS), f.Routines)})
+			Text: fmt.Sprintf("floor %d, after %s\nlive heap: %s (%s)\nresident: %s\n%s",
+				i+1, units.Count(f.Files, "file"), Bytes(f.HeapLive), exact(f.HeapLive), Bytes(f.RSS),
+				units.Count(f.Routines, "goroutine"))})
 	}
 	wide.Lines = []chart.Line{{Ink: "heap", X: x, Y: y, Dots: true, NoLine: true}}
 	key := []keyEntry{{"heap", "live heap after two collections"}}

@@ -105,10 +105,10 @@ func markdownCapacity(w io.Writer, v *record.RunVerdict) {
 		return
 	}
 	c := v.Capacity
-	what := fmt.Sprintf("At most %d workers fit", c.MaxWorkers)
+	what := fmt.Sprintf("At most %s", fits(c.MaxWorkers))
 	switch {
 	case c.AtLeast:
-		what = fmt.Sprintf("At least %d workers fit", c.MaxWorkers)
+		what = fmt.Sprintf("At least %s", fits(c.MaxWorkers))
 	case c.MaxWorkers < 0:
 		what = "No number of workers fits"
 	}

@@ -83,6 +83,14 @@ func clockTime(t time.Time) string {
 // plural is "1 cell", "3 cells".
 func plural(n int, one string) string { return units.Count(n, one) }
 
+// fits is "1 worker fits", "3 workers fit".
+func fits(workers int) string {
+	if workers == 1 {
+		return "1 worker fits"
+	}
+	return plural(workers, "worker") + " fit"
+}
+
 // words makes a name of the records readable: "live-heap" is "live heap".
 func words(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "-", " ") }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/attach"
 	"github.com/memsoak/memsoak/soak/internal/clock"
@@ -89,7 +90,7 @@ func Record(ctx context.Context, o Recording) (*record.Trial, error) {
 		r.last(context.WithoutCancel(ctx))
 	}
 	if r.lost > 0 {
-		rec.warn("%d readings failed", r.lost)
+		rec.warn("%s failed", units.Count(r.lost, "reading"))
 	}
 	rec.phase(record.Phase{Name: protocol.Free, Kind: protocol.Free, Start: begun, End: c.Now()})
 	if !r.ended {

@@ -313,7 +313,7 @@ func (t *trial) cleanup() {
 	}
 	if t.sam != nil {
 		if n := t.sam.Lost(); n > 0 {
-			t.rec.warn("%d readings of the subject failed", n)
+			t.rec.warn("%s of the subject failed", units.Count(n, "reading"))
 		}
 		t.sam.Close()
 	}
@@ -362,7 +362,7 @@ func (t *trial) why() *ended {
 				r.Peak.Charged = max(r.Peak.Charged, t.Limit)
 			}
 		})
-		return &ended{outcome: record.OOMKilled, reason: fmt.Sprintf("killed by %s after %d files", what, oom.FilesDone)}
+		return &ended{outcome: record.OOMKilled, reason: fmt.Sprintf("killed by %s after %s", what, units.Count(oom.FilesDone, "file"))}
 	}
 	if a := t.Subject.Attach; a != nil && t.proc.Exited() {
 		end := a.End(context.Background())

@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/report"
 )
@@ -56,13 +57,13 @@ func (m *model) View() tea.View {
 
 // head is what runs and how far it is.
 func (m *model) head(b *strings.Builder) {
-	what := bold.Render(plain(m.start.Subject)) + faint.Render(fmt.Sprintf("  %s · %s design · %d cells",
-		plain(m.start.Corpus), m.start.Design, m.start.Cells))
+	what := bold.Render(plain(m.start.Subject)) + faint.Render(fmt.Sprintf("  %s · %s design · %s",
+		plain(m.start.Corpus), m.start.Design, units.Count(m.start.Cells, "cell")))
 	if m.start.Limit > 0 && m.width > 70 {
 		what += faint.Render(" · limit " + report.Bytes(m.start.Limit))
 	}
 	line(b, m.width, what)
-	state := fmt.Sprintf(" %d/%d trials", m.doneN, m.start.Trials)
+	state := fmt.Sprintf(" %d/%s", m.doneN, units.Count(m.start.Trials, "trial"))
 	if !m.began.IsZero() {
 		state += "  " + short(m.now().Sub(m.began))
 	}

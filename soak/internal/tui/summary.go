@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/memsoak/memsoak/internal/foreign"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/report"
 )
@@ -64,7 +65,7 @@ func summary(run *report.Run) []string {
 		lines = append(lines, p)
 	}
 	if n := run.Warnings(); len(n) > 0 {
-		lines = append(lines, warn.Render(fmt.Sprintf("%d warnings, the first: %s", len(n), plain(n[0]))))
+		lines = append(lines, warn.Render(fmt.Sprintf("%s, the first: %s", units.Count(len(n), "warning"), plain(n[0]))))
 	}
 	return append(lines,
 		"report  "+filepath.Join(run.Dir, report.HTMLFile),
@@ -88,12 +89,12 @@ func cellsLine(run *report.Run) string {
 			heads[v.Headline.String()]++
 		}
 	}
-	s := fmt.Sprintf("%d cells: %s", len(run.Cells), counts(outcomes))
+	s := units.Count(len(run.Cells), "cell") + ": " + counts(outcomes)
 	if len(heads) > 0 {
 		s += "; " + counts(heads)
 	}
 	ended, all := run.Done()
-	return s + fmt.Sprintf("; %d of %d trials in %s", ended, all, run.Took().Round(time.Second))
+	return s + fmt.Sprintf("; %d of %s in %s", ended, units.Count(all, "trial"), run.Took().Round(time.Second))
 }
 
 func counts(m map[string]int) string {

@@ -107,8 +107,9 @@ func (r *Result) conclusion() []string {
 		out = append(out, fmt.Sprintf("%d failed, which says nothing about memory.", failed))
 	}
 	if differ > 0 {
-		out = append(out, fmt.Sprintf("In %d cells, marked *, the headline is not of what held the most: a headline names what "+
-			"grows with the work, however small it is here; what held the most is by its size at this peak.", differ))
+		out = append(out, fmt.Sprintf("In %s, marked *, the headline is not of what held the most: a headline names what "+
+			"grows with the work, however small it is here; what held the most is by its size at this peak.",
+			units.Count(differ, "cell")))
 	}
 	return out
 }
