@@ -8,7 +8,7 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
-// quotaLimit is the size of the Drive that about tells, doubled until what is there fits; nothing enforces it.
+// quotaLimit is the size of the Drive that about tells, doubled until its files fit; nothing enforces it.
 const quotaLimit = 15 << 40
 
 // maxUpload is the largest file that Drive takes.

@@ -53,7 +53,7 @@ func parseRange(header string, size int64) (r byteRange, ok bool, err error) {
 	return byteRange{start, end - start + 1}, true, nil
 }
 
-// parseOffset reads digits; what is beyond 63 bits is the largest number.
+// parseOffset reads digits; a number beyond 63 bits becomes the largest one.
 func parseOffset(s string) (n int64, ok bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false

@@ -53,7 +53,7 @@ type Config struct {
 	// n-th binary file of a tree as malware unless the client acknowledges it; 0 refuses none.
 	ResourceKeys bool
 	AbusiveEvery int64
-	// Log takes what was not understood. Default: discard.
+	// Log takes a note of each request refused or ended early. Default: discard.
 	Log *slog.Logger
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time

@@ -5,13 +5,13 @@
 // A [Server] is an http.Handler. Field masks, the q language, page tokens, ranges, uploads, tokens and errors work as
 // in Drive. Calls without a fake get a 404 and are counted as not understood: comments and replies, watching, apps,
 // approvals, labels (no file has any), thumbnails, and sending mail. It is not for testing permissions: the user may do
-// everything with what is theirs, and may read what is shared with them.
+// everything with their own files, and may read the files shared with them.
 //
 // What this package assumes of the real Drive, each with a test of its name:
 //
 //	FD001  files.list takes a pageSize of 1 to 1000; a larger one counts as 1000, a smaller one is refused.
 //	FD002  Files in the trash are listed unless trashed=false. trashed holds below a trashed folder too, explicitlyTrashed
-//	       does not, and whoever is restored with the folder keeps their own.
+//	       does not, and items restored with the folder keep their own.
 //	FD003  A Range past the end is 416. A malformed one, or more than one, gets the whole content with 200.
 //	FD004  nextPageToken is sent only if the field mask selects it.
 //	FD005  A page token of another query, of another server or past its time is refused: 400, invalid, pageToken.
@@ -28,7 +28,7 @@
 //	FD016  orderBy sorts by every documented key; fullText cannot be sorted.
 //	FD017  A resumable upload answers 308 with Range, takes an overlap, refuses a gap and a chunk that is no multiple of
 //	       256 KiB, and answers 200 with an override header to clients that ask for it.
-//	FD018  Deleting a folder deletes what is in it; trashing one leaves what is in it untouched.
+//	FD018  Deleting a folder deletes its contents; trashing one leaves its contents untouched.
 //	FD019  changes.list has every changed file once, at its newest change, and ends with newStartPageToken.
 //	FD020  An unknown field in a mask is 400, invalidParameter, fields; so is a malformed mask.
 //	FD021  Access tokens expire: 401, authError. A refresh token, a code or a signed assertion gets a new one.

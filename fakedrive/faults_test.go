@@ -21,7 +21,7 @@ func (f *fake) plan(text string) {
 	require.NoError(f.t, err)
 }
 
-// media downloads a file and returns its bytes, the length that the header told, and the error of reading it.
+// media downloads a file and returns its bytes, the length that the header gave, and the error of reading it.
 func (f *fake) media(id string) (body string, length int64, err error) {
 	f.t.Helper()
 	resp, err := http.Get(f.url + "/drive/v3/files/" + id + "?alt=media")

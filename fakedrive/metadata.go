@@ -22,7 +22,7 @@ const (
 	maxProperties    = 100
 )
 
-// metadata is a file's resource as a client sends it: what is absent is not changed.
+// metadata is a file's resource as a client sends it: an absent field is not changed.
 type metadata struct {
 	ID                           *string            `json:"id"`
 	Name                         *string            `json:"name"`

@@ -160,7 +160,7 @@ func (c *call) createPermission() error {
 	if i := slices.IndexFunc(c.permissionsOf(f), func(x resource.Permission) bool {
 		return x.ID == p.ID && (x.Role == "owner" || x.Role == "organizer" && x.PermissionDetails != nil)
 	}); i >= 0 {
-		return c.value(c.permissionsOf(f)[i], "Permission", defaultPermission) // more than what is granted already
+		return c.value(c.permissionsOf(f)[i], "Permission", defaultPermission) // more than is granted already
 	}
 	_, err = c.store.Update(f.ID, false, func(f *resource.File) error {
 		if p.Role == "owner" {

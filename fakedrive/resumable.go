@@ -163,7 +163,7 @@ func (c *call) resume(id string) error {
 		return errSessionGone()
 	}
 	if !x.mu.TryLock() {
-		// The chunk before is still being read: its client has given up, or sends two at once.
+		// The chunk before is still being read: its client has given up, or sends two in parallel.
 		return &apiError{status: http.StatusServiceUnavailable, reason: "backendError",
 			message: "Another request of this upload is under way."}
 	}

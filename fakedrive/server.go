@@ -75,7 +75,7 @@ func (s *Server) open() (err error) {
 	case !s.cfg.State:
 		s.scratch = filepath.Join(dir, "contents")
 	default:
-		memory = 0 // what is to be kept has to be in files
+		memory = 0 // contents to be kept have to be in files
 	}
 	if s.cfg.Dir != "" {
 		if err := os.MkdirAll(filepath.Join(dir, "contents"), 0o700); err != nil {

@@ -286,7 +286,7 @@ func TestConcurrentWriters(t *testing.T) {
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 1 {
-		readers.Go(func() { // lists while all write: what one page ended with, the next goes on from
+		readers.Go(func() { // lists while all write: each page continues where the last one ended
 			for {
 				select {
 				case <-stop:

@@ -1,6 +1,6 @@
 // Command real-services builds known open-source services from the module proxy, each in a module of its own, runs each
 // as a subject of soak with its load file, and measures the same number a second time without memsoak: by its own
-// requests and the service's pprof page. It prints both beside what is known of the version.
+// requests and the service's pprof page. It prints both beside the known facts of the version.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// service is a row: how to build it, how to run it by hand, and what is known of it.
+// service is a row: how to build it, how to run it by hand, and its known facts.
 type service struct {
 	name, pkg, require string
 	replace            string  // of a module that its own go.mod replaces

@@ -36,7 +36,7 @@ func (d *Digest) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// follow takes what is the stream's and returns the rest.
+// follow takes the bytes that equal the stream's and returns the rest.
 func (d *Digest) follow(p []byte) []byte {
 	if d.same < content.StampSize {
 		n := copy(d.head[d.same:], p)
@@ -89,7 +89,7 @@ func (d *Digest) sync() {
 	_ = content.WriteRange(d.hash.Hash(0), d.variant, from, d.same-from) // a hash can't fail
 }
 
-// Sum returns the MD5 of what was written so far.
+// Sum returns the MD5 of the bytes written so far.
 func (d *Digest) Sum() (sum [md5.Size]byte) {
 	if !d.left {
 		d.sync()

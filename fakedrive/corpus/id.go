@@ -43,7 +43,7 @@ func (c idCoder) append(b []byte, n int64) []byte {
 	return base64.RawURLEncoding.AppendEncode(append(b, '1'), raw[:])
 }
 
-// ParseID says which item of which tree the id names; ok is false for what is no id of this package. The ordinal may
+// ParseID says which item of which tree the id names; ok is false for any other string. The ordinal may
 // lie past the tree's last item: dangling shortcuts point there.
 func ParseID(id string) (k Key, n int64, ok bool) {
 	if len(id) != IDLen || id[0] != '1' {

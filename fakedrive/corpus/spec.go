@@ -51,7 +51,7 @@ type Names struct {
 	Spaces     Amount // leading and trailing spaces and dots
 }
 
-// Spread says how evenly folders share what is dealt to them.
+// Spread says how evenly items are dealt to folders.
 type Spread uint8
 
 // The spreads.

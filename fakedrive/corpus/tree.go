@@ -271,7 +271,7 @@ func (t *Tree) IsFolder(n int64) bool {
 }
 
 // Children returns the first child of folder n and the number of its children: their ordinals are consecutive,
-// folders first. count is 0 for an empty folder and for what is no folder.
+// folders first. count is 0 for an empty folder and for an item that isn't a folder.
 func (t *Tree) Children(n int64) (first, count int64) {
 	first, folders, files := t.children(n)
 	return first, folders + files

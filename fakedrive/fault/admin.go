@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// SetPlan replaces the fault plan; nil removes it. Stalls and delays of the old plan end at once. The plan must come
-// from ParsePlan and is not to be modified afterwards.
+// SetPlan replaces the fault plan; nil removes it. Stalls and delays of the old plan end immediately. The plan must
+// come from ParsePlan and is not to be modified afterwards.
 func (c *Control) SetPlan(p *Plan) {
 	var next *activePlan
 	if p != nil {

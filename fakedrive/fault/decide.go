@@ -45,7 +45,7 @@ type Action struct {
 	delay  time.Duration
 	reply  *ErrorReply
 	strike *strike
-	ended  <-chan struct{} // closed when the plan is replaced: nobody waits for an old plan's faults
+	ended  <-chan struct{} // closed when the plan is replaced: no request waits for an old plan's faults
 }
 
 // strike is a fault at a place in the request's life.

@@ -1,4 +1,4 @@
-// Package fault is what a fake service can be told to do to its clients, and what it saw them do.
+// Package fault makes a fake service mistreat its clients by a plan, and counts their calls.
 //
 // Three things live here, for both fakes (the Drive and the S3 sink):
 //

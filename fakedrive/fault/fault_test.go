@@ -297,7 +297,7 @@ func TestItemsCountBacklogAndDistinctOnce(t *testing.T) {
 	c := fault.NewControl(options)
 	it := c.NewItems(200_000)
 	var wg sync.WaitGroup
-	for range 4 { // each call is made by four at once
+	for range 4 { // each call is made by four goroutines
 		wg.Go(func() {
 			for n := range int64(100_000) {
 				it.Listed(n)

@@ -29,7 +29,7 @@ type hold struct {
 	arrived int
 	held    int // transfers that were stopped and did not give up
 	waiting []*waiter
-	changed chan struct{} // closed at the next arrival; nil while nobody watches
+	changed chan struct{} // closed at the next arrival; nil without a watcher
 	removed bool
 	timer   *time.Timer
 }

@@ -105,13 +105,13 @@ type Place struct {
 	After Size `json:"after,omitempty" yaml:"after,omitempty"`
 }
 
-// Stall moves nothing For that long, then goes on. Default 10 minutes; a client that gives up ends it.
+// Stall moves nothing For that long, then continues. Default 10 minutes; a client that gives up ends it.
 type Stall struct {
 	Place `yaml:",inline"`
 	For   Duration `json:"for,omitempty" yaml:"for,omitempty"`
 }
 
-// The values of Truncate.Framing: how the end of a body is told.
+// The values of Truncate.Framing: how the end of a body is marked.
 const (
 	FramingLength  = "content-length" // the client sees too few bytes
 	FramingChunked = "chunked"        // the client misses the last chunk
@@ -154,7 +154,7 @@ func (p *Place) at() string {
 	}
 }
 
-// flaw is what is wrong in a plan, and where: the path of a field in goccy's path language.
+// flaw describes a mistake in a plan, and where: the path of a field in goccy's path language.
 type flaw struct{ path, msg string }
 
 func (f *flaw) Error() string { return strings.TrimPrefix(f.path, "$.") + ": " + f.msg }

@@ -19,7 +19,7 @@ var ErrCut = errors.New("cut by a planned fault")
 type cutKey struct{}
 
 // Admit asks the plan what happens to a request, before anything else is done with it, and does what can be done
-// then: it waits, answers with an error, stalls or cuts. If it returns false the handler must return at once.
+// then: it waits, answers with an error, stalls or cuts. If it returns false the handler must return immediately.
 func (c *Control) Admit(w http.ResponseWriter, r *http.Request, req Request) (Action, bool) {
 	p := c.plan.Load()
 	if p == nil {
@@ -51,7 +51,7 @@ func (c *Control) Admit(w http.ResponseWriter, r *http.Request, req Request) (Ac
 }
 
 // Settle carries out what an action left for the end of a request that is no transfer (there, Transfer.End does it):
-// the work is done, the reply is not sent. If it returns false the handler must return at once.
+// the work is done, the reply is not sent. If it returns false the handler must return immediately.
 func (c *Control) Settle(r *http.Request, act Action) bool {
 	return act.strike == nil || act.strike.at != AtEnd || c.carryOut(r, &act) == nil
 }

@@ -263,7 +263,7 @@ func TestBandwidthOfAStreamAndInTotal(t *testing.T) {
 		`bandwidth: {total: 50000}`:                4 * time.Second,
 		`bandwidth: {stream: 1MiB, total: 100000}`: 2 * time.Second,
 	} {
-		synctest.Test(t, func(t *testing.T) { // the bubble's clock: exact, and nobody waits
+		synctest.Test(t, func(t *testing.T) { // the bubble's clock: exact, and no real waiting
 			c := fault.NewControl(options)
 			_, err := c.SetPlanText([]byte(plan))
 			require.NoError(t, err)

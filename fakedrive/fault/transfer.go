@@ -19,7 +19,7 @@ type Transfer struct {
 	moved  int64
 	struck bool    // the strike in the body is over
 	passed []*hold // the holds that this transfer has been at
-	flush  func()  // sends what is buffered to the client; nil for uploads
+	flush  func()  // sends the buffered bytes to the client; nil for uploads
 	// bodySize is the declared length of a body that goes through a proxy.
 	bodySize int64
 	limits   []*rate.Limiter
@@ -117,7 +117,7 @@ func (t *Transfer) Writer(w http.ResponseWriter) io.Writer {
 func (t *Transfer) Reader(body io.Reader) io.Reader { return &bodyReader{t, body, UploadBody} }
 
 // Through returns what a proxy is to read the reply's body of size bytes from, -1 when it is not declared: it counts,
-// throttles, holds and strikes. What was read before reaches w before a stop.
+// throttles, holds and strikes. The bytes read before a stop reach w.
 func (t *Transfer) Through(w http.ResponseWriter, body io.Reader, size int64) io.Reader {
 	t.flush = func() { _ = http.NewResponseController(w).Flush() } // a client that is gone shows at the next write
 	t.bodySize = size
@@ -172,7 +172,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 		p[0] ^= 1
 	}
 	b.t.after(n)
-	if paid := b.t.pay(n); err == nil { // for what came, which may be less than what was asked for
+	if paid := b.t.pay(n); err == nil { // for the bytes that came, which may be fewer than asked for
 		err = paid
 	}
 	return n, err
@@ -261,7 +261,7 @@ func (t *Transfer) pay(n int) error {
 	return nil
 }
 
-// limiter returns a limiter of so many bytes per second that hands out at most a twentieth of a second at once;
+// limiter returns a limiter of so many bytes per second that hands out at most a twentieth of a second per call;
 // nil for 0.
 func limiter(perSecond Size) *rate.Limiter {
 	if perSecond <= 0 {

@@ -54,7 +54,7 @@ func (c Cap) tooLong() error { return c.errorf("%d bytes", c.Bytes) }
 
 // Open opens a regular file of at most the row's size. Reading more than that is an error, should it grow.
 func Open(path string, c Cap) (io.ReadCloser, error) {
-	// Opening a pipe waits for its other end unless it is told not to; a regular file doesn't mind.
+	// Opening a pipe waits for its other end without O_NONBLOCK; a regular file doesn't mind.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (r *reader) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (r *reader) Close() error { return r.f.Close() }
 
-// Line reads a line of at most the row's size from r, with its end; at the end of r what is left, with io.EOF.
+// Line reads a line of at most the row's size from r, with its end; at the end of r the rest, with io.EOF.
 func Line(r interface{ ReadSlice(byte) ([]byte, error) }, into []byte, c Cap) ([]byte, error) {
 	for {
 		part, err := r.ReadSlice('\n')

@@ -1,4 +1,4 @@
-// Package figure judges what a benchmark measured by what was asked for: a figure is met or missed only where the whole
+// Package figure judges the figures of a benchmark by those asked for: a figure is met or missed only where the whole
 // interval says so, and History shows when it became worse. It runs nothing.
 package figure
 
@@ -40,7 +40,7 @@ func (v Interval) Ratio() string {
 	return fmt.Sprintf("%.3f (95 %%: %.3f to %.3f)", v.Median, v.Lo, v.Hi)
 }
 
-// Verdict is what a figure says of what was asked for.
+// Verdict says whether a figure meets the one asked for.
 type Verdict int
 
 // The zero verdict passes nothing.

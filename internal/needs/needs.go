@@ -105,7 +105,7 @@ func Skip(t testing.TB, err error) {
 	}
 }
 
-// dir is where it is noted what was tried.
+// dir is where attempts are noted.
 func dir() string {
 	if d, err := os.UserCacheDir(); err == nil {
 		return filepath.Join(d, "memsoak", "needs")

@@ -1,5 +1,5 @@
 // Command racelist prints the packages of a module whose tests run under the race detector: those that start goroutines
-// or guard state against those of others, and have tests. What is left out is named in [slow], with the reason.
+// or guard state against those of others, and have tests. Packages left out are named in [slow], with the reason.
 package main
 
 import (

@@ -72,7 +72,7 @@ func Text(name, value string) error {
 	return s.Check(value)
 }
 
-// Check says what is wrong with a value as it was written.
+// Check returns an error that names the mistake in a written value.
 func (s Setting) Check(value string) error {
 	switch s.Kind {
 	case Time:

@@ -44,7 +44,7 @@ func (s *summary) event(e event) {
 	}
 }
 
-// said keeps what a test prints, and prints the lines of packages: ok, FAIL, and what is outside of tests.
+// said keeps what a test prints, and prints the lines of packages: ok, FAIL, and output outside of tests.
 func (s *summary) said(key [2]string, e event) {
 	if e.Test != "" {
 		s.output[key] = append(s.output[key], e.Output)
@@ -137,7 +137,7 @@ func (s *summary) skips() {
 	}
 }
 
-// ends names what failed, last, since what is above it may be thousands of lines, or cut off.
+// ends names the failures, last, since the lines above may be thousands, or cut off.
 func (s *summary) ends() {
 	if len(s.failures) == 0 {
 		return

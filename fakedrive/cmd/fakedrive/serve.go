@@ -20,7 +20,7 @@ import (
 	"github.com/memsoak/memsoak/internal/units"
 )
 
-// shutdownTime is how long requests may take to end when the server is told to.
+// shutdownTime is how long requests may take to end when the server shuts down.
 const shutdownTime = 3 * time.Second
 
 // noCorpus is the --corpus of an empty My Drive.

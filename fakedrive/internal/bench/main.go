@@ -1,4 +1,4 @@
-// Command bench prints what fakedrive costs, each figure beside what is asked of it. Speeds are ratios to a bare
+// Command bench prints what fakedrive costs, each figure beside the one asked for. Speeds are ratios to a bare
 // net/http handler, or to encoding/json, that does the same work in the same minute: rounds of both alternate, and
 // the median of the rounds' ratios counts. It isn't for comparing machines.
 package main

@@ -41,7 +41,7 @@ func serveBare(ctx context.Context, stdout io.Writer) error {
 		w.Header().Set("Content-Type", "application/pdf")
 		w.Header().Set("Content-Length", strconv.FormatInt(body.Len(), 10))
 		w.WriteHeader(http.StatusPartialContent)
-		_, _ = body.WriteTo(w) // the client reports what is missing
+		_, _ = body.WriteTo(w) // the client reports missing bytes
 	})
 	srv := &http.Server{Handler: mux}
 	context.AfterFunc(ctx, func() { srv.Close() })
@@ -100,7 +100,7 @@ func media(ctx context.Context, o options) ([]figure, error) {
 	return figures, nil
 }
 
-// download reads mediaPart bytes of as many files as there are clients at once, and returns bytes per second.
+// download reads mediaPart bytes of as many files as there are clients, in parallel, and returns bytes per second.
 func download(ctx context.Context, clients int, url func(n int64) string) (float64, error) {
 	errs := make([]error, clients)
 	var wg sync.WaitGroup

@@ -8,7 +8,7 @@ const (
 	maxDepth = 16       // nested levels
 )
 
-// Error says what is wrong with a mask and at which byte. Field is the unknown field, if that is it.
+// Error describes a mistake in a mask and its byte. Field is the unknown field, if that is it.
 type Error struct {
 	Input string
 	Off   int

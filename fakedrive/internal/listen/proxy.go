@@ -73,7 +73,7 @@ func newHandedOver(addr net.Addr) *handedOver {
 	return &handedOver{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
 }
 
-// hand gives a connection to Accept, or closes it if nobody accepts any more.
+// hand gives a connection to Accept, or closes it after the listener has closed.
 func (h *handedOver) hand(c net.Conn) {
 	select {
 	case h.conns <- c:

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Error says what is wrong with a query and at which byte.
+// Error describes a mistake in a query and its byte.
 type Error struct {
 	Input string
 	Off   int

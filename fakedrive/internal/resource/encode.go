@@ -124,7 +124,7 @@ func appendRaw(b, raw []byte, m *fieldmask.Mask) []byte {
 	if json.Unmarshal(raw, &generic) != nil {
 		return append(b, "null"...)
 	}
-	raw, _ = json.Marshal(m.Filter(generic)) // what was decoded can be encoded
+	raw, _ = json.Marshal(m.Filter(generic)) // a decoded value can be encoded
 	return append(b, raw...)
 }
 

@@ -39,8 +39,8 @@ func (s *Store) export(id string) (resource.Content, error) {
 	return &c, nil
 }
 
-// Alter gives a file another content of the same size, as somebody who edits it while it is copied would. The error is
-// ErrNotFound, for what has no content too.
+// Alter gives a file another content of the same size, as a user who edits it while it is copied would. The error is
+// ErrNotFound, also for an item without content.
 func (s *Store) Alter(id string) (Found, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

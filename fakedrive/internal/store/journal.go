@@ -19,7 +19,7 @@ import (
 )
 
 // journal is a file of one JSON record a line, each written before the change is answered. A nil journal keeps
-// nothing. The first error of writing is kept for close: the Drive goes on without its memory.
+// nothing. The first error of writing is kept for close: the Drive continues without its memory.
 type journal struct {
 	f   *os.File
 	err error

@@ -13,7 +13,7 @@ type entry struct {
 	gone bool          // a tree's item that was deleted
 	src  *source       // what it shadows, if ord >= 0
 	ord  int64
-	revs []Revision // oldest first; empty for what was never written to
+	revs []Revision // oldest first; empty for a file never written to
 }
 
 func (e *entry) found(f *resource.File) Found {

@@ -7,7 +7,7 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
-// Scope is where a search looks. The zero Scope is My Drive and what is shared with the user.
+// Scope is where a search looks. The zero Scope is My Drive and the items shared with the user.
 type Scope struct {
 	// Parents limits the search to the children of these folders.
 	Parents []string

@@ -260,7 +260,7 @@ func (s *Store) bury(e *entry) {
 	}
 }
 
-// EmptyTrash removes for good what is explicitly in the trash of My Drive, or of a shared drive.
+// EmptyTrash removes for good the items explicitly in the trash of My Drive, or of a shared drive.
 func (s *Store) EmptyTrash(driveID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 	poolSize  = 2 << 20
 )
 
-// pool returns the random bytes that all streams share. Nobody may write to them.
+// pool returns the random bytes that all streams share. Callers must not write to them.
 var pool = sync.OnceValue(func() []byte {
 	b := make([]byte, poolSize)
 	x := uint64(0x6d656d736f616b21)

@@ -1,4 +1,4 @@
-// Command genstates computes the table of checksum states that package content embeds: an hour of hashing. It goes on
+// Command genstates computes the table of checksum states that package content embeds: an hour of hashing. It continues
 // where an earlier run stopped.
 package main
 
