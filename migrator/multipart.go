@@ -43,7 +43,7 @@ func (c *Copier) storeParts(ctx context.Context, l *Lease, it *Item, create bool
 	}
 	if err := c.sendParts(ctx, l, it, p, up); err != nil {
 		if ctx.Err() == nil && ClassOf(err) != Fatal {
-			c.giveUp(ctx, l, up) // else the upload goes on with the item, from its last checkpoint
+			c.giveUp(ctx, l, up) // else the upload continues with the item, from its last checkpoint
 		}
 		return err
 	}

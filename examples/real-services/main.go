@@ -132,7 +132,8 @@ func (s *service) build(dir string) (string, error) {
 	return program, nil
 }
 
-// verdict is what soak said: its headline, and the sum of what all findings keep per unit, with the sum of the intervals.
+// verdict is what soak said: its headline, and the sum of what all findings keep per unit, with the sum of the
+// intervals.
 type verdict struct {
 	headline      string
 	slope, lo, hi float64

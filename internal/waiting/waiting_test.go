@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// written is what was written since it was last taken: a clock orders no memory, so a lock does.
+// written holds the lines written since they were last taken: a clock orders no memory, so a lock does.
 type written struct {
 	mu sync.Mutex
 	b  strings.Builder

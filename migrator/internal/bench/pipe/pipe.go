@@ -1,6 +1,7 @@
 // Package pipe copies the files of a Drive folder to S3 in the barest way: GET body -> PUT with its Content-Length,
-// over shared keep-alive connections. Nothing is verified, retried or remembered: it is what the migrator's speed and memory
-// are compared with. One command does so by net/http alone (bare), another by the SDKs that the migrator uses (sdk).
+// over shared keep-alive connections. Nothing is verified, retried or remembered: it is what the migrator's speed and
+// memory are compared with. One command does so by net/http alone (bare), another by the SDKs that the migrator uses
+// (sdk).
 package pipe
 
 import (

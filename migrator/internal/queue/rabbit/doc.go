@@ -30,9 +30,9 @@
 //     again, and then acknowledges the page. The ends of files are sent together a moment later (broker.Outbox), and
 //     each is acknowledged once the broker has the event. At whatever point a process dies, the item comes again or its
 //     event is there.
-//   - The keeper applies events, publishes the folders that came of them and waits until the broker has them, commits, and
-//     then acknowledges the events and answers. At whatever point it dies, the events come again to the next keeper, which
-//     starts from the last commit.
+//   - The keeper applies events, publishes the folders that came of them and waits until the broker has them, commits,
+//     and then acknowledges the events and answers. At whatever point it dies, the events come again to the next
+//     keeper, which starts from the last commit.
 //   - An item that isn't open (settled by another process, of a try that didn't count, numbered by a keeper that didn't
 //     come to commit) changes nothing when it is settled: the event finds nothing to change. A process drops such an
 //     item when the ledger says so, and the ledger answers from committed states only.
