@@ -94,7 +94,7 @@ type CapacityScore struct {
 	Survived int `json:"survived"`
 	// Tried are the trials with real kills, by count.
 	Tried []CountTried `json:"tried"`
-	// PredictedHeld and Held are what the unseen worker count holds with a file in each worker: the live heap and what is
+	// PredictedHeld and Held are what the unseen worker count holds with a file in each worker: the live heap and memory
 	// outside the Go heap.
 	PredictedHeld int64 `json:"predicted_held"`
 	Held          int64 `json:"held"`
@@ -118,8 +118,8 @@ func (s CapacityScore) HeldError() float64 {
 	return float64(s.PredictedHeld-s.Held) / math.Max(1, float64(s.Held))
 }
 
-// Capacity predicts a case and finds out. What was found before in Out is read again with Recorded and Resume; if its
-// matrix was kept as well, the prediction is made anew. With Recorded the score is nil where nothing was found. It
+// Capacity predicts a case and measures it. With Recorded and Resume, earlier results in Out are read again; if their
+// matrix was kept as well, the prediction is made again. With Recorded the score is nil where nothing was found. It
 // needs a memory cgroup.
 func (b *Bench) Capacity(ctx context.Context, c CapacityCase) (*CapacityScore, error) {
 	dir := filepath.Join(b.Out, CapacityDir, c.Specimen)
@@ -268,7 +268,7 @@ func (s *CapacityScore) always(ctx context.Context, n int, once soak.Try) (bool,
 	}
 }
 
-// at is what is known of a count.
+// at holds the readings of a count.
 func (s *CapacityScore) at(n int) CountTried {
 	for _, t := range s.Tried {
 		if t.Workers == n {
@@ -326,7 +326,7 @@ func (b *Bench) matrix(ctx context.Context, c CapacityCase, dir string) (*record
 	return record.ReadRun(dir)
 }
 
-// held runs one trial in which all workers hold a file at once.
+// held runs one trial in which all workers hold a file at the same time.
 func (b *Bench) held(ctx context.Context, run *record.Run, dir string, h soak.Held) (record.HeldTrial, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return record.HeldTrial{}, err

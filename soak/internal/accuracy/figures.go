@@ -177,7 +177,7 @@ func detection(scores []Score) []Figure {
 	}
 }
 
-// CapacityFigures are how well the memory model predicts what was not run.
+// CapacityFigures are how well the memory model predicts configurations that were not run.
 func CapacityFigures(scores []CapacityScore) []Figure {
 	worst := Figure{Name: "memory held by an unseen worker count, worst error", Unit: "%", Goal: 5, AtMost: true}
 	right := Figure{Name: "capacity within one worker or 5 % of real kills", Unit: "%", N: len(scores), Goal: 100}
@@ -307,7 +307,7 @@ func Again(plan []Trial, scores []Score) []Trial {
 // againSeed is added to the seed of a trial that is tried again; Plan numbers seeds far below it.
 const againSeed = 1000
 
-// Settle puts the scores of trials that were tried again in the place of those before: what was wrong each time stays
+// Settle puts the scores of repeated trials in the place of those before: an answer that was wrong each time stays
 // wrong.
 func Settle(before, again []Score) []Score {
 	out := slices.Clone(before)

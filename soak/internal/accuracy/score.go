@@ -52,7 +52,7 @@ type Score struct {
 	Slope     *SlopeScore `json:"slope,omitempty"`
 	Remainder *Remainder  `json:"remainder,omitempty"`
 
-	// Why says what is wrong, in a line.
+	// Why names the error, in a line.
 	Why string `json:"why,omitempty"`
 }
 

@@ -96,7 +96,7 @@ func TestJudgeLookAlike(t *testing.T) {
 	assert.Equal(t, Inconclusive, s.Result)
 }
 
-// The errors are told apart: comfort is the worst, and to blame settings for a leak is comfort too.
+// The errors are of different weight: comfort is the worst, and to blame settings for a leak is comfort too.
 func TestResultsTellComfortFromTheOtherErrors(t *testing.T) {
 	leak, worker := leakTruth(), leakTruth()
 	worker.Headline, worker.Class = record.Healthy, record.BufferWorker

@@ -52,7 +52,7 @@ func (t *Target) End(ctx context.Context) End {
 	return t.end(ctx)
 }
 
-// Close ends what was started for the recording.
+// Close ends everything started for the recording.
 func (t *Target) Close() {
 	if t.close != nil {
 		t.close()

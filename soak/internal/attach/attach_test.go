@@ -17,7 +17,7 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// TestMain is the program that the tests attach to, when it is told so.
+// TestMain is the program that the tests attach to, when its environment says so.
 func TestMain(m *testing.M) {
 	switch os.Getenv("ATTACH_TEST") {
 	case "serve":

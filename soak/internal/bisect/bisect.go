@@ -1,6 +1,6 @@
 // Package bisect finds the commit that brought a memory finding in. It drives git bisect in a worktree of its own, so
-// that the user's checkout is left alone, and keeps a log from which an interrupted search goes on. What a commit is
-// worth is the caller's judgement; revisions about which nothing can be said are skipped, not guessed.
+// that the user's checkout is left alone, and keeps a log from which an interrupted search continues. The value of a
+// commit is the caller's judgement; revisions about which nothing can be said are skipped, not guessed.
 package bisect
 
 import (
@@ -61,7 +61,7 @@ type Options struct {
 	Log       string // path of the log, which is read first and appended to
 	// Test judges a revision. An error ends the search.
 	Test func(ctx context.Context, rev string) (Judgement, string, error)
-	// Progress is told of each step, nil for nobody.
+	// Progress receives each step; nil: no receiver.
 	Progress func(Step)
 }
 

@@ -1,4 +1,4 @@
-// Package canary is the subject of the gate's self-check: a small Drive-to-S3 copier, healthy unless it is told to leak
+// Package canary is the subject of the gate's self-check: a small Drive-to-S3 copier, healthy unless it is set to leak
 // a known amount per file. It comes with the soak binary, so that every gate can prove on its own machine that it sees
 // such a leak and that it passes two equal recordings. It is no example of a good copier.
 package canary
@@ -20,8 +20,8 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
-// LinkBytes is the size of one leaked object; it is a size class of the allocator, so that what is asked for is what
-// is retained.
+// LinkBytes is the size of one leaked object; it is a size class of the allocator, so that requested and retained bytes
+// are equal.
 const LinkBytes = 64
 
 // Options of the canary.
@@ -203,7 +203,7 @@ func (c *copier) do(ctx context.Context, method, url string, body io.Reader, siz
 	return resp, nil
 }
 
-// leak retains what it was told to, once per file.
+// leak retains the requested bytes, once per file.
 func (c *copier) leak() {
 	for range (c.o.LeakBytes + LinkBytes - 1) / LinkBytes {
 		c.mu.Lock()

@@ -26,7 +26,7 @@ const (
 // ErrUnavailable is returned, wrapped with the reason, where the machine lets us make no memory cgroup.
 var ErrUnavailable = errors.New("no memory cgroup")
 
-// prefix begins the names of all groups made here, so that a reaper can't remove somebody else's.
+// prefix begins the names of all groups made here, so that a reaper can't remove another program's.
 const prefix = "memsoak-"
 
 // Parent is the cgroup of a run, below which each trial gets one of its own. With a limit it stands for a node.
@@ -116,7 +116,7 @@ func (g *Group) Limit() int64 { return g.limit }
 // Procs lists the processes in the group.
 func (g *Group) Procs() []int { return procs(g.dir) }
 
-// Close kills what is in the group and removes it.
+// Close kills the processes in the group and removes it.
 func (g *Group) Close() error {
 	g.usage.Close() // a file that was only read
 	return Reap(g.dir)

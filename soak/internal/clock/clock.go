@@ -17,7 +17,7 @@ func Start() *Clock {
 	return At(now, func() time.Duration { return time.Since(now) })
 }
 
-// At returns a Clock that starts at the given time and goes on as elapsed says.
+// At returns a Clock that starts at the given time and advances as elapsed says.
 func At(start time.Time, elapsed func() time.Duration) *Clock { return &Clock{start, elapsed} }
 
 // Now is the Clock's time.

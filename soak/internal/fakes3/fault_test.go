@@ -36,7 +36,7 @@ func retrying(o *s3.Options) {
 	o.Retryer, o.RetryMaxAttempts = noWait{}, 3
 }
 
-// noWait retries any error twice, at once.
+// noWait retries any error twice, immediately.
 type noWait struct{ aws.NopRetryer }
 
 func (noWait) IsErrorRetryable(error) bool                  { return true }

@@ -15,7 +15,7 @@ import (
 
 // Bounds of multipart uploads.
 const (
-	maxUploads    = 100_000    // open at once
+	maxUploads    = 100_000    // open at the same time
 	maxOpenParts  = 10_000_000 // of all open uploads
 	errTooSmall   = gofakes3.ErrorCode("EntityTooSmall")
 	errSlowDown   = gofakes3.ErrorCode("SlowDown")

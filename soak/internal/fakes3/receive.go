@@ -158,7 +158,7 @@ func (d *digested) drain(size int64) (err error) {
 // errRefused ends the transfers that were answered with an error.
 var errRefused = errors.New("refused")
 
-// receiver takes one body: as many as there are uploads at once, no more.
+// receiver takes one body: there are as many receivers as concurrent uploads, no more.
 type receiver struct {
 	buf    [32 << 10]byte
 	digest corpus.Digest

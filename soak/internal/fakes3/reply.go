@@ -91,7 +91,7 @@ func (w *reply) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// finish sends what was held back.
+// finish sends the held-back part.
 func (w *reply) finish() {
 	if w.status != http.StatusInternalServerError {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// store has the buckets and what is in them. It is safe for concurrent use.
+// store has the buckets and their objects. It is safe for concurrent use.
 type store struct {
 	mu      sync.RWMutex
 	buckets map[string]*bucket
@@ -149,7 +149,7 @@ func (s *store) clear(bucketName, prefix string) (int64, error) {
 const eachBatch = 1000
 
 // each calls f with every object of a bucket whose key starts with prefix, in order of keys, without holding the lock
-// meanwhile: what is put or deleted while it runs may be missed. It stops at the first error of f.
+// meanwhile: objects put or deleted while it runs may be missed. It stops at the first error of f.
 func (s *store) each(bucketName, prefix string, f func(o *Object) error) error {
 	next := prefix
 	for {

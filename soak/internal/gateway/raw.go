@@ -91,7 +91,7 @@ func closeWrite(c net.Conn) {
 	c.Close()
 }
 
-// turn is what is under way on a connection.
+// turn is the exchange under way on a connection.
 type turn struct {
 	g      *gate
 	client net.Conn

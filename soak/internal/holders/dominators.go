@@ -4,7 +4,7 @@ package holders
 // numbered here in the order of a depth-first walk, the top being 0.
 type dominance struct {
 	nodes []uint32 // graph node by number
-	num   []uint32 // number by graph node; none for what is out of reach
+	num   []uint32 // number by graph node; none for nodes out of reach
 	idom  []uint32 // by number
 	// Predecessors of number i are pred[predFrom[i]:predFrom[i+1]], as numbers.
 	predFrom, pred []uint32
@@ -114,7 +114,7 @@ func (e *evaluator) eval(v, lastLinked uint32) uint32 {
 	return e.label[v]
 }
 
-// share is what is held below each node: bytes, and the child with the most of them.
+// share is the total below each node: bytes, and the child with the most of them.
 type share struct {
 	bytes []float64 // by number
 	child []uint32  // by number; 0 for none

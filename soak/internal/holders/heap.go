@@ -19,7 +19,7 @@ type span struct {
 	specials         uint64
 }
 
-// heap is what was read of a process.
+// heap is the memory read of a process.
 type heap struct {
 	view
 	img   *image
@@ -53,7 +53,7 @@ type finalizer struct {
 // maxSlots bounds the work: beyond it the heap is too large to be read in the time there is.
 const maxSlots = 60_000_000
 
-// readHeap reads the spans of a stopped process and what is noted on their objects.
+// readHeap reads the spans of a stopped process and the records on their objects.
 func readHeap(ctx context.Context, mem memory, img *image, lay *layout) (*heap, error) {
 	h := &heap{view: view{mem: mem}, img: img, lay: lay, pages: map[uint64][]int32{}, locals: map[slot]local{}}
 	h.rate = int64(h.word(lay.rate))

@@ -47,7 +47,7 @@ func StopFor(resident int64) time.Duration {
 
 // Find says who holds what in a process or a core. The error is ErrUnreadable, wrapped, when the program, the
 // permission or the platform does not allow it, and context.DeadlineExceeded, wrapped, when the time was up. A process
-// always goes on afterwards.
+// always continues afterwards.
 func Find(ctx context.Context, o Options) (*record.Holders, error) {
 	running := fmt.Sprintf("/proc/%d/exe", o.PID)
 	if o.Exe == "" {

@@ -90,7 +90,7 @@ func start(t *testing.T, exe, scenario string) *exec.Cmd {
 	return cmd
 }
 
-// allocated is what was found of the site that all scenarios allocate at.
+// allocated are the readings of the site that all scenarios allocate at.
 func allocated(t *testing.T, h *record.Holders) record.HeldSite {
 	t.Helper()
 	for _, s := range h.Sites {

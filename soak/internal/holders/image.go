@@ -128,7 +128,7 @@ func (m *image) load() error {
 	return nil
 }
 
-// walk reads what is at the top level of the debug information once.
+// walk reads the top level of the debug information once.
 func (m *image) walk() error {
 	abstract := map[dwarf.Offset]string{}
 	origins := map[int]dwarf.Offset{} // index in funcs

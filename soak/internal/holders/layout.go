@@ -7,7 +7,7 @@ import (
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 )
 
-// layout is where the runtime of one program keeps what is read of it, all from the program's own DWARF.
+// layout is where the runtime of one program keeps the data to read, all from the program's own DWARF.
 type layout struct {
 	mheap, firstModule, allgs, allp, allm, rate uint64 // addresses of package variables
 

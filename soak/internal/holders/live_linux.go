@@ -30,7 +30,7 @@ type live struct {
 // stopPoll is the time between two looks at threads that are about to stop.
 const stopPoll = 100 * time.Microsecond
 
-// freeze stops all threads of a process until close. Cancelling ctx makes it give up; the process goes on then.
+// freeze stops all threads of a process until close. Cancelling ctx makes it give up; then the process continues.
 func freeze(ctx context.Context, pid int) (*live, error) {
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
@@ -205,7 +205,7 @@ func (t *tracer) seize() (int, error) {
 }
 
 // await waits until the seized threads have stopped. It asks for stops alone, so that the exit of a child of this
-// process is left to whoever waits for that.
+// process is left to the code that waits for it.
 func (t *tracer) await(ctx context.Context) error {
 	for {
 		left := 0

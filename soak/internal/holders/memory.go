@@ -28,7 +28,7 @@ type view struct {
 	at    uint64
 }
 
-// blockSize is how much is read at once for single words.
+// blockSize is the size of one read for single words.
 const blockSize = 16 << 10
 
 // bytes reads n bytes at addr into a new slice; zeros after an error.

@@ -213,7 +213,7 @@ func innerPart(name string) bool {
 // nameless is what an object is called whose type is not known; a run of them is one step.
 const nameless = "object of "
 
-// squeeze leaves out what is empty and writes runs of the same once: the links of a list.
+// squeeze leaves out empty words and writes runs of the same once: the links of a list.
 func squeeze(words []string) []string {
 	var out []string
 	for i, w := range words {

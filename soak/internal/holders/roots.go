@@ -264,7 +264,7 @@ func (h *heap) goroutines(sps []uint64) []goroutine {
 		case l.gSyscall:
 			g.sp, g.bp, g.pc = word(l.gSyscallSP), word(l.gSyscallBP), word(l.gSyscallPC)
 		case l.gRunning:
-			// What was saved is old. A thread's own stack pointer is right; without one the whole stack is looked at.
+			// The saved pointer is old. A thread's own stack pointer is right; without one the whole stack is looked at.
 			g.sp, g.bp, g.pc = lo, 0, 0
 			for _, sp := range sps {
 				if sp >= lo && sp < g.hi {

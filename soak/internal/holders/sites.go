@@ -209,7 +209,7 @@ func (g *graph) perGoroutine(r int, samples []sample, size int64) (each, gorouti
 	return 0, 0
 }
 
-// shares are the roots by what each alone holds of a site. Where most is held by several at once, they are those that
+// shares are the roots by what each alone holds of a site. Where most is held by several together, they are those that
 // reach one of its objects.
 func (g *graph) shares(d *dominance, sh share, s *site) []record.HeldShare {
 	var out []record.HeldShare

@@ -38,8 +38,8 @@ func runAsNobody(t *testing.T) {
 	require.Contains(t, string(out), "may not be traced")
 }
 
-// writeCore writes a core of a process that is asleep, as the kernel would: what is mapped from files and not written
-// to is left out.
+// writeCore writes a core of a process that is asleep, as the kernel would: pages mapped from files and not written
+// to are left out.
 func writeCore(t *testing.T, pid int, path string) {
 	t.Helper()
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))

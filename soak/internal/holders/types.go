@@ -7,7 +7,7 @@ import (
 	"github.com/go-delve/delve/pkg/dwarf/godwarf"
 )
 
-// place is a piece of memory with what is known of its type.
+// place is a piece of memory with its type, as far as it is known.
 type place struct {
 	base  uint64       // address where typ begins
 	typ   godwarf.Type // nil when not known
@@ -19,8 +19,8 @@ type place struct {
 // known says whether something is known of what is there.
 func (p place) known() bool { return p.typ != nil || p.fn != nil || p.name != "" }
 
-// refer follows the reference in the word at an address of the place: by which field it goes, and what is known of what
-// it points to. base is where it points.
+// refer follows the reference in the word at an address of the place: by which field it goes, and the known type of
+// its target. base is where it points.
 func (h *heap) refer(p place, at, target uint64) (field string, to place) {
 	to.base = target
 	switch {
@@ -150,7 +150,7 @@ func (h *heap) refine(p place) place {
 	return p
 }
 
-// dynamic is what is inside an interface whose data word is at an address.
+// dynamic is the content of an interface whose data word is at an address.
 func (h *heap) dynamic(t *godwarf.InterfaceType, at uint64, to place) place {
 	var b [2 * ptrSize]byte
 	if !h.try(at-ptrSize, b[:]) {

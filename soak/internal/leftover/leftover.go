@@ -1,9 +1,9 @@
 // Package leftover makes sure that nothing outlives a run, even one whose runner was killed with -9: each run takes a
-// lease, a small file that says what the run may leave behind, written before anything is started. Whoever takes the
-// next lease clears away what belongs to leases whose owner is dead.
+// lease, a small file that says what the run may leave behind, written before anything is started. The run that takes
+// the next lease clears away everything that belongs to leases whose owner is dead.
 //
 // Processes are known by a variable in their environment, not by their ids: an id that is read from a file may belong
-// to somebody else by now, and one that was not written yet is lost.
+// to another process by now, and one that was not written yet is lost.
 package leftover
 
 import (
@@ -24,7 +24,7 @@ const Variable = "MEMSOAK_RUN"
 
 // Lease is a run's claim.
 type Lease struct {
-	// Warnings say what was cleared away from dead runs.
+	// Warnings name everything cleared away from dead runs.
 	Warnings []string
 
 	path string
@@ -87,7 +87,7 @@ func (l *Lease) Cgroup(dir string) {
 	}
 }
 
-// Release ends what is left of the run's processes and removes the lease.
+// Release ends the run's remaining processes and removes the lease.
 func (l *Lease) Release() {
 	killMarked(l.data.Run)
 	os.RemoveAll(l.data.Temp)

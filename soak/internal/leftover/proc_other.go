@@ -4,7 +4,7 @@ package leftover
 
 import "syscall"
 
-// startTime says 1 for every process that exists: without /proc the reuse of an id can't be told.
+// startTime says 1 for every process that exists: without /proc the reuse of an id can't be seen.
 func startTime(pid int) uint64 {
 	if syscall.Kill(pid, 0) == nil {
 		return 1

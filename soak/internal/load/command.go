@@ -44,7 +44,7 @@ func Command(ctx context.Context, r Run) error {
 	return nil
 }
 
-// tail keeps the end of what is written.
+// tail keeps the end of the output.
 type tail struct{ b []byte }
 
 const tailBytes = 4 << 10

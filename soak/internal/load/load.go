@@ -1,5 +1,5 @@
-// Package load gives a service its work: so many requests, so many of them at once, each with a key that is fresh or
-// repeated and a body of a chosen size. The requests are memsoak's own, or a command's, or nobody's: a consumer fetches
+// Package load gives a service its work: a number of requests, a number of them in flight, each with a new or repeated
+// key and a body of a chosen size. The requests are memsoak's own, or a command's, or none: a consumer fetches
 // its work itself.
 //
 // The requests are made with net/http and not with a load generator's library: those take a rate and a time, keep whole
@@ -74,7 +74,7 @@ var CommandEnv = map[string]string{
 // blob stands for {{.size}} bytes in a body.
 const blob = "{{.blob}}"
 
-// Check says what is wrong, and fills in defaults.
+// Check names the faults of a spec, and fills in defaults.
 func (s *Spec) Check() error {
 	kinds := 0
 	for _, set := range []bool{len(s.Targets) > 0, len(s.Command) > 0, s.Consume != nil} {

@@ -1,4 +1,4 @@
-// Package metrics exports a run's progress to Prometheus while it goes on: soak_* gauges per cell, fed by the runner's
+// Package metrics exports a run's progress to Prometheus while it runs: soak_* gauges per cell, fed by the runner's
 // events. It keeps no history and carries no run's id, so that a server which scrapes many runs keeps few series.
 package metrics
 

@@ -8,7 +8,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// Count is a number of transfers: a number, or a part or multiple of M, the number that the subject runs at once:
+// Count is a number of transfers: a number, or a part or multiple of M, the subject's number of concurrent transfers:
 // "8", "M", "M/2", "2M".
 type Count string
 
@@ -26,7 +26,7 @@ func (c *Count) UnmarshalYAML(text []byte) error {
 	return nil
 }
 
-// Of returns the count for a subject with m transfers at once, at least 1.
+// Of returns the count for a subject with m concurrent transfers, at least 1.
 func (c Count) Of(m int) int {
 	n, err := c.eval(m)
 	if err != nil {

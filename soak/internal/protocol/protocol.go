@@ -32,7 +32,7 @@ const (
 	WarmUp  = "warm-up" // work that fills pools and caches and measures the rate; also finds M
 	Wave    = "wave"    // equal waves of fresh work, each followed by a floor
 	Hold    = "hold"    // transfers stopped at a point, a snapshot of the frozen state, and a floor after it
-	Sizes   = "sizes"   // holds of growing size, until what is held stops growing with it
+	Sizes   = "sizes"   // holds of growing size, until the held memory stops growing with it
 	Errors  = "errors"  // a wave in which a share of the requests fail at their first attempt
 	Repeat  = "repeat"  // an earlier wave's work once more
 	Folders = "folders" // many folders without files
@@ -108,7 +108,7 @@ type Phase struct {
 	MaxBytes  units.Bytes `yaml:"max_bytes"`
 
 	// Sizes are those of a series of holds, ascending. Beyond FewAbove two are held and then one; beyond Always a size is
-	// tried only while what is held grew with the size before.
+	// tried only while the held memory grew with the size before.
 	Sizes    []units.Bytes `yaml:"sizes"`
 	FewAbove units.Bytes   `yaml:"few_above"`
 	Always   units.Bytes   `yaml:"always"`

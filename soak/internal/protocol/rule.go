@@ -11,7 +11,7 @@ import (
 //
 // An attribution trial carries out the phases of its protocol and then looks at its hypotheses. While one of them is
 // neither found nor excluded below its target, the blocks of More that feed it are added, with twice the work of the
-// time before, and there is another look; after Looks of them, or at the cap, the trial ends with what is open still
+// time before, and there is another look; after Looks of them, or at the cap, the trial ends with open hypotheses still
 // open.
 //
 // Its errors: a hypothesis is tested at each look, and the first look at which it is found ends its part. With at most
@@ -50,7 +50,7 @@ func (p *Protocol) feeds(b Block, unit string) bool {
 	return !slices.ContainsFunc(p.More, func(o Block) bool { return slices.Contains(o.Per, unit) })
 }
 
-// Grown is the phase with its work multiplied, and so its time. What is held at once stays.
+// Grown is the phase with its work multiplied, and so its time. The number of held transfers stays.
 func (ph Phase) Grown(factor int64) Phase {
 	ph.Files = slices.Clone(ph.Files)
 	for i := range ph.Files {
@@ -62,7 +62,7 @@ func (ph Phase) Grown(factor int64) Phase {
 	return ph
 }
 
-// work is the number of files and bytes of a phase, for a subject with m transfers at once.
+// work is the number of files and bytes of a phase, for a subject with m concurrent transfers.
 func (ph *Phase) work(m int) (files, bytes float64) {
 	for _, g := range ph.Files {
 		n := float64(g.Count) * float64(max(1, ph.Times))
@@ -82,7 +82,7 @@ func (ph *Phase) work(m int) (files, bytes float64) {
 	return files, bytes
 }
 
-// Held is the number of transfers that a hold stops, for a subject with m at once.
+// Held is the number of transfers that a hold stops, for a subject with m concurrent ones.
 func (ph *Phase) Held(m int) int {
 	n := ph.Transfers.Of(m)
 	if ph.MaxBytes > 0 && ph.Size > 0 {
@@ -99,7 +99,7 @@ func (ph *Phase) fixedTime() time.Duration {
 }
 
 // Estimate is about how long a trial of the kind takes with a subject that does 500 files and 100 MiB a second with m
-// transfers at once and needs no block of More; never more than the cap.
+// concurrent transfers and needs no block of More; never more than the cap.
 func (p *Protocol) Estimate(k record.TrialKind, m int) time.Duration {
 	const rate, throughput = 500, 100 << 20
 	var sum time.Duration

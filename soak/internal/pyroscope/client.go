@@ -63,7 +63,7 @@ func (r *refusal) Error() string {
 	return s
 }
 
-// errLost is for requests of which nobody knows whether the server has stored them.
+// errLost is for requests that the server may or may not have stored.
 var errLost = errors.New("the answer was lost")
 
 // sampleTypes tell the server what the types of a profile are; they are those of Pyroscope's own Go client.

@@ -7,7 +7,7 @@
 //	PY002 A flame graph sums every profile in its range, so a service holds one profile of each kind.
 //	PY003 Cumulative types are stored as sent, so alloc_* go as the difference to the profile sent before.
 //	PY004 The profile's own time decides, and times older than an hour or ten minutes ahead are refused.
-//	PY005 The same profile sent twice counts double, so a journal in the run's directory records what was sent; where
+//	PY005 The same profile sent twice counts double, so a journal in the run's directory records each sent one; where
 //	      an answer was lost, the server is asked before anything is sent again.
 //	PY006 Bursts are answered by 429 and stored later: retried, with the wait the server names.
 //	PY007 A name of a label has no "-", a name in /ingest keeps quotes: values are cleaned instead of quoted.
@@ -19,6 +19,6 @@
 //	PY013 A flame graph shows all that was allocated, for a soaked process mostly by its pprof handler, which memsoak
 //	      reads: heap profiles go without the taking of profiles.
 //	PY014 There is no list of profiles: totals in steps of a second say when there are some, each with the end of its
-//	      step, and what is stored within a step is fetched as one profile, without addresses, of one sample type.
+//	      step, and all profiles stored within a step are fetched as one, without addresses, of one sample type.
 //	PY015 All that fits a selector is added up, so a selector that several series fit is refused.
 package pyroscope

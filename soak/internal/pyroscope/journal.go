@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// JournalFile is the record of what was sent, in the run's directory: one entry a line, appended.
+// JournalFile is the record of sent profiles, in the run's directory: one entry a line, appended.
 const JournalFile = "pyroscope.jsonl"
 
 // Entry is a line of the journal.

@@ -59,8 +59,8 @@ func (v view) service(trial, phase string) string {
 	}
 }
 
-// clean replaces what is not a letter, a digit or one of also by "_". Names and values go into /ingest's own syntax,
-// where braces, commas and quotes mean something.
+// clean replaces each character that is no letter, no digit and not in also by "_". Names and values go into /ingest's
+// own syntax, where braces, commas and quotes mean something.
 func clean(s, also string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(also, r) {

@@ -32,7 +32,7 @@ func mute(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// after the question for what is there already, which is answered, does something else.
+// after answers the first question, for the profiles already there, and then does something else.
 func after(do server) server {
 	return func(r *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(r.URL.Path, "LabelValues") {
@@ -59,7 +59,7 @@ func TestPushSaysWhyItWaitsAndEnds(t *testing.T) {
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		do    server
-		names string // the reason, in what is said first and in the end
+		names string // the reason, in the first and the last message
 		most  time.Duration
 	}{
 		"refused":              {refused, "connection refused", time.Second},

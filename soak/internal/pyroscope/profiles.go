@@ -89,7 +89,7 @@ func items(run *record.Run, dir, trialDir string, t *record.Trial) []item {
 	}
 	for _, w := range shownOf(t) {
 		s := w.snap
-		if w.view == viewPeak { // what was allocated up to there counts from the start
+		if w.view == viewPeak { // allocations up to there count from the start
 			from, before = t.Started, ""
 		}
 		for kind, rel := range map[string]string{record.HeapDir: s.Heap, record.RoutineDir: s.Goroutine} {
@@ -124,7 +124,7 @@ func inUse(s record.Snapshot) int64 {
 // errNotLocal is returned for a recorded path that leaves the run.
 var errNotLocal = errors.New("the recorded path leaves the run")
 
-// read reads a profile below the run and makes what is to be sent of it: cumulative types as the difference to the one
+// read reads a profile below the run and makes the profile to send of it: cumulative types as the difference to the one
 // before, no readings of profiles, the recorded time, no more samples than the server takes.
 func (it item) read(run string) (*profile.Profile, error) {
 	p, err := parse(run, it.path)

@@ -213,7 +213,7 @@ func (c *Client) oneProcess(ctx context.Context, q Query, from, until time.Time)
 		"one, as {%s=%q}", ErrQuery, len(v.LabelsSet), q.Selector, differ, some(values[differ]), differ, values[differ][0])
 }
 
-// point is the total of what was stored in the step that ends at a time.
+// point is the stored total of the step that ends at a time.
 type point struct {
 	at    time.Time
 	total float64
@@ -242,7 +242,7 @@ func (c *Client) points(ctx context.Context, q Query, from, until time.Time) ([]
 	return out, nil
 }
 
-// pullOne fetches what was stored in one step, of the live heap with the number of objects.
+// pullOne fetches the profile stored in one step, of the live heap with the number of objects.
 func (c *Client) pullOne(ctx context.Context, q Query, p point) (*profile.Profile, error) {
 	prof, err := c.merged(ctx, q, p)
 	if err != nil {
@@ -309,7 +309,7 @@ const (
 	mergeEnd      protowire.Number = 4
 )
 
-// merged is what was stored of a type in one step, which the server adds up.
+// merged is the stored profile of a type in one step, which the server adds up.
 func (c *Client) merged(ctx context.Context, q Query, p point) (*profile.Profile, error) {
 	var body []byte
 	text := func(n protowire.Number, s string) {

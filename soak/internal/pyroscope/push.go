@@ -60,7 +60,7 @@ func NewPusher(c *Client, dir, grafana string) (*Pusher, error) {
 // Close releases the journal.
 func (p *Pusher) Close() error { return p.journal.close() }
 
-// Result is what was sent so far.
+// Result is the progress so far.
 func (p *Pusher) Result() Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()

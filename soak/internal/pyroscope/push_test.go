@@ -149,7 +149,7 @@ func TestLostAnswersAreSettledByAsking(t *testing.T) {
 	}
 }
 
-// A push that died while sending goes on where it was, whether or not the server has the profile.
+// A push that died while sending continues where it was, whether or not the server has the profile.
 func TestInterruptedPushGoesOn(t *testing.T) {
 	r := newRig(t, fixture.Options{})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,6 +1,6 @@
 // Package recordings lists what real libraries do in a process that is recorded and never steered: known leaks, at a
 // version with the bug and at the next one without, traps that people fall into, and look-alikes that are bounded.
-// Package main in cmd records them live, and a test of the command soak judges what was recorded.
+// Package main in cmd records them live, and a test of the command soak judges the recordings.
 //
 // It is not for subjects that are steered: those are the specimens.
 package recordings

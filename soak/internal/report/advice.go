@@ -117,7 +117,7 @@ type looked struct {
 	Class record.Class
 	Per   string
 	State string
-	Value string // the slope that was found, the limit that excludes, or what is missing
+	Value string // the measured slope, the limit that excludes, or the missing part
 }
 
 // lookedFor are a verdict's hypotheses, found ones first, then open ones.

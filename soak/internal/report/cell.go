@@ -38,7 +38,7 @@ type cellView struct {
 	Routines  []routineGroup
 	Rerun     string
 	Service   string
-	Growth    *record.Growth // of profiles that nobody steered
+	Growth    *record.Growth // of profiles without a controlled load
 	Looked    []looked
 	Closure   *record.Closure
 	Links     []Link
@@ -62,14 +62,14 @@ type bar struct {
 	Total        bool
 }
 
-// findingView is a finding with its stack in two parts: what is shown, and what is behind a click.
+// findingView is a finding with its stack in two parts: the shown frames, and those behind a click.
 type findingView struct {
 	record.Finding
 	Deeper []string
 	Source []sourceLine
 }
 
-// stackShown is how many frames of a stack are shown at once.
+// stackShown is how many frames of a stack are shown without a click.
 const stackShown = 8
 
 // snapshotView is a row of the table of snapshots.
@@ -202,7 +202,7 @@ func (b cellBuilder) profiles(v *cellView) {
 }
 
 // growth draws what the last floor holds more than the first after the warm-up, or the last profile more than the first
-// of one process that nobody steered; nil without two of them.
+// of one process without a controlled load; nil without two of them.
 func (b cellBuilder) growth(v *cellView, dir string, paint painter) (*flame, error) {
 	var fl []record.Snapshot
 	for _, s := range v.Trial.Record.Snapshots {
@@ -261,8 +261,8 @@ func culprits(v *record.Verdict) map[string]bool {
 	return m
 }
 
-// peakCandidates is how many of the snapshots with the most heap in use are read to find the peak: what is in use holds
-// garbage, so the highest of it need not be the highest live heap.
+// peakCandidates is how many of the snapshots with the most heap in use are read to find the peak: heap in use has
+// garbage in it, so the highest of it need not be the highest live heap.
 const peakCandidates = 4
 
 // PeakSnapshot is the snapshot with the largest live heap of the trial in dir; nil when it has no heap profile that

@@ -9,7 +9,7 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// TestALineEndsWhereTheLimitKilled: what is read of a process that is dead already is no memory of it, and the charge
+// TestALineEndsWhereTheLimitKilled: a reading of a process that is dead already is no memory of it, and the charge
 // ends at the peak that was read when it was killed; other curves, and a kill by the node, say nothing of that moment.
 func TestALineEndsWhereTheLimitKilled(t *testing.T) {
 	begun := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)

@@ -15,7 +15,7 @@ type heatMap struct {
 	Columns    []string
 	Rows       []heatRow
 	Tiles      template.JS // all cells, for the script
-	Scale      int64       // what is hottest: the memory limit, or without one the highest peak
+	Scale      int64       // the hottest value: the memory limit, or without one the highest peak
 	Selectable bool        // there are axes to choose
 }
 

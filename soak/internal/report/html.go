@@ -53,7 +53,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"rss":        func(s string) string { return strings.ReplaceAll(s, "rss", "RSS") },
 }).ParseFS(assets, "assets/*.html"))
 
-// FirstPeak is the id, on the page, of what was live at the peak of the first cell: for links from elsewhere.
+// FirstPeak is the id, on the page, of the live memory at the peak of the first cell: for links from elsewhere.
 const FirstPeak = "cell-1-peak"
 
 // Style is the style sheet of the page, for pages that go with it.

@@ -27,7 +27,7 @@ type Run struct {
 	Cells   []*Cell            // in the order of run.json
 	// Pushed are the Pyroscope servers that have the run's profiles.
 	Pushed []pyroscope.Entry
-	// Problems name what is damaged or missing, one line each.
+	// Problems name damaged or missing parts, one line each.
 	Problems []string
 }
 
@@ -46,7 +46,7 @@ type Trial struct {
 	Record  *record.Trial   // nil when planned, running or unreadable
 	Verdict *record.Verdict // nil when there is none
 	Samples []record.Sample
-	// Problems name what is damaged or missing, one line each.
+	// Problems name damaged or missing parts, one line each.
 	Problems []string
 }
 
@@ -251,7 +251,7 @@ func (r *Run) Done() (ended, all int) {
 	return ended, all
 }
 
-// Took is how long the run took, or has taken until its last sample while it goes on.
+// Took is how long the run took, or has taken until its last sample while it runs.
 func (r *Run) Took() time.Duration {
 	end := r.Record.Ended
 	for _, c := range r.Cells {

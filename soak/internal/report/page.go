@@ -106,7 +106,7 @@ func build(ctx context.Context, run *Run, opt Options) (*pageData, error) {
 	return d, nil
 }
 
-// answer is the run's verdict in words, or what is missing for one.
+// answer is the run's verdict in words, or the reason why there is none.
 func (d *pageData) answer() {
 	d.Headline = record.Inconclusive
 	if w := d.worst(); d.Verdict != nil && w != nil && w.Headline != "" {

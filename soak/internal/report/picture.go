@@ -86,7 +86,7 @@ func memoryPicture(run *Run, t *Trial) []byte {
 	return b.Bytes()
 }
 
-// flamePicture is the flame graph of what was live in the trial's fullest snapshot.
+// flamePicture is the flame graph of the live memory in the trial's fullest snapshot.
 func flamePicture(run *Run, t *Trial) ([]byte, error) {
 	dir := filepath.Join(run.Dir, filepath.FromSlash(t.Dir))
 	top, live, err := peak(dir, t.Record)

@@ -199,7 +199,7 @@ func TestDamagedRunIsShownInPart(t *testing.T) {
 		"trial-1/samples.jsonl: no such file or directory",
 		`verdict.json: unknown schema "memsoak/run-verdict/v9", want "memsoak/run-verdict/v1"`,
 		"snapshot: read profile",
-		"s3.(*uploader).put", // what is whole is there
+		"s3.(*uploader).put", // the undamaged parts are there
 	} {
 		has(t, seen, want)
 	}

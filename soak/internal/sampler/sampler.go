@@ -65,13 +65,13 @@ type Sampler struct {
 	silence silence
 }
 
-// maxBody bounds what is read of a subject's answer: garbage without end is cut off.
+// maxBody bounds the read part of a subject's answer: garbage without end is cut off.
 const maxBody = 64 << 20
 
 // Lost is how many readings of the subject failed.
 func (s *Sampler) Lost() int64 { return s.lost.Load() }
 
-// miss counts a reading that failed, but not one that was broken off because nobody wants it any more.
+// miss counts a reading that failed, but not one that was broken off because the trial no longer needs it.
 func (s *Sampler) miss(ctx context.Context) {
 	if ctx.Err() == nil {
 		s.lost.Add(1)

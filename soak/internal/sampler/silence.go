@@ -29,7 +29,7 @@ func (s *Sampler) patience() time.Duration {
 }
 
 // silence counts, for each page, the readings in a row that had no answer in time. A page that answers with garbage or
-// an error is not silent: the trial goes on without it, and says so.
+// an error is not silent: the trial continues without it, and says so.
 type silence struct {
 	mu    sync.Mutex
 	late  map[string]int

@@ -54,7 +54,7 @@ func TestTheKernelsDiagnosisCountsSocketsAsProcDoes(t *testing.T) {
 		inodes[inode(t, left)] = true
 		want["close-wait"]++
 		require.NoError(t, gone.Close())
-		connect(t, l) // of nobody that is asked for
+		connect(t, l) // of a process outside the question
 	}
 	assert.Eventually(t, func() bool {
 		return assert.ObjectsAreEqual(want, procSockets(os.Getpid(), inodes))

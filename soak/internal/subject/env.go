@@ -19,7 +19,7 @@ var credentials = []string{
 	"AWS_ACCESS_KEY_ID=soak", "AWS_SECRET_ACCESS_KEY=soak", "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true",
 }
 
-// inherited are the variables that a subject gets from whoever starts memsoak. All others stay behind: secrets, because
+// inherited are the variables that a subject gets from memsoak's environment. All others stay behind: secrets, because
 // a subject has no need of them, and proxies, GOGC and the like, because a trial must not depend on who started it.
 // `env` sets any variable, `pass_env` names more that are inherited.
 var inherited = []string{

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// boundedLog keeps the first and the last limit bytes of what is written to it: a subject that floods its output
+// boundedLog keeps the first and the last limit bytes of its input: a subject that floods its output
 // fills neither the disk nor our memory. The end is written to the file by Close.
 type boundedLog struct {
 	mu      sync.Mutex
@@ -74,7 +74,7 @@ func (l *boundedLog) Tail(n int) string {
 	return string(all[max(0, len(all)-n):])
 }
 
-// Close writes what is left of the end and closes the file.
+// Close writes the rest of the end and closes the file.
 func (l *boundedLog) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

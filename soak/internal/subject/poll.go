@@ -45,7 +45,7 @@ func (p *Poll) check() error {
 	return nil
 }
 
-// maxReply bounds what is read of an answer.
+// maxReply bounds the read part of an answer.
 const maxReply = 1 << 20
 
 // replyValues are the placeholders that come of a request's answer.

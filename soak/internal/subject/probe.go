@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Probed is what was found out of a command by starting it.
+// Probed holds the findings about a command from starting it.
 type Probed struct {
 	Listens []string // host:port
 	Pprof   string   // base URL of net/http/pprof; "" if it is nowhere

@@ -65,7 +65,7 @@ func (s *Spec) uses(upstream string) bool {
 	want := "." + UpstreamValue(upstream)
 	for where, text := range s.templates() {
 		own := strings.HasPrefix(where, "command") || strings.HasPrefix(where, "env.") || strings.HasPrefix(where, "files.") ||
-			strings.HasPrefix(where, "load.") // a service may be told in the request whom to call
+			strings.HasPrefix(where, "load.") // the address that a service calls may be in its request
 		if own && strings.Contains(text, want) {
 			return true
 		}
@@ -73,7 +73,7 @@ func (s *Spec) uses(upstream string) bool {
 	return false
 }
 
-// defaultConcurrency is the setting that says how many items the subject is given at once: its workers where it has
+// defaultConcurrency is the setting of how many items the subject gets at the same time: its workers where it has
 // such a setting, else those in flight.
 func (s *Spec) defaultConcurrency() string {
 	if s.Load == nil {

@@ -40,7 +40,7 @@ type Spec struct {
 	Metrics string `yaml:"metrics,omitempty"`
 	Ready   string `yaml:"ready,omitempty"`
 	Wave    Wave   `yaml:"wave,omitempty"`
-	// Addr is the host:port at which a subject listens that can't be told another; default: a free one, {{.addr}}.
+	// Addr is the host:port of a subject whose listening address can't be set; default: a free one, {{.addr}}.
 	Addr string `yaml:"addr,omitempty"`
 	// Load is the work of a service, in place of Wave.
 	Load *load.Spec `yaml:"load,omitempty"`
@@ -49,7 +49,7 @@ type Spec struct {
 	Module    string                   `yaml:"module,omitempty"`
 	// Settings are defaults of placeholders, which axes and --set override.
 	Settings map[string]string `yaml:"settings,omitempty"`
-	// Concurrency names the setting that says how many transfers run at once; default "workers". Where the subject
+	// Concurrency names the setting for the number of concurrent transfers; default "workers". Where the subject
 	// has no such setting the number is found by holding a wave.
 	Concurrency string `yaml:"concurrency,omitempty"`
 	// Files are written into a temporary directory, {{.dir}}, before each start: name to content.

@@ -16,7 +16,7 @@ import (
 // The ways of a service to behave.
 const (
 	Sync  = "service-sync"  // calls its upstream before it answers
-	Async = "service-async" // answers, and calls its upstream then, four times at once
+	Async = "service-async" // answers, and calls its upstream then, with four calls in parallel
 	Fails = "service-fails" // answers with 500
 	Works = "service-works" // answers, and works on without end
 	Pulls = "service-pulls" // fetches its work from its upstream, one item after the other

@@ -36,7 +36,7 @@ const (
 	DiesEarly  = "dies-early"
 	Crash      = "crash"    // panics in its third wave
 	Hang       = "hang"     // never answers its third wave
-	Late       = "late"     // begins a wave half a second after it was told to
+	Late       = "late"     // begins a wave half a second after the request for it
 	Fork       = "fork"     // starts a child in a session of its own, which lives on
 	NoTerm     = "no-term"  // ignores SIGTERM
 	Flood      = "flood"    // writes to its log without end

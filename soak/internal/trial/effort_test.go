@@ -19,7 +19,7 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/trial"
 )
 
-// follower judges by what is recorded so far.
+// follower judges by the recording so far.
 type follower struct {
 	dir   string
 	judge func(*record.Trial) ([]record.Hypothesis, error)

@@ -41,7 +41,7 @@ var errCapped = errors.New("the cap of the trial's time is reached")
 func (t *trial) cap() time.Duration { return time.Duration(t.Protocol.Budget) + t.Duration }
 
 // atCap is the end of a trial that reached its cap: a timeout while phases of the protocol are missing. Of the work
-// that was added beyond those nothing is missing, and what was open stays open.
+// added beyond those nothing is missing, and open hypotheses stay open.
 func (t *trial) atCap() error {
 	if n := t.ooms(); n > 0 {
 		return t.why()

@@ -14,7 +14,7 @@ import (
 
 func numbered(name string, i int) string { return fmt.Sprintf("%s-%d", name, i) }
 
-// defaultM is how many transfers a subject is taken to run at once until a hold has counted them.
+// defaultM is the assumed number of concurrent transfers of a subject until a hold has counted them.
 const defaultM = 8
 
 // findM takes M from the subject's setting; counted says whether it has one.
@@ -30,8 +30,8 @@ func (t *trial) findM() (counted bool) {
 // maxM bounds the M that is found by counting.
 const maxM = 64
 
-// countM finds M for a subject without such a setting: more items than it could run at once are held at the upload's
-// reply, and those that arrive are counted.
+// countM finds M for a subject without such a setting: more items than it could transfer in parallel are held at the
+// upload's reply, and those that arrive are counted.
 func (t *trial) countM(ctx context.Context) error {
 	t.m = maxM
 	ph := &protocol.Phase{Name: "count", Kind: protocol.Hold, Point: fault.UploadReply, Transfers: "M", Size: 1 << 10}
@@ -188,8 +188,8 @@ func (t *trial) heldSnapshot(ctx context.Context, status fault.HoldStatus, ph *p
 	return kept(s), err
 }
 
-// reach waits until want items are held and nothing moves any more. A subject that runs fewer at once comes to a stop
-// earlier, which a pause tells that is longer than those it makes at work; so does one whose queue is bounded, before
+// reach waits until want items are held and nothing moves any more. A subject that runs fewer comes to a stop
+// earlier, seen by a pause that is longer than those it makes at work; so does one whose queue is bounded, before
 // all is listed. As long as none is held, that nothing moves means nothing: a subject on a busy machine may not have
 // begun. A slow subject takes as long as it moves.
 func (t *trial) reach(ctx context.Context, party *fault.Client, id int64, r *running, want int) (fault.HoldStatus, bool,
@@ -327,7 +327,7 @@ func (t *trial) snapshot(ctx context.Context, phase string, state record.State, 
 	return t.rec.snapshot(s, heap, routines), nil
 }
 
-// kept is the memory that a snapshot's subject had for its work: the live heap, stacks, and what is outside the Go
+// kept is the memory that a snapshot's subject had for its work: the live heap, stacks, and memory outside the Go
 // heap, files that it wrote among it.
 func kept(s record.Snapshot) int64 {
 	n := s.HeapLive

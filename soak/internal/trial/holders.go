@@ -39,14 +39,14 @@ func (t *trial) whoHolds(ctx context.Context) {
 	if !t.WhoHolds {
 		return
 	}
-	t.watch.stop() // a stopped subject answers nobody
+	t.watch.stop() // a stopped subject answers no request
 	t.look.mu.Lock()
 	t.look.most = 0
 	t.look.mu.Unlock()
 	t.lookAt(ctx, "the end", lookMin)
 }
 
-// lookAt writes down who holds what now, or why that is not known, beside what was found before: of each site the state
+// lookAt writes down who holds what now, or why that is not known, beside earlier findings: of each site the state
 // in which it had the most bytes. What goes wrong here is no reason for a trial to fail.
 func (t *trial) lookAt(ctx context.Context, when string, bytes int64) {
 	if !t.WhoHolds || t.Kind == record.Speed {

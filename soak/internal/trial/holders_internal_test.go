@@ -8,7 +8,7 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// What was held in the largest hold is told beside what has gathered by the end, each as it was when it had the most
+// Memory of the largest hold is listed beside memory gathered by the end, each as it was when it had the most
 // bytes.
 func TestTwoLooksAreJoinedBySite(t *testing.T) {
 	site := func(function string, bytes int64) record.HeldSite {

@@ -3,7 +3,7 @@ package trial
 import "time"
 
 // idleWatch notices when a process's load stops, by a counter of its work: requests, CPU seconds or bytes allocated.
-// What counts is the rate against the highest of late, since what is much for one service is nothing for another.
+// It compares the rate with the highest of late, since a high rate for one service is a low one for another.
 type idleWatch struct {
 	last   float64
 	at     time.Time
@@ -26,7 +26,7 @@ const (
 	backAfter = 3
 	// leastCPU is the CPU time per second, of a load, below which that clock's ticks of 10 ms can't tell it from none.
 	leastCPU = 0.05
-	// peakFades is what is left of the highest rate after each busy reading, so that one burst doesn't count for ever.
+	// peakFades is the remaining part of the highest rate after each busy reading: one burst doesn't count for ever.
 	peakFades = 0.98
 )
 
@@ -61,7 +61,7 @@ func (w *idleWatch) observe(at time.Time, work float64) bool {
 // resting reports whether the load has stopped and not come back.
 func (w *idleWatch) resting() bool { return w.floors }
 
-// skip leaves out of the counter what was spent since the reading before: the taking of profiles is no load.
+// skip leaves out of the counter the use since the reading before: the taking of profiles is no load.
 func (w *idleWatch) skip(at time.Time, work float64) {
 	if !w.at.IsZero() {
 		w.last, w.at = work, at

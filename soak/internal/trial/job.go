@@ -45,7 +45,7 @@ func (j job) size() int64 {
 type running struct {
 	job  job
 	work work
-	// prefix is where the subject was told to put what it makes.
+	// prefix is where the subject has to put its output.
 	prefix string
 	done   chan struct{}
 	err    error // set before done is closed

@@ -159,7 +159,7 @@ func (t *trial) mark(ctx context.Context) mark {
 	return mark{seen: t.sam.Covariates(ctx), cpu: t.sam.CPU(), time: time.Now()}
 }
 
-// count adds to the trial's work, and notes in the phase, what was done since the mark.
+// count adds the work done since the mark to the trial's work, and notes it in the phase.
 func (t *trial) count(ctx context.Context, p *record.Phase, since mark) {
 	now := t.mark(ctx)
 	if since.seen == nil || now.seen == nil {

@@ -32,7 +32,7 @@ type recorder struct {
 	clock   *clock.Clock
 	live    liveReader
 	err     error
-	// taken is told of each snapshot and its live bytes; nil for nobody.
+	// taken receives each snapshot and its live bytes; nil: no receiver.
 	taken func(record.Snapshot, int64)
 }
 
@@ -84,7 +84,7 @@ func (r *recorder) phase(p record.Phase) {
 	_ = r.save() // remembered, and asked for after each phase
 }
 
-// save writes what is recorded so far, for who reads it beside the trial. It returns the first error of writing.
+// save writes the recording so far, for those that read it beside the trial. It returns the first error of writing.
 func (r *recorder) save() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -31,7 +31,7 @@ type Recording struct {
 	ForceGC bool
 	// Floor asks for a floor now: the load has been taken away. Without it one is made when the load stops by itself.
 	Floor <-chan struct{}
-	// OnSnapshot is told of each snapshot; may be nil.
+	// OnSnapshot receives each snapshot; may be nil.
 	OnSnapshot func(record.Snapshot)
 }
 
@@ -39,7 +39,7 @@ type Recording struct {
 const mostFailures = 3
 
 const (
-	// recordLook is the time between two looks at what is cheap to read: resident size and CPU time.
+	// recordLook is the time between two cheap readings: resident size and CPU time.
 	recordLook = time.Second
 	// recordHigh is by how much the resident size has to exceed its highest at a snapshot for one out of turn.
 	recordHigh = 1.15
@@ -170,7 +170,7 @@ func (r *recording) gone() bool {
 // take takes a snapshot and counts failures.
 func (r *recording) take(ctx context.Context, state record.State) {
 	if state == record.StateFree && r.byCPU() && r.idle.resting() {
-		state = record.StateFloor // as long as the load stays away, what is read is without it
+		state = record.StateFloor // as long as the load stays away, readings are without it
 	}
 	err := r.snapshot(ctx, state)
 	if r.byCPU() {
@@ -189,7 +189,7 @@ func (r *recording) take(ctx context.Context, state record.State) {
 // byCPU reports whether the load is watched by the CPU time of a process on this machine.
 func (r *recording) byCPU() bool { return r.Target.PID != 0 && len(r.Work) == 0 }
 
-// look reads what is cheap of a process on this machine, and says whether a snapshot is due and why.
+// look takes the cheap readings of a process on this machine, and says whether a snapshot is due and why.
 func (r *recording) look() (record.State, bool) {
 	if r.Target.PID == 0 {
 		return "", false

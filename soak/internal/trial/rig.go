@@ -35,7 +35,7 @@ type rig interface {
 	weather(ctx context.Context, w weather) (restore func() error, err error)
 	// give prepares a job. Its work ends when the subject has done the job.
 	give(ctx context.Context, j job, prefix string) (work, error)
-	// keep records, at the end of a trial, what is needed to check the work later.
+	// keep records, at the end of a trial, the data needed to check the work later.
 	keep(given []*running)
 	stop()
 }

@@ -46,8 +46,8 @@ type serviceRig struct {
 	calls    callRates
 	pace     float64 // items a second, of waves with all that came after their replies
 	late     bool    // it works after its replies
-	// replyShare is the number of bytes of a reply per byte of an item's size, from the waves that nothing held: what is
-	// in flight of a reply that does not declare its length.
+	// replyShare is the number of bytes of a reply per byte of an item's size, from the waves that nothing held: it gives
+	// the bytes in flight of a reply that does not declare its length.
 	replyShare float64
 }
 
@@ -273,7 +273,7 @@ func (s *serviceRig) wave(j job) (load.Wave, error) {
 			w.Requests = 10_000
 		}
 	}
-	if j.held { // all are offered, or what is behind those that are held would not come
+	if j.held { // all are offered, or those behind the held ones would not come
 		w.Concurrency, w.Rate = int(w.Requests), 0
 	}
 	return w, nil

@@ -192,7 +192,7 @@ func (s *serviceRig) upstreamFailures(before, after map[string]gateway.Seen) err
 	return nil
 }
 
-// How a subject at rest is told: no gate sees anything move or in flight, it uses next to no CPU time and waits for
+// The signs of a subject at rest: no gate sees anything move or in flight, it uses next to no CPU time and waits for
 // none. A subject may answer before it has worked; if it works on for too long, that is its outcome.
 const (
 	restStep  = 20 * time.Millisecond
@@ -259,7 +259,7 @@ func moves(last, now map[string]gateway.Seen) bool {
 // cpuTick is the step in which the kernel counts CPU time, in seconds.
 const cpuTick = 0.01
 
-// connections makes requests over a connection each, all at once so that none is used twice, and takes a snapshot while
+// connections makes requests over a connection each, in parallel so that none is used twice, and takes a snapshot while
 // the connections are open and nothing is under way.
 func (t *trial) connections(ctx context.Context, ph *protocol.Phase) error {
 	s, ok := t.rig.(*serviceRig)

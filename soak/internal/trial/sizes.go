@@ -8,8 +8,8 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
-// sizes holds items of growing size, until what is held of each stops growing with its size: so a whole file, buffers
-// below a threshold, and parts times their number are told apart. Sizes up to the protocol's Always are held in any
+// sizes holds items of growing size, until the memory held of each stops growing with its size: it separates a whole
+// file, buffers below a threshold, and parts times their number. Sizes up to the protocol's Always are held in any
 // case, since many clients change their ways with the size.
 func (t *trial) sizes(ctx context.Context, ph *protocol.Phase) error {
 	holds := ph.Holds()
@@ -31,7 +31,7 @@ func (t *trial) sizes(ctx context.Context, ph *protocol.Phase) error {
 	return nil
 }
 
-// What counts as growth from one size to the next: a tenth of what was held, a fiftieth of the bytes that came on, and
+// The least growth from one size to the next: a tenth of the held memory, a fiftieth of the bytes that came on, and
 // more than pages of the program come and go.
 const (
 	grewShare = 0.10

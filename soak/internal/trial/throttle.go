@@ -77,8 +77,8 @@ func (h *throttle) stop() {
 	}
 }
 
-// budget is the processor time that a process may still use: it comes in with the clock, is spent by use, and what is
-// not used is lost but for throttleAhead.
+// budget is the processor time that a process may still use: it comes in with the clock, is spent by use, and unused
+// time is lost but for throttleAhead.
 type budget struct {
 	share float64
 	used  float64

@@ -56,7 +56,7 @@ type Options struct {
 	Every time.Duration
 	// Patience bounds one reading of the subject's pprof or metrics; 0 is the sampler's own.
 	Patience time.Duration
-	// Clock stamps what is recorded; nil is one that Run starts.
+	// Clock stamps the records; nil is one that Run starts.
 	Clock *clock.Clock
 	// Follow judges the hypotheses while the trial is recorded in dir; nil adds no work to the protocol's own.
 	Follow func(dir string) Follower
@@ -71,7 +71,7 @@ type Options struct {
 	// is measured.
 	WhoHolds bool
 
-	// OnPhase, OnSample and OnSnapshot, which is given the live bytes too, are told of progress, from several goroutines.
+	// OnPhase, OnSample and OnSnapshot, which gets the live bytes too, receive progress, from several goroutines.
 	// Each may be nil.
 	OnPhase    func(record.Phase)
 	OnSample   func(record.Sample)
@@ -100,7 +100,7 @@ type trial struct {
 	watch      *watcher
 	throttle   *throttle
 	begun      time.Time
-	m          int            // transfers the subject runs at once
+	m          int            // the subject's number of concurrent transfers
 	counted    bool           // m is known
 	work       map[string]job // the last job of each phase, for repeats
 	gen        uint64
@@ -291,7 +291,7 @@ func (t *trial) ooms() int64 {
 	return c.OOMs
 }
 
-// cleanup ends what was started, in the order that lets nothing hang: subject, its cgroup, fakes, files.
+// cleanup ends everything started, in the order that lets nothing hang: subject, its cgroup, fakes, files.
 func (t *trial) cleanup() {
 	if t.watch != nil {
 		t.watch.stop()

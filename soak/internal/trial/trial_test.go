@@ -222,7 +222,7 @@ func must[T any](v T, err error) T {
 }
 
 // The system's clock is stepped by an hour as soon as the trial runs: it is then an hour ahead of the trial's own
-// clock, which goes on. Nothing that is recorded may have the system's time.
+// clock, which continues. No recorded time may be the system's.
 func TestAStepOfTheSystemsClockDoesNotReachTheRecord(t *testing.T) {
 	o := options(t, testsubject.OK)
 	begun := time.Now()

@@ -26,8 +26,8 @@ type watcher struct {
 	free  time.Time // when the newest light profile of a free run was taken
 }
 
-// The rules of profiles that nobody asked for. They make up the promise that the watcher never causes the kill it
-// watches for: it keeps off when what a profile takes isn't there.
+// The rules of unrequested profiles. They make up the promise that the watcher never causes the kill it
+// watches for: it keeps off when the memory for a profile isn't there.
 const (
 	lookEvery   = 10 * time.Millisecond
 	peakEvery   = 20 * time.Millisecond // between readings of the charge: the peak asks for 20 a second
@@ -77,7 +77,7 @@ func (w *watcher) enter(phase, kind string) {
 	w.blind = w.t.Unwatched != nil && w.t.Unwatched(phase)
 }
 
-// sample takes a sample at once, after which it closes first, and then each Every.
+// sample takes a sample immediately, after which it closes first, and then each Every.
 func (w *watcher) sample(ctx context.Context, first chan<- struct{}) {
 	tick := time.NewTicker(w.t.Every)
 	defer tick.Stop()

@@ -170,7 +170,7 @@ func worse(a, b record.Outcome) bool {
 	return slices.Index(order, a) > slices.Index(order, b)
 }
 
-// left is the time the rest will take: what was estimated, at the pace so far. It is 0 when nothing is known.
+// left is the time the rest will take: the estimate, at the pace so far. It is 0 when nothing is known.
 func (m *model) left() time.Duration {
 	if m.total <= 0 || m.over != nil {
 		return 0

@@ -52,7 +52,7 @@ func (m *model) View() tea.View {
 	if n := len(m.notes); n > 0 {
 		line(&b, m.width, warn.Render("! "+plain(m.notes[n-1])))
 	}
-	return tea.NewView(b.String()) // the last line stays empty: what is printed when the table is over begins there
+	return tea.NewView(b.String()) // the last line stays empty: output after the table begins there
 }
 
 // head is what runs and how far it is.

@@ -41,7 +41,7 @@ func (tb *table) send(events ...soak.Event) {
 	}
 }
 
-// screen is what is to be seen, without colours.
+// screen is the visible text, without colours.
 func (tb *table) screen() string { return ansi.Strip(tb.m.View().Content) }
 
 func (tb *table) rowOf(cell record.Cell) string {

@@ -32,7 +32,7 @@ type Wave struct {
 	Request fault.RootRequest `json:"request"`
 	Bucket  string            `json:"bucket"`
 	Prefix  string            `json:"prefix"`
-	// Failed is why the wave is not expected to be complete; then only what is there is checked.
+	// Failed is why the wave is not expected to be complete; then only the objects there are checked.
 	Failed string `json:"failed,omitempty"`
 }
 

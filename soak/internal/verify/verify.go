@@ -1,4 +1,4 @@
-// Package verify compares what is in the S3 sink with what the corpus says must be there: every file present once,
+// Package verify compares the objects in the S3 sink with the corpus: every file has to be present once,
 // with its size and its MD5, and nothing else.
 //
 // The corpus is computed, not stored, so a tree of any size is checked in memory of one bit an item (by id) or some
@@ -35,7 +35,7 @@ const maxExport = 10 << 20
 // maxProblems is how many problems a report names; all are counted.
 const maxProblems = 20
 
-// Kind is what is wrong with an object or a file.
+// Kind is the kind of fault of an object or a file.
 type Kind string
 
 // The kinds of problem.

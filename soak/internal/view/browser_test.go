@@ -255,7 +255,7 @@ func TestViewInABrowser(t *testing.T) {
 	assert.True(t, eval[bool](b, `document.body.innerText.includes("put")`))
 	b.open(srv.URL+"/runs/first/", 1280, "light")
 	eval[any](b, `document.getElementById("cell-2").open = true; null`)
-	// The run goes on: the page follows without a reload and keeps what is open.
+	// The run continues: the page follows without a reload and keeps open parts open.
 	run.Ended, run.Status[0].Trials[0].Outcome = time.Time{}, record.Crashed
 	require.NoError(t, record.Write(filepath.Join(folder, "first", record.RunFile), run))
 	ok, err := chromedp.Run(b.ctx,

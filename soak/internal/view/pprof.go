@@ -194,7 +194,7 @@ func (f *pprofFlags) Parse(usage func()) []string {
 	return f.Args()
 }
 
-// silent is a user interface that nobody sees.
+// silent is a user interface without a user.
 type silent struct{}
 
 func (silent) ReadLine(string) (string, error)       { return "", io.EOF }

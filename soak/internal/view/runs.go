@@ -71,7 +71,7 @@ func findRuns(dirs []string) ([]run, error) {
 	return found, nil
 }
 
-// safeName is a name for an address: what is not plain becomes "_".
+// safeName is a name for an address: unsafe characters become "_".
 func safeName(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r) {
@@ -84,7 +84,7 @@ func safeName(s string) string {
 // quiet is how long a run without an end may be silent before it counts as ended: its process has died.
 const quiet = 3 * time.Minute
 
-// state is a mark that changes whenever a file that the report reads does, and whether the run goes on.
+// state is a mark that changes whenever a file that the report reads does, and whether the run continues.
 func (r run) state() (mark string, running bool) {
 	h := fnv.New64a()
 	var newest time.Time

@@ -98,7 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// loopback reports whether a host, with or without a port, is this machine by a name nobody else can give.
+// loopback reports whether a host, with or without a port, is this machine by a name that no other host can give.
 func loopback(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
@@ -135,7 +135,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// fail answers with an error's text: 404 for what is not there, 500 for what is damaged.
+// fail answers with an error's text: 404 for a missing file, 500 for a damaged one.
 func fail(w http.ResponseWriter, err error) {
 	code := http.StatusInternalServerError
 	if errors.Is(err, errUnknown) || errors.Is(err, fs.ErrNotExist) {
@@ -187,7 +187,7 @@ func (s *Server) render(w http.ResponseWriter, name string, data any) {
 	_, _ = w.Write(b.Bytes())
 }
 
-// report serves the page of a run, made anew when the run has changed.
+// report serves the page of a run, made again when the run has changed.
 func (s *Server) report(w http.ResponseWriter, r *http.Request, run run) {
 	mark, _ := run.state()
 	s.mu.Lock()

@@ -218,7 +218,7 @@ func TestDamagedRunsAreShownInPart(t *testing.T) {
 	assert.Equal(t, http.StatusOK, code)
 }
 
-// A served report follows its run: the state changes with what is recorded, and the page with the state.
+// A served report follows its run: the state changes with the recording, and the page with the state.
 func TestReportFollowsTheRun(t *testing.T) {
 	folder, run := results(t, fixture.Options{Running: true})
 	srv := serve(t, folder)

@@ -190,7 +190,7 @@ func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.T
 	return chosen, cases, nil
 }
 
-// measure runs the plan, or judges what was recorded of it, and reports.
+// measure runs the plan, or judges its recordings, and reports.
 func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Trial, cases []accuracy.CapacityCase,
 	skipped []string) error {
 	progress := c.OutOrStdout()

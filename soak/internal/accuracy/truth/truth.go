@@ -1,4 +1,4 @@
-// Package truth reads what is known of each specimen: the verdict that a diagnosis has to reach, with the function and
+// Package truth reads the truth about each specimen: the verdict that a diagnosis has to reach, with the function and
 // the line. Lines are found by a marker comment in the source ("// fault:NAME"), so that they cannot go stale.
 package truth
 
@@ -22,7 +22,7 @@ import (
 // Module is where the functions of the specimens live: a Truth's function is written relative to it.
 const Module = "github.com/memsoak/memsoak/soak/specimens/"
 
-// Truth is what is known of one specimen. It is read from truth/NAME.yaml.
+// Truth is the truth about one specimen. It is read from truth/NAME.yaml.
 type Truth struct {
 	// Name is the specimen's, taken from the file's name.
 	Name string `yaml:"-"`
@@ -110,8 +110,8 @@ var classes = []record.Class{record.Leak, record.GoroutineLeak, record.Connectio
 var headlines = []record.Headline{record.Healthy, record.HeadLeak, record.HeadBuffer, record.HeadMetadata,
 	record.HeadHeadroom, record.HeadOffHeap}
 
-// Load reads the truth of all specimens below dir, which is soak/specimens of a checkout, sorted by name. All that is
-// wrong with the files is told at once.
+// Load reads the truth of all specimens below dir, which is soak/specimens of a checkout, sorted by name. Its error
+// names all faults of the files together.
 func Load(dir string) ([]*Truth, error) {
 	markers, err := findMarkers(dir)
 	if err != nil {

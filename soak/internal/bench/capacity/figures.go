@@ -72,7 +72,7 @@ func (s *score) String() string {
 		s.Answer, s.Truth, tries, tries, verdict)
 }
 
-// figure is a count beside what is asked.
+// figure is a count beside its goal.
 type figure struct {
 	what, asked string
 	got, of     int
@@ -119,7 +119,7 @@ func figures(scores []score) []figure {
 	}
 }
 
-// printFigures prints them beside what is asked and returns how many are missed.
+// printFigures prints them beside their goals and returns how many are missed.
 func printFigures(w io.Writer, scores []score) (missed int) {
 	fmt.Fprintln(w)
 	for _, f := range figures(scores) {

@@ -1,5 +1,5 @@
-// Command capacity holds the answers of soak plan and soak limit against real kills: subjects whose memory is held in
-// as many ways as it is held, each below three limits. `make capacity` calls it. What was measured is kept below -out
+// Command capacity holds the answers of soak plan and soak limit against real kills: subjects that hold memory in each
+// of the known ways, each below three limits. `make capacity` calls it. Measurements are kept below -out
 // and not measured again; -only selects subjects by pattern.
 package main
 

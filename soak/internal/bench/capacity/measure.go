@@ -75,7 +75,7 @@ func (b *bench) all(ctx context.Context, chosen []question) ([]score, error) {
 	return out, errors.Join(errs...)
 }
 
-// one measures a question below a limit, or reads what was kept.
+// one measures a question below a limit, or reads the kept answer.
 func (b *bench) one(ctx context.Context, q question, limit int64) (*score, error) {
 	name := strings.NewReplacer(" ", "-", "(", "", ")", "").Replace(q.name)
 	dir := filepath.Join(b.out, name)
@@ -111,7 +111,7 @@ func (b *bench) one(ctx context.Context, q question, limit int64) (*score, error
 	return s, record.Write(kept, s)
 }
 
-// kills are scores of this machine's kind that came with the source: what was killed and what survived, so that rules
+// kills are scores of this machine's kind that came with the source: the kills and the survivals, so that rules
 // that have changed are judged without killing again. They need a matrix of the subject alone.
 //
 //go:embed kills
@@ -173,7 +173,7 @@ func (b *bench) matrix(ctx context.Context, q question, dir string, workers ...s
 const matrixDir = "matrix"
 
 // answer asks soak plan how many workers fit, from a recorded matrix: again for a score that was kept, since the rules
-// may have changed. What was killed stays.
+// may have changed. The recorded kills stay.
 func (s *score) answer(q question, matrix string) (*record.Capacity, error) {
 	c, err := profiles.Capacity(matrix, profiles.Plan{Limit: s.Limit, LargestFile: q.size, Files: 1000},
 		profiles.Options{})

@@ -2,7 +2,7 @@ package main
 
 import "github.com/memsoak/memsoak/soak"
 
-// asks is what is asked of a subject.
+// asks are the questions about a subject.
 type asks int
 
 const (
@@ -11,7 +11,7 @@ const (
 	smallestLimit             // soak limit: the smallest limit that survives
 )
 
-// question is a subject and what is asked of it below each of its limits (bytes).
+// question is a subject and the questions about it below each of its limits (bytes).
 type question struct {
 	name    string
 	asks    asks

@@ -28,7 +28,7 @@ import (
 	"github.com/memsoak/memsoak/internal/stat"
 )
 
-// maxRSS is the bound on the sink's memory while it takes 16 uploads of 1 GiB at once.
+// maxRSS is the bound on the sink's memory while it takes 16 concurrent uploads of 1 GiB.
 const maxRSS = 48 << 20
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -231,7 +231,7 @@ func (e *endless) Read(p []byte) (int, error) {
 // body is a body of size bytes that costs the client next to nothing.
 func body(size int64) io.Reader { return io.LimitReader(&endless{}, size) }
 
-// put makes count uploads of size bytes, some at once, and returns how long they took.
+// put makes count uploads of size bytes, some of them concurrent, and returns how long they took.
 func put(s *server, count, atOnce int, size int64) (time.Duration, error) {
 	tr := &http.Transport{MaxIdleConnsPerHost: atOnce, WriteBufferSize: cmp.Or(int(min(size, 256<<10)), 1)}
 	defer tr.CloseIdleConnections()

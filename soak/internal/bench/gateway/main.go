@@ -1,4 +1,4 @@
-// Command gateway measures what a gate costs, beside what was asked for: its processor time against
+// Command gateway measures the costs of a gate, beside their goals: its processor time against
 // httputil.ReverseProxy on small replies, its throughput on large ones, and its memory for each of many requests that
 // it holds. `make bench-gateway` calls it. Gate and proxy are processes of their own; their runs alternate, so that a
 // drift of the machine hits both alike, and the median of the pairs' ratios is printed with all of them.
@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// What was asked for.
+// The goals.
 const (
 	cpuGoal   = 1.15
 	bytesGoal = 0.9

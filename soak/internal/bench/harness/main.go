@@ -1,7 +1,7 @@
 // Command harness measures what measuring costs: how much the sampler slows a subject, what an attribution trial costs
 // it, how much CPU the runner takes, how long a cell lasts, and whether anything grows or is left over many trials. It
 // prints a table with the figure asked for beside the figure measured, and exits 1 when one is missed, 3 when the noise
-// of the machine doesn't let one be told.
+// of the machine hides one.
 package main
 
 import (
@@ -45,7 +45,7 @@ type bench struct {
 	missed, untold       int
 }
 
-// parts are what is measured, in this order.
+// parts are the parts of the measurement, in this order.
 var parts = []string{"pairs", "peaks", "cells", "trials", "beside"}
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -109,7 +109,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitcode.OK
 }
 
-// printed stands for what was asked for where a figure is there to be seen and has no limit.
+// printed stands in place of the goal where a figure is only shown and has no limit.
 const printed = "printed"
 
 // row prints a figure that is exact enough to be judged as it is.
@@ -121,7 +121,7 @@ func (b *bench) row(name, asked, measured string, ok bool) {
 	b.judged(name, asked, measured, v)
 }
 
-// judged prints a figure with what it says of what was asked for.
+// judged prints a figure and how it compares with its goal.
 func (b *bench) judged(name, asked, measured string, v figure.Verdict) {
 	mark := v.String()
 	switch {
@@ -206,7 +206,7 @@ speed:
   - {name: free, kind: free}
 `
 
-// many runs a simulated subject very often and looks at what grows and what is left.
+// many runs a simulated subject very often and looks at what grows and at the leftovers.
 func (b *bench) many() error {
 	protocol, corpus := filepath.Join(b.dir, "tiny.yaml"), filepath.Join(b.dir, "five.yaml")
 	if err := errors.Join(os.WriteFile(protocol, []byte(tiny), 0o644), os.WriteFile(corpus,

@@ -143,7 +143,7 @@ type meter struct {
 	err   error
 }
 
-// event is told of a runner's progress.
+// event receives a runner's progress.
 func (m *meter) event(e soak.Event) {
 	p, ok := e.(soak.PhaseChanged)
 	if !ok {

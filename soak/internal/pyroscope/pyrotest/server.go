@@ -25,7 +25,7 @@ type Server struct {
 	Now func() time.Time
 	// RejectOlderThan is an hour by default; negative takes any age.
 	RejectOlderThan time.Duration
-	// Burst of bytes per second: what is beyond is answered 429. 0 means no limit.
+	// Burst of bytes per second: more is answered 429. 0 means no limit.
 	Rate, Burst int
 	// Lose, when not nil, says for the n-th accepted profile (from 0) how its answer is lost: "drop" cuts the
 	// connection after storing, "500" answers 500 after storing, "before" answers 500 without storing, "" answers.

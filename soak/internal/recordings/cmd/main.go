@@ -1,4 +1,4 @@
-// Command recordings records real libraries live, with the modules that the Go module proxy has, and keeps what is
+// Command recordings records real libraries live, with the modules that the Go module proxy has, and keeps the data
 // needed to judge the recordings again: sizes by place, kilobytes each.
 package main
 

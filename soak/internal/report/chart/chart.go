@@ -161,7 +161,7 @@ func (c Chart) under(b *strings.Builder, f frame) {
 	}
 }
 
-// over writes levels, marks and what is shown on hover.
+// over writes levels, marks and the hover texts.
 func (c Chart) over(b *strings.Builder, f frame) {
 	for _, l := range c.Levels {
 		fmt.Fprintf(b, `<path class="level %s" d="M%s %sH%s"/>`, l.Ink, num(f.left), num(f.y(l.Y)), num(f.right))

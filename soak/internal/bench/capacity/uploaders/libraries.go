@@ -38,7 +38,7 @@ func awsV1(_ context.Context, at *url.URL, bucket string) (upload, error) {
 	}, nil
 }
 
-// throughMinio puts with minio's client; size changes the size that it is told.
+// throughMinio puts with minio's client; size changes the size that the client receives.
 func throughMinio(at *url.URL, bucket string, size func(int64) int64, o minio.PutObjectOptions) (upload, error) {
 	c, err := minio.New(at.Host, &minio.Options{Creds: credentials.NewStaticV4("k", "s", ""), Region: "us-east-1"})
 	if err != nil {
