@@ -79,7 +79,7 @@ var hypotheses = []hypothesis{
 	{class: record.Metadata, per: "backlog-item", kind: byHolds, target: perItem,
 		more: "transfers held at the download's header with %s files waiting, and with a third of that"},
 	{class: record.Metadata, per: "listed-file", kind: byHolds, target: perItem, copier: true,
-		more: "transfers held in mid-body when %s files of the same wave are done"},
+		more: "transfers held at the download's header when %s files of the same wave are done"},
 	{class: record.BufferFile, per: "byte-in-flight", kind: byHolds, target: perByte,
 		more: "transfers held at the upload's reply with %s bytes in flight, and with a third of that"},
 	{class: record.GoroutineLeak, per: "file", kind: byRoutines, target: perCount,

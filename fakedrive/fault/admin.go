@@ -105,8 +105,8 @@ func (c *Control) postHold(r *http.Request) (any, error) {
 	switch {
 	case !slices.Contains(c.o.Points, h.Point):
 		return nil, fmt.Errorf("hold: this fake has no point %q; it has %q", h.Point, c.o.Points)
-	case h.Limit < 0 || h.Offset < 0 && !h.Point.fromEnd() || h.Timeout < 0:
-		return nil, errors.New("hold: limit, offset and timeout must not be negative")
+	case h.Limit < 0 || h.Skip < 0 || h.Offset < 0 && !h.Point.fromEnd() || h.Timeout < 0:
+		return nil, errors.New("hold: limit, skip, offset and timeout must not be negative")
 	case h.Offset > 0 && !h.Point.body():
 		return nil, fmt.Errorf("hold: offset is for points in a body, and %s is none", h.Point)
 	}

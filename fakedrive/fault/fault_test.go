@@ -379,6 +379,30 @@ func TestHoldTakesTheFirstNAndReleasesInOrder(t *testing.T) {
 	require.Empty(t, all, "releasing all removes the hold")
 }
 
+func TestHoldLetsSomePassFirst(t *testing.T) {
+	f := newFake(t, false)
+	h, err := f.client.Hold(t.Context(), fault.Hold{Point: fault.UploadReply, Skip: 2})
+	require.NoError(t, err)
+	for i := range 2 {
+		_, err := f.put(t, fmt.Sprintf("/f%d", i), io.LimitReader(zeros{}, 10))
+		require.NoError(t, err, "it is not held")
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.put(t, "/held", io.LimitReader(zeros{}, 10))
+		done <- err
+	}()
+	s, err := f.client.WaitArrived(t.Context(), h.ID, 1, 10*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, 1, s.Arrived, "those that passed are no arrivals")
+	require.Equal(t, 1, s.Waiting)
+	_, err = f.client.Release(t.Context(), h.ID, 0)
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+	_, err = f.client.Hold(t.Context(), fault.Hold{Point: fault.UploadReply, Skip: -1})
+	require.ErrorContains(t, err, "must not be negative")
+}
+
 func TestHoldAtAListPage(t *testing.T) {
 	f := newFake(t, false)
 	h, err := f.client.Hold(t.Context(), fault.Hold{Point: fault.ListPage})

@@ -28,6 +28,7 @@ type hold struct {
 	id      int64
 	arrived int
 	held    int // transfers that were stopped and did not give up
+	skipped int // transfers that passed before
 	waiting []*waiter
 	changed chan struct{} // closed at the next arrival; nil without a watcher
 	removed bool
@@ -153,6 +154,11 @@ func (t *holdTable) await(ctx context.Context, id int64, n int) (HoldStatus, boo
 func (t *holdTable) stop(ctx context.Context, h *hold, size int64) error {
 	t.mu.Lock()
 	if h.removed {
+		t.mu.Unlock()
+		return nil
+	}
+	if h.skipped < h.Skip {
+		h.skipped++
 		t.mu.Unlock()
 		return nil
 	}

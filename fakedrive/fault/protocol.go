@@ -56,6 +56,8 @@ type Hold struct {
 	Point Point `json:"point"`
 	// Limit is the number of transfers to hold; those beyond it pass. 0 holds all.
 	Limit int `json:"limit,omitempty"`
+	// Skip is the number of transfers that pass before the first one is held.
+	Skip int `json:"skip,omitempty"`
 	// Offset is the number of body bytes before the stop, for points in a body.
 	Offset int64 `json:"offset,omitempty"`
 	// Timeout releases the hold by itself, so that a dead runner leaves no stuck fake. Default 10 minutes.

@@ -98,13 +98,15 @@ type Phase struct {
 
 	// Point, Transfers, Then, Offset, Size, Backlog and MaxBytes describe a hold: so many transfers of Size bytes stopped
 	// at Point, Offset bytes into the body; after the snapshot all but Then are let go and there is another one. Backlog
-	// is the number of files listed beyond those held. MaxBytes bounds Transfers x Size.
+	// is the number of files listed beyond those held, After of those that are done before. MaxBytes bounds Transfers x
+	// Size.
 	Point     fault.Point `yaml:"point"`
 	Transfers Count       `yaml:"transfers"`
 	Then      []Count     `yaml:"then"`
 	Offset    units.Bytes `yaml:"offset"`
 	Size      units.Bytes `yaml:"size"`
 	Backlog   int64       `yaml:"backlog"`
+	After     int64       `yaml:"after"`
 	MaxBytes  units.Bytes `yaml:"max_bytes"`
 
 	// Sizes are those of a series of holds, ascending. Beyond FewAbove two are held and then one; beyond Always a size is
@@ -348,8 +350,8 @@ func (ph *Phase) checkHold() error {
 	if ph.Transfers == "" {
 		ph.Transfers = "M"
 	}
-	if ph.Backlog < 0 {
-		return errors.New("backlog must not be below 0")
+	if ph.Backlog < 0 || ph.After < 0 {
+		return errors.New("`backlog` and `after` must not be below 0")
 	}
 	if (ph.Point == fault.DownloadBody || ph.Point == fault.UploadBody) && (ph.Offset <= 0 || ph.Offset >= ph.Size) {
 		return errors.New("`offset` must lie inside of the file")
@@ -369,7 +371,7 @@ func (ph *Phase) checkSizes() error {
 	if len(ph.Sizes) == 0 || ph.Sizes[0] <= 0 || !slices.IsSorted(ph.Sizes) {
 		return errors.New("needs `sizes`, above 0 and ascending")
 	}
-	if ph.Backlog != 0 || ph.Offset != 0 || len(ph.Files) > 0 || ph.Size != 0 {
+	if ph.Backlog != 0 || ph.After != 0 || ph.Offset != 0 || len(ph.Files) > 0 || ph.Size != 0 {
 		return errors.New("a series of sizes has no backlog, offset, files and size of its own")
 	}
 	ph.FewAbove, ph.Always = cmp.Or(ph.FewAbove, 16<<20), cmp.Or(ph.Always, ph.Sizes[min(1, len(ph.Sizes)-1)])

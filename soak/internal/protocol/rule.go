@@ -57,6 +57,7 @@ func (ph Phase) Grown(factor int64) Phase {
 		ph.Files[i].Count *= factor
 	}
 	ph.Backlog *= factor
+	ph.After *= factor
 	ph.FolderCount *= factor
 	ph.For *= Duration(factor)
 	return ph
@@ -76,8 +77,8 @@ func (ph *Phase) work(m int) (files, bytes float64) {
 		}
 	}
 	if ph.Kind == Hold {
-		files += float64(ph.Backlog)
-		bytes += (float64(ph.Held(m)) + float64(ph.Backlog)) * float64(ph.Size)
+		files += float64(ph.Backlog + ph.After)
+		bytes += (float64(ph.Held(m)) + float64(ph.Backlog+ph.After)) * float64(ph.Size)
 	}
 	return files, bytes
 }

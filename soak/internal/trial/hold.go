@@ -108,7 +108,7 @@ func (t *trial) heldWork(ctx context.Context, ph *protocol.Phase, look func(faul
 	defer t.close(p)
 	since := t.sam.Covariates(ctx)
 	party := t.rig.holder(ph)
-	h, err := party.Hold(ctx, fault.Hold{Point: ph.Point, Offset: int64(ph.Offset)})
+	h, err := party.Hold(ctx, fault.Hold{Point: ph.Point, Skip: int(ph.After), Offset: int64(ph.Offset)})
 	if err != nil {
 		return t.cause(ctx, fmt.Errorf("hold: %w", err))
 	}

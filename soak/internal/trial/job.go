@@ -78,10 +78,10 @@ func (t *trial) fresh(groups ...protocol.Group) job {
 	return job{groups: groups, gen: t.gen}
 }
 
-// heldJob is the job of a hold: n items to be held and a backlog behind them, or among them small ones that never reach
-// the point and are done when the others are held.
+// heldJob is the job of a hold: n items to be held, those that are done before and a backlog behind them, or among them
+// small ones that never reach the point and are done when the others are held.
 func (t *trial) heldJob(ph *protocol.Phase, n int) job {
-	held := protocol.Group{Count: int64(n) + ph.Backlog, Size: ph.Size}
+	held := protocol.Group{Count: int64(n) + ph.Backlog + ph.After, Size: ph.Size}
 	j := t.fresh(append(append([]protocol.Group{}, ph.Files...), held)...)
 	j.held = true
 	return j

@@ -125,17 +125,14 @@ phases:
   - {name: header-few, kind: hold, point: download-header, transfers: M, backlog: %[5]d, size: 1024}
   - {name: header-third, kind: hold, point: download-header, transfers: M, backlog: %[6]d, size: 1024}
   - {name: folders, kind: folders, folders: 100}
-%[7]s  - {name: body-few, %[11]s}
-  - {name: body, %[11]s, files: [{count: 800, size: 1024}]}
+%[7]s  - {name: header-late, kind: hold, point: download-header, transfers: M, after: 800, backlog: 100, size: 1024}
   - {name: sink-stops, kind: hold, point: upload-body, transfers: M, offset: 1024, size: %[2]d, max_bytes: %[3]d}
   - {name: repeat, kind: repeat, of: header-third}
   - {name: free, kind: free, at_most: %[9]s%[10]s}
 more:
   - per: [listed-file]
     phases:
-      - {name: more-body-few, %[11]s, files: [{count: 50, size: 1024}]}
-      - {name: more-body, %[11]s, files: [{count: 2000, size: 1024}]}
+      - {name: more-header-late, kind: hold, point: download-header, transfers: M, after: 2000, backlog: 100, size: 1024}
   - phases: [{name: more-wave, kind: wave, times: 3, files: [{count: 100, size: 4096}]}]
-`, int64(whole), int64(12*part), most, backlog, backlog/15, backlog/3, strings.Join(replies, ""), budget+free, free, more,
-		fmt.Sprintf("kind: hold, point: download-body, transfers: M, offset: %d, size: %d, max_bytes: %d", whole/2, whole, most))
+`, int64(whole), int64(12*part), most, backlog, backlog/15, backlog/3, strings.Join(replies, ""), budget+free, free, more)
 }
