@@ -40,14 +40,13 @@ type Exporter struct {
 	settings map[string]map[string]string // by cell: what its axes leave open
 	// gone are the cells whose trial has ended: what it used goes with the next scrape, which still sees it.
 	gone    map[string]bool
-	scrapes int
-	scraped chan struct{} // closed by the next scrape, which makes another
+	watched bool               // a scrape has begun
+	seen    context.CancelFunc // called by scrapes that begin once the run has ended
 }
 
 // New returns an exporter without data.
 func New() *Exporter {
-	e := &Exporter{reg: prometheus.NewRegistry(), settings: map[string]map[string]string{}, gone: map[string]bool{},
-		scraped: make(chan struct{})}
+	e := &Exporter{reg: prometheus.NewRegistry(), settings: map[string]map[string]string{}, gone: map[string]bool{}}
 	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	vec := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
@@ -216,6 +215,8 @@ func (e *Exporter) Handler() http.Handler {
 		e.mu.Lock()
 		gone := e.gone
 		e.gone = map[string]bool{}
+		e.watched = true
+		seen := e.seen
 		e.mu.Unlock()
 		h.ServeHTTP(w, r)
 		e.mu.Lock()
@@ -223,9 +224,9 @@ func (e *Exporter) Handler() http.Handler {
 		for cell := range gone {
 			e.forget(cell)
 		}
-		e.scrapes++
-		close(e.scraped)
-		e.scraped = make(chan struct{})
+		if seen != nil {
+			seen()
+		}
 	})
 }
 
@@ -237,8 +238,12 @@ func (e *Exporter) forget(cell string) {
 	}
 }
 
-// lastScrape is how long a finished run waits for the server that scraped it to see its final values.
-const lastScrape = 20 * time.Second
+// lastScrape is how long a finished run waits for the server that scraped it to see its final values, and lastReply how
+// long for the end of replies.
+const (
+	lastScrape = 20 * time.Second
+	lastReply  = time.Second
+)
 
 // Listen serves the metrics at /metrics on addr until stop is called, and says where. After a run that was scraped,
 // stop waits for one more scrape, for twenty seconds at most or until its context ends.
@@ -257,22 +262,24 @@ func (e *Exporter) Listen(ctx context.Context, addr string) (url string, stop fu
 	}()
 	return "http://" + l.Addr().String() + "/metrics", func(ctx context.Context) {
 		e.awaitScrape(ctx)
-		srv.Close()
+		ctx, cancel := context.WithTimeout(ctx, lastReply)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil { // the last reply may be on its way
+			srv.Close()
+		}
 		<-ended
 	}, nil
 }
 
+// awaitScrape waits for a scrape that begins from now on: one under way may have read the values before the last.
 func (e *Exporter) awaitScrape(ctx context.Context) {
-	e.mu.Lock()
-	next, watched := e.scraped, e.scrapes > 0
-	e.mu.Unlock()
-	if !watched {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, lastScrape)
 	defer cancel()
-	select {
-	case <-next:
-	case <-ctx.Done():
+	e.mu.Lock()
+	e.seen = cancel
+	watched := e.watched
+	e.mu.Unlock()
+	if watched {
+		<-ctx.Done()
 	}
 }
