@@ -61,7 +61,7 @@ func Attach(ctx context.Context, where string, s *subject.Spec, d Draft, c Confi
 	return p, target.Close, nil
 }
 
-// attachable refuses what only a start can do, and takes what is left.
+// attachable refuses what only a start can do, and takes the rest.
 func attachable(c *Config) error {
 	refused := map[string]bool{
 		"axes": len(c.Axes)+len(c.Cells) > 0, "subject_ref": c.SubjectRef != "", "repeats": c.Repeats > 1,

@@ -21,8 +21,8 @@ type CheckLine struct {
 	// Needed says that without it the subject can't be measured; else only something is lost.
 	Needed bool   `json:"needed"`
 	What   string `json:"what"`
-	Why    string `json:"why,omitempty"` // what is lost and what to do, when it is not OK
-	// Evidence is what was seen: the subject's last words, what the gates or the fakes counted.
+	Why    string `json:"why,omitempty"` // the loss and what to do, when it is not OK
+	// Evidence is all that was seen: the subject's last words, what the gates or the fakes counted.
 	Evidence []string `json:"evidence,omitempty"`
 }
 
@@ -30,7 +30,8 @@ type CheckLine struct {
 const checkFiles = 20
 
 // CheckSubject starts the subject of the plan's first cell with its fakes, gives it a tiny wave and says what works
-// and what is missing. The error is for what kept it from looking; a subject that breaks the contract is no error.
+// and which parts are missing. The error is for what kept it from looking; a subject that breaks the contract is no
+// error.
 func CheckSubject(ctx context.Context, p *Plan, fo fakes.Options) ([]CheckLine, error) {
 	if err := fo.Find(p.Subject.Load != nil); err != nil {
 		return nil, err

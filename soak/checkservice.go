@@ -35,7 +35,7 @@ phases:
 // PprofLines are what a service without profiles has to add.
 const PprofLines = `import _ "net/http/pprof"` + " and, in main, " + `go http.ListenAndServe("127.0.0.1:6060", nil)`
 
-// checkService gives a service a few requests through its gates and says what was seen.
+// checkService gives a service a few requests through its gates and reports all that it saw.
 func checkService(ctx context.Context, p *Plan, fo fakes.Options) ([]CheckLine, error) {
 	dir, err := os.MkdirTemp("", "memsoak-check-")
 	if err != nil {

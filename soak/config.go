@@ -190,7 +190,7 @@ func SettingNames(s *subject.Spec) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// checkSetting says what is wrong with a setting of a run over the subject.
+// checkSetting reports an error in a setting of a run over the subject.
 func checkSetting(s *subject.Spec, name, value string) error {
 	if check, ok := runnerSettings[name]; ok {
 		if err := check(value); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
-// Draft is what is known of a service before there is a subject file.
+// Draft has the known facts of a service before there is a subject file.
 type Draft struct {
 	Command []string
 	Env     []string // NAME=value
@@ -25,7 +25,7 @@ type Draft struct {
 	Upstreams map[string]string
 }
 
-// Subject finds out what is missing by starting the command once, and returns the subject. Addresses that stand in the
+// Subject finds out missing facts by starting the command once, and returns the subject. Addresses that stand in the
 // command or its environment become placeholders, so that memsoak can choose them.
 func (d Draft) Subject(ctx context.Context) (*subject.Spec, error) {
 	if len(d.Command) == 0 {

@@ -60,7 +60,7 @@ func HeldPlan(run *record.Run, h Held) (*Plan, error) {
 	})
 }
 
-// ErrNoCgroup is returned where no memory limit can be set, so that nobody can be killed by one.
+// ErrNoCgroup is returned where no memory limit can be set, so that no process can be killed by one.
 var ErrNoCgroup = errors.New("this machine lets us set no memory limit")
 
 // RunHeld carries out a plan of HeldPlan. Every outcome but survival and a kill by the limit is an error: it says

@@ -15,8 +15,8 @@ import (
 // module is this module's path.
 const module = "github.com/memsoak/memsoak"
 
-// rules are the directions of imports: a package below From may import, of this module, only what is below To, and the
-// leaves of internal/, which import only each other; "=x" is the package x without what is below it. The longest From
+// rules are the directions of imports: a package below From may import, of this module, only packages below To, and the
+// leaves of internal/, which import only each other; "=x" is the package x without packages below it. The longest From
 // that fits a package counts.
 var rules = []struct {
 	From string

@@ -129,7 +129,7 @@ func (p *Plan) obstacle(n int, isolated bool, m machine) string {
 }
 
 // shares says that a step may run beside others: it measures memory and no speed, of a copier that listens where it is
-// told and has fakes of its own, on whatever processors it is given.
+// asked to and has fakes of its own, on whatever processors it is given.
 func (p *Plan) shares(s Step) bool {
 	return s.Kind == record.Attribution && p.Subject.Load == nil && s.Settings["cpuset"] == "" &&
 		s.Settings["gomaxprocs"] == "" && slices.Contains(p.Subject.Placeholders(), "addr")

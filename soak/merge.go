@@ -14,7 +14,7 @@ import (
 
 // Merge joins the recorded shards of one run into the directory out, which must be empty or absent. Shards of different
 // configurations, and shards that have a cell in common, are refused; shards that are missing become a warning of the
-// merged run. Verdicts and reports are made anew by whoever reads the result.
+// merged run. Verdicts and reports are made again by the reader of the result.
 func Merge(out string, dirs []string) (*record.Run, error) {
 	if len(dirs) == 0 {
 		return nil, fmt.Errorf("%w: nothing to merge", ErrConfig)

@@ -87,7 +87,7 @@ func resolve(ctx context.Context, ref string, env []string) (string, error) {
 	return commit, nil
 }
 
-// checkRefs looks for the revisions that the plan asks for, so that a slip is told before anything is recorded.
+// checkRefs looks for the revisions that the plan asks for, so that a slip is reported before anything is recorded.
 func (r *Runner) checkRefs() error {
 	seen := map[string]bool{"": true}
 	for _, s := range r.Plan.Trials {

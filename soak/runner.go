@@ -42,7 +42,7 @@ type Runner struct {
 	Judge func(trialDir string) (*record.Verdict, error)
 	// Halt is asked after each trial whether the run shall end here: its error ends it, as interrupted. Nil never does.
 	Halt func(TrialEnded) error
-	// Events is told of progress, one event at a time; nil for nobody.
+	// Events is called with progress, one event at a time; may be nil.
 	Events func(Event)
 
 	mu     sync.Mutex // of Events
@@ -68,7 +68,7 @@ var ErrNothingRan = errors.New("no subject got ready")
 
 // Run carries out the plan. An OOM kill and every other outcome of a trial is a result; the error is for what keeps
 // trials from being made: a directory in use, missing programs, a full disk, a cancelled context. The result is never
-// nil, and what was recorded so far is complete in Dir.
+// nil, and the recording so far is complete in Dir.
 func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	res := &Result{Dir: r.Dir}
 	begun := time.Now()

@@ -243,7 +243,7 @@ func TestACancelledRunKeepsWhatItHas(t *testing.T) {
 	assert.Empty(t, leftover.Marked(run.ID))
 }
 
-// TestTrialsRunBesideEachOther: attribution trials do, on processors of their own, speed trials don't; what is recorded
+// TestTrialsRunBesideEachOther: attribution trials do, on processors of their own, speed trials don't; the recording
 // has the form of a run one by one, also when it was broken off and resumed.
 func TestTrialsRunBesideEachOther(t *testing.T) {
 	dir := files(t, testsubject.OK)

@@ -43,7 +43,7 @@ func Judge(s Series, pprof string) *record.Growth {
 
 // judgeHeap judges the longest life, with the ranks of the others.
 func (s *Series) judgeHeap(g *record.Growth, lives [][]*Point) {
-	if len(lives) > 1 { // what is said of the total is of this life, which may be months from the others
+	if len(lives) > 1 { // the total's words are of this life, which may be months from the others
 		g.From, g.To = lives[0][0].Time, lives[0][len(lives[0])-1].Time
 	}
 	life := distinct(under(lives[0]))

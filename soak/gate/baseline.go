@@ -38,7 +38,7 @@ type Baseline struct {
 	note string // what a reader of the comparison has to know
 }
 
-// BaselineCell is what was measured for one cell: each quantity once per trial that has it.
+// BaselineCell has the measurements of one cell: each quantity once per trial that has it.
 type BaselineCell struct {
 	Cell     record.Cell          `json:"cell"`
 	Values   map[string][]float64 `json:"values"`
@@ -80,7 +80,7 @@ func NewBaseline(r *Run) (*Baseline, error) {
 	return b, nil
 }
 
-// summarise reduces a run to what is compared.
+// summarise reduces a run to the quantities compared.
 func summarise(r *Run) *Baseline {
 	b := &Baseline{
 		Schema: BaselineSchema, Accepted: r.Run.Ended, RunID: r.Run.ID, Subject: r.Run.Subject, Corpus: r.Run.Corpus,

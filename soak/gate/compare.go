@@ -145,7 +145,7 @@ func (r rule) judge(cell record.Cell, c Change) Result {
 	return res
 }
 
-// compareOutcomes fails for a way to end that no baseline trial had: at once for a kill for memory, for others when
+// compareOutcomes fails for a way to end that no baseline trial had: immediately for a kill for memory, for others when
 // most trials ended so. Fewer are inconclusive.
 func compareOutcomes(b, n *BaselineCell) Result {
 	res := Result{Cell: b.Cell, Check: checkOutcome, Outcome: Pass}

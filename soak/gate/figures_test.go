@@ -89,7 +89,7 @@ const (
 )
 
 // draw makes two recordings of benchRepeats repeats out of those recorded. No trial is in both, and each quantity of
-// each cell is drawn anew, so that few recorded trials give many different runs.
+// each cell is redrawn, so that few recorded trials give many different runs.
 func draw(from []*Baseline, rng *rand.Rand) (base, head *Baseline) {
 	b, h := *from[0], *from[0]
 	b.Cells, h.Cells = nil, nil

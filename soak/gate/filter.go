@@ -66,7 +66,7 @@ const off = "off"
 // own name keeps the word.
 func ordered(name string) string { return name + " by size" }
 
-// bySize makes one side of a comparison by size read what is off as more than any number.
+// bySize makes one side of a comparison by size read a limit that is off as more than any number.
 func (v *visitor) bySize(side *ast.Node) {
 	switch n := (*side).(type) {
 	case *ast.IdentifierNode:

@@ -124,7 +124,7 @@ func judgeCell(c CellData, checks []*Check) ([]Result, error) {
 	return out, nil
 }
 
-// whole finds what is missing from a run: each gap is inconclusive.
+// whole finds gaps in a run: each gap is inconclusive.
 func whole(r *Run) []Result {
 	var out []Result
 	if r.Run.Interrupted || r.Run.Ended.IsZero() {

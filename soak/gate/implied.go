@@ -9,7 +9,7 @@ import (
 )
 
 // implied are the checks that every judged cell has to pass beside those that were asked for: a trial that died or did
-// nothing measures something else than what was meant. Threshold.Without turns one off by its name.
+// nothing measures something other than intended. Threshold.Without turns one off by its name.
 var implied = []struct {
 	name, check string
 	judge       func(CellData) Result

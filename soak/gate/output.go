@@ -22,7 +22,7 @@ import (
 // Marker begins the Markdown comment, so that a bot finds its own comment again and replaces it.
 const Marker = "<!-- memsoak-gate -->"
 
-// WriteText writes the table for a terminal: what failed first, then what is inconclusive, then a count of the rest.
+// WriteText writes the table for a terminal: failures first, then inconclusive checks, then a count of the rest.
 func (r *Report) WriteText(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, want := range []Outcome{Fail, Inconclusive} {
@@ -73,7 +73,7 @@ func (r *Report) count() (n [3]int) {
 	return n
 }
 
-// why is what a person needs beside the check's name. What was measured is named once: by the check where it begins
+// why is what a person needs beside the check's name. The quantity is named once: by the check where it begins
 // with the quantity.
 func (r Result) why() string {
 	var parts []string
@@ -90,7 +90,7 @@ func (r Result) why() string {
 	return printable(strings.Join(parts, "; "))
 }
 
-// line is the check with what was measured.
+// line is the check with its measurement.
 func (r Result) line() string {
 	why := r.why()
 	switch {

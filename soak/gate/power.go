@@ -107,7 +107,7 @@ func (r rule) detectable(b *Baseline, pairs float64) (Detectable, bool) {
 	return most, most.Rise > 0
 }
 
-// redraw makes another recording of the same: each value is its cell's mean and a deviation drawn anew.
+// redraw makes another recording of the same: each value is its cell's mean and a redrawn deviation.
 func redraw(b *Baseline, deviations map[string][]float64, rng *rand.Rand) *Baseline {
 	out := *b
 	out.Cells = nil

@@ -93,7 +93,7 @@ func (r rule) noiseOf(sides ...*Baseline) noise {
 	if df == 0 || math.Sqrt(sum/df) <= known.sd {
 		return known
 	}
-	// Noisier than what is known: the known noise weighs as so many trials, no more.
+	// Noisier than the known noise: the known noise weighs as so many trials, no more.
 	return noise{sd: math.Sqrt((priorTrials/4*known.sd*known.sd + df*(sum/df)) / (priorTrials/4 + df)), df: priorTrials/4 +
 		df}
 }

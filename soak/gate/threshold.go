@@ -40,7 +40,7 @@ func (t *Threshold) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*plain)(t))
 }
 
-// SyntaxError is a threshold or filter that can't be used, with the position of what is wrong.
+// SyntaxError is a threshold or filter that can't be used, with the position of the error.
 type SyntaxError struct {
 	Input  string
 	Column int // 1-based, in bytes; 0 when the whole is meant
@@ -83,7 +83,7 @@ func Compile(t Threshold) (*Check, error) {
 	return c, c.sensible()
 }
 
-// CompileAll compiles thresholds and joins what is wrong with them.
+// CompileAll compiles thresholds and joins their errors.
 func CompileAll(ts []Threshold) ([]*Check, error) {
 	var out []*Check
 	var errs []error

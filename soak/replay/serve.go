@@ -14,7 +14,7 @@ import (
 	"github.com/memsoak/memsoak/soak/specimens/contract"
 )
 
-// serveFlags are the flags of replay serve. traits holds what was given; only flags that were set count.
+// serveFlags are the flags of replay serve. traits holds the given values; only flags that were set count.
 type serveFlags struct {
 	preset, listen string
 	scale          int

@@ -21,8 +21,8 @@ type recorder struct {
 	say       io.Writer
 }
 
-// record carries a plan out into dir, judges it and reads it back. With resume an interrupted recording goes on, and a
-// complete one is only read.
+// record carries a plan out into dir, judges it and reads it back. With resume an interrupted recording is continued,
+// and a complete one is only read.
 func (r recorder) record(ctx context.Context, plan *soak.Plan, dir string, resume bool) (*gate.Run, error) {
 	if resume {
 		if run, err := record.ReadRun(dir); err == nil && !run.Interrupted && !run.Ended.IsZero() {

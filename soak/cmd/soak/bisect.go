@@ -142,7 +142,7 @@ type bisectJudge struct {
 	cfg    soak.Config
 	flags  bisectFlags
 	checks []*gate.Check
-	base   *gate.Baseline // GOOD's results, when nothing else says what is bad
+	base   *gate.Baseline // GOOD's results, when nothing else defines "bad"
 }
 
 // byFinding reports whether a finding is looked for, byGate whether a change from GOOD is.

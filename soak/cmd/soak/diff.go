@@ -135,7 +135,7 @@ type siteDiff struct {
 func diffOf(a, b []record.Verdict) diff {
 	byA, byB := byCell(a), byCell(b)
 	var d diff
-	if len(byA) == 1 && len(byB) == 1 { // settings may be what is compared
+	if len(byA) == 1 && len(byB) == 1 { // the comparison may be of settings
 		for ca, va := range byA {
 			for cb, vb := range byB {
 				d.Cells = append(d.Cells, diffCell(strings.Join(slices.Compact([]string{ca, cb}), " against "), va, vb))

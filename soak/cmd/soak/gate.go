@@ -27,7 +27,7 @@ type gateFlags struct {
 	fakedrive         string
 }
 
-// defaultRepeats of each cell and revision: with fewer, a change has to be larger to be told from noise.
+// defaultRepeats of each cell and revision: with fewer, a change has to be larger to stand out from noise.
 const defaultRepeats = 3
 
 func newGateCmd() *cobra.Command {

@@ -203,7 +203,7 @@ func objectsText(c *record.Cause) string {
 // leastObject is the size in bytes from which a single object is worth a word: smaller ones are one sample.
 const leastObject = 1 << 20
 
-// keptText says how much of what was allocated stayed, and what was left without load.
+// keptText says how much of all allocations stayed, and how much was left without load.
 func keptText(c *record.Cause) string {
 	text := ""
 	if c.PerWork != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
-// draftFlags say what is known of a service.
+// draftFlags are the known facts of a service.
 type draftFlags struct {
 	url, method, body string
 	env, upstreams    []string
@@ -104,7 +104,7 @@ func initSubject(cmd *cobra.Command, f draftFlags, out string, args []string) er
 	return nil
 }
 
-// subjectText is the subject file, without what is a default.
+// subjectText is the subject file, without defaults.
 func subjectText(s *subject.Spec) ([]byte, error) {
 	short := *s
 	short.Load = new(*s.Load)

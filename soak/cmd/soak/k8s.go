@@ -97,7 +97,7 @@ func (f *k8sFlags) check(p *soak.Plan) error {
 	return nil
 }
 
-// The parts of a manifest. The tests read what is printed with the types of Kubernetes itself, strictly.
+// The parts of a manifest. The tests read the output with the types of Kubernetes itself, strictly.
 type (
 	object = map[string]any
 	list   = []any

@@ -185,7 +185,7 @@ func (f *limitFlags) print(cmd *cobra.Command, s *soak.Search, answer, limit int
 	return nil
 }
 
-// sentence says what was found: only what was tried.
+// sentence states the result: only limits that were tried.
 func (f *limitFlags) sentence(answer, border, limit int64) string {
 	size := units.FormatBytes
 	switch {

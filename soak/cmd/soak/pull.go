@@ -71,7 +71,7 @@ func (o *pullOptions) pull(ctx context.Context, dir string) ([]string, error) {
 	return files, err
 }
 
-// diagnosePulled diagnoses what is given, or fetched.
+// diagnosePulled diagnoses the profiles given, or fetched.
 func diagnosePulled(c *cobra.Command, args []string, o diagnoseOptions) error {
 	switch {
 	case (o.server != "") == (len(args) > 0):

@@ -179,7 +179,7 @@ func (f *follower) event(e soak.Event) {
 	}
 }
 
-// wait sends what is left and says what was sent.
+// wait sends the rest and reports all that was sent.
 func (f *follower) wait(w io.Writer) error {
 	f.out.Store(&w)
 	close(f.trials)

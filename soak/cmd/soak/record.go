@@ -99,7 +99,7 @@ const (
 	slowest  = 30 * time.Second
 )
 
-// check fills in what is left out, or says what is wrong with the flags.
+// check fills in omitted flags, or names the one that is wrong.
 func (o *recordOptions) check(args []string) error {
 	ways := 0
 	for _, given := range []bool{o.server != "", o.pid != 0, o.pod != "", len(args) > 0, o.pprof != "" && o.pid == 0 && len(args) == 0} {

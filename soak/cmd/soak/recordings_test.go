@@ -81,7 +81,7 @@ func suspected(text, culprit string) int {
 	return 0
 }
 
-// alarm is what is said to be sure of a recording.
+// alarm is a finding that is sure of a recording.
 func (j *judged) alarm() (sure []string) {
 	if j.g.Total.State == record.Found {
 		sure = append(sure, "total")
@@ -143,7 +143,7 @@ var sets = []struct {
 	{"60 s, fresh", func(r recordings.Recording) bool { return r.Fresh }},
 }
 
-// figures are what is asked for, of one set.
+// figures are those asked for, of one set.
 type figures struct {
 	recorded, leaks, alikes            int
 	grew, named, wrong, alarms         int
@@ -196,7 +196,7 @@ func (f *figures) heap(j *judged) {
 	}
 }
 
-// rows are the figures as they are printed, with what was asked for.
+// rows are the figures as they are printed, with those asked for.
 var rows = []struct {
 	text, asked string
 	of          func(f *figures) string

@@ -86,7 +86,7 @@ func (f *runFlags) attachPlan(cmd *cobra.Command, cfg soak.Config, command []str
 	return plan, err
 }
 
-// refuse checks a subject before its run, and says what is missing. A subject that comes with soak, one that is built
+// refuse checks a subject before its run, and names missing parts. A subject that comes with soak, one that is built
 // from a revision, and one that runs once are not checked.
 func (f *runFlags) refuse(cmd *cobra.Command, p *soak.Plan) error {
 	own := p.Subject.Load != nil

@@ -117,7 +117,7 @@ func printCheck(cmd *cobra.Command, p *soak.Plan, lines []soak.CheckLine, asJSON
 	return nil
 }
 
-// printLines writes what was looked at, with the evidence where something is missing.
+// printLines writes each check, with the evidence where something is missing.
 func printLines(w io.Writer, lines []soak.CheckLine) {
 	for _, l := range lines {
 		mark := "ok      "

@@ -29,8 +29,8 @@ speed:
   - {name: free, kind: free}
 `
 
-// TestTheSameMatrixOverMigratorAndOverRclone runs the two subjects, one of which nobody here wrote, through the same
-// experiment with the same fakes.
+// TestTheSameMatrixOverMigratorAndOverRclone runs the two subjects, one of which is from outside this repository,
+// through the same experiment with the same fakes.
 func TestTheSameMatrixOverMigratorAndOverRclone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("records trials")

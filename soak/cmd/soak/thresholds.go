@@ -12,7 +12,7 @@ import (
 )
 
 // abortOnFail ends a run after the first cell that fails a threshold with abort_on_fail. A cell is judged when each
-// kind of trial has been recorded as often as the others; what is missing does not end a run.
+// kind of trial has been recorded as often as the others; missing ones do not end a run.
 func abortOnFail(plan *soak.Plan, dir string) (func(soak.TrialEnded) error, error) {
 	var ts []gate.Threshold
 	for _, t := range plan.Config.Thresholds {
@@ -44,7 +44,7 @@ func abortOnFail(plan *soak.Plan, dir string) (func(soak.TrialEnded) error, erro
 }
 
 // judgeThresholds holds a recorded run against the thresholds of its soak.yaml and prints those that failed. Only a
-// failure is an error; what is inconclusive is told, and is for 'soak gate' to refuse.
+// failure is an error; an inconclusive one is printed, and 'soak gate' refuses it.
 func judgeThresholds(out io.Writer, plan *soak.Plan, dir string) error {
 	checks, err := gate.CompileAll(plan.Config.Thresholds)
 	if err != nil || !slices.ContainsFunc(checks, func(c *gate.Check) bool { return c.Without == "" }) {

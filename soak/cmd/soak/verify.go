@@ -117,7 +117,7 @@ func verifyRun(c *cobra.Command, f verifyFlags, dir string, out *verifyPrinter) 
 	for _, trial := range trials {
 		waves, entries, err := verify.Recorded(trial)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // a trial without a record: counted by nobody, so a run without any is inconclusive
+			continue // a trial without a record: not counted, so a run without any is inconclusive
 		}
 		if err != nil {
 			return err

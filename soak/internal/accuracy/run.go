@@ -35,18 +35,18 @@ type Bench struct {
 	Protocol string
 	// Budget is the cap of a trial's time, 0 for the protocol's own.
 	Budget time.Duration
-	// Parallel is how many trials run at once. More than half of the CPUs disturb each other.
+	// Parallel is how many trials run side by side. More than half of the CPUs disturb each other.
 	Parallel int
 	// KeepAll keeps every trial's directory, not only those that went wrong.
 	KeepAll bool
 	// Recorded judges the trials that lie in Out again, instead of running any. Resume takes the scores of live verdicts
-	// that the same build left in Out, and runs what is missing.
+	// that the same build left in Out, and runs the missing ones.
 	Recorded, Resume bool
 	// Build names the build of the rules; a score of another one is no live verdict of this.
 	Build string
 	// All is the truth of every specimen, for the parts of combinations.
 	All []*truth.Truth
-	// Done is told of each score as it comes, one at a time; nil for nobody.
+	// Done is called with each score as it comes, one at a time; may be nil.
 	Done func(Score)
 }
 
@@ -168,7 +168,7 @@ func scorePath(out string, t Trial) string {
 	return filepath.Join(out, ScoresDir, filepath.FromSlash(t.Dir())+".json")
 }
 
-// trial runs one specimen once, or judges again what was recorded of it, and scores the verdict.
+// trial runs one specimen once, or judges its recording again, and scores the verdict.
 func (b *Bench) trial(ctx context.Context, t Trial) (Score, error) {
 	dir := filepath.Join(b.Out, filepath.FromSlash(t.Dir()))
 	begun := time.Now()
@@ -213,7 +213,7 @@ func copied(t *record.Trial) int64 {
 	return max(n, t.Work.Files)
 }
 
-// record runs the trial and reads what was recorded. Verdict and trial are nil when there are none.
+// record runs the trial and reads the recording. Verdict and trial are nil when there are none.
 func (b *Bench) record(ctx context.Context, t Trial, dir string) (*record.Verdict, *record.Trial, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, nil, err

@@ -96,11 +96,11 @@ func Find(ctx context.Context, o Options) (*record.Holders, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Some steps over a large heap don't look at the time. The process goes on when it is up, whatever step that is.
+	// Some steps over a large heap don't look at the time. The process resumes when it is up, whatever step that is.
 	inTime := context.AfterFunc(ctx, mem.release)
 	err = find(ctx, mem, img, o.Module, out)
 	if !inTime() {
-		err = fmt.Errorf("%w: %w", ErrUnreadable, context.Cause(ctx)) // what was read since then doesn't fit together
+		err = fmt.Errorf("%w: %w", ErrUnreadable, context.Cause(ctx)) // words read since then don't fit together
 	}
 	closeErr := mem.close()
 	if o.Core == "" {

@@ -87,7 +87,7 @@ func (h *heap) objectSize(samples []sample) int64 {
 	return int64(best)
 }
 
-// judge says who holds the objects of a site. Those out of reach are garbage, and count for nobody.
+// judge says who holds the objects of a site. Those out of reach are garbage, and count for no holder.
 func (g *graph) judge(d *dominance, s *site) record.HeldSite {
 	out := record.HeldSite{
 		Site: s.site, Stack: s.stack, Bytes: int64(math.Round(s.bytes)), Samples: len(s.samples),

@@ -16,7 +16,7 @@ type place struct {
 	name  string       // how a person calls it, when that is not the type's name
 }
 
-// known says whether something is known of what is there.
+// known says whether the object there has a known type.
 func (p place) known() bool { return p.typ != nil || p.fn != nil || p.name != "" }
 
 // refer follows the reference in the word at an address of the place: by which field it goes, and the known type of

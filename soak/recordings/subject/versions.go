@@ -85,7 +85,7 @@ func refusedJobs() func(int) {
 	}
 }
 
-// retriedRequests are answered by a service that always fails, with a body that nobody reads.
+// retriedRequests are answered by a service that always fails, with a body that is never read.
 func retriedRequests() func(int) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After-Ms", "1")

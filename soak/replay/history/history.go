@@ -1,4 +1,4 @@
-// Package history is what is told of the service that memsoak began with, as data: the settings of each of its versions
+// Package history is the record of the service that memsoak began with, as data: the settings of each of its versions
 // and what became of it. What the history doesn't tell is assumed, and marked so. The package knows nothing of how the
 // service is built (package service) nor of how it is run (package study).
 package history
@@ -68,18 +68,18 @@ const (
 
 // The ways to upload what isn't read whole.
 const (
-	UploadSDK    = "sdk"    // parts that AWS's transfer manager buffers: what was assumed of the history's service
+	UploadSDK    = "sdk"    // parts that AWS's transfer manager buffers: assumed of the history's service
 	UploadPut    = "put"    // one PutObject, streamed: what that service does
 	UploadChunks = "chunks" // parts that are streamed and taken up again where they broke off, as the migrator does
 )
 
 // Traits are what decides the service's memory, each a setting of its own. Start from a Preset's.
 type Traits struct {
-	Workers          int    // uploads at once
-	DiscoveryWorkers int    // listings at once
+	Workers          int    // concurrent uploads
+	DiscoveryWorkers int    // concurrent listings
 	BufferBelow      Size   // files below it are read whole before the upload; 0: none
 	PartSize         Size   // of the SDK's uploader
-	PartConcurrency  int    // parts of one file that the SDK sends at once
+	PartConcurrency  int    // parts of one file that the SDK sends concurrently
 	MaxIdle          int    // idle connections, in total
 	MaxIdlePerHost   int    // and per host
 	StreamWindow     Size   // what HTTP/2 lets Drive send of one file before it is read
@@ -91,14 +91,14 @@ type Traits struct {
 	Attempts int           // of a file, each from its first byte
 }
 
-// By divides what is counted in bytes by the scale. Workers, pools and times stay as they are.
+// By divides quantities in bytes by the scale. Workers, pools and times stay as they are.
 func (t Traits) By(scale int) Traits {
 	t.BufferBelow, t.PartSize = t.BufferBelow.By(scale), t.PartSize.By(scale)
 	t.StreamWindow, t.ForceGCAbove = t.StreamWindow.By(scale), t.ForceGCAbove.By(scale)
 	return t
 }
 
-// Validate says what is wrong with the traits.
+// Validate reports an error in the traits.
 func (t Traits) Validate() error {
 	switch {
 	case t.Workers < 1 || t.DiscoveryWorkers < 1 || t.PartConcurrency < 1 || t.Attempts < 1:
@@ -207,7 +207,7 @@ type Setting struct {
 	Assumed bool   `json:"assumed,omitempty"` // the history doesn't tell it
 }
 
-// Settings lists what a preset sets, at a scale: what is counted in bytes is divided by it.
+// Settings lists what a preset sets, at a scale: quantities in bytes are divided by it.
 func (p Preset) Settings(scale int) []Setting {
 	t := p.By(scale)
 	memlimit := "off"

@@ -30,7 +30,7 @@ func TestEveryPresetIsValidAtEveryScale(t *testing.T) {
 	assert.ErrorContains(t, err, "v2.4.1-single-worker")
 }
 
-// TestScaleDividesSizesOnly also pins what the history tells and what is assumed.
+// TestScaleDividesSizesOnly also pins what the history states and the assumptions.
 func TestScaleDividesSizesOnly(t *testing.T) {
 	s := settings(t, "v2.4.1-single-worker", 16)
 	assert.Equal(t, Setting{Name: "workers", Value: "1"}, s["workers"])

@@ -32,7 +32,7 @@ const (
 	googleType = "application/vnd.google-apps."
 )
 
-// discover lists everything below root with so many listings at once, one level of folders after the other.
+// discover lists everything below root with so many concurrent listings, one level of folders after the other.
 func discover(ctx context.Context, drive *gdrive.FilesService, root string, workers int) (*tree, error) {
 	t := &tree{paths: map[string]string{root: ""}}
 	for todo := []string{root}; len(todo) > 0; {

@@ -28,7 +28,7 @@ import (
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
-// world is a Drive with a tree and a sink, and what was asked of the Drive.
+// world is a Drive with a tree and a sink, and the requests to the Drive.
 type world struct {
 	drive, sink *httptest.Server
 	root        fault.Root
@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// note writes down what is asked, and says whether it was answered already.
+// note writes down a request, and says whether it was answered already.
 func (w *world) note(rw http.ResponseWriter, r *http.Request) bool {
 	w.mu.Lock()
 	what := "list"
@@ -135,7 +135,7 @@ func (w *world) service(t *testing.T, tr history.Traits) *Service {
 	return s
 }
 
-// redisURL starts a Redis that nobody else uses.
+// redisURL starts a Redis for one test alone.
 func redisURL(t *testing.T) string {
 	t.Helper()
 	path := needs.Get(t, "redis-server")

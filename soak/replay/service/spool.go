@@ -42,7 +42,7 @@ func (r *run) spooled(ctx context.Context, root string) (err error) {
 }
 
 // brokered is the other remedy for discovery: the queue is on a broker. A broker has memory of its own, so the queue has a
-// bound above which listing waits for uploads, and both go on at once.
+// bound above which listing waits for uploads, and both run concurrently.
 func (r *run) brokered(ctx context.Context, root string) (err error) {
 	o := wire.DefaultBrokerOptions()
 	o.Name, o.Prefetch = "replay", r.cfg.Traits.Workers

@@ -28,13 +28,13 @@ type Bench struct {
 	Budget  time.Duration
 	Repeats int
 	Seed    int64
-	// Resume keeps what is recorded in Out with the same settings.
+	// Resume keeps recordings in Out with the same settings.
 	Resume bool
 	// Soak is the path of the soak program; empty: bin/soak.
 	Soak string
 	// Fakedrive is the path of the fakedrive program; empty: looked for.
 	Fakedrive string
-	// Warn is told what a reader should know; may be nil.
+	// Warn is called with what a reader should know; may be nil.
 	Warn func(string)
 
 	schedule *schedule
@@ -49,7 +49,7 @@ const every = 200 * time.Millisecond
 // wholeAtMost bounds the copy of a corpus that is copied to its end: a multiple of what a slow machine needs.
 const wholeAtMost = 3 * time.Minute
 
-// Cell runs a row on a corpus and judges what was recorded. kept says that it was recorded before.
+// Cell runs a row on a corpus and judges the recording. kept says that it was recorded before.
 func (b *Bench) Cell(ctx context.Context, row Row, c Corpus) (cell *Cell, kept bool, err error) {
 	if err := row.installed(); err != nil {
 		return nil, false, err
@@ -106,7 +106,7 @@ func (b *Bench) free(c Corpus) time.Duration {
 	return wholeAtMost
 }
 
-// listed is how long after all is listed a copy goes on, 0 for one that goes on to its end: by then a subject that
+// listed is how long after all is listed a copy continues, 0 for one that continues to its end: by then a subject that
 // gathers what it lists has begun its uploads.
 func (b *Bench) listed(row Row, c Corpus) time.Duration {
 	switch {

@@ -83,7 +83,7 @@ func (c Corpus) Spec() []byte {
 
 // Protocol is the experiment of a trial: the states that tell causes apart, with files around the sizes at which the
 // service changes its ways, and then the corpus, unhindered, until so long after all is listed, or free at most. It is the same for all subjects, but
-// that no more bytes are held at once than a third of the limit, since the kill is to come from the corpus, and that
+// that no more bytes are held together than a third of the limit, since the kill is to come from the corpus, and that
 // the backlogs are backlog files and parts of that: the less a subject keeps of a file, the more it takes to see it.
 // Of the budget for the states before the corpus the copy itself takes nothing.
 // The holds are in no order of size or backlog, so that nothing looks as if it grew with their number. But a subject

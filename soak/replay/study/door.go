@@ -58,8 +58,8 @@ const reportFile = "report.html"
 // judgedFile marks a run that was judged with the options in it: it is written last.
 const judgedFile = "judged.json"
 
-// record runs the work into dir, or what is missing of it with Resume, and has it judged by the corpus's own size. kept
-// says that nothing was missing.
+// record runs the work into dir, or the missing part of it with Resume, and has it judged by the corpus's own size.
+// kept says that nothing was missing.
 func (b *Bench) record(ctx context.Context, w work, dir string, o profiles.Options) (kept bool, err error) {
 	marker := filepath.Join(dir, judgedFile)
 	want, err := json.Marshal([2]int64{o.PlannedFiles, o.LargestFile})
@@ -142,7 +142,7 @@ func (b *Bench) trials(ctx context.Context, args []string) (ran int, err error) 
 	return ran, err
 }
 
-// grace is how long soak may take to write down what is there once it was interrupted.
+// grace is how long soak may take to write its results down once it was interrupted.
 const grace = 30 * time.Second
 
 // soak runs the program and hands on the JSON lines that it prints. The error has the program's last words.

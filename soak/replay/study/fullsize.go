@@ -40,7 +40,7 @@ type Prediction struct {
 	By       string   `json:"by"`
 	Peak     int64    `json:"peak"`
 	Interval [2]int64 `json:"interval"` // 95 % of peaks
-	Error    float64  `json:"error"`    // relative to what was measured
+	Error    float64  `json:"error"`    // relative to the measurement
 }
 
 // fullFiles is how many files the version copies at full size: as many as fit into its limit, since of a peak that the

@@ -21,7 +21,7 @@ const (
 	Failed       = "failed"       // for a reason that isn't memory
 )
 
-// Cell is one row on one corpus: what was suffered, and what the recorded verdict says of it.
+// Cell is one row on one corpus: its end, and what the recorded verdict says of it.
 type Cell struct {
 	Row    string `json:"row"`
 	Corpus string `json:"corpus"`
@@ -52,7 +52,7 @@ type Cell struct {
 	// Shares are all findings of held memory with what they came to then, and Holds is the hypothesis with the most of it.
 	Shares []Share    `json:"shares"`
 	Holds  Hypothesis `json:"holds"`
-	Part   float64    `json:"part"` // of what is explained that Holds makes up
+	Part   float64    `json:"part"` // of the explained memory that Holds makes up
 
 	Stable *Stability `json:"stable,omitempty"` // with repeats
 }
@@ -182,7 +182,7 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 	}
 	c.Culprit = &c.Shares[0]
 	if c.Headline == record.Healthy || float64(all) < explainedShare*float64(c.Peak) {
-		return // what is bounded and fits explains no kill, and what is hardly there explains nothing
+		return // a bounded part that fits explains no kill, and a tiny part explains nothing
 	}
 	for _, h := range append(Hypotheses(), NoneOf) {
 		if part := float64(by[h]) / float64(all); part > c.Part {
@@ -194,7 +194,7 @@ func (c *Cell) explain(v *record.Verdict, m moment) {
 	}
 }
 
-// garbage says that a class is about memory that nothing holds: it comes on top of what is held, by the collector's
+// garbage says that a class is about memory that nothing holds: it comes on top of held memory, by the collector's
 // settings.
 func garbage(c record.Class) bool {
 	return c == record.GCHeadroom || c == record.GCThrash || c == record.Unreturned

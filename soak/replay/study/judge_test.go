@@ -81,7 +81,7 @@ var (
 func TestTheFullestMomentSizesTheFindings(t *testing.T) {
 	tr, samples := recorded(1<<20, 4<<20, 2<<20)
 	c := judgeCell(row, corpus, time.Minute, tr, verdict(
-		finding(record.BufferWorker, "x.parts", 5<<20, "worker"), // no more than twice what is in flight
+		finding(record.BufferWorker, "x.parts", 5<<20, "worker"), // no more than twice the bytes in flight
 		finding(record.Metadata, "x.worker", 2000, "backlog-item"),
 		finding(record.BufferPool, "net/http.dial", 1000, "connection"),
 		finding(record.Leak, "x.keep", 10, "file", "x.keep x.go:1"),
@@ -103,7 +103,7 @@ func TestTheFullestMomentSizesTheFindings(t *testing.T) {
 }
 
 // TestGarbageDoesNotHideWhatWasHeld: usage is at its highest when all transfers have just ended, since garbage is not
-// given back at once.
+// given back immediately.
 func TestGarbageDoesNotHideWhatWasHeld(t *testing.T) {
 	tr, samples := recorded(1<<20, 39<<17, 40<<17)
 	last := samples[2].Covariates
@@ -117,7 +117,7 @@ func TestGarbageDoesNotHideWhatWasHeld(t *testing.T) {
 	assert.Nil(t, c.Culprit, "that was not one of the fullest")
 }
 
-// TestPagesOfFilesAreNoPeak: they are charged to whoever read them first.
+// TestPagesOfFilesAreNoPeak: they are charged to their first reader.
 func TestPagesOfFilesAreNoPeak(t *testing.T) {
 	tr, samples := recorded(7<<20, 5<<20)
 	samples[0].Cgroup.File = 3 << 20

@@ -22,7 +22,7 @@ type moment struct {
 }
 
 // nextToFull is the part of the most usage from which a reading counts as one of the fullest: garbage is not given back
-// at once, so that usage stays where it is while what is held comes and goes.
+// at once, so that usage stays where it is while held memory comes and goes.
 const nextToFull = 0.9
 
 // freePhase is the phase in which the corpus is copied.
@@ -128,9 +128,9 @@ func (m moment) sizes(fs []record.Finding) []int64 {
 	return best
 }
 
-// held is how much a finding came to with so much under way: its slope times what was there. Buffers per worker fill
-// with what is transferred, so they hold no more than twice the bytes in flight. What has no slope is what the verdict
-// says of its size.
+// held is how much a finding came to with so much under way: its slope times the work that was there. Buffers per
+// worker fill with transferred bytes, so they hold no more than twice the bytes in flight. What has no slope is what
+// the verdict says of its size.
 func (m moment) held(f record.Finding, n record.Covariates) int64 {
 	if f.Slope == nil {
 		return f.BytesAtPeak

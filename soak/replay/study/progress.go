@@ -4,20 +4,20 @@ import (
 	"time"
 )
 
-// Progress is told when a piece of a replay has ended.
+// Progress reports that a piece of a replay has ended.
 type Progress struct {
 	N, Of int
 	// Name says what ended, Text what became of it, and Kept that it was recorded before.
 	Name, Text string
 	Kept       bool
-	// Left is about how long the rest takes, from how long what is done took beside what was expected of it.
+	// Left is about how long the rest takes, from how long the finished pieces took beside their estimates.
 	Left time.Duration
 }
 
 // schedule knows the pieces of a replay and how long each is expected to take. Its zero value has none.
 type schedule struct {
 	of             int
-	left           time.Duration // expected of what is to come
+	left           time.Duration // expected of the remaining pieces
 	n              int
 	expected, took time.Duration // of the pieces that have ended and were not kept from before
 	said           func(Progress)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTheRestIsEstimatedFromWhatIsDone: pieces that take twice what was expected make the rest twice as long, and those
+// TestTheRestIsEstimatedFromWhatIsDone: pieces that take twice their estimate make the rest twice as long, and those
 // that were kept from an earlier run say nothing.
 func TestTheRestIsEstimatedFromWhatIsDone(t *testing.T) {
 	now := start

@@ -18,7 +18,7 @@ import (
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
-// Rclone is what was found of rclone: what a transfer holds and where, what its settings do to that, and how far the
+// Rclone has the findings about rclone: what a transfer holds and where, what its settings do to that, and how far the
 // answer of the memory model is from what a search with real kills finds.
 type Rclone struct {
 	Settings []RcloneSetting `json:"settings"`
@@ -145,7 +145,7 @@ func (c *Cell) heldAtMost() int64 {
 }
 
 // rcloneCapacity fits the model over three numbers of transfers and compares the smallest limit that it predicts with a
-// search. Both are asked the same: all transfers hold a whole file at once, below that limit and the GOMEMLIMIT that
+// search. Both are asked the same: all transfers hold a whole file each, below that limit and the GOMEMLIMIT that
 // belongs to it.
 func (b *Bench) rcloneCapacity(ctx context.Context) (*Capacity, error) {
 	c, sizing, err := b.rcloneSizing(ctx)

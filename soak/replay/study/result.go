@@ -25,11 +25,11 @@ type Result struct {
 	Took      time.Duration `json:"took_ns"`
 }
 
-// Expectation sets what the history expected beside what was measured of one version: on the corpus of huge files,
+// Expectation sets what the history expected beside the measurement of one version: on the corpus of huge files,
 // where workers hold the most.
 type Expectation struct {
 	Row       string  `json:"row"`
-	PerWorker int64   `json:"per_worker"` // bytes, at full size: the slopes of what is held per worker
+	PerWorker int64   `json:"per_worker"` // bytes, at full size: the slopes of memory held per worker
 	Total     int64   `json:"total"`      // bytes, at full size: the peak
 	Rate      float64 `json:"rate"`       // content bytes a second, of this machine
 	Happened  string  `json:"happened"`   // by the history

@@ -25,8 +25,8 @@ type job struct {
 	corpus Corpus
 }
 
-// Run runs the selected cells, one after the other, and what was asked for beside them. said is told of each piece as
-// it ends. A cancelled context ends it with what is there and the context's error.
+// Run runs the selected cells, one after the other, and the parts asked for beside them. said is called for each piece
+// as it ends. A cancelled context ends it with the results so far and the context's error.
 func (b *Bench) Run(ctx context.Context, s Selection, said func(Progress)) (*Result, error) {
 	begun := time.Now()
 	res := &Result{Schema: Schema, Scale: b.Scale, Free: b.Free, Out: b.Out, Cells: []*Cell{}}

@@ -175,7 +175,7 @@ func checkLeakInTime(l *lab, tr *truth.Truth) {
 		g = grown(before, live())
 		return inFunction(g, tr.Function) > int64(tr.Slope.Bytes/5)
 	}, 20*time.Second, time.Millisecond)
-	// The pointers to what is kept grow as well, by steps.
+	// The pointers to kept objects grow as well, by steps.
 	assert.LessOrEqual(l.t, float64(inFunction(g, tr.Function)), 1.1*tr.Slope.Bytes*time.Since(start).Seconds())
 	best := slices.MaxFunc(slices.Collect(maps.Keys(g)), func(a, b place) int { return int(g[a] - g[b]) })
 	assert.Equal(l.t, fmt.Sprintf("%s:%d", tr.File, tr.Line), fmt.Sprintf("%s:%d", best.file, best.line), top(g))

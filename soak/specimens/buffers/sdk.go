@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/feature/s3/manager" //nolint:staticcheck // its memory is what is being studied
+	"github.com/aws/aws-sdk-go-v2/feature/s3/manager" //nolint:staticcheck // its memory is the object of study
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/minio/minio-go/v7"
@@ -45,7 +45,7 @@ func newManager(e *copier.Engine) copier.Hooks {
 	}}
 }
 
-// newPartsOfSDK uploads by the same uploader as it comes: parts of 5 MiB, five at once, and a sixth that is being read.
+// newPartsOfSDK uploads by the same uploader as it comes: parts of 5 MiB, five together, and a sixth being read.
 // Files of a few MiB show a fraction of that.
 func newPartsOfSDK(e *copier.Engine) copier.Hooks {
 	c := client(e)

@@ -163,7 +163,7 @@ type crc struct{ io.Writer }
 func (crc) Close() error { return nil }
 
 // newPrefetch opens a second download of the file before the upload and reads it only afterwards. Over HTTP/2 the
-// transport takes in a whole window of what nobody reads.
+// transport takes in a whole window of unread data.
 func newPrefetch(ahead bool) func(*copier.Engine) copier.Hooks {
 	return func(e *copier.Engine) copier.Hooks {
 		protocols := new(http.Protocols)

@@ -17,8 +17,8 @@ type Config struct {
 	S3     string // base URL of the sink
 	Bucket string
 
-	Workers   int // transfers at once
-	Discovery int // listings at once
+	Workers   int // concurrent transfers
+	Discovery int // concurrent listings
 	// MaxIdle and MaxIdlePerHost are the http.Transport's. The zero values are its defaults.
 	MaxIdle        int
 	MaxIdlePerHost int
@@ -27,7 +27,7 @@ type Config struct {
 	TempDir string
 }
 
-// DefaultConfig returns the settings of a specimen that was told nothing but its addresses.
+// DefaultConfig returns the settings of a specimen that knows nothing but its addresses.
 func DefaultConfig() Config {
 	return Config{Workers: 8, Discovery: 1, MaxIdle: 100, MaxIdlePerHost: 64}
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// Hooks are the seams of an engine. Any may be nil. They are called from many goroutines at once.
+// Hooks are the seams of an engine. Any may be nil. They are called from many goroutines concurrently.
 type Hooks struct {
 	// Start is called once; what it starts ends with ctx.
 	Start func(ctx context.Context)

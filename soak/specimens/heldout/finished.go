@@ -191,7 +191,7 @@ func (r *logRing) rotate() {
 	r.blocks = append(r.blocks, b)
 }
 
-// errorBook notes what went wrong with a stack, and is told by the download's side and by the upload's. One transfer
+// errorBook notes what went wrong with a stack, and is called by the download's side and by the upload's. One transfer
 // in eight has something to tell on each.
 type errorBook struct {
 	mu    sync.Mutex
@@ -243,7 +243,7 @@ type tracked struct {
 	state [1008]byte
 }
 
-// handles are what is released once their owner is collected.
+// handles are released once their owner is collected.
 type handles struct {
 	owner *tracked
 	size  int64
@@ -352,7 +352,7 @@ func (m *manifests) begin(size int64) *manifestWriter {
 	return &manifestWriter{sums: make([]blockSum, 0, (size+manifestBlock-1)/manifestBlock)} // fault:leak-manifest
 }
 
-// manifestWriter sums the blocks of what is written to it.
+// manifestWriter sums the blocks written to it.
 type manifestWriter struct {
 	sums   []blockSum
 	offset int64

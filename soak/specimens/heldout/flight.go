@@ -152,7 +152,7 @@ func (r *readAhead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// newAttachments writes each body as base64 while it is uploaded, to mail it to somebody if the reply is bad.
+// newAttachments writes each body as base64 while it is uploaded, to mail it if the reply is bad.
 func newAttachments(e *copier.Engine) copier.Hooks {
 	return upload(e, func(body io.Reader, size int64, next func(io.Reader) error) error {
 		a := &attachment{}

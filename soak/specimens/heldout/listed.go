@@ -111,7 +111,7 @@ func (h *itemHeap) Pop() any {
 	return it
 }
 
-// eager is the queue of those that list everything at once: the listing waits for no one.
+// eager is the queue of those that list everything first: the listing waits for no one.
 type eager struct {
 	*gate
 	files  []copier.File

@@ -16,7 +16,7 @@ import (
 	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
-// flights looks up each file's owner once however many ask, and nobody answers.
+// flights looks up each file's owner once however many ask, and no one answers.
 type flights struct {
 	group   singleflight.Group
 	answers chan string

@@ -295,7 +295,7 @@ func (c *chain) add(f copier.File) {
 	c.last = w
 }
 
-// newInterned interns a long key per transfer: a handle that nobody holds is collected.
+// newInterned interns a long key per transfer: a handle without a holder is collected.
 func newInterned(e *copier.Engine) copier.Hooks {
 	return copier.Hooks{Done: func(_ context.Context, _ *copier.Worker, f copier.File) {
 		unique.Make(string(handy.Padded(strconv.AppendInt(nil, e.Sequence(), 10), 512)))

@@ -9,7 +9,7 @@ import (
 )
 
 // rows keeps a row of 216 bytes a file in one slice, which append makes larger by steps: at most floors nothing grows,
-// and then a quarter or all of it at once. Fixed, it begins again after 64 rows.
+// and then a quarter or all of it together. Fixed, it begins again after 64 rows.
 type rows struct {
 	mu    sync.Mutex
 	all   []row

@@ -23,7 +23,7 @@ func newUnbounded[T any](wrap func(copier.File) T, file func(T) copier.File) *un
 	return &unbounded[T]{wrap: wrap, file: file, ready: make(chan struct{}, 1)}
 }
 
-// eager is the queue of those that list everything at once: it waits for no one.
+// eager is the queue of those that list everything first: it waits for no one.
 func eager() copier.Queue {
 	same := func(f copier.File) copier.File { return f }
 	return newUnbounded(same, same)

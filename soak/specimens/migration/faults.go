@@ -91,7 +91,7 @@ func (w whole) Put(ctx context.Context, o migrator.Object, r io.Reader, create b
 	return w.Sink.Put(ctx, o, bytes.NewReader(all), create)
 }
 
-// notifying is a Sink that tells of each object on a channel; nobody listens but when fixed.
+// notifying is a Sink that tells of each object on a channel; a listener is there only when fixed.
 type notifying struct {
 	migrator.Sink
 	stored chan string

@@ -40,7 +40,7 @@ func done(f func(copier.File)) copier.Hooks {
 	return copier.Hooks{Done: func(_ context.Context, _ *copier.Worker, file copier.File) { f(file) }}
 }
 
-// newReporter reports each file on a channel that nobody reads. Fixed, the channel has room for the report.
+// newReporter reports each file on a channel without a reader. Fixed, the channel has room for the report.
 func newReporter(fixed bool) func(*copier.Engine) copier.Hooks {
 	return func(*copier.Engine) copier.Hooks {
 		return done(func(f copier.File) {
@@ -79,7 +79,7 @@ func (t *throttle) verify() {
 	}
 }
 
-// newWatchers starts an errgroup per file with a member that waits for the group's context; nobody cancels it.
+// newWatchers starts an errgroup per file with a member that waits for the group's context, which is never cancelled.
 //
 //go:noinline
 func newWatchers(fixed bool) func(*copier.Engine) copier.Hooks {

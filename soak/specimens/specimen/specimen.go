@@ -45,7 +45,7 @@ func (s Set) Add(all ...Specimen) {
 	}
 }
 
-// New returns an engine with the named specimen; "a+b" is both at once, which only specimens with hooks can be.
+// New returns an engine with the named specimen; "a+b" is both together, which only specimens with hooks can be.
 func (s Set) New(name string, cfg copier.Config) (Engine, error) {
 	if sp := s[name]; sp.Engine != nil {
 		return sp.Engine(cfg)
