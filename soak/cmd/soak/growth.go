@@ -137,6 +137,9 @@ func writeHowSure(out io.Writer, g *record.Growth) {
 }
 
 func shapeWord(t *record.Curve) string {
+	if (t.Shape == record.Steady || t.Shape == record.Falling) && t.State != record.Excluded {
+		return "no growth seen, too little to say" // a shape is a claim, and this is none
+	}
 	switch t.Shape {
 	case record.ShapeUnknown:
 		return "unknown"

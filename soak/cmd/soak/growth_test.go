@@ -19,3 +19,16 @@ func TestDeathStandsBeforeGrowth(t *testing.T) {
 	text := out.String()
 	assert.Regexp(t, `(?s)^OOM-KILLED: .*OFF-HEAP .*77 MiB outside.*STEADY`, text)
 }
+
+// TestTooFewProfilesAreNotCalledSteady has two profiles that are alike: nothing was excluded.
+func TestTooFewProfilesAreNotCalledSteady(t *testing.T) {
+	total := record.Curve{Shape: record.Steady, State: record.Open, Steps: 1}
+	var out strings.Builder
+	writeGrowth(&out, &record.Growth{Profiles: 2, Total: total})
+	assert.NotContains(t, out.String(), "STEADY")
+	assert.Contains(t, out.String(), "TOO LITTLE TO SAY")
+	total.State = record.Excluded
+	out.Reset()
+	writeGrowth(&out, &record.Growth{Profiles: 9, Total: total})
+	assert.Contains(t, out.String(), "STEADY")
+}
