@@ -310,7 +310,7 @@ func TestABombIsRefusedBeforeItIsUnpacked(t *testing.T) {
 	}
 }
 
-// TestLongTextIsRefusedUncompressed: what is compressed and what isn't have the same limits.
+// TestLongTextIsRefusedUncompressed holds text to the same limits, compressed or not.
 func TestLongTextIsRefusedUncompressed(t *testing.T) {
 	text := append([]byte("goroutine profile: total 1\n"), bytes.Repeat([]byte("1 @ 0x1 0x2\n\n"), usual/12)...)
 	_, err := Parse("text", text)

@@ -21,8 +21,8 @@ type moment struct {
 	sampled bool
 }
 
-// nextToFull is the part of the most usage from which a reading counts as one of the fullest: garbage is not given back
-// at once, so that usage stays where it is while held memory comes and goes.
+// nextToFull is the part of the most usage from which a reading counts as one of the fullest: garbage is given back
+// later, so that usage stays where it is while held memory comes and goes.
 const nextToFull = 0.9
 
 // freePhase is the phase in which the corpus is copied.
