@@ -117,7 +117,7 @@ func (s *Series) judgeEnd(found []*judged) []*judged {
 		return nil
 	}
 	out := e.routines()
-	out = append(out, e.sites(out, found)...)
+	out = absorb(append(out, e.sites(out, found)...))
 	out = append(out, e.outside(found)...)
 	for _, j := range out {
 		j.passive = !s.brokenOff()
@@ -142,6 +142,9 @@ func (e *ending) routines() []*judged {
 		return nil
 	}
 	u := e.unit(more)
+	if e.ofConnections(more) {
+		u.class, site = record.ConnectionLeak, s.connectionCulprit(term{from: [2]int{e.first, e.at}}, false)
+	}
 	per := math.Max(1, more/math.Max(1, u.x)) // those that had not started yet come as well
 	t := term{unit: unit{name: u.name, class: u.class}, slope: per * (stack + held), amount: n * (stack + held), share: 1,
 		from: [2]int{e.first, e.at}, steps: 1, retainedTerm: u.class != record.Metadata}
@@ -155,6 +158,21 @@ func (e *ending) routines() []*judged {
 			e.cov.FilesDone))
 	return []*judged{j}
 }
+
+// ofConnections reports whether so many more goroutines are those of net/http, two for each of its connections, by their
+// group and by the connections that the other side counts.
+func (e *ending) ofConnections(more float64) bool {
+	group := e.group()
+	if group == nil || !group.Connection() {
+		return false
+	}
+	before, _ := connections(e.s.Snaps[e.first])
+	now, _ := connections(e.snap)
+	return now-before >= math.Max(minConns, more/perConnection)
+}
+
+// perConnection is how many goroutines come with a connection at most, those of the request that made it included.
+const perConnection = 4
 
 func shareText(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
 
@@ -276,10 +294,10 @@ func (e *ending) sites(routines, found []*judged) []*judged {
 // siteFinding says what the sites of one function held, and per unit of what.
 func (e *ending) siteFinding(ids []int, sum float64) *judged {
 	s := e.s
-	site := *s.Sites[ids[0]]
 	t, why := e.regress(ids, sum)
 	t.amount, t.from, t.share = sum, [2]int{e.first, e.at}, 1
-	j := &judged{term: t, owner: site.Owner, stack: site.Stack, members: ids}
+	site, stack := s.blameHelper(ids[0], &t)
+	j := &judged{term: t, owner: site.Owner, stack: stack, members: ids}
 	j.Class, j.Site, j.R2 = t.class, site.Site, t.r2
 	j.Slope = &record.Slope{Bytes: t.slope, Per: t.name, CI95: t.ci95()}
 	j.key = fmt.Sprint("end|", j.Class, "|", site.Function)

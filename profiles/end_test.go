@@ -127,22 +127,78 @@ func TestKilledByMemoryOutsideTheHeap(t *testing.T) {
 	}
 }
 
-func TestWatchedTrialNamesSuspectsOnly(t *testing.T) {
-	sub := with(source{stack: frames("app/list.add", "app/list.(*lister).walk"), size: 400,
-		held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
+// watched records a free run of 30,000 files to which nothing was done, and that ended well.
+func watched(t *testing.T, sub *subject, change func(*lab)) *record.Verdict {
+	t.Helper()
 	sub.sources = append(background(), sub.sources...)
 	l := newLab(t, sub, 4, 1)
 	l.trial.Kind = record.Passive
 	l.phase("free", false)
-	for range 6 {
+	for range 10 {
 		l.pass(time.Second)
-		l.cov.FilesListed += 12000
-		l.cov.FilesDone += 1000
-		l.cov.Backlog = l.cov.FilesListed - l.cov.FilesDone
+		l.cov.FilesListed += 3000
+		l.cov.FilesDone += 3000
 		l.snap(record.StateFree, 0)
 	}
-	v := diagnoseLab(t, l)
+	if change != nil {
+		change(l)
+	}
+	return diagnoseLab(t, l)
+}
+
+// keeps is what retains 400 bytes of each finished file.
+func keeps(stack ...string) source {
+	return source{stack: frames(stack...), size: 400, retained: perFile}
+}
+
+func TestWatchedTrialNamesSuspectsOnly(t *testing.T) {
+	v := watched(t, with(keeps("app/list.add", "app/list.(*lister).walk")), nil)
 	assert.Equal(t, record.Inconclusive, v.Headline)
 	require.NotEmpty(t, v.Findings)
 	assert.Equal(t, "app/list.add", v.Findings[0].Site.Function)
+}
+
+// TestSettingsAreNotBlamedBesideASuspect has a run that came near its limit: by garbage, and by something that grows.
+func TestSettingsAreNotBlamedBesideASuspect(t *testing.T) {
+	near := func(l *lab) { l.trial.Isolation.Limit, l.trial.Peak.Cgroup = 128<<20, 126<<20 }
+	garbage := &subject{garbage: 100 << 20}
+	assert.Equal(t, record.HeadHeadroom, watched(t, garbage, near).Headline)
+	leaking := with(keeps("app/list.add", "app/list.(*lister).walk"))
+	leaking.garbage = 100 << 20
+	v := watched(t, leaking, near)
+	assert.Equal(t, record.Inconclusive, v.Headline)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, "app/list.add", v.Findings[0].Site.Function, "what grows stands before the garbage")
+}
+
+// TestTheCallerOfAHelperIsBlamedThoughTheOthersKeepNothing has two callers, of which one drops all that it gets.
+func TestTheCallerOfAHelperIsBlamedThoughTheOthersKeepNothing(t *testing.T) {
+	sub := with(keeps("app/handy.Padded", "app/list.(*journal).write", "app/list.(*lister).walk"))
+	drops := source{stack: frames("app/handy.Padded", "app/list.header", "app/list.(*lister).walk"), size: 400,
+		churn: 8 << 20}
+	sub.sources = append(sub.sources, &drops)
+	v := watched(t, sub, nil)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, "app/list.(*journal).write", v.Findings[0].Site.Function)
+}
+
+func TestKilledByConnectionsThatStay(t *testing.T) {
+	open := func(c record.Covariates, _ float64) float64 { return float64(c.ConnsOpen) }
+	sub := &subject{sources: []*source{
+		{stack: frames("bufio.NewReaderSize", "net/http.(*Transport).dialConn"), size: 4096, retained: open},
+		{stack: frames("net/http.(*Client).Do", "app/copy.(*probe).ask", "app/copy.copyOne"), size: 600,
+			retained: open},
+	}}
+	for _, loop := range []string{"readLoop", "writeLoop"} {
+		sub.routines = append(sub.routines, routineSource{
+			stack: frames("runtime.gopark", "net/http.(*persistConn)."+loop),
+			count: func(c record.Covariates) float64 { return float64(c.ConnsOpen) }})
+	}
+	v := endOf(t, sub, 64<<20, 8, func(c *record.Covariates, k int64) {
+		c.FilesListed, c.FilesDone, c.ConnsOpen, c.ConnsIdle = 1500*k, 1500*k, 400*k, 400*k
+	})
+	assert.Equal(t, record.HeadLeak, v.Headline)
+	require.Len(t, v.Findings, 1, "goroutines, buffers and the request's memory are one cause")
+	assert.Equal(t, record.ConnectionLeak, v.Findings[0].Class)
+	assert.Equal(t, "app/copy.(*probe).ask", v.Findings[0].Site.Function)
 }

@@ -34,25 +34,7 @@ func (s *Series) addGrowth(v *record.Verdict, o Options) {
 	if o.OnSeries != nil {
 		o.OnSeries(s.gather.series)
 	}
-	known := map[string]bool{}
-	for _, f := range v.Findings {
-		known[f.Site.Function] = true
-	}
-	if !g.Allocated && !g.Difference && g.Profiles > 1 {
-		for _, c := range g.Causes {
-			if g.Total.State == record.Excluded && c.State != record.Found {
-				continue // it rose while the total did not: the growth shows it, an allegation it is not
-			}
-			if f := suspect(&c); !known[f.Site.Function] {
-				v.Findings = append(v.Findings, f)
-			}
-		}
-	}
-	for _, r := range g.Routines {
-		if f := suspectRoutine(&r); !known[f.Site.Function] {
-			v.Findings = append(v.Findings, f)
-		}
-	}
+	v.Findings = append(v.Findings, suspects(g, v.Findings)...)
 	for _, h := range s.growthHypotheses(g) {
 		i := slices.IndexFunc(v.Hypotheses, func(have record.Hypothesis) bool {
 			return have.Class == h.Class &&
@@ -65,6 +47,48 @@ func (s *Series) addGrowth(v *record.Verdict, o Options) {
 			v.Hypotheses[i] = h // the rules left it open
 		}
 	}
+}
+
+// suspects are the causes and the groups of goroutines that are alleged beside what the rules have found. What has no
+// frame of the user's belongs to the goroutines or connections that a finding already names.
+func suspects(g *record.Growth, found []record.Finding) []record.Finding {
+	known, classes := map[string]bool{}, map[record.Class]bool{}
+	for _, f := range found {
+		known[f.Site.Function], classes[f.Class] = true, true
+	}
+	var out []record.Finding
+	if !g.Allocated && !g.Difference && g.Profiles > 1 {
+		for _, c := range g.Causes {
+			f := suspect(&c)
+			if alleged(&c, g) && !known[f.Site.Function] && !partOf(&c, classes) {
+				out = append(out, f)
+			}
+		}
+	}
+	for _, r := range g.Routines {
+		if f := suspectRoutine(&r); !known[f.Site.Function] && !(f.Class == record.ConnectionLeak && classes[f.Class]) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// partOf reports whether a cause belongs to a finding of one of the classes: the runtime's own memory comes with
+// goroutines, and what only the standard library is in with connections.
+func partOf(c *record.Cause, found map[record.Class]bool) bool {
+	if c.User != nil || !isStandard(Frame{Function: c.Site.Function, File: c.Site.File, Line: c.Site.Line}) {
+		return false
+	}
+	return found[record.ConnectionLeak] || found[record.GoroutineLeak] && packagePath(c.Site.Function) == "runtime"
+}
+
+// minSuspect is how many standard deviations a cause has to grow by: one or two sampled objects come and go.
+const minSuspect = 1.5
+
+// alleged reports whether the growth of a cause is worth a finding. What rose while the total did not, or by an object
+// or two of the sampler's, stands in the growth alone.
+func alleged(c *record.Cause, g *record.Growth) bool {
+	return c.State == record.Found || g.Total.State != record.Excluded && c.Grew() >= minSuspect*c.Noise
 }
 
 // blamed is the place of a cause that a finding names: the user's own where there is one.

@@ -234,7 +234,7 @@ func (l *lab) snap(state record.State, forced int) {
 	live := 0.0
 	for _, src := range l.sub.sources {
 		count := l.draw(src, c, sec)
-		if count > 0 {
+		if count > 0 || src.churn > 0 {
 			addSample(p, src.stack, int64(math.Round(count)), int64(math.Round(count*src.size)), int64(src.churn))
 			live += count * src.size
 		}

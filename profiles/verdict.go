@@ -90,8 +90,8 @@ func (s *Series) judge(o Options) *explained {
 	full := s.broke() && !s.fits() // the live memory breaks the limit, whatever the collector does
 	slices.SortStableFunc(js, func(a, b *judged) int {
 		return cmp.Or(
-			cmp.Compare(boolInt(a.passive), boolInt(b.passive)),
 			cmp.Compare(byNature(a.Finding), byNature(b.Finding)),
+			cmp.Compare(boolInt(a.passive), boolInt(b.passive)),
 			cmp.Compare(boolInt(full && ofCollector(a.Class)), boolInt(full && ofCollector(b.Class))),
 			cmp.Compare(b.AtPlan, a.AtPlan),
 			cmp.Compare(rank(a.Class), rank(b.Class)),
@@ -190,12 +190,14 @@ func rank(c record.Class) int {
 }
 
 // headline applies the rule: faults by nature first, the one with the largest predicted share; what settings bound only
-// where it is what breaks the limit; healthy only when the data would have shown a fault.
+// where it is what breaks the limit, and nothing is suspected that no setting bounds; healthy only when the data would
+// have shown a fault.
 func (s *Series) headline(js []*judged, d sufficiency) (record.Headline, float64) {
-	if len(js) > 0 && !js[0].passive {
-		if k := kindOf(js[0].Finding); k != "" {
-			return k, js[0].Confidence * d.quality
+	if len(js) > 0 && byNature(js[0].Finding) == 0 {
+		if js[0].passive {
+			return record.Inconclusive, 0
 		}
+		return kindOf(js[0].Finding), js[0].Confidence * d.quality
 	}
 	if k, ok := s.bounded(js); ok {
 		return k, 0.9 * d.quality

@@ -31,7 +31,7 @@ type Score struct {
 	Got  string `json:"got"`
 
 	// Result is what the verdict is worth; Faulty says that the truth is a fault by nature, and NamedFirst that the
-	// verdict's first finding is it.
+	// verdict's first finding is a fault at its culprit, of whatever class.
 	Result     Result `json:"result"`
 	Faulty     bool   `json:"faulty,omitempty"`
 	NamedFirst bool   `json:"named_first,omitempty"`

@@ -129,6 +129,10 @@ func TestResultsTellComfortFromTheOtherErrors(t *testing.T) {
 	first := Judge(leak, nil, verdict(record.Inconclusive, right, elsewhere))
 	assert.True(t, first.NamedFirst)
 	assert.False(t, Judge(leak, nil, verdict(record.Inconclusive, elsewhere, right)).NamedFirst)
+	other, garbage := right, right
+	other.Class, garbage.Class = record.Metadata, record.GCHeadroom
+	assert.True(t, Judge(leak, nil, verdict(record.Inconclusive, other)).NamedFirst, "a fault there, of another class")
+	assert.False(t, Judge(leak, nil, verdict(record.Inconclusive, garbage, right)).NamedFirst, "its garbage alone")
 }
 
 func TestJudgeCombination(t *testing.T) {
