@@ -13,6 +13,7 @@ import (
 	"google.golang.org/api/googleapi"
 
 	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/httpx"
 )
 
 func status(err error) int {
@@ -34,6 +35,10 @@ func reason(err error) string {
 // wrap says what can be done about an error of the SDK.
 func wrap(op, object string, err error) *migrator.Error {
 	e := &migrator.Error{Op: op, Object: object, Err: err}
+	if untrusted := httpx.Untrusted(err); untrusted != nil {
+		e.Class, e.Reason, e.Err = migrator.Fatal, "certificate", untrusted
+		return e
+	}
 	var token *oauth2.RetrieveError
 	if errors.As(err, &token) && token.Response != nil && token.Response.StatusCode < 500 {
 		e.Class, e.Reason = migrator.Fatal, "credentials"

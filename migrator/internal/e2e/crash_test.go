@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -56,10 +57,13 @@ rules:
   - {ops: [head, list, list-uploads], probability: 0.05, error: {status: 500, reason: InternalError}}
 `
 
-// kills is the number of random points of the crash test: 20, 200 in the long form (make test-long), and six a round
-// of make chaos.
+// kills is the number of random points of the crash test: 20, 200 in the long form (make test-long), six a round of
+// make chaos, and POINTS of make kills.
 func kills() int {
+	points, _ := strconv.Atoi(os.Getenv("MEMSOAK_KILLS"))
 	switch {
+	case points > 0:
+		return points
 	case rounds() > 0:
 		return 6 * rounds()
 	case os.Getenv("MEMSOAK_LONG") != "":
@@ -76,9 +80,9 @@ func TestKilledAnywhere(t *testing.T) {
 	w := newWorld(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	points, killed := 0, 0
+	points, killed, faulted := 0, 0, int64(0)
 	row(t, "kill -9, then restarts", complete, func() string {
-		return fmt.Sprintf("%d copies, %d kills, seed %d", points, killed, seed)
+		return fmt.Sprintf("%d copies, %d kills, %d files under faults, seed %d", points, killed, faulted, seed)
 	})
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for i := range kills() {
@@ -104,6 +108,9 @@ func TestKilledAnywhere(t *testing.T) {
 			assert.LessOrEqual(t, after.Finished-before.Finished, files+3*8+3*3, "finished files were copied again")
 		}
 		points++
+		if faulty {
+			faulted += files
+		}
 		if t.Failed() {
 			t.Fatalf("after point %d, prefix %s", i, prefix)
 		}

@@ -4,6 +4,7 @@ package httpx
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -88,4 +89,14 @@ func (c capErrors) RoundTrip(req *http.Request) (*http.Response, error) {
 		}{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
 	}
 	return resp, err
+}
+
+// Untrusted says in a few words what is wrong with a server's certificate; nil where err has no such cause. Another try
+// would be refused as well.
+func Untrusted(err error) error {
+	var refused *tls.CertificateVerificationError
+	if !errors.As(err, &refused) {
+		return nil
+	}
+	return fmt.Errorf("the server's certificate isn't accepted: see its dates, its names and --ca-file: %w", refused.Err)
 }

@@ -11,11 +11,16 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/httpx"
 )
 
 // wrap says what can be done about an error of the SDK.
 func wrap(op, key string, err error) *migrator.Error {
 	e := &migrator.Error{Op: op, Object: key, Err: err}
+	if untrusted := httpx.Untrusted(err); untrusted != nil {
+		e.Class, e.Reason, e.Err = migrator.Fatal, "certificate", untrusted
+		return e
+	}
 	code := 0
 	var resp *smithyhttp.ResponseError
 	if errors.As(err, &resp) && resp.Response != nil {
