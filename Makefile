@@ -365,7 +365,8 @@ CHAOS   = export MEMSOAK_CHAOS=$(1) MEMSOAK_BIN=$(CURDIR)/bin MIGRATOR_BIN=$(CUR
 	./migrator/internal/e2e | $(CHAOS_ROWS) || missed=1; [ -z "$$missed" ] || exit 99
 CHAOS_TESTS = TestKilledAnywhere|TestStormUntilDone|TestStoppedAndContinued|TestFullDiskForTheQueue|TestReadOnlyFolder
 CHAOS_TESTS := $(CHAOS_TESTS)|TestExpiredCertificates|TestFilesThatChange|TestRedisThat
-CHAOS_ROWS = grep -E '\| |^ *--- (FAIL|SKIP)|NOT TESTED|Error|^ok|FAIL'
+CHAOS_SEEN = \| |^ *--- (FAIL|SKIP)|NOT TESTED|Error|^ok|FAIL
+CHAOS_ROWS = grep -E '$(CHAOS_SEEN)'
 
 .PHONY: chaos chaos-quick
 chaos: build ## hostile subjects, kill -9, stops, storms of 503, a full disk, bad inputs: each row beside what was asked for (ROUNDS=10)
@@ -373,12 +374,15 @@ chaos: build ## hostile subjects, kill -9, stops, storms of 503, a full disk, ba
 chaos-quick: build ## the same, one round of each, for CI (a minute)
 	@$(call CHAOS,1,200)
 
-# POINTS copies are each killed one to three times at random, half of them under faults on both sides (some 440 files a
-# copy): 460 copies are more than 500 kills and 100,000 faulted transfers. Each object is compared with the corpus.
-POINTS ?= 460
+# POINTS copies are each killed one to three times at random, three of four under faults on both sides, which strike some
+# 200 times a copy: 700 copies are more than 500 kills and 100,000 faults. Each object is compared with the corpus. A run
+# that was broken off goes on (FRESH=1 forgets it).
+POINTS ?= 700
 .PHONY: kills
-kills: ## kill copies at random points and compare every object: kills and files under faults, none lost, none wrong (POINTS=460)
-	@set -o pipefail; MEMSOAK_KILLS=$(POINTS) $(GO) test -count=1 -timeout 6h -v -run TestKilledAnywhere ./migrator/internal/e2e | $(CHAOS_ROWS)
+kills: build ## kill copies at random points and compare every object: 500 kills and 100,000 faults, none lost, none wrong (POINTS=700)
+	$(if $(FRESH),rm -rf soak-results/kills)
+	@set -o pipefail; MIGRATOR_BIN=$(CURDIR)/bin MEMSOAK_KILLS=$(POINTS) MEMSOAK_KILLS_DIR=$(CURDIR)/soak-results/kills \
+	$(GO) test -count=1 -timeout 6h -v -run TestKilledAnywhere ./migrator/internal/e2e | grep -E --line-buffered 'copies, |$(CHAOS_SEEN)'
 
 # JOBS is how many recordings run side by side, ONLY='sessions' selects some, PROFILES=dir reads a folder of others' profiles.
 .PHONY: recordings recordings-judge

@@ -26,8 +26,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
-	"github.com/memsoak/memsoak/internal/needs"
-	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
 // refuses waits for a run's end and wants exit code 1 and one line that says so much.
@@ -164,59 +162,4 @@ func TestFilesThatChangeDuringACopy(t *testing.T) {
 	w.finish("copy", tr.root, "changed")
 	check(false)
 	w.finish("verify", tr.root, "changed")
-}
-
-// ofRedis is a world with a Redis of its own.
-func ofRedis(t *testing.T, settings ...string) *shared {
-	t.Helper()
-	dir, err := rig.ServerDir()
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	s, err := rig.Redis(t.Context(), dir, settings...)
-	needs.Skip(t, err)
-	require.NoError(t, err)
-	t.Cleanup(s.Kill)
-	return newShared(t, s)
-}
-
-// TestRedisThatForgets has no file and is killed in the midst of a migration: no process says that all is copied when
-// it isn't, each says in one line what happened, and the migration that is begun again is complete.
-func TestRedisThatForgets(t *testing.T) {
-	if rounds() < 2 {
-		t.Skip("SKIPPED, a Redis that loses its memory takes a minute, and is part of make chaos")
-	}
-	s := ofRedis(t, "--appendonly", "no")
-	lines := 0
-	row(t, "Redis without a file", "one line, then "+complete, func() string { return fmt.Sprintf("%d lines", lines) })
-	tr := s.tree(crashTree, 1)
-	s.faults("", "bandwidth: {total: 300KiB}\n")
-	before, err := s.sink.Counters(t.Context())
-	require.NoError(t, err)
-	parts := []*run{s.discoverer(tr.root, "forgets"), s.uploader("forgets"), s.uploader("forgets")}
-	s.reach(before.Finished+10, parts)
-	s.broker.Kill()
-	require.NoError(t, s.broker.Start())
-	s.faults("", "")
-	for i, p := range parts {
-		if i == 0 && p.wait() == nil {
-			continue // it had listed all
-		}
-		s.refuses(p, "forgets")
-		lines++
-	}
-	require.Positive(t, lines)
-	for _, p := range []*run{s.discoverer(tr.root, "forgets"), s.uploader("forgets")} {
-		s.ends(p)
-	}
-	s.verify(tr, "forgets")
-}
-
-// TestRedisThatEvicts is refused before anything is queued.
-func TestRedisThatEvicts(t *testing.T) {
-	s := ofRedis(t, "--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru")
-	row(t, "Redis that evicts", "one line, nothing stored", func() string { return "maxmemory-policy allkeys-lru" })
-	tr := s.tree(crashTree, 1)
-	s.refuses(s.discoverer(tr.root, "evicts"), "set it to noeviction")
-	s.refuses(s.uploader("evicts"), "set it to noeviction")
-	assert.Empty(t, s.objects("evicts"))
 }

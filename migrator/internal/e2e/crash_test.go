@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -74,22 +76,20 @@ func kills() int {
 	return 20
 }
 
-// TestKilledAnywhere kills runs at random points of their progress, half of them with faults on both sides, lets the
+// TestKilledAnywhere kills runs at random points of their progress, three of four with faults on both sides, lets the
 // same command go on, and compares every object with the corpus.
 func TestKilledAnywhere(t *testing.T) {
 	w := newWorld(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	points, killed, faulted := 0, 0, int64(0)
-	row(t, "kill -9, then restarts", complete, func() string {
-		return fmt.Sprintf("%d copies, %d kills, %d files under faults, seed %d", points, killed, faulted, seed)
-	})
+	done := ledgerOfKills(t)
+	row(t, "kill -9, then restarts", complete, func() string { return fmt.Sprintf("%v, seed %d", done, seed) })
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for i := range kills() {
+	for i := done.Copies; i < kills(); i++ {
 		prefix := fmt.Sprintf("kill-%d", i)
 		tr := w.tree(crashTree, 1)
 		files := int64(len(tr.expected(prefix)))
-		faulty := i%2 == 1
+		faulty, struck := i%4 > 0, w.fired()
 		before, err := w.sink.Counters(t.Context())
 		require.NoError(t, err)
 		if faulty {
@@ -97,7 +97,7 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 		for range 1 + rnd.IntN(3) {
 			if w.killAt(tr.root, prefix, before.Finished+rnd.Int64N(files), rnd.Int64N(20)) {
-				killed++
+				done.Kills++
 			}
 		}
 		w.finish("copy", tr.root, prefix)
@@ -107,13 +107,60 @@ func TestKilledAnywhere(t *testing.T) {
 			// Three kills leave at most three times eight files in the air; parts count as uploads.
 			assert.LessOrEqual(t, after.Finished-before.Finished, files+3*8+3*3, "finished files were copied again")
 		}
-		points++
-		if faulty {
-			faulted += files
-		}
 		if t.Failed() {
 			t.Fatalf("after point %d, prefix %s", i, prefix)
 		}
+		done.Copies++
+		if faulty {
+			done.Faulted += files
+			done.Struck += w.fired() - struck
+		}
+		done.keep(t)
+	}
+}
+
+// killLedger is what TestKilledAnywhere has done, every object of it compared. With MEMSOAK_KILLS_DIR it is kept there,
+// so that a run of hours that was broken off goes on, and each ten copies are a line.
+type killLedger struct {
+	Copies, Kills int
+	Faulted       int64 // files copied under faults
+	Struck        int64 // faults that struck them
+	Earlier       int   // copies of the runs before this one
+	file          string
+}
+
+func ledgerOfKills(t *testing.T) *killLedger {
+	l := &killLedger{}
+	dir := os.Getenv("MEMSOAK_KILLS_DIR")
+	if dir == "" {
+		return l
+	}
+	require.NoError(t, os.MkdirAll(dir, 0o750))
+	file := filepath.Join(dir, "kills.json")
+	if b, err := os.ReadFile(file); err == nil {
+		require.NoError(t, json.Unmarshal(b, l), file)
+	}
+	l.file, l.Earlier = file, l.Copies
+	return l
+}
+
+func (l *killLedger) String() string {
+	s := fmt.Sprintf("%d copies, %d kills, %d files under faults, %d faults", l.Copies, l.Kills, l.Faulted, l.Struck)
+	if l.Earlier > 0 {
+		s += fmt.Sprintf(", %d of the copies in earlier runs", l.Earlier)
+	}
+	return s
+}
+
+func (l *killLedger) keep(t *testing.T) {
+	if l.file == "" {
+		return
+	}
+	b, err := json.Marshal(l)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(l.file, b, 0o600))
+	if l.Copies%10 == 0 {
+		t.Logf("%v", l)
 	}
 }
 

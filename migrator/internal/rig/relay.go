@@ -10,10 +10,10 @@ import (
 type Relay struct {
 	Addr string
 
-	to string
 	ln net.Listener
 
 	mu    sync.Mutex
+	to    string
 	conns map[net.Conn]struct{}
 }
 
@@ -38,7 +38,10 @@ func NewRelay(to string) (*Relay, error) {
 
 func (r *Relay) forward(c net.Conn) {
 	defer c.Close()
-	up, err := net.Dial("tcp", r.to)
+	r.mu.Lock()
+	to := r.to
+	r.mu.Unlock()
+	up, err := net.Dial("tcp", to)
 	if err != nil {
 		return // as the server would refuse it
 	}
@@ -65,6 +68,14 @@ func (r *Relay) Cut() {
 	for c := range r.conns {
 		c.Close()
 	}
+}
+
+// Turn forwards new connections to another address, as a name does that moves to a replica, and cuts those of now.
+func (r *Relay) Turn(to string) {
+	r.mu.Lock()
+	r.to = to
+	r.mu.Unlock()
+	r.Cut()
 }
 
 // Close ends the forwarding.

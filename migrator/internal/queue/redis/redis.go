@@ -238,12 +238,19 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 	case there < 0:
 		err = fmt.Errorf("queue %s on Redis at %s: its description is gone: %w", q.o.Name, q.addr, broker.ErrLost)
 	default:
-		err = fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrNone)
+		none := broker.ErrNone
+		if q.unfinished() { // else this process would wait for another to begin what is gone
+			none = broker.ErrLost
+		}
+		err = fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, none)
 	}
 	if err != nil {
 		return broker.Status{}, err
 	}
 	st.Folders, st.Files = number(meta["open_folders"]), number(meta["open_files"])
+	q.mu.Lock()
+	q.ended = st.Done()
+	q.mu.Unlock()
 	for _, c := range counters(&st.Totals) {
 		*c.n = number(meta[c.name])
 	}
@@ -259,6 +266,13 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 			q.o.Name, q.addr, files, pages, broker.ErrLost)
 	}
 	return st, nil
+}
+
+// unfinished says that a migration was there when this process last looked, and wasn't done.
+func (q *Queue) unfinished() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.begun && !q.ended
 }
 
 // pairs makes a map of a hash in a script's reply.
