@@ -4,9 +4,9 @@ package units
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
 )
 
@@ -18,19 +18,70 @@ func ParseBytes(s string) (int64, error) {
 	case "off", "none", "0":
 		return 0, nil
 	}
-	n, err := humanize.ParseBytes(t)
-	if err != nil || n > math.MaxInt64 || strings.HasPrefix(t, "-") {
+	end := strings.IndexFunc(t, func(c rune) bool { return c != '.' && c != ',' && (c < '0' || c > '9') })
+	if end < 0 {
+		end = len(t)
+	}
+	unit, known := sizes[strings.ToLower(strings.TrimSpace(t[end:]))]
+	digits := strings.ReplaceAll(t[:end], ",", "")
+	if n, err := strconv.ParseInt(digits, 10, 64); err == nil && known && n <= math.MaxInt64/unit {
+		return n * unit, nil // exactly: a float64 has 53 bits
+	}
+	n, err := strconv.ParseFloat(digits, 64)
+	if err != nil || !known || n*float64(unit) >= math.MaxInt64 {
 		return 0, fmt.Errorf("%q is not a size; write for example 512MiB, 2Gi or off", s)
 	}
-	return int64(n), nil
+	return int64(n * float64(unit)), nil
 }
 
-// FormatBytes writes a size for people, with three digits: "1.76 GiB".
+// sizes has the units in small letters: "ki" and "kib" are 1,024, "k" and "kb" 1,000.
+var sizes = func() map[string]int64 {
+	m := map[string]int64{"": 1, "b": 1}
+	binary, decimal := int64(1), int64(1)
+	for _, p := range strings.Split("kmgtpe", "") {
+		binary, decimal = binary<<10, decimal*1000
+		m[p+"i"], m[p+"ib"], m[p], m[p+"b"] = binary, binary, decimal, decimal
+	}
+	return m
+}()
+
+// FormatBytes writes a size for people, with two or three digits: "1.8 GiB", "17 MiB".
 func FormatBytes(n int64) string {
 	if n < 0 {
-		return "-" + humanize.IBytes(uint64(-n))
+		return "-" + FormatBytes(-max(n, -math.MaxInt64))
 	}
-	return humanize.IBytes(uint64(n))
+	v, unit := float64(n), 0
+	for v >= 1024 {
+		v, unit = v/1024, unit+1
+	}
+	name := [...]string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}[unit]
+	if unit > 0 && v < 9.95 {
+		return fmt.Sprintf("%.1f %s", math.Floor(v*10+0.5)/10, name)
+	}
+	return fmt.Sprintf("%.0f %s", math.Floor(v+0.5), name)
+}
+
+// Comma writes a whole number with commas between thousands: "1,234,567".
+func Comma(n int64) string { return group(strconv.FormatInt(n, 10)) }
+
+// CommaFloat does so for a number with at most some digits behind the point: "1,234.5".
+func CommaFloat(v float64, digits int) string {
+	whole, rest, _ := strings.Cut(strconv.FormatFloat(v, 'f', digits, 64), ".")
+	if rest = strings.TrimRight(rest, "0"); rest == "" {
+		return group(whole)
+	}
+	return group(whole) + "." + rest
+}
+
+func group(s string) string {
+	first := 0 // a digit that no comma stands before
+	if s[0] < '0' || s[0] > '9' {
+		first = 1 // behind the sign
+	}
+	for i := len(s) - 3; i > first; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 // Bytes is a size that reads itself from YAML, as a number or as text.
@@ -68,7 +119,7 @@ func Count[N int | int64](n N, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return humanize.Comma(int64(n)) + " " + one + "s"
+	return Comma(int64(n)) + " " + one + "s"
 }
 
 // CountIs begins a sentence about a number of things: "1 worker is", "3 workers are".

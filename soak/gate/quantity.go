@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/memsoak/memsoak/internal/stat"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -119,7 +118,7 @@ func format(name string, v any) string {
 		if math.Abs(f) < 10_000 {
 			return fmt.Sprintf("%.4g B", f)
 		}
-		return humanize.IBytes(uint64(max(f, 0)))
+		return units.FormatBytes(int64(max(f, 0)))
 	case "ratio":
 		return fmt.Sprintf("%.3g %%", f*100)
 	}
@@ -191,7 +190,7 @@ func (q Quantities) maxWorkers(r *Result, beyond bool, open *bool) func(float64)
 		}
 		n, ok := q.most(int64(limit))
 		if !ok {
-			return 0, fmt.Errorf("max_workers is not known: the memory model doesn't reach %s", humanize.IBytes(uint64(limit)))
+			return 0, fmt.Errorf("max_workers is not known: the memory model doesn't reach %s", units.FormatBytes(int64(limit)))
 		}
 		if n.AtLeast && beyond {
 			return manyWorkers, nil
@@ -201,7 +200,7 @@ func (q Quantities) maxWorkers(r *Result, beyond bool, open *bool) func(float64)
 			sign, *open = ">=", true
 		}
 		if !beyond {
-			r.Measured = append(r.Measured, fmt.Sprintf("max_workers(%s) %s %d", humanize.IBytes(uint64(limit)), sign, n.Most))
+			r.Measured = append(r.Measured, fmt.Sprintf("max_workers(%s) %s %d", units.FormatBytes(int64(limit)), sign, n.Most))
 		}
 		return float64(n.Most), nil
 	}

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 func newCorpusCmd() *cobra.Command {
@@ -69,8 +69,8 @@ func listCorpora(w io.Writer, asJSON bool) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tab, "NAME\tFILES\tFOLDERS\tBYTES\tPURPOSE")
 	for _, l := range lines {
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", l.Name, humanize.Comma(l.Files), humanize.Comma(l.Folders),
-			humanize.IBytes(uint64(l.Bytes)), l.Purpose)
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", l.Name, units.Comma(l.Files), units.Comma(l.Folders),
+			units.FormatBytes(l.Bytes), l.Purpose)
 	}
 	return tab.Flush()
 }
@@ -218,24 +218,24 @@ func sampleTree(tree *corpus.Tree, lines int) []sampleItem {
 
 func showTree(w io.Writer, tree *corpus.Tree, lines int) error {
 	s := tree.Stats()
-	bytes := func(n int64) string { return humanize.IBytes(uint64(n)) }
+	bytes := units.FormatBytes
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tab, "corpus\t%s\n", tree.Spec().Name)
-	fmt.Fprintf(tab, "files\t%s: %s binaries, %s documents, %s shortcuts (%s dangling)\n", humanize.Comma(s.Files),
-		humanize.Comma(s.Binaries), humanize.Comma(s.Documents), humanize.Comma(s.Shortcuts), humanize.Comma(s.Dangling))
-	fmt.Fprintf(tab, "folders\t%s, %d levels deep, at most %s items in one\n", humanize.Comma(s.Folders), s.Depth,
-		humanize.Comma(s.MaxChildren))
+	fmt.Fprintf(tab, "files\t%s: %s binaries, %s documents, %s shortcuts (%s dangling)\n", units.Comma(s.Files),
+		units.Comma(s.Binaries), units.Comma(s.Documents), units.Comma(s.Shortcuts), units.Comma(s.Dangling))
+	fmt.Fprintf(tab, "folders\t%s, %d levels deep, at most %s items in one\n", units.Comma(s.Folders), s.Depth,
+		units.Comma(s.MaxChildren))
 	fmt.Fprintf(tab, "bytes\t%s in binaries from %s to %s, %s in exports\n", bytes(s.Bytes), bytes(s.Smallest),
 		bytes(s.Largest), bytes(s.ExportBytes))
-	fmt.Fprintf(tab, "to download\t%s files, %s\n", humanize.Comma(s.Downloadable), bytes(s.DownloadBytes))
-	fmt.Fprintf(tab, "flags\t%s starred, %s shared with me, %s in the trash\n", humanize.Comma(s.Starred),
-		humanize.Comma(s.SharedWithMe), humanize.Comma(s.Trashed))
+	fmt.Fprintf(tab, "to download\t%s files, %s\n", units.Comma(s.Downloadable), bytes(s.DownloadBytes))
+	fmt.Fprintf(tab, "flags\t%s starred, %s shared with me, %s in the trash\n", units.Comma(s.Starred),
+		units.Comma(s.SharedWithMe), units.Comma(s.Trashed))
 	if name := tree.SharedDrive(); name != "" {
 		fmt.Fprintf(tab, "shared drive\t%s\n", name)
 	}
 	fmt.Fprintln(tab, "\nSIZE FROM\tFILES\tBYTES")
 	for _, bar := range s.Sizes {
-		fmt.Fprintf(tab, "%s\t%s\t%s\n", bytes(bar.From), humanize.Comma(bar.Files), bytes(bar.Bytes))
+		fmt.Fprintf(tab, "%s\t%s\t%s\n", bytes(bar.From), units.Comma(bar.Files), bytes(bar.Bytes))
 	}
 	if err := tab.Flush(); err != nil {
 		return err
@@ -252,15 +252,15 @@ func showSample(w io.Writer, tree *corpus.Tree, sample []sampleItem) error {
 		case corpus.Folder:
 			fmt.Fprintf(&b, "%s%s/\n", indent, it.name)
 		case corpus.Binary:
-			fmt.Fprintf(&b, "%s%s  %s\n", indent, it.name, humanize.IBytes(uint64(it.Size)))
+			fmt.Fprintf(&b, "%s%s  %s\n", indent, it.name, units.FormatBytes(it.Size))
 		default:
 			fmt.Fprintf(&b, "%s%s  (%s)\n", indent, it.name, it.Kind)
 		}
 		if it.skipped > 0 && it.Kind != corpus.Folder {
-			fmt.Fprintf(&b, "%s... %s more files\n", indent, humanize.Comma(it.skipped))
+			fmt.Fprintf(&b, "%s... %s more files\n", indent, units.Comma(it.skipped))
 		}
 	}
-	fmt.Fprintf(&b, "... %s items in all\n", humanize.Comma(tree.Len()))
+	fmt.Fprintf(&b, "... %s items in all\n", units.Comma(tree.Len()))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -13,11 +13,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -247,7 +247,7 @@ func printStatus(ctx context.Context, w io.Writer, q wire.Broker, st *wire.Broke
 		state = "interrupted"
 	}
 	fmt.Fprintf(w, "%s: %s -> %s/%s, all processes together\n", state, m.Root, m.Bucket, m.Prefix)
-	fmt.Fprintf(w, "  %-12s %d of %d (%s)\n", "copied", t.Copied, t.Files, humanize.IBytes(uint64(max(t.Bytes, 0))))
+	fmt.Fprintf(w, "  %-12s %d of %d (%s)\n", "copied", t.Copied, t.Files, units.FormatBytes(max(t.Bytes, 0)))
 	for _, l := range []struct {
 		name string
 		n    int64

@@ -4,16 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/dustin/go-humanize"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
-
+	"github.com/memsoak/memsoak/internal/foreign"
+	"github.com/memsoak/memsoak/internal/screen"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator"
 )
 
@@ -37,8 +35,8 @@ func newProgress(out io.Writer, asJSON bool, every time.Duration, s *migrator.St
 		ending: make(chan struct{}), done: make(chan struct{}), still: still{why: why}}
 	p.stop = sync.OnceFunc(func() { close(p.ending) })
 	show := p.lines
-	if f, ok := out.(*os.File); ok && !asJSON && term.IsTerminal(int(f.Fd())) {
-		show = p.bar
+	if raw := foreign.Raw(out); screen.IsTerminal(raw) && !asJSON {
+		p.out, show = raw, p.bar // a bar steers the terminal; its words are plain
 	}
 	go func() {
 		defer close(p.done)
@@ -136,33 +134,46 @@ func memory() uint64 {
 
 // bar draws a bar on a terminal until Close.
 func (p *progress) bar() {
-	s := p.stats
-	pool := mpb.New(mpb.WithOutput(p.out), mpb.WithRefreshRate(200*time.Millisecond))
-	any := func(f func() string) decor.Decorator { return decor.Any(func(decor.Statistics) string { return f() }) }
-	bar := pool.AddBar(0,
-		mpb.PrependDecorators(any(func() string {
-			return fmt.Sprintf("%d/%d files, %d failed ", s.Copied.Load()+s.Skipped.Load(), s.Found.Load(), s.Failed.Load())
-		})),
-		mpb.AppendDecorators(
-			decor.Counters(decor.SizeB1024(0), " % .1f / % .1f"),
-			decor.AverageSpeed(decor.SizeB1024(0), "  % .1f"),
-			decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace),
-			any(func() string { return "  mem " + humanize.IBytes(memory()) })),
-	)
+	block := screen.NewBlock(p.out)
 	t, look := time.NewTicker(200*time.Millisecond), time.NewTicker(stillAfter)
 	defer t.Stop()
 	defer look.Stop()
-	for open := true; open; {
+	draw := func(now time.Time) {
+		width, _ := screen.Size(p.out)
+		p.fromMu.Lock()
+		defer p.fromMu.Unlock()
+		block.Draw([]string{screen.Cut(p.barLine(now, width), width)})
+	}
+	for {
 		select {
 		case <-p.ending:
-			open = false
+			draw(time.Now())
+			return
 		case now := <-look.C:
-			p.waits(now, pool)
-		case <-t.C:
+			block.Clear()
+			p.waits(now, p.out)
+			draw(now)
+		case now := <-t.C:
+			draw(now)
 		}
-		bar.SetTotal(max(s.FoundBytes.Load(), s.Bytes.Load()+1), false)
-		bar.SetCurrent(s.Bytes.Load())
 	}
-	bar.Abort(false)
-	pool.Wait()
+}
+
+// barLine is files, a bar of the rest of the width, bytes, the average rate, the time left by it, and memory.
+func (p *progress) barLine(now time.Time, width int) string {
+	s := p.sample(now, 0, p.began)
+	total := max(p.stats.FoundBytes.Load(), s.Bytes, 1)
+	left := ""
+	if s.Rate > 0 {
+		left = (time.Duration(float64(total-s.Bytes) / s.Rate * float64(time.Second))).Round(time.Second).String()
+	}
+	begin := fmt.Sprintf("%d/%d files, %d failed ", s.Files, s.Found, s.Failed)
+	end := fmt.Sprintf(" %s / %s  %s/s  %s  mem %s", units.FormatBytes(s.Bytes), units.FormatBytes(total),
+		units.FormatBytes(int64(s.Rate)), left, units.FormatBytes(int64(s.Memory)))
+	room := width - screen.Width(begin+end) - len("[]")
+	if room < 4 {
+		return begin + end
+	}
+	full := int(float64(room) * float64(s.Bytes) / float64(total))
+	return begin + "[" + strings.Repeat("=", full) + strings.Repeat("-", room-full) + "]" + end
 }

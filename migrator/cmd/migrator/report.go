@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/dustin/go-humanize"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 // shown is how many files of each outcome the summary names.
@@ -75,7 +75,7 @@ func (j *job) summary(w io.Writer, parked string) error {
 		took = j.Finished.Sub(j.Started)
 	}
 	fmt.Fprintf(w, "%s: %s in %v\n", j.State, j.what(), took.Round(time.Millisecond))
-	fmt.Fprintf(w, "  %-12s %d of %d (%s)\n", j.verb(), t.Copied, t.Files, humanize.IBytes(uint64(max(t.Bytes, 0))))
+	fmt.Fprintf(w, "  %-12s %d of %d (%s)\n", j.verb(), t.Copied, t.Files, units.FormatBytes(max(t.Bytes, 0)))
 	for _, l := range []struct {
 		name string
 		n    int64

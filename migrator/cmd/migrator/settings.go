@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -48,7 +47,7 @@ func newSettings() *settings {
 type size int64
 
 func (s *size) String() string {
-	return strings.ReplaceAll(humanize.IBytes(uint64(max(*s, 0))), " ", "")
+	return strings.ReplaceAll(units.FormatBytes(int64(max(*s, 0))), " ", "")
 }
 func (s *size) Type() string { return "size" }
 func (s *size) Set(v string) error {

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
 
@@ -60,7 +60,7 @@ func newStatusCmd() *cobra.Command {
 				t := j.Totals
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", j.ID, j.State, j.what(), t.Files, t.Copied, t.Skipped,
 					t.Unavailable, t.Failed,
-					humanize.IBytes(uint64(max(t.Bytes, 0))))
+					units.FormatBytes(max(t.Bytes, 0)))
 			}
 			return w.Flush()
 		},

@@ -13,9 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/memsoak/memsoak/internal/figure"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 const mib = 1 << 20
@@ -141,7 +140,7 @@ func (b *bench) list() error {
 		return err
 	}
 	grew := big.anon - base.anon
-	b.add(fmt.Sprintf("listing %s files: anonymous RSS above that at 10,000", humanize.Comma(many)), "<= 4 MiB",
+	b.add(fmt.Sprintf("listing %s files: anonymous RSS above that at 10,000", units.Comma(many)), "<= 4 MiB",
 		fmt.Sprintf("%s (%s, %s)", size(grew), size(base.anon), size(big.anon)), grew <= 4*mib)
 	return b.listRate(rate)
 }
@@ -156,7 +155,7 @@ func (b *bench) listTree(corpus, spec string) (result, error) {
 
 // listRate compares with rclone's listing of the same tree.
 func (b *bench) listRate(files int64) error {
-	what := fmt.Sprintf("listing %s files into the queue: rate / rclone's", humanize.Comma(files))
+	what := fmt.Sprintf("listing %s files into the queue: rate / rclone's", units.Comma(files))
 	if !b.hasRclone() {
 		b.skip(what, ">= 1.00", "no "+b.rclone)
 		return nil

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/internal/needs"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
 	"github.com/memsoak/memsoak/migrator/wire"
@@ -144,7 +144,7 @@ func (b *bench) through(s *server) error {
 	if t.Copied != int64(folders*perFolder) {
 		return fmt.Errorf("%d items came through %s, not %d", t.Copied, s.name, folders*perFolder)
 	}
-	what := fmt.Sprintf("%s items through %s (%.0f/s): peak RSS of %s", humanize.Comma(t.Copied), s.name,
+	what := fmt.Sprintf("%s items through %s (%.0f/s): peak RSS of %s", units.Comma(t.Copied), s.name,
 		float64(t.Copied)/time.Since(began).Seconds(), s.process)
 	b.figure(s, what, "<= 256 MiB", size(peak), peak <= 256*mib)
 	return nil

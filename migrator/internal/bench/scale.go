@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/memsoak/memsoak/internal/needs"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
@@ -64,7 +63,7 @@ func (b *bench) scale() error {
 
 // scalePart runs a part, unless its figures are there, and prints them.
 func (b *bench) scalePart(p *scalePart) error {
-	what := fmt.Sprintf("%s %s: anonymous RSS above that at %s", humanize.Comma(p.files), p.what, humanize.Comma(p.files/10))
+	what := fmt.Sprintf("%s %s: anonymous RSS above that at %s", units.Comma(p.files), p.what, units.Comma(p.files/10))
 	at := filepath.Join(b.scaleDir, fmt.Sprintf("%s-%d.json", p.name, p.files))
 	var s scaled
 	text, err := os.ReadFile(at)

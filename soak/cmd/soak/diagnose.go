@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/bounded"
@@ -233,8 +232,8 @@ func writeVerdict(out io.Writer, v *record.Verdict) {
 	for i, f := range v.Findings {
 		fmt.Fprintf(out, "\n%d. %s: %s\n", i+1, f.Class, f.Summary)
 		if f.Slope != nil {
-			fmt.Fprintf(out, "   %s bytes per %s (95 %%: %s to %s)\n", humanize.CommafWithDigits(f.Slope.Bytes, 3), f.Slope.Per,
-				humanize.CommafWithDigits(f.Slope.CI95[0], 3), humanize.CommafWithDigits(f.Slope.CI95[1], 3))
+			fmt.Fprintf(out, "   %s bytes per %s (95 %%: %s to %s)\n", units.CommaFloat(f.Slope.Bytes, 3), f.Slope.Per,
+				units.CommaFloat(f.Slope.CI95[0], 3), units.CommaFloat(f.Slope.CI95[1], 3))
 		}
 		for _, e := range f.Evidence {
 			fmt.Fprintf(out, "   - %s\n", e)

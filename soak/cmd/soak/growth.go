@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -69,7 +67,7 @@ func bytesText(b float64) string {
 }
 
 // countText writes a number of goroutines.
-func countText(n float64) string { return humanize.Comma(int64(n)) }
+func countText(n float64) string { return units.Comma(int64(n)) }
 
 // writeTotal prints the headline: what the live heap did, how sure, and what it would be in a day.
 func writeTotal(out io.Writer, g *record.Growth) {

@@ -10,11 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/holders"
 )
@@ -59,7 +58,7 @@ References are found word by word, so a stale word can make a holder look shared
 			}
 			o.Announce = func(resident int64, atMost time.Duration) {
 				fmt.Fprintf(c.ErrOrStderr(), "process %d (%s resident) is stopped for at most %s\n", o.PID,
-					humanize.IBytes(uint64(resident)), atMost)
+					units.FormatBytes(int64(resident)), atMost)
 			}
 			h, err := holders.Find(c.Context(), o)
 			if errors.Is(err, context.DeadlineExceeded) {
@@ -88,7 +87,7 @@ func printHolders(w io.Writer, h *record.Holders, asJSON bool) error {
 		enc.SetIndent("", " ")
 		return enc.Encode(h)
 	}
-	fmt.Fprintf(w, "%s: %s objects in reach", h.Source, humanize.Comma(int64(h.Objects)))
+	fmt.Fprintf(w, "%s: %s objects in reach", h.Source, units.Comma(int64(h.Objects)))
 	if h.Stopped > 0 {
 		fmt.Fprintf(w, ", stopped for %s", time.Duration(h.Stopped*float64(time.Second)).Round(time.Millisecond))
 	}
@@ -106,8 +105,8 @@ func printHolders(w io.Writer, h *record.Holders, asJSON bool) error {
 }
 
 func printHeldSite(w io.Writer, s *record.HeldSite) {
-	fmt.Fprintf(w, "\n%s at %s %s:%d (%s, most of %s)\n", humanize.IBytes(uint64(s.Bytes)), s.Site.Function, s.Site.File,
-		s.Site.Line, english.Plural(s.Samples, "sampled object", ""), humanize.IBytes(uint64(s.ObjectSize)))
+	fmt.Fprintf(w, "\n%s at %s %s:%d (%s, most of %s)\n", units.FormatBytes(int64(s.Bytes)), s.Site.Function, s.Site.File,
+		s.Site.Line, units.Count(s.Samples, "sampled object"), units.FormatBytes(int64(s.ObjectSize)))
 	fmt.Fprintf(w, "  %s\n", heldBy(s))
 	for i, p := range s.Path {
 		fmt.Fprintf(w, "  %s%s\n", strings.Repeat("  ", i+1), p)
@@ -137,8 +136,8 @@ func heldBy(s *record.HeldSite) string {
 	if s.Each > 0 {
 		function, _, _ := strings.Cut(s.Path[0], " (")
 		each = fmt.Sprintf("%d per goroutine: %s of %s in %s %s, held by %s", s.Each,
-			humanize.Comma(int64(s.Each*s.Goroutines)), humanize.IBytes(uint64(s.ObjectSize)),
-			humanize.Comma(int64(s.Goroutines)), function, holder)
+			units.Comma(int64(s.Each*s.Goroutines)), units.FormatBytes(int64(s.ObjectSize)),
+			units.Comma(int64(s.Goroutines)), function, holder)
 	}
 	switch {
 	case each != "":
@@ -165,7 +164,7 @@ func printFew(w io.Writer, few []record.HeldSite) {
 		names = append(names, fmt.Sprintf("%s:%d", s.Site.Function, s.Site.Line))
 	}
 	fmt.Fprintf(w, "\n%s with one sampled object each, %s by estimate, too few to say more (--json has them):\n",
-		english.Plural(len(few), "site", ""), humanize.IBytes(uint64(bytes)))
+		units.Count(len(few), "site"), units.FormatBytes(int64(bytes)))
 	for _, n := range names {
 		fmt.Fprintf(w, "  %s\n", n)
 	}

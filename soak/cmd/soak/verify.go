@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/verify"
 )
@@ -174,7 +174,7 @@ func (p *verifyPrinter) print(where string, r *verify.Report) error {
 		matched = fmt.Sprintf(", matched by %s", r.By)
 	}
 	fmt.Fprintf(p.w, "%-9s %s %s: %s files, %s objects, %s%s\n", verdict, where, r.Prefix,
-		humanize.Comma(r.Files), humanize.Comma(r.Objects), humanize.IBytes(uint64(r.Bytes)), matched)
+		units.Comma(r.Files), units.Comma(r.Objects), units.FormatBytes(int64(r.Bytes)), matched)
 	for _, note := range r.Notes() {
 		fmt.Fprintln(p.w, "   ", note)
 	}

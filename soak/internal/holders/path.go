@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 // pathsTried is how many of a site's objects are followed from their root: the path that stands for most is shown.
@@ -66,7 +66,7 @@ func (g *graph) rootName(r int) string {
 	case rootGoroutine:
 		name := shortName(root.name)
 		if n := len(root.stacks); n > 1 {
-			return fmt.Sprintf("%s (%s goroutines)", name, humanize.Comma(int64(n)))
+			return fmt.Sprintf("%s (%s goroutines)", name, units.Comma(int64(n)))
 		}
 		return name + " (goroutine)"
 	case rootFinalizer:
@@ -181,7 +181,7 @@ func (m *image) ownPackages(module string) map[string]bool {
 // label is what an object on a path is called; empty for the inner parts of maps.
 func (g *graph) label(at place, obj uint32, last bool) string {
 	name := cmp.Or(at.name, typeName(at.typ))
-	size := humanize.IBytes(g.h.spanOf(obj).elem)
+	size := units.FormatBytes(int64(g.h.spanOf(obj).elem))
 	switch {
 	case strings.HasPrefix(name, "sync.indirect["), strings.HasPrefix(name, "sync.entry["):
 		return "sync.Map"

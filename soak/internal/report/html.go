@@ -12,8 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -40,8 +39,8 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"clock":      clockTime,
 	"short":      shortName,
 	"plural":     plural,
-	"comma":      humanize.Comma,
-	"count":      func(v float64) string { return humanize.Comma(int64(v)) },
+	"comma":      units.Comma,
+	"count":      func(v float64) string { return units.Comma(int64(v)) },
 	"join":       strings.Join,
 	"pos":        func(v float64) string { return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) },
 	"term":       termText,
@@ -144,5 +143,5 @@ func rate(w record.Work) string {
 	if w.Seconds <= 0 {
 		return ""
 	}
-	return humanize.CommafWithDigits(float64(w.Files)/w.Seconds, 1)
+	return units.CommaFloat(float64(w.Files)/w.Seconds, 1)
 }

@@ -8,22 +8,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Bytes is a size as a person says it: "1.8 GiB".
-func Bytes(n int64) string {
-	if n < 0 {
-		return "-" + humanize.IBytes(uint64(-n))
-	}
-	return humanize.IBytes(uint64(n))
-}
+func Bytes(n int64) string { return units.FormatBytes(n) }
 
 // exact is the size in full, for the hover.
-func exact(n int64) string { return humanize.Comma(n) + " bytes" }
+func exact(n int64) string { return units.Comma(n) + " bytes" }
 
 // size is a size with its exact value on hover.
 func size(n int64) template.HTML {

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	tea "charm.land/bubbletea/v2"
-
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 )
@@ -35,7 +33,7 @@ type row struct {
 	headline record.Headline
 }
 
-// model is the state of the table. It changes through Update alone.
+// model is the state of the table.
 type model struct {
 	now    func() time.Time
 	width  int
@@ -57,28 +55,8 @@ func newModel(now func() time.Time) *model {
 	return &model{now: now, width: 80, height: 24, byCell: map[string]*row{}}
 }
 
-// eventMsg carries an event of the run to the program.
-type eventMsg struct{ soak.Event }
-
-type tickMsg time.Time
-
-func tick() tea.Cmd { return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) }) }
-
-// Init implements tea.Model.
-func (m *model) Init() tea.Cmd { return tick() }
-
-// Update implements tea.Model.
-func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.width, m.height = max(20, msg.Width), max(5, msg.Height)
-	case tickMsg:
-		return m, tick()
-	case eventMsg:
-		m.apply(msg.Event)
-	}
-	return m, nil
-}
+// resize fits the table to a terminal.
+func (m *model) resize(width, height int) { m.width, m.height = max(20, width), max(5, height) }
 
 // apply brings an event into the table.
 func (m *model) apply(e soak.Event) {

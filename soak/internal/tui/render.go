@@ -6,63 +6,52 @@ import (
 	"strings"
 	"time"
 
-	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
-
+	"github.com/memsoak/memsoak/internal/screen"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
-// The colours are the terminal's own sixteen, which its user has chosen to be read on its background.
-var (
-	bold  = lipgloss.NewStyle().Bold(true)
-	faint = lipgloss.NewStyle().Faint(true)
-	good  = lipgloss.NewStyle().Foreground(lipgloss.Color("2"))
-	bad   = lipgloss.NewStyle().Foreground(lipgloss.Color("1")).Bold(true)
-	warn  = lipgloss.NewStyle().Foreground(lipgloss.Color("3"))
-	blue  = lipgloss.NewStyle().Foreground(lipgloss.Color("4"))
-)
-
-func headStyle(h record.Headline) lipgloss.Style {
+func headStyle(h record.Headline) screen.Style {
 	switch h {
 	case record.Healthy:
-		return good
+		return screen.Good
 	case record.HeadLeak:
-		return bad
+		return screen.Bad
 	case "", record.Inconclusive:
-		return faint
+		return screen.Faint
 	}
-	return warn
+	return screen.Warn
 }
 
-// View implements tea.Model.
-func (m *model) View() tea.View {
-	var b strings.Builder
-	m.head(&b)
+// view is the table as lines that fit the terminal, with one line below free for later output.
+func (m *model) view() []string {
+	var lines []string
+	add := func(l string) { lines = append(lines, screen.Cut(l, m.width)) }
+	m.head(add)
 	rows := m.visible(max(1, m.height-7))
 	cols := m.columns()
-	line(&b, m.width, faint.Render(cols.header()))
+	add(screen.Faint.Render(cols.header()))
 	for _, r := range rows {
-		line(&b, m.width, m.renderRow(cols, r))
+		add(m.renderRow(cols, r))
 	}
 	if hidden := len(m.rows) - len(rows); hidden > 0 {
-		line(&b, m.width, faint.Render(fmt.Sprintf("  … %d more cells", hidden)))
+		add(screen.Faint.Render(fmt.Sprintf("  … %d more cells", hidden)))
 	}
 	if n := len(m.notes); n > 0 {
-		line(&b, m.width, warn.Render("! "+plain(m.notes[n-1])))
+		add(screen.Warn.Render("! " + plain(m.notes[n-1])))
 	}
-	return tea.NewView(b.String()) // the last line stays empty: output after the table begins there
+	return lines[:min(len(lines), m.height-1)]
 }
 
 // head is what runs and how far it is.
-func (m *model) head(b *strings.Builder) {
-	what := bold.Render(plain(m.start.Subject)) + faint.Render(fmt.Sprintf("  %s · %s design · %s",
+func (m *model) head(add func(string)) {
+	what := screen.Bold.Render(plain(m.start.Subject)) + screen.Faint.Render(fmt.Sprintf("  %s · %s design · %s",
 		plain(m.start.Corpus), m.start.Design, units.Count(m.start.Cells, "cell")))
 	if m.start.Limit > 0 && m.width > 70 {
-		what += faint.Render(" · limit " + report.Bytes(m.start.Limit))
+		what += screen.Faint.Render(" · limit " + report.Bytes(m.start.Limit))
 	}
-	line(b, m.width, what)
+	add(what)
 	state := fmt.Sprintf(" %d/%s", m.doneN, units.Count(m.start.Trials, "trial"))
 	if !m.began.IsZero() {
 		state += "  " + short(m.now().Sub(m.began))
@@ -75,13 +64,13 @@ func (m *model) head(b *strings.Builder) {
 	case left > 0:
 		state += "  about " + short(left) + " left"
 	}
-	room := max(6, min(40, m.width-lipgloss.Width(state)-1))
+	room := max(6, min(40, m.width-screen.Width(state)-1))
 	share := 0.0
 	if m.start.Trials > 0 {
 		share = float64(m.doneN) / float64(m.start.Trials)
 	}
 	full := int(math.Round(share * float64(room)))
-	line(b, m.width, blue.Render(strings.Repeat("━", full))+faint.Render(strings.Repeat("─", room-full))+state)
+	add(screen.Blue.Render(strings.Repeat("━", full)) + screen.Faint.Render(strings.Repeat("─", room-full)) + state)
 }
 
 // columns are the widths of the table's columns; 0 leaves one out.
@@ -91,8 +80,8 @@ type columns struct{ cell, status, elapsed, rss, spark, floors, headline int }
 func (m *model) columns() columns {
 	c := columns{cell: 4, status: 12, elapsed: 7, rss: 9, spark: 12, floors: 9, headline: 12}
 	for _, r := range m.rows {
-		c.cell = max(c.cell, lipgloss.Width(r.title))
-		c.status = max(c.status, min(24, lipgloss.Width(r.status())))
+		c.cell = max(c.cell, screen.Width(r.title))
+		c.status = max(c.status, min(24, screen.Width(r.status())))
 	}
 	for _, drop := range []*int{&c.floors, &c.elapsed, &c.spark} {
 		if c.total() <= m.width {
@@ -136,8 +125,8 @@ func (c columns) join(texts []string) string {
 		if w == 0 {
 			continue
 		}
-		text := cut(texts[i], w)
-		pad := strings.Repeat(" ", max(0, w-lipgloss.Width(text)))
+		text := screen.Cut(texts[i], w)
+		pad := strings.Repeat(" ", max(0, w-screen.Width(text)))
 		if i == 2 || i == 3 {
 			out = append(out, pad+text)
 		} else {
@@ -148,15 +137,15 @@ func (c columns) join(texts []string) string {
 }
 
 func (m *model) renderRow(c columns, r *row) string {
-	mark := faint.Render("·")
-	status := faint
+	mark := screen.Faint.Render("·")
+	status := screen.Faint
 	switch {
 	case r.running:
-		mark, status = blue.Render("▸"), blue
+		mark, status = screen.Blue.Render("▸"), screen.Blue
 	case r.ended > 0 && r.outcome == record.OK && r.ended >= r.trials:
-		mark, status = good.Render("✓"), good
+		mark, status = screen.Good.Render("✓"), screen.Good
 	case r.ended > 0 && r.outcome != record.OK:
-		mark, status = bad.Render("✗"), bad
+		mark, status = screen.Bad.Render("✗"), screen.Bad
 	}
 	size, head := "", ""
 	switch {
@@ -173,8 +162,8 @@ func (m *model) renderRow(c columns, r *row) string {
 		elapsed = short(r.elapsed(m.now()))
 	}
 	return mark + " " + c.join([]string{
-		plain(r.title), status.Render(cut(plain(r.status()), max(1, c.status))), elapsed, size,
-		blue.Render(spark(r.rssPast, c.spark)), spark(r.floors, c.floors), headStyle(r.headline).Render(head),
+		plain(r.title), status.Render(screen.Cut(plain(r.status()), max(1, c.status))), elapsed, size,
+		screen.Blue.Render(spark(r.rssPast, c.spark)), spark(r.floors, c.floors), headStyle(r.headline).Render(head),
 	})
 }
 
@@ -203,23 +192,6 @@ func spark(v []float64, width int) string {
 		b.WriteRune(bars[level])
 	}
 	return b.String()
-}
-
-// line writes a line that is no wider than the terminal.
-func line(b *strings.Builder, width int, s string) {
-	b.WriteString(lipgloss.NewStyle().MaxWidth(width).Render(s))
-	b.WriteByte('\n')
-}
-
-// cut shortens text, which may be styled, to a width.
-func cut(s string, width int) string {
-	if lipgloss.Width(s) <= width {
-		return s
-	}
-	if width <= 1 {
-		return lipgloss.NewStyle().MaxWidth(width).Render(s)
-	}
-	return lipgloss.NewStyle().MaxWidth(width-1).Render(s) + "…"
 }
 
 // plain drops what could steer the terminal.

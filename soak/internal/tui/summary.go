@@ -5,16 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-	"golang.org/x/term"
-
 	"github.com/memsoak/memsoak/internal/foreign"
+	"github.com/memsoak/memsoak/internal/screen"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/report"
@@ -27,21 +24,16 @@ func Summary(ctx context.Context, w io.Writer, dir string) error {
 		return err
 	}
 	w = foreign.Raw(w) // what it writes is its own, or plain
-	width := 0
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		if width, _, err = term.GetSize(int(f.Fd())); err != nil {
-			width = 0
-		}
-	}
-	var b strings.Builder
+	width, _ := screen.Size(w)
 	for _, l := range summary(run) {
-		if width > 0 {
-			l = lipgloss.NewStyle().Width(width).Render(l)
+		if screen.IsTerminal(w) {
+			l = screen.Wrap(l, width)
 		}
-		b.WriteString(strings.TrimRight(l, " \n") + "\n")
+		if _, err := fmt.Fprintln(w, screen.Coloured(w, l)); err != nil {
+			return err
+		}
 	}
-	_, err = lipgloss.Fprint(w, b.String())
-	return err
+	return nil
 }
 
 // maxAnswers is how many lines of the answer the summary has room for.
@@ -49,7 +41,7 @@ const maxAnswers = 4
 
 func summary(run *report.Run) []string {
 	lead, more := run.Answer()
-	lines := []string{bold.Render(plain(lead))}
+	lines := []string{screen.Bold.Render(plain(lead))}
 	capacity := capacityLines(run.Verdict)
 	more = slices.DeleteFunc(slices.Clone(more), func(l string) bool { return slices.Contains(capacity, l) })
 	for _, l := range more[:min(len(more), maxAnswers-1)] {
@@ -65,7 +57,8 @@ func summary(run *report.Run) []string {
 		lines = append(lines, p)
 	}
 	if n := run.Warnings(); len(n) > 0 {
-		lines = append(lines, warn.Render(fmt.Sprintf("%s, the first: %s", units.Count(len(n), "warning"), plain(n[0]))))
+		lines = append(lines, screen.Warn.Render(fmt.Sprintf("%s, the first: %s", units.Count(len(n), "warning"),
+			plain(n[0]))))
 	}
 	return append(lines,
 		"report  "+filepath.Join(run.Dir, report.HTMLFile),

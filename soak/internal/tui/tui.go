@@ -3,12 +3,11 @@ package tui
 import (
 	"io"
 	"os"
+	"sync"
 	"time"
 
-	tea "charm.land/bubbletea/v2"
-	"golang.org/x/term"
-
 	"github.com/memsoak/memsoak/internal/foreign"
+	"github.com/memsoak/memsoak/internal/screen"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/progress"
 )
@@ -20,21 +19,56 @@ func Start(out io.Writer, verbose bool) (sink func(soak.Event), stop func()) {
 	if verbose || !drawable(out) {
 		return progress.Lines(out, verbose), func() {}
 	}
-	p := tea.NewProgram(newModel(time.Now), tea.WithOutput(foreign.Raw(out)), tea.WithInput(nil),
-		tea.WithoutSignalHandler())
-	ended := make(chan struct{})
+	out = foreign.Raw(out)
+	events, ended := make(chan soak.Event), make(chan struct{})
+	over := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = p.Run() // without a terminal to draw on there is nothing to show; the record is on disk
+		show(out, events, over)
 	}()
-	return func(e soak.Event) { p.Send(eventMsg{e}) }, func() {
-		p.Quit()
+	sink = func(e soak.Event) {
+		select {
+		case events <- e:
+		case <-ended:
+		}
+	}
+	return sink, sync.OnceFunc(func() {
+		close(over)
 		<-ended
+	})
+}
+
+// show draws the table until over: each second, and soon after an event.
+func show(out io.Writer, events <-chan soak.Event, over <-chan struct{}) {
+	m, block := newModel(time.Now), screen.NewBlock(out)
+	draw := func() {
+		m.resize(screen.Size(out))
+		block.Draw(m.view())
+	}
+	second, frame := time.NewTicker(time.Second), time.NewTicker(time.Second/10)
+	defer second.Stop()
+	defer frame.Stop()
+	changed := false
+	for {
+		select {
+		case e := <-events:
+			m.apply(e)
+			changed = true
+		case <-second.C:
+			changed = true
+		case <-frame.C:
+			if changed {
+				draw()
+				changed = false
+			}
+		case <-over:
+			draw()
+			return
+		}
 	}
 }
 
 // drawable reports whether out is a terminal on which lines can be redrawn.
 func drawable(out io.Writer) bool {
-	f, ok := foreign.Raw(out).(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
+	return screen.IsTerminal(foreign.Raw(out)) && os.Getenv("CI") == ""
 }

@@ -22,10 +22,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/internal/stat"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 // maxRSS is the bound on the sink's memory while it takes 16 concurrent uploads of 1 GiB.
@@ -148,9 +148,9 @@ func measure(out io.Writer, soak string, uploads int, size int64, small, rounds 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "sink, idle: RSS %s\n", humanize.IBytes(uint64(idle)))
+	fmt.Fprintf(out, "sink, idle: RSS %s\n", units.FormatBytes(int64(idle)))
 	err = compare(out, servers, rounds, fmt.Sprintf("throughput, %d uploads of %s at once", uploads,
-		humanize.IBytes(uint64(size/8))),
+		units.FormatBytes(int64(size/8))),
 		func(s *server) (float64, string, error) {
 			t, err := put(s, uploads, uploads, size/8)
 			return float64(size/8*int64(uploads)) / t.Seconds() / (1 << 20), "MiB/s", err
@@ -209,7 +209,7 @@ func memory(out io.Writer, soak string, uploads int, size int64) error {
 		return err
 	}
 	fmt.Fprintf(out, "memory, %d uploads of %s at once: peak RSS %s, of it %s the program's file pages (asked: at most %s)\n", uploads,
-		humanize.IBytes(uint64(size)), humanize.IBytes(uint64(peak)), humanize.IBytes(uint64(file)), humanize.IBytes(maxRSS))
+		units.FormatBytes(int64(size)), units.FormatBytes(int64(peak)), units.FormatBytes(int64(file)), units.FormatBytes(maxRSS))
 	if peak > maxRSS {
 		return fmt.Errorf("peak RSS %d is above %d", peak, maxRSS)
 	}

@@ -4,7 +4,7 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/dustin/go-humanize"
+	"github.com/memsoak/memsoak/internal/units"
 )
 
 // Label is a text at a value of an axis.
@@ -20,7 +20,7 @@ type Scale func(lo, hi float64) []Label
 func BytesTicks(n int) Scale {
 	return func(lo, hi float64) []Label {
 		step := math.Exp2(math.Ceil(math.Log2(max(1, (hi-lo)/float64(max(1, n))))))
-		return every(lo, hi, step, func(v float64) string { return humanize.IBytes(uint64(max(0, v))) })
+		return every(lo, hi, step, func(v float64) string { return units.FormatBytes(int64(max(0, v))) })
 	}
 }
 
@@ -50,7 +50,7 @@ func CountTicks(n int) Scale {
 				break
 			}
 		}
-		return every(lo, hi, step, func(v float64) string { return humanize.Comma(int64(v)) })
+		return every(lo, hi, step, func(v float64) string { return units.Comma(int64(v)) })
 	}
 }
 
