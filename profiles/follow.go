@@ -34,7 +34,35 @@ func (f *Follower) Update() ([]record.Hypothesis, error) {
 	if s.peak() == nil {
 		return s.undecided("no heap profile was read: profiles of the subject"), nil
 	}
-	return s.hypotheses(s.judge(f.options.withDefaults())), nil
+	e := s.judge(f.options.withDefaults())
+	hs := s.hypotheses(e)
+	for i := range hs {
+		h := &hs[i]
+		if h.State == record.Found && s.fillable(e.found, h) {
+			h.State, h.Needs = record.Open, "more of the same work: buffers of the workers that fill up grow alike so far"
+		}
+	}
+	return hs, nil
+}
+
+// fillSize is what a buffer of a worker holds once it is full, in bytes, of those in use: bufio has 4 KiB, copies have
+// 32 KiB, and a buffer that doubles has twice what is in it.
+const fillSize = 64 << 10
+
+// fillable reports whether all that grows with the unit of a hypothesis would fit into a buffer for each transfer in
+// flight: such a growth ends when they are full. More of the work tells.
+func (s *Series) fillable(found []*judged, h *record.Hypothesis) bool {
+	flight := int64(1)
+	for _, n := range s.Snaps {
+		flight = max(flight, n.cov().InFlight)
+	}
+	grown, some := 0.0, false
+	for _, j := range found {
+		if j.Class == h.Class && j.Slope != nil && j.Slope.Per == h.Per && j.term.retainedTerm && !j.routines {
+			grown, some = grown+j.term.amount, true
+		}
+	}
+	return some && grown < fillSize*float64(flight)
 }
 
 // take adds the snapshots that are new. A trial whose recorder dropped a snapshot that was read is read from its

@@ -1,0 +1,39 @@
+package profiles
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// TestMoreWorkIsAskedForWhereBuffersThatFillUpWouldGrowAlike has leaks of so many bytes a file, of which the smaller one
+// would fit into buffers of the 16 workers after some 8,000 files, and the larger would not.
+func TestMoreWorkIsAskedForWhereBuffersThatFillUpWouldGrowAlike(t *testing.T) {
+	for _, c := range []struct {
+		size float64
+		want record.HypothesisState
+	}{{100, record.Open}, {4000, record.Found}} {
+		l := newLab(t, newSubject(func() *subject {
+			return with(source{stack: frames("app/list.(*notes).add"), size: c.size, retained: perFile})
+		}), 16, 1).run(8)
+		dir := l.write(t.TempDir())
+		hs, err := NewFollower(dir, Options{}).Update()
+		require.NoError(t, err)
+		assert.Equal(t, c.want, ofFiles(t, hs).State, "%v bytes while it is recorded", c.size)
+		v, err := DiagnoseTrial(dir, Options{})
+		require.NoError(t, err)
+		assert.Equal(t, record.Found, ofFiles(t, v.Hypotheses).State, "%v bytes in the verdict", c.size)
+		assert.Equal(t, record.HeadLeak, v.Headline)
+	}
+}
+
+func ofFiles(t *testing.T, hs []record.Hypothesis) record.Hypothesis {
+	t.Helper()
+	i := slices.IndexFunc(hs, func(h record.Hypothesis) bool { return h.Class == record.Leak && h.Per == "file" })
+	require.GreaterOrEqual(t, i, 0)
+	return hs[i]
+}
