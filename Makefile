@@ -395,4 +395,5 @@ recordings-judge: ## judge the recordings that are in the repository, and a fold
 
 .PHONY: agree
 agree: ## what the fake Drive says of a file is the same through every door: 100,000 generated queries against a reference
-	MEMSOAK_AGREE=100000 $(GO) test -count=1 -timeout 40m -v -run TestDoorsAgree ./fakedrive
+	@set -o pipefail; MEMSOAK_AGREE=100000 $(GO) test -count=1 -timeout 40m -v -run TestDoorsAgree ./fakedrive \
+	| grep -vE --line-buffered '^=== |^ +--- PASS'

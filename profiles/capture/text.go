@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -19,13 +18,31 @@ const maxLine = 1 << 20
 // builder makes a profile of stacks that come as text.
 type builder struct {
 	p         *profile.Profile
-	functions map[string]*profile.Function
-	locations map[string]*profile.Location
+	functions map[[2]string]*profile.Function // by name and file
+	locations map[frame]*profile.Location
+	entries   int // samples, locations and functions
+	stacked   int // locations that samples name
+}
+
+// A few hundred bytes are allocated for each entry of a profile that comes as text, and eight for each place in a stack.
+// The largest that were seen have a few thousand entries.
+const (
+	maxTextEntries = 100_000
+	maxTextStacked = 10_000_000
+	maxTextDepth   = 10_000 // places in one stack; the runtime prints a hundred
+)
+
+// affordable is an error where the profile, or a stack of so many places, is larger than text may become.
+func (b *builder) affordable(depth int) error {
+	if b.entries > maxTextEntries || b.stacked > maxTextStacked || depth > maxTextDepth {
+		return fmt.Errorf("%w: text of more than %d different stacks and places", ErrNotProfile, maxTextEntries)
+	}
+	return nil
 }
 
 func newBuilder(types ...string) *builder {
-	b := &builder{p: &profile.Profile{}, functions: map[string]*profile.Function{},
-		locations: map[string]*profile.Location{}}
+	b := &builder{p: &profile.Profile{}, functions: map[[2]string]*profile.Function{},
+		locations: map[frame]*profile.Location{}}
 	for i := 0; i < len(types); i += 2 {
 		b.p.SampleType = append(b.p.SampleType, &profile.ValueType{Type: types[i], Unit: types[i+1]})
 	}
@@ -41,28 +58,31 @@ type frame struct {
 }
 
 func (b *builder) location(f frame) *profile.Location {
-	key := fmt.Sprintf("%x|%s|%s|%d", f.addr, f.fn, f.file, f.line)
-	if l := b.locations[key]; l != nil {
+	if l := b.locations[f]; l != nil {
 		return l
 	}
+	b.entries++
 	l := &profile.Location{ID: uint64(len(b.p.Location) + 1), Address: f.addr}
 	if f.fn != "" {
-		fk := f.fn + "|" + f.file
+		fk := [2]string{f.fn, f.file}
 		fn := b.functions[fk]
 		if fn == nil {
+			b.entries++
 			fn = &profile.Function{ID: uint64(len(b.p.Function) + 1), Name: f.fn, SystemName: f.fn, Filename: f.file}
 			b.functions[fk] = fn
 			b.p.Function = append(b.p.Function, fn)
 		}
 		l.Line = []profile.Line{{Function: fn, Line: f.line}}
 	}
-	b.locations[key] = l
+	b.locations[f] = l
 	b.p.Location = append(b.p.Location, l)
 	return l
 }
 
 func (b *builder) sample(stack []frame, values ...int64) *profile.Sample {
 	s := &profile.Sample{Value: values}
+	b.entries++
+	b.stacked += len(stack)
 	for _, f := range stack {
 		s.Location = append(s.Location, b.location(f))
 	}
@@ -152,7 +172,7 @@ func parseHeapText(b []byte) (*profile.Profile, error) {
 		liveObjects, live := unsample(v[0], v[1], rate)
 		madeObjects, made := unsample(v[2], v[3], rate)
 		out.sample(r.frames, madeObjects, made, liveObjects, live)
-		return nil
+		return out.affordable(len(r.frames))
 	})
 	return out.p, err
 }
@@ -175,113 +195,7 @@ func parseGoroutineText(b []byte) (*profile.Profile, error) {
 			return fmt.Errorf("%w: %w", ErrNotProfile, err)
 		}
 		out.sample(r.frames, n)
-		return nil
+		return out.affordable(len(r.frames))
 	})
 	return out.p, err
-}
-
-// Labels that a sample of a goroutine dump has.
-const (
-	LabelWait    = "wait"    // the runtime's reason: "chan send"
-	LabelCreator = "creator" // the function with the go statement
-	LabelMinutes = "minutes" // how long the longest of them waits
-)
-
-var (
-	dumpHead    = regexp.MustCompile(`^goroutine \d+ (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[([^\]]+)\]:`)
-	dumpFrame   = regexp.MustCompile(`^(\S.*)\((?:[^()]*|\.\.\.)\)$`)
-	dumpPlace   = regexp.MustCompile(`^\t(.+):(\d+)(?: \+0x[0-9a-f]+)?(?: .*)?$`)
-	dumpCreator = regexp.MustCompile(`^created by (.+?)(?: in goroutine \d+)?$`)
-	dumpMinutes = regexp.MustCompile(`^(\d+) minutes?$`)
-)
-
-// parseGoroutineDump reads /debug/pprof/goroutine?debug=2 and the dump that a program prints when it dies. Equal stacks
-// become one sample.
-func parseGoroutineDump(b []byte) (*profile.Profile, error) {
-	out := newBuilder("goroutine", "count")
-	sc := bufio.NewScanner(bytes.NewReader(b))
-	sc.Buffer(make([]byte, 64<<10), maxLine)
-	seen := map[string]*profile.Sample{}
-	var g dumped
-	for sc.Scan() {
-		line := strings.TrimRight(sc.Text(), "\r")
-		if m := dumpHead.FindStringSubmatch(line); m != nil {
-			g.into(out, seen)
-			g = dumped{open: true}
-			g.state(m[1])
-		} else if line == "" {
-			g.into(out, seen)
-			g = dumped{}
-		} else if g.open {
-			g.line(line)
-		}
-	}
-	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotProfile, err)
-	}
-	g.into(out, seen)
-	return out.p, nil
-}
-
-// dumped is one goroutine of a dump.
-type dumped struct {
-	open          bool
-	wait, creator string
-	minutes       int64
-	frames        []frame
-	created       bool // the frame that follows is the go statement's
-}
-
-// state reads the text in the brackets: "chan send, 5 minutes, locked to thread".
-func (g *dumped) state(text string) {
-	parts := strings.Split(text, ", ")
-	g.wait = parts[0]
-	for _, p := range parts[1:] {
-		if m := dumpMinutes.FindStringSubmatch(p); m != nil {
-			g.minutes, _ = strconv.ParseInt(m[1], 10, 64)
-		}
-	}
-}
-
-func (g *dumped) line(line string) {
-	switch {
-	case strings.HasPrefix(line, "\t"):
-		if m := dumpPlace.FindStringSubmatch(line); m != nil && len(g.frames) > 0 && !g.created {
-			f := &g.frames[len(g.frames)-1]
-			f.file = m[1]
-			f.line, _ = strconv.ParseInt(m[2], 10, 64)
-		}
-	case strings.HasPrefix(line, "created by "):
-		if m := dumpCreator.FindStringSubmatch(line); m != nil {
-			g.creator, g.created = m[1], true
-		}
-	case strings.HasPrefix(line, "..."): // frames that the runtime left out
-	default:
-		fn := line
-		if m := dumpFrame.FindStringSubmatch(line); m != nil {
-			fn = m[1]
-		} else if i := strings.LastIndexByte(line, '('); i > 0 {
-			fn = line[:i]
-		}
-		g.frames = append(g.frames, frame{fn: fn})
-	}
-}
-
-// into adds the goroutine to the profile.
-func (g *dumped) into(out *builder, seen map[string]*profile.Sample) {
-	if !g.open || len(g.frames) == 0 {
-		return
-	}
-	key := fmt.Sprint(g.wait, "|", g.creator, "|", g.frames)
-	if s := seen[key]; s != nil {
-		s.Value[0]++
-		if s.NumLabel[LabelMinutes][0] < g.minutes {
-			s.NumLabel[LabelMinutes] = []int64{g.minutes}
-		}
-		return
-	}
-	s := out.sample(slices.Clone(g.frames), 1)
-	s.Label = map[string][]string{LabelWait: {g.wait}, LabelCreator: {g.creator}}
-	s.NumLabel = map[string][]int64{LabelMinutes: {g.minutes}}
-	seen[key] = s
 }

@@ -120,7 +120,7 @@ func TestKilledAnywhere(t *testing.T) {
 }
 
 // killLedger is what TestKilledAnywhere has done, every object of it compared. With MEMSOAK_KILLS_DIR it is kept there,
-// so that a run of hours that was broken off goes on, and each ten copies are a line.
+// so that a run of hours that was broken off can continue, and each ten copies are a line.
 type killLedger struct {
 	Copies, Kills int
 	Faulted       int64 // files copied under faults

@@ -70,7 +70,7 @@ func TestRedisThatForgets(t *testing.T) {
 }
 
 // TestRedisThatFailsOver is killed in the midst of a migration, and a replica takes its place and its name. The replica
-// lags: what was done since it last heard of the first is done again, by the same processes.
+// lags: the work done since it last heard of the first is done again, by the same processes.
 func TestRedisThatFailsOver(t *testing.T) {
 	if rounds() < 1 {
 		t.Skip("SKIPPED, a failover of Redis takes ten seconds, and is part of make chaos")

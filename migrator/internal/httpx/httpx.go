@@ -91,7 +91,7 @@ func (c capErrors) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// Untrusted says in a few words what is wrong with a server's certificate; nil where err has no such cause. Another try
+// Untrusted says in a few words why a server's certificate is refused; nil where err has no such cause. Another try
 // would be refused as well.
 func Untrusted(err error) error {
 	var refused *tls.CertificateVerificationError

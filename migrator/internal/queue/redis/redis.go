@@ -239,7 +239,7 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 		err = fmt.Errorf("queue %s on Redis at %s: its description is gone: %w", q.o.Name, q.addr, broker.ErrLost)
 	default:
 		none := broker.ErrNone
-		if q.unfinished() { // else this process would wait for another to begin what is gone
+		if q.unfinished() { // else this process would wait for another to begin it
 			none = broker.ErrLost
 		}
 		err = fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, none)
