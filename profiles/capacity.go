@@ -64,6 +64,7 @@ func (e *evidenceOfRun) factor() float64 {
 type forecast struct {
 	live, arenas, outside float64
 	spread                float64 // 95 % of all three together, either way
+	unwritten             float64 // live heap without pages, which no limit counts and the collector does
 	// copies is the memory beside buffers that grow by copying: at one of the worst moments, and at one in forty.
 	copies, mostCopies float64
 }
@@ -87,11 +88,16 @@ func (m *peakModel) forecast(p Plan, n int) forecast {
 		return v
 	}
 	f.live = part(m.live, 0, modelFloor)
+	liveVariance := variance
 	f.arenas = part(m.arenas, 0, arenasFloor)
 	f.outside = part(m.outside, defaultOutside, outsideFloor)
 	rest, _ := m.live.planned(p, 0)
 	// What the table has for each worker can't be dropped by the fit.
 	f.live = math.Max(f.live, rest+m.inFlight(p, n))
+	if t, ok := m.measured(float64(p.LargestFile)); ok && rest+float64(n)*t.each < (1-modelError)*f.live {
+		f.live, f.unwritten = rest+float64(n)*t.each, float64(n)*t.unwritten
+		variance += math.Max(square(float64(n)*t.se)+square(t.sigma), square(clearedShare*f.unwritten/1.96)) - liveVariance
+	}
 	g := growthOf(m.costs, func(c record.Cost) (float64, bool) { return m.rates.planned(c.Per, c.Bound, p, float64(n)) })
 	f.live, f.arenas, f.outside, variance = f.live+g.live, f.arenas+g.arenas, f.outside+g.outside, variance+g.variance
 	f.spread = 1.96 * math.Sqrt(variance)
@@ -207,11 +213,12 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	for _, n := range stepsUpTo(lo) {
 		c.At = append(c.At, m.step(p, e.factor(), n))
 	}
-	if top := m.step(p, e.factor(), max(lo, 1)); lo > 0 && !c.AtLeast &&
-		float64(top.Live)*collectorNeeds > float64(c.GOMEMLIMIT) {
+	// The collector counts what has no pages as well.
+	if f := m.forecast(p, max(lo, 1)); lo > 0 && !c.AtLeast &&
+		(f.live+f.unwritten)*collectorNeeds > float64(c.GOMEMLIMIT) {
 		c.Warnings = append(c.Warnings,
 			fmt.Sprintf("at %s %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
-				count(lo, "worker"), bytesText(float64(top.Live)), bytesText(float64(c.GOMEMLIMIT))))
+				count(lo, "worker"), bytesText(f.live+f.unwritten), bytesText(float64(c.GOMEMLIMIT))))
 	}
 }
 
@@ -292,6 +299,10 @@ func assumptions(c *record.Capacity, p Plan, answer forecast) []string {
 		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed",
 			bytesText(answer.outside)),
 		fmt.Sprintf("%s of stacks and spans partly used beside live objects", bytesText(answer.arenas)),
+	}
+	if answer.unwritten >= modelFloor {
+		out = append(out, fmt.Sprintf("%s of live heap stay without pages, as with files of %s in this run: never written",
+			bytesText(answer.unwritten), bytesText(float64(p.LargestFile))))
 	}
 	if answer.copies > 0 {
 		out = append(out, fmt.Sprintf("%s beside buffers that grow by copying", bytesText(answer.mostCopies)))

@@ -69,6 +69,7 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 			rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s trial %d was not run", r.cell, r.status.Index))
 		case r.err != nil:
 			rv.Warnings = append(rv.Warnings, r.err.Error())
+			e.trials = append(e.trials, unread(r, run.Limit))
 		default:
 			e.rows = append(e.rows, r.evidence.rows...)
 			e.trials = append(e.trials, r.evidence.trials...)

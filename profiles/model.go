@@ -22,6 +22,8 @@ type observation struct {
 	growth  gathered // what the cost table says has gathered by then
 	most    int64    // the most bytes in flight in the trial so far
 	live    float64
+	// unwritten is the part of the live heap that no page stands for: buffers of which nothing was written yet.
+	unwritten float64
 	// arenas is what the Go heap's arenas have to have beside live objects, outside what a limit counts beside them; NaN
 	// where it was not read.
 	arenas, outside float64
@@ -78,6 +80,7 @@ func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most,
 				live: n.Live.Bytes}
 			o.arenas, o.outside = n.besideLive()
+			o.unwritten = n.unwritten(o.arenas)
 			o.outside += apart
 			o.seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
 			e.rows = append(e.rows, o)
@@ -265,6 +268,7 @@ func (l *linear) record() []record.Term {
 type peakModel struct {
 	// What the cost table doesn't say grows: a fit each.
 	live, arenas, outside *linear
+	holds                 []hold
 	copies                copies
 	costs                 []record.Cost
 	rates                 Rates
@@ -303,6 +307,7 @@ func (e *evidenceOfRun) peakModel() *peakModel {
 		beside); err != nil {
 		m.outside = nil
 	}
+	m.holds = e.holds(live)
 	for _, t := range e.trials {
 		if t.copies.share*t.copies.beside > m.copies.share*m.copies.beside {
 			m.copies = t.copies

@@ -18,6 +18,7 @@ type standing struct {
 	effort  record.Done
 	// undone says in words which work was left, for a reader.
 	undone string
+	unread bool // nothing of its record could be read
 	// judged says that the trial has a verdict of its own, and headline is it.
 	judged   bool
 	headline record.Headline
@@ -59,6 +60,17 @@ func (s *Series) standing(v *record.Verdict) standing {
 	return st
 }
 
+// unread is a trial that ran and whose record can't be read: it may have been the one that was killed.
+func unread(r *trialResult, limit int64) trialSize {
+	t := trialSize{cell: r.cell, kind: r.status.Kind, outcome: cmp.Or(r.status.Outcome, record.OK),
+		standing: standing{unread: true, judged: r.status.Kind != record.Speed, headline: record.Inconclusive}}
+	t.workers, _ = strconv.Atoi(r.cell["workers"])
+	if t.outcome == record.OOMKilled {
+		t.killed = limit
+	}
+	return t
+}
+
 // speaks reports whether the trial's readings show the cost of work: work was done, and the trial ended well
 // or by its limit, so that the readings until then are complete.
 func (t *trialSize) speaks() bool {
@@ -82,6 +94,8 @@ func (t *trialSize) name() string {
 // why says in one clause why the trial supports no claim.
 func (t *trialSize) why() string {
 	switch {
+	case t.unread:
+		return "can't be read"
 	case t.outcome == record.OOMKilled:
 		return "was killed at its limit of " + bytesText(float64(t.killed))
 	case t.outcome != record.OK:

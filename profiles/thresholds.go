@@ -129,6 +129,14 @@ const (
 	modelFloor   = 128 << 10
 	minModelRows = 12
 
+	// sameSize is how far the size of files that were held may be from the planned one for their memory to be that of
+	// planned files, and leastHolds how many states make a measurement. clearedShare is the part of memory without pages
+	// that gets some all the same: the runtime clears what it hands out again. By real kills below three limits of
+	// subjects whose buffers are half empty.
+	sameSize     = 0.05
+	leastHolds   = 3
+	clearedShare = 0.1
+
 	// mostModelTerms is how many terms the memory model has besides the constant.
 	mostModelTerms = 5
 

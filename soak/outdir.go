@@ -18,6 +18,9 @@ func CheckOut(dir string, resume bool) error {
 	case err == nil && !resume:
 		return fmt.Errorf("%w: %s has a recorded run; give another --out, or --resume to go on with it", ErrConfig, dir)
 	case err == nil:
+		if _, err = record.ReadRun(dir); err != nil {
+			return fmt.Errorf("%w: can't go on with it: %w", ErrConfig, err)
+		}
 		return nil
 	case resume:
 		return fmt.Errorf("%w: nothing to resume: %w", ErrConfig, err)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/exitcode"
 )
 
 // ErrSchema is returned, wrapped, for a file whose schema is not the one asked for.
@@ -26,8 +27,14 @@ const (
 	RoutineDir  = "goroutine"
 )
 
-// ReadRun reads run.json of a run's directory.
-func ReadRun(dir string) (*Run, error) { return read[Run](filepath.Join(dir, RunFile), RunSchema) }
+// ReadRun reads run.json of a run's directory. One of another schema is an error of usage.
+func ReadRun(dir string) (*Run, error) {
+	run, err := read[Run](filepath.Join(dir, RunFile), RunSchema)
+	if errors.Is(err, ErrSchema) {
+		err = exitcode.Usage(err)
+	}
+	return run, err
+}
 
 // ReadTrial reads trial.json of a trial's directory.
 func ReadTrial(dir string) (*Trial, error) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -82,6 +83,27 @@ func TestDiagnoseRefuses(t *testing.T) {
 		code, _, errs := soakCommand(c.args...)
 		assert.Equal(t, c.code, code, name)
 		assert.Contains(t, errs, c.says, name)
+	}
+}
+
+func TestARunOfAnotherSchemaIsRefusedByName(t *testing.T) {
+	old, now := t.TempDir(), t.TempDir()
+	for _, dir := range []string{old, now} {
+		_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()})
+		require.NoError(t, err)
+	}
+	file := filepath.Join(old, record.RunFile)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	text = []byte(strings.Replace(string(text), record.RunSchema, "memsoak/run/v0", 1))
+	require.NoError(t, os.WriteFile(file, text, 0o644))
+	for _, args := range [][]string{{"plan", old, "--limit=1Gi"}, {"diagnose", old}, {"gate", old}, {"diff", old, now},
+		{"diff", now, old}, {"report", old}, {"verify", old}, {"merge", old, now, "--out", t.TempDir()},
+		{"baseline", "accept", old}, {"run", "--resume", "--out", old}} {
+		code, _, errs := soakCommand(args...)
+		assert.Equal(t, exitcode.UsageError, code, args)
+		assert.Contains(t, errs, `unknown schema "memsoak/run/v0"`, args)
+		assert.Equal(t, 1, strings.Count(errs, "\n"), "%s: one line, not %q", args, errs)
 	}
 }
 

@@ -57,6 +57,9 @@ else it is "not seen".`,
 func verdictsOf(dir string) ([]record.Verdict, error) {
 	switch {
 	case recorded(dir, record.RunFile):
+		if _, err := record.ReadRun(dir); errors.Is(err, record.ErrSchema) {
+			return nil, err
+		}
 		rv, err := record.ReadRunVerdict(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			rv, err = profiles.DiagnoseRun(dir, profiles.Options{})

@@ -31,6 +31,7 @@ var Mutations = []Mutation{
 	{Name: "idle", Idle: true, Apply: func(r *Recording, _ *rand.Rand) { idle(r) }},
 	{Name: "half done", Short: true, Apply: halfDone},
 	{Name: "small files only", Apply: smallOnly},
+	{Name: "buffers half empty", Apply: halfEmpty},
 }
 
 // Sound reports whether a trial so changed did its work and ended well.
@@ -128,6 +129,15 @@ func halfDone(r *Recording, rng *rand.Rand) {
 	}
 	p := &r.Trial.Phases[at[rng.IntN(len(at))]]
 	p.Copied, p.CopiedBytes = p.Files/2, p.CopiedBytes/2
+}
+
+// halfEmpty takes away the pages of half of the live heap in held states: buffers that are larger than their files.
+func halfEmpty(r *Recording, _ *rand.Rand) {
+	for _, s := range r.Trial.Snapshots {
+		if s.State.Held() && s.Process != nil {
+			s.Process.HeapArena = min(s.Process.HeapArena, s.HeapLive/2)
+		}
+	}
 }
 
 // smallOnly leaves out the states in which the larger files were held, so that the range of sizes is a smaller one.

@@ -25,8 +25,12 @@ import (
 // tries is how often a value has to survive to count as safe: kills depend on timing.
 const tries = 3
 
-// mostTried bounds the search for a count of workers that is killed.
-const mostTried = 256
+// mostTried bounds the search for a count of workers that is killed, and beyondBound that above a lower bound, as a
+// multiple of it.
+const (
+	mostTried   = 256
+	beyondBound = 2
+)
 
 // score is an answer beside what happened below one limit. Counts of workers or files, or bytes of a limit.
 type score struct {
@@ -212,7 +216,11 @@ func (b *bench) workers(ctx context.Context, q question, dir string, s *score) e
 		return t.Outcome == record.OK, err
 	}
 	search := &soak.Search{Step: 1, Try: once}
-	if s.Truth, err = search.Largest(ctx, 1, mostTried); err != nil {
+	most := int64(mostTried)
+	if s.AtLeast { // right where it is safe: how much more there is changes no score
+		most = beyondBound * s.Answer
+	}
+	if s.Truth, err = search.Largest(ctx, 1, most); err != nil {
 		return err
 	}
 	if s.Truth, err = search.Settle(ctx, s.Truth, -1, 1, tries); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"unicode"
 
 	awsv2 "github.com/aws/aws-sdk-go-v2/aws"
 	credv2 "github.com/aws/aws-sdk-go-v2/credentials"
@@ -101,7 +102,7 @@ func distribution(ctx context.Context, at *url.URL, bucket string) (upload, erro
 		return nil, err
 	}
 	return func(ctx context.Context, key string, body io.Reader, _ int64) error {
-		w, err := d.Writer(ctx, "/"+strings.TrimLeft(key, "/"), false)
+		w, err := d.Writer(ctx, "/"+strings.Map(inPath, strings.TrimLeft(key, "/")), false)
 		if err != nil {
 			return err
 		}
@@ -113,6 +114,14 @@ func distribution(ctx context.Context, at *url.URL, bucket string) (upload, erro
 		}
 		return w.Close()
 	}, nil
+}
+
+// inPath replaces what the registry's storage refuses in a path.
+func inPath(r rune) rune {
+	if r < 128 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("./-_", r)) {
+		return r
+	}
+	return '-'
 }
 
 // tusd is the storage of the server for resumable uploads: parts wait in temporary files.
