@@ -212,7 +212,8 @@ func TestFD010(t *testing.T) {
 
 func TestFD011(t *testing.T) {
 	f := newFake(t, "", func(c *fakedrive.Config) {
-		c.Corpus = spec(t, "files: 2\nfolders: 0\nkinds: {documents: 2}\nexport_size: {classes: [{share: 1, fixed: 9000}, {share: 1, fixed: 11MiB}]}")
+		c.Corpus = spec(t, "files: 2\nfolders: 0\nkinds: {documents: 2}\nexport_size: {classes: [{share: 1, fixed: 9000}, "+
+			"{share: 1, fixed: 11MiB}]}")
 	})
 	files, _ := f.listAll("", 10, "files(id,exportLinks)")
 	require.Len(t, files, 2)
@@ -594,7 +595,8 @@ func TestFD030(t *testing.T) {
 
 func TestFD031(t *testing.T) {
 	f := newFake(t, "")
-	good := "--b\r\nContent-Type: application/json\r\n\r\n{\"name\":\"x\"}\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b--\r\n"
+	good := "--b\r\nContent-Type: application/json\r\n\r\n{\"name\":\"x\"}\r\n--b\r\nContent-Type: text/plain\r\n\r\n" +
+		"hello\r\n--b--\r\n"
 	send := func(body, contentType string) int {
 		resp, _ := f.do("POST", "/upload/drive/v3/files?uploadType=multipart", strings.NewReader(body), "Content-Type",
 			contentType)

@@ -202,7 +202,8 @@ func (t *tokens) refuse(jwt string) string {
 	case claims.Scope == "":
 		return "Invalid JWT: the scope is missing."
 	case claims.Exp < now || claims.Iat > now+300 || claims.Exp-claims.Iat > 3600+300:
-		return "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim."
+		return "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat " +
+			"and exp values in the JWT claim."
 	}
 	if claims.Iss != ServiceAccountEmail {
 		return ""

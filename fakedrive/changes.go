@@ -6,6 +6,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
+	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
 const defaultChanges = "kind,nextPageToken,newStartPageToken,changes(kind,type,changeType,time,removed,fileId,driveId,file(" +
@@ -59,34 +60,12 @@ func (c *call) listChanges() error {
 	enc := resource.NewEncoder(m.Field("changes").Field("file"), c.env())
 	driveID := c.q.Get("driveId")
 	for _, ch := range list {
-		if driveID != "" && ch.DriveID != driveID || driveID == "" && ch.DriveID != "" && !all ||
-			ch.Removed && !removed || ch.Space != space {
+		if driveID != "" && ch.DriveID != driveID || driveID == "" && ch.DriveID != "" && !all || ch.Space != space {
 			continue
 		}
-		v := map[string]any{"kind": "drive#change", "time": resource.FormatTime(ch.Time), "removed": ch.Removed,
-			"type": "file", "changeType": "file", "fileId": ch.FileID}
-		if ch.DriveID != "" {
-			v["driveId"] = ch.DriveID
+		if v := c.change(&ch, enc); removed || v["removed"] == false {
+			out = append(out, v)
 		}
-		switch {
-		case ch.IsDrive:
-			delete(v, "fileId")
-			v["type"], v["changeType"] = "drive", "drive"
-			if d, err := c.store.Drive(ch.FileID); err == nil {
-				v["drive"] = driveJSON(d)
-			}
-		case !ch.Removed:
-			f, err := c.seen(ch.FileID)
-			if err == nil {
-				v["file"] = json.RawMessage(enc.Append(nil, f.File))
-				break
-			}
-			if !removed {
-				continue
-			}
-			v["removed"] = true // with a folder above it, since, or no longer shared with the account
-		}
-		out = append(out, v)
 	}
 	reply := map[string]any{"kind": "drive#changeList", "changes": out}
 	if next == c.store.NextChange() {
@@ -95,4 +74,29 @@ func (c *call) listChanges() error {
 		reply["nextPageToken"] = strconv.FormatInt(next, 10)
 	}
 	return c.value(reply, "ChangeList", defaultChanges)
+}
+
+// change is an entry of the list. A file that the account can't see any more, since a folder above it is gone or since
+// it is no longer shared, counts as removed.
+func (c *call) change(ch *store.Change, enc *resource.Encoder) map[string]any {
+	v := map[string]any{"kind": "drive#change", "time": resource.FormatTime(ch.Time), "removed": ch.Removed,
+		"type": "file", "changeType": "file", "fileId": ch.FileID}
+	if ch.DriveID != "" {
+		v["driveId"] = ch.DriveID
+	}
+	switch {
+	case ch.IsDrive:
+		delete(v, "fileId")
+		v["type"], v["changeType"] = "drive", "drive"
+		if d, err := c.store.Drive(ch.FileID); err == nil {
+			v["drive"] = driveJSON(d)
+		}
+	case !ch.Removed:
+		if f, err := c.seen(ch.FileID); err == nil {
+			v["file"] = json.RawMessage(enc.Append(nil, f.File))
+		} else {
+			v["removed"] = true
+		}
+	}
+	return v
 }

@@ -17,11 +17,11 @@ const defaultDrive = "kind,id,name"
 // driveCapabilities are an organizer's.
 var driveCapabilities = func() map[string]bool {
 	m := map[string]bool{}
-	for name := range set(`canAddChildren canChangeCopyRequiresWriterPermissionRestriction canChangeDomainUsersOnlyRestriction
-		canChangeDownloadRestriction canChangeDriveBackground canChangeDriveMembersOnlyRestriction
-		canChangeSharingFoldersRequiresOrganizerPermissionRestriction canComment canCopy canDeleteChildren canDeleteDrive canDownload
-		canEdit canListChildren canManageMembers canReadRevisions canRename canRenameDrive canResetDriveRestrictions canShare
-		canTrashChildren`) {
+	for name := range set(`canAddChildren canChangeCopyRequiresWriterPermissionRestriction
+		canChangeDomainUsersOnlyRestriction canChangeDownloadRestriction canChangeDriveBackground
+		canChangeDriveMembersOnlyRestriction canChangeSharingFoldersRequiresOrganizerPermissionRestriction canComment
+		canCopy canDeleteChildren canDeleteDrive canDownload canEdit canListChildren canManageMembers canReadRevisions
+		canRename canRenameDrive canResetDriveRestrictions canShare canTrashChildren`) {
 		m[name] = true
 	}
 	return m

@@ -65,10 +65,11 @@ func (s *stampJSON) UnmarshalJSON(b []byte) error {
 }
 
 // readOnly are the fields that Drive refuses in a request, of those that it shows.
-var readOnly = set(`capabilities driveId exportLinks fileExtension fullFileExtension hasAugmentedPermissions hasThumbnail headRevisionId
-	iconLink isAppAuthorized lastModifyingUser md5Checksum modifiedByMe modifiedByMeTime ownedByMe owners permissionIds permissions
-	quotaBytesUsed resourceKey sha1Checksum sha256Checksum shared sharedWithMeTime sharingUser size spaces teamDriveId thumbnailLink
-	thumbnailVersion trashedTime trashingUser version viewedByMe webContentLink webViewLink explicitlyTrashed`)
+var readOnly = set(`capabilities driveId exportLinks fileExtension fullFileExtension hasAugmentedPermissions
+	hasThumbnail headRevisionId iconLink isAppAuthorized lastModifyingUser md5Checksum modifiedByMe modifiedByMeTime
+	ownedByMe owners permissionIds permissions quotaBytesUsed resourceKey sha1Checksum sha256Checksum shared
+	sharedWithMeTime sharingUser size spaces teamDriveId thumbnailLink thumbnailVersion trashedTime trashingUser
+	version viewedByMe webContentLink webViewLink explicitlyTrashed`)
 
 // parseMetadata reads a file's resource.
 func parseMetadata(raw []byte) (*metadata, error) {

@@ -8,8 +8,8 @@ import (
 )
 
 // commonParams are the parameters that every method of Google's APIs takes.
-var commonParams = set(`$.xgafv access_token alt callback fields key oauth_token prettyPrint quotaUser uploadType upload_protocol
-	$alt $fields $prettyPrint $key $userProject userIp trace`)
+var commonParams = set(`$.xgafv access_token alt callback fields key oauth_token prettyPrint quotaUser uploadType
+	upload_protocol $alt $fields $prettyPrint $key $userProject userIp trace`)
 
 // Parameters by method, as the discovery document has them, with the deprecated ones that clients still send.
 var (
@@ -17,14 +17,15 @@ var (
 	listParams = set(`corpora corpus driveId includeItemsFromAllDrives includeLabels includePermissionsForView
 		includeTeamDriveItems orderBy pageSize pageToken q spaces supportsAllDrives supportsTeamDrives teamDriveId`)
 	driveParams   = set("pageSize pageToken q useDomainAdminAccess requestId allowItemDeletion")
-	changesParams = set(`driveId includeCorpusRemovals includeItemsFromAllDrives includeLabels includePermissionsForView includeRemoved
-		includeTeamDriveItems pageSize pageToken restrictToMyDrive spaces supportsAllDrives supportsTeamDrives teamDriveId`)
-	permissionParams = set(`emailMessage enforceExpansiveAccess enforceSingleParent includePermissionsForView moveToNewOwnersRoot
-		pageSize pageToken removeExpiration sendNotificationEmail supportsAllDrives supportsTeamDrives transferOwnership
-		useDomainAdminAccess`)
-	writeParams = set(`addParents copyRequiresWriterPermission driveId enforceSingleParent ignoreDefaultVisibility includeLabels
-		includePermissionsForView keepRevisionForever ocrLanguage removeParents setModifiedDate supportsAllDrives supportsTeamDrives
-		upload_id useContentAsIndexableText`)
+	changesParams = set(`driveId includeCorpusRemovals includeItemsFromAllDrives includeLabels
+		includePermissionsForView includeRemoved includeTeamDriveItems pageSize pageToken restrictToMyDrive spaces
+		supportsAllDrives supportsTeamDrives teamDriveId`)
+	permissionParams = set(`emailMessage enforceExpansiveAccess enforceSingleParent includePermissionsForView
+		moveToNewOwnersRoot pageSize pageToken removeExpiration sendNotificationEmail supportsAllDrives supportsTeamDrives
+		transferOwnership useDomainAdminAccess`)
+	writeParams = set(`addParents copyRequiresWriterPermission driveId enforceSingleParent ignoreDefaultVisibility
+		includeLabels includePermissionsForView keepRevisionForever ocrLanguage removeParents setModifiedDate
+		supportsAllDrives supportsTeamDrives upload_id useContentAsIndexableText`)
 	revisionParams = set("acknowledgeAbuse pageSize pageToken")
 	exportParams   = set("mimeType")
 	linkParams     = set("id exportFormat export confirm resourcekey authuser")

@@ -275,7 +275,8 @@ func TestConcurrentWriters(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for i := range files {
-				body := fmt.Sprintf("--b\r\nContent-Type: application/json\r\n\r\n{\"name\":\"%d-%d\",\"parents\":[\"%s\"]}\r\n--b\r\n\r\n%d\r\n--b--\r\n", w, i, root.Id, w*files+i)
+				body := fmt.Sprintf("--b\r\nContent-Type: application/json\r\n\r\n{\"name\":\"%d-%d\",\"parents\":[\"%s\"]}\r\n"+
+					"--b\r\n\r\n%d\r\n--b--\r\n", w, i, root.Id, w*files+i)
 				if err := post(body); err != nil {
 					t.Errorf("writer %d, file %d: %v", w, i, err)
 					return

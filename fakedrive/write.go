@@ -147,7 +147,8 @@ func (c *call) applyUpdate(id string, m *metadata, media *received) (store.Found
 	switch {
 	case m.Parents != nil:
 		return store.Found{}, errForbidden("fieldNotWritable",
-			"The parents field is not directly writable in update requests. Use the addParents and removeParents parameters instead.")
+			"The parents field is not directly writable in update requests. Use the addParents and removeParents parameters "+
+				"instead.")
 	case m.ID != nil && *m.ID != id, m.CreatedTime != nil:
 		return store.Found{}, errForbidden("fieldNotWritable",
 			"The resource body includes fields which are not directly writable.")

@@ -17,7 +17,8 @@ type Stats struct {
 // Event is one thing that happened, as Config.OnEvent receives it and --json prints it.
 type Event struct {
 	Time time.Time `json:"time"`
-	// copied, would-copy, skipped, failed, unavailable, filtered, verified, listed, retry, paused; the command adds waiting
+	// copied, would-copy, skipped, failed, unavailable, filtered, verified, listed, retry, paused; the command adds
+	// waiting
 	Type   string        `json:"event"`
 	ID     string        `json:"id,omitempty"`
 	Key    string        `json:"key,omitempty"`

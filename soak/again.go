@@ -47,7 +47,8 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 			run.Protocol)
 	}
 	if kept.Attached {
-		return nil, fmt.Errorf("%w: run %s was attached to a process that memsoak can't start again; run its command after --",
+		return nil, fmt.Errorf("%w: run %s was attached to a process that memsoak can't start again; run its command "+
+			"after --",
 			ErrConfig, run.ID)
 	}
 	if err := giveSecrets(kept.Subject, kept.File); err != nil {

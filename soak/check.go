@@ -158,7 +158,8 @@ func (c *checker) wave(ctx context.Context, proc *subject.Process, root string) 
 		d.FilesListed, checkFiles),
 		"does it use {{.drive_url}} (or {{.proxy_url}} with {{.ca_file}}) and {{.root}}?")
 	if d.FilesListed < checkFiles || err != nil {
-		c.evidence(fmt.Sprintf("Drive: %d requests, %d list pages, %d not understood; S3: %d requests, %d uploads begun, %d failed",
+		c.evidence(fmt.Sprintf("Drive: %d requests, %d list pages, %d not understood; S3: %d requests, %d uploads begun, "+
+			"%d failed",
 			d.Requests, d.ListPages, d.NotUnderstood, u.Requests, u.Started, u.Failed))
 		c.evidence(c.logTail()...)
 	}

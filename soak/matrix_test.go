@@ -89,7 +89,8 @@ func config(t *testing.T, text string) (soak.Config, error) {
 }
 
 func TestConfigKeepsTheOrderAndTheSpellingOfAxes(t *testing.T) {
-	c, err := config(t, "axes:\n  workers: [1, 8]\n  gomemlimit: [off, 512MiB]\n  aaa: ['01', \"x y\"]\nlimit: 1Gi\nbudget: 12s\n")
+	c, err := config(t, "axes:\n  workers: [1, 8]\n  gomemlimit: [off, 512MiB]\n  aaa: ['01', \"x y\"]\nlimit: 1Gi\n"+
+		"budget: 12s\n")
 	require.NoError(t, err)
 	assert.Equal(t, soak.Axes{axis("workers", "1", "8"), axis("gomemlimit", "off", "512MiB"), axis("aaa", "01", "x y")},
 		c.Axes)

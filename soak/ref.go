@@ -130,7 +130,8 @@ func buildable(s *subject.Spec, c Config) (*subject.Spec, error) {
 	}
 	info, err := buildinfo.ReadFile(s.Command[0])
 	if err != nil {
-		return nil, fmt.Errorf("subject %s can't be built from a revision: its file has no `build`, and its binary doesn't say what it was built from: %w", s.Name, err)
+		return nil, fmt.Errorf("subject %s can't be built from a revision: its file has no `build`, and its binary doesn't "+
+			"say what it was built from: %w", s.Name, err)
 	}
 	out := *s
 	out.Build = []string{"go", "build"}

@@ -27,7 +27,8 @@ func TestRunFileHasNoValuesOfVariables(t *testing.T) {
 
 func TestRecordedRunIsMadeAgainWithValuesOfItsSubjectFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "s.yaml")
-	text := "name: s\ncommand: ['true']\npprof: http://{{.addr}}/debug/pprof\nwave: {url: 'http://{{.addr}}/w'}\nenv: {TOKEN: hunter2}\nsettings: {workers: '2'}\n"
+	text := "name: s\ncommand: ['true']\npprof: http://{{.addr}}/debug/pprof\nwave: {url: 'http://{{.addr}}/w'}\nenv: " +
+		"{TOKEN: hunter2}\nsettings: {workers: '2'}\n"
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	c := DefaultConfig()
 	c.Subject = file

@@ -3,6 +3,7 @@ package corpus
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -118,15 +119,15 @@ func (d *specDecoder) file(f *ast.File, s *Spec) error {
 }
 
 // fields says how to read each key of a mapping.
-type fields map[string]func(field string, n ast.Node) error
+type fields map[string]reader
 
 func (d *specDecoder) specFields(s *Spec) fields {
 	return fields{
-		"name":         d.text(&s.Name),
-		"seed":         d.seed(&s.Seed),
-		"files":        d.integer(&s.Files),
-		"folders":      d.integer(&s.Folders),
-		"depth":        d.small(&s.Depth),
+		"name":         text(&s.Name),
+		"seed":         seed(&s.Seed),
+		"files":        integer(&s.Files),
+		"folders":      integer(&s.Folders),
+		"depth":        small(&s.Depth),
 		"fan_out":      d.fanOut(&s.FanOut),
 		"spread":       choice(&s.Spread, map[string]Spread{"varied": Varied, "even": Even}),
 		"place":        choice(&s.Place, map[string]Place{"everywhere": Everywhere, "deepest": Deepest}),
@@ -135,13 +136,13 @@ func (d *specDecoder) specFields(s *Spec) fields {
 		"kinds":        d.amounts(s.kindAmounts()),
 		"flags":        d.amounts(append(s.flagAmounts(), s.folderAmounts()...)),
 		"names":        d.amounts(s.nameAmounts()),
-		"shared_drive": d.text(&s.SharedDrive),
+		"shared_drive": text(&s.SharedDrive),
 	}
 }
 
 // fanOut is small for a number that can't be none: 0 in a Spec is what a file leaves out.
-func (d *specDecoder) fanOut(to *int) func(string, ast.Node) error {
-	read := d.small(to)
+func (d *specDecoder) fanOut(to *int) reader {
+	read := small(to)
 	return func(field string, n ast.Node) error {
 		err := read(field, n)
 		if err == nil && *to == 0 {
@@ -175,14 +176,7 @@ func (d *specDecoder) mapping(field string, n ast.Node, known fields) error {
 	return nil
 }
 
-func (f fields) names() string {
-	var names []string
-	for name := range f {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
+func (f fields) names() string { return strings.Join(slices.Sorted(maps.Keys(f)), ", ") }
 
 func prefixed(field string) string {
 	if field == "" {
@@ -202,27 +196,18 @@ func scalar(field, want string, n ast.Node) (string, error) {
 	return "", at(n.GetToken(), "%s: want %s, have %s", field, want, describe(n))
 }
 
-func (d *specDecoder) text(to *string) func(string, ast.Node) error {
-	return func(field string, n ast.Node) (err error) {
-		*to, err = scalar(field, "a text", n)
-		return err
-	}
-}
+// reader reads the value of a field.
+type reader = func(field string, n ast.Node) error
 
-func choice[T any](to *T, values map[string]T) func(string, ast.Node) error {
-	var names []string
-	for name := range values {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	want := strings.Join(names, " or ")
+// read makes a reader of a number or text; want is what the field takes.
+func read[T any](to *T, want string, parse func(string) (T, error)) reader {
 	return func(field string, n ast.Node) error {
 		s, err := scalar(field, want, n)
 		if err != nil {
 			return err
 		}
-		v, ok := values[s]
-		if !ok {
+		v, err := parse(s)
+		if err != nil {
 			return at(n.GetToken(), "%s: want %s, have %q", field, want, s)
 		}
 		*to = v
@@ -230,123 +215,84 @@ func choice[T any](to *T, values map[string]T) func(string, ast.Node) error {
 	}
 }
 
-func (d *specDecoder) integer(to *int64) func(string, ast.Node) error {
-	return func(field string, n ast.Node) error {
-		s, err := scalar(field, "a whole number", n)
-		if err != nil {
-			return err
-		}
-		v, err := strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 10, 64)
-		if err != nil {
-			return at(n.GetToken(), "%s: want a whole number, have %q", field, s)
-		}
-		*to = v
-		return nil
-	}
+func text(to *string) reader {
+	return read(to, "a text", func(s string) (string, error) { return s, nil })
 }
 
-func (d *specDecoder) small(to *int) func(string, ast.Node) error {
-	return func(field string, n ast.Node) error {
-		var v int64
-		if err := d.integer(&v)(field, n); err != nil {
-			return err
+func choice[T any](to *T, values map[string]T) reader {
+	want := strings.Join(slices.Sorted(maps.Keys(values)), " or ")
+	return read(to, want, func(s string) (T, error) {
+		v, ok := values[s]
+		if !ok {
+			return v, errors.ErrUnsupported
 		}
-		*to = int(min(max(v, math.MinInt32), math.MaxInt32))
-		return nil
-	}
+		return v, nil
+	})
 }
 
-func (d *specDecoder) seed(to *uint64) func(string, ast.Node) error {
-	return func(field string, n ast.Node) error {
-		s, err := scalar(field, "a number", n)
-		if err != nil {
-			return err
-		}
-		if *to, err = strconv.ParseUint(strings.ReplaceAll(s, "_", ""), 10, 64); err != nil {
-			return at(n.GetToken(), "%s: want a whole number from 0 on, have %q", field, s)
-		}
-		return nil
-	}
+func plainDigits(s string) string { return strings.ReplaceAll(s, "_", "") }
+
+func parseInteger(s string) (int64, error) { return strconv.ParseInt(plainDigits(s), 10, 64) }
+
+func integer(to *int64) reader { return read(to, "a whole number", parseInteger) }
+
+func small(to *int) reader {
+	return read(to, "a whole number", func(s string) (int, error) {
+		v, err := parseInteger(s)
+		return int(min(max(v, math.MinInt32), math.MaxInt32)), err
+	})
 }
 
-func (d *specDecoder) float(to *float64) func(string, ast.Node) error {
-	return func(field string, n ast.Node) error {
-		s, err := scalar(field, "a number", n)
-		if err != nil {
-			return err
-		}
-		if *to, err = strconv.ParseFloat(s, 64); err != nil {
-			return at(n.GetToken(), "%s: want a number, have %q", field, s)
-		}
-		return nil
-	}
+func seed(to *uint64) reader {
+	return read(to, "a whole number from 0 on", func(s string) (uint64, error) {
+		return strconv.ParseUint(plainDigits(s), 10, 64)
+	})
 }
 
-func (d *specDecoder) amounts(group []namedAmount) func(string, ast.Node) error {
+func float(to *float64) reader {
+	return read(to, "a number", func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
+}
+
+func byteCount(to *int64) reader {
+	return read(to, "a size such as 64KiB", func(s string) (int64, error) { return units.ParseBytes(plainDigits(s)) })
+}
+
+func amount(to *Amount) reader {
+	return read(to, "a number or a percentage", func(s string) (a Amount, err error) {
+		if number, percent := strings.CutSuffix(s, "%"); percent {
+			a.Percent, err = strconv.ParseFloat(strings.TrimSpace(number), 64)
+		} else {
+			a.Count, err = parseInteger(s)
+		}
+		return a, err
+	})
+}
+
+func (d *specDecoder) amounts(group []namedAmount) reader {
 	known := fields{}
 	for _, f := range group {
 		_, key, _ := strings.Cut(f.field, ".")
-		known[key] = d.amount(f.a)
+		known[key] = amount(f.a)
 	}
 	return func(field string, n ast.Node) error { return d.mapping(field, n, known) }
 }
 
-func (d *specDecoder) amount(to *Amount) func(string, ast.Node) error {
-	return func(field string, n ast.Node) error {
-		s, err := scalar(field, "a number or a percentage", n)
-		if err != nil {
-			return err
-		}
-		number, percent := strings.CutSuffix(s, "%")
-		if percent {
-			to.Percent, err = strconv.ParseFloat(strings.TrimSpace(number), 64)
-		} else {
-			to.Count, err = strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 10, 64)
-		}
-		if err != nil {
-			return at(n.GetToken(), "%s: want a number or a percentage, have %q", field, s)
-		}
-		return nil
-	}
-}
-
-func (d *specDecoder) bytes(to *int64) func(string, ast.Node) error {
-	return func(field string, n ast.Node) error {
-		s, err := scalar(field, "a size such as 64KiB", n)
-		if err != nil {
-			return err
-		}
-		v, err := units.ParseBytes(strings.ReplaceAll(s, "_", ""))
-		if err != nil {
-			return at(n.GetToken(), "%s: want a size such as 64KiB, have %q", field, s)
-		}
-		*to = v
-		return nil
-	}
-}
-
 // size reads a size distribution: a size, "fixed SIZE", or a mapping with the distribution as its one key.
-func (d *specDecoder) size(to *Size) func(string, ast.Node) error {
+func (d *specDecoder) size(to *Size) reader {
 	return func(field string, n ast.Node) error {
 		if _, ok := n.(ast.MapNode); ok {
 			return d.distribution(to, field, n, d.distributions(to, true))
 		}
-		s, err := scalar(field, "a size or a distribution", n)
-		if err != nil {
-			return err
-		}
-		v, err := units.ParseBytes(strings.TrimPrefix(s, "fixed "))
-		if err != nil {
-			return at(n.GetToken(), "%s: want a size such as 64KiB or a distribution, have %q", field, s)
-		}
-		*to = Fixed(v)
-		return nil
+		return read(to, "a size such as 64KiB or a distribution", func(s string) (Size, error) {
+			v, err := units.ParseBytes(strings.TrimPrefix(s, "fixed "))
+			return Fixed(v), err
+		})(field, n)
 	}
 }
 
 // distributions returns how to read each distribution.
 func (d *specDecoder) distributions(to *Size, mixed bool) fields {
-	params := func(kind Distribution, known fields) func(string, ast.Node) error {
+	params := func(kind Distribution, known fields) reader {
 		return func(field string, n ast.Node) error {
 			to.Distribution = kind
 			if err := d.mapping(field, n, known); err != nil {
@@ -363,14 +309,14 @@ func (d *specDecoder) distributions(to *Size, mixed bool) fields {
 		}
 	}
 	cut := func(more fields) fields {
-		more["min"], more["max"] = d.bytes(&to.Min), d.bytes(&to.Max)
+		more["min"], more["max"] = byteCount(&to.Min), byteCount(&to.Max)
 		return more
 	}
 	all := fields{
-		"fixed":     d.bytes(&to.Bytes),
+		"fixed":     byteCount(&to.Bytes),
 		"uniform":   params(UniformSize, cut(fields{})),
-		"lognormal": params(LognormalSize, cut(fields{"median": d.bytes(&to.Median), "sigma": d.float(&to.Sigma)})),
-		"pareto":    params(ParetoSize, cut(fields{"alpha": d.float(&to.Alpha)})),
+		"lognormal": params(LognormalSize, cut(fields{"median": byteCount(&to.Median), "sigma": float(&to.Sigma)})),
+		"pareto":    params(ParetoSize, cut(fields{"alpha": float(&to.Alpha)})),
 	}
 	if mixed {
 		all["classes"] = d.classes(to)
@@ -398,7 +344,7 @@ func (d *specDecoder) distribution(to *Size, field string, n ast.Node, known fie
 	return nil
 }
 
-func (d *specDecoder) classes(to *Size) func(string, ast.Node) error {
+func (d *specDecoder) classes(to *Size) reader {
 	return func(field string, n ast.Node) error {
 		list, ok := n.(*ast.SequenceNode)
 		if !ok {
@@ -412,7 +358,7 @@ func (d *specDecoder) classes(to *Size) func(string, ast.Node) error {
 		for i, v := range list.Values {
 			c := &to.Classes[i]
 			known := d.distributions(&c.Size, false)
-			known["share"] = d.float(&c.Share)
+			known["share"] = float(&c.Share)
 			name := fmt.Sprintf("%s[%d]", field, i)
 			d.at[name] = v.GetToken()
 			if err := d.distribution(&c.Size, name, v, known); err != nil {

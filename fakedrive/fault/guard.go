@@ -40,10 +40,12 @@ func (a Addresses) WithToken(token string) Addresses {
 
 // Why an admin request is refused. The sentences say what to do.
 var (
-	errHost  = errors.New("this host name is not known to the admin protocol; use an address, or start the fake with --admin-host NAME")
+	errHost = errors.New("this host name is not known to the admin protocol; use an address, or start the fake with " +
+		"--admin-host NAME")
 	errPage  = errors.New("web pages may not use the admin protocol")
 	errType  = errors.New("an admin request has a body of type application/json or application/yaml; set Content-Type")
-	errToken = errors.New("this change needs the token of the fake's address file: use its admin URL, or Authorization: Bearer TOKEN")
+	errToken = errors.New("this change needs the token of the fake's address file: use its admin URL, or Authorization: " +
+		"Bearer TOKEN")
 )
 
 // check returns the status and the reason of a refusal; nil lets the request pass.

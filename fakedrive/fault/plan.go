@@ -229,7 +229,8 @@ func (r *Rule) check(at string, o *Options) *flaw {
 		return &flaw{at + "." + effects[1], "a rule has one effect beside latency, and there is " + effects[0] + " already"}
 	}
 	if len(effects) == 0 && r.Latency == 0 && r.Jitter == 0 {
-		return &flaw{at, "the rule has no effect; give it one of latency, error, reset, stall, truncate, flip, change, empty_page, duplicates"}
+		return &flaw{at, "the rule has no effect; give it one of latency, error, reset, stall, truncate, flip, change, " +
+			"empty_page, duplicates"}
 	}
 	return r.checkEffect(at, o)
 }

@@ -29,7 +29,8 @@ func TestEachFigureIsMissedByAProgramThatMissesIt(t *testing.T) {
 		"echo 'panic: oh' >&2; exit 2": "panics                           asked for 0, measured 12  MISSED",
 		"echo 'a\nb' >&2; exit 2":      "messages that are not one line   asked for 0, measured 12  MISSED",
 		"exit 2":                       "messages that are not one line   asked for 0, measured 12  MISSED",
-		"head -c 400 /dev/zero | tr '\\0' x >&2; echo >&2; exit 2": "messages over 300 bytes          asked for 0, measured 12  MISSED",
+		"head -c 400 /dev/zero | tr '\\0' x >&2; echo >&2; exit 2": "messages over 300 bytes          asked for 0, " +
+			"measured 12  MISSED",
 	} {
 		var out bytes.Buffer
 		bad, err := try(fake(t, does), 12, 2, 1, &out)

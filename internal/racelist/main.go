@@ -103,7 +103,8 @@ func shares(path string) (yes bool, err error) {
 		return false, err
 	}
 	for _, i := range f.Imports {
-		if p, err := strconv.Unquote(i.Path.Value); err == nil && (p == "sync" || p == "sync/atomic" || p == "golang.org/x/sync/errgroup") {
+		if p, err := strconv.Unquote(i.Path.Value); err == nil && (p == "sync" || p == "sync/atomic" ||
+			p == "golang.org/x/sync/errgroup") {
 			return true, nil
 		}
 	}

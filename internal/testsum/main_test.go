@@ -40,7 +40,8 @@ func TestD(t *testing.T) { t.Log("not worth a word") }
 		assert.Equal(t, 0, code, errs)
 		assert.Contains(t, out, "ok  \texample.com/a/m")
 		assert.Contains(t, out,
-			"=== 3 tests were skipped:\n   2  no broker\n        m TestA\n        m TestB/sub\n   1  no reason given\n        m TestC\n")
+			"=== 3 tests were skipped:\n   2  no broker\n        m TestA\n        m TestB/sub\n   1  no reason given\n        "+
+				"m TestC\n")
 		assert.NotContains(t, out, "not worth")
 	}
 }

@@ -128,7 +128,8 @@ func (i Info) Missing(name string) error {
 	if i.Released() {
 		return fmt.Errorf("the program %s is missing: %s", name, i.Install(name))
 	}
-	return fmt.Errorf("the program %s is neither beside this one nor in bin/ nor on PATH: `make build` builds it in a checkout, %s elsewhere",
+	return fmt.Errorf("the program %s is neither beside this one nor in bin/ nor on PATH: `make build` builds it in a "+
+		"checkout, %s elsewhere",
 		name, i.Install(name))
 }
 

@@ -11,8 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/memsoak/memsoak/internal/needs"
@@ -39,7 +37,7 @@ func pod(t *testing.T, labels, selector map[string]string, p corev1.PodSpec) []s
 	}
 	require.Len(t, p.Containers, 1)
 	c := p.Containers[0]
-	assert.Equal(t, resource.MustParse("2Gi"), c.Resources.Limits[corev1.ResourceMemory])
+	assert.Equal(t, "2Gi", c.Resources.Limits.Memory().String())
 	var limit *corev1.ResourceFieldSelector
 	for _, e := range c.Env {
 		assert.NotEqual(t, "GOMEMLIMIT", e.Name, "it would be the whole limit")
@@ -53,7 +51,7 @@ func pod(t *testing.T, labels, selector map[string]string, p corev1.PodSpec) []s
 	for _, probe := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe} {
 		require.NotNil(t, probe)
 		assert.Equal(t, "/healthz", probe.HTTPGet.Path)
-		assert.Equal(t, intstr.FromString(c.Ports[0].Name), probe.HTTPGet.Port)
+		assert.Equal(t, c.Ports[0].Name, probe.HTTPGet.Port.StrVal)
 	}
 	mounted := map[string]bool{}
 	for _, v := range p.Volumes {
@@ -129,7 +127,8 @@ func TestRabbitMQ(t *testing.T) {
 // TestRabbitMQStarts: a real server takes the settings.
 func TestRabbitMQStarts(t *testing.T) {
 	if os.Getenv("MEMSOAK_LONG") == "" {
-		t.Skip("SKIPPED, starting a RabbitMQ with the manifest's settings is part of the long form: MEMSOAK_LONG=1, or make test-long")
+		t.Skip("SKIPPED, starting a RabbitMQ with the manifest's settings is part of the long form: MEMSOAK_LONG=1, or " +
+			"make test-long")
 	}
 	var m corev1.ConfigMap
 	decode(t, "rabbitmq.yaml", &corev1.Service{}, &m, &appsv1.StatefulSet{})

@@ -149,7 +149,8 @@ func driveAuth(ctx context.Context, s Settings, t http.RoundTripper) (http.Round
 		creds, err := google.FindDefaultCredentialsWithParams(ctx, google.CredentialsParams{
 			Scopes: []string{gdrive.DriveReadonlyScope}, Subject: s.Impersonate})
 		if err != nil {
-			return nil, fmt.Errorf("no Drive credentials: give --credentials-file, set GOOGLE_APPLICATION_CREDENTIALS or run 'gcloud auth application-default login': %w", err)
+			return nil, fmt.Errorf("no Drive credentials: give --credentials-file, set GOOGLE_APPLICATION_CREDENTIALS or run "+
+				"'gcloud auth application-default login': %w", err)
 		}
 		tokens = creds.TokenSource
 	}

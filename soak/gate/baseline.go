@@ -198,7 +198,8 @@ func (b *Baseline) dropCosts() {
 			delete(c.Values, s.quantity)
 		}
 	}
-	b.note = "the baseline is of schema v1: costs (leak_bytes_per_file and the like) are not compared; accept a new one with soak baseline accept"
+	b.note = "the baseline is of schema v1: costs (leak_bytes_per_file and the like) are not compared; accept a new one " +
+		"with soak baseline accept"
 }
 
 // fits says why b can't be compared with other, nil when it can.

@@ -190,7 +190,8 @@ func TestFigures(t *testing.T) {
 	migrator, canary := s["migrator"], s["canary"]
 	healthy := only(canary, "leak_bytes=0 leak_goroutines=0")
 	require.GreaterOrEqual(t, min(len(migrator), len(healthy)), 2*benchRepeats)
-	t.Logf("%d repeats of %d cells of the migrator, %d of the canary; gate runs of %d repeats; noise between equal trials:", len(migrator), len(migrator[0].Cells), len(healthy), benchRepeats)
+	t.Logf("%d repeats of %d cells of the migrator, %d of the canary; gate runs of %d repeats; noise between equal "+
+		"trials:", len(migrator), len(migrator[0].Cells), len(healthy), benchRepeats)
 	for _, r := range rules {
 		for i, c := range migrator[0].Cells {
 			var v []float64

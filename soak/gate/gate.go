@@ -13,7 +13,8 @@ import (
 const ReportSchema = "memsoak/gate/v1"
 
 // ErrNothing is returned when the gate was given nothing to hold the run against.
-var ErrNothing = errors.New("no threshold and no baseline: a gate that can't fail is refused; add thresholds to soak.yaml, or a baseline with soak baseline accept")
+var ErrNothing = errors.New("no threshold and no baseline: a gate that can't fail is refused; add thresholds to " +
+	"soak.yaml, or a baseline with soak baseline accept")
 
 // Options say what a run is held against. At least one of Checks and Baseline is set.
 type Options struct {

@@ -165,7 +165,8 @@ func (s *SelfCheck) lines() []string {
 	if s.Power.Simulated == 0 {
 		return out
 	}
-	out = append(out, fmt.Sprintf("self-check: false alarms %.2g %% of comparisons, by %d simulated from the spread of this recording", 100*s.Power.FalseAlarms, s.Power.Simulated))
+	out = append(out, fmt.Sprintf("self-check: false alarms %.2g %% of comparisons, by %d simulated from the spread of "+
+		"this recording", 100*s.Power.FalseAlarms, s.Power.Simulated))
 	var ds []string
 	for _, d := range s.Power.Detects {
 		ds = append(ds, d.String())

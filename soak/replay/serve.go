@@ -27,8 +27,8 @@ func newServeCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the subject contract: /healthz, /metrics, /debug/pprof, POST /v1/waves",
-		Long: `Serve the subject contract with the traits of a preset. A flag of a trait wins over the preset, and is taken as it is:
---scale divides the preset's sizes only.`,
+		Long: `Serve the subject contract with the traits of a preset. A flag of a trait wins over the preset, and is taken
+as it is: --scale divides the preset's sizes only.`,
 		Example: `  replay serve --preset v2.4.1-single-worker --listen 127.0.0.1:6060 \
     --drive-endpoint http://127.0.0.1:7000 --s3-endpoint http://127.0.0.1:9000 --bucket copies
   replay serve --preset v2.3.6 --scale 16 --discovery spool ...    # one of its remedies`,
@@ -65,7 +65,8 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.IntVar(&t.Attempts, "attempts", 0, "attempts at a file, each from its first byte")
 	fl.StringVar(&t.Discovery, "discovery", "",
 		"memory, as the history has it, spool: the migrator's queue on disk, or broker: its queue on --broker")
-	fl.StringVar(&t.Upload, "upload", "", "sdk: parts, as was assumed, put: one streamed PutObject, or chunks: parts by the migrator's sink")
+	fl.StringVar(&t.Upload, "upload", "",
+		"sdk: parts, as was assumed, put: one streamed PutObject, or chunks: parts by the migrator's sink")
 }
 
 // resolve lays the flags that were given over the preset.

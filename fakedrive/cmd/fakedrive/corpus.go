@@ -115,7 +115,8 @@ func newCorpusShowCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME|FILE",
 		Short: "Print the statistics and a sample of a tree",
-		Long:  "Print the statistics and a sample of a tree: of a preset, or of the spec in a file. Every key of a spec is optional:\n\n" + specHelp,
+		Long: "Print the statistics and a sample of a tree: of a preset, or of the spec in a file. Every key of a spec is " +
+			"optional:\n\n" + specHelp,
 		Example: "  fakedrive corpus show mixed\n" +
 			"  fakedrive corpus show --spec mixed > mine.yaml   # edit it, then:\n" +
 			"  fakedrive corpus show mine.yaml",

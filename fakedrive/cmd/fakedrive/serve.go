@@ -43,8 +43,8 @@ func newServeCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a Drive until interrupted",
-		Long: `Serve a synthetic Google Drive: over plain http, over TLS with an authority of its own, and through a CONNECT proxy that
-leads Google's host names here and refuses all others, for clients that cannot be given another endpoint.
+		Long: `Serve a synthetic Google Drive: over plain http, over TLS with an authority of its own, and through a CONNECT
+proxy that leads Google's host names here and refuses all others, for clients that cannot be given another endpoint.
 
 --corpus is what "root" (My Drive) shows: the name of a preset, a file with a spec, or none for an empty Drive.
 More trees can be asked for at run time: POST /_fake/v1/roots on the plain listener, where holds, faults and

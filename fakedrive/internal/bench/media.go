@@ -94,7 +94,8 @@ func media(ctx context.Context, o options) ([]figure, error) {
 				speeds = append(speeds, b)
 			}
 		}
-		figures = append(figures, atLeast(fmt.Sprintf("media, %d at a time, to a bare handler", clients), 0.8, stat.Median(ratios),
+		figures = append(figures, atLeast(fmt.Sprintf("media, %d at a time, to a bare handler", clients), 0.8,
+			stat.Median(ratios),
 			fmt.Sprintf("%.1f GiB/s", stat.Median(speeds)/(1<<30))))
 	}
 	return figures, nil

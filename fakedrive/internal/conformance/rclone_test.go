@@ -27,7 +27,8 @@ token = {"access_token":"static","token_type":"Bearer","refresh_token":"refresh"
 pacer_min_sleep = 1ms
 ` + extra
 	if sink != nil {
-		conf += fmt.Sprintf("[sink]\ntype = s3\nprovider = Other\nendpoint = %s\naccess_key_id = k\nsecret_access_key = s\nforce_path_style = true\n", sink.HTTP)
+		conf += fmt.Sprintf("[sink]\ntype = s3\nprovider = Other\nendpoint = %s\naccess_key_id = k\nsecret_access_key = s\n"+
+			"force_path_style = true\n", sink.HTTP)
 	}
 	file := filepath.Join(t.TempDir(), "rclone.conf")
 	require.NoError(t, os.WriteFile(file, []byte(conf), 0o600))

@@ -33,7 +33,8 @@ var notPassing = map[string]string{
 	"TestIntegration/FsMkdir/FsPutFiles/SetTier":                    "the drive backend has no tiers",
 	"TestIntegration/FsMkdir/FsPutFiles/Bucket":                     "the drive backend has no buckets",
 	"TestIntegration/FsShutdown":                                    "the drive backend has no such feature",
-	"TestIntegration/FsMkdir/FsPutFiles/Internal/Query/GoodQuery": "searches for a file that CopyOrMoveID, which runs before it, has moved to the trash: " +
+	"TestIntegration/FsMkdir/FsPutFiles/Internal/Query/GoodQuery": "searches for a file that CopyOrMoveID, which runs " +
+		"before it, has moved to the trash: " +
 		"it counts on the real Drive's search index to lag; it passes alone",
 }
 

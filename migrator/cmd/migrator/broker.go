@@ -31,7 +31,8 @@ type brokerFlags struct {
 func (b *brokerFlags) addFlags(f *pflag.FlagSet) {
 	b.options = wire.DefaultBrokerOptions()
 	f.StringVar(&b.url, "queue", "",
-		"URL of the broker, as in redis://user:password@host:6379/0 or amqp://user:password@host:5672/vhost; better set by the environment")
+		"URL of the broker, as in redis://user:password@host:6379/0 or amqp://user:password@host:5672/vhost; better set by "+
+			"the environment")
 	f.StringVar(&b.options.Name, "queue-name", b.options.Name,
 		"name of the queue; migrations under different names share a broker")
 }
@@ -101,7 +102,8 @@ func (p *part) addFlags(c *cobra.Command, without ...string) {
 	f.BoolVar(&p.json, "json", false, "print events and the summary as lines of JSON")
 	f.DurationVar(&p.every, "progress-interval", 10*time.Second, "time between lines of progress without a terminal")
 	f.DurationVar(&p.others, "others-within", 15*time.Minute,
-		"end when nothing goes on without another process, and none came for as long: one that begins the migration, or with\n"+
+		"end when nothing goes on without another process, and none came for as long: one that begins the migration, or "+
+			"with\n"+
 			"discover --wait one that uploads; 0 waits for ever, as --stay does")
 	f.StringVar(&p.listen, "listen", "", "address to serve /healthz, /metrics and /debug/pprof/ on; default none")
 }
@@ -176,7 +178,8 @@ func left(st *wire.BrokerStatus, err error) string {
 	case st.Done():
 		return "the migration in the queue is done"
 	}
-	return fmt.Sprintf("%d files and %d pages of folders are left, %d processes are alive", st.Files, st.Folders, st.Workers)
+	return fmt.Sprintf("%d files and %d pages of folders are left, %d processes are alive", st.Files, st.Folders,
+		st.Workers)
 }
 
 // copier makes a Copier that ends gracefully when the command is asked to stop.

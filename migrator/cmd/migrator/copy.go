@@ -142,7 +142,8 @@ func (o *oneShot) teller(out io.Writer, p *progress) func(migrator.Event) {
 
 // silence says how long a service may say nothing.
 func (s *settings) silence() string {
-	return fmt.Sprintf("Drive has %v (--idle-timeout) and the store %v (--sink-timeout) for each answer, %d tries (--attempts)",
+	return fmt.Sprintf("Drive has %v (--idle-timeout) and the store %v (--sink-timeout) for each answer, %d tries "+
+		"(--attempts)",
 		s.copy.IdleTimeout, s.copy.SinkTimeout, s.copy.Attempts)
 }
 

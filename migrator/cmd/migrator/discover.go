@@ -17,11 +17,13 @@ func newDiscoverCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "discover --queue URL --bucket BUCKET [flags] FOLDER",
 		Short: "List a Drive folder into a queue that uploaders in other processes work on",
-		Long: "List the Drive folder with the id FOLDER, with everything below it, into a queue on a broker. Any number of these\n" +
+		Long: "List the Drive folder with the id FOLDER, with everything below it, into a queue on a broker. Any number of " +
+			"these\n" +
 			"may run at once: the first begins the migration, the others help, and what one leaves behind others take over.\n" +
 			"'migrator upload' copies what is in the queue. While many files are queued, listing waits for uploads.\n" +
 			"Filters, formats of exports and keys are decided here.",
-		Example: "  migrator discover --queue redis://127.0.0.1:6379/0 --bucket archive --prefix 2026 1AbCdEfGhIjKlMnOpQrStUvWxYz\n" +
+		Example: "  migrator discover --queue redis://127.0.0.1:6379/0 --bucket archive --prefix 2026 " +
+			"1AbCdEfGhIjKlMnOpQrStUvWxYz\n" +
 			"  migrator upload --queue redis://127.0.0.1:6379/0 --bucket archive --workers 16",
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -65,7 +67,8 @@ func (w *working) discover(restart, wait bool) error {
 		return err
 	}
 	if have.ID != jobID(w.settings, w.copy.Root, w.copy.Prefix) {
-		return fmt.Errorf("queue %s holds another migration, %s -> %s/%s: give another --queue-name, or forget that one with --restart",
+		return fmt.Errorf("queue %s holds another migration, %s -> %s/%s: give another --queue-name, or forget that one "+
+			"with --restart",
 			w.broker.options.Name, have.Root, have.Bucket, have.Prefix)
 	}
 	if err := c.Discover(w.hard); err != nil {

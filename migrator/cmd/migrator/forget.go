@@ -15,10 +15,12 @@ func newForgetCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget --queue URL [--queue-name NAME]",
 		Short: "Remove a finished migration from a broker",
-		Long: "Remove what a broker has of a finished migration: on Redis its keys, on RabbitMQ its queues. No process of it should be\n" +
+		Long: "Remove what a broker has of a finished migration: on Redis its keys, on RabbitMQ its queues. No process of " +
+			"it should be\n" +
 			"running. What was copied stays.",
-		Example: "  migrator forget --queue redis://127.0.0.1:6379/0\n  migrator forget --queue amqp://guest:guest@127.0.0.1:5672 --queue-name 2026 --unfinished",
-		Args:    usageArgs(cobra.NoArgs),
+		Example: "  migrator forget --queue redis://127.0.0.1:6379/0\n  migrator forget --queue " +
+			"amqp://guest:guest@127.0.0.1:5672 --queue-name 2026 --unfinished",
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if err := b.fromEnv(c); err != nil {
 				return err

@@ -20,10 +20,11 @@ func newStatusCmd() *cobra.Command {
 	var asJSON bool
 	var b brokerFlags
 	cmd := &cobra.Command{
-		Use:     "status [flags]",
-		Short:   "Show the migrations of this machine, or the one in a queue on a broker",
-		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json\n  migrator status --queue redis://127.0.0.1:6379/0\n  migrator status --queue amqp://guest:guest@127.0.0.1:5672",
-		Args:    usageArgs(cobra.NoArgs),
+		Use:   "status [flags]",
+		Short: "Show the migrations of this machine, or the one in a queue on a broker",
+		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json\n  migrator status --queue " +
+			"redis://127.0.0.1:6379/0\n  migrator status --queue amqp://guest:guest@127.0.0.1:5672",
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := b.fromEnv(c); err != nil {
 				return err

@@ -27,7 +27,8 @@ type still struct {
 
 // moved counts what can move.
 func moved(s *migrator.Stats) int64 {
-	return s.Pages.Load() + s.Found.Load() + s.Copied.Load() + s.Skipped.Load() + s.Filtered.Load() + s.Unavailable.Load() +
+	return s.Pages.Load() + s.Found.Load() + s.Copied.Load() + s.Skipped.Load() + s.Filtered.Load() +
+		s.Unavailable.Load() +
 		s.Failed.Load() + s.Verified.Load() + s.Bytes.Load()
 }
 

@@ -93,8 +93,10 @@ func TestNothingIsWaitedForInVain(t *testing.T) {
 		others time.Duration
 		ends   string
 	}{
-		"no migration":          {lonely{err: none}, time.Minute, "within 1m0s (--others-within): queue q: no migration was begun here"},
-		"no uploader":           {lonely{status: wire.BrokerStatus{Files: 7, Workers: 1}}, time.Minute, "7 files and 0 pages of folders are left, 1 processes"},
+		"no migration": {lonely{err: none}, time.Minute,
+			"within 1m0s (--others-within): queue q: no migration was begun here"},
+		"no uploader": {lonely{status: wire.BrokerStatus{Files: 7, Workers: 1}}, time.Minute,
+			"7 files and 0 pages of folders are left, 1 processes"},
 		"an uploader":           {lonely{status: wire.BrokerStatus{Files: 7, Workers: 2}}, time.Minute, ""},
 		"for ever":              {lonely{err: none}, 0, ""},
 		"the broker has failed": {lonely{err: errors.New("gone")}, time.Minute, "gone"},

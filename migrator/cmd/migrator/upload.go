@@ -18,7 +18,8 @@ func newUploadCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "upload --queue URL --bucket BUCKET [flags]",
 		Short: "Copy the files that 'migrator discover' puts into a queue",
-		Long: "Copy files from a queue on a broker until none is left and none can come any more. Any number of these may run at\n" +
+		Long: "Copy files from a queue on a broker until none is left and none can come any more. Any number of these may " +
+			"run at\n" +
 			"once, before, during and after discovery; what one leaves behind, even by kill -9, others take over.",
 		Example: "  migrator upload --queue redis://127.0.0.1:6379/0 --bucket archive --workers 16\n" +
 			"  migrator upload --queue redis://127.0.0.1:6379/0 --bucket archive --stay --listen :8080",
@@ -96,7 +97,8 @@ func (w *working) await(pleases func(*wire.BrokerStatus) bool) (wire.Migration, 
 			alone = time.Now()
 		}
 		if w.others > 0 && time.Since(alone) > w.others {
-			return wire.Migration{}, fmt.Errorf("no other process came within %v (--others-within): %s", w.others, left(&st, err))
+			return wire.Migration{}, fmt.Errorf("no other process came within %v (--others-within): %s", w.others,
+				left(&st, err))
 		}
 		select {
 		case <-time.After(pause):
@@ -109,7 +111,8 @@ func (w *working) await(pleases func(*wire.BrokerStatus) bool) (wire.Migration, 
 // upload copies files until the migration is at its end.
 func (w *working) upload(m wire.Migration) error {
 	if m.Bucket != w.wire.Bucket || m.Endpoint != w.wire.S3Endpoint {
-		return fmt.Errorf("queue %s holds a migration to bucket %q (endpoint %q), not to %q (%q): give the same --bucket and --s3-endpoint as discovery",
+		return fmt.Errorf("queue %s holds a migration to bucket %q (endpoint %q), not to %q (%q): give the same --bucket "+
+			"and --s3-endpoint as discovery",
 			w.broker.options.Name, m.Bucket, m.Endpoint, w.wire.Bucket, w.wire.S3Endpoint)
 	}
 	w.copy.Root, w.copy.Prefix = m.Root, m.Prefix

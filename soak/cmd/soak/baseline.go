@@ -31,8 +31,9 @@ func newBaselineAcceptCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "accept RUN",
 		Short: "Write a run's results as the new baseline",
-		Long: `Write a run's results as a baseline: a small JSON file with every compared quantity of every trial, the host and
-the versions, meant to be committed. A run that was interrupted, or with a cell without a conclusive verdict, is refused.`,
+		Long: `Write a run's results as a baseline: a small JSON file with every compared quantity of every trial, the host
+and the versions, meant to be committed. A run that was interrupted, or with a cell without a conclusive verdict, is
+refused.`,
 		Example: `  soak baseline accept soak-results/latest
   soak baseline accept soak-results/latest --out profiles/baselines/migrator.json`,
 		Args: usageArgs(cobra.ExactArgs(1)),

@@ -32,9 +32,9 @@ func newBisectCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bisect GOOD BAD",
 		Short: "Find the commit of the subject that brought a finding in",
-		Long: `Find the commit of the subject that brought a finding in, between two revisions of the repository in the working
-directory. Each tested revision is checked out and built beside your files, recorded with the settings of soak.yaml, and
-judged:
+		Long: `Find the commit of the subject that brought a finding in, between two revisions of the repository in the
+working directory. Each tested revision is checked out and built beside your files, recorded with the settings of
+soak.yaml, and judged:
 
   with --class or --at      bad is a finding of that class, at that function
   with --threshold          bad is a threshold that fails

@@ -22,8 +22,8 @@ func newDiffCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Compare two runs, trials or recordings",
-		Long: `Compare two runs, trials or recordings: outcome, headline, peak, what a unit of work costs, and the places that hold
-more or less at the peak. Cells of the same settings are compared; a trial or a recording has one.
+		Long: `Compare two runs, trials or recordings: outcome, headline, peak, what a unit of work costs, and the places
+that hold more or less at the peak. Cells of the same settings are compared; a trial or a recording has one.
 
 A and B are a run's directory, a trial's directory, or a folder of heap profiles. A cost is the same (~) where its
 95 % intervals overlap. One that is missing on a side is "gone" or "new" only where that side would have seen it;

@@ -38,8 +38,9 @@ func newFakes3ServeCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve S3 until interrupted",
-		Long: `Serve S3 until interrupted. Uploads of any size are read to their end, checked against their length, Content-MD5 and
-x-amz-checksum-*, and thrown away; key, size, MD5 and metadata are kept in memory. Any credentials are accepted.
+		Long: `Serve S3 until interrupted. Uploads of any size are read to their end, checked against their length,
+Content-MD5 and x-amz-checksum-*, and thrown away; key, size, MD5 and metadata are kept in memory. Any credentials are
+accepted.
 
 The plain listener serves the admin protocol below /_fake/v1/ (counters, holds, faults, objects) and /metrics too.`,
 		Example: `  soak fakes3 serve --listen 127.0.0.1:9000 --bucket photos

@@ -89,12 +89,15 @@ func packed(b []byte) []byte {
 
 const (
 	heapText = "heap profile: 2: 1048576 [4: 2097152] @ heap/1048576\n" +
-		"2: 1048576 [4: 2097152] @ 0x1001 0x1002\n#\t0x1001\tapp/cache.Put+0x20\t/src/app/cache.go:10\n#\t0x1002\tmain.main+0x9\t/src/main.go:5\n\n" +
+		"2: 1048576 [4: 2097152] @ 0x1001 0x1002\n#\t0x1001\tapp/cache.Put+0x20\t/src/app/cache.go:10\n" +
+		"#\t0x1002\tmain.main+0x9\t/src/main.go:5\n\n" +
 		"# runtime.MemStats\n# HeapAlloc = 3000000\n"
 	heapTextBare = "heap profile: 2: 1048576 [4: 2097152] @ heap/1048576\n2: 1048576 [4: 2097152] @ 0x1001 0x1002\n"
-	routineText  = "goroutine profile: total 61\n60 @ 0x1001 0x1002\n#\t0x1001\tapp/queue.(*Pool).run+0x20\t/src/app/queue.go:10\n\n" +
+	routineText  = "goroutine profile: total 61\n60 @ 0x1001 0x1002\n" +
+		"#\t0x1001\tapp/queue.(*Pool).run+0x20\t/src/app/queue.go:10\n\n" +
 		"1 @ 0x1003\n#\t0x1003\tmain.main+0x9\t/src/main.go:5\n"
-	routineDump = "goroutine 1 [running]:\nmain.main()\n\t/src/main.go:9 +0x20\n\ngoroutine 7 [chan send, 5 minutes]:\napp/queue.(*Pool).run(0x1)\n" +
+	routineDump = "goroutine 1 [running]:\nmain.main()\n\t/src/main.go:9 +0x20\n\ngoroutine 7 [chan send, 5 minutes]:\n" +
+		"app/queue.(*Pool).run(0x1)\n" +
 		"\t/src/app/queue.go:40 +0x1d\ncreated by app/queue.New in goroutine 1\n\t/src/app/queue.go:38 +0x99\n"
 	flameJSON = `{"version":1,"flamebearer":{"names":["total","app/api.Get","lib/codec.Decode"],"levels":[[0,3145728,0,0],[0,3145728,0,1],` +
 		`[0,3145728,3145728,2]],"numTicks":3145728},"metadata":{"format":"single","units":"bytes","name":"inuse_space"}}`

@@ -43,8 +43,9 @@ recorded again here, at that revision and as they are, in turns. Run it in the s
 built.
 
 Two checks are implied: that every trial ended well, and that it did its planned work; --without turns one off by name.
-No threshold passes on a trial that was killed, crashed or left its work. What is missing, short or foreign is inconclusive, never a pass. The run's directory gets junit.xml, results.sarif and
-bench.txt. --self-check proves on this machine that the gate sees a leak and passes two equal recordings.
+No threshold passes on a trial that was killed, crashed or left its work. What is missing, short or foreign is
+inconclusive, never a pass. The run's directory gets junit.xml, results.sarif and bench.txt. --self-check proves on
+this machine that the gate sees a leak and passes two equal recordings.
 
 Exit codes: 0 pass, 99 fail, 3 inconclusive, 2 wrong usage, threshold or baseline. With --bisect-run those of
 'git bisect run': 0 good, 1 bad, 125 skip, 255 stop.`,

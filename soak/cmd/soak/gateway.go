@@ -29,8 +29,9 @@ func newGatewayServeCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve gates until interrupted",
-		Long: `Serve gates until interrupted. Each listens on a free port of loopback and passes on to its one target, or makes the
-replies itself. The control protocol of the fakes is served on a port of its own, below the name of each gate.
+		Long: `Serve gates until interrupted. Each listens on a free port of loopback and passes on to its one target, or
+makes the replies itself. The control protocol of the fakes is served on a port of its own, below the name of each
+gate.
 
 The addresses are written to --addr-file as JSON, or printed.`,
 		Example: `  echo '{"gates": [{"name": "api", "target": "http://127.0.0.1:8080"}]}' > gates.json

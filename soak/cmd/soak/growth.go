@@ -114,7 +114,8 @@ func writeHowSure(out io.Writer, g *record.Growth) {
 	const hour = 3600
 	switch {
 	case t.State == record.Found:
-		fmt.Fprintf(out, "found: it grows (%.0f %% sure; sampling and ups and downs make %s). Leak, cache that isn't full, or work that piles up: not decided\n",
+		fmt.Fprintf(out, "found: it grows (%.0f %% sure; sampling and ups and downs make %s). Leak, cache that isn't full, "+
+			"or work that piles up: not decided\n",
 			100*t.Confidence, bytesText(t.Noise))
 	case t.State == record.Excluded && t.Limit > 0:
 		seen := bytesText(t.Limit * g.To.Sub(g.From).Seconds())
@@ -130,7 +131,8 @@ func writeHowSure(out io.Writer, g *record.Growth) {
 		fmt.Fprintln(out)
 	}
 	if g.Lives > 1 {
-		fmt.Fprintf(out, "%d processes are in these %d profiles (restarts, or several pods); the one with the most profiles is shown\n", g.Lives, g.Profiles)
+		fmt.Fprintf(out, "%d processes are in these %d profiles (restarts, or several pods); the one with the most "+
+			"profiles is shown\n", g.Lives, g.Profiles)
 	}
 }
 

@@ -28,12 +28,12 @@ func newK8sCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "k8s",
 		Short: "Print Kubernetes manifests that run a matrix as an Indexed Job",
-		Long: `Print a ConfigMap with the configuration and an Indexed Job that runs its matrix, one shard a pod. Each pod stores its
-shard in S3, and 'soak merge' joins them. The image needs soak, fakedrive and the subject on its PATH.
+		Long: `Print a ConfigMap with the configuration and an Indexed Job that runs its matrix, one shard a pod. Each pod
+stores its shard in S3, and 'soak merge' joins them. The image needs soak, fakedrive and the subject on its PATH.
 
 The pods are privileged: each makes a memory cgroup of its own for the subject below the pod's.`,
-		Example: `  soak k8s -f soak.yaml --shards 4 --image registry.example/memsoak:1 --upload s3://results/nightly | kubectl apply -f -
-  soak merge s3://results/nightly --out soak-results/nightly`,
+		Example: `  soak k8s -f soak.yaml --shards 4 --image example/soak:1 --upload s3://runs/nightly | kubectl apply -f -
+  soak merge s3://runs/nightly --out soak-results/nightly`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.print(cmd.OutOrStdout()) },
 	}

@@ -33,9 +33,9 @@ func newLimitCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "limit",
 		Short: "Find the smallest memory limit that survives, or the most workers below one",
-		Long: `Find by bisection, with real kills in a real cgroup, the smallest memory limit under which the subject survives a speed
-trial with its settings; or with --workers the largest worker count that survives under --limit. A trial that copies
-nothing survives anything and is an error.
+		Long: `Find by bisection, with real kills in a real cgroup, the smallest memory limit under which the subject
+survives a speed trial with its settings; or with --workers the largest worker count that survives under --limit. A
+trial that copies nothing survives anything and is an error.
 
 The answer holds for the corpus that is copied and for this machine. 'soak plan' predicts for work that wasn't run.`,
 		Example: `  soak limit --set workers=25
@@ -192,7 +192,8 @@ func (f *limitFlags) sentence(answer, border, limit int64) string {
 	case f.workers && answer == 0:
 		return fmt.Sprintf("not even one worker survives under %s", size(limit))
 	case f.workers && border == 0:
-		return fmt.Sprintf("workers that survive under %s: %d, the most that were tried; none was killed", size(limit), answer)
+		return fmt.Sprintf("workers that survive under %s: %d, the most that were tried; none was killed", size(limit),
+			answer)
 	case f.workers:
 		return fmt.Sprintf("workers that survive under %s: %d; with %d the limit kills", size(limit), answer, border)
 	case answer == 0:

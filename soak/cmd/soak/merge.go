@@ -22,8 +22,8 @@ func newMergeCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "merge SHARD...",
 		Short: "Join the shards of one run",
-		Long: `Join recorded shards ('soak run --shard i/n') into one run, and write its verdict and report. A shard is a directory, or
-s3://bucket/prefix as 'soak run --upload' wrote it; below a prefix there may be several.`,
+		Long: `Join recorded shards ('soak run --shard i/n') into one run, and write its verdict and report. A shard is a
+directory, or s3://bucket/prefix as 'soak run --upload' wrote it; below a prefix there may be several.`,
 		Example: `  soak merge shard-1 shard-2 --out soak-results/nightly
   soak merge s3://results/nightly --out soak-results/nightly`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
@@ -51,7 +51,8 @@ s3://bucket/prefix as 'soak run --upload' wrote it; below a prefix there may be 
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"dir": out, "cells": len(run.Status),
 					"warnings": run.Warnings})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s of %s in %s\n", units.Count(len(run.Status), "cell"), units.Count(len(dirs), "shard"),
+			fmt.Fprintf(cmd.OutOrStdout(), "%s of %s in %s\n", units.Count(len(run.Status), "cell"), units.Count(len(dirs),
+				"shard"),
 				out)
 			for _, w := range run.Warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)

@@ -31,15 +31,13 @@ func newPlanCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan RUN --limit 2Gi",
 		Short: "Say how many workers are safe below a memory limit",
-		Long: `Say how many workers are safe below a memory limit, from the memory model of a recorded run:
-the largest count whose predicted need, at the upper end of its 95 % interval, stays below the
-limit; which GOMEMLIMIT to set; and what binds first. A trial that did no work, didn't end well or is inconclusive is no
-ground for an answer, and none is as high as a count that was killed: then it is not known (exit code 3), and the run that
-decides is named. The need is the live heap, stacks, memory
-outside the Go heap (mapped, tmpfs, the kernel's own) and what is beside buffers that grow by copying
-while they do; garbage and pages of files make room under pressure and take no worker away. The
-prediction is for the planned work: files as large as --largest-file in every worker, and --files of
-them in all.
+		Long: `Say how many workers are safe below a memory limit, from the memory model of a recorded run: the largest count
+whose predicted need, at the upper end of its 95 % interval, stays below the limit; which GOMEMLIMIT to set; and what
+binds first. A trial that did no work, didn't end well or is inconclusive is no ground for an answer, and none is as
+high as a count that was killed: then it is not known (exit code 3), and the run that decides is named. The need is the
+live heap, stacks, memory outside the Go heap (mapped, tmpfs, the kernel's own) and what is beside buffers that grow by
+copying while they do; garbage and pages of files make room under pressure and take no worker away. The prediction is
+for the planned work: files as large as --largest-file in every worker, and --files of them in all.
 
 With --verify the run's subject is started below that limit in a real memory cgroup, with so many
 workers and with one more; all of them hold a file of the largest size at once. That the answer

@@ -42,17 +42,17 @@ func newRecordCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "record {--pprof URL | --pid PID | --pod NAMESPACE/NAME | --pyroscope URL --query QUERY | -- PROGRAM ARG...}",
 		Short: "Record a process that runs already, here or in a pod, and say what grew",
-		Long: `Record a process into a run's directory that 'soak diagnose', 'soak view' and 'soak report' read, and say at the end what
-grew. The process is read, never steered: heap and goroutine profiles together, the runtime's own account, metrics when there
-are any, and of a process on this machine the kernel's account as well.
+		Long: `Record a process into a run's directory that 'soak diagnose', 'soak view' and 'soak report' read, and say at
+the end what grew. The process is read, never steered: heap and goroutine profiles together, the runtime's own account,
+metrics when there are any, and of a process on this machine the kernel's account as well.
 
-When the load stops (its rate falls, its CPU is idle) a floor is made: two collections, then the profiles. What is still there
-is kept, the rest was work in progress. A SIGUSR1 to soak asks for one now. A profile is taken out of turn when the memory is
-higher than ever, and near the limit of its cgroup. At the end the heap is collected once where the process didn't do so
-itself since the profile before: between two collections a heap profile stays the same.
+When the load stops (its rate falls, its CPU is idle) a floor is made: two collections, then the profiles. What is
+still there is kept, the rest was work in progress. A SIGUSR1 to soak asks for one now. A profile is taken out of turn
+when the memory is higher than ever, and near the limit of its cgroup. At the end the heap is collected once where the
+process didn't do so itself since the profile before: between two collections a heap profile stays the same.
 
-It records until --for is over, Ctrl-C, or the end of the process, and says how that ended where its parent, its cgroup or the
-cluster tell. Disk use is bounded: of a long recording, evenly spread profiles are kept.
+It records until --for is over, Ctrl-C, or the end of the process, and says how that ended where its parent, its cgroup
+or the cluster tell. Disk use is bounded: of a long recording, evenly spread profiles are kept.
 
 With --pyroscope, what a Pyroscope server has of one process is fetched instead and kept as files.`,
 		Example: `  soak record --pid 4711 --for 10m
@@ -102,7 +102,8 @@ const (
 // check fills in omitted flags, or names the one that is wrong.
 func (o *recordOptions) check(args []string) error {
 	ways := 0
-	for _, given := range []bool{o.server != "", o.pid != 0, o.pod != "", len(args) > 0, o.pprof != "" && o.pid == 0 && len(args) == 0} {
+	for _, given := range []bool{o.server != "", o.pid != 0, o.pod != "", len(args) > 0, o.pprof != "" && o.pid == 0 &&
+		len(args) == 0} {
 		if given {
 			ways++
 		}
@@ -110,7 +111,8 @@ func (o *recordOptions) check(args []string) error {
 	u, err := url.Parse(o.pprof)
 	switch {
 	case ways != 1:
-		return exitcode.Usage(errors.New("give one of --pprof URL, --pid PID, --pod NAMESPACE/NAME, --pyroscope URL, or -- PROGRAM and its arguments"))
+		return exitcode.Usage(errors.New("give one of --pprof URL, --pid PID, --pod NAMESPACE/NAME, --pyroscope URL, or -- " +
+			"PROGRAM and its arguments"))
 	case o.pprof != "" && (err != nil || u.Host == ""):
 		return exitcode.Usage(fmt.Errorf("--pprof %q is no URL such as http://localhost:6060/debug/pprof", o.pprof))
 	case o.Every < 0 || o.For < 0 || o.pid < 0 || o.port < 1 || o.port > math.MaxUint16:

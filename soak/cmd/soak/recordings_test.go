@@ -242,7 +242,8 @@ func table(all []judged) string {
 		if j.Culprit == "" {
 			more, found = 0, false
 		}
-		fmt.Fprintf(&b, "%s: %s; heap %s -> %s %s %s; goroutines %+.0f found=%v; culprit in line %d; sure: %s; wrong class: %q\n", j.Name, j.Kind,
+		fmt.Fprintf(&b, "%s: %s; heap %s -> %s %s %s; goroutines %+.0f found=%v; culprit in line %d; sure: %s; wrong "+
+			"class: %q\n", j.Name, j.Kind,
 			bytesText(t.First), bytesText(t.Last), t.Shape, t.State, more, found, j.line, strings.Join(j.alarm(), ", "),
 			j.wrongClass())
 	}

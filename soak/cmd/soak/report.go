@@ -22,8 +22,8 @@ func newReportCmd() *cobra.Command {
 The page is self-contained: it works offline, from a CI artifact and on paper. A run that is damaged or was
 interrupted is reported in part, and what is missing is named.
 
-With --pictures the memory over time and the flame graph at the peak of the cell with the largest are drawn as SVG files as well, for
-pages of your own.`,
+With --pictures the memory over time and the flame graph at the peak of the cell with the largest are drawn as SVG
+files as well, for pages of your own.`,
 		Example: `  soak report soak-results/latest
   soak report soak-results/latest --pictures docs/pictures
   soak report soak-results/latest --json`,

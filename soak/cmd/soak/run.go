@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
@@ -34,9 +35,10 @@ type runFlags struct {
 	remote                                                                                         []string
 	draft                                                                                          draftFlags
 	attach                                                                                         string
-	detach                                                                                         func() // nil without attach
-	fakedrive, upload, endpoint                                                                    string
-	watch                                                                                          watchFlags
+	// nil without attach
+	detach                      func()
+	fakedrive, upload, endpoint string
+	watch                       watchFlags
 }
 
 func newRunCmd() *cobra.Command {
@@ -44,14 +46,14 @@ func newRunCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run a matrix of settings over a subject and record it",
-		Long: `Run a matrix of settings over a subject, one process per trial inside a memory cgroup of its own, and record heap
-profiles, samples and a verdict per trial, and a report of the run.
+		Long: `Run a matrix of settings over a subject, one process per trial inside a memory cgroup of its own, and record
+heap profiles, samples and a verdict per trial, and a report of the run.
 
 Settings come from soak.yaml (-f), flags win over it. Without axes and cells the default matrix is run: workers 1, 3,
 10, 25, 50, GOMEMLIMIT off and 1800MiB, pool 4 and 40, as a star around 10 workers.
 
-It exits 0 once the trials are recorded, whatever they found: an OOM kill is a result. Only a threshold of soak.yaml that
-fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the rest of passing and failing.`,
+It exits 0 once the trials are recorded, whatever they found: an OOM kill is a result. Only a threshold of soak.yaml
+that fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the rest of passing and failing.`,
 		Example: `  soak run
   soak run --axis workers=1,50 --axis gomemlimit=256MiB,1800MiB --design full --limit 2Gi
   soak run --subject my.yaml --corpus deep --cells 'workers >= 10' --dry-run
@@ -63,7 +65,13 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 		Args: usageArgs(afterDash),
 		RunE: func(cmd *cobra.Command, args []string) error { return runMatrix(cmd, &f, args) },
 	}
-	fl := cmd.Flags()
+	f.register(cmd.Flags())
+	f.draft.register(cmd)
+	f.watch.register(cmd.Flags())
+	return cmd
+}
+
+func (f *runFlags) register(fl *pflag.FlagSet) {
 	fl.StringVarP(&f.file, "file", "f", "", "soak.yaml with the configuration")
 	fl.StringVar(&f.subject, "subject", "", "subject's name or file (default migrator)")
 	fl.StringVar(&f.ref, "subject-ref", "", "git revision to build the subject from")
@@ -72,7 +80,8 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.StringArrayVar(&f.sets, "set", nil, "a fixed setting, name=value; may be repeated")
 	fl.StringVar(&f.design, "design", "", "star, full or pairs (default star)")
 	fl.StringVar(&f.cells, "cells", "",
-		"only the cells for which this condition holds: 'workers >= 10 and pool = 4'; a limit that is off\nis above every number: 'gomemlimit >= 1GiB' keeps it")
+		"only the cells for which this condition holds: 'workers >= 10 and pool = 4'; a limit that is off\nis above every "+
+			"number: 'gomemlimit >= 1GiB' keeps it")
 	fl.StringVar(&f.protocol, "protocol", "", "default, quick, passive or a file")
 	fl.StringVar(&f.trials, "trials", "",
 		"kinds of trial per cell, comma-separated: attribution, speed, passive (default: the protocol's)")
@@ -86,10 +95,12 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.DurationVar(&f.every, "every", time.Second, "time between samples")
 	fl.StringVar(&f.shard, "shard", "", "run only shard i/n of the cells; 'soak merge' joins the shards")
 	fl.StringVar(&f.parallel, "parallel", "auto",
-		"attribution trials that run beside each other, each with processors, cgroup and fakes of its own: auto (as many as\nmemory and processors allow) or a number; speed trials run alone")
+		"attribution trials that run beside each other, each with processors, cgroup and fakes of its own: auto (as many "+
+			"as\nmemory and processors allow) or a number; speed trials run alone")
 	fl.StringVar(&f.out, "out", "", "directory of the run (default soak-results/<time>-<subject>)")
 	fl.BoolVar(&f.whoHolds, "who-holds", false,
-		"stop the subject of each attribution trial in its largest hold, near its limit and at the end, and find out who\nholds its objects: the path from a root")
+		"stop the subject of each attribution trial in its largest hold, near its limit and at the end, and find out who\n"+
+			"holds its objects: the path from a root")
 	fl.BoolVar(&f.resume, "resume", false, "go on with the interrupted run in --out")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the plan and the estimated time, run nothing")
 	fl.BoolVar(&f.json, "json", false, "print progress as JSON, one event a line")
@@ -102,10 +113,8 @@ fails makes it exit 99, at once where it has abort_on_fail. 'soak gate' does the
 	fl.StringArrayVar(&f.remote, "allow-remote", nil,
 		"a `host` outside this machine that an upstream or --attach may name; may be repeated")
 	fl.StringVar(&f.attach, "attach", "",
-		"a `process` that runs already, by its id or the URL of its pprof: it is given the load of --url or of the subject\nfile, neither restarted nor set, and held in front alone")
-	f.draft.register(cmd)
-	f.watch.register(fl)
-	return cmd
+		"a `process` that runs already, by its id or the URL of its pprof: it is given the load of --url or of the "+
+			"subject\nfile, neither restarted nor set, and held in front alone")
 }
 
 func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
@@ -113,14 +122,9 @@ func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 	if err != nil {
 		return exitcode.Usage(err)
 	}
-	shard, err := soak.ParseShard(f.shard)
+	shard, err := f.checkShard()
 	if err != nil {
 		return exitcode.Usage(err)
-	}
-	if f.upload != "" {
-		if _, _, err := remote.Split(f.upload); err != nil {
-			return exitcode.Usage(fmt.Errorf("--upload: %w", err))
-		}
 	}
 	parallel, err := soak.ParseParallel(f.parallel)
 	if err != nil {
@@ -169,6 +173,16 @@ func runMatrix(cmd *cobra.Command, f *runFlags, command []string) error {
 		return runErr
 	}
 	return f.conclude(cmd, plan, shard, &judge, res, runErr)
+}
+
+// checkShard reads --shard, and refuses an --upload that could take no shard after hours of trials.
+func (f *runFlags) checkShard() (soak.Shard, error) {
+	if f.upload != "" {
+		if _, _, err := remote.Split(f.upload); err != nil {
+			return soak.Shard{}, fmt.Errorf("--upload: %w", err)
+		}
+	}
+	return soak.ParseShard(f.shard)
 }
 
 // conclude judges, stores and shows what a run has recorded, also after an interruption; runErr is how it ended.

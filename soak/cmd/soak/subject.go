@@ -56,8 +56,8 @@ func newSubjectCheckCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Start a subject, give it a tiny wave and say what is missing",
-		Long: `Start a subject with its fakes, give it a wave of twenty files, and say in plain words what works, what is missing and
-what is lost without it. FILE is a subject file or the name of a subject that comes with soak.
+		Long: `Start a subject with its fakes, give it a wave of twenty files, and say in plain words what works, what is
+missing and what is lost without it. FILE is a subject file or the name of a subject that comes with soak.
 
 It exits 1 when something is missing without which the subject can't be measured.`,
 		Example: `  soak subject check my.yaml

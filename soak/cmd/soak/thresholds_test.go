@@ -20,7 +20,8 @@ func TestThresholdsDecideTheExitCodeOfARun(t *testing.T) {
 	s, revs, _ := newScratch(t)
 	t.Chdir(s.dir)
 	s.build(revs[0])
-	config := "subject: subject.yaml\nprotocol: tiny.yaml\ncorpus: tiny\nlimit: 512MiB\naxes: {workers: [1, 2]}\ndesign: full\nthresholds:\n  - {expr: peak_rss %s, abort_on_fail: true}\n"
+	config := "subject: subject.yaml\nprotocol: tiny.yaml\ncorpus: tiny\nlimit: 512MiB\naxes: {workers: [1, 2]}\n" +
+		"design: full\nthresholds:\n  - {expr: peak_rss %s, abort_on_fail: true}\n"
 	for limit, want := range map[string]struct {
 		code, bisect, trials int
 	}{

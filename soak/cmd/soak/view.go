@@ -19,8 +19,8 @@ func newViewCmd() *cobra.Command {
 		Long: `Serve runs to a browser on this machine until interrupted: an index, the report of each run, live while it goes
 on, and google/pprof's own web interface for every snapshot and for the difference of any two.
 
-RUN is a run's directory, a folder of runs, or a folder of plain profiles of any names. Only loopback addresses are served, and only loopback names
-are answered.`,
+RUN is a run's directory, a folder of runs, or a folder of plain profiles of any names. Only loopback addresses are
+served, and only loopback names are answered.`,
 		Example: `  soak view soak-results
   soak view soak-results/latest --listen 127.0.0.1:6070`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),

@@ -240,15 +240,6 @@ func (f *Fakes) url(a fault.Addresses) string {
 	return a.HTTP
 }
 
-// PIDs lists the processes of the fakes.
-func (f *Fakes) PIDs() []int {
-	var out []int
-	for _, p := range f.procs {
-		out = append(out, p.cmd.Process.Pid)
-	}
-	return out
-}
-
 // Stop kills both fakes, which have nothing to save, and waits for them. It may be called twice, and on nil,
 // which is what a start that failed left.
 func (f *Fakes) Stop() {

@@ -191,7 +191,8 @@ func TestBodyThatEndsEarlyIsNotStored(t *testing.T) {
 	s := start(t, fakes3.Config{})
 	for _, head := range []string{
 		"Content-Length: 100\r\n\r\n",
-		"Content-Length: 180\r\nX-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nX-Amz-Decoded-Content-Length: 100\r\n\r\n64\r\n",
+		"Content-Length: 180\r\nX-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nX-Amz-Decoded-Content-Length: " +
+			"100\r\n\r\n64\r\n",
 	} {
 		conn, err := net.Dial("tcp", s.HTTP[len("http://"):])
 		require.NoError(t, err)

@@ -91,8 +91,9 @@ func readAll(files []string) (all []read, warnings []string) {
 	}
 	slices.SortStableFunc(all, func(a, b read) int { return a.at.Compare(b.at) })
 	if !timed {
-		warnings = append(warnings, "a profile has no time inside: they are in the order of their names, and times and rates "+
-			"mean nothing")
+		warnings = append(warnings,
+			"a profile has no time inside: they are in the order of their names, and times and rates "+
+				"mean nothing")
 	}
 	return all, warnings
 }

@@ -12,21 +12,24 @@ import (
 // cures say what to change, by class. The class decides it: the same bytes need another cure as a leak than as a
 // buffer.
 var cures = map[record.Class]string{
-	record.Leak:           "Release what this line keeps when its work is done: no limit and no number of workers is large enough.",
+	record.Leak: "Release what this line keeps when its work is done: no limit and no number of workers is " +
+		"large enough.",
 	record.GoroutineLeak:  "Give the goroutines started here an end: a context, a closed channel, a timeout.",
 	record.ConnectionLeak: "Close every response body, on the error paths too.",
 	record.Metadata:       "Bound the queue, or spool it to disk: this grows with the tree, not with the workers.",
-	record.BufferFile:     "Stream the body instead of holding it: the largest file times the transfers in flight must fit.",
-	record.BufferWorker:   "Lower workers, or the size and number of the parts that each one buffers; the limit must hold them all.",
-	record.BufferPool:     "Lower the number of idle connections, or the size of their buffers.",
-	record.Cache:          "Bound the cache by what the limit leaves, or accept its size: it stops growing.",
-	record.Static:         "Change the code: this is there from the start and stays, whatever the settings.",
-	record.GCHeadroom:     "Set GOMEMLIMIT below the limit, or lower GOGC: this is garbage that waits for the collector.",
-	record.GCThrash:       "Raise GOMEMLIMIT, or hold less: the collector has no room beside what is live.",
-	record.Unreturned:     "Set GOMEMLIMIT: spans that are free are given back only under pressure.",
-	record.Stacks:         "Run fewer goroutines, or shallower ones: their stacks are what counts.",
-	record.OffHeap:        "Look outside the Go heap, at mmap and cgo: heap profiles do not show it.",
-	record.PageCache:      "Write less to tmpfs; the file pages that the kernel may reclaim are no danger.",
+	record.BufferFile: "Stream the body instead of holding it: the largest file times the transfers in flight " +
+		"must fit.",
+	record.BufferWorker: "Lower workers, or the size and number of the parts that each one buffers; the limit must hold " +
+		"them all.",
+	record.BufferPool: "Lower the number of idle connections, or the size of their buffers.",
+	record.Cache:      "Bound the cache by what the limit leaves, or accept its size: it stops growing.",
+	record.Static:     "Change the code: this is there from the start and stays, whatever the settings.",
+	record.GCHeadroom: "Set GOMEMLIMIT below the limit, or lower GOGC: this is garbage that waits for the collector.",
+	record.GCThrash:   "Raise GOMEMLIMIT, or hold less: the collector has no room beside what is live.",
+	record.Unreturned: "Set GOMEMLIMIT: spans that are free are given back only under pressure.",
+	record.Stacks:     "Run fewer goroutines, or shallower ones: their stacks are what counts.",
+	record.OffHeap:    "Look outside the Go heap, at mmap and cgo: heap profiles do not show it.",
+	record.PageCache:  "Write less to tmpfs; the file pages that the kernel may reclaim are no danger.",
 }
 
 // Cure says what to change about a finding of a class, in one sentence.

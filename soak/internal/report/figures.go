@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"html/template"
 	"math"
 	"slices"
 	"strconv"
@@ -45,7 +44,10 @@ var curves = []curve{
 		}
 		return s.Cgroup.Usage, true
 	}},
-	{"rss", "of it without pages of files", true, func(s record.Sample) (int64, bool) { return s.Held(), s.Cgroup != nil }},
+	{"rss", "of it without pages of files", true, func(s record.Sample) (int64, bool) {
+		return s.Held(),
+			s.Cgroup != nil
+	}},
 	{"rss", "resident (RSS)", false, func(s record.Sample) (int64, bool) {
 		return s.Held(), s.Cgroup == nil && s.Process != nil
 	}},
@@ -376,31 +378,4 @@ func workersTried(views []*cellView) (kills []kill, most int) {
 		}
 	}
 	return kills, most
-}
-
-// sparkline is what the peak is read from over time, small.
-func sparkline(samples []record.Sample) template.HTML {
-	var y []float64
-	top := 1.0
-	for _, s := range lived(samples) {
-		if s.Process != nil {
-			y = append(y, float64(s.Held()))
-			top = max(top, float64(s.Held()))
-		}
-	}
-	if len(y) < 2 {
-		return ""
-	}
-	x := make([]float64, len(y))
-	for i := range x {
-		x[i] = 100 * float64(i) / float64(len(y)-1)
-	}
-	x, y = chart.Thin(x, y, 48)
-	var b strings.Builder
-	b.WriteString(`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><path d="`)
-	for i := range x {
-		fmt.Fprintf(&b, "%c%.0f %.1f", "ML"[min(i, 1)], x[i], 23-22*y[i]/top)
-	}
-	b.WriteString(`"/></svg>`)
-	return template.HTML(b.String())
 }

@@ -92,7 +92,8 @@ func markdownFindings(w io.Writer, d *pageData) {
 	if len(d.Culprits) == 0 {
 		return
 	}
-	fmt.Fprint(w, "\n## What holds the memory\n\n| class | where | slope | most at a peak | cells |\n|---|---|---|--:|--:|\n")
+	fmt.Fprint(w, "\n## What holds the memory\n\n| class | where | slope | most at a peak | cells |\n"+
+		"|---|---|---|--:|--:|\n")
 	for _, c := range d.Culprits {
 		fmt.Fprintf(w, "| %s | %s %s | %s | %s | %d |\n", md(string(c.Class)), code(shortName(c.Site.Function)),
 			md(place(c.Site)),

@@ -23,7 +23,8 @@ var Keys = []Doc{
 	{"addr", "host:port at which it listens, where it can't be told another; default: a free one"},
 	{"module", "module whose code is blamed; default: read from the binary"},
 	{"settings", "defaults of placeholders, which axes and --set override"},
-	{"concurrency", "the setting that says how many items are worked on at once; default `workers`, of a service without it `concurrency`"},
+	{"concurrency", "the setting that says how many items are worked on at once; default `workers`, of a service " +
+		"without it `concurrency`"},
 	{"files", "name to content, written into `{{.dir}}` before each start"},
 	{"build", "command that builds the subject, for `subject_ref`"},
 	{"wave", "a copier's work: a request whose end is the wave's end, or the word `exit` for a command that runs once"},
@@ -32,7 +33,8 @@ var Keys = []Doc{
 	{"wave.headers", "its headers"},
 	{"wave.body", "its body"},
 	{"wave.start", "the request of work that is answered before it is done; has the keys of `wave`"},
-	{"wave.poll.url", "asked with GET after the request; has `{{.reply.FIELD}}` of the JSON answer and `{{.reply.location}}`"},
+	{"wave.poll.url", "asked with GET after the request; has `{{.reply.FIELD}}` of the JSON answer and " +
+		"`{{.reply.location}}`"},
 	{"wave.poll.until", "regular expression: the work is done when the answer matches"},
 	{"wave.poll.failed", "regular expression: the work has failed when the answer matches"},
 	{"wave.poll.every", "time between two questions; default 100ms"},

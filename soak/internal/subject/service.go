@@ -64,7 +64,8 @@ const Front = "front"
 func (s *Spec) uses(upstream string) bool {
 	want := "." + UpstreamValue(upstream)
 	for where, text := range s.templates() {
-		own := strings.HasPrefix(where, "command") || strings.HasPrefix(where, "env.") || strings.HasPrefix(where, "files.") ||
+		own := strings.HasPrefix(where, "command") || strings.HasPrefix(where, "env.") || strings.HasPrefix(where,
+			"files.") ||
 			strings.HasPrefix(where, "load.") // the address that a service calls may be in its request
 		if own && strings.Contains(text, want) {
 			return true
@@ -141,7 +142,8 @@ const frontURL = "://{{.addr}}"
 func (s *Spec) checkTargets() error {
 	for i, t := range s.Load.Targets {
 		if !strings.HasPrefix(t.URL, "http"+frontURL) && !strings.HasPrefix(t.URL, "https"+frontURL) {
-			return fmt.Errorf("load.targets[%d].url: %q must begin with http://{{.addr}} or https://{{.addr}}, where memsoak's gate stands", i, t.URL)
+			return fmt.Errorf("load.targets[%d].url: %q must begin with http://{{.addr}} or https://{{.addr}}, where "+
+				"memsoak's gate stands", i, t.URL)
 		}
 	}
 	return nil

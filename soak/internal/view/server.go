@@ -94,7 +94,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy",
-		"default-src 'self' data: 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+		"default-src 'self' data: 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "+
+			"form-action 'self'")
 	s.mux.ServeHTTP(w, r)
 }
 
@@ -118,7 +119,8 @@ func Listen(ctx context.Context, addr string, published bool) (net.Listener, err
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
 	}
 	if !loopback(host) && !published {
-		return nil, fmt.Errorf("listen on %q: the view is for this machine only, give a loopback address (in a container: --published)", addr)
+		return nil, fmt.Errorf("listen on %q: the view is for this machine only, give a loopback address (in a container: "+
+			"--published)", addr)
 	}
 	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
 }

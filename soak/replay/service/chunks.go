@@ -60,5 +60,6 @@ func (r *run) sendChunk(ctx context.Context, up migrator.Upload, f *file, n int,
 	}
 	defer body.Close()
 	sum := md5.New()
-	return up.Part(ctx, n, io.TeeReader(io.LimitReader(body, size), sum), size, func() string { return hex.EncodeToString(sum.Sum(nil)) })
+	return up.Part(ctx, n, io.TeeReader(io.LimitReader(body, size), sum), size,
+		func() string { return hex.EncodeToString(sum.Sum(nil)) })
 }

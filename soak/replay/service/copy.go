@@ -65,13 +65,15 @@ func (r *run) buffered(ctx context.Context, key string, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.clients.store.PutObject(ctx, &s3.PutObjectInput{Bucket: &r.cfg.Bucket, Key: &key, Body: bytes.NewReader(content)})
+	_, err = r.clients.store.PutObject(ctx, &s3.PutObjectInput{Bucket: &r.cfg.Bucket, Key: &key,
+		Body: bytes.NewReader(content)})
 	return err
 }
 
 // parts lets the SDK read the file into parts.
 func (r *run) parts(ctx context.Context, key string, body io.Reader) error {
-	_, err := r.clients.upload.UploadObject(ctx, &transfermanager.UploadObjectInput{Bucket: &r.cfg.Bucket, Key: &key, Body: body})
+	_, err := r.clients.upload.UploadObject(ctx, &transfermanager.UploadObjectInput{Bucket: &r.cfg.Bucket, Key: &key,
+		Body: body})
 	return err
 }
 

@@ -90,5 +90,6 @@ func (t *tree) addFolder(id, path string) { t.paths[id] = path }
 
 // addFile remembers a file.
 func (t *tree) addFile(f *gdrive.File, at string) {
-	t.files = append(t.files, &file{id: f.Id, name: f.Name, path: at + f.Name, mime: f.MimeType, md5: f.Md5Checksum, size: f.Size})
+	t.files = append(t.files, &file{id: f.Id, name: f.Name, path: at + f.Name, mime: f.MimeType, md5: f.Md5Checksum,
+		size: f.Size})
 }

@@ -1,8 +1,8 @@
 // Package service is the service that the history describes, rebuilt on the same SDKs: it lists a whole Drive
-// before the first upload, keeps a path of every folder and a goroutine of every file, and uploads through buffers. Each
-// of its habits is a trait of package history that can be set otherwise, and two of them have a remedy that puts a part
-// of the project's migrator at the same place. It is a patient, not a migrator: it doesn't resume or verify, and copies
-// binary files only.
+// before the first upload, keeps a path of every folder and a goroutine of every file, and uploads through buffers.
+// Each of its habits is a trait of package history that can be set otherwise, and two of them have a remedy that puts a
+// part of the project's migrator at the same place. It is a patient, not a migrator: it doesn't resume or verify, and
+// copies binary files only.
 package service
 
 import (

@@ -41,7 +41,8 @@ type world struct {
 	n      int // downloads so far
 }
 
-const spec = "seed: 7\nfiles: 40\nfolders: 12\ndepth: 3\nsize: {classes: [{share: 30, fixed: 700}, {share: 8, fixed: 9000}, {share: 2, fixed: 0}]}\n"
+const spec = "seed: 7\nfiles: 40\nfolders: 12\ndepth: 3\nsize: {classes: [{share: 30, fixed: 700}, {share: 8, fixed: " +
+	"9000}, {share: 2, fixed: 0}]}\n"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -129,7 +130,8 @@ func traits(t *testing.T, preset string) history.Traits {
 
 func (w *world) service(t *testing.T, tr history.Traits) *Service {
 	t.Helper()
-	s, err := New(Config{Drive: w.drive.URL, S3: w.sink.URL, Bucket: "bucket", Traits: tr, Broker: w.broker, TempDir: t.TempDir()})
+	s, err := New(Config{Drive: w.drive.URL, S3: w.sink.URL, Bucket: "bucket", Traits: tr, Broker: w.broker,
+		TempDir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -233,7 +235,8 @@ func waiting(t *testing.T, function string) int {
 
 // TestEachFileHasAGoroutineUnlessSpooled: this is what the history's memory turns out to be.
 func TestEachFileHasAGoroutineUnlessSpooled(t *testing.T) {
-	for discovery, function := range map[string]string{history.DiscoveryMemory: "(*run).worker(", history.DiscoverySpool: "(*run).take("} {
+	for discovery, function := range map[string]string{history.DiscoveryMemory: "(*run).worker(",
+		history.DiscoverySpool: "(*run).take("} {
 		w := newWorld(t)
 		release := make(chan struct{})
 		w.meddle = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
@@ -252,7 +255,8 @@ func TestEachFileHasAGoroutineUnlessSpooled(t *testing.T) {
 		if discovery == history.DiscoveryMemory {
 			want = int(w.root.Files)
 		}
-		require.Eventually(t, func() bool { return w.count("download") == tr.Workers && waiting(t, function) == want }, time.Minute, 5*time.Millisecond, discovery)
+		require.Eventually(t, func() bool { return w.count("download") == tr.Workers && waiting(t, function) == want },
+			time.Minute, 5*time.Millisecond, discovery)
 		close(release)
 		require.NoError(t, <-done)
 		require.Eventually(t, func() bool { return waiting(t, function) == 0 }, time.Minute, 5*time.Millisecond)

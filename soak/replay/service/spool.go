@@ -41,8 +41,8 @@ func (r *run) spooled(ctx context.Context, root string) (err error) {
 	return r.drain(ctx, q)
 }
 
-// brokered is the other remedy for discovery: the queue is on a broker. A broker has memory of its own, so the queue has a
-// bound above which listing waits for uploads, and both run concurrently.
+// brokered is the other remedy for discovery: the queue is on a broker. A broker has memory of its own, so the queue
+// has a bound above which listing waits for uploads, and both run concurrently.
 func (r *run) brokered(ctx context.Context, root string) (err error) {
 	o := wire.DefaultBrokerOptions()
 	o.Name, o.Prefetch = "replay", r.cfg.Traits.Workers
@@ -59,7 +59,8 @@ func (r *run) brokered(ctx context.Context, root string) (err error) {
 	if err != nil {
 		return err
 	}
-	m := wire.Migration{ID: r.prefix, Root: root, Bucket: r.cfg.Bucket, Prefix: r.prefix, Fresh: c.Fresh(), Started: time.Now().UTC()}
+	m := wire.Migration{ID: r.prefix, Root: root, Bucket: r.cfg.Bucket, Prefix: r.prefix, Fresh: c.Fresh(),
+		Started: time.Now().UTC()}
 	if _, err := q.Begin(ctx, m, item, true); err != nil {
 		return err
 	}
@@ -103,7 +104,8 @@ func (r *run) take(ctx context.Context, q migrator.Queue) error {
 		f := &file{id: l.Item.ID, path: l.Item.Key, size: l.Item.Size, whole: true}
 		res := migrator.Result{Outcome: migrator.Copied, Bytes: f.size}
 		if !r.copy(ctx, f) {
-			res = migrator.Result{Outcome: migrator.Failed, Parked: []migrator.Parked{{ID: f.id, Path: f.path, Outcome: migrator.Failed, Reason: "copy"}}}
+			res = migrator.Result{Outcome: migrator.Failed, Parked: []migrator.Parked{{ID: f.id, Path: f.path,
+				Outcome: migrator.Failed, Reason: "copy"}}}
 		}
 		if err := q.Settle(context.WithoutCancel(ctx), l, res); err != nil {
 			return err

@@ -82,10 +82,10 @@ func (c Corpus) Spec() []byte {
 }
 
 // Protocol is the experiment of a trial: the states that tell causes apart, with files around the sizes at which the
-// service changes its ways, and then the corpus, unhindered, until so long after all is listed, or free at most. It is the same for all subjects, but
-// that no more bytes are held together than a third of the limit, since the kill is to come from the corpus, and that
-// the backlogs are backlog files and parts of that: the less a subject keeps of a file, the more it takes to see it.
-// Of the budget for the states before the corpus the copy itself takes nothing.
+// service changes its ways, and then the corpus, unhindered, until so long after all is listed, or free at most. It is
+// the same for all subjects, but that no more bytes are held together than a third of the limit, since the kill is to
+// come from the corpus, and that the backlogs are backlog files and parts of that: the less a subject keeps of a file,
+// the more it takes to see it. Of the budget for the states before the corpus the copy itself takes nothing.
 // The holds are in no order of size or backlog, so that nothing looks as if it grew with their number. But a subject
 // that keeps the buffers it once had shows what they grow with only while sizes rise.
 func (c Corpus) Protocol(row Row, scale int, budget, free, listed time.Duration) []byte {
@@ -98,7 +98,8 @@ func (c Corpus) Protocol(row Row, scale int, budget, free, listed time.Duration)
 			whole/8),
 		fmt.Sprintf("  - {name: reply-above, kind: hold, point: upload-reply, transfers: M, size: %d, max_bytes: %d}\n",
 			8*part, most),
-		fmt.Sprintf("  - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %d, max_bytes: %d}\n", whole/2, most),
+		fmt.Sprintf("  - {name: reply-below, kind: hold, point: upload-reply, transfers: M, then: [M/2], size: %d, "+
+			"max_bytes: %d}\n", whole/2, most),
 	}
 	if row.keepsBuffers() {
 		replies = []string{replies[1], replies[3], replies[2], replies[0]}

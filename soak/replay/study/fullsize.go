@@ -188,7 +188,8 @@ func at(c *record.Capacity, workers int) (int64, [2]int64, error) {
 }
 
 func (f *FullSize) markdown(b *strings.Builder) {
-	fmt.Fprintf(b, "Full size: %s with %d files, as many as fit, predicted from runs that were scaled down, and run: %s at %s (`make view RUN=%s`).\n\n",
+	fmt.Fprintf(b, "Full size: %s with %d files, as many as fit, predicted from runs that were scaled down, and run: %s "+
+		"at %s (`make view RUN=%s`).\n\n",
 		f.Row, f.Files, f.Outcome, units.FormatBytes(f.Measured), f.Dir)
 	b.WriteString("| predicted by | peak | 95 % of peaks | error |\n|---|---|---|---|\n")
 	for _, p := range f.Predictions {

@@ -265,7 +265,8 @@ func TestStabilityCountsHeadlinesAndCulprits(t *testing.T) {
 	c.Headline, c.Outcome = "leak", Survived
 	assert.Equal(t, &Stability{Runs: 4, Headlines: 3, Culprits: 2, Outcomes: 3}, stability([]Cell{a, a, b, c}))
 	a.Stable, b.Stable = stability([]Cell{a, a, a}), stability([]Cell{a, a, b})
-	assert.Equal(t, "The same in all repeats: the headline in 2 of 2 cells, headline and culprit in 1, the outcome in 2.\n\n", stableText([]*Cell{&a, &b, &c}))
+	assert.Equal(t, "The same in all repeats: the headline in 2 of 2 cells, headline and culprit in 1, the outcome in "+
+		"2.\n\n", stableText([]*Cell{&a, &b, &c}))
 	assert.Empty(t, stableText([]*Cell{&c}))
 }
 

@@ -267,15 +267,18 @@ func (b *Bench) rcloneBelow(ctx context.Context, limit, memlimit int64) (cell *C
 			"no memory cgroup can be made"))
 	}
 	if cell.Cut {
-		return nil, false, fmt.Errorf("below %s only %d files were copied in 2 minutes: too slow to say whether that is enough", units.FormatBytes(limit), cell.Files)
+		return nil, false, fmt.Errorf("below %s only %d files were copied in 2 minutes: too slow to say whether that is "+
+			"enough", units.FormatBytes(limit), cell.Files)
 	}
 	return cell, kept, nil
 }
 
 func (r *Rclone) markdown(b *strings.Builder) {
-	fmt.Fprintf(b, "rclone, %d transfers of files of %s, uploads in chunks (upload_cutoff=5Mi), at full size; its formula transfers x concurrency x chunk size gives %s, --buffer-size as much as %s more:\n\n",
+	fmt.Fprintf(b, "rclone, %d transfers of files of %s, uploads in chunks (upload_cutoff=5Mi), at full size; its "+
+		"formula transfers x concurrency x chunk size gives %s, --buffer-size as much as %s more:\n\n",
 		rcloneTransfers, rcloneCorpus.Size, units.FormatBytes(r.Formula), units.FormatBytes(rcloneTransfers*16<<20))
-	b.WriteString("| setting | peak | anonymous | per transfer, by the verdict | a second, here | open it |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| setting | peak | anonymous | per transfer, by the verdict | a second, here | open it |\n" +
+		"|---|---|---|---|---|---|\n")
 	for _, s := range r.Settings {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | `make view RUN=%s` |\n", s.Change, units.FormatBytes(s.Peak),
 			units.FormatBytes(s.Anon),
@@ -290,11 +293,13 @@ func (r *Rclone) markdown(b *strings.Builder) {
 	b.WriteString("\n")
 	if c := r.Capacity; c != nil {
 		if c.Found == 0 {
-			fmt.Fprintf(b, "Smallest limit for %d transfers: predicted %s, but a search with real kills found none up to %s.\n\n",
+			fmt.Fprintf(b, "Smallest limit for %d transfers: predicted %s, but a search with real kills found none up to "+
+				"%s.\n\n",
 				c.Transfers, units.FormatBytes(c.Predicted), units.FormatBytes(c.Tried[0].Value))
 			return
 		}
-		fmt.Fprintf(b, "Smallest limit for %d transfers that hold a whole file each, with the GOMEMLIMIT that belongs to the limit: predicted %s (safe, by soak plan: %s), "+
+		fmt.Fprintf(b, "Smallest limit for %d transfers that hold a whole file each, with the GOMEMLIMIT that belongs to "+
+			"the limit: predicted %s (safe, by soak plan: %s), "+
 			"found by bisection with real kills %s (to %s, %d tries): %+.1f %%\n\n",
 			c.Transfers, units.FormatBytes(c.Predicted), units.FormatBytes(c.Safe), units.FormatBytes(c.Found),
 			units.FormatBytes(limitStep), len(c.Tried), 100*c.Error)

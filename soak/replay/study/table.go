@@ -14,10 +14,14 @@ import (
 // WriteMarkdown writes the result as Markdown, for a page.
 func (r *Result) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Scale 1:%d. Limits, nodes, GOMEMLIMIT, buffers, parts and windows are divided by %d, and of the corpora what makes them large;\n", r.Scale, r.Scale)
-	fmt.Fprintf(&b, "workers, pools and times are not. The copy of %s was ended %s after all was listed, all others went on to the end. Peaks are as measured, at this scale, without\npages of files, which a limit takes back.\n\n", Decisive, r.Free)
+	fmt.Fprintf(&b, "Scale 1:%d. Limits, nodes, GOMEMLIMIT, buffers, parts and windows are divided by %d, and of the "+
+		"corpora what makes them large;\n", r.Scale, r.Scale)
+	fmt.Fprintf(&b, "workers, pools and times are not. The copy of %s was ended %s after all was listed, all others "+
+		"went on to the end. Peaks are as measured, at this scale, without\npages of files, which a limit takes back.\n\n",
+		Decisive, r.Free)
 	if r.Predicted {
-		b.WriteString("**No memory cgroup can be made here: outcomes are predicted from the peaks, not suffered, in every row.**\n\n")
+		b.WriteString("**No memory cgroup can be made here: outcomes are predicted from the peaks, not suffered, in every " +
+			"row.**\n\n")
 	}
 	if len(r.Cells) > 0 {
 		fmt.Fprintf(&b, "**%s**\n\n", strings.Join(r.conclusion(), " "))
@@ -38,7 +42,8 @@ func (r *Result) WriteMarkdown(w io.Writer) error {
 }
 
 func (r *Result) cells(b *strings.Builder) {
-	b.WriteString("| version | corpus | outcome | headline | held the most | slope | holds | peak | open it |\n|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| version | corpus | outcome | headline | held the most | slope | holds | peak | open it |\n" +
+		"|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range r.Cells {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s of %s | `make view RUN=%s` |\n", c.Row, c.Corpus,
 			c.OutcomeText(), c.headlineText(),
@@ -62,7 +67,8 @@ func stableText(cells []*Cell) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("The same in all repeats: the headline in %d of %d cells, headline and culprit in %d, the outcome in %d.\n\n", headlines, n, culprits, outcomes)
+	return fmt.Sprintf("The same in all repeats: the headline in %d of %d cells, headline and culprit in %d, the "+
+		"outcome in %d.\n\n", headlines, n, culprits, outcomes)
 }
 
 // all is 1 if that many repeats are all of them.
@@ -154,11 +160,13 @@ func (r *Result) expected(b *strings.Builder) {
 	if len(r.Expected) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "Expected by the history: %s to %s a worker, %s to %s in all, %s to %s a second. Measured on %s, memory multiplied by %d:\n\n",
+	fmt.Fprintf(b, "Expected by the history: %s to %s a worker, %s to %s in all, %s to %s a second. Measured on %s, "+
+		"memory multiplied by %d:\n\n",
 		mb(history.ExpectedPerWorkerMin), mb(history.ExpectedPerWorkerMax), mb(history.ExpectedTotalMin),
 		mb(history.ExpectedTotalMax),
 		mb(history.ExpectedRateMin), mb(history.ExpectedRateMax), huge, r.Scale)
-	b.WriteString("| version | per worker | in all | a second, here | by the history | suffered here |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| version | per worker | in all | a second, here | by the history | suffered here |\n" +
+		"|---|---|---|---|---|---|\n")
 	for _, e := range r.Expected {
 		agrees := e.suffered()
 		if r.Predicted {

@@ -27,7 +27,8 @@ func TestATerminalGetsTheConclusionFirstAndNoLineTooLong(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, r.WriteText(&b))
 	text := b.String()
-	assert.True(t, strings.HasPrefix(text, "1 of 2 cells were killed, and what holds is "+string(Discovery)+" in 1; 0 survived."))
+	assert.True(t, strings.HasPrefix(text, "1 of 2 cells were killed, and what holds is "+string(Discovery)+
+		" in 1; 0 survived."))
 	assert.Contains(t, text, "1 inconclusive:")
 	assert.Contains(t, text, "In 1 cell, marked *, the headline is not of what held the most")
 	assert.Contains(t, text, "metadata *")

@@ -10,7 +10,9 @@ import (
 )
 
 // flights hold memory while requests or connections are there.
-func flights() []Service {
+func flights() []Service { return append(append(inRequests(), inReplies()...), ofConnections()...) }
+
+func inRequests() []Service {
 	return []Service{
 		{Name: "web-buffer-request", Summary: "Every request in flight has a buffer of 512 KiB.",
 			new: func(c *client) http.HandlerFunc {
@@ -39,6 +41,11 @@ func flights() []Service {
 					c.reply(w, r)
 				}
 			}},
+	}
+}
+
+func inReplies() []Service {
+	return []Service{
 		{Name: "web-reply-whole", Summary: "An upstream's reply is read whole before it is passed on.",
 			new: func(c *client) http.HandlerFunc {
 				return func(w http.ResponseWriter, r *http.Request) {
@@ -91,6 +98,11 @@ func flights() []Service {
 					}
 				}
 			}},
+	}
+}
+
+func ofConnections() []Service {
+	return []Service{
 		{Name: "web-conn-buffer", Summary: "Every connection has a buffer of 128 KiB.",
 			new: func(c *client) http.HandlerFunc { return c.reply },
 			context: func(ctx context.Context, _ net.Conn) context.Context {

@@ -103,9 +103,11 @@ var (
 	// ErrUnfinished means that a migration isn't done.
 	ErrUnfinished = errors.New("the migration isn't finished")
 	// ErrSchema means that the queue isn't one of this version's.
-	ErrSchema = errors.New("not a queue of this version of the migrator: give another --queue-name, or remove it from the broker")
+	ErrSchema = errors.New("not a queue of this version of the migrator: give another --queue-name, or remove it from " +
+		"the broker")
 	// ErrLost means that a migration that was there is gone.
-	ErrLost = errors.New("the broker has lost the migration, or somebody has removed it: see that it is persistent and begin anew with 'migrator discover --restart'; what was copied is skipped")
+	ErrLost = errors.New("the broker has lost the migration, or somebody has removed it: see that it is persistent and " +
+		"begin anew with 'migrator discover --restart'; what was copied is skipped")
 )
 
 // Redact returns a broker's URL without its password, for messages.

@@ -92,7 +92,8 @@ func (q *Queue) explain(err error) error {
 	case errors.Is(err, broker.ErrClosed), errors.Is(err, broker.ErrNone), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &full):
-		return fmt.Errorf("rabbitmq at %s is full (%s) and takes no more work: free memory or disk space there, or lower --queue-limit; nothing is lost, the same command goes on", q.addr, full.reason)
+		return fmt.Errorf("rabbitmq at %s is full (%s) and takes no more work: free memory or disk space there, or lower "+
+			"--queue-limit; nothing is lost, the same command goes on", q.addr, full.reason)
 	case errors.Is(err, broker.ErrSchema), errors.Is(err, broker.ErrLost):
 		return fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, err)
 	case coded && e.Code == amqp.PreconditionFailed && !passing(err):
@@ -100,7 +101,8 @@ func (q *Queue) explain(err error) error {
 	case coded && e.Code == amqp.NotFound && !passing(err):
 		return fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrLost)
 	case errors.Is(err, amqp.ErrVhost), coded && e.Code == amqp.NotAllowed:
-		return fmt.Errorf("rabbitmq at %s lets the user not into virtual host %q: create it or give another one, as in amqp://user:password@host:5672/vhost: %w", q.addr, q.vhost, err)
+		return fmt.Errorf("rabbitmq at %s lets the user not into virtual host %q: create it or give another one, as in "+
+			"amqp://user:password@host:5672/vhost: %w", q.addr, q.vhost, err)
 	case coded && e.Code == amqp.AccessRefused && strings.Contains(e.Reason, "queue"):
 		return fmt.Errorf("rabbitmq at %s forbids what the queue needs: %w", q.addr, err)
 	case coded && e.Code == amqp.AccessRefused, errors.Is(err, amqp.ErrSASL):

@@ -79,7 +79,8 @@ func openWith(ctx context.Context, raw string, o broker.Options, l *limits) (*Qu
 	}
 	q := &Queue{o: o, url: raw, addr: u.Host, vhost: vhost(u), me: fmt.Sprintf("%s-%d-%s", host, os.Getpid(),
 		rand.Text()[:8]),
-		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), pushing: make(chan struct{}, 1), held: broker.Leases[*held]{},
+		dialing: make(chan struct{}, 1), looking: make(chan struct{}, 1), pushing: make(chan struct{}, 1),
+		held:  broker.Leases[*held]{},
 		locks: map[string]struct{}{},
 		wake:  make(chan struct{})}
 	q.ends = broker.NewOutbox(q.settleAll)
@@ -299,82 +300,6 @@ func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
 		return broker.Migration{}, err
 	}
 	return q.decode(&r)
-}
-
-// Status implements broker.Queue.
-func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
-	r, err := q.askNow(ctx)
-	if err != nil {
-		return st, err
-	}
-	if st.Migration, err = q.decode(&r); err != nil {
-		return st, err
-	}
-	st.Totals, st.Folders, st.Files, st.Reasons = r.Totals, r.Folders, r.Files, r.Reasons
-	if st.Reasons == nil {
-		st.Reasons = map[string]int64{}
-	}
-	err = q.patiently(ctx, func(s *session) error {
-		defer s.limit()()
-		ch, err := s.conn.Channel()
-		if err != nil {
-			return s.or(err)
-		}
-		defer ch.Close()
-		st.Workers = 0
-		for _, name := range []string{queueFiles, folders(0)} {
-			got, err := ch.QueueDeclarePassive(q.name(name), true, false, false, false, nil)
-			if err != nil {
-				return s.or(err)
-			}
-			st.Workers += int64(got.Consumers)
-		}
-		return nil
-	})
-	return st, err
-}
-
-// Totals implements migrator.Counter.
-func (q *Queue) Totals(ctx context.Context) (migrator.Totals, error) {
-	r, err := q.askNow(ctx)
-	return r.Totals, err
-}
-
-// Parked implements broker.Queue. At most 10,000 lines are kept of each outcome; Status counts all of them by reason.
-func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out []migrator.Parked, err error) {
-	if err := q.ends.Flush(ctx); err != nil {
-		return nil, err
-	}
-	err = q.patiently(ctx, func(s *session) error {
-		out = nil
-		defer s.limit()()
-		ch, err := s.conn.Channel() // when it closes, the messages read are back in their queue
-		if err != nil {
-			return s.or(err)
-		}
-		defer ch.Close()
-		seen := map[string]bool{} // a keeper that died may have parked a line twice
-		for int64(len(out)) < most {
-			d, ok, err := ch.Get(q.name(queueParked+"."+o.String()), false)
-			if err != nil {
-				return s.or(err)
-			}
-			if !ok {
-				return nil
-			}
-			var p parked
-			if err := json.Unmarshal(d.Body, &p); err != nil {
-				return fmt.Errorf("parked: %w: %w", broker.ErrSchema, err)
-			}
-			p.Parked.Outcome = o
-			if !seen[string(d.Body)] {
-				seen[string(d.Body)] = true
-				out = append(out, p.Parked)
-			}
-		}
-		return nil
-	})
-	return out, err
 }
 
 // Forget implements broker.Queue. The queue by which others know that there is a migration goes last.

@@ -79,9 +79,11 @@ func (q *Queue) explain(err error) error {
 	case strings.HasPrefix(text, "NOPERM"):
 		return fmt.Errorf("redis at %s forbids what the queue needs: %w", q.addr, err)
 	case strings.Contains(text, "OOM command not allowed"), strings.HasPrefix(text, "OOM"):
-		return fmt.Errorf("redis at %s is full: raise its maxmemory or lower --queue-limit; nothing is lost, the same command goes on: %w", q.addr, err)
+		return fmt.Errorf("redis at %s is full: raise its maxmemory or lower --queue-limit; nothing is lost, the same "+
+			"command goes on: %w", q.addr, err)
 	case strings.Contains(text, "MISCONF"):
-		return fmt.Errorf("redis at %s can't save to its disk and takes no more work: free some space there; nothing is lost: %w", q.addr, err)
+		return fmt.Errorf("redis at %s can't save to its disk and takes no more work: free some space there; nothing is "+
+			"lost: %w", q.addr, err)
 	case strings.Contains(text, "NOGROUP"): // a stream or its group was removed
 		return fmt.Errorf("queue %s on Redis at %s: %w", q.o.Name, q.addr, broker.ErrLost)
 	case strings.Contains(text, "WRONGTYPE"):

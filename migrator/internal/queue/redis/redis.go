@@ -146,7 +146,8 @@ func (q *Queue) hello(ctx context.Context) error {
 	}
 	for line := range strings.Lines(info) {
 		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:allkeys"); ok {
-			return fmt.Errorf("redis at %s drops keys when its memory is full (maxmemory-policy allkeys%s), which would lose work: set it to noeviction", q.addr, policy)
+			return fmt.Errorf("redis at %s drops keys when its memory is full (maxmemory-policy allkeys%s), which would lose "+
+				"work: set it to noeviction", q.addr, policy)
 		}
 	}
 	_, err = q.Migration(ctx)
@@ -262,7 +263,8 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 	pages, _ := reply[4].(int64)
 	files, _ := reply[5].(int64)
 	if pages+files > 0 {
-		return st, fmt.Errorf("queue %s on Redis at %s: %d open files and %d open folders are nowhere (XTRIM, XDEL, DEL?): %w",
+		return st, fmt.Errorf("queue %s on Redis at %s: %d open files and %d open folders are nowhere (XTRIM, XDEL, "+
+			"DEL?): %w",
 			q.o.Name, q.addr, files, pages, broker.ErrLost)
 	}
 	return st, nil

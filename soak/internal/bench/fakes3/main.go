@@ -208,8 +208,10 @@ func memory(out io.Writer, soak string, uploads int, size int64) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "memory, %d uploads of %s at once: peak RSS %s, of it %s the program's file pages (asked: at most %s)\n", uploads,
-		units.FormatBytes(int64(size)), units.FormatBytes(int64(peak)), units.FormatBytes(int64(file)), units.FormatBytes(maxRSS))
+	fmt.Fprintf(out, "memory, %d uploads of %s at once: peak RSS %s, of it %s the program's file pages (asked: at "+
+		"most %s)\n", uploads,
+		units.FormatBytes(int64(size)), units.FormatBytes(int64(peak)), units.FormatBytes(int64(file)),
+		units.FormatBytes(maxRSS))
 	if peak > maxRSS {
 		return fmt.Errorf("peak RSS %d is above %d", peak, maxRSS)
 	}

@@ -67,7 +67,8 @@ func measure(pairs int, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	figure("CPU of a gate over httputil.ReverseProxy, 1 KiB replies", stat.Median(cpu), cpuGoal, stat.Median(cpu) <= cpuGoal,
+	figure("CPU of a gate over httputil.ReverseProxy, 1 KiB replies", stat.Median(cpu), cpuGoal,
+		stat.Median(cpu) <= cpuGoal,
 		ratios(cpu))
 	figure("bytes a second over httputil.ReverseProxy, 64 MiB replies", stat.Median(bytes), bytesGoal,
 		stat.Median(bytes) >= bytesGoal, ratios(bytes))

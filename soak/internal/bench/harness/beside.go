@@ -76,7 +76,8 @@ func (b *bench) parallel(c soak.Config, s *subject.Spec, name string, n int) (be
 
 // alike compares verdicts by A/A: a difference is the trials' beside each other only where two runs one by one agree.
 func (b *bench) alike(c soak.Config, s *subject.Spec) error {
-	what := fmt.Sprintf("verdicts of %d trials two beside each other as of those one by one", c.Repeats*len(c.Axes[0].Values))
+	what := fmt.Sprintf("verdicts of %d trials two beside each other as of those one by one",
+		c.Repeats*len(c.Axes[0].Values))
 	one, err := b.parallel(c, s, "beside-1", 1)
 	if err != nil {
 		return err

@@ -78,7 +78,8 @@ func (b *bench) overhead() error {
 		slowed.AtMost(0.02))
 	b.row("  control: the same, of waves that are alike", printed, figure.Summarize(wall.control).Percent(), true)
 	b.row("  CPU time of the subject for the same work", printed, figure.Summarize(subject.slowed).Percent(), true)
-	b.row("  CPU time of subject, fakes and harness for the same work", printed, figure.Summarize(all.slowed).Percent(), true)
+	b.row("  CPU time of subject, fakes and harness for the same work", printed, figure.Summarize(all.slowed).Percent(),
+		true)
 	return nil
 }
 

@@ -55,7 +55,8 @@ func TestDataStandsWhereTheAxesSayIt(t *testing.T) {
 
 func TestALimitAboveTheDataIsShown(t *testing.T) {
 	c := chart.Chart{XTicks: chart.CountTicks(5), YTicks: chart.CountTicks(5),
-		Lines: []chart.Line{{Ink: "rss", X: []float64{0, 1}, Y: []float64{1, 2}}}, Levels: []chart.Level{{Ink: "limit", Y: 1e6}}}
+		Lines: []chart.Line{{Ink: "rss", X: []float64{0, 1}, Y: []float64{1, 2}}}, Levels: []chart.Level{{Ink: "limit",
+			Y: 1e6}}}
 	d := elements(t, string(c.SVG(300, 100)))["level limit"][0]["d"]
 	assert.NotContains(t, d, " -", "not above the drawing: %s", d)
 	empty := chart.Chart{XTicks: c.XTicks, YTicks: c.YTicks}

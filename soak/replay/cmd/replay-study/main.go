@@ -51,15 +51,17 @@ const (
 func newRoot() *cobra.Command {
 	var f flags
 	cmd := command.Root("replay-study", "Run the history that memsoak began with, and say what held the memory")
-	cmd.Long = `Run each version of the service that memsoak began with on corpora that tell its hypotheses apart, each in a cgroup with its
-limit inside one that stands for the node, then the remedies that were proposed, the project's own migrator and rclone; and
-print in one table what became of them and which hypothesis holds by the recorded verdicts, the conclusion first.
+	cmd.Long = `Run each version of the service that memsoak began with on corpora that tell its hypotheses apart, each in
+a cgroup with its limit inside one that stands for the node, then the remedies that were proposed, the project's own
+migrator and rclone; and print in one table what became of them and which hypothesis holds by the recorded verdicts,
+the conclusion first.
 
-Sizes are divided by --scale. Corpora are copied to their end, but that of many small files: once it is listed its memory is
-decided, and the copy is ended --free after that. A copy that was ended before is inconclusive. With --resume a replay that was broken off goes on where it was.
+Sizes are divided by --scale. Corpora are copied to their end, but that of many small files: once it is listed its
+memory is decided, and the copy is ended --free after that. A copy that was ended before is inconclusive. With --resume
+a replay that was broken off goes on where it was.
 
-With --repeats each version is run so often on the corpus that it was killed on, with --quick on all of a quick replay, and the table
-says how often headline, culprit and outcome were the same.
+With --repeats each version is run so often on the corpus that it was killed on, with --quick on all of a quick replay,
+and the table says how often headline, culprit and outcome were the same.
 
 It needs bin/soak, bin/fakedrive, bin/migrator and bin/replay ('make replay-subject' builds them). Where no
 memory cgroup can be made outcomes are predicted, and every row says so.`
@@ -95,7 +97,8 @@ memory cgroup can be made outcomes are predicted, and every row says so.`
 
 func (f *flags) run(c *cobra.Command) error {
 	if f.bench.Scale < 1 || f.bench.Repeats < 1 || f.bench.Free < 0 || f.bench.Budget <= 0 {
-		return exitcode.Usage(fmt.Errorf("--scale %d, --repeats %d, --free %s and --budget %s: want at least 1, 1, 0 and more than 0",
+		return exitcode.Usage(fmt.Errorf("--scale %d, --repeats %d, --free %s and --budget %s: want at least 1, 1, 0 and "+
+			"more than 0",
 			f.bench.Scale, f.bench.Repeats, f.bench.Free, f.bench.Budget))
 	}
 	free := replayFree

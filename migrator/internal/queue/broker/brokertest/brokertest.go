@@ -6,8 +6,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -322,55 +320,6 @@ func Restart(t *testing.T, r *Rig) {
 	}
 	_, err := q.Take(t.Context(), migrator.File)
 	assert.ErrorIs(t, err, io.EOF)
-}
-
-// networkCut: connections are cut over and over, in the middle of requests and replies; each item counts once.
-func networkCut(t *testing.T, r *Rig) {
-	u, err := url.Parse(r.URL)
-	require.NoError(t, err)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	go cutting(ln, u.Host)
-	u.Host = ln.Addr().String()
-	q, err := r.Open(t.Context(), u.String(), Options(t))
-	require.NoError(t, err)
-	defer r.Die(q)
-	Begin(t, q, "m")
-	List(t, q, Files(100)...)
-	for {
-		l, err := q.Take(t.Context(), migrator.File)
-		if err == io.EOF {
-			break
-		}
-		require.NoError(t, err)
-		require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
-	}
-	totals, err := q.Totals(t.Context())
-	require.NoError(t, err)
-	assert.EqualValues(t, 100, totals.Copied)
-	assert.EqualValues(t, 100, totals.Files)
-}
-
-// cutting forwards connections and cuts each after some kilobytes of replies, more for each that comes: what a client
-// needs for its first useful call differs.
-func cutting(ln net.Listener, to string) {
-	for n := int64(6000); ; n += 500 {
-		c, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			up, err := net.Dial("tcp", to)
-			if err != nil {
-				return
-			}
-			defer up.Close()
-			go func() { _, _ = io.Copy(up, c) }()
-			_, _ = io.CopyN(c, up, n)
-		}()
-	}
 }
 
 // listedTwice: two processes list the same folder, because the first was held to be dead. What the first to settle
