@@ -113,6 +113,13 @@ func (s *Series) notOfService(h *hypothesis) bool {
 	return false
 }
 
+// provoked reports whether phases of the trial were there to bring the unit about: that none came is no evidence then.
+func (s *Series) provoked(per string) bool {
+	return per == "error" && slices.ContainsFunc(s.Trial.Phases, func(p record.Phase) bool {
+		return p.Kind == "errors" && p.LeftOut == "" && p.Failed == "" && !p.CutOff
+	})
+}
+
 // targets are those that the trial was asked for, else the contract's.
 func (s *Series) targets() record.Targets {
 	if s.Trial.Targets != nil {
@@ -152,7 +159,7 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 		}
 		x := record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(s.targets()), State: record.Open}
 		limit, work := p.limit(h, x.Target)
-		if x.Limit = limit; work == 0 && (h.whenMet || s.notOfService(h)) {
+		if x.Limit = limit; work == 0 && (h.whenMet && !s.provoked(h.per) || s.notOfService(h)) {
 			continue
 		}
 		at := slices.IndexFunc(e.found, func(j *judged) bool { return !j.passive && h.foundAs(&j.Finding) })

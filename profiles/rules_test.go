@@ -190,3 +190,17 @@ func TestALeakKeepsWhatTheNetworkPackagesMadeForIt(t *testing.T) {
 	assert.Equal(t, "app.record", out[1].Site.Function)
 	assert.InDelta(t, 2181, out[1].Slope.Bytes, 1e-9)
 }
+
+// TestErrorsThatNeverCameExcludeNothing has phases that were to make transfers fail, and none that did.
+func TestErrorsThatNeverCameExcludeNothing(t *testing.T) {
+	l := newLab(t, newSubject(func() *subject { return &subject{} }), 4, 1).run(8)
+	perError := func(v *record.Verdict) int {
+		return slices.IndexFunc(v.Hypotheses, func(h record.Hypothesis) bool { return h.Per == "error" })
+	}
+	v := diagnoseLab(t, l)
+	assert.Negative(t, perError(v), "nothing was to fail")
+	l.trial.Phases = append(l.trial.Phases, record.Phase{Name: "errors", Kind: "errors", Files: 40})
+	v = diagnoseLab(t, l)
+	require.GreaterOrEqual(t, perError(v), 0)
+	assert.Equal(t, record.Open, v.Hypotheses[perError(v)].State)
+}

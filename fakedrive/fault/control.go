@@ -51,7 +51,7 @@ type Control struct {
 	holds holdTable
 	plan  atomic.Pointer[activePlan]
 
-	requests, notUnderstood, fired             atomic.Int64
+	requests, notUnderstood, fired, harm       atomic.Int64
 	listPages, filesListed, foldersListed      atomic.Int64
 	started, finished, failed, bytes, distinct atomic.Int64
 	backlog, largest, filesFinished            atomic.Int64
@@ -164,6 +164,7 @@ func (c *Control) Counters() Counters {
 		Requests:      c.requests.Load(),
 		NotUnderstood: c.notUnderstood.Load(),
 		FaultsFired:   c.fired.Load(),
+		FaultsHarmful: c.harm.Load(),
 		ListPages:     c.listPages.Load(),
 		FilesListed:   c.filesListed.Load(),
 		FoldersListed: c.foldersListed.Load(),

@@ -27,7 +27,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		act := p.decide(&Request{Op: OpAccept})
 		if act.strike != nil {
-			l.c.fired.Add(1)
+			l.c.harmed()
 			resetConn(conn)
 			continue
 		}

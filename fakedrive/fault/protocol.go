@@ -83,6 +83,7 @@ type Counters struct {
 	Requests      int64 `json:"requests"`
 	NotUnderstood int64 `json:"not_understood"` // requests for which the fake has no route or no meaning
 	FaultsFired   int64 `json:"faults_fired"`
+	FaultsHarmful int64 `json:"faults_harmful"` // those of them that failed what they struck: no waiting alone
 
 	// Listings (Drive).
 	ListPages     int64 `json:"list_pages"`

@@ -26,7 +26,7 @@ func (c *Control) Admit(w http.ResponseWriter, r *http.Request, req Request) (Ac
 		return Action{}, true
 	}
 	if e := p.overQuota(req.Op, c.o.Now()); e != nil {
-		c.fired.Add(1)
+		c.harmed()
 		c.reply(w, r, e)
 		return Action{}, false
 	}
@@ -39,7 +39,7 @@ func (c *Control) Admit(w http.ResponseWriter, r *http.Request, req Request) (Ac
 	}
 	switch {
 	case act.reply != nil:
-		c.fired.Add(1)
+		c.harmed()
 		c.reply(w, r, act.reply)
 		return act, false
 	case act.strike != nil && act.strike.at == AtStart:
@@ -50,6 +50,12 @@ func (c *Control) Admit(w http.ResponseWriter, r *http.Request, req Request) (Ac
 	return act, true
 }
 
+// harmed counts a fault that fails what it strikes. One that only waits, or changes what is listed, fails nothing.
+func (c *Control) harmed() {
+	c.fired.Add(1)
+	c.harm.Add(1)
+}
+
 // Settle carries out what an action left for the end of a request that is no transfer (there, Transfer.End does it):
 // the work is done, the reply is not sent. If it returns false the handler must return immediately.
 func (c *Control) Settle(r *http.Request, act Action) bool {
@@ -58,10 +64,12 @@ func (c *Control) Settle(r *http.Request, act Action) bool {
 
 // carryOut does a stall (and returns nil to go on after it), a reset or a truncation (and returns ErrCut).
 func (c *Control) carryOut(r *http.Request, act *Action) error {
-	c.fired.Add(1)
-	switch act.strike.kind {
-	case strikeStall:
+	if act.strike.kind == strikeStall {
+		c.fired.Add(1)
 		return act.wait(r.Context(), act.strike.stall)
+	}
+	c.harmed()
+	switch act.strike.kind {
 	case strikeReset:
 		reset(r.Context())
 	case strikeTruncate:

@@ -47,6 +47,7 @@ rules:
 		require.Equal(t, 200, resp.StatusCode, "the third attempt passes")
 		require.Equal(t, file(), b)
 		require.Equal(t, int64(2), f.counters(t).FaultsFired)
+		require.Equal(t, int64(2), f.counters(t).FaultsHarmful)
 	})
 }
 
@@ -176,6 +177,7 @@ func TestEndOfARequestWithoutTransfer(t *testing.T) {
 	_, _, err := f.get(t, "/ack")
 	require.Error(t, err)
 	require.Equal(t, int64(1), f.counters(t).FaultsFired)
+	require.Equal(t, int64(1), f.counters(t).FaultsHarmful)
 }
 
 func TestWhatIsLeftToTheFake(t *testing.T) {
@@ -191,6 +193,7 @@ func TestWhatIsLeftToTheFake(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "done changed=true", string(b))
 	require.Equal(t, int64(3), f.counters(t).FaultsFired)
+	require.Zero(t, f.counters(t).FaultsHarmful)
 }
 
 func TestSkipAndLimitCountMatches(t *testing.T) {
@@ -303,6 +306,7 @@ func TestLatencyOfRequestsAndOfAcceptance(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, time.Since(begun), 50*time.Millisecond)
 	require.Equal(t, int64(2), f.counters(t).FaultsFired)
+	require.Zero(t, f.counters(t).FaultsHarmful, "what only waits has failed nothing")
 }
 
 func TestResetAtAcceptance(t *testing.T) {

@@ -208,7 +208,7 @@ func (t *Transfer) before(p Point, n int) (allowed int, flip bool, err error) {
 		case s.pos > t.moved:
 			n = int(min(int64(n), s.pos-t.moved))
 		case s.kind == strikeFlip:
-			t.c.fired.Add(1)
+			t.c.harmed()
 			t.struck, flip, n = true, true, 1
 		default:
 			t.struck = true

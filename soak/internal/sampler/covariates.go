@@ -44,7 +44,7 @@ func covariates(d, u fault.Counters, held *fault.HoldStatus) record.Covariates {
 	c := record.Covariates{
 		FilesListed: d.FilesListed, FilesDone: u.FilesFinished, Distinct: d.Distinct, BytesDone: u.Bytes,
 		Pages: d.ListPages, Folders: d.FoldersListed, Requests: d.Requests + u.Requests, Failed: d.Failed + u.Failed +
-			d.FaultsFired + u.FaultsFired,
+			d.FaultsHarmful + u.FaultsHarmful,
 		Largest: max(d.Largest, u.Largest), Backlog: max(0, d.Backlog-d.InFlight),
 		InFlight: max(d.InFlight, u.FilesInFlight), BytesInFlight: max(d.BytesInFlight, u.BytesInFlight),
 		WithBody:  max(0, u.FilesInFlight-d.InFlight),

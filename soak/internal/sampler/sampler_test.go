@@ -226,6 +226,12 @@ func TestCovariatesOfFrozenStates(t *testing.T) {
 	assert.EqualValues(t, 3000, c.BytesSent)
 }
 
+// TestWaitingIsNoError has fakes that are slow by plan: a leak per error would be held to as many errors as requests.
+func TestWaitingIsNoError(t *testing.T) {
+	s := &Sampler{Drive: fixed{FaultsFired: 900, FaultsHarmful: 2, Failed: 1}, S3: fixed{FaultsFired: 700, FaultsHarmful: 3}}
+	assert.EqualValues(t, 6, s.Covariates(t.Context()).Failed)
+}
+
 func TestTheSubjectIsNotAskedToCompress(t *testing.T) {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector())

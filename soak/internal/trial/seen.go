@@ -38,7 +38,7 @@ func (s *serviceRig) covariates(ctx context.Context, held *fault.HoldStatus) (re
 	}
 	for name, v := range seen {
 		c.ConnsOpen, c.ConnsTotal = c.ConnsOpen+v.ConnsOpen, c.ConnsTotal+v.ConnsTotal
-		c.Failed += v.FaultsFired
+		c.Failed += v.FaultsHarmful
 		if name != subject.Front {
 			c.Requests += v.Started
 			c.InFlight = max(c.InFlight, v.InFlight)
