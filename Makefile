@@ -298,6 +298,9 @@ accuracy-http: specimens ## the same on HTTP services whose faults are known (HT
 accuracy-plants: ## growth planted into recordings: found at the printed limit and at half of it (PLANTS=10 of each kind in each recording)
 	@set -o pipefail; $(GO) test ./profiles -run TestGrowthPlantedIntoRecordings -count=1 -plants $(or $(PLANTS),10) -v \
 	| grep -E 'at the limit|^ok|FAIL|Error:'
+.PHONY: accuracy-live-plants
+accuracy-live-plants: specimens ## growth planted into live subjects: found at the printed limit and at half of it (PLANTS=13 of each kind at each)
+	bin/accuracy --plants $(or $(PLANTS),13) --resume --out soak-results/plants
 accuracy-quick: specimens ## a stratified part of that, and a fault and a look-alike of each fast condition, for CI (8 minutes)
 	bin/accuracy --quick
 

@@ -11,6 +11,7 @@ import (
 	"github.com/memsoak/memsoak/soak/specimens/all"
 	"github.com/memsoak/memsoak/soak/specimens/contract"
 	"github.com/memsoak/memsoak/soak/specimens/copier"
+	"github.com/memsoak/memsoak/soak/specimens/leaks"
 )
 
 func newServeCmd() *cobra.Command {
@@ -24,7 +25,11 @@ func newServeCmd() *cobra.Command {
   specimens serve --specimen leak-map+file-readall ...    # two faults at once`,
 		Args: command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			e, err := all.Specimens().New(name, cfg)
+			set := all.Specimens()
+			if p, ok := leaks.Plant(name); ok {
+				set.Add(p)
+			}
+			e, err := set.New(name, cfg)
 			if err != nil {
 				return exitcode.Usage(err)
 			}

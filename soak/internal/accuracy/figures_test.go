@@ -319,3 +319,18 @@ func TestQuickTakesDoubtUnderHardConditions(t *testing.T) {
 	quiet.Condition = Quiet
 	assert.False(t, met(quiet)[2], "a quiet machine leaves no doubt")
 }
+
+func TestPlantFigures(t *testing.T) {
+	scores := []PlantScore{{Found: true}, {Found: true}, {Half: true, Found: true}, {Half: true}, {Half: true}}
+	r := &Report{Figures: PlantFigures(scores)}
+	assert.Equal(t, 5.0, figure(t, r, "live plants").Value)
+	assert.False(t, figure(t, r, "live plants").Met(), "too few to tell")
+	assert.Equal(t, 100.0, figure(t, r, "planted at the printed limit: found").Value)
+	half := figure(t, r, "planted at half of it: found")
+	assert.InDelta(t, 33.3, half.Value, 0.1)
+	assert.Equal(t, 3, half.N)
+	assert.True(t, half.Met())
+	for _, f := range PlantFigures(nil) {
+		assert.False(t, f.Met(), f.Name)
+	}
+}

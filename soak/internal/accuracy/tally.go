@@ -140,7 +140,6 @@ const (
 // conditionFigures are the goals of the conditions that ran.
 func conditionFigures(all []Tally) []Figure {
 	var out []Figure
-	percent := func(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) }
 	for _, t := range all {
 		i := slices.IndexFunc(Conditions, func(c Condition) bool { return c.Name == t.Condition })
 		c := Conditions[i]
@@ -234,3 +233,5 @@ func markdownTallies(all []Tally) string {
 	}
 	return b.String()
 }
+
+func percent(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) }

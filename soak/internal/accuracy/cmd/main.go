@@ -53,6 +53,7 @@ type flags struct {
 	quick, keep, update, json bool
 	list, recorded, resume    bool
 	capacity, scored          bool
+	plants                    int
 }
 
 func newCmd() *cobra.Command {
@@ -71,7 +72,8 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
   accuracy --conditions killed-early,one-worker 'leak-*' 'ok-*'
   accuracy --conditions all --seeds 8 --resume --out soak-results/accuracy
   accuracy --conditions all --seeds 8 --scored --out soak-results/accuracy
-  accuracy --capacity 'file-*'`,
+  accuracy --capacity 'file-*'
+  accuracy --plants 13 --resume --out soak-results/plants`,
 		SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, patterns []string) error { return f.run(c, patterns) },
 	}
@@ -98,6 +100,8 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON, progress goes to stderr")
 	fl.BoolVar(&f.capacity, "capacity", false,
 		"no trials, but predict how many workers fit and find out by real kills, of the cases that match; a full run does both")
+	fl.IntVar(&f.plants, "plants", 0,
+		"no specimens, but growth of four kinds at the limit that a trial prints and at half of it, for so many seeds")
 	fl.BoolVar(&f.list, "list", false, "print the plan and run nothing")
 	return cmd
 }
@@ -110,6 +114,9 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 	chosen, cases, err := f.choose(all, patterns)
 	if err != nil {
 		return exitcode.Usage(err)
+	}
+	if f.plants > 0 {
+		return f.livePlants(c)
 	}
 	can, skipped := accuracy.Runnable(chosen)
 	plan, err := f.plan(all, can, len(patterns) > 0)
@@ -132,6 +139,24 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 		return f.report(c, r, scores, scores)
 	}
 	return f.measure(c, all, plan, cases, skipped)
+}
+
+// livePlants plants growth into live subjects and reports what was found of it.
+func (f *flags) livePlants(c *cobra.Command) error {
+	out, cleanup, err := f.outDir()
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	bench := &accuracy.Bench{Root: f.root, Specimens: f.specimens, Out: out, Protocol: f.protocol, Budget: f.budget,
+		Resume: f.resume}
+	scores, err := bench.Plants(c.Context(), f.plants, func(s accuracy.PlantScore) { fmt.Fprintln(c.OutOrStdout(), s) })
+	if err != nil {
+		return err
+	}
+	figures := accuracy.PlantFigures(scores)
+	accuracy.PrintFigures(c.OutOrStdout(), figures)
+	return missed(figures)
 }
 
 // plan lists the trials: in the quiet condition all of the specimens, in the others a sample, or those that patterns
@@ -197,19 +222,12 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	if f.json {
 		progress = c.ErrOrStderr()
 	}
-	if f.out == "" {
-		dir, err := os.MkdirTemp("", "accuracy-")
-		if err != nil {
-			return err
-		}
-		f.out = dir
-		defer func() {
-			if !f.keep {
-				_ = os.RemoveAll(filepath.Join(dir, accuracy.CapacityDir))
-			}
-			_ = removeEmpty(dir)
-		}()
+	out, cleanup, err := f.outDir()
+	if err != nil {
+		return err
 	}
+	defer cleanup()
+	f.out = out
 	if f.parallel == 0 {
 		f.parallel = max(1, runtime.NumCPU()/2)
 	}
@@ -235,6 +253,27 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	r.Planned, r.Build, r.Skipped = len(plan), build, skipped
 	fmt.Fprintf(progress, "%d trials in %s\n", len(plan), time.Since(begun).Round(time.Second))
 	return f.report(c, r, firsts, scores)
+}
+
+// outDir is where trials are recorded: --out, or a temporary directory of which nothing stays that --keep doesn't ask for
+// and that did not go wrong.
+func (f *flags) outDir() (dir string, cleanup func(), err error) {
+	if f.out != "" {
+		return f.out, func() {}, nil
+	}
+	if dir, err = os.MkdirTemp("", "accuracy-"); err != nil {
+		return "", nil, err
+	}
+	return dir, func() {
+		if f.plants > 0 && !f.keep {
+			_ = os.RemoveAll(dir)
+			return
+		}
+		if !f.keep {
+			_ = os.RemoveAll(filepath.Join(dir, accuracy.CapacityDir))
+		}
+		_ = removeEmpty(dir)
+	}, nil
 }
 
 // report prints the report and writes it where it is asked for.

@@ -1,0 +1,116 @@
+package accuracy
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
+)
+
+// plantKinds are the kinds of growth that are planted into live subjects, with the unit whose printed limit counts.
+var plantKinds = []struct{ name, per string }{
+	{"doubling", "file"}, {"byte", "byte"}, {"distinct", "distinct-item"}, {"second", "second"},
+}
+
+// PlantScore is whether growth of a size was found in a live subject.
+type PlantScore struct {
+	Kind    string  `json:"kind"`
+	Seed    int64   `json:"seed"`
+	Workers int     `json:"workers"`
+	Half    bool    `json:"half,omitempty"` // planted at half of the limit
+	Bytes   float64 `json:"bytes"`          // per unit
+	Found   bool    `json:"found"`
+}
+
+func (s PlantScore) String() string {
+	return fmt.Sprintf("%-9s w%-3d %8.4g B, %s the limit: %s", s.Kind, s.Workers, s.Bytes,
+		map[bool]string{false: "at", true: "half of"}[s.Half], map[bool]string{false: "not found", true: "found"}[s.Found])
+}
+
+// Plants runs, for each kind of growth and so many seeds, a trial without growth, whose printed limit it takes, one with
+// growth of that limit and one with half of it. Trials that lie in Out with Resume are not run again.
+func (b *Bench) Plants(ctx context.Context, seeds int, done func(PlantScore)) ([]PlantScore, error) {
+	var out []PlantScore
+	for seed := range seeds {
+		for _, k := range plantKinds {
+			limit := 0.0
+			for _, share := range []float64{0, 1, 0.5} {
+				t := Trial{Truth: &truth.Truth{Name: fmt.Sprintf("plant-%s-%d", k.name, int(math.Round(100*share*limit)))},
+					Condition: Conditions[0], Seed: int64(1000 + seed), Workers: UnseenWorkers[seed%len(UnseenWorkers)]}
+				v, err := b.plantVerdict(ctx, t)
+				if err != nil {
+					return out, err
+				}
+				if share == 0 {
+					if limit = limitOf(v, k.per); limit == 0 {
+						break // it states none: nothing to hold it to
+					}
+					continue
+				}
+				s := PlantScore{Kind: k.name, Seed: t.Seed, Workers: t.Workers, Half: share < 1, Bytes: share * limit,
+					Found: slices.ContainsFunc(v.Findings, ofPlant)}
+				out = append(out, s)
+				done(s)
+			}
+		}
+	}
+	return out, nil
+}
+
+// plantVerdict is the verdict of a plant's trial; the zero one of a trial that could not be judged.
+func (b *Bench) plantVerdict(ctx context.Context, t Trial) (*record.Verdict, error) {
+	dir := filepath.Join(b.Out, filepath.FromSlash(t.Dir()))
+	if kept, err := trialDir(dir); err == nil && b.Resume {
+		if v, err := record.ReadVerdict(kept); err == nil {
+			return v, nil
+		}
+	}
+	v, _, err := b.record(ctx, t, dir)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if v == nil {
+		return nil, fmt.Errorf("%s: no verdict: %w", t.Truth.Name, err)
+	}
+	return v, nil
+}
+
+// limitOf is the limit of a hypothesis that a verdict has excluded; 0 where it has not.
+func limitOf(v *record.Verdict, per string) float64 {
+	for _, h := range v.Hypotheses {
+		if h.Per == per && h.State == record.Excluded && (h.Class == record.Leak || h.Class == record.Metadata) {
+			return h.Limit
+		}
+	}
+	return 0
+}
+
+// ofPlant reports whether a finding alleges the plant.
+func ofPlant(f record.Finding) bool {
+	return slices.Contains(accusing, f.Class) && strings.Contains(f.Site.Function, "leaks.(*plant).")
+}
+
+// PlantFigures are what planted growth shows of the printed limits.
+func PlantFigures(scores []PlantScore) []Figure {
+	n, found := [2]int{}, [2]int{}
+	for _, s := range scores {
+		i := map[bool]int{false: 0, true: 1}[s.Half]
+		n[i]++
+		if s.Found {
+			found[i]++
+		}
+	}
+	return []Figure{
+		{Name: "live plants", Value: float64(len(scores)), N: len(scores), Goal: minPlants},
+		{Name: "planted at the printed limit: found", Value: percent(found[0], n[0]), Unit: "%", N: n[0], Goal: 90},
+		{Name: "planted at half of it: found", Value: percent(found[1], n[1]), Unit: "%", N: n[1], Goal: 60, AtMost: true},
+	}
+}
+
+// minPlants is how many growths are planted into live subjects at least.
+const minPlants = 100
