@@ -46,7 +46,7 @@ func (f *Follower) Update() ([]record.Hypothesis, error) {
 }
 
 // fillSize is what a buffer of a worker holds once it is full, in bytes, of those in use: bufio has 4 KiB, copies have
-// 32 KiB, and a buffer that doubles has twice what is in it.
+// 32 KiB, and a buffer that doubles has room for as much again.
 const fillSize = 64 << 10
 
 // fillable reports whether all that grows with the unit of a hypothesis would fit into a buffer for each transfer in

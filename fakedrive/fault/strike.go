@@ -50,7 +50,7 @@ func (c *Control) Admit(w http.ResponseWriter, r *http.Request, req Request) (Ac
 	return act, true
 }
 
-// harmed counts a fault that fails what it strikes. One that only waits, or changes what is listed, fails nothing.
+// harmed counts a fault that fails what it strikes. One that only waits, or that changes a listing, fails nothing.
 func (c *Control) harmed() {
 	c.fired.Add(1)
 	c.harm.Add(1)
