@@ -225,7 +225,7 @@ func checkGOMEMLIMIT(v string) error {
 	if _, err := strconv.ParseUint(n, 10, 63); err != nil {
 		return fmt.Errorf("the Go runtime wants off or a whole number with KiB, MiB or GiB, such as 1800MiB")
 	}
-	return nil
+	return setting.Text("gomemlimit", v)
 }
 
 func checkGOGC(v string) error {

@@ -122,6 +122,7 @@ func TestWrongSettingsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	for want, change := range map[string]func(*soak.Config){
 		`no setting "workres"; known:`:      func(c *soak.Config) { c.Set = soak.Cell{"workres": "1"} },
 		`gomemlimit=1.8GB: the Go runtime`:  func(c *soak.Config) { c.Set = soak.Cell{"gomemlimit": "1.8GB"} },
+		`gomemlimit=99999999999GiB: out of`: func(c *soak.Config) { c.Set = soak.Cell{"gomemlimit": "99999999999GiB"} },
 		`workers=x, the transfers that run`: func(c *soak.Config) { c.Axes = soak.Axes{axis("workers", "1", "x")} },
 		`workers=0, the transfers that run`: func(c *soak.Config) { c.Set = soak.Cell{"workers": "0"}; c.Axes = nil },
 		`budget: want 1ms to 168h0m0s`:      func(c *soak.Config) { c.Budget = -1 },

@@ -89,7 +89,8 @@ func (s Setting) Check(value string) error {
 		return s.within(float64(n), value)
 	case URL:
 		u, err := url.Parse(value)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" ||
+			u.Port() != "" && Text("port", u.Port()) != nil {
 			return s.wrong(value)
 		}
 		return nil

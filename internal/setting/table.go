@@ -52,6 +52,7 @@ var All = []Setting{
 
 	// How many bytes.
 	{Name: "limit", Kind: Size, Min: mib, Max: 64 * tib, Zero: "or off is no limit"},
+	{Name: "gomemlimit", Kind: Size, Min: 1, Max: 64 * tib},
 	{Name: "node", Kind: Size, Min: mib, Max: 64 * tib, Zero: "or off is no limit"},
 	{Name: "max", Kind: Size, Min: mib, Max: 64 * tib},
 	{Name: "step", Kind: Size, Min: 4 << 10, Max: tib},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -174,10 +175,16 @@ func fileCredentials(ctx context.Context, key []byte, subject string) (*google.C
 		Scopes: []string{gdrive.DriveReadonlyScope}, Subject: subject})
 }
 
+// bucketName is what stores, Amazon's and others', take for one.
+var bucketName = regexp.MustCompile(`^(arn:[\w:/-]+|[A-Za-z0-9][\w.-]{0,221})$`)
+
 // sink makes the S3 side by AWS's own chain of settings and credentials.
 func sink(ctx context.Context, s Settings, client *http.Client) (migrator.Sink, error) {
 	if s.Bucket == "" {
 		return nil, errors.New("no bucket: say where to copy to")
+	}
+	if !bucketName.MatchString(s.Bucket) {
+		return nil, fmt.Errorf("bucket %q: want a name of letters, digits, dots and dashes, or an access point's ARN", s.Bucket)
 	}
 	var opts []func(*config.LoadOptions) error
 	if s.Region != "" {

@@ -83,7 +83,9 @@ func TestBadInputIsOneLine(t *testing.T) {
 		{append(base, "--modified-after", "yesterday", "root"), 2, "yesterday"},
 		{append(base, "--attempts", "1", "root"), 1, "connection refused"},
 		{[]string{"copy", "--drive-endpoint", "nonsense", "--bucket", "b", "root"}, 2, "want http://host:port"},
+		{[]string{"copy", "--drive-endpoint", "http://x:99999", "--bucket", "b", "root"}, 2, "want http://host:port"},
 		{[]string{"copy", "--drive-endpoint", "http://x", "root"}, 2, "no bucket"},
+		{[]string{"copy", "--drive-endpoint", "http://x", "--bucket", "../b", "root"}, 2, "letters, digits, dots"},
 		{[]string{"copy", "--credentials-file", filepath.Join(dir, "none"), "--bucket", "b", "root"}, 2, "credentials"},
 	} {
 		code, _, errs := command(c.args...)

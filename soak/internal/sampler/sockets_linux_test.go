@@ -58,7 +58,7 @@ func TestTheKernelsDiagnosisCountsSocketsAsProcDoes(t *testing.T) {
 	}
 	assert.Eventually(t, func() bool {
 		return assert.ObjectsAreEqual(want, procSockets(os.Getpid(), inodes))
-	}, 10*time.Second, 5*time.Millisecond, "the end of the other side is seen")
+	}, 2*time.Minute, 50*time.Millisecond, "the end of the other side is seen")
 	counts, err := diagSockets(inodes)
 	if err != nil {
 		t.Skip("SKIPPED, this kernel has no socket diagnosis: ", err)
