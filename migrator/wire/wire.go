@@ -184,7 +184,7 @@ func sink(ctx context.Context, s Settings, client *http.Client) (migrator.Sink, 
 		return nil, errors.New("no bucket: say where to copy to")
 	}
 	if !bucketName.MatchString(s.Bucket) {
-		return nil, fmt.Errorf("bucket %q: want a name of letters, digits, dots and dashes, or an access point's ARN", s.Bucket)
+		return nil, fmt.Errorf("bucket %q: want letters, digits, dots and dashes, or an access point's ARN", s.Bucket)
 	}
 	var opts []func(*config.LoadOptions) error
 	if s.Region != "" {

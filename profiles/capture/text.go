@@ -24,7 +24,7 @@ type builder struct {
 	stacked   int // locations that samples name
 }
 
-// A few hundred bytes are allocated for each entry of a profile that comes as text, and eight for each place in a stack.
+// A few hundred bytes are allocated for each entry of a profile that comes as text, and eight for a place in a stack.
 // The largest that were seen have a few thousand entries.
 const (
 	maxTextEntries = 100_000
