@@ -9,8 +9,8 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/internal/store"
 )
 
-const defaultChanges = "kind,nextPageToken,newStartPageToken,changes(kind,type,changeType,time,removed,fileId,driveId,file(" +
-	defaultFile + "),drive(" + defaultDrive + "))"
+const defaultChanges = "kind,nextPageToken,newStartPageToken," +
+	"changes(kind,type,changeType,time,removed,fileId,driveId,file(" + defaultFile + "),drive(" + defaultDrive + "))"
 
 // startPageToken serves changes.getStartPageToken.
 func (c *call) startPageToken() error {

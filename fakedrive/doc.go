@@ -10,19 +10,21 @@
 // What this package assumes of the real Drive, each with a test of its name:
 //
 //	FD001  files.list takes a pageSize of 1 to 1000; a larger one counts as 1000, a smaller one is refused.
-//	FD002  Files in the trash are listed unless trashed=false. trashed holds below a trashed folder too, explicitlyTrashed
-//	       does not, and items restored with the folder keep their own.
+//	FD002  Files in the trash are listed unless trashed=false. trashed holds below a trashed folder too,
+//	       explicitlyTrashed does not, and items restored with the folder keep their own.
 //	FD003  A Range past the end is 416. A malformed one, or more than one, gets the whole content with 200.
 //	FD004  nextPageToken is sent only if the field mask selects it.
 //	FD005  A page token of another query, of another server or past its time is refused: 400, invalid, pageToken.
 //	FD006  name = ignores case; contains matches the beginnings of words in names and whole words in fullText.
 //	FD007  'ID' in parents is 404 where there is no such folder, and the message does not name it.
-//	FD008  q takes parents in 'ID', bare boolean terms, double quotes and keywords in capitals, as public code sends them.
+//	FD008  q takes parents in 'ID', bare boolean terms, double quotes and keywords in capitals, as public code
+//	       sends them.
 //	FD009  about.get without fields is 400.
 //	FD010  Checksums and headRevisionId exist only for binary content; sizes are strings; folders have none.
 //	FD011  An export has no Range and no Content-Length; files.export refuses more than 10 MB, export links do not.
 //	FD012  Errors carry the legacy errors array with domain, reason and location.
-//	FD013  Items of shared drives are 404 without supportsAllDrives, but for downloads; lists need includeItemsFromAllDrives.
+//	FD013  Items of shared drives are 404 without supportsAllDrives, but for downloads; lists need
+//	       includeItemsFromAllDrives.
 //	FD014  A file has at most one parent; a second one is refused: 403, cannotAddParent.
 //	FD015  An id from generateIds can be used once: 409, fileIdInUse.
 //	FD016  orderBy sorts by every documented key; fullText cannot be sorted.

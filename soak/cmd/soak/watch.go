@@ -11,7 +11,6 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/metrics"
-	"github.com/memsoak/memsoak/soak/internal/progress"
 	"github.com/memsoak/memsoak/soak/internal/tui"
 )
 
@@ -51,7 +50,7 @@ func (f watchFlags) start(cmd *cobra.Command, dir string, asJSON, verbose bool) 
 		w.sinks = append(w.sinks, p.event)
 		w.ends = append(w.ends, func() error { return p.wait(said) })
 	}
-	sink, stop := progress.JSON(out), func() {}
+	sink, stop := tui.JSON(out), func() {}
 	if !asJSON {
 		sink, stop = tui.Start(out, verbose)
 	}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/clock"
 )
 
 // Cgroup is what the sampler reads of a subject's cgroup.
@@ -39,7 +38,7 @@ type Sampler struct {
 	Cgroup  Cgroup
 	Drive   Counter
 	S3      Counter
-	Clock   *clock.Clock // stamps the samples
+	Clock   *Clock // stamps the samples
 
 	// Fine says that the subject's heap sampling is fine. Then the page that has runtime.MemStats, /heap?debug=1, is
 	// megabytes long and costs the subject a fifth of a second: it is read only for snapshots. At any sampling it is not

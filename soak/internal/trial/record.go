@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/clock"
+	"github.com/memsoak/memsoak/soak/internal/sampler"
 )
 
 // recorder writes a trial's directory. trial.json is rewritten at each phase, so that a killed runner leaves what it
@@ -29,14 +29,14 @@ type recorder struct {
 	lines   int64
 	thin    int64 // only each thin-th sample is written once the file is large
 	seq     int
-	clock   *clock.Clock
+	clock   *sampler.Clock
 	live    liveReader
 	err     error
 	// taken receives each snapshot and its live bytes; nil: no receiver.
 	taken func(record.Snapshot, int64)
 }
 
-func newRecorder(dir string, t record.Trial, c *clock.Clock) (*recorder, error) {
+func newRecorder(dir string, t record.Trial, c *sampler.Clock) (*recorder, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/attach"
-	"github.com/memsoak/memsoak/soak/internal/clock"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/sampler"
 )
@@ -64,7 +63,7 @@ type recording struct {
 // Record reads the process until the time is over, it ends, or ctx ends, which is no error. A process that can't be
 // read at all is one; readings that fail later are counted in the record's warnings.
 func Record(ctx context.Context, o Recording) (*record.Trial, error) {
-	c := clock.Start()
+	c := sampler.StartClock()
 	begun := c.Now()
 	rec, err := newRecorder(o.Dir, record.Trial{
 		Schema: record.TrialSchema, Kind: record.Passive, Cell: record.Cell{}, Settings: map[string]string{}, Index: 1,

@@ -18,7 +18,6 @@ import (
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/cgroup"
-	"github.com/memsoak/memsoak/soak/internal/clock"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/sampler"
@@ -57,7 +56,7 @@ type Options struct {
 	// Patience bounds one reading of the subject's pprof or metrics; 0 is the sampler's own.
 	Patience time.Duration
 	// Clock stamps the records; nil is one that Run starts.
-	Clock *clock.Clock
+	Clock *sampler.Clock
 	// Follow judges the hypotheses while the trial is recorded in dir; nil adds no work to the protocol's own.
 	Follow func(dir string) Follower
 	// Duration repeats the equal waves until so long has passed; 0 runs the protocol once.
@@ -129,7 +128,7 @@ func Run(ctx context.Context, o Options) (*record.Trial, error) {
 		o.Every = time.Second
 	}
 	if o.Clock == nil {
-		o.Clock = clock.Start()
+		o.Clock = sampler.StartClock()
 	}
 	t := &trial{Options: o, begun: time.Now(), work: map[string]job{}, held: map[units.Bytes]int64{},
 		silent: make(chan error, 1)}

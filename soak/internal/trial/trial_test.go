@@ -17,10 +17,10 @@ import (
 
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/cgroup"
-	"github.com/memsoak/memsoak/soak/internal/clock"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
 	"github.com/memsoak/memsoak/soak/internal/leftover"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/sampler"
 	"github.com/memsoak/memsoak/soak/internal/testsubject"
 	"github.com/memsoak/memsoak/soak/internal/trial"
 )
@@ -226,7 +226,7 @@ func must[T any](v T, err error) T {
 func TestAStepOfTheSystemsClockDoesNotReachTheRecord(t *testing.T) {
 	o := options(t, testsubject.OK)
 	begun := time.Now()
-	o.Clock = clock.At(begun.Add(-time.Hour), func() time.Duration { return time.Since(begun) })
+	o.Clock = sampler.ClockAt(begun.Add(-time.Hour), func() time.Duration { return time.Since(begun) })
 	var mu sync.Mutex
 	var times []time.Time
 	note := func(more ...time.Time) {

@@ -9,7 +9,6 @@ import (
 	"github.com/memsoak/memsoak/internal/foreign"
 	"github.com/memsoak/memsoak/internal/screen"
 	"github.com/memsoak/memsoak/soak"
-	"github.com/memsoak/memsoak/soak/internal/progress"
 )
 
 // Start shows the events of a run on out: as a live table when out is a terminal that can draw one, else as lines.
@@ -17,7 +16,7 @@ import (
 // screen. sink is safe for concurrent use until then.
 func Start(out io.Writer, verbose bool) (sink func(soak.Event), stop func()) {
 	if verbose || !drawable(out) {
-		return progress.Lines(out, verbose), func() {}
+		return Lines(out, verbose), func() {}
 	}
 	out = foreign.Raw(out)
 	events, ended := make(chan soak.Event), make(chan struct{})

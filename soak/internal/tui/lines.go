@@ -1,5 +1,4 @@
-// Package progress shows the events of a run as they come: as lines for people and logs, or as JSON for programs.
-package progress
+package tui
 
 import (
 	"encoding/json"
@@ -43,7 +42,7 @@ func Lines(w io.Writer, verbose bool) func(soak.Event) {
 		switch e := e.(type) {
 		case soak.RunStarted:
 			begun, kept = time.Now(), e.Done
-			Plan(w, e)
+			plan(w, e)
 		case soak.TrialStarted:
 			running++
 			fmt.Fprintf(w, "[%d/%d] %s  %s ...\n", e.N, e.Of, e.Cell, e.Kind)
@@ -57,15 +56,15 @@ func Lines(w io.Writer, verbose bool) func(soak.Event) {
 				which = fmt.Sprintf("[%d/%d] %s ", e.N, e.Of, e.Cell)
 			}
 			running, ended = running-1, ended+1
-			fmt.Fprintln(w, which+" "+Ended(e)+remaining(e.Of-kept-ended, ended, begun))
+			fmt.Fprintln(w, which+" "+oneLine(e)+remaining(e.Of-kept-ended, ended, begun))
 		case soak.Warned:
 			fmt.Fprintln(w, "warning:", e.Text)
 		}
 	}
 }
 
-// Plan writes what a run is about to do.
-func Plan(w io.Writer, e soak.RunStarted) {
+// plan writes what a run is about to do.
+func plan(w io.Writer, e soak.RunStarted) {
 	limit := "none"
 	if e.Limit > 0 {
 		limit = units.FormatBytes(e.Limit)
@@ -86,8 +85,8 @@ func Plan(w io.Writer, e soak.RunStarted) {
 	fmt.Fprintf(w, "recording into %s\n", e.Dir)
 }
 
-// Ended is a finished trial in one line: outcome, peak, what it did, headline.
-func Ended(e soak.TrialEnded) string {
+// oneLine is a finished trial in one line: outcome, peak, what it did, headline.
+func oneLine(e soak.TrialEnded) string {
 	outcome := string(e.Outcome)
 	if outcome == "" {
 		outcome = "cut short"
