@@ -208,12 +208,21 @@ GRAFANA_URL ?=
 view: build ## browse runs: reports, flame graphs in pprof's own pages (RUN=dir)
 	bin/soak view $(RUN)
 
+# PYROSCOPE_BIN=program instead starts that server on loopback, and asks it for what a person opens. RUN=dir pushes that
+# run, else a small one is made.
 .PHONY: pyroscope-check
-pyroscope-check: build ## push a small run to a real server and read the same totals back: PYROSCOPE_URL
-	@test -n "$(PYROSCOPE_URL)" || { echo "pyroscope-check: give PYROSCOPE_URL=http://host:4040"; exit 2; }
-	rm -rf soak-results/pyroscope-check
-	bin/soak run --axis workers=2,4 --protocol quick --trials attribution --out soak-results/pyroscope-check
-	bin/soak push soak-results/pyroscope-check --pyroscope $(PYROSCOPE_URL) $(if $(GRAFANA_URL),--grafana $(GRAFANA_URL)) --check
+pyroscope-check: build ## push a run to a real server and read it back: PYROSCOPE_URL or PYROSCOPE_BIN, RUN=dir
+	@test -n "$(PYROSCOPE_URL)$(PYROSCOPE_BIN)" || \
+		{ echo "pyroscope-check: give PYROSCOPE_URL=http://host:4040, or PYROSCOPE_BIN=program"; exit 2; }
+ifeq ($(origin RUN),file)
+	rm -rf $(PYROSCOPE_RUN)
+	bin/soak run --axis workers=2,4 --protocol quick --trials attribution --out $(PYROSCOPE_RUN)
+endif
+	$(if $(PYROSCOPE_URL),bin/soak push $(PYROSCOPE_RUN) --pyroscope $(PYROSCOPE_URL) \
+		$(if $(GRAFANA_URL),--grafana $(GRAFANA_URL)) --check)
+	$(if $(PYROSCOPE_BIN),PYROSCOPE_BIN=$(PYROSCOPE_BIN) MEMSOAK_RUN=$(abspath $(PYROSCOPE_RUN)) \
+		$(GO) test -count=1 -timeout 20m -v -run TestViewsOnARealServer ./soak/internal/pyroscope)
+PYROSCOPE_RUN = $(if $(filter file,$(origin RUN)),soak-results/pyroscope-check,$(RUN))
 
 .PHONY: conformance-fakes3
 conformance-fakes3: rclone ## uploads by rclone and the AWS, minio and JavaScript SDKs arrive in the S3 sink as they were sent

@@ -56,6 +56,7 @@ type dashboard struct {
 	Title         string          `json:"title"`
 	Description   string          `json:"description"`
 	SchemaVersion int             `json:"schemaVersion"`
+	Time          struct{ From, To string }
 	Inputs        json.RawMessage `json:"__inputs"`
 	Panels        []panel         `json:"panels"`
 	Templating    struct {

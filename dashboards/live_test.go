@@ -3,6 +3,7 @@ package dashboards_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,21 +15,37 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/internal/needs"
 )
 
 // query is a PromQL query and where it is written.
-type query struct{ where, expr string }
+type query struct {
+	where, expr string
+	kind        kind
+	over        time.Duration // what the dashboard shows of the time before
+}
+
+// kind is how a query is asked.
+type kind int
+
+const (
+	instant  kind = iota
+	graph         // over the dashboard's time
+	variable      // which series there are in the dashboard's time
+	recorded      // a recorded series and what it is made of, for the process that it is about
+)
 
 var (
-	variable    = regexp.MustCompile(`=~?"\$[a-z]+"`)
+	selects     = regexp.MustCompile(`=~?"\$[a-z]+"`)
 	labelValues = regexp.MustCompile(`^label_values\((.+), [a-z_]+\)$`)
 	comparison  = regexp.MustCompile(`\s(>|<|>=|<=|==|!=)\s[0-9. *]+$`)
 )
@@ -39,30 +56,38 @@ func queries(t *testing.T) []query {
 	t.Helper()
 	var out []query
 	for file, d := range load(t) {
+		over, err := time.ParseDuration(strings.TrimPrefix(d.Time.From, "now-"))
+		require.NoError(t, err, file)
 		for _, p := range d.Panels {
 			for _, q := range p.Targets {
 				if q.Expr == "" {
 					continue
 				}
-				e := variable.ReplaceAllString(q.Expr, `=~".*"`)
-				out = append(out, query{file + ": " + p.Title + " " + q.RefID, strings.ReplaceAll(e, "$__rate_interval", "1m")})
+				e := strings.NewReplacer("$__rate_interval", "1m", "$__range", strings.TrimPrefix(d.Time.From, "now-")).
+					Replace(selects.ReplaceAllString(q.Expr, `=~".*"`))
+				k := instant
+				if q.Range {
+					k = graph
+				}
+				out = append(out, query{file + ": " + p.Title + " " + q.RefID, e, k, over})
 			}
 		}
 		for _, v := range d.Templating.List {
 			if m := labelValues.FindStringSubmatch(v.Definition); m != nil {
-				out = append(out, query{file + ": $" + v.Name, m[1]})
+				out = append(out, query{file + ": $" + v.Name, m[1], variable, over})
 			}
 		}
 	}
 	for _, r := range readRules(t) {
 		if r.Record != "" {
-			out = append(out, query{"rule " + r.Record, r.Expr}, query{"series " + r.Record, r.Record})
+			out = append(out, query{"rule " + r.Record, r.Expr, recorded, 0},
+				query{"series " + r.Record, r.Record, recorded, 0})
 			continue
 		}
 		for part := range strings.SplitSeq(r.Expr, " and ") {
 			bare := comparison.ReplaceAllString(strings.TrimSpace(part), "")
 			require.NotEqual(t, strings.TrimSpace(part), bare, "%s: %q compares nothing", r.Alert, part)
-			out = append(out, query{"alert " + r.Alert, bare})
+			out = append(out, query{"alert " + r.Alert, bare, instant, 0})
 		}
 	}
 	return out
@@ -80,12 +105,13 @@ type lab struct {
 }
 
 // Every query of every dashboard and rule returns data from a real Prometheus that scrapes a real soak, a real migrator
-// at work and both fakes.
+// at work and both fakes; and what panels and alerts ask of the soak is still answered an hour after its end.
 func TestEveryQueryReturnsData(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a soak and a Prometheus, a minute or more")
 	}
-	needs.Get(t, "prometheus")
+	version, err := exec.CommandContext(t.Context(), needs.Get(t, "prometheus"), "--version").CombinedOutput()
+	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	l := &lab{t: t, dir: t.TempDir(), ctx: ctx, end: cancel}
 	defer l.wg.Wait()
@@ -98,15 +124,48 @@ func TestEveryQueryReturnsData(t *testing.T) {
 		"--s3-endpoint", sink, "--bucket", "soak", "--workers", "4")
 	l.wait(migrator + "/healthz")
 	l.wg.Go(func() { l.work(drive, migrator) })
-	prom := l.prometheus(map[string]string{"migrator": migrator, "fakedrive": drive, "fakes3": sink, "soak": l.soak()})
+	soak, ended := l.soak()
+	prom := l.prometheus(map[string]string{"migrator": migrator, "fakedrive": drive, "fakes3": sink, "soak": soak})
 
-	open := queries(t)
-	t.Logf("%d queries", len(open))
+	all := queries(t)
+	l.answered(prom, all)
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		t.Fatal("the soak does not end")
+	}
+	l.until("a scrape that finds no soak", func() bool {
+		n, err := l.ask(prom, `up{job="soak"} == 0`)
+		return err == nil && n > 0
+	})
+	later, late := time.Now().Add(time.Hour), 0
+	records := map[string]string{} // what Prometheus will record then: nothing is recorded of a time to come
+	for _, r := range readRules(t) {
+		records[r.Record] = r.Expr
+	}
+	for _, q := range all {
+		if q.kind == recorded || !strings.Contains(q.expr, "soak") { // the others are of processes that continue
+			continue
+		}
+		late++
+		q.expr = cmp.Or(records[q.expr], q.expr)
+		n, err := l.askAt(prom, q, later)
+		require.NoError(t, err, "%s: %s", q.where, q.expr)
+		assert.Positive(t, n, "no data an hour after the end: %s: %s", q.where, q.expr)
+	}
+	assert.Positive(t, late)
+	t.Logf("%s: %d queries answered during the run, %d of the soak asked again at its end + 1 h (asked for: all)",
+		strings.SplitN(string(version), " (", 2)[0], len(all), late)
+}
+
+// answered waits until each query has had data.
+func (l *lab) answered(prom string, open []query) {
+	l.t.Helper()
 	for len(open) > 0 {
 		var rest []query
 		for _, q := range open {
 			if n, err := l.ask(prom, q.expr); err != nil {
-				require.NoError(t, err, "%s: %s", q.where, q.expr)
+				require.NoError(l.t, err, "%s: %s", q.where, q.expr)
 			} else if n == 0 {
 				rest = append(rest, q)
 			}
@@ -115,11 +174,11 @@ func TestEveryQueryReturnsData(t *testing.T) {
 			return
 		}
 		select {
-		case <-ctx.Done():
+		case <-l.ctx.Done():
 			for _, q := range open {
-				t.Errorf("no data: %s: %s", q.where, q.expr)
+				l.t.Errorf("no data: %s: %s", q.where, q.expr)
 			}
-			return
+			l.t.FailNow()
 		case <-time.After(time.Second):
 		}
 	}
@@ -176,14 +235,32 @@ func (l *lab) fake(name string, args ...string) string {
 	return a.HTTP
 }
 
-// soak starts a soak of many short trials and returns where its metrics are.
-func (l *lab) soak() string {
+// short is a protocol with trials of seconds, whose verdicts are not asked for.
+const short = `
+name: short
+trials: [attribution, speed]
+memprofilerate: 4096
+budget: 2m
+wave_timeout: 1m
+settle: 50ms
+phases:
+  - {name: idle, kind: idle, for: 50ms}
+  - {name: warm-up, kind: warm-up, files: [{count: 10, size: 4KiB}]}
+  - {name: wave, kind: wave, times: 6, files: [{count: 40, size: 64KiB}]}
+speed:
+  - {name: free, kind: free, at_most: 4s}
+`
+
+// soak starts a soak of short trials and returns where its metrics are; the channel is closed when it has ended.
+func (l *lab) soak() (metrics string, ended <-chan struct{}) {
 	l.t.Helper()
+	require.NoError(l.t, os.WriteFile(filepath.Join(l.dir, "short.yaml"), []byte(short), 0o600))
 	r, w := io.Pipe()
-	l.start(w, "soak", "run", "--axis", "workers=1,2,3,4,5,6", "--trials", "speed,attribution", "--out", "run",
-		"--metrics-listen", "127.0.0.1:0")
-	found := make(chan string, 1)
+	l.start(w, "soak", "run", "--axis", "workers=2,3,4", "--protocol", "short.yaml", "--out", "run", "--metrics-listen",
+		"127.0.0.1:0")
+	found, end := make(chan string, 1), make(chan struct{})
 	l.wg.Go(func() {
+		defer close(end)
 		for lines := bufio.NewScanner(r); lines.Scan(); {
 			if u, ok := strings.CutPrefix(lines.Text(), "metrics: "); ok {
 				found <- strings.TrimSuffix(u, "/metrics")
@@ -192,10 +269,10 @@ func (l *lab) soak() string {
 	})
 	select {
 	case u := <-found:
-		return u
+		return u, end
 	case <-l.ctx.Done():
 		l.t.Fatal("the soak does not say where its metrics are")
-		return ""
+		return "", nil
 	}
 }
 
@@ -245,10 +322,28 @@ func (l *lab) prometheus(jobs map[string]string) string {
 	return "http://" + addr
 }
 
-// ask returns how many series a query has.
+// ask returns how many series a query has now.
 func (l *lab) ask(prom, expr string) (int, error) {
-	req, err := http.NewRequestWithContext(l.ctx, http.MethodGet, prom+"/api/v1/query?"+
-		url.Values{"query": {expr}}.Encode(), nil)
+	return l.get(prom + "/api/v1/query?" + url.Values{"query": {expr}}.Encode())
+}
+
+// askAt returns how many series a query of a dashboard or an alert has for a person who looks at a time.
+func (l *lab) askAt(prom string, q query, at time.Time) (int, error) {
+	stamp := func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+	switch q.kind {
+	case variable:
+		return l.get(prom + "/api/v1/series?" + url.Values{"match[]": {q.expr}, "start": {stamp(at.Add(-q.over))},
+			"end": {stamp(at)}}.Encode())
+	case graph:
+		return l.get(prom + "/api/v1/query_range?" + url.Values{"query": {q.expr}, "start": {stamp(at.Add(-q.over))},
+			"end": {stamp(at)}, "step": {"15s"}}.Encode())
+	}
+	return l.get(prom + "/api/v1/query?" + url.Values{"query": {q.expr}, "time": {stamp(at)}}.Encode())
+}
+
+// get returns how many series an answer of the API has.
+func (l *lab) get(u string) (int, error) {
+	req, err := http.NewRequestWithContext(l.ctx, http.MethodGet, u, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -259,7 +354,7 @@ func (l *lab) ask(prom, expr string) (int, error) {
 	defer resp.Body.Close()
 	var v struct {
 		Status, Error string
-		Data          struct{ Result []json.RawMessage }
+		Data          json.RawMessage
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
 		return 0, err
@@ -267,7 +362,13 @@ func (l *lab) ask(prom, expr string) (int, error) {
 	if v.Status != "success" {
 		return 0, fmt.Errorf("prometheus: %s", v.Error)
 	}
-	return len(v.Data.Result), nil
+	var list []json.RawMessage // of series
+	if json.Unmarshal(v.Data, &list) == nil {
+		return len(list), nil
+	}
+	var result struct{ Result []json.RawMessage }
+	err = json.Unmarshal(v.Data, &result)
+	return len(result.Result), err
 }
 
 func (l *lab) wait(u string) {

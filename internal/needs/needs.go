@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -50,12 +51,15 @@ var Programs = []Program{
 	{Name: "cc", Names: []string{"gcc", "clang"}, Package: "gcc libc6-dev", Builds: true},
 }
 
-// Find returns the path of a program of the table. Where it is missing and this user may, its package is installed. The
-// error wraps ErrMissing.
+// Find returns the path of a program of the table: the one that NAME_BIN in the environment names, or one of this
+// machine. Where it is missing and this user may, its package is installed. The error wraps ErrMissing.
 func Find(ctx context.Context, name string) (string, error) {
 	i := slices.IndexFunc(Programs, func(p Program) bool { return p.Name == name })
 	if i < 0 {
 		return "", fmt.Errorf("needs: no program %q in the table", name)
+	}
+	if path := os.Getenv(strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_BIN"); path != "" {
+		return exec.LookPath(path)
 	}
 	p := Programs[i]
 	if found := p.All(); len(found) > 0 {

@@ -91,6 +91,20 @@ func TestAProgramThatIsNoneIsNotFound(t *testing.T) {
 	assert.Equal(t, filepath.Join(dir, "lib", "x"), p.All()[0], "what is behind a wrapper comes first")
 }
 
+// A program that the environment names goes before those that are here; one that is not there is a slip.
+func TestTheEnvironmentNamesAProgram(t *testing.T) {
+	own := filepath.Join(t.TempDir(), "own")
+	require.NoError(t, os.WriteFile(own, nil, 0o755))
+	t.Setenv("REDIS_SERVER_BIN", own)
+	path, err := Find(t.Context(), "redis-server")
+	require.NoError(t, err)
+	assert.Equal(t, own, path)
+	t.Setenv("REDIS_SERVER_BIN", own+"x")
+	_, err = Find(t.Context(), "redis-server")
+	require.Error(t, err)
+	assert.NotErrorIs(t, err, ErrMissing)
+}
+
 func TestAMissingProgramSkipsByName(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	Programs = append(Programs, Program{Name: "nonsense", Package: "no-such-package"})

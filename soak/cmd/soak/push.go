@@ -53,6 +53,7 @@ A server refuses profiles older than an hour unless it runs with -validation.rej
 // pushReport is what soak push prints.
 type pushReport struct {
 	pyroscope.Result
+	Seconds    float64              `json:"seconds"` // that sending took
 	Checked    int                  `json:"checked,omitempty"`
 	Mismatches []pyroscope.Mismatch `json:"mismatches,omitempty"`
 }
@@ -74,8 +75,9 @@ func runPush(cmd *cobra.Command, dir string, f pushFlags) error {
 	}
 	defer p.Close()
 	p.Waiting = func(reason string) { fmt.Fprintln(cmd.ErrOrStderr(), foreign.Line(reason, 0)) }
+	begun := time.Now()
 	runErr := p.Run(cmd.Context())
-	rep := pushReport{Result: p.Result()}
+	rep := pushReport{Result: p.Result(), Seconds: time.Since(begun).Seconds()}
 	if runErr == nil && f.check {
 		rep.Checked, rep.Mismatches, runErr = p.Check(cmd.Context(), time.Minute)
 	}
@@ -101,8 +103,8 @@ func (r pushReport) print(w io.Writer, f pushFlags) error {
 	if f.json {
 		return json.NewEncoder(w).Encode(r)
 	}
-	fmt.Fprintf(w, "%s sent, %d there already, %s, %d sent again\n", units.Count(r.Stored, "profile"), r.Already,
-		units.Count(r.Services, "service"), r.Retries)
+	fmt.Fprintf(w, "%s sent, %d there already, %s, %d sent again, %.1f s\n", units.Count(r.Stored, "profile"),
+		r.Already, units.Count(r.Services, "service"), r.Retries, r.Seconds)
 	const shown = 5
 	for i, p := range r.Problems {
 		if i == shown {

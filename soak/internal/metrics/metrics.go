@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -20,6 +21,12 @@ import (
 
 // cellLabels are the labels of every series of a cell.
 var cellLabels = []string{"cell", "workers", "gomemlimit", "gogc", "pool"}
+
+// cutShort is the outcome of a trial that a person ended, and outcomes are all of them.
+const cutShort = "cut-short"
+
+var outcomes = []string{string(record.OK), string(record.OOMKilled), string(record.Crashed), string(record.WaveFailed),
+	string(record.Timeout), cutShort}
 
 // Exporter turns events into metrics. Its Event is safe for concurrent use.
 type Exporter struct {
@@ -66,6 +73,9 @@ func New() *Exporter {
 	e.ended = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "soak_trials_ended_total",
 		Help: "Trials that have ended, by outcome."}, []string{"outcome"})
 	e.reg.MustRegister(e.ended)
+	for _, o := range outcomes { // a counter that began at 1 has no increase
+		e.ended.WithLabelValues(o)
+	}
 	e.limit = one("soak_memory_limit_bytes", "Memory limit of the subjects, 0 for none.")
 	e.estimate = one("soak_run_estimate_seconds", "Estimated time of the whole run.")
 	e.running = cell("soak_trial_running", "1 while a trial of the cell runs.", "kind")
@@ -185,10 +195,7 @@ func (e *Exporter) sampled(ev soak.Sampled) {
 
 func (e *Exporter) trialEnded(ev soak.TrialEnded) {
 	l := e.labels(ev.Cell)
-	outcome := string(ev.Outcome)
-	if outcome == "" {
-		outcome = "cut-short"
-	}
+	outcome := cmp.Or(string(ev.Outcome), cutShort)
 	e.ended.WithLabelValues(outcome).Inc()
 	e.trials.WithLabelValues("ended").Inc()
 	e.running.Reset()

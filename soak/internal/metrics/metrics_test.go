@@ -66,7 +66,7 @@ func TestExporterFollowsTheRun(t *testing.T) {
 		`soak_rss_bytes{` + l + `pool="40",workers="25"} 1000`, `soak_cgroup_bytes{` + l + `pool="40",workers="25"} 1100`,
 		`soak_floor_heap_bytes{` + l + `pool="40",workers="25"} 300`, `soak_floors{` + l + `pool="40",workers="25"} 1`,
 		`soak_floor_files{` + l + `pool="40",workers="25"} 71`, `soak_backlog_files{` + l + `pool="40",workers="25"} 4`,
-		"go_goroutines", "process_resident_memory_bytes",
+		`soak_trials_ended_total{outcome="crashed"} 0`, "go_goroutines", "process_resident_memory_bytes",
 	} {
 		assert.True(t, strings.Contains(page, want), "not there: %s", want)
 	}

@@ -206,6 +206,21 @@ func (c *Client) servicesOf(ctx context.Context, run *record.Run) ([]string, err
 	return c.services(ctx, run.Started.Add(-time.Minute), end.Add(time.Minute), `{run_id="`+labelValue(run.ID)+`"}`)
 }
 
+// finds reports whether the server finds the oldest profile that it says it has. While it does not, what it has not got
+// is not known either. PY016.
+func (c *Client) finds(ctx context.Context) (bool, error) {
+	var v struct {
+		DataIngested      bool
+		OldestProfileTime int64 `json:",string"`
+	}
+	if err := c.query(ctx, "GetProfileStats", struct{}{}, &v); err != nil || !v.DataIngested {
+		return err == nil, err
+	}
+	oldest := time.UnixMilli(v.OldestProfileTime)
+	names, err := c.services(ctx, oldest, oldest.Add(time.Second))
+	return len(names) > 0, err
+}
+
 // render is the total of a query.
 func (c *Client) render(req *http.Request) (int64, error) {
 	resp, err := c.http.Do(req)

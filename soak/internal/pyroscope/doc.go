@@ -21,4 +21,6 @@
 //	PY014 There is no list of profiles: totals in steps of a second say when there are some, each with the end of its
 //	      step, and all profiles stored within a step are fetched as one, without addresses, of one sample type.
 //	PY015 All that fits a selector is added up, so a selector that several series fit is refused.
+//	PY016 For a minute a server remembers which profile is its oldest, and finds none that is older, nor any in a store
+//	      that was empty. So an absence counts once it finds its own oldest.
 package pyroscope

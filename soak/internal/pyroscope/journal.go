@@ -62,10 +62,14 @@ func ReadJournal(run string) ([]Entry, error) {
 
 // journal appends to the record and knows the state of each profile at one server. It is safe for concurrent use.
 type journal struct {
-	mu    sync.Mutex
-	url   string
-	file  *os.File
-	state map[string]State
+	mu      sync.Mutex
+	url     string
+	file    *os.File
+	state   map[string]State
+	written int // entries
+
+	onDisk sync.Mutex
+	synced int // entries that are on the disk; guarded by onDisk
 }
 
 // openJournal opens a run's journal for a server and locks it: two pushes of one run at a time would double profiles.
@@ -133,15 +137,39 @@ func (j *journal) append(e Entry) error {
 	if err != nil {
 		return err
 	}
+	n, err := j.write(append(b, '\n'))
+	if err != nil || e.State != Sending {
+		return err // losing the others costs a question to the server, losing this one could double a profile
+	}
+	return j.sync(n)
+}
+
+// write appends a line and returns the number of lines so far.
+func (j *journal) write(line []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, err := j.file.Write(append(b, '\n')); err != nil {
+	if _, err := j.file.Write(line); err != nil {
+		return 0, err
+	}
+	j.written++
+	return j.written, nil
+}
+
+// sync returns when the first n lines are on the disk. Callers that wait for another's turn find theirs there.
+func (j *journal) sync(n int) error {
+	j.onDisk.Lock()
+	defer j.onDisk.Unlock()
+	if j.synced >= n {
+		return nil
+	}
+	j.mu.Lock()
+	now := j.written
+	j.mu.Unlock()
+	if err := j.file.Sync(); err != nil {
 		return err
 	}
-	if e.State != Sending {
-		return nil // losing the others costs a question to the server, losing this one could double a profile
-	}
-	return j.file.Sync()
+	j.synced = now
+	return nil
 }
 
 func (j *journal) close() error { return j.file.Close() }

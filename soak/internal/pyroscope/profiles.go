@@ -3,6 +3,7 @@ package pyroscope
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"os"
@@ -241,8 +242,9 @@ func prune(p *profile.Profile, n int) {
 
 // encode writes a profile, with fewer samples when it would be larger than the server takes.
 func encode(p *profile.Profile) ([]byte, error) {
+	var b bytes.Buffer
 	for {
-		var b bytes.Buffer
+		b.Reset()
 		if err := p.WriteUncompressed(&b); err != nil {
 			return nil, err
 		}
@@ -254,9 +256,14 @@ func encode(p *profile.Profile) ([]byte, error) {
 		}
 		prune(p, len(p.Sample)/2)
 	}
-	var b bytes.Buffer
-	err := p.Write(&b)
-	return b.Bytes(), err
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(b.Bytes())
+	err = cmp.Or(err, w.Close())
+	return out.Bytes(), err
 }
 
 // total is the sum of a sample type over a profile, 0 for a type it has not.

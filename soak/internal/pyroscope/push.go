@@ -118,6 +118,9 @@ func (p *Pusher) sendAll(ctx context.Context, run *record.Run, its []item) error
 
 func (p *Pusher) sendEach(ctx context.Context, run *record.Run, its []item) error {
 	if p.there == nil {
+		if err := p.awaitSight(ctx); err != nil {
+			return err
+		}
 		names, err := p.client.servicesOf(ctx, run)
 		if err != nil {
 			return err
@@ -133,6 +136,24 @@ func (p *Pusher) sendEach(ctx context.Context, run *record.Run, its []item) erro
 		g.Go(func() error { return p.send(ctx, it) })
 	}
 	return g.Wait()
+}
+
+// errBlind is why a push waits for a server that does not find all that it has.
+var errBlind = errors.New("the server does not find its oldest profiles yet (-enable-query-backend-from=" +
+	"2020-01-01T00:00:00Z spares the wait)")
+
+// awaitSight waits until the server finds what it has: until then, all that is asked of it seems to be missing.
+func (p *Pusher) awaitSight(ctx context.Context) error {
+	for n := 0; ; n++ {
+		ok, err := p.client.finds(ctx)
+		if ok || err != nil {
+			return err
+		}
+		_ = p.failed(errBlind)
+		if err := p.client.wait(ctx, pause(min(n, 4), 0)); err != nil {
+			return err
+		}
+	}
 }
 
 func (p *Pusher) problem(what string, err error) {
@@ -225,8 +246,10 @@ func (p *Pusher) settle(ctx context.Context, it item, prof *profile.Profile, cou
 			if got > 0 {
 				return true, p.finish(it, counted)
 			}
-			if missing++; missing == absences {
-				return false, nil
+			if err = p.failed(p.awaitSight(ctx)); err == nil {
+				if missing++; missing == absences {
+					return false, nil
+				}
 			}
 		}
 		if werr := p.client.wait(ctx, pause(n, 0)); werr != nil {

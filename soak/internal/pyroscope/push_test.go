@@ -272,6 +272,32 @@ func TestPushWithoutItsJournalStoresNothingTwice(t *testing.T) {
 	r.once()
 }
 
+// A server that finds nothing older than the oldest profile that it remembers is not believed when it finds nothing.
+func TestAServerThatDoesNotFindWhatItHasIsWaitedFor(t *testing.T) {
+	for _, journal := range []bool{true, false} {
+		r := newRig(t, fixture.Options{})
+		r.server.Remember = time.Minute
+		ctx, cut := context.WithCancel(t.Context())
+		p, err := NewPusher(r.client, r.dir, "")
+		require.NoError(t, err)
+		r.server.Lose = func(n int) string {
+			if n == 40 {
+				cut()
+			}
+			return map[bool]string{true: "drop"}[n == 40]
+		}
+		require.ErrorIs(t, p.Run(ctx), context.Canceled)
+		require.NoError(t, p.Close())
+		r.server.Lose = nil
+		if !journal {
+			require.NoError(t, os.Remove(filepath.Join(r.dir, JournalFile)))
+		}
+		_, err = r.push()
+		require.NoError(t, err)
+		r.once()
+	}
+}
+
 // Types that count from the start of the process are sent as differences from phase to phase, so that their sum over
 // the phases of a trial is the last total, where the profiles as recorded would add up to many times that; the peak has
 // all that was allocated up to it. Live bytes are sent as they are.

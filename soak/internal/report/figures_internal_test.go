@@ -45,6 +45,6 @@ func TestALineEndsWhereTheLimitKilled(t *testing.T) {
 
 func TestAPeakSaysWhatItWasReadFrom(t *testing.T) {
 	assert.Contains(t, peakText(record.Peak{Charged: 128 << 20, RSS: 137 << 20}), "128 MiB</span>")
-	assert.Contains(t, peakText(record.Peak{RSS: 137 << 20}), "137 MiB</span> (RSS)")
+	assert.Contains(t, peakText(record.Peak{RSS: 137 << 20}), "137 MiB</span> <small>(RSS)</small>")
 	assert.Contains(t, peakText(record.Peak{}), "not measured")
 }

@@ -210,13 +210,16 @@ func (d *pageData) snapshots() int {
 	return n
 }
 
-// Title is what the page is about: a subject and its corpus, or a recorded process.
-func (d *pageData) Title() string {
-	if recorded(d.Record) || d.Record.Corpus == "" {
-		return d.Record.Subject + ", recorded"
+// Title is what the page is about.
+func (d *pageData) Title() string { return Title(d.Record) }
+
+// Title is what a run is about: a subject and its corpus, or a recorded process.
+func Title(r *record.Run) string {
+	if recorded(r) || r.Corpus == "" {
+		return r.Subject + ", recorded"
 	}
-	corpus := filepath.Base(d.Record.Corpus)
-	return d.Record.Subject + " on the " + strings.TrimSuffix(corpus, filepath.Ext(corpus)) + " corpus"
+	corpus := filepath.Base(r.Corpus)
+	return r.Subject + " on the " + strings.TrimSuffix(corpus, filepath.Ext(corpus)) + " corpus"
 }
 
 // Recorded reports whether the run is a recording.

@@ -29,7 +29,10 @@ func peakText(p record.Peak) template.HTML {
 	if kind == record.PeakNone {
 		return `<span class="muted">not measured</span>`
 	}
-	return size(n) + template.HTML(kind.Mark())
+	if mark := strings.TrimSpace(kind.Mark()); mark != "" {
+		return size(n) + template.HTML(" <small>"+mark+"</small>")
+	}
+	return size(n)
 }
 
 // quantity is a coefficient in bytes, which may be a fraction of a byte.

@@ -18,11 +18,11 @@ import (
 type entry struct {
 	Name     string
 	Damaged  string // why it cannot be shown; empty when it can
-	Subject  string
-	Corpus   string
+	Title    string
 	Started  time.Time
 	Ended    int
 	Trials   int
+	Killed   int
 	Running  bool
 	Peak     int64
 	Headline record.Headline
@@ -54,13 +54,16 @@ func describe(r run) entry {
 		e.Damaged = strings.ReplaceAll(err.Error(), r.dir+"/", "")
 		return e
 	}
-	e.Subject, e.Corpus, e.Started = rec.Subject, rec.Corpus, rec.Started
+	e.Title, e.Started = report.Title(rec), rec.Started
 	_, e.Running = r.state()
 	for _, c := range rec.Status {
 		e.Trials += len(c.Trials)
 		for _, t := range c.Trials {
 			if t.Outcome != "" {
 				e.Ended++
+			}
+			if t.Outcome == record.OOMKilled {
+				e.Killed++
 			}
 		}
 	}

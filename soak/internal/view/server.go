@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/report"
 )
@@ -25,10 +26,11 @@ import (
 var assets embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"css":   func() template.CSS { return template.CSS(report.Style()) },
-	"words": func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "-", " ") },
-	"bytes": report.Bytes,
-	"clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	"css":    func() template.CSS { return template.CSS(report.Style()) },
+	"words":  func(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "-", " ") },
+	"bytes":  report.Bytes,
+	"trials": func(n int) string { return units.Count(n, "trial") },
+	"clock":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 }).ParseFS(assets, "assets/*.html"))
 
 // Server serves runs. It is an http.Handler, safe for concurrent use.

@@ -68,10 +68,15 @@ func TestIndexAndReport(t *testing.T) {
 	assert.Equal(t, http.StatusOK, code)
 	has(t, page, `href="/runs/first/"`)
 	has(t, page, "1.0 byte per byte in flight")
+	has(t, page, ">uploader on the mixed corpus</a>")
+	has(t, page, "killed for memory</strong>")
 	code, page = get(t, srv, "/runs/first/")
 	assert.Equal(t, http.StatusOK, code)
 	has(t, page, `href="/pprof/first/1.1.5.heap/flamegraph"`)
 	has(t, page, `href="/diff/first/1.1.6.heap/first/1.1.4.heap/flamegraph"`)
+	asRecorded(t, filepath.Join(folder, "first"))
+	_, page = get(t, srv, "/")
+	has(t, page, ">uploader, recorded</a>")
 }
 
 // Every link that a page of the view shows leads somewhere.

@@ -15,11 +15,13 @@ func (s *Server) Growing(service string, labels map[string]string, first time.Ti
 	}
 	for i := range n {
 		at := first.Add(time.Duration(i) * every)
-		leak := &profile.Location{ID: 1, Address: 0x1000, Line: []profile.Line{{Function: fn(1, "example.com/cart.(*Cart).Add"), Line: 12}}}
+		leak := &profile.Location{ID: 1, Address: 0x1000, Line: []profile.Line{{
+			Function: fn(1, "example.com/cart.(*Cart).Add"), Line: 12}}}
 		fix := &profile.Location{ID: 2, Address: 0x2000, Line: []profile.Line{{Function: fn(2, "example.com/cart.load"), Line: 7}}}
 		heap := &profile.Profile{TimeNanos: at.UnixNano(), Period: 512 << 10,
 			PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
-			Location:   []*profile.Location{leak, fix}, Function: []*profile.Function{leak.Line[0].Function, fix.Line[0].Function}}
+			Location:   []*profile.Location{leak, fix},
+			Function:   []*profile.Function{leak.Line[0].Function, fix.Line[0].Function}}
 		for _, t := range []string{"alloc_objects", "alloc_space", "inuse_objects", "inuse_space"} {
 			unit := map[bool]string{true: "count", false: "bytes"}[t == "alloc_objects" || t == "inuse_objects"]
 			heap.SampleType = append(heap.SampleType, &profile.ValueType{Type: t, Unit: unit})
@@ -33,7 +35,8 @@ func (s *Server) Growing(service string, labels map[string]string, first time.Ti
 			types[t.Type] = t.Type
 		}
 		wait := &profile.Location{ID: 1, Line: []profile.Line{{Function: fn(1, "example.com/cart.watch"), Line: 40}}}
-		routines := &profile.Profile{TimeNanos: at.UnixNano(), SampleType: []*profile.ValueType{{Type: "goroutine", Unit: "count"}},
+		routines := &profile.Profile{TimeNanos: at.UnixNano(),
+			SampleType: []*profile.ValueType{{Type: "goroutine", Unit: "count"}},
 			PeriodType: &profile.ValueType{Type: "goroutine", Unit: "count"}, Period: 1,
 			Location: []*profile.Location{wait}, Function: []*profile.Function{wait.Line[0].Function},
 			Sample: []*profile.Sample{{Location: []*profile.Location{wait}, Value: []int64{int64(10 * (i + 1))}}}}

@@ -108,6 +108,10 @@ func (s *Server) answer(method string, q ask) ([]byte, error) {
 		return s.labelValues(q)
 	case "Series":
 		return s.series(q)
+	case "GetProfileStats":
+		at := oldest(s.Profiles())
+		return json.Marshal(map[string]any{"dataIngested": !at.IsZero(),
+			"oldestProfileTime": strconv.FormatInt(at.UnixMilli(), 10)})
 	}
 	m := typeID.FindStringSubmatch(q.ProfileTypeID)
 	if m == nil {
@@ -124,7 +128,7 @@ func (s *Server) answer(method string, q ask) ([]byte, error) {
 
 // within are the stored profiles between two times that fit a selector. Profiles have nanoseconds, queries milliseconds.
 func (s *Server) within(from, until int64, selector string) []Stored {
-	return slices.DeleteFunc(s.Profiles(), func(st Stored) bool {
+	return slices.DeleteFunc(s.found(), func(st Stored) bool {
 		return st.Time.Before(time.UnixMilli(from)) || st.Time.After(time.UnixMilli(until)) || !st.fits(wanted(selector))
 	})
 }

@@ -31,8 +31,13 @@ type Server struct {
 	// connection after storing, "500" answers 500 after storing, "before" answers 500 without storing, "" answers.
 	Lose func(n int) string
 
+	// Remember is for how long it remembers which profile is its oldest, and finds no older one. PY016; 0: never.
+	Remember time.Duration
+
 	mu       sync.Mutex
 	stored   []Stored
+	oldest   time.Time // that is remembered; zero: there was none
+	renew    time.Time // when it is forgotten
 	accepted int
 	limited  int
 	budget   float64
@@ -53,6 +58,29 @@ func (s *Server) Profiles() []Stored {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.stored)
+}
+
+// found are the profiles that queries find.
+func (s *Server) found() []Stored {
+	all := s.Profiles()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Remember == 0 {
+		return all
+	}
+	if now := s.now(); !now.Before(s.renew) {
+		s.oldest, s.renew = oldest(all), now.Add(s.Remember)
+	}
+	return slices.DeleteFunc(all, func(st Stored) bool { return s.oldest.IsZero() || st.Time.Before(s.oldest) })
+}
+
+func oldest(all []Stored) (t time.Time) {
+	for _, st := range all {
+		if t.IsZero() || st.Time.Before(t) {
+			t = st.Time
+		}
+	}
+	return t
 }
 
 // Store puts a profile in as if it had been sent.
@@ -292,7 +320,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var sum int64
-	for _, st := range s.Profiles() {
+	for _, st := range s.found() {
 		if !st.Time.Before(from) && !st.Time.After(until) && st.fits(wanted(m[6])) && st.named(m[1], m[2]) {
 			sum += st.total(m[2])
 		}

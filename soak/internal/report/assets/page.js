@@ -44,7 +44,7 @@
       const x = $("heat-x").value, y = $("heat-y").value, same = x === y;
       table.tHead.querySelector(".xn").textContent = x;
       table.tHead.querySelector(".yn").textContent = same ? "" : y;
-      table.caption.textContent = `Peak resident memory and headline by ${same ? x : `${y} and ${x}`}`;
+      table.caption.textContent = `Peak memory and headline by ${same ? x : `${y} and ${x}`}`;
       const row = table.tHead.rows[0];
       while (row.cells.length > 1) row.deleteCell(-1);
       table.style.setProperty("--cols", values[x].length);
