@@ -387,11 +387,11 @@ chaos-quick: build ## the same, one round of each, for CI (a minute)
 	@$(call CHAOS,1,200)
 
 # POINTS copies are each killed one to three times at random, three of four under faults on both sides, which strike some
-# 200 times a copy: 700 copies are more than 500 kills and 100,000 faults. Each object is compared with the corpus. A run
+# 170 times a copy: 800 copies are more than 500 kills and 100,000 faults. Each object is compared with the corpus. A run
 # that was broken off goes on (FRESH=1 forgets it).
-POINTS ?= 700
+POINTS ?= 800
 .PHONY: kills
-kills: build ## kill copies at random points and compare every object: 500 kills and 100,000 faults, none lost, none wrong (POINTS=700)
+kills: build ## kill copies at random points and compare every object: 500 kills and 100,000 faults, none lost, none wrong (POINTS=800)
 	$(if $(FRESH),rm -rf soak-results/kills)
 	@set -o pipefail; MIGRATOR_BIN=$(CURDIR)/bin MEMSOAK_KILLS=$(POINTS) MEMSOAK_KILLS_DIR=$(CURDIR)/soak-results/kills \
 	$(GO) test -count=1 -timeout 6h -v -run TestKilledAnywhere ./migrator/internal/e2e | grep -E --line-buffered 'copies, |$(CHAOS_SEEN)'
