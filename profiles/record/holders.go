@@ -20,7 +20,9 @@ type Holders struct {
 	Source string `json:"source"`
 	// Stopped is for how long the process was stopped, seconds; 0 for a core.
 	Stopped float64 `json:"stopped_seconds"`
-	Objects int     `json:"objects"` // in reach of a root
+	// Copied is the memory copied meanwhile, bytes: that which can have references.
+	Copied  int64 `json:"copied_bytes,omitempty"`
+	Objects int   `json:"objects"` // in reach of a root
 	// Sites are the allocation sites with the most live bytes, largest first.
 	Sites []HeldSite `json:"sites"`
 	// WhyNot says in one line why nothing could be found out; then there are no sites.

@@ -21,6 +21,7 @@ import (
 func newHoldersCmd() *cobra.Command {
 	var o holders.Options
 	var asJSON bool
+	var memory string
 	c := &cobra.Command{
 		Use:   "holders {--pid PID | --core FILE --exe BINARY}",
 		Short: "Say who holds the live objects of a process or a core: the path from a root",
@@ -28,10 +29,10 @@ func newHoldersCmd() *cobra.Command {
 package variable, goroutine or finalizer without which its objects would be garbage,
 and the path of references from there.
 
-The process is stopped while it is read and goes on afterwards; nothing in it is changed.
-The bound is said before: 2 s for each GiB of its resident memory, or --budget. When the
-time is up the process goes on and nothing is said. The objects are those that its heap profiler sampled. It takes
-a program with debug information (no -ldflags=-s or -w), built with a Go release that is
+The process is stopped while what can have references is copied, and runs again while the
+copy is judged; nothing in it is changed. The bounds are said before: of the stop 2 s for each
+GiB of its resident memory, or --budget; of the copy and its analysis half of the memory that
+is available, or --memory. The objects are those that its heap profiler sampled. It takes a program with debug information (no -ldflags=-s or -w), built with a Go release that is
 known here (` + strings.Join(holders.Supported, ", ") + `), on linux/amd64 or linux/arm64; for a process, the permission
 to trace it (its user and CAP_SYS_PTRACE, or kernel.yama.ptrace_scope=0); for a core, one
 that was taken while Go could still be read (gcore, GOTRACEBACK=crash, a kill by SIGABRT).
@@ -56,10 +57,13 @@ References are found word by word, so a stale word can make a holder look shared
 					}
 				}
 			}
-			o.Announce = func(resident int64, atMost time.Duration) {
-				fmt.Fprintf(c.ErrOrStderr(), "process %d (%s resident) is stopped for at most %s\n", o.PID,
-					units.FormatBytes(int64(resident)), atMost)
+			if memory != "" {
+				var err error
+				if o.Memory, err = units.ParseBytes(memory); err != nil || o.Memory <= 0 {
+					return exitcode.Usage(fmt.Errorf("--memory: %q is not a size such as 4GiB", memory))
+				}
 			}
+			tell(&o, c.ErrOrStderr())
 			h, err := holders.Find(c.Context(), o)
 			if errors.Is(err, context.DeadlineExceeded) {
 				return fmt.Errorf("%w; --budget gives it longer", err)
@@ -76,9 +80,28 @@ References are found word by word, so a stale word can make a holder look shared
 	f.StringVar(&o.Exe, "exe", "", "the program with its debug information (default: the process's own)")
 	f.StringVar(&o.Module, "module", "", "module path whose frames may be blamed (default: the program's own)")
 	f.DurationVar(&o.Budget, "budget", 0,
-		"let the process go on after so long, finished or not (default: 2s for each GiB of its memory; a core: 10s)")
+		"let the process go on after so long, copied or not (default: 2s for each GiB of its memory; a core: no bound)")
+	f.StringVar(&memory, "memory", "",
+		"bound of the copy and its analysis, such as 4GiB (default: half of what is available)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return c
+}
+
+// sayAfter is from when on the steps of the analysis are said.
+const sayAfter = 2 * time.Second
+
+// tell says the bounds of the stop beforehand, and the steps of a long analysis.
+func tell(o *holders.Options, w io.Writer) {
+	begun := time.Now()
+	o.Announce = func(resident int64, atMost time.Duration, memory int64) {
+		fmt.Fprintf(w, "process %d (%s resident) is stopped for at most %s and then runs again; copy and analysis take at most %s\n",
+			o.PID, units.FormatBytes(resident), atMost, units.FormatBytes(memory))
+	}
+	o.Progress = func(step string) {
+		if d := time.Since(begun); d >= sayAfter {
+			fmt.Fprintf(w, "%s: %s\n", d.Round(time.Second), step)
+		}
+	}
 }
 
 func printHolders(w io.Writer, h *record.Holders, asJSON bool) error {
@@ -89,7 +112,8 @@ func printHolders(w io.Writer, h *record.Holders, asJSON bool) error {
 	}
 	fmt.Fprintf(w, "%s: %s objects in reach", h.Source, units.Comma(int64(h.Objects)))
 	if h.Stopped > 0 {
-		fmt.Fprintf(w, ", stopped for %s", time.Duration(h.Stopped*float64(time.Second)).Round(time.Millisecond))
+		fmt.Fprintf(w, ", stopped for %s to copy %s", time.Duration(h.Stopped*float64(time.Second)).Round(time.Millisecond),
+			units.FormatBytes(h.Copied))
 	}
 	fmt.Fprintln(w)
 	var few []record.HeldSite

@@ -18,8 +18,11 @@ func RootNames(ctx context.Context, pid int, exe string) (names []string, err er
 	if err != nil {
 		return nil, err
 	}
-	h, err := readHeap(ctx, mem, img, lay)
+	h, err := readSpans(mem, img, lay)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.readRecords(ctx); err != nil {
 		return nil, err
 	}
 	roots, _ := h.readRoots(mem.stackPointers())

@@ -22,11 +22,14 @@ type span struct {
 // heap is the memory read of a process.
 type heap struct {
 	view
+	from  memory
 	img   *image
 	lay   *layout
 	spans []span // by address
-	pages map[uint64][]int32
-	slots uint32 // objects, used and free
+	// stacks are the pages that the runtime manages by hand: stacks of goroutines, and what else it keeps there.
+	stacks []extent
+	pages  map[uint64][]int32
+	slots  uint32 // objects, used and free
 
 	vars       []variable // package variables and static data, by address
 	samples    []sample
@@ -53,9 +56,9 @@ type finalizer struct {
 // maxSlots bounds the work: beyond it the heap is too large to be read in the time there is.
 const maxSlots = 60_000_000
 
-// readHeap reads the spans of a stopped process and the records on their objects.
-func readHeap(ctx context.Context, mem memory, img *image, lay *layout) (*heap, error) {
-	h := &heap{view: view{mem: mem}, img: img, lay: lay, pages: map[uint64][]int32{}, locals: map[slot]local{}}
+// readSpans reads where the objects of a process are. It has to be stopped meanwhile; the objects are not read.
+func readSpans(mem memory, img *image, lay *layout) (*heap, error) {
+	h := &heap{view: view{mem: mem}, from: mem, img: img, lay: lay, pages: map[uint64][]int32{}, locals: map[slot]local{}}
 	h.rate = int64(h.word(lay.rate))
 	h.typesAt = h.word(lay.firstModule + lay.types)
 	all, n := h.word(lay.mheap+lay.allspans), h.word(lay.mheap+lay.allspans+ptrSize)
@@ -73,21 +76,29 @@ func readHeap(ctx context.Context, mem memory, img *image, lay *layout) (*heap, 
 	if err := h.number(); err != nil {
 		return nil, err
 	}
+	return h, h.err
+}
+
+// readRecords reads the records on the objects.
+func (h *heap) readRecords(ctx context.Context) error {
 	for i := range h.spans {
 		if h.spans[i].specials != 0 {
 			h.readSpecials(&h.spans[i])
 		}
 		if err := context.Cause(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return h, h.err
+	return h.err
 }
 
 func (h *heap) addSpan(at uint64) {
 	l := h.lay
 	b := h.bytes(at, l.spanSize)
 	word := func(off uint64) uint64 { return binary.LittleEndian.Uint64(b[off:]) }
+	if uint64(b[l.state]) == l.spanManual {
+		h.stacks = append(h.stacks, extent{word(l.start), word(l.start) + word(l.npages)*pageSize})
+	}
 	if uint64(b[l.state]) != l.spanInUse {
 		return
 	}

@@ -8,10 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
+	"github.com/prometheus/procfs"
+
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/attach"
 )
 
 // Options say what to look at.
@@ -27,10 +32,16 @@ type Options struct {
 	// Module is the module path whose frames may be blamed; empty: the program's own.
 	Module string
 	// Budget bounds the time that a process is stopped, or that a core is read; 0 is StopFor of the process's resident
-	// memory, and DefaultBudget for a child and a core.
+	// memory, DefaultBudget for a child, and no bound for a core.
 	Budget time.Duration
-	// Announce is called before a process is stopped, with its resident memory and the bound; it may be nil.
-	Announce func(resident int64, atMost time.Duration)
+	// Within bounds the analysis of the copy, which a process that runs again no longer waits for; 0 is no bound.
+	Within time.Duration
+	// Memory bounds the copy of a process's references and their analysis together, in bytes; 0 is DefaultMemory.
+	Memory int64
+	// Announce is called before a process is stopped, with its resident memory and the bounds; it may be nil.
+	Announce func(resident int64, atMost time.Duration, memory int64)
+	// Progress is called at each step of the analysis; it may be nil.
+	Progress func(step string)
 }
 
 // DefaultBudget is how long a child may be stopped.
@@ -74,57 +85,130 @@ func Find(ctx context.Context, o Options) (*record.Holders, error) {
 		}
 	}
 	out := &record.Holders{Schema: record.HoldersSchema, Time: time.Now(), Sites: []record.HeldSite{}}
-	budget, err := o.bound()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("it took more than %s: %w", budget,
-		context.DeadlineExceeded))
-	defer cancel()
-	var mem memory
-	begun := time.Now()
-	out.Source = fmt.Sprintf("process %d", o.PID)
-	switch {
-	case o.Core != "":
-		out.Source = o.Core
-		mem, err = openCore(o.Core, img.elf)
-	case o.Child:
-		mem, err = freezeChild(ctx, o.PID)
-	default:
-		mem, err = freeze(ctx, o.PID)
-	}
-	if err != nil {
-		return nil, err
-	}
-	// Some steps over a large heap don't look at the time. The process resumes when it is up, whatever step that is.
-	inTime := context.AfterFunc(ctx, mem.release)
-	err = find(ctx, mem, img, o.Module, out)
-	if !inTime() {
-		err = fmt.Errorf("%w: %w", ErrUnreadable, context.Cause(ctx)) // words read since then don't fit together
-	}
-	closeErr := mem.close()
-	if o.Core == "" {
-		out.Stopped = time.Since(begun).Seconds()
-	}
-	if err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := o.judge(ctx, img, out); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// bound is the time that there is, announced for a process.
-func (o *Options) bound() (time.Duration, error) {
-	budget := o.Budget
-	if o.Core != "" {
-		return cmp.Or(max(budget, 0), DefaultBudget), nil
+// judge reads the memory, lets the process go on, and fills in who holds what.
+func (o *Options) judge(ctx context.Context, img *image, out *record.Holders) (err error) {
+	defer func() {
+		// Debug information and heaps come in more shapes than the libraries foresee, and a caller that only asks who holds
+		// what doesn't die of it.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrUnreadable, p)
+		} else if err != nil && !errors.Is(err, ErrUnreadable) {
+			err = fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+	}()
+	if o.Memory <= 0 {
+		o.Memory = DefaultMemory()
 	}
+	// Collections come more often before it takes more.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(max(0, o.Memory-ownPages)))
+	var h *heap
+	if o.Core != "" {
+		out.Source = o.Core
+		core, err := openCore(o.Core, img.elf)
+		if err != nil {
+			return err
+		}
+		defer core.close()
+		var cancel func()
+		ctx, cancel = within(ctx, o.Budget)
+		defer cancel()
+		if h, err = openHeap(core, img, out.Source); err != nil {
+			return err
+		}
+		if err := o.affords(h, 0); err != nil {
+			return err
+		}
+	} else {
+		out.Source = fmt.Sprintf("process %d", o.PID)
+		if h, err = o.copied(ctx, img, out); err != nil {
+			return err
+		}
+		var cancel func()
+		ctx, cancel = within(ctx, o.Within)
+		defer cancel()
+	}
+	return o.find(ctx, h, out)
+}
+
+// within bounds the time of what is done with ctx; 0 is no bound.
+func within(ctx context.Context, d time.Duration) (context.Context, func()) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("it took more than %s: %w", d, context.DeadlineExceeded))
+}
+
+// copied stops the process for as long as it takes to copy what its objects refer with.
+func (o *Options) copied(ctx context.Context, img *image, out *record.Holders) (*heap, error) {
+	budget, err := o.bound()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := within(ctx, budget)
+	defer cancel()
+	defer hurry()()
+	stop := freeze
+	if o.Child {
+		stop = freezeChild
+	}
+	begun := time.Now()
+	src, err := stop(ctx, o.PID)
+	if err != nil {
+		return nil, err
+	}
+	// The process resumes when the time is up, whatever step that is.
+	defer src.release()
+	inTime := context.AfterFunc(ctx, src.release)
+	var copied *snapshot
+	h, err := openHeap(src, img, out.Source)
+	if err == nil {
+		copied, err = o.snapshot(ctx, src, h)
+	}
+	if !inTime() {
+		err = context.Cause(ctx) // words read since then don't fit together
+	}
+	err = errors.Join(err, src.close())
+	out.Stopped = time.Since(begun).Seconds()
+	if err != nil {
+		return nil, err
+	}
+	out.Copied = copied.size()
+	h.view = view{mem: copied}
+	h.from = copied
+	return h, nil
+}
+
+// openHeap reads where the objects are.
+func openHeap(mem memory, img *image, source string) (*heap, error) {
+	entry, err := mem.entry()
+	if err != nil {
+		return nil, err
+	}
+	if img.elf.Type == elf.ET_DYN {
+		img.bias = entry - img.elf.Entry
+	} else if entry != img.elf.Entry {
+		return nil, fmt.Errorf("%w: %s does not run the program given", ErrUnreadable, source)
+	}
+	lay, err := newLayout(img)
+	if err != nil {
+		return nil, err
+	}
+	return readSpans(mem, img, lay)
+}
+
+// bound is the time that a process is stopped at most, announced.
+func (o *Options) bound() (time.Duration, error) {
 	size, err := resident(o.PID)
 	if err != nil {
 		return 0, notAllowed(o.PID, err)
 	}
+	budget := o.Budget
 	if budget <= 0 {
 		budget = StopFor(size)
 		if o.Child {
@@ -132,9 +216,40 @@ func (o *Options) bound() (time.Duration, error) {
 		}
 	}
 	if o.Announce != nil {
-		o.Announce(size, budget)
+		o.Announce(size, budget, o.Memory)
 	}
 	return budget, nil
+}
+
+// ownPages are this program's own and those of the other's debug information.
+const ownPages = 64 << 20
+
+// affords refuses a heap that the analysis, with a copy of so many bytes, has no memory for.
+func (o *Options) affords(h *heap, copied uint64) error {
+	need := ownPages + copied + uint64(h.slots)*analysisPerObject
+	if need <= uint64(o.Memory) {
+		return nil
+	}
+	return fmt.Errorf("%w: to follow the references of %s objects takes %s of memory here, and %s are allowed: "+
+		"--memory allows more", ErrUnreadable, units.Comma(int64(h.slots)), units.FormatBytes(int64(need)),
+		units.FormatBytes(o.Memory))
+}
+
+// unknownMemory is allowed where the kernel doesn't say how much there is.
+const unknownMemory = 1 << 30
+
+// DefaultMemory is half of what can be had without swapping, and within this process's cgroup.
+func DefaultMemory() int64 {
+	have := int64(0)
+	if fs, err := procfs.NewDefaultFS(); err == nil {
+		if m, err := fs.Meminfo(); err == nil && m.MemAvailableBytes != nil {
+			have = int64(*m.MemAvailableBytes)
+		}
+	}
+	if limit := attach.MemoryLimit(os.Getpid()); limit > 0 && (have == 0 || limit < have) {
+		have = limit
+	}
+	return cmp.Or(have/2, unknownMemory)
 }
 
 // resident is the resident memory of a process.
@@ -158,49 +273,36 @@ func notAllowed(pid int, err error) error {
 	return fmt.Errorf("%w: process %d: %w", ErrUnreadable, pid, err)
 }
 
-// find does the work on a stopped process.
-func find(ctx context.Context, mem memory, img *image, module string, out *record.Holders) (err error) {
-	defer func() {
-		// Debug information and heaps come in more shapes than the libraries foresee, and the caller has a process to
-		// let go: say what happened instead of dying with it.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrUnreadable, p)
-		} else if err != nil && ctx.Err() == nil && !errors.Is(err, ErrUnreadable) {
-			err = fmt.Errorf("%w: %w", ErrUnreadable, err)
+// find judges what was read.
+func (o *Options) find(ctx context.Context, h *heap, out *record.Holders) error {
+	say := func(format string, args ...any) {
+		if o.Progress != nil {
+			o.Progress(fmt.Sprintf(format, args...))
 		}
-	}()
-	entry, err := mem.entry()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	if img.elf.Type == elf.ET_DYN {
-		img.bias = entry - img.elf.Entry
-	} else if entry != img.elf.Entry {
-		return fmt.Errorf("%w: %s does not run the program given", ErrUnreadable, out.Source)
-	}
-	lay, err := newLayout(img)
-	if err != nil {
-		return err
-	}
-	h, err := readHeap(ctx, mem, img, lay)
-	if err != nil {
+	say("reading the records of %s objects, used and free", units.Comma(int64(h.slots)))
+	if err := h.readRecords(ctx); err != nil {
 		return err
 	}
 	if len(h.samples) == 0 {
 		return fmt.Errorf("%w: its heap profiler has sampled nothing that is live (the linker leaves it out of a program that never asks for a heap profile)", ErrUnreadable)
 	}
-	roots, own := h.readRoots(mem.stackPointers())
+	roots, own := h.readRoots(h.from.stackPointers())
 	h.samples = slices.DeleteFunc(h.samples, func(s sample) bool { return own[s.obj] })
-	g, err := newGraph(ctx, h, roots, own, module)
+	say("following references from %s", units.Count(len(roots), "root"))
+	g, err := newGraph(ctx, h, roots, own, o.Module)
 	if err != nil {
 		return err
 	}
+	say("judging %s references", units.Comma(int64(len(g.to))))
 	d := g.dominators()
 	out.Objects = len(d.nodes) - 1 - len(roots)
-	for _, s := range h.sites(module) {
+	sites := h.sites(o.Module)
+	for i, s := range sites {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
+		say("site %d of %d: %s", i+1, len(sites), s.site.Function)
 		out.Sites = append(out.Sites, g.judge(d, s))
 	}
 	return h.err

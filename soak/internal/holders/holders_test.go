@@ -191,7 +191,8 @@ func TestAStopIsAnnouncedWithItsBound(t *testing.T) {
 	cmd := start(t, build(t), "map")
 	state := ""
 	_, err := holders.Find(t.Context(), holders.Options{PID: cmd.Process.Pid, Budget: patience,
-		Announce: func(resident int64, atMost time.Duration) {
+		Announce: func(resident int64, atMost time.Duration, memory int64) {
+			assert.Positive(t, memory)
 			assert.Greater(t, resident, int64(1<<20))
 			assert.Equal(t, patience, atMost)
 			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
@@ -203,6 +204,29 @@ func TestAStopIsAnnouncedWithItsBound(t *testing.T) {
 	assert.Equal(t, 2*time.Second, holders.StopFor(1))
 	assert.Equal(t, 2*time.Second, holders.StopFor(1<<30))
 	assert.Equal(t, 4*time.Second, holders.StopFor(1<<30+1))
+}
+
+func TestAProcessRunsAgainWhileItsCopyIsJudged(t *testing.T) {
+	cmd := start(t, build(t), "map")
+	steps := 0
+	h, err := holders.Find(t.Context(), holders.Options{PID: cmd.Process.Pid, Budget: patience, Progress: func(string) {
+		steps++
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+		assert.NoError(t, err)
+		assert.Contains(t, string(b), "TracerPid:\t0\n")
+	}})
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, steps, 4)
+	assert.Equal(t, "main.registry (package variable)", allocated(t, h).Path[0])
+	assert.Greater(t, h.Copied, int64(1<<20))
+	assert.Less(t, h.Copied, int64(8<<20), "8 MB of buffers without pointers are not copied")
+}
+
+func TestAnalysisStaysWithinItsMemoryOrSaysWhatItTakes(t *testing.T) {
+	cmd := start(t, build(t), "map") // its cleanup checks that it ends as it should
+	_, err := holders.Find(t.Context(), holders.Options{PID: cmd.Process.Pid, Budget: patience, Memory: 1 << 20})
+	require.ErrorIs(t, err, holders.ErrUnreadable)
+	assert.Regexp(t, `takes \d.* of memory here, and 1.0 MiB are allowed: --memory allows more$`, err)
 }
 
 func TestTwoRootsThatShareAreNotOne(t *testing.T) {

@@ -23,7 +23,7 @@ type layout struct {
 	gSyscallBP, gSyscallPC, gStatus, gID, gStart         uint64
 	itabType, pTimers, mNext, gDefer, gPanic             uint64
 	kindProfile, kindFinalizer, kindCleanup              byte
-	spanInUse, gDead, gRunning, gSyscall                 uint64
+	spanInUse, spanManual, gDead, gRunning, gSyscall     uint64
 }
 
 // finder looks names up and remembers the first that is not there.
@@ -75,7 +75,8 @@ func newLayout(m *image) (*layout, error) {
 		kindProfile:   byte(f.constant("runtime._KindSpecialProfile")),
 		kindFinalizer: byte(f.constant("runtime._KindSpecialFinalizer")),
 		kindCleanup:   byte(f.constant("runtime._KindSpecialCleanup")),
-		spanInUse:     uint64(f.constant("runtime.mSpanInUse")), gDead: uint64(f.constant("runtime._Gdead")),
+		spanInUse:     uint64(f.constant("runtime.mSpanInUse")),
+		spanManual:    uint64(f.constant("runtime.mSpanManual")), gDead: uint64(f.constant("runtime._Gdead")),
 		gRunning: uint64(f.constant("runtime._Grunning")), gSyscall: uint64(f.constant("runtime._Gsyscall")),
 	}
 	if f.err != nil {

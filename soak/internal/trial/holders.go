@@ -27,6 +27,9 @@ const (
 	lookMin   = 4 << 20
 )
 
+// lookWithin bounds the analysis of a look, which the trial waits for.
+const lookWithin = 30 * time.Second
+
 // lookAtHeld looks who holds what in a hold, if it has more memory than any state before.
 func (t *trial) lookAtHeld(ctx context.Context, ph *protocol.Phase, bytes int64) {
 	t.watch.pause()
@@ -60,7 +63,8 @@ func (t *trial) lookAt(ctx context.Context, when string, bytes int64) {
 	t.look.most = bytes
 	t.throttle.pause()
 	defer t.throttle.resume()
-	h, err := holders.Find(ctx, holders.Options{PID: t.proc.PID(), Child: true, Module: t.proc.Describe().Module})
+	h, err := holders.Find(ctx, holders.Options{PID: t.proc.PID(), Child: true, Module: t.proc.Describe().Module,
+		Within: lookWithin})
 	if ctx.Err() != nil {
 		return // the run was interrupted, or the subject has ended
 	}
