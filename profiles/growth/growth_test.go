@@ -293,19 +293,27 @@ func TestGoroutinesThatStayAreFound(t *testing.T) {
 		"remain after the load":       {counts(idle, 2, 8, 19, 30, 39, 50, 52), true},
 		"remain, looked at often": {counts(map[int]bool{5: true, 6: true, 7: true, 8: true}, 2, 12, 25, 39, 50, 52, 52,
 			52, 52), true},
-		"remain after a burst":           {counts(map[int]bool{0: true, 2: true}, 2, 60, 52), true},
-		"a pool that stays":              {counts(idle, 2, 66, 66, 66, 66, 66, 66), false},
-		"at work, gone without load":     {counts(idle, 2, 60, 80, 99, 121, 140, 3), false},
-		"come and go":                    {counts(nil, 40, 55, 38, 61, 44, 52, 39, 47, 58, 41), false},
-		"a few":                          {counts(nil, 1, 2, 3, 4, 5), false},
-		"one profile of very many":       {counts(nil, 4000), false},
-		"two profiles, which don't tell": {counts(nil, 4, 54), false},
+		"remain after a burst":                   {counts(map[int]bool{0: true, 2: true}, 2, 60, 52), true},
+		"a queue whose load has stopped":         {counts(nil, 4, 90, 180, 270, 360, 450, 420, 390, 360, 330), true},
+		"a queue that is nearly done":            {counts(nil, 4, 90, 180, 270, 360, 450, 300, 200, 90, 40), false},
+		"a pool that is filled little by little": {counts(nil, 4, 20, 40, 60, 80, 100, 100, 100, 100, 100), false},
+		"work that rises and falls with its day": {counts(nil, 40, 90, 140, 130, 180, 230, 250, 240, 190, 180, 140), false},
+		"a pool that stays":                      {counts(idle, 2, 66, 66, 66, 66, 66, 66), false},
+		"at work, gone without load":             {counts(idle, 2, 60, 80, 99, 121, 140, 3), false},
+		"come and go":                            {counts(nil, 40, 55, 38, 61, 44, 52, 39, 47, 58, 41), false},
+		"a few":                                  {counts(nil, 1, 2, 3, 4, 5), false},
+		"one profile of very many":               {counts(nil, 4000), false},
+		"two profiles, which don't tell":         {counts(nil, 4, 54), false},
 	} {
 		g := Judge(c.s, "")
 		got := len(g.Routines) > 0 && g.Routines[0].State == record.Found
 		assert.Equal(t, c.found, got, "%s: %+v", name, g.Routines)
 	}
-	g := Judge(counts(nil, 4, 54), "")
+	g := Judge(counts(nil, 4, 90, 180, 270, 360, 450, 420, 390, 360, 330), "")
+	require.Len(t, g.Routines, 1)
+	assert.Equal(t, record.Metadata, g.Routines[0].Class, "they end, one by one")
+	assert.InDelta(t, 450, g.Routines[0].Peak, 0)
+	g = Judge(counts(nil, 4, 54), "")
 	require.Len(t, g.Routines, 1, "but are shown")
 	assert.Equal(t, record.Open, g.Routines[0].State)
 }

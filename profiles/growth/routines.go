@@ -16,6 +16,8 @@ const (
 	// mostRoutines and mostResting are how many groups are listed.
 	mostRoutines = 8
 	mostResting  = 5
+	// leastQueue is the least peak of a queue of goroutines, over what there was before.
+	leastQueue = 50
 	// everyStep is how many steps up, and none down, are growth whatever their sizes: goroutines are counted, not sampled.
 	everyStep = 3
 )
@@ -81,8 +83,38 @@ func (s *Series) routine(id int, points, load, floors []*Point) (r record.Routin
 	if last := restAfter(load, floors); last != nil {
 		s.atRest(&r, id, load, floors, last)
 	}
-	r.Stack = int64(r.Last) * leastStack
+	if peak, ok := queued(q.y); ok && r.State != record.Found {
+		r.Peak, r.Class = peak, record.Metadata
+		r.State, r.Shape, r.Confidence = record.Found, record.Growing, 0.99
+	}
+	r.Stack = int64(max(r.Last, r.Peak)) * leastStack
 	return r, grows(r.Curve) && r.Grew() >= minRoutines
+}
+
+// queued reports whether goroutines rose from each look to the next up to a peak and have become fewer since, and more
+// than a quarter of them still wait at the last: work that is taken on without a bound, after its load has stopped.
+// What works at a bound reaches it and stays; a pool that was filled stays as large as it was.
+func queued(y []float64) (peak float64, ok bool) {
+	at := 0
+	for i, n := range y {
+		if n > y[at] {
+			at = i
+		}
+	}
+	peak = y[at]
+	for i := range at {
+		if y[i+1] <= y[i] {
+			return peak, false
+		}
+	}
+	for i := at; i < len(y)-1; i++ {
+		if y[i+1] > y[i] {
+			return peak, false
+		}
+	}
+	left := y[len(y)-1] - y[0]
+	return peak, at >= minCurve && len(y)-1-at >= everyStep && peak-y[0] >= leastQueue && peak-y[len(y)-1] >= minRoutines &&
+		left >= max(minRoutines, (peak-y[0])/4)
 }
 
 // restAfter is the last floor after the load; nil without one.

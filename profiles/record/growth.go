@@ -74,6 +74,8 @@ type RoutineGrowth struct {
 	Creator string `json:"creator,omitempty"` // the function with the go statement
 	Wait    string `json:"wait"`              // chan send, select, IO wait ...
 	At      Site   `json:"at"`                // where it waits
+	// Peak is how many there were before they became fewer, of a queue that rose as long as its load came; 0 of others.
+	Peak float64 `json:"peak,omitempty"`
 	// Remain says that they were there when the load had stopped and not before it began.
 	Remain bool  `json:"remain,omitempty"`
 	Stack  int64 `json:"stack_bytes"` // the least that their stacks take

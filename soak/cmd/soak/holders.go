@@ -82,7 +82,7 @@ References are found word by word, so a stale word can make a holder look shared
 	f.DurationVar(&o.Budget, "budget", 0,
 		"let the process go on after so long, copied or not (default: 2s for each GiB of its memory; a core: no bound)")
 	f.StringVar(&memory, "memory", "",
-		"bound of the copy and its analysis, such as 4GiB (default: half of what is available)")
+		"bound of the copy and its analysis, such as 4GiB (default: half of the available memory)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return c
 }

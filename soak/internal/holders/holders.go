@@ -136,7 +136,7 @@ func (o *Options) judge(ctx context.Context, img *image, out *record.Holders) (e
 	return o.find(ctx, h, out)
 }
 
-// within bounds the time of what is done with ctx; 0 is no bound.
+// within bounds the time of work done with ctx; 0 is no bound.
 func within(ctx context.Context, d time.Duration) (context.Context, func()) {
 	if d <= 0 {
 		return context.WithCancel(ctx)
@@ -273,7 +273,7 @@ func notAllowed(pid int, err error) error {
 	return fmt.Errorf("%w: process %d: %w", ErrUnreadable, pid, err)
 }
 
-// find judges what was read.
+// find judges a heap.
 func (o *Options) find(ctx context.Context, h *heap, out *record.Holders) error {
 	say := func(format string, args ...any) {
 		if o.Progress != nil {
