@@ -121,7 +121,7 @@ func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict
 	if isTrial {
 		v, err := profiles.DiagnoseTrial(args[0], o.Options)
 		if err != nil {
-			return nil, err
+			return nil, exitcode.Usage(err)
 		}
 		return v, record.Write(filepath.Join(args[0], record.VerdictFile), v)
 	}
@@ -133,10 +133,10 @@ func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict
 		}
 		list, err := profiles.ProfileFiles(a)
 		if err != nil {
-			return nil, err
+			return nil, exitcode.Usage(err)
 		}
 		if len(list) == 0 {
-			return nil, exitcode.Usage(fmt.Errorf("%s has neither %s nor %s nor profiles (*.pb.gz, *.pprof)", a, record.RunFile,
+			return nil, exitcode.Usage(fmt.Errorf("%s has neither %s nor %s nor profiles of any name", a, record.RunFile,
 				record.TrialFile))
 		}
 		files = append(files, list...)
@@ -150,14 +150,15 @@ func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict
 		defer f.Close()
 		cov = f
 	}
-	return profiles.DiagnoseFiles(files, cov, o.Options)
+	v, err := profiles.DiagnoseFiles(files, cov, o.Options)
+	return v, exitcode.Usage(err)
 }
 
 // diagnoseRun judges a run and writes its verdicts again.
 func diagnoseRun(out io.Writer, dir string, o diagnoseOptions) error {
 	rv, err := profiles.DiagnoseRun(dir, o.Options)
 	if err != nil {
-		return err
+		return exitcode.Usage(err)
 	}
 	if err := writeVerdicts(dir, rv); err != nil {
 		return err

@@ -205,12 +205,22 @@ func TestWhatIsNoProfileIsOneLine(t *testing.T) {
 		"a web page":     {[]byte("<html>"), "a web page"},
 		"a CPU profile":  {cpuFile.Bytes(), "a profile of cpu, which says nothing of memory"},
 		"words":          {[]byte("connection refused\n"), "connection refused"},
+		"a packed bomb":  {packed(zeros.Bytes()), "not a profile"},
+		"packed 4 times": {packed(packed(packed(packed(handmade(nil))))), "gzip inside gzip 3 times over"},
+		"random bytes":   {[]byte("\x8f\x11\x93\x7c\xe1\xb2\x05\xdf\x4a\xc9\x00\x77"), "not a profile"},
+		"a trace":        {[]byte("go 1.26 trace\x00\x00\x00"), "an execution trace"},
+		"contentions": {handmade(func(p *profile.Profile) {
+			p.SampleType = []*profile.ValueType{{Type: "contentions", Unit: "count"}, {Type: "delay", Unit: "nanoseconds"}}
+			for _, s := range p.Sample {
+				s.Value = s.Value[:2]
+			}
+		}), "a profile of contentions, delay, which says nothing of memory"},
 		"other protobuf": {packed([]byte("\x0a\x03abc\x12\x03def")), "not a profile"},
 	} {
 		path := filepath.Join(t.TempDir(), "heap.pb.gz")
 		require.NoError(t, os.WriteFile(path, c.data, 0o644))
 		code, out, errs := soakCommand("diagnose", path)
-		assert.NotEqual(t, exitcode.OK, code, name)
+		assert.Equal(t, exitcode.UsageError, code, name)
 		assert.Empty(t, out, name)
 		assert.Contains(t, errs, c.says, name)
 		assert.Equal(t, 1, strings.Count(errs, "\n"), "%s: %s", name, errs)
