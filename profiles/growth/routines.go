@@ -112,9 +112,9 @@ func queued(y []float64) (peak float64, ok bool) {
 			return peak, false
 		}
 	}
-	left := y[len(y)-1] - y[0]
-	return peak, at >= minCurve && len(y)-1-at >= everyStep && peak-y[0] >= leastQueue && peak-y[len(y)-1] >= minRoutines &&
-		left >= max(minRoutines, (peak-y[0])/4)
+	rose, left, done := peak-y[0], y[len(y)-1]-y[0], peak-y[len(y)-1]
+	return peak, at >= minCurve && len(y)-1-at >= everyStep && rose >= leastQueue && done >= minRoutines &&
+		left >= max(minRoutines, rose/4)
 }
 
 // restAfter is the last floor after the load; nil without one.

@@ -136,8 +136,8 @@ func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict
 			return nil, exitcode.Usage(err)
 		}
 		if len(list) == 0 {
-			return nil, exitcode.Usage(fmt.Errorf("%s has neither %s nor %s nor profiles of any name", a, record.RunFile,
-				record.TrialFile))
+			return nil, exitcode.Usage(fmt.Errorf("%s has neither %s nor %s nor profiles of any name", a,
+				record.RunFile, record.TrialFile))
 		}
 		files = append(files, list...)
 	}

@@ -69,12 +69,13 @@ func TestDiagnoseRefuses(t *testing.T) {
 		code int
 		says string
 	}{
-		"no argument":            {[]string{"diagnose"}, exitcode.UsageError, "see 'soak diagnose --help'"},
-		"an empty directory":     {[]string{"diagnose", t.TempDir()}, exitcode.UsageError, "nor profiles"},
-		"a missing file":         {[]string{"diagnose", "gone.pb.gz"}, exitcode.UsageError, "gone.pb.gz"},
-		"a wrong size":           {[]string{"diagnose", "--largest-file=big", profiles}, exitcode.UsageError, `"big"`},
-		"no files":               {[]string{"diagnose", "--files=0", profiles}, exitcode.UsageError, "--files"},
-		"a wrong column":         {[]string{"diagnose", "--covariates", table, profiles}, exitcode.UsageError, "nonsense"},
+		"no argument":        {[]string{"diagnose"}, exitcode.UsageError, "see 'soak diagnose --help'"},
+		"an empty directory": {[]string{"diagnose", t.TempDir()}, exitcode.UsageError, "nor profiles"},
+		"a missing file":     {[]string{"diagnose", "gone.pb.gz"}, exitcode.UsageError, "gone.pb.gz"},
+		"a wrong size":       {[]string{"diagnose", "--largest-file=big", profiles}, exitcode.UsageError, `"big"`},
+		"no files":           {[]string{"diagnose", "--files=0", profiles}, exitcode.UsageError, "--files"},
+		"a wrong column": {[]string{"diagnose", "--covariates", table, profiles}, exitcode.UsageError,
+			"nonsense"},
 		"a table with a run":     {[]string{"diagnose", "--covariates", table, runDir}, exitcode.UsageError, "has its own"},
 		"a plan without a limit": {[]string{"plan", runDir}, exitcode.UsageError, "--limit"},
 		"a plan of wrong files":  {[]string{"plan", runDir, "--limit=1Gi", "--files=many"}, exitcode.UsageError, "many"},

@@ -210,7 +210,8 @@ func TestWhatIsNoProfileIsOneLine(t *testing.T) {
 		"random bytes":   {[]byte("\x8f\x11\x93\x7c\xe1\xb2\x05\xdf\x4a\xc9\x00\x77"), "not a profile"},
 		"a trace":        {[]byte("go 1.26 trace\x00\x00\x00"), "an execution trace"},
 		"contentions": {handmade(func(p *profile.Profile) {
-			p.SampleType = []*profile.ValueType{{Type: "contentions", Unit: "count"}, {Type: "delay", Unit: "nanoseconds"}}
+			p.SampleType = []*profile.ValueType{{Type: "contentions", Unit: "count"},
+				{Type: "delay", Unit: "nanoseconds"}}
 			for _, s := range p.Sample {
 				s.Value = s.Value[:2]
 			}

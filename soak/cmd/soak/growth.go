@@ -277,7 +277,8 @@ func writeRoutines(out io.Writer, g *record.Growth) {
 			fmt.Fprintf(out, "; started by %s", r.Creator)
 		}
 		if r.Peak > 0 {
-			fmt.Fprintf(out, "; a queue without a bound: at each look more, up to %s, and fewer since", countText(r.Peak))
+			fmt.Fprintf(out, "; a queue without a bound: at each look more, up to %s, and fewer since",
+				countText(r.Peak))
 		}
 		if r.Remain {
 			fmt.Fprint(out, "; they remained when the load had stopped")

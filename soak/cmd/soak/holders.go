@@ -32,7 +32,8 @@ and the path of references from there.
 The process is stopped while what can have references is copied, and runs again while the
 copy is judged; nothing in it is changed. The bounds are said before: of the stop 2 s for each
 GiB of its resident memory, or --budget; of the copy and its analysis half of the memory that
-is available, or --memory. The objects are those that its heap profiler sampled. It takes a program with debug information (no -ldflags=-s or -w), built with a Go release that is
+is available, or --memory. The objects are those that its heap profiler sampled. It takes
+a program with debug information (no -ldflags=-s or -w), built with a Go release that is
 known here (` + strings.Join(holders.Supported, ", ") + `), on linux/amd64 or linux/arm64; for a process, the permission
 to trace it (its user and CAP_SYS_PTRACE, or kernel.yama.ptrace_scope=0); for a core, one
 that was taken while Go could still be read (gcore, GOTRACEBACK=crash, a kill by SIGABRT).
@@ -94,8 +95,9 @@ const sayAfter = 2 * time.Second
 func tell(o *holders.Options, w io.Writer) {
 	begun := time.Now()
 	o.Announce = func(resident int64, atMost time.Duration, memory int64) {
-		fmt.Fprintf(w, "process %d (%s resident) is stopped for at most %s and then runs again; copy and analysis take at most %s\n",
-			o.PID, units.FormatBytes(resident), atMost, units.FormatBytes(memory))
+		fmt.Fprintf(w, "process %d (%s resident) is stopped for at most %s and then runs again; "+
+			"copy and analysis take at most %s\n", o.PID, units.FormatBytes(resident), atMost,
+			units.FormatBytes(memory))
 	}
 	o.Progress = func(step string) {
 		if d := time.Since(begun); d >= sayAfter {
@@ -112,8 +114,8 @@ func printHolders(w io.Writer, h *record.Holders, asJSON bool) error {
 	}
 	fmt.Fprintf(w, "%s: %s objects in reach", h.Source, units.Comma(int64(h.Objects)))
 	if h.Stopped > 0 {
-		fmt.Fprintf(w, ", stopped for %s to copy %s", time.Duration(h.Stopped*float64(time.Second)).Round(time.Millisecond),
-			units.FormatBytes(h.Copied))
+		fmt.Fprintf(w, ", stopped for %s to copy %s",
+			time.Duration(h.Stopped*float64(time.Second)).Round(time.Millisecond), units.FormatBytes(h.Copied))
 	}
 	fmt.Fprintln(w)
 	var few []record.HeldSite

@@ -58,7 +58,8 @@ const maxSlots = 60_000_000
 
 // readSpans reads where the objects of a process are. It has to be stopped meanwhile; the objects are not read.
 func readSpans(mem memory, img *image, lay *layout) (*heap, error) {
-	h := &heap{view: view{mem: mem}, from: mem, img: img, lay: lay, pages: map[uint64][]int32{}, locals: map[slot]local{}}
+	h := &heap{view: view{mem: mem}, from: mem, img: img, lay: lay, pages: map[uint64][]int32{},
+		locals: map[slot]local{}}
 	h.rate = int64(h.word(lay.rate))
 	h.typesAt = h.word(lay.firstModule + lay.types)
 	all, n := h.word(lay.mheap+lay.allspans), h.word(lay.mheap+lay.allspans+ptrSize)

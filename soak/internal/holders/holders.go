@@ -94,8 +94,8 @@ func Find(ctx context.Context, o Options) (*record.Holders, error) {
 // judge reads the memory, lets the process go on, and fills in who holds what.
 func (o *Options) judge(ctx context.Context, img *image, out *record.Holders) (err error) {
 	defer func() {
-		// Debug information and heaps come in more shapes than the libraries foresee, and a caller that only asks who holds
-		// what doesn't die of it.
+		// Debug information and heaps come in more shapes than the libraries foresee, and a caller that only asks who
+		// holds what doesn't die of it.
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", ErrUnreadable, p)
 		} else if err != nil && !errors.Is(err, ErrUnreadable) {

@@ -23,7 +23,8 @@ func (p *live) writable() ([]extent, error) {
 	for sc := bufio.NewScanner(f); sc.Scan(); {
 		var x extent
 		var perm, offset, device, inode string
-		if _, err := fmt.Sscanf(sc.Text(), "%x-%x %s %s %s %s", &x.start, &x.end, &perm, &offset, &device, &inode); err != nil {
+		_, err := fmt.Sscanf(sc.Text(), "%x-%x %s %s %s %s", &x.start, &x.end, &perm, &offset, &device, &inode)
+		if err != nil {
 			return nil, fmt.Errorf("read the mappings of process %d: %q: %w", p.pid, sc.Text(), err)
 		}
 		if strings.HasPrefix(perm, "rw") && (inode == "0" || exe != "" && strings.HasSuffix(sc.Text(), " "+exe)) {

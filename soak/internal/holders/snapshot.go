@@ -92,9 +92,10 @@ func (h *heap) referring(all []extent) []extent {
 		}
 	}
 	byStart := func(a, b extent) int { return int(int64(a.start - b.start)) }
+	spanAt := func(s span, at uint64) int { return int(int64(s.start - at)) }
 	slices.SortFunc(spans, byStart)
 	for _, x := range all {
-		i, _ := slices.BinarySearchFunc(h.spans, x.start, func(s span, at uint64) int { return int(int64(s.start - at)) })
+		i, _ := slices.BinarySearchFunc(h.spans, x.start, spanAt)
 		if i == len(h.spans) || h.spans[i].start >= x.end {
 			spans = append(spans, x)
 		}
