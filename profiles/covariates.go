@@ -184,6 +184,8 @@ func (s *Series) serviceUnits(column func(func(record.Covariates) float64) []flo
 			values: arriving(column(func(c record.Covariates) float64 { return float64(c.BytesSent) }))},
 		{name: "worker", class: record.BufferWorker, penalty: 2,
 			values: arriving(column(func(c record.Covariates) float64 { return float64(c.InFlight) }))},
+		// Of a service that nothing holds it isn't known how many of the requests offered wait behind their replies.
+		{name: "backlog-item", class: record.Metadata, values: s.offered(), penalty: 1},
 	}
 }
 

@@ -106,9 +106,17 @@ func (s *Series) fits() bool {
 	return e == nil || s.Trial.Isolation.Limit <= 0 || e.total() <= spareShare*float64(s.Trial.Isolation.Limit)
 }
 
+// restsAtEnd says that all that went wrong in a trial was some of its work: the subject is alive, and was seen at rest.
+func (s *Series) restsAtEnd() bool {
+	return s.Trial.Outcome == record.WaveFailed && len(s.floors()) >= minFloors && s.Snaps[len(s.Snaps)-1].atRest()
+}
+
 // judgeEnd judges the end of a trial whose states could not decide. What it finds beside a kill makes a headline; in a
 // trial that was only watched it names suspects.
 func (s *Series) judgeEnd(found []*judged) []*judged {
+	if s.restsAtEnd() {
+		return nil // what there was amid its work is no composition of an end
+	}
 	if !s.brokenOff() && s.Trial.Kind != record.Passive || len(s.floors()) >= minFloors && !s.brokenOff() {
 		return nil
 	}

@@ -13,6 +13,20 @@ func (s *Series) describe(i int) string {
 	n := s.Snaps[i]
 	c := n.cov()
 	held := count(c.InFlight, "transfer")
+	if h := n.Hold; h != nil {
+		switch h.Point {
+		case record.PointConnections:
+			return fmt.Sprintf("snapshot %d: %s open and idle", n.Seq, count(h.Held, "connection"))
+		case record.PointAnswered:
+			return fmt.Sprintf("snapshot %d: right after the last reply to %s", n.Seq, count(h.Held, "request"))
+		case record.PointRequestBody:
+			return fmt.Sprintf("snapshot %d: %s of %s held in their body", n.Seq, held, bytesText(perTransfer(c)))
+		case record.PointReplyBody:
+			return fmt.Sprintf("snapshot %d: %s held in the body of a reply of %s", n.Seq, held, bytesText(perTransfer(c)))
+		case record.PointRunning:
+			return fmt.Sprintf("snapshot %d: %s in flight, none held", n.Seq, count(c.InFlight, "request"))
+		}
+	}
 	switch n.State {
 	case record.StateReply:
 		return fmt.Sprintf("snapshot %d: %s of %s held at the upload's reply", n.Seq, held,

@@ -46,6 +46,11 @@ func (s *Series) sufficient() sufficiency {
 		lack("need >= %d held states to tell buffers from metadata, have %d", minHolds, held)
 		d.complete = false
 	}
+	if s.unheld() {
+		lack("wider limits: the service called no upstream, so that nothing of it could be held. Requests in flight were " +
+			"stepped by concurrency, and a size per request in flight is the least, since fewer may be in the service than at " +
+			"its door; work behind replies was looked for right after the last reply of a wave, per request offered")
+	}
 	if s.Trial.Outcome != record.OK {
 		lack("the trial ended early (%s): what it would have shown later is missing", orUnknown(string(s.Trial.Outcome)))
 		d.complete, d.quality = false, 0.9
@@ -54,6 +59,13 @@ func (s *Series) sufficient() sufficiency {
 		d.quality *= 0.95
 	}
 	return d
+}
+
+// unheld says that the trial looked at a service as it ran, for want of a place to hold it at.
+func (s *Series) unheld() bool {
+	return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool {
+		return n.Hold != nil && n.Hold.Point == record.PointAnswered
+	})
 }
 
 func orUnknown(t string) string {

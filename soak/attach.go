@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -39,12 +40,12 @@ func Attach(ctx context.Context, where string, s *subject.Spec, d Draft, c Confi
 		return nil, nil, err
 	}
 	if s == nil {
-		s, err = d.attached(listens)
+		s, err = d.attached(listens, target.Pprof)
 	} else {
 		s, err = loadOf(s, listens)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, nil, asConfig(err)
 	}
 	if err := gateway.CheckHost(s.Addr, remote); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -59,6 +60,14 @@ func Attach(ctx context.Context, where string, s *subject.Spec, d Draft, c Confi
 	}
 	p.Remote = remote
 	return p, target.Close, nil
+}
+
+// asConfig marks an error as one of the configuration, where it isn't yet.
+func asConfig(err error) error {
+	if errors.Is(err, ErrConfig) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrConfig, err)
 }
 
 // attachable refuses what only a start can do, and takes the rest.
@@ -84,6 +93,10 @@ func attachable(c *Config) error {
 func attachTarget(ctx context.Context, where string, remote []string) (*attach.Target, string, error) {
 	if pid, err := strconv.Atoi(where); err == nil && pid > 0 {
 		t, err := attach.Process(ctx, pid, "")
+		if errors.Is(err, attach.ErrNoPprof) {
+			err = fmt.Errorf("process %d serves no profiles on a port of this machine. Two lines do: %s; where they are "+
+				"elsewhere, give their URL to --attach", pid, PprofLines)
+		}
 		return t, "", err
 	}
 	u, err := url.Parse(where)
@@ -98,6 +111,9 @@ func attachTarget(ctx context.Context, where string, remote []string) (*attach.T
 		u.Path = "/debug/pprof"
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
+	if err := attach.Answers(ctx, u.String()); err != nil {
+		return nil, "", fmt.Errorf("--attach %s: no profiles there (%w). Two lines serve them: %s", where, err, PprofLines)
+	}
 	if port, err := strconv.Atoi(u.Port()); err == nil && gateway.CheckHost(u.Host, nil) == nil {
 		if pid := attach.Owner(port); pid > 0 {
 			t, err := attach.Process(ctx, pid, u.String())
@@ -129,9 +145,9 @@ func listensOf(t *attach.Target, at string) ([]string, error) {
 	return append(own, last...), nil
 }
 
-// attached is the subject of the draft's URL, or of the root of the process's first listener.
-func (d Draft) attached(listens []string) (*subject.Spec, error) {
-	target, addr, err := d.target(subject.Probed{Listens: listens}, "the process")
+// attached is the subject of the draft's URL, or of the root of the process's only listener.
+func (d Draft) attached(listens []string, pprof string) (*subject.Spec, error) {
+	target, addr, err := d.target(subject.Probed{Listens: listens, Pprof: pprof}, "the process")
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +163,7 @@ func loadOf(file *subject.Spec, listens []string) (*subject.Spec, error) {
 	case s.Load.Consume != nil && s.Load.Consume.Upstream != "":
 		return nil, fmt.Errorf("subject %s: load.consume.upstream: no gate stands before what a process that runs already "+
 			"calls; count by load.consume.counter", s.Name)
-	case s.Addr == "" && len(listens) > 2:
+	case s.Addr == "" && len(listens) > 1:
 		return nil, fmt.Errorf("the process listens at %s: say with `addr` in the subject file which one is the service",
 			strings.Join(listens, ", "))
 	case s.Addr == "":

@@ -27,6 +27,7 @@ budget: 1m
 wave_timeout: 20s
 settle: 250ms
 phases:
+  - {name: idle, kind: idle, for: 20ms}
   - {name: requests, kind: warm-up, files: [{count: 20, size: 4KiB}]}
   - {name: held, kind: hold, gate: each, point: request, transfers: M, size: 4KiB}
   - {name: stopped, kind: hold, gate: each, point: bytes, transfers: M, size: 4KiB}

@@ -17,7 +17,7 @@ import (
 type Draft struct {
 	Command []string
 	Env     []string // NAME=value
-	// URL is a request that the service answers; it may have placeholders. Empty: the root of its first listener.
+	// URL is a request that the service answers; it may have placeholders. Empty: the root of its only listener.
 	URL    string
 	Method string
 	Body   string
@@ -74,8 +74,9 @@ func (d Draft) Subject(ctx context.Context) (*subject.Spec, error) {
 func (d Draft) target(found subject.Probed, who string) (load.Target, string, error) {
 	t := load.Target{Method: d.Method, Body: d.Body}
 	if d.URL == "" {
+		at, err := onlyListener(found, who)
 		t.URL = "http://{{.addr}}/"
-		return t, found.Listens[0], nil
+		return t, at, err
 	}
 	u, err := url.Parse(d.URL)
 	if err != nil || u.Host == "" {
@@ -87,6 +88,18 @@ func (d Draft) target(found subject.Probed, who string) (load.Target, string, er
 	}
 	t.URL = strings.Replace(d.URL, u.Host, "{{.addr}}", 1)
 	return t, addr, nil
+}
+
+// onlyListener is the address that requests go to when no request was named. Of several none is taken: one may be for
+// metrics and profiles alone, and a load on that one would comfort without a look at the service.
+func onlyListener(found subject.Probed, who string) (string, error) {
+	if len(found.Listens) == 1 {
+		return found.Listens[0], nil
+	}
+	profiles, _ := strings.CutPrefix(found.Pprof, "http://")
+	profiles, _, _ = strings.Cut(profiles, "/")
+	return "", fmt.Errorf("%w: %s listens at %s, with its profiles at %s: say with --url which request is its work",
+		ErrConfig, who, strings.Join(found.Listens, " and "), profiles)
 }
 
 // replacer puts placeholders in the place of addresses. An upstream's gate has a URL of its own, so its scheme goes

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/soak/internal/load"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
@@ -32,6 +33,28 @@ func TestTheNumberOfWorkersBecomesASetting(t *testing.T) {
 			assert.Equal(t, map[string]string{"APP_WORKERS": "{{.workers}}"}, c.env)
 		}
 	}
+}
+
+// TestNoListenerOfSeveralIsGuessedToBeTheService guards against a load on the port of metrics and profiles.
+func TestNoListenerOfSeveralIsGuessedToBeTheService(t *testing.T) {
+	two := subject.Probed{Listens: []string{"127.0.0.1:1", "127.0.0.1:2"}, Pprof: "http://127.0.0.1:2/debug/pprof"}
+	_, _, err := Draft{}.target(two, "./app")
+	require.ErrorIs(t, err, ErrConfig)
+	require.ErrorContains(t, err,
+		"./app listens at 127.0.0.1:1 and 127.0.0.1:2, with its profiles at 127.0.0.1:2: say with --url")
+	target, at, err := Draft{URL: "http://localhost:1/v1"}.target(two, "./app")
+	require.NoError(t, err)
+	assert.Equal(t, "127.0.0.1:1", at)
+	assert.Equal(t, "http://{{.addr}}/v1", target.URL)
+	_, at, err = Draft{}.target(subject.Probed{Listens: two.Listens[:1]}, "./app")
+	require.NoError(t, err)
+	assert.Equal(t, "127.0.0.1:1", at)
+}
+
+func TestACheckLooksAtProfilesBeforeRequestsThatMayNeverEnd(t *testing.T) {
+	p, err := protocol.Parse([]byte(checkProtocol))
+	require.NoError(t, err)
+	assert.Equal(t, protocol.Idle, p.Phases[0].Kind)
 }
 
 func TestAServiceHasItsOwnProtocols(t *testing.T) {

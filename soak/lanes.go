@@ -129,8 +129,14 @@ func (p *Plan) obstacle(n int, isolated bool, m machine) string {
 }
 
 // shares says that a step may run beside others: it measures memory and no speed, of a copier that listens where it is
-// asked to and has fakes of its own, on whatever processors it is given.
+// asked to and has fakes of its own, on whatever processors it is given. Profiles at a fixed address would be those of
+// the trial that was first to listen there.
 func (p *Plan) shares(s Step) bool {
+	for _, at := range []string{p.Subject.Pprof, p.Subject.Metrics, p.Subject.Ready} {
+		if at != "" && !strings.Contains(at, "{{.addr}}") {
+			return false
+		}
+	}
 	return s.Kind == record.Attribution && p.Subject.Load == nil && s.Settings["cpuset"] == "" &&
 		s.Settings["gomaxprocs"] == "" && slices.Contains(p.Subject.Placeholders(), "addr")
 }

@@ -92,6 +92,13 @@ func TestServicesRunAlone(t *testing.T) {
 	fixed.Wave.URL = "http://:80"
 	p.Subject = &fixed
 	assert.False(t, p.shares(step), "a fixed address")
+	profiled := fixed
+	profiled.Command, profiled.Wave.URL = []string{"app", "--listen={{.addr}}"}, "http://{{.addr}}"
+	profiled.Pprof = "http://{{.addr}}/debug/pprof"
+	p.Subject = &profiled
+	assert.True(t, p.shares(step))
+	profiled.Pprof = "http://127.0.0.1:6060/debug/pprof"
+	assert.False(t, p.shares(step), "its profiles are at a fixed address")
 }
 
 func TestParseParallel(t *testing.T) {

@@ -44,6 +44,19 @@ const (
 	LeftOutFlat    LeftOut = "no-growth"     // held memory stopped growing at a smaller size: nothing is missing
 )
 
+// Points of a Hold that holds nothing: what a service was brought to instead.
+const (
+	PointConnections = "connections" // so many connections open, nothing under way
+	PointRunning     = "running"     // so many requests in flight
+	PointAnswered    = "answered"    // so many requests answered, nothing waited for
+)
+
+// Points of a Hold in a body at a gate of a service: that before the service or one before an upstream.
+const (
+	PointRequestBody = "request-body"
+	PointReplyBody   = "reply-body"
+)
+
 // Hold is what a hold came to when nothing moved any more.
 type Hold struct {
 	Point string `json:"point"`

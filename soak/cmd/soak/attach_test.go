@@ -115,6 +115,9 @@ func TestAttachRefusesWhatItCannotDo(t *testing.T) {
 		{"--attach 999999999 --url http://127.0.0.1:1/", "there is no process 999999999"},
 		{"--attach http://192.0.2.1:6060/debug/pprof --url http://192.0.2.1:8080/", "--allow-remote HOST"},
 		{"--attach nonsense --url http://127.0.0.1:1/", "give a process id, or a URL"},
+		{"--attach http://127.0.0.1:1 --url http://127.0.0.1:1/", "no profiles there"},
+		{"--attach " + strconv.Itoa(os.Getpid()) + " --url http://127.0.0.1:1/",
+			"serves no profiles on a port of this machine"},
 		{"--attach 1 --limit 1Gi", "excludes --limit"},
 		{"--attach 1 --set gomemlimit=1GiB --url http://127.0.0.1:1/", "gomemlimit: a process that memsoak did not start"},
 	} {

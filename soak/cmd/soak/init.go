@@ -24,7 +24,8 @@ type draftFlags struct {
 func (f *draftFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.url, "url", "",
-		"a request that the service answers, with {{.key}}, {{.n}}, {{.size}} (default: its root)")
+		"a request that the service answers, with {{.key}}, {{.n}}, {{.size}} (default: its\n"+
+			"root, where it listens at one address)")
 	fl.StringVar(&f.method, "method", "", "the request's method (default GET)")
 	fl.StringVar(&f.body, "body", "", "the request's body, with {{.key}}, {{.blob}}")
 	fl.StringArrayVar(&f.env, "env", nil, "a variable of the service, NAME=value; may be repeated")

@@ -45,6 +45,9 @@ func (f *runFlags) plan(cmd *cobra.Command, cfg soak.Config, shard soak.Shard, c
 		return nil, exitcode.Usage(err)
 	}
 	s, err := d.Subject(cmd.Context())
+	if errors.Is(err, soak.ErrConfig) {
+		return nil, exitcode.Usage(err)
+	}
 	if err != nil {
 		return nil, err
 	}

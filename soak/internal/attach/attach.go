@@ -140,7 +140,7 @@ func Command(ctx context.Context, args []string, pprof string, out io.Writer) (*
 		return endOf(cmd.ProcessState, kills())
 	}
 	if pprof != "" {
-		return t, waitFor(ctx, t, func() error { return answers(ctx, pprof) })
+		return t, waitFor(ctx, t, func() error { return Answers(ctx, pprof) })
 	}
 	return t, waitFor(ctx, t, func() (err error) {
 		t.Pprof, err = discover(ctx, pid)
@@ -203,8 +203,8 @@ func endOf(s *os.ProcessState, oom bool) End {
 	return End{record.OK, "ended with exit code 0", &record.Exit{}}
 }
 
-// answers asks a pprof URL for its index.
-func answers(ctx context.Context, url string) error {
+// Answers asks a pprof URL for its index, and says why the answer is not one.
+func Answers(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/", nil)

@@ -68,7 +68,7 @@ func Pod(ctx context.Context, kubectl, name string, port int) (*Target, error) {
 	select {
 	case a := <-address:
 		t.Pprof = "http://" + a + "/debug/pprof"
-		return t, waitFor(ctx, t, func() error { return answers(ctx, t.Pprof) })
+		return t, waitFor(ctx, t, func() error { return Answers(ctx, t.Pprof) })
 	case <-done:
 		line, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n")
 		return nil, fmt.Errorf("kubectl port-forward to %s ended: %s", name, line)

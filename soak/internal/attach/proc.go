@@ -20,7 +20,7 @@ func discover(ctx context.Context, pid int) (string, error) {
 	for _, host := range []string{"127.0.0.1", "[::1]"} {
 		for _, p := range ports {
 			url := fmt.Sprintf("http://%s:%d/debug/pprof", host, p)
-			if answers(ctx, url) == nil {
+			if Answers(ctx, url) == nil {
 				return url, nil
 			}
 		}

@@ -214,8 +214,7 @@ func open(c Gate, remote []string, ca *tlsca.CA) (*gate, error) {
 				ln.Close()
 				return nil, err
 			}
-			g.ln = tls.NewListener(g.ln, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2",
-				"http/1.1"}})
+			g.ln = tls.NewListener(g.ln, g.tlsConfig(cert))
 		}
 		g.serveHTTP()
 	}

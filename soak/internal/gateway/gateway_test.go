@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -177,24 +178,39 @@ func TestHTTP2IsHeldPerStream(t *testing.T) {
 }
 
 func TestAGateEndsTLSWithItsOwnCA(t *testing.T) {
-	target := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "secret")
-	}))
-	defer target.Close()
+	for _, http2 := range []bool{false, true} {
+		target := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, "secret by ", r.Proto)
+		}))
+		target.EnableHTTP2 = http2
+		target.Config.ErrorLog = log.New(t.Output(), "", 0)
+		target.StartTLS()
+		defer target.Close()
+		want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[http2]
+		reply, proto := throughTLS(t, target.URL)
+		assert.Equal(t, "secret by "+want, reply)
+		assert.Equal(t, want, proto, "a client is offered what the target speaks")
+	}
+}
+
+// throughTLS asks a target by way of a gate, as a client that would speak HTTP/2.
+func throughTLS(t *testing.T, target string) (reply, proto string) {
+	t.Helper()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	addr, _ := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: target.URL}}, CAFile: ca})
+	addr, _ := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: target}}, CAFile: ca})
 	require.True(t, strings.HasPrefix(addr["api"], "https://"), addr["api"])
 	text, err := os.ReadFile(ca)
 	require.NoError(t, err)
 	pool := x509.NewCertPool()
 	require.True(t, pool.AppendCertsFromPEM(text))
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	defer tr.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: tr}).Get(addr["api"])
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	b, _ := io.ReadAll(resp.Body)
-	assert.Equal(t, "secret", string(b))
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(b), resp.Proto
 }
 
 func TestRawBytesAreCountedInTurnsAndHeld(t *testing.T) {
@@ -372,4 +388,20 @@ func TestATargetMayAnswerBeforeItHasReadTheBody(t *testing.T) {
 	got, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	assert.Equal(t, "early 8 <nil>", string(got))
+}
+
+func TestAConnectionThatTheTargetClosesIsClosedForItsClient(t *testing.T) {
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "early") }))
+	defer target.Close()
+	addr, _ := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "front", Target: target.URL}}})
+	// A server reads 256 KiB that its handler did not; the largest body is more than sockets take in.
+	for size, closed := range map[int]bool{1 << 10: false, 1 << 20: true, 32 << 20: true} {
+		resp, err := http.Post(addr["front"], "text/plain", strings.NewReader(strings.Repeat("x", size)))
+		require.NoError(t, err)
+		got, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Equal(t, "early", string(got))
+		assert.Equal(t, closed, resp.Close, "%d bytes that the target does not read", size)
+	}
 }

@@ -170,8 +170,9 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this gate has no target yet", http.StatusServiceUnavailable)
 		return
 	}
-	if r.ContentLength != 0 && r.Body != nil {
-		r.Body = g.ctl.Passage(r.Context(), r.Body, r.ContentLength, &g.tally.bytesIn)
+	body := r.Body
+	if r.ContentLength != 0 && body != nil {
+		r.Body = io.NopCloser(g.ctl.Passage(r.Context(), body, r.ContentLength, &g.tally.bytesIn))
 	}
 	if made != nil {
 		ex.err = g.make(w, r, ex.t, made)
@@ -187,6 +188,11 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request) {
 	}()
 	g.proxy.ServeHTTP(w, r)
 	aborted = false
+	if r.ContentLength > 0 {
+		// A target that answers early leaves the rest of the body. A connection that is closed before it was read is reset,
+		// and the client loses what it has not read of the reply.
+		_, _ = io.Copy(io.Discard, body) // a client that has gone needs no more
+	}
 }
 
 // passBack is called with the target's reply before its header is passed back.
@@ -203,6 +209,11 @@ func (g *gate) passBack(resp *http.Response) error {
 		return nil
 	}
 	ex.t.Header(resp.Header)
+	if resp.Close && resp.ProtoMajor == 1 {
+		// The target closes its connection, as it does where it has answered without reading the body: the one that
+		// belongs to it is closed as well. A client that wasn't warned would send its next request over it.
+		resp.Header.Set("Connection", "close")
+	}
 	if resp.Body != nil && resp.Body != http.NoBody {
 		resp.Body = &through{ex.t.Through(ex.w, resp.Body, resp.ContentLength), resp.Body}
 	}

@@ -37,12 +37,13 @@ const (
 	Repeat  = "repeat"  // an earlier wave's work once more
 	Folders = "folders" // many folders without files
 	// Connections is for services: so many requests over a connection each, and a snapshot with the connections open.
-	Connections = "connections"
+	Connections = record.PointConnections
 	Free        = "free"       // the corpus, unhindered, with light samples
 	IdleAgain   = "idle-again" // no work for a while, after all: what grows now grows with time
 )
 
-var kinds = []string{Idle, WarmUp, Wave, Hold, Sizes, Errors, Repeat, Folders, Connections, Free, IdleAgain}
+var kinds = []string{Idle, WarmUp, Wave, Hold, Sizes, Errors, Repeat, Folders, Connections, Running, Answered, Free,
+	IdleAgain}
 
 // Protocol is a list of phases and the rules of its effort.
 type Protocol struct {
@@ -293,7 +294,7 @@ func (ph *Phase) check(before map[string]bool) error {
 			return errors.New("needs `for`, how long to be idle")
 		}
 		ph.Snapshots = max(ph.Snapshots, 1)
-	case WarmUp, Wave, Connections:
+	case WarmUp, Wave, Connections, Answered:
 		ph.Times = max(ph.Times, 1)
 		return ph.checkFiles()
 	case Errors:
@@ -304,6 +305,10 @@ func (ph *Phase) check(before map[string]bool) error {
 			return fmt.Errorf("cannot fail requests at %q; known: %s, %s", ph.Point, fault.UploadReply, fault.DownloadHeader)
 		}
 		return ph.checkFiles()
+	case Running:
+		if ph.Transfers == "" {
+			return errors.New("needs `transfers`, how many requests are in flight")
+		}
 	case Hold:
 		return ph.checkHold()
 	case Sizes:

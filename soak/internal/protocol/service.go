@@ -7,10 +7,17 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/units"
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Each stands for every upstream in a phase's Gate.
 const Each = "each"
+
+// The kinds of phases for a service that calls no upstream, and so can't be held at one.
+const (
+	Running  = record.PointRunning  // so many requests in flight, which nothing holds, and a snapshot of them
+	Answered = record.PointAnswered // a wave as fast as it is taken, and a snapshot right after its last reply
+)
 
 // Service is what a protocol has to know of a service to be carried out.
 type Service struct {

@@ -19,6 +19,8 @@ const (
 	Async = "service-async" // answers, and calls its upstream then, with four calls in parallel
 	Fails = "service-fails" // answers with 500
 	Works = "service-works" // answers, and works on without end
+	// Alone calls no upstream: a request takes a little time, and no more than that.
+	Alone = "service-alone"
 	Pulls = "service-pulls" // fetches its work from its upstream, one item after the other
 )
 
@@ -57,6 +59,8 @@ func serve(mode, addr, upstream string) error {
 				_ = call(context.Background(), upstream, r.PathValue("key"))
 			}()
 			w.WriteHeader(http.StatusAccepted)
+		case Alone:
+			time.Sleep(aloneTime)
 		case Works:
 			go func() {
 				for begun := time.Now(); time.Since(begun) < time.Hour; {
@@ -71,6 +75,9 @@ func serve(mode, addr, upstream string) error {
 	})
 	return http.ListenAndServe(addr, mux)
 }
+
+// aloneTime is long beside the time between two looks at the requests in flight.
+const aloneTime = 20 * time.Millisecond
 
 // pull is a consumer: it asks for the next item as soon as the last is done, and a little later after a failure.
 func pull(upstream string) {

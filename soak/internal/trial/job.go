@@ -17,6 +17,10 @@ type job struct {
 	gen     uint64
 	repeat  bool
 	held    bool // some of it is to be held: all of it is offered together
+	// inFlight is how many requests of a service's wave are in flight; 0 leaves it to the subject's load.
+	inFlight int
+	// replied is called when the last reply of a service's wave has come, before the subject is waited for.
+	replied func(context.Context) error
 }
 
 // items is the number of items of the job, 0 for a corpus, whose number its source knows.

@@ -87,6 +87,8 @@ func (t *trial) carryOut(ctx context.Context, ph *protocol.Phase) error {
 		return t.fold(ctx, ph)
 	case protocol.Connections:
 		return t.connections(ctx, ph)
+	case protocol.Running, protocol.Answered:
+		return t.unheld(ctx, ph)
 	}
 	return t.free(ctx, ph)
 }

@@ -273,6 +273,9 @@ func (s *serviceRig) wave(j job) (load.Wave, error) {
 			w.Requests = 10_000
 		}
 	}
+	if j.inFlight > 0 {
+		w.Concurrency, w.Rate = j.inFlight, 0
+	}
 	if j.held { // all are offered, or those behind the held ones would not come
 		w.Concurrency, w.Rate = int(w.Requests), 0
 	}

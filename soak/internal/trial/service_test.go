@@ -34,6 +34,8 @@ phases:
   - {name: queue, kind: hold, gate: each, point: request, transfers: M, backlog: 30, size: 1KiB}
   - {name: upload, kind: hold, gate: front, sized: true, point: request-body, offset: 32KiB, transfers: M, size: 64KiB}
   - {name: connections, kind: connections, files: [{count: 12, size: 1KiB}]}
+  - {name: answered, kind: answered, files: [{count: 40, size: 1KiB}]}
+  - {name: running, kind: running, transfers: 2M}
   - {name: repeat, kind: repeat, of: wave}
   - {name: idle-again, kind: idle-again, for: 40ms, snapshots: 2}
 `
@@ -80,6 +82,20 @@ func TestAServiceIsBroughtIntoEachState(t *testing.T) {
 	assert.EqualValues(t, 60, rest["wave-3"].FilesDone-rest["warm-up"].FilesDone)
 	assert.Equal(t, rest["repeat"].Distinct, rest["connections"].Distinct, "repeated requests bring no new keys")
 	assert.Greater(t, rest["repeat"].FilesDone, rest["connections"].FilesDone)
+}
+
+func TestAServiceThatCallsNothingIsLookedAtAsItRuns(t *testing.T) {
+	tr := run(t, serviceOptions(t, testsubject.Alone, ""))
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	held := states(tr, true)
+	require.Contains(t, held, "answered")
+	assert.EqualValues(t, 0, held["answered"].InFlight, "all have been answered")
+	assert.EqualValues(t, 40, held["answered"].FilesDone-states(tr, false)["connections"].FilesDone)
+	require.Contains(t, held, "running")
+	assert.Greater(t, held["running"].InFlight, int64(4), "twice as many as the load has elsewhere")
+	assert.NotContains(t, held, "queue", "there is nowhere to hold them")
+	tr = run(t, serviceOptions(t, testsubject.Sync, ""))
+	assert.NotContains(t, states(tr, true), "answered", "what calls an upstream is held there")
 }
 
 func TestWorkThatWaitsAfterItsReplyIsABacklog(t *testing.T) {
@@ -149,6 +165,8 @@ func TestALoadCommandThatNeverEndsIsATimeout(t *testing.T) {
 	o.Protocol.WaveTimeout = protocol.Duration(time.Second)
 	tr := run(t, o)
 	assert.Equal(t, record.Timeout, tr.Outcome, tr.Reason)
+	assert.Equal(t, "a wave of 20 requests was not done and nothing moved for 1s; the load command sleep had not ended",
+		tr.Reason)
 }
 
 func TestALoadThatMissesTheGateIsNamed(t *testing.T) {

@@ -44,6 +44,11 @@ func (s *serviceRig) work(ctx context.Context, j job, w load.Wave) error {
 	if err != nil {
 		return err
 	}
+	if j.replied != nil {
+		if err := j.replied(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.rest(ctx); err != nil {
 		return err
 	}
@@ -58,7 +63,7 @@ func (s *serviceRig) work(ctx context.Context, j job, w load.Wave) error {
 	if items == 0 && s.t.Subject.Load.Consume == nil && ctx.Err() == nil {
 		return errors.New("the load sent nothing to memsoak's gate: its address must be {{.addr}} or MEMSOAK_ADDR")
 	}
-	if !j.repeat && !j.held {
+	if !j.repeat && !j.held && j.inFlight == 0 {
 		s.mu.Lock()
 		s.pace = max(s.pace, float64(items)/time.Since(begun).Seconds())
 		s.late = s.late || s.finished(after)-s.finished(answered) > lateShare*(s.finished(after)-s.finished(before))

@@ -361,7 +361,8 @@ func (t *trial) why() *ended {
 				r.Peak.Charged = max(r.Peak.Charged, t.Limit)
 			}
 		})
-		return &ended{outcome: record.OOMKilled, reason: fmt.Sprintf("killed by %s after %s", what, units.Count(oom.FilesDone, "file"))}
+		return &ended{outcome: record.OOMKilled, reason: fmt.Sprintf("killed by %s after %s", what,
+			t.items(oom.FilesDone))}
 	}
 	if a := t.Subject.Attach; a != nil && t.proc.Exited() {
 		end := a.End(context.Background())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -61,6 +62,14 @@ func (t *trial) standsStill(ctx context.Context, r *running) bool {
 	}
 }
 
+// items is a number of the trial's items with their name.
+func (t *trial) items(n int64) string {
+	if t.Subject.Load != nil {
+		return units.Count(n, "request")
+	}
+	return units.Count(n, "file")
+}
+
 // maxFailed is how many waves in a row may fail before the trial ends.
 const maxFailed = 3
 
@@ -75,8 +84,11 @@ func (t *trial) finishWave(ctx context.Context, r *running) (failed string, err 
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
 	case errors.Is(r.err, errStill):
-		reason := fmt.Sprintf("a wave of %d files was not done and nothing moved for %s", r.work.items,
+		reason := fmt.Sprintf("a wave of %s was not done and nothing moved for %s", t.items(r.work.items),
 			time.Duration(t.Protocol.WaveTimeout))
+		if l := t.Subject.Load; l != nil && len(l.Command) > 0 {
+			reason += fmt.Sprintf("; the load command %s had not ended", l.Command[0])
+		}
 		return r.err.Error(), &ended{outcome: record.Timeout, reason: reason}
 	}
 	// A request that breaks off is mostly the process's end, which is noticed a little later.

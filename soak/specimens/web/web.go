@@ -32,7 +32,7 @@ type Service struct {
 }
 
 // All lists the services.
-func All() []Service { return slices.Concat(leaks(), flights(), stores()) }
+func All() []Service { return slices.Concat(leaks(), flights(), stores(), computes()) }
 
 // Find returns a service by name.
 func Find(name string) (Service, error) {

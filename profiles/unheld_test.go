@@ -1,0 +1,121 @@
+package profiles
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// unheldService is a trial of a service that calls no upstream: floors after waves, numbers of connections, numbers of
+// requests in flight, and the memory right after the last reply of a wave.
+func unheldService(t *testing.T, sub *subject, seed uint64) *record.Verdict {
+	t.Helper()
+	l := newLab(t, sub, 8, seed)
+	l.trial.Item = record.ItemRequest
+	l.phase("idle", false)
+	l.snap(record.StateIdle, 2)
+	for range 12 {
+		l.served(120)
+		l.floor()
+	}
+	for _, n := range []int64{32, 96} {
+		l.served(n)
+		l.looked(record.StateReply, record.PointConnections, func(c *record.Covariates) { c.ConnsIn, c.ConnsIdle = n, n })
+	}
+	for _, n := range []int64{200, 800, 2400} {
+		l.served(n)
+		l.looked(record.StateHeader, record.PointAnswered, func(c *record.Covariates) { c.ConnsIn, c.ConnsIdle = 8, 8 })
+	}
+	for _, n := range []int64{4, 8, 32} {
+		l.served(400)
+		l.looked(record.StateReply, record.PointRunning, func(c *record.Covariates) { c.InFlight, c.ConnsIn = n, n })
+	}
+	l.served(1500)
+	l.floor()
+	l.phase("idle-again", false)
+	l.pass(5 * time.Second)
+	l.floor()
+	l.trial.Ended = l.now
+	return diagnoseLab(t, l)
+}
+
+// served is a phase in which so many requests are answered.
+func (l *lab) served(n int64) {
+	l.phase("wave", false)
+	l.trial.Phases[len(l.trial.Phases)-1].Files = n
+	l.cov.Waves++
+	l.finish(n, 0, false)
+	l.cov.FilesListed, l.cov.Pages, l.cov.Requests, l.cov.Largest = 0, 0, 0, 0
+}
+
+// looked takes a snapshot of a service that nothing holds, and a floor.
+func (l *lab) looked(state record.State, point string, set func(*record.Covariates)) {
+	set(&l.cov)
+	l.snap(state, 2)
+	n := &l.trial.Snapshots[len(l.trial.Snapshots)-1]
+	n.Hold = &record.Hold{Point: point}
+	l.cov.InFlight, l.cov.ConnsIn, l.cov.ConnsIdle = 0, 0, 0
+	l.floor()
+}
+
+// behindReplies is what a service that answers first keeps of the requests of its last wave.
+func behindReplies(left func(c record.Covariates) float64) *subject {
+	return &subject{sources: append(background(), &source{stack: frames("app/web.enqueue"), size: 16 << 10, held: left})}
+}
+
+func TestAServiceThatCallsNothingCanBeHealthy(t *testing.T) {
+	for seed := range uint64(3) {
+		v := unheldService(t, &subject{sources: background()}, seed)
+		require.Equal(t, record.Healthy, v.Headline, "%v", v.Warnings)
+		assert.Contains(t, fmt.Sprint(v.Warnings), "wider limits: the service called no upstream")
+		i := hypothesisOf(v, record.Metadata, "backlog-item")
+		require.GreaterOrEqual(t, i, 0)
+		assert.Equal(t, record.Excluded, v.Hypotheses[i].State)
+	}
+}
+
+func TestWorkBehindRepliesOfAServiceThatCallsNothingIsFound(t *testing.T) {
+	last := int64(0) // the last wave is the one whose requests wait
+	v := unheldService(t, behindReplies(func(c record.Covariates) float64 {
+		wave := c.FilesDone - last
+		if last = c.FilesDone; c.ConnsIdle == 8 {
+			return float64(wave) / 2
+		}
+		return 0
+	}), 1)
+	assert.Equal(t, record.HeadMetadata, v.Headline, "%v", v.Warnings)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, "app/web.enqueue", v.Findings[0].Site.Function)
+	assert.Equal(t, "backlog-item", v.Findings[0].Slope.Per)
+}
+
+func TestABufferPerRequestInFlightShowsWhereNothingIsHeld(t *testing.T) {
+	v := unheldService(t, &subject{sources: append(background(), &source{stack: frames("app/web.scratch"), size: 256 << 10,
+		held: func(c record.Covariates) float64 { return float64(c.InFlight) }})}, 2)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, record.BufferWorker, v.Findings[0].Class)
+	assert.InEpsilon(t, 256<<10, v.Findings[0].Slope.Bytes, 0.1)
+}
+
+func hypothesisOf(v *record.Verdict, class record.Class, per string) int {
+	for i, h := range v.Hypotheses {
+		if h.Class == class && h.Per == per {
+			return i
+		}
+	}
+	return -1
+}
+
+func TestWorkThatFailedIsNoDeath(t *testing.T) {
+	l := newLab(t, &subject{sources: append(background(), &source{stack: frames("app/web.table"), size: 8 << 20,
+		retained: func(record.Covariates, float64) float64 { return 3 }})}, 4, 1).run(6)
+	for outcome, alleged := range map[record.Outcome]bool{record.OOMKilled: true, record.WaveFailed: false} {
+		l.trial.Outcome = outcome
+		assert.Equal(t, alleged, len(l.series().judgeEnd(nil)) > 0, string(outcome))
+	}
+}
