@@ -102,6 +102,9 @@ func queued(y []float64) (peak float64, ok bool) {
 		}
 	}
 	peak = y[at]
+	for len(y) > 1 && y[1] == y[0] && at > 0 { // its load hasn't come yet
+		y, at = y[1:], at-1
+	}
 	for i := range at {
 		if y[i+1] <= y[i] {
 			return peak, false
