@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -38,8 +39,12 @@ func (f *Follower) Update() ([]record.Hypothesis, error) {
 	hs := s.hypotheses(e)
 	for i := range hs {
 		h := &hs[i]
-		if h.State == record.Found && s.fillable(e.found, h) {
+		switch {
+		case h.State != record.Found:
+		case s.fillable(e.found, h):
 			h.State, h.Needs = record.Open, "more of the same work: buffers of the workers that fill up grow alike so far"
+		case s.stopped(e.found, h):
+			h.State, h.Needs = record.Open, "more of the same work: the last of it added next to nothing"
 		}
 	}
 	return hs, nil
@@ -78,4 +83,36 @@ func (f *Follower) take(t *record.Trial) {
 		f.last = t.Snapshots[f.read].Seq
 	}
 	f.series.finish()
+}
+
+const (
+	// lastPart is the part of the work that has to have added less than stoppedShare of what the growth would have.
+	lastPart     = 0.2
+	stoppedShare = 0.3
+)
+
+// stopped reports whether the growth of a hypothesis may have ended: by far too little came with the last of the work,
+// as of a full ring. A slice with room to spare does the same, so that more of the work has to tell.
+func (s *Series) stopped(found []*judged, h *record.Hypothesis) bool {
+	for _, j := range found {
+		if j.Class != h.Class || j.Slope == nil || j.Slope.Per != h.Per || !j.term.retainedTerm || len(j.sites) == 0 {
+			continue
+		}
+		q, x := s.siteQuantity(j.sites...), j.term.values
+		idx := s.rest(q)
+		if len(idx) < minFloors || len(x) < len(s.Snaps) {
+			continue
+		}
+		first, last := idx[0], idx[len(idx)-1]
+		from := last
+		for k := len(idx) - 1; k > 0 && x[last]-x[from] < lastPart*(x[last]-x[first]); k-- {
+			from = idx[k-1]
+		}
+		expected, came := j.term.slope*(x[last]-x[from]), q.values[last]-q.values[from]
+		sd := math.Sqrt(math.Abs(q.variance[last]-q.variance[from]) + square(q.grain))
+		if came < stoppedShare*expected && expected-came > 2*sd {
+			return true
+		}
+	}
+	return false
 }

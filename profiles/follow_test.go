@@ -37,3 +37,17 @@ func ofFiles(t *testing.T, hs []record.Hypothesis) record.Hypothesis {
 	require.GreaterOrEqual(t, i, 0)
 	return hs[i]
 }
+
+// TestGrowthThatMayHaveStoppedGetsMoreWork has a ring that was full after so many bytes, and a leak.
+func TestGrowthThatMayHaveStoppedGetsMoreWork(t *testing.T) {
+	for most, want := range map[int64]record.HypothesisState{200 << 20: record.Open, 1 << 40: record.Found} {
+		l := newLab(t, newSubject(func() *subject {
+			return with(source{stack: frames("app/list.(*ring).add"), size: 4000,
+				retained: func(c record.Covariates, _ float64) float64 { return float64(min(c.BytesDone, most) >> 14) }})
+		}), 4, 1).run(8)
+		hs, err := NewFollower(l.write(t.TempDir()), Options{}).Update()
+		require.NoError(t, err)
+		i := slices.IndexFunc(hs, func(h record.Hypothesis) bool { return h.Class == record.Leak && h.Per == "byte" })
+		assert.Equal(t, want, hs[i].State, "at most %d of %d bytes", most, l.cov.BytesDone)
+	}
+}

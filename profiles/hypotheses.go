@@ -170,11 +170,18 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 			x.Needs = e.doubted[h.kind]
 		case e.outside[h.kind].grown > 0:
 			x.Needs = e.outside[h.kind].needs()
-		case h.kind == byFloors && work > 0 && p.left.grown > x.Target*work:
+		case h.kind == byFloors && work > 0 && (p.left.grown > x.Target*work || p.left.grown > p.left.leastGrown()):
 			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it goes on", bytesText(p.left.grown),
 				sitesText(p.left.sites))
+		case h.class == record.BufferFile && p.left.swell > x.Target*p.left.swellBytes:
+			x.Needs = fmt.Sprintf("%s at rest after phase %s, gone later, that no finding explains: "+
+				"many more files of that size tell whether it is bounded", bytesText(p.left.swell), p.left.swellIn)
 		case limit == 0 || limit > x.Target:
 			x.Needs = h.needs(limit, x.Target, work)
+			if p.left.piece > x.Target*work && slices.Contains(outOfPieces, h.per) {
+				x.Needs += fmt.Sprintf(" (%s keeps a piece of %s, of which the next may still come)",
+					short(p.left.pieceSite.Function), bytesText(p.left.piece))
+			}
 		case h.kind == byHolds && p.left.held[h.per] > x.Target:
 			x.Needs = fmt.Sprintf("%s per %s in held states that no finding explains; holds that differ more in it tell",
 				bytesText(p.left.held[h.per]), itemText(h.per))

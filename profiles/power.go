@@ -72,8 +72,15 @@ func (p *power) retained(h *hypothesis, target float64) (limit, work float64) {
 	total := (math.Max(seenAt*target*work, minT*se) + oneSided*se) / work
 	// Growth that was there and that no finding explains could be this fault in many places: it bounds the limit as well.
 	hidden := (p.left.grown + oneSided*se) / work
-	return math.Max(math.Min(site, total), hidden), work
+	limit = math.Max(math.Min(site, total), hidden)
+	if slices.Contains(outOfPieces, h.per) {
+		limit = math.Max(limit, p.left.piece/work)
+	}
+	return limit, work
 }
+
+// outOfPieces are the units whose share of a piece could be too small to have made the next one necessary.
+var outOfPieces = []string{"file", "listed-file", "distinct-item", "request", "byte"}
 
 // held is the limit of memory in held states only: that of a single site in the sampled profiles, or the target
 // itself where the whole live heap is known exactly, and what findings leave of it is below the target by more than its

@@ -26,6 +26,13 @@ type remainder struct {
 	// nothing.
 	unheld   float64
 	unheldIn string
+	// swell is the most that a state at rest has beyond the first floor, unexplained and gone by the last, after the phase
+	// swellIn with so many bytes of work; 0: nothing that matters.
+	swell, swellBytes float64
+	swellIn           string
+	// piece is the largest object that the work has made and that stayed, in bytes, beside those of findings.
+	piece     float64
+	pieceSite record.Site
 	// explained are the bytes of growth that findings explain.
 	explained float64
 }
@@ -85,6 +92,8 @@ func (s *Series) remainder(found []*judged, u *units) *remainder {
 	}
 	r.rest = s.rest(q)
 	r.growth(s, gone)
+	r.swollen(s)
+	r.largestPiece(s, found)
 	r.heldLeft(s, u, exact)
 	return r
 }
@@ -189,6 +198,9 @@ func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 		r.heldMost(s, fit, columns, y, v, idx)
 	}
 }
+
+// leastGrown is from where growth that no finding explains is a contradiction, however much work there was.
+func (r *remainder) leastGrown() float64 { return leastUnexplained + minT*r.noise }
 
 // leastUnexplained is the least that a held state has to keep beyond all that explains it to be a contradiction.
 const leastUnexplained = 1 << 20

@@ -73,7 +73,8 @@ func TestLargestPerWorker(t *testing.T) {
 	}
 	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 44 * mib, 44 * mib}, s.largestPerWorker(false))
 	s.Snaps[4].Phase = s.Snaps[3].Phase
-	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 20 * mib, 20 * mib}, s.largestPerWorker(false), "the same two")
+	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 20 * mib, 20 * mib}, s.largestPerWorker(false),
+		"the same two")
 	s.Snaps[4].Phase = "larger"
 	s.Snaps = append(s.Snaps, &Snapshot{Snapshot: record.Snapshot{State: record.StateReply, Phase: "largest",
 		Sample: record.Sample{Covariates: &record.Covariates{InFlight: 1, BytesInFlight: 64 * mib, Largest: 64 * mib}}}})
@@ -203,4 +204,66 @@ func TestErrorsThatNeverCameExcludeNothing(t *testing.T) {
 	v = diagnoseLab(t, l)
 	require.GreaterOrEqual(t, perError(v), 0)
 	assert.Equal(t, record.Open, v.Hypotheses[perError(v)].State)
+}
+
+// openIn runs a synthetic trial of a source and returns what its verdict leaves open of a class and unit; empty: it is
+// not open.
+func openIn(t *testing.T, src source, class record.Class, per string, change func(*lab)) string {
+	t.Helper()
+	l := newLab(t, newSubject(func() *subject { return with(src) }), 4, 1).run(8)
+	if change != nil {
+		change(l)
+	}
+	v := diagnoseLab(t, l)
+	for _, h := range v.Hypotheses {
+		if h.Class == class && h.Per == per && h.State == record.Open {
+			return h.Needs
+		}
+	}
+	return ""
+}
+
+// TestAPieceOfWhichTheNextMayComeExcludesNothing has a slab that the first file made, and a table of the start.
+func TestAPieceOfWhichTheNextMayComeExcludesNothing(t *testing.T) {
+	slab := func(from int64) source {
+		return source{stack: frames("app/slab.take"), size: 8 << 20,
+			retained: func(c record.Covariates, _ float64) float64 {
+				if c.FilesDone < from {
+					return 0
+				}
+				return 1
+			}}
+	}
+	assert.Contains(t, openIn(t, slab(1), record.Leak, "file", nil), "slab.take keeps a piece of 8.0 MiB")
+	assert.Empty(t, openIn(t, slab(0), record.Leak, "file", nil), "made before any work")
+}
+
+// TestWhatStandsAtAFloorAndNotAtTheLastIsNotExcluded keeps large files until the next one.
+func TestWhatStandsAtAFloorAndNotAtTheLastIsNotExcluded(t *testing.T) {
+	of := func(share float64) source {
+		last := int64(0)
+		return source{stack: frames("app/lru.(*cache).put"), size: 64 << 10,
+			held: func(c record.Covariates) float64 {
+				was := last
+				if last = c.BytesDone; c.InFlight > 0 || last-was < 64<<20 {
+					return 0
+				}
+				return share * float64(last-was) / (64 << 10)
+			}}
+	}
+	assert.Contains(t, openIn(t, of(1), record.BufferFile, "byte-in-flight", nil), "at rest after phase")
+	assert.Empty(t, openIn(t, of(1./128), record.BufferFile, "byte-in-flight", nil), "below the target")
+}
+
+// TestMuchGrowthThatNothingExplainsIsNotExcluded has growth in one step, below the targets for so much work.
+func TestMuchGrowthThatNothingExplainsIsNotExcluded(t *testing.T) {
+	src := source{stack: frames("app/agents.count"), size: 700,
+		retained: func(c record.Covariates, _ float64) float64 {
+			if c.FilesDone < 4000 {
+				return 0
+			}
+			return 3000
+		}}
+	wide := func(l *lab) { l.trial.Targets = &record.Targets{Item: 4096, Count: 1, Byte: 1, Second: 1 << 20} }
+	assert.Contains(t, openIn(t, src, record.Leak, "request", wide), "of growth between floors that no finding explains")
 }

@@ -304,12 +304,13 @@ func (s *Series) blameHelper(id int, t *term) (Site, []Frame) {
 }
 
 // stackGrowth is how much each stack of a site grew between the two snapshots that decided. Stacks of the site that
-// have allocated anything are there even if they did not grow: a helper's other callers may keep nothing.
+// hold anything in either are there even if they did not grow; of what stays for good also those that have allocated: a
+// helper's other callers may keep nothing.
 func (s *Series) stackGrowth(id int, t *term) map[int32]float64 {
 	out := map[int32]float64{}
 	for k, i := range t.from {
 		for st, b := range s.Snaps[i].stacks {
-			if s.intern.blamed[st] != int32(id) || b.live <= 0 && b.alloc <= 0 {
+			if s.intern.blamed[st] != int32(id) || b.live <= 0 && (b.alloc <= 0 || !t.retainedTerm) {
 				continue
 			}
 			if k == 0 {

@@ -1,0 +1,60 @@
+package profiles
+
+// What the last floor doesn't show: memory that stood at rest in between, and pieces of which things are made.
+
+import (
+	"math"
+	"slices"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// swollen looks for what stood at a floor and not at the last: of things that are kept by number, whatever their size,
+// the last floor after small files shows nothing.
+func (r *remainder) swollen(s *Series) {
+	if len(r.rest) < 2 {
+		return
+	}
+	first, last := r.values[r.rest[0]], r.values[r.rest[len(r.rest)-1]]
+	for k, i := range r.rest[1:] {
+		more := r.values[i] - math.Max(first, last)
+		if more > leastUnexplained && more > minT*r.noise && more > r.swell {
+			r.swell, r.swellIn = more, s.Snaps[i].Phase
+			r.swellBytes = float64(s.Snaps[i].cov().BytesDone - s.Snaps[r.rest[k]].cov().BytesDone)
+		}
+	}
+}
+
+// largestPiece looks for the largest object that the work has made and that stayed. Where things come out of pieces,
+// such as slabs or tables made beforehand, the next piece may be as far away as the work went.
+func (r *remainder) largestPiece(s *Series, found []*judged) {
+	if len(r.rest) < 2 {
+		return
+	}
+	told := map[int]bool{}
+	for _, j := range found {
+		if !j.passive {
+			for _, id := range slices.Concat(j.sites, j.members) {
+				told[id] = true
+			}
+		}
+	}
+	last := s.Snaps[r.rest[len(r.rest)-1]]
+	var start *Snapshot
+	if i := slices.IndexFunc(s.Snaps, func(n *Snapshot) bool {
+		return n.State == record.StateIdle &&
+			n.Profiled
+	}); i >= 0 {
+		start = s.Snaps[i]
+	}
+	for id, a := range last.Sites {
+		site := s.Sites[id]
+		if told[id] || a.Objects < 1 || start == nil || start.Sites[id].Bytes > 0 ||
+			site.Owner != OwnerUser && site.Owner != OwnerThirdParty {
+			continue
+		}
+		if size := a.Bytes / a.Objects; size > r.piece {
+			r.piece, r.pieceSite = size, site.Site
+		}
+	}
+}
