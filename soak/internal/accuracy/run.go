@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -138,9 +139,10 @@ func (b *Bench) kept(ctx context.Context, t Trial) (Score, error) {
 	return s, record.Write(path, s)
 }
 
-// Scored are the scores of the plan's live verdicts that one build left below out, however many of them there are, and
-// that build.
-func Scored(out string, plan []Trial) (scores []Score, build string, err error) {
+// Scored are the scores of the plan's live verdicts that were left below out, however many of them there are, and the
+// builds whose verdicts they are, joined by plus signs: a rule that came between says so there.
+func Scored(out string, plan []Trial) (scores []Score, builds string, err error) {
+	var of []string
 	for _, t := range plan {
 		text, err := os.ReadFile(scorePath(out, t))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -153,15 +155,14 @@ func Scored(out string, plan []Trial) (scores []Score, build string, err error) 
 		if err != nil {
 			return nil, "", err
 		}
-		if build != "" && s.Build != build {
-			return nil, "", fmt.Errorf("%s has verdicts of several builds: run with --resume, or give another --out", out)
+		if scores = append(scores, s); !slices.Contains(of, s.Build) {
+			of = append(of, s.Build)
 		}
-		scores, build = append(scores, s), s.Build
 	}
 	if len(scores) == 0 {
 		return nil, "", fmt.Errorf("%s has no verdict of the %d planned trials", out, len(plan))
 	}
-	return scores, build, nil
+	return scores, strings.Join(of, "+"), nil
 }
 
 func scorePath(out string, t Trial) string {

@@ -59,8 +59,12 @@ learned from since its first look: it is a regression set.
 // Markdown is the report as a table for the README.
 func (r *Report) Markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d planned trials: up to %d seeds, each with a worker count of its own, protocol %s, %d CPUs, %s.\n\n",
-		r.Trials, r.Planned, r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
+	builds := ""
+	if n := strings.Count(r.Build, "+"); n > 0 {
+		builds = fmt.Sprintf(" of %d builds of the rules", n+1)
+	}
+	fmt.Fprintf(&b, "%d of %d planned trials%s: up to %d seeds, each with a worker count of its own, protocol %s, %d CPUs, %s.\n\n",
+		r.Trials, r.Planned, builds, r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
 	b.WriteString(markdownTallies(r.Conditions) + "\n" + tallyNote + "\n")
 	b.WriteString("| figure | measured | goal | observations |\n|---|---|---|---|\n")
 	for _, f := range r.Figures {

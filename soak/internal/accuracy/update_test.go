@@ -67,7 +67,7 @@ func TestUpdateWritesBaselineAndTable(t *testing.T) {
 	assert.ErrorContains(t, Update(root, r), "no markers")
 }
 
-func TestScoredReportsWhatOneBuildLeft(t *testing.T) {
+func TestScoredReportsWhatBuildsLeft(t *testing.T) {
 	out := t.TempDir()
 	plan := []Trial{{Truth: &truth.Truth{Name: "a"}, Condition: Condition{Name: Quiet}, Workers: 2, Seed: 1},
 		{Truth: &truth.Truth{Name: "b"}, Condition: Condition{Name: Quiet}, Workers: 2, Seed: 1},
@@ -80,12 +80,16 @@ func TestScoredReportsWhatOneBuildLeft(t *testing.T) {
 		require.NoError(t, record.Write(path, Score{Specimen: plan[i].Truth.Name, Build: build}))
 	}
 	write(0, "one")
-	write(2, "one")
+	write(1, "one")
 	scores, build, err := Scored(out, plan)
 	require.NoError(t, err)
 	assert.Equal(t, "one", build)
 	assert.Len(t, scores, 2)
-	write(1, "two")
-	_, _, err = Scored(out, plan)
-	assert.ErrorContains(t, err, "verdicts of several builds")
+	write(2, "two")
+	scores, build, err = Scored(out, plan)
+	require.NoError(t, err)
+	assert.Len(t, scores, 3)
+	assert.Equal(t, "one+two", build, "in the order of the plan, none unnamed")
+	r := &Report{Trials: 3, Planned: 3, Build: build}
+	assert.Contains(t, r.Markdown(), "of 2 builds of the rules")
 }
