@@ -15,6 +15,51 @@ func answer(rv *record.RunVerdict) []string {
 	for i, v := range rv.Cells {
 		byHead[v.Headline] = append(byHead[v.Headline], i)
 	}
+	out = append(out, faultSentences(rv)...)
+	if healthy := byHead[record.Healthy]; len(healthy) > 0 {
+		out = append(out, healthySentence(rv, healthy))
+	}
+	n := len(byHead[record.Inconclusive])
+	for _, i := range byHead[record.Inconclusive] {
+		if g := rv.Cells[i].Growth; g != nil && g.Profiles > 0 {
+			out = append(out, growthSentence(g))
+			n--
+		}
+	}
+	if n > 0 {
+		out = append(out, trialsAre(n, len(rv.Cells))+" inconclusive"+unexplainedText(rv, byHead[record.Inconclusive]))
+	}
+	if len(rv.Cells) == 0 {
+		out = append(out, "nothing was recorded, so nothing can be said")
+	}
+	if rv.Capacity != nil {
+		out = append(out, rv.Capacity.Answer...)
+	}
+	return out
+}
+
+// unexplainedText says what grew most in the trials that are inconclusive, where that is much and has a place.
+func unexplainedText(rv *record.RunVerdict, cells []int) string {
+	var most *record.Closure
+	for _, i := range cells {
+		c := rv.Cells[i].Closure
+		if c != nil && len(c.Sites) > 0 && c.Unexplained >= leastUnexplained &&
+			(most == nil || c.Unexplained > most.Unexplained) {
+			most = c
+		}
+	}
+	if most == nil {
+		return "; the warnings say what is missing"
+	}
+	at := most.Sites[0]
+	return fmt.Sprintf(": %s of growth that no finding explains, %s of it from %s (%s:%d); the warnings say what decides",
+		bytesText(float64(most.Unexplained)), bytesText(float64(at.Bytes)), short(CleanName(at.Site.Function)), at.Site.File,
+		at.Site.Line)
+}
+
+// faultSentences are the first findings of the trials that have a fault, the commonest first.
+func faultSentences(rv *record.RunVerdict) []string {
+	var out []string
 	type group struct {
 		finding record.Finding
 		cells   int
@@ -48,25 +93,6 @@ func answer(rv *record.RunVerdict) []string {
 			where = fmt.Sprintf(" in %d of %d trials", g.cells, len(rv.Cells))
 		}
 		out = append(out, fmt.Sprintf("%s (%s%s)", g.finding.Summary, g.finding.Class, where))
-	}
-	if healthy := byHead[record.Healthy]; len(healthy) > 0 {
-		out = append(out, healthySentence(rv, healthy))
-	}
-	n := len(byHead[record.Inconclusive])
-	for _, i := range byHead[record.Inconclusive] {
-		if g := rv.Cells[i].Growth; g != nil && g.Profiles > 0 {
-			out = append(out, growthSentence(g))
-			n--
-		}
-	}
-	if n > 0 {
-		out = append(out, trialsAre(n, len(rv.Cells))+" inconclusive; the warnings say what is missing")
-	}
-	if len(rv.Cells) == 0 {
-		out = append(out, "nothing was recorded, so nothing can be said")
-	}
-	if rv.Capacity != nil {
-		out = append(out, rv.Capacity.Answer...)
 	}
 	return out
 }

@@ -267,3 +267,13 @@ func TestMuchGrowthThatNothingExplainsIsNotExcluded(t *testing.T) {
 	wide := func(l *lab) { l.trial.Targets = &record.Targets{Item: 4096, Count: 1, Byte: 1, Second: 1 << 20} }
 	assert.Contains(t, openIn(t, src, record.Leak, "request", wide), "of growth between floors that no finding explains")
 }
+
+func TestAnInconclusiveRunSaysWhatGrewMost(t *testing.T) {
+	at := record.SiteSize{Site: record.Site{Function: "app/slab.take", File: "slab/slab.go", Line: 136}, Bytes: 32 << 20}
+	rv := &record.RunVerdict{Cells: []record.Verdict{{Headline: record.Inconclusive,
+		Closure: &record.Closure{Unexplained: 33 << 20, Sites: []record.SiteSize{at}}}}}
+	assert.Equal(t, []string{"The trial is inconclusive: 33.0 MiB of growth that no finding explains, " +
+		"32.0 MiB of it from slab.take (slab/slab.go:136); the warnings say what decides"}, answer(rv))
+	rv.Cells[0].Closure.Unexplained = 4096
+	assert.Equal(t, []string{"The trial is inconclusive; the warnings say what is missing"}, answer(rv))
+}
