@@ -108,15 +108,6 @@ func TestABufferPerRequestInFlightShowsWhereNothingIsHeld(t *testing.T) {
 	assert.InEpsilon(t, 256<<10, v.Findings[0].Slope.Bytes, 0.1)
 }
 
-func hypothesisOf(v *record.Verdict, class record.Class, per string) int {
-	for i, h := range v.Hypotheses {
-		if h.Class == class && h.Per == per {
-			return i
-		}
-	}
-	return -1
-}
-
 func TestWorkThatFailedIsNoDeath(t *testing.T) {
 	l := newLab(t, &subject{sources: append(background(), &source{stack: frames("app/web.table"), size: 8 << 20,
 		retained: func(record.Covariates, float64) float64 { return 3 }})}, 4, 1).run(6)

@@ -63,8 +63,8 @@ func (r *Report) Markdown() string {
 	if n := strings.Count(r.Build, "+"); n > 0 {
 		builds = fmt.Sprintf(" of %d builds of the rules", n+1)
 	}
-	fmt.Fprintf(&b, "%d of %d planned trials%s: up to %d seeds, each with a worker count of its own, protocol %s, %d CPUs, %s.\n\n",
-		r.Trials, r.Planned, builds, r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
+	fmt.Fprintf(&b, "%d of %d planned trials%s: up to %d seeds, each with a worker count of its own,\n"+
+		"protocol %s, %d CPUs, %s.\n\n", r.Trials, r.Planned, builds, r.Seeds, r.Protocol, r.Host.CPUs, r.Host.Go)
 	b.WriteString(markdownTallies(r.Conditions) + "\n" + tallyNote + "\n")
 	b.WriteString("| figure | measured | goal | observations |\n|---|---|---|---|\n")
 	for _, f := range r.Figures {

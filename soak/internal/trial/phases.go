@@ -203,28 +203,6 @@ func (t *trial) floorAfter(ctx context.Context, name string) error {
 	return t.floor(ctx, name, record.StateFloor)
 }
 
-// errors gives a wave in which a share of the requests fail at their first attempt. A subject that doesn't try again
-// fails the wave, which is noted and no failure of the trial.
-func (t *trial) errors(ctx context.Context, ph *protocol.Phase) error {
-	if s, ok := t.rig.(*serviceRig); ok && !s.callsAny() {
-		return nil // no upstream is called that could fail
-	}
-	restore, err := t.rig.weather(ctx, weather{fail: ph.Fail, at: ph.Point})
-	if err != nil {
-		return err
-	}
-	failed, any := t.failed, t.anyFail
-	_, err = t.do(ctx, ph.Name, ph, t.fresh(ph.Files...))
-	t.failed, t.anyFail = failed, any
-	if rerr := restore(); rerr != nil && err == nil {
-		err = t.cause(ctx, rerr)
-	}
-	if err != nil {
-		return err
-	}
-	return t.floorAfter(ctx, ph.Name)
-}
-
 // waves runs equal waves of fresh work, each followed by a floor; in a run around the clock until its time is over.
 func (t *trial) waves(ctx context.Context, ph *protocol.Phase) error {
 	begun := time.Now()

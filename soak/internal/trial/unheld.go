@@ -97,3 +97,25 @@ const (
 	mostStepped   = 20_000
 	steppedLook   = 2 * time.Millisecond
 )
+
+// errors gives a wave in which a share of the requests fail at their first attempt. A subject that doesn't try again
+// fails the wave, which is noted and no failure of the trial.
+func (t *trial) errors(ctx context.Context, ph *protocol.Phase) error {
+	if s, ok := t.rig.(*serviceRig); ok && !s.callsAny() {
+		return nil // no upstream is called that could fail
+	}
+	restore, err := t.rig.weather(ctx, weather{fail: ph.Fail, at: ph.Point})
+	if err != nil {
+		return err
+	}
+	failed, any := t.failed, t.anyFail
+	_, err = t.do(ctx, ph.Name, ph, t.fresh(ph.Files...))
+	t.failed, t.anyFail = failed, any
+	if rerr := restore(); rerr != nil && err == nil {
+		err = t.cause(ctx, rerr)
+	}
+	if err != nil {
+		return err
+	}
+	return t.floorAfter(ctx, ph.Name)
+}
