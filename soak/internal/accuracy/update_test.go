@@ -46,7 +46,8 @@ func TestUpdateWritesBaselineAndTable(t *testing.T) {
 	require.NoError(t, Update(root, r))
 	text, err := os.ReadFile(readme)
 	require.NoError(t, err)
-	assert.Equal(t, "before\n"+tableBegin+`4 of 9 planned trials: up to 2 seeds, each with a worker count of its own, protocol quick, 2 CPUs, go1.26.
+	assert.Equal(t, "before\n"+tableBegin+`4 of 9 planned trials: up to 2 seeds, each with a worker count of its own,
+protocol quick, 2 CPUs, go1.26.
 
 | condition | trials | right | wrong comfort | rate at most | wrong alarm | inconclusive | misnamed | culprit first | killed | files | seconds | limit B/file | judged again |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|
