@@ -43,6 +43,8 @@ func (f *Follower) Update() ([]record.Hypothesis, error) {
 		case h.State != record.Found:
 		case s.fillable(e.found, h):
 			h.State, h.Needs = record.Open, "more of the same work: buffers of the workers that fill up grow alike so far"
+		case h.Per == "error" && s.Snaps[len(s.Snaps)-1].cov().Failed < minErrors:
+			h.State, h.Needs = record.Open, "more failed transfers: a ring of the last of them grows alike until it is full"
 		case s.stopped(e.found, h):
 			h.State, h.Needs = record.Open, "more of the same work: the last of it added next to nothing"
 		}
@@ -84,6 +86,9 @@ func (f *Follower) take(t *record.Trial) {
 	}
 	f.series.finish()
 }
+
+// minErrors is how many failures a leak per error has to come of: rings of the last 100, or 256, are common.
+const minErrors = 300
 
 const (
 	// lastPart is the part of the work that has to have added less than stoppedShare of what the growth would have.

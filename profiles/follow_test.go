@@ -51,3 +51,22 @@ func TestGrowthThatMayHaveStoppedGetsMoreWork(t *testing.T) {
 		assert.Equal(t, want, hs[i].State, "at most %d of %d bytes", most, l.cov.BytesDone)
 	}
 }
+
+// TestAFewErrorsAreNoLeakYet has 8 KiB kept of each failed transfer: so do a leak and a ring that isn't full.
+func TestAFewErrorsAreNoLeakYet(t *testing.T) {
+	l := newLab(t, newSubject(func() *subject {
+		return with(source{stack: frames("app/list.(*ring).add"), size: 8192,
+			retained: func(c record.Covariates, _ float64) float64 { return float64(c.Failed) }})
+	}), 4, 1).run(8)
+	perError := func() record.HypothesisState {
+		for range 6 {
+			l.cov.Failed += 30
+			l.wave("wave", 60, 4096, false)
+		}
+		hs, err := NewFollower(l.write(t.TempDir()), Options{}).Update()
+		require.NoError(t, err)
+		return hs[slices.IndexFunc(hs, func(h record.Hypothesis) bool { return h.Per == "error" })].State
+	}
+	assert.Equal(t, record.Open, perError(), "after 180")
+	assert.Equal(t, record.Found, perError(), "after 360")
+}
