@@ -194,9 +194,7 @@ func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 			r.heldSE[name] = fit.SEBeside(j, columns, y, v)
 		}
 	}
-	if s.Trial.Item == record.ItemRequest {
-		r.heldMost(s, fit, columns, y, v, idx)
-	}
+	r.heldMost(s, fit, columns, y, v, idx)
 }
 
 // leastGrown is from where growth that no finding explains is a contradiction, however much work there was.
@@ -206,9 +204,12 @@ func (r *remainder) leastGrown() float64 { return leastUnexplained + minT*r.nois
 const leastUnexplained = 1 << 20
 
 // heldMost notes the held state that keeps most beyond the fit. A copier's half-read bodies are no contradiction, since
-// who has read how far can't be seen; a service's states are all meant to be explained.
+// who has read how far can't be seen; what it has when all is sent, and a service's states, are meant to be explained.
 func (r *remainder) heldMost(s *Series, fit *trend.Fit, columns [][]float64, y, v []float64, idx []int) {
 	for k, i := range idx {
+		if s.Trial.Item != record.ItemRequest && s.Snaps[i].State != record.StateReply {
+			continue
+		}
 		rest := y[k]
 		for t, j := range fit.Terms {
 			rest -= fit.Coef[t] * columns[j][k]

@@ -277,3 +277,15 @@ func TestAnInconclusiveRunSaysWhatGrewMost(t *testing.T) {
 	rv.Cells[0].Closure.Unexplained = 4096
 	assert.Equal(t, []string{"The trial is inconclusive; the warnings say what is missing"}, answer(rv))
 }
+
+// TestAHeldStateThatNothingExplainsLeavesACopierOpen keeps 3 MiB in one held state alone, where all bodies are sent.
+func TestAHeldStateThatNothingExplainsLeavesACopierOpen(t *testing.T) {
+	odd := source{stack: frames("app/odd.spool"), size: 64 << 10,
+		held: func(c record.Covariates) float64 {
+			if c.WithBody > 0 && c.BytesInFlight == c.InFlight*64<<10 {
+				return 48
+			}
+			return 0
+		}}
+	assert.Contains(t, openIn(t, odd, record.BufferFile, "byte-in-flight", nil), "in the held state of phase")
+}
