@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	numbers "github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -152,7 +153,8 @@ func summarize(j *judged) string {
 	}
 	switch j.Class {
 	case record.Leak:
-		return fmt.Sprintf("%s%s leaks: %s more stays behind with every %s and never comes back.", name, at, size, per)
+		return fmt.Sprintf("%s%s leaks: %s more stays behind with every %s; no end shows in %s of them.", name, at, size, per,
+			numbers.Comma(int64(j.term.amount/math.Max(j.term.slope, 1e-9))))
 	case record.GoroutineLeak:
 		return fmt.Sprintf("Goroutines never end in %s%s: %s stays behind with every %s.", name, at, size, per)
 	case record.ConnectionLeak:
