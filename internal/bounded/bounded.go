@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // ErrTooLarge is returned, wrapped with the row's name, for what exceeds its row.
@@ -24,7 +25,9 @@ type Cap struct {
 	Name  string
 	Bytes int64
 	Depth int // nested lists and maps
-	Count int // tokens of YAML, lines
+	Count int // tokens of YAML, lines, stacks
+	// Within is how long one reading may take, of what comes from a process that may be slow on purpose.
+	Within time.Duration
 }
 
 // The rows. A run of 10,000 cells has a run.json of some 10 MiB; a trial of 8 hours has 60 MiB of samples.
@@ -41,10 +44,15 @@ var (
 	Secret   = Cap{Name: "certificate or key", Bytes: 1 << 20}
 	Answer   = Cap{Name: "answer of a fake", Bytes: 64 << 20}
 	Metrics  = Cap{Name: "metrics of a subject", Bytes: 16 << 20}
+	Reading  = Cap{Name: "reading of a subject", Bytes: 64 << 20, Within: 30 * time.Second}
+	Profile  = Cap{Name: "unpacked profile", Bytes: 128 << 20, Depth: 10_000, Count: 100_000}
+	TextLine = Cap{Name: "line of a text profile", Bytes: 1 << 20}
+	Reply    = Cap{Name: "answer to a wave's request", Bytes: 1 << 20}
 )
 
 // All is the table.
-var All = []Cap{RunFile, Samples, Sample, Config, Plan, Corpus, Baseline, Template, Expanded, Secret, Answer, Metrics}
+var All = []Cap{RunFile, Samples, Sample, Config, Plan, Corpus, Baseline, Template, Expanded, Secret, Answer, Metrics,
+	Reading, Profile, TextLine, Reply}
 
 func (c Cap) errorf(format string, args ...any) error {
 	return fmt.Errorf("%w: a %s has at most %s", ErrTooLarge, c.Name, fmt.Sprintf(format, args...))

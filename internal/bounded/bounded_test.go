@@ -25,6 +25,7 @@ func TestEveryRowHasABound(t *testing.T) {
 		assert.False(t, names[c.Name], "two rows %s", c.Name)
 		names[c.Name] = true
 	}
+	assert.Positive(t, Reading.Within, "a subject may trickle")
 }
 
 // TestOnlyRegularFilesAreRead: a device behind a link has no end, and a pipe has no beginning.

@@ -10,10 +10,12 @@ import (
 	"strings"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // maxLine is the longest line of a text profile: one with every address of a very deep stack.
-const maxLine = 1 << 20
+var maxLine = int(bounded.TextLine.Bytes)
 
 // builder makes a profile of stacks that come as text.
 type builder struct {
@@ -26,10 +28,10 @@ type builder struct {
 
 // A few hundred bytes are allocated for each entry of a profile that comes as text, and eight for a place in a stack.
 // The largest that were seen have a few thousand entries.
-const (
-	maxTextEntries = 100_000
-	maxTextStacked = 10_000_000
-	maxTextDepth   = 10_000 // places in one stack; the runtime prints a hundred
+var (
+	maxTextEntries = bounded.Profile.Count
+	maxTextStacked = 100 * bounded.Profile.Count
+	maxTextDepth   = bounded.Profile.Depth // places in one stack; the runtime prints a hundred
 )
 
 // affordable is an error where the profile, or a stack of so many places, is larger than text may become.

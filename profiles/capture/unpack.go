@@ -9,11 +9,13 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // MaxUnpacked is the most bytes that a profile may have once it is unpacked, and that a file is read for. A real heap
 // profile of a large service has some 20 MiB.
-const MaxUnpacked = 128 << 20
+var MaxUnpacked = bounded.Profile.Bytes
 
 // maxLayers is how many times a file may be compressed: people compress what the server had compressed already.
 const maxLayers = 3

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -63,9 +64,6 @@ type Sampler struct {
 	lost    atomic.Int64
 	silence silence
 }
-
-// maxBody bounds the read part of a subject's answer: garbage without end is cut off.
-const maxBody = 64 << 20
 
 // Lost is how many readings of the subject failed.
 func (s *Sampler) Lost() int64 { return s.lost.Load() }
@@ -272,9 +270,9 @@ func (s *Sampler) ask(ctx context.Context, url string, read func(io.Reader) erro
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET %s: %s", url, resp.Status)
 	}
-	if err := read(io.LimitReader(resp.Body, maxBody)); err != nil {
+	if err := read(io.LimitReader(resp.Body, bounded.Reading.Bytes)); err != nil {
 		return fmt.Errorf("GET %s: %w", url, err)
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, bounded.Reading.Bytes))
 	return nil
 }

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // DefaultPatience bounds one reading of a subject: one that hangs, or sends a byte now and then, must not hang the
 // trial.
-const DefaultPatience = 30 * time.Second
+var DefaultPatience = bounded.Reading.Within
 
 // MaxSilent is how many readings of one page in a row may stay without an answer before the subject counts as silent.
 const MaxSilent = 3

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/bounded"
 )
 
 // Poll asks whether work that was begun is done.
@@ -44,9 +45,6 @@ func (p *Poll) check() error {
 	}
 	return nil
 }
-
-// maxReply bounds the read part of an answer.
-const maxReply = 1 << 20
 
 // replyValues are the placeholders that come of a request's answer.
 func replyValues(resp *http.Response, body []byte) map[string]string {
@@ -102,7 +100,7 @@ func (p *Process) ask(ctx context.Context, url string) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, bounded.Reply.Bytes))
 	if err == nil && resp.StatusCode/100 != 2 {
 		err = fmt.Errorf("GET %s: %s", url, resp.Status)
 	}

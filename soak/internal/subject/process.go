@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/version"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -259,7 +260,7 @@ func (p *Process) Wave(ctx context.Context, root, prefix string) error {
 		return err
 	}
 	defer resp.Body.Close()
-	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	reply, err := io.ReadAll(io.LimitReader(resp.Body, bounded.Reply.Bytes))
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("%s: %s", resp.Status, lastLine(string(reply)))
 	}
