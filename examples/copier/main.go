@@ -13,6 +13,7 @@ import (
 	_ "net/http/pprof" // /debug/pprof on the default mux
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -48,17 +49,19 @@ type file struct {
 
 const folder = "application/vnd.google-apps.folder"
 
-// copyTree lists the tree while workers copy: the channel has no room, so listing waits for them.
+// copyTree lists the tree while workers copy: the channel has no room, so listing waits for them. A file that fails
+// leaves the others to be copied; the error is the first one.
 func copyTree(ctx context.Context, root, prefix string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	files := make(chan file)
+	files, failed := make(chan file), make(chan error, 1)
 	var wg sync.WaitGroup
 	for range *workers {
 		wg.Go(func() {
 			for f := range files {
 				if err := copyFile(ctx, f); err != nil {
-					cancel(fmt.Errorf("copy %s: %w", f.key, err))
+					select {
+					case failed <- fmt.Errorf("copy %s: %w", f.key, err):
+					default: // there is a first one
+					}
 				}
 			}
 		})
@@ -66,10 +69,12 @@ func copyTree(ctx context.Context, root, prefix string) error {
 	err := list(ctx, root, prefix, files)
 	close(files)
 	wg.Wait()
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
+	select {
+	case first := <-failed:
+		return first
+	default:
+		return err
 	}
-	return err
 }
 
 // list sends the files below a folder to the workers.
@@ -93,7 +98,7 @@ func list(ctx context.Context, id, path string, to chan<- file) error {
 				if err := list(ctx, f.ID, f.key, to); err != nil {
 					return err
 				}
-			case f.Size != "": // Google's own documents have none
+			case !strings.HasPrefix(f.MimeType, "application/vnd.google-apps."): // documents are exported, not downloaded
 				select {
 				case to <- f:
 				case <-ctx.Done():
