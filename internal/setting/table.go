@@ -87,6 +87,7 @@ var All = []Setting{
 	{Name: "pid", Min: 1, Max: 1 << 22, Unit: "process"},
 	{Name: "port", Min: 1, Max: 65535, Unit: "port"},
 	{Name: "pyroscope", Kind: URL},
+	{Name: "pyroscope-shown", Kind: URL},
 	{Name: "pyroscope-url", Kind: URL},
 	{Name: "grafana", Kind: URL},
 	{Name: "drive-endpoint", Kind: URL},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/foreign"
@@ -22,8 +23,9 @@ import (
 )
 
 type pushFlags struct {
-	url, grafana string
-	check, json  bool
+	url         string
+	shown       pyroscope.Shown
+	check, json bool
 }
 
 func newPushCmd() *cobra.Command {
@@ -44,10 +46,17 @@ A server refuses profiles older than an hour unless it runs with -validation.rej
 		RunE: func(cmd *cobra.Command, args []string) error { return runPush(cmd, filepath.Clean(args[0]), f) },
 	}
 	cmd.Flags().StringVar(&f.url, "pyroscope", "", "`URL` of the server (required)")
-	cmd.Flags().StringVar(&f.grafana, "grafana", "", "`URL` of the Grafana that shows it, for the links of the report")
+	shownFlags(cmd.Flags(), &f.shown)
 	cmd.Flags().BoolVar(&f.check, "check", false, "read the totals back through the server's query API")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print what was sent as JSON")
 	return cmd
+}
+
+// shownFlags are those of the addresses that the report's links have.
+func shownFlags(fl *pflag.FlagSet, s *pyroscope.Shown) {
+	fl.StringVar(&s.Grafana, "grafana", "", "`URL` of the Grafana that shows the profiles, for the links of the report")
+	fl.StringVar(&s.Server, "pyroscope-shown", "",
+		"`URL` at which people open Pyroscope, for those links, where it isn't that of --pyroscope")
 }
 
 // pushReport is what soak push prints.
@@ -69,7 +78,7 @@ func runPush(cmd *cobra.Command, dir string, f pushFlags) error {
 	if err != nil {
 		return exitcode.Usage(err)
 	}
-	p, err := pyroscope.NewPusher(c, dir, f.grafana)
+	p, err := pyroscope.NewPusher(c, dir, f.shown)
 	if err != nil {
 		return err
 	}
@@ -135,20 +144,20 @@ type follower struct {
 }
 
 // follow starts a follower for the run that is recorded into dir.
-func follow(ctx context.Context, url, grafana, dir string) (*follower, error) {
+func follow(ctx context.Context, url string, shown pyroscope.Shown, dir string) (*follower, error) {
 	c, err := pyroscope.NewClient(url)
 	if err != nil {
 		return nil, exitcode.Usage(err)
 	}
 	f := &follower{dir: dir, trials: make(chan string, 4096), done: make(chan error, 1)}
-	go func() { f.done <- f.run(ctx, c, grafana) }()
+	go func() { f.done <- f.run(ctx, c, shown) }()
 	return f, nil
 }
 
-func (f *follower) run(ctx context.Context, c *pyroscope.Client, grafana string) error {
+func (f *follower) run(ctx context.Context, c *pyroscope.Client, shown pyroscope.Shown) error {
 	for trial := range f.trials {
 		if f.pusher == nil { // the run's directory is there from the first trial on
-			p, err := pyroscope.NewPusher(c, f.dir, grafana)
+			p, err := pyroscope.NewPusher(c, f.dir, shown)
 			if err != nil {
 				return err
 			}

@@ -74,10 +74,13 @@ func TestPushCommand(t *testing.T) {
 	for _, want := range []string{srv.URL + "/pyroscope/render-diff?leftFrom=", "http://127.0.0.1:3000/explore?"} {
 		assert.True(t, strings.Contains(string(page), want), "the report has no link to %s", want)
 	}
-	code, out, _ = commandLine("push", dir, "--pyroscope", srv.URL)
+	code, out, _ = commandLine("push", dir, "--pyroscope", srv.URL, "--pyroscope-shown", "http://shown:4040")
 	assert.Equal(t, exitcode.OK, code)
 	assert.Contains(t, out, "0 profiles sent")
 	assert.Len(t, server.Profiles(), n)
+	page, err = os.ReadFile(filepath.Join(dir, "report.html"))
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "http://shown:4040/pyroscope/render-diff?", "what a person can open")
 }
 
 func TestPushOfAnOldRunSaysWhatToDo(t *testing.T) {

@@ -11,15 +11,19 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/metrics"
+	"github.com/memsoak/memsoak/soak/internal/pyroscope"
 	"github.com/memsoak/memsoak/soak/internal/tui"
 )
 
 // watchFlags are the flags of soak run that say who follows the run beside the terminal.
-type watchFlags struct{ pyroscope, grafana, metrics string }
+type watchFlags struct {
+	pyroscope, metrics string
+	shown              pyroscope.Shown
+}
 
 func (f *watchFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.pyroscope, "pyroscope", "", "`URL` of a Pyroscope server: push each trial's profiles as it ends")
-	fl.StringVar(&f.grafana, "grafana", "", "`URL` of the Grafana that shows them, for the links of the report")
+	shownFlags(fl, &f.shown)
 	fl.StringVar(&f.metrics, "metrics-listen", "", "`host:port` at which Prometheus finds the run's progress, at /metrics")
 }
 
@@ -43,7 +47,7 @@ func (f watchFlags) start(cmd *cobra.Command, dir string, asJSON, verbose bool) 
 		}
 	}
 	if f.pyroscope != "" {
-		p, err := follow(cmd.Context(), f.pyroscope, f.grafana, dir)
+		p, err := follow(cmd.Context(), f.pyroscope, f.shown, dir)
 		if err != nil {
 			return nil, err
 		}

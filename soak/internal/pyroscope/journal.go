@@ -17,11 +17,17 @@ const JournalFile = "pyroscope.jsonl"
 
 // Entry is a line of the journal.
 type Entry struct {
-	Time    time.Time `json:"time"`
-	URL     string    `json:"url"`               // of the server
-	Grafana string    `json:"grafana,omitempty"` // of the Grafana that shows it, when known
-	Key     string    `json:"key"`               // of the profile; empty for an entry that only names the server
-	State   State     `json:"state"`
+	Time time.Time `json:"time"`
+	URL  string    `json:"url"` // of the server
+	Shown
+	Key   string `json:"key"` // of the profile; empty for an entry that only names the server
+	State State  `json:"state"`
+}
+
+// Shown are the addresses at which people open the profiles, for the links of a report.
+type Shown struct {
+	Server  string `json:"shown,omitempty"`   // of the server, where it isn't the one that is pushed to
+	Grafana string `json:"grafana,omitempty"` // of the Grafana that shows it, when known
 }
 
 // State is how far a profile is.
@@ -73,7 +79,7 @@ type journal struct {
 }
 
 // openJournal opens a run's journal for a server and locks it: two pushes of one run at a time would double profiles.
-func openJournal(run, url, grafana string) (*journal, error) {
+func openJournal(run, url string, shown Shown) (*journal, error) {
 	f, err := os.OpenFile(filepath.Join(run, JournalFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -94,7 +100,7 @@ func openJournal(run, url, grafana string) (*journal, error) {
 			continue
 		}
 		if e.State == Target {
-			named = e.Grafana == grafana
+			named = e.Shown == shown
 			continue
 		}
 		j.state[e.Key] = e.State
@@ -107,7 +113,7 @@ func openJournal(run, url, grafana string) (*journal, error) {
 		}
 	}
 	if !named {
-		if err := j.append(Entry{Grafana: grafana, State: Target}); err != nil {
+		if err := j.append(Entry{Shown: shown, State: Target}); err != nil {
 			f.Close()
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package pyroscope
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"strconv"
@@ -38,7 +39,7 @@ func Links(target Entry, run *record.Run, t *record.Trial) []Link {
 			floors = append(floors, w)
 		}
 	}
-	if u := webAddress(target.URL); u != nil && len(floors) > 1 {
+	if u := webAddress(cmp.Or(target.Server, target.URL)); u != nil && len(floors) > 1 {
 		q := url.Values{}
 		for side, w := range map[string]shown{"left": floors[0], "right": floors[len(floors)-1]} {
 			q.Set(side+"Query", typeOf(record.HeapDir, "inuse_space")[0]+selector(w.view.service(service, w.snap.Phase), nil))

@@ -76,7 +76,7 @@ func TestPushSaysWhyItWaitsAndEnds(t *testing.T) {
 				client, err := NewClient("http://user:secret@pyroscope.example:4040")
 				require.NoError(t, err)
 				client.http.Transport = c.do
-				p, err := NewPusher(client, dir, "")
+				p, err := NewPusher(client, dir, Shown{})
 				require.NoError(t, err)
 				defer p.Close()
 				began := time.Now()

@@ -47,10 +47,9 @@ type Pusher struct {
 	last     error // that made something wait
 }
 
-// NewPusher opens a run's journal for the server of a client. grafana is the address of the Grafana that shows the
-// server's profiles, for the report's links; empty when there is none. Close it when done.
-func NewPusher(c *Client, dir, grafana string) (*Pusher, error) {
-	j, err := openJournal(dir, c.base.String(), grafana)
+// NewPusher opens a run's journal for the server of a client. Close it when done.
+func NewPusher(c *Client, dir string, shown Shown) (*Pusher, error) {
+	j, err := openJournal(dir, c.base.String(), shown)
 	if err != nil {
 		return nil, err
 	}

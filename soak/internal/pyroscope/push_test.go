@@ -76,7 +76,7 @@ func newRig(t *testing.T, o fixture.Options) *rig {
 // push pushes the whole run as a process of its own would.
 func (r *rig) push() (Result, error) {
 	r.t.Helper()
-	p, err := NewPusher(r.client, r.dir, "")
+	p, err := NewPusher(r.client, r.dir, Shown{})
 	require.NoError(r.t, err)
 	defer p.Close()
 	err = p.Run(r.t.Context())
@@ -160,7 +160,7 @@ func TestInterruptedPushGoesOn(t *testing.T) {
 		}
 		return ""
 	}
-	p, err := NewPusher(r.client, r.dir, "")
+	p, err := NewPusher(r.client, r.dir, Shown{})
 	require.NoError(t, err)
 	require.Error(t, p.Run(ctx))
 	require.NoError(t, p.Close())
@@ -178,10 +178,10 @@ func TestInterruptedPushGoesOn(t *testing.T) {
 
 func TestTwoPushesAtOnceAreRefused(t *testing.T) {
 	r := newRig(t, fixture.Options{})
-	p, err := NewPusher(r.client, r.dir, "")
+	p, err := NewPusher(r.client, r.dir, Shown{})
 	require.NoError(t, err)
 	defer p.Close()
-	_, err = NewPusher(r.client, r.dir, "")
+	_, err = NewPusher(r.client, r.dir, Shown{})
 	assert.ErrorContains(t, err, "in use by another push")
 }
 
@@ -278,7 +278,7 @@ func TestAServerThatDoesNotFindWhatItHasIsWaitedFor(t *testing.T) {
 		r := newRig(t, fixture.Options{})
 		r.server.Remember = time.Minute
 		ctx, cut := context.WithCancel(t.Context())
-		p, err := NewPusher(r.client, r.dir, "")
+		p, err := NewPusher(r.client, r.dir, Shown{})
 		require.NoError(t, err)
 		r.server.Lose = func(n int) string {
 			if n == 40 {
@@ -456,7 +456,7 @@ func TestCheckReadsTheSameTotalsBack(t *testing.T) {
 	r := newRig(t, fixture.Options{})
 	_, err := r.push()
 	require.NoError(t, err)
-	p, err := NewPusher(r.client, r.dir, "")
+	p, err := NewPusher(r.client, r.dir, Shown{})
 	require.NoError(t, err)
 	defer p.Close()
 	n, bad, err := p.Check(t.Context(), 0)

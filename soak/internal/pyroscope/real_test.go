@@ -174,7 +174,7 @@ func TestViewsOnARealServerAreRecordedProfiles(t *testing.T) {
 	c, err := NewClient(base)
 	require.NoError(t, err)
 	pushAll := func(ctx context.Context) Result {
-		p, err := NewPusher(c, dir, "")
+		p, err := NewPusher(c, dir, Shown{})
 		require.NoError(t, err)
 		defer p.Close()
 		if err := p.Run(ctx); err != nil {
@@ -183,7 +183,7 @@ func TestViewsOnARealServerAreRecordedProfiles(t *testing.T) {
 		return p.Result()
 	}
 	broken, cut := context.WithCancel(t.Context())
-	p, err := NewPusher(c, dir, "")
+	p, err := NewPusher(c, dir, Shown{})
 	require.NoError(t, err)
 	var some sync.WaitGroup
 	some.Go(func() {
