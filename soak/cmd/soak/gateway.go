@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak/internal/gateway"
 )
@@ -56,6 +57,9 @@ func serveGateway(cmd *cobra.Command, config, addrFile string) error {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return exitcode.Usage(fmt.Errorf("%s: %w", config, err))
 	}
+	if addrFile != "" {
+		c.Token = fault.NewToken()
+	}
 	s, err := gateway.Start(c)
 	if errors.Is(err, gateway.ErrConfig) {
 		return exitcode.Usage(err)
@@ -67,7 +71,7 @@ func serveGateway(cmd *cobra.Command, config, addrFile string) error {
 	a := s.Addresses()
 	a.PID = os.Getpid()
 	if addrFile != "" {
-		err = a.WriteFile(addrFile)
+		err = a.WithToken(c.Token).WriteFile(addrFile)
 	} else {
 		err = json.NewEncoder(cmd.OutOrStdout()).Encode(a)
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	Remote []string `json:"remote,omitempty"`
 	// CAFile takes the certificate of the CA of the gates that end TLS; required if there are any.
 	CAFile string `json:"ca_file,omitempty"`
+	// Token is asked for by every change through the control protocol; "" asks for none.
+	Token string `json:"-"`
 }
 
 // Gate is one proxy.
@@ -117,6 +119,7 @@ func Start(c Config) (_ *Server, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrConfig, g.Name, err)
 		}
+		n.ctl.SetGuard(fault.Guard{Token: c.Token})
 		s.gates = append(s.gates, n)
 	}
 	if s.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

@@ -405,3 +405,22 @@ func TestAConnectionThatTheTargetClosesIsClosedForItsClient(t *testing.T) {
 		assert.Equal(t, closed, resp.Close, "%d bytes that the target does not read", size)
 	}
 }
+
+// TestAChangeOfAGateTakesItsToken asks as any process of the machine can, and as one that has read the address file.
+func TestAChangeOfAGateTakesItsToken(t *testing.T) {
+	s, err := gateway.Start(gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: "http://127.0.0.1:9"}}, Token: "secret"})
+	require.NoError(t, err)
+	defer s.Close()
+	put := func(a fault.Addresses) int {
+		req, err := http.NewRequest(http.MethodPut, gateway.AdminOf(a.Admin, "api")+fault.AdminPrefix+"faults",
+			strings.NewReader(`{"rules": []}`))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	require.Equal(t, http.StatusUnauthorized, put(s.Addresses()))
+	require.Equal(t, http.StatusOK, put(s.Addresses().WithToken("secret")))
+}
