@@ -38,9 +38,7 @@ func (s *shared) midway(root, prefix string) []*run {
 	stays := s.part("discover", prefix, "--prefix", prefix, "--page-size", "50", "--wait", root)
 	parts := []*run{stays, s.uploader(prefix), s.uploader(prefix)}
 	s.reach(before.Finished+10, parts)
-	for s.status(prefix).Alive < int64(len(parts)) {
-		time.Sleep(20 * time.Millisecond)
-	}
+	seen(s.t, "all parts take part", func() bool { return s.status(prefix).Alive >= int64(len(parts)) })
 	require.Positive(s.t, s.status(prefix).Left, "the migration was over too soon")
 	return parts
 }
@@ -81,11 +79,11 @@ func TestRedisThatFailsOver(t *testing.T) {
 	second := redis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
 	client := goredis.NewClient(&goredis.Options{Addr: second.Addr})
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
-	for up := false; !up; time.Sleep(20 * time.Millisecond) {
+	seen(t, "the replica is linked", func() bool {
 		info, err := client.Info(t.Context(), "replication").Result()
 		require.NoError(t, err)
-		up = strings.Contains(info, "master_link_status:up")
-	}
+		return strings.Contains(info, "master_link_status:up")
+	})
 	s := newShared(t, first)
 	var left, lost int64
 	row(t, "Redis fails over", complete, func() string {
@@ -95,10 +93,10 @@ func TestRedisThatFailsOver(t *testing.T) {
 	parts := s.midway(tr.root, "failover")
 	require.NoError(t, client.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err())
 	before := s.status("failover").Left
-	for lost < 10 {
-		time.Sleep(20 * time.Millisecond)
+	seen(t, "ten files are done that the replica does not know of", func() bool {
 		lost = before - s.status("failover").Left
-	}
+		return lost >= 10
+	})
 	first.Kill()
 	s.relay.Turn(second.Addr)
 	left = s.status("failover").Left
@@ -121,4 +119,12 @@ func TestRedisThatEvicts(t *testing.T) {
 	s.refuses(s.discoverer(tr.root, "evicts"), "set it to noeviction")
 	s.refuses(s.uploader("evicts"), "set it to noeviction")
 	assert.Empty(t, s.objects("evicts"))
+}
+
+// seen looks until something is so, and fails where it is not within two minutes: what it waits for may have died.
+func seen(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(20 * time.Millisecond) {
+		require.True(t, time.Now().Before(end), "not in two minutes: %s", what)
+	}
 }
