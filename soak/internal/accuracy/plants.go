@@ -32,9 +32,14 @@ func (s PlantScore) String() string {
 		map[bool]string{false: "at", true: "half of"}[s.Half], map[bool]string{false: "not found", true: "found"}[s.Found])
 }
 
-// Plants runs, for each kind of growth and so many seeds, a trial without growth, whose printed limit it takes, one with
-// growth of that limit and one with half of it. Trials that lie in Out with Resume are not run again.
+// Plants runs, for each kind of growth and so many seeds, a trial without growth, whose printed limit it takes, one
+// with growth of that limit and one with half of it. With Resume those that this build left in Out are not run again.
 func (b *Bench) Plants(ctx context.Context, seeds int, done func(PlantScore)) ([]PlantScore, error) {
+	build, err := ThisBuild()
+	if err != nil {
+		return nil, err
+	}
+	b.Out = filepath.Join(b.Out, build) // verdicts of other rules are no part of a figure
 	var out []PlantScore
 	for seed := range seeds {
 		for _, k := range plantKinds {
