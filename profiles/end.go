@@ -167,8 +167,8 @@ func (e *ending) routines() []*judged {
 	return []*judged{j}
 }
 
-// ofConnections reports whether so many more goroutines are those of net/http, two for each of its connections, by their
-// group and by the connections that the other side counts.
+// ofConnections reports whether so many more goroutines are those of net/http, two for each of its connections, by
+// their group and by the connections that the other side counts.
 func (e *ending) ofConnections(more float64) bool {
 	group := e.group()
 	if group == nil || !group.Connection() {

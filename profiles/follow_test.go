@@ -10,8 +10,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// TestMoreWorkIsAskedForWhereBuffersThatFillUpWouldGrowAlike has leaks of so many bytes a file, of which the smaller one
-// would fit into buffers of the 16 workers after some 8,000 files, and the larger would not.
+// TestMoreWorkIsAskedForWhereBuffersThatFillUpWouldGrowAlike has leaks of so many bytes a file, of which the smaller
+// one would fit into buffers of the 16 workers after some 8,000 files, and the larger would not.
 func TestMoreWorkIsAskedForWhereBuffersThatFillUpWouldGrowAlike(t *testing.T) {
 	for _, c := range []struct {
 		size float64

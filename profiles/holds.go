@@ -1,6 +1,6 @@
 package profiles
 
-// What was measured with files of one size, beside the fit over all sizes. A limit counts pages, and a page comes with
+// Measurements with files of one size, beside the fit over all sizes. A limit counts pages, and a page comes with
 // the first write: a subject that makes buffers larger than its files lives in less than its live heap, by how much
 // only the states say that held such files.
 
@@ -13,9 +13,9 @@ type hold struct {
 	written, unwritten float64
 }
 
-// unwritten is the live heap that is not resident. Resident pages of the arenas are an upper bound of what is resident
-// of objects and of what is beside them, since free pages that the runtime has not returned are among them. What is in
-// swap was written.
+// unwritten is the live heap that is not resident. Resident pages of the arenas are an upper bound of the
+// resident part of objects and of the rest, since free pages that the runtime has not returned are among them. Pages in
+// swap were written.
 func (n *Snapshot) unwritten(arenas float64) float64 {
 	p := n.Process
 	if p == nil || p.HeapArena <= 0 || math.IsNaN(arenas) {

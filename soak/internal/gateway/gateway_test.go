@@ -408,7 +408,8 @@ func TestAConnectionThatTheTargetClosesIsClosedForItsClient(t *testing.T) {
 
 // TestAChangeOfAGateTakesItsToken asks as any process of the machine can, and as one that has read the address file.
 func TestAChangeOfAGateTakesItsToken(t *testing.T) {
-	s, err := gateway.Start(gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: "http://127.0.0.1:9"}}, Token: "secret"})
+	s, err := gateway.Start(gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: "http://127.0.0.1:9"}},
+		Token: "secret"})
 	require.NoError(t, err)
 	defer s.Close()
 	put := func(a fault.Addresses) int {

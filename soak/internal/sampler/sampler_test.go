@@ -228,7 +228,8 @@ func TestCovariatesOfFrozenStates(t *testing.T) {
 
 // TestWaitingIsNoError has fakes that are slow by plan: a leak per error would be held to as many errors as requests.
 func TestWaitingIsNoError(t *testing.T) {
-	s := &Sampler{Drive: fixed{FaultsFired: 900, FaultsHarmful: 2, Failed: 1}, S3: fixed{FaultsFired: 700, FaultsHarmful: 3}}
+	s := &Sampler{Drive: fixed{FaultsFired: 900, FaultsHarmful: 2, Failed: 1}, S3: fixed{FaultsFired: 700,
+		FaultsHarmful: 3}}
 	assert.EqualValues(t, 6, s.Covariates(t.Context()).Failed)
 }
 

@@ -93,7 +93,8 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 		"the stratified subset for CI, and a fault and a look-alike for each fast condition; what is wrong is tried again, up to three times in all")
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.resume, "resume", false, "keep the live verdicts that this build left in --out, and run the others")
-	fl.BoolVar(&f.scored, "scored", false, "report on the live verdicts that a run left in --out, broken off or not, and run nothing")
+	fl.BoolVar(&f.scored, "scored", false,
+		"report on the live verdicts that a run left in --out, broken off or not, and run nothing")
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
 	fl.BoolVar(&f.update, "update", false,
 		"write the results to profiles/baselines/accuracy.json and to the table in README.md")
@@ -141,7 +142,7 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 	return f.measure(c, all, plan, cases, skipped)
 }
 
-// livePlants plants growth into live subjects and reports what was found of it.
+// livePlants plants growth into live subjects and reports how much of it was found.
 func (f *flags) livePlants(c *cobra.Command) error {
 	out, cleanup, err := f.outDir()
 	if err != nil {
@@ -255,8 +256,8 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	return f.report(c, r, firsts, scores)
 }
 
-// outDir is where trials are recorded: --out, or a temporary directory of which nothing stays that --keep doesn't ask for
-// and that did not go wrong.
+// outDir is where trials are recorded: --out, or a temporary directory of which nothing stays that --keep doesn't ask
+// for and that did not go wrong.
 func (f *flags) outDir() (dir string, cleanup func(), err error) {
 	if f.out != "" {
 		return f.out, func() {}, nil
