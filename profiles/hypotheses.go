@@ -159,7 +159,7 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 		}
 		x := record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(s.targets()), State: record.Open}
 		limit, work := p.limit(h, x.Target)
-		if x.Limit = limit; work == 0 && (h.whenMet && !s.provoked(h.per) || s.notOfService(h)) {
+		if x.Limit = limit; work == 0 && (h.whenMet && !s.provoked(h.per) || s.notOfService(h)) && !p.swells(h) {
 			continue
 		}
 		at := slices.IndexFunc(e.found, func(j *judged) bool { return !j.passive && h.foundAs(&j.Finding) })
@@ -176,7 +176,7 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 		case h.kind == byFloors && work > 0 && (p.left.grown > x.Target*work || p.left.grown > p.left.leastGrown()):
 			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it goes on", bytesText(p.left.grown),
 				sitesText(p.left.sites))
-		case h.class == record.BufferFile && p.left.swell > x.Target*p.left.swellBytes:
+		case p.swells(h) && p.left.swell > x.Target*p.left.swellBytes:
 			x.Needs = fmt.Sprintf("%s at rest after phase %s, gone later, that no finding explains: "+
 				"many more files of that size tell whether it is bounded", bytesText(p.left.swell), p.left.swellIn)
 		case limit == 0 || limit > x.Target:

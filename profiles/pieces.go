@@ -25,6 +25,9 @@ func (r *remainder) swollen(s *Series) {
 	}
 }
 
+// swells reports whether a hypothesis is the one of what stood at a floor and went, also where no work had a size.
+func (p *power) swells(h *hypothesis) bool { return h.class == record.BufferFile && p.left.swell > 0 }
+
 // largestPiece looks for the largest object that the work has made and that stayed. Where things come out of pieces,
 // such as slabs or tables made beforehand, the next piece may be as far away as the work went.
 func (r *remainder) largestPiece(s *Series, found []*judged) {

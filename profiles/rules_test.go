@@ -253,6 +253,14 @@ func TestWhatStandsAtAFloorAndNotAtTheLastIsNotExcluded(t *testing.T) {
 	}
 	assert.Contains(t, openIn(t, of(1), record.BufferFile, "byte-in-flight", nil), "at rest after phase")
 	assert.Empty(t, openIn(t, of(1./128), record.BufferFile, "byte-in-flight", nil), "below the target")
+	unsized := func(l *lab) { // a service of whose work no size is known
+		l.trial.Item = record.ItemRequest
+		for i := range l.trial.Snapshots {
+			c := l.trial.Snapshots[i].Covariates
+			c.BytesInFlight, c.BytesSent, c.BytesDone = 0, 0, 0
+		}
+	}
+	assert.Contains(t, openIn(t, of(1), record.BufferFile, "byte-in-flight", unsized), "at rest after phase")
 }
 
 // TestMuchGrowthThatNothingExplainsIsNotExcluded has growth in one step, below the targets for so much work.
