@@ -32,7 +32,7 @@ var outcomes = []string{string(record.OK), string(record.OOMKilled), string(reco
 type Exporter struct {
 	reg *prometheus.Registry
 
-	info, phase, headline           *prometheus.GaugeVec
+	began, phase, headline          *prometheus.GaugeVec
 	trials                          *prometheus.GaugeVec
 	ended                           *prometheus.CounterVec
 	limit, estimate                 prometheus.Gauge
@@ -68,7 +68,8 @@ func New() *Exporter {
 		e.reg.MustRegister(g)
 		return g
 	}
-	e.info = vec("soak_run_info", "The run under way: 1.", "subject", "corpus", "design", "protocol", "isolation")
+	e.began = vec("soak_run_start_timestamp_seconds", "When the run under way began, in Unix time.",
+		"subject", "corpus", "design", "protocol", "isolation")
 	e.trials = vec("soak_trials", "Trials of the run under way.", "state")
 	e.ended = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "soak_trials_ended_total",
 		Help: "Trials that have ended, by outcome."}, []string{"outcome"})
@@ -98,7 +99,7 @@ func New() *Exporter {
 	e.floorNum = cell("soak_floors", "Floors so far in the cell's trial.")
 	e.floorFiles = cell("soak_floor_files", "Files copied at the last floor.")
 	e.rate = cell("soak_files_per_second", "Files a second of the cell's last speed trial.")
-	e.headline = cell("soak_headline", "The cell's verdict in a word: 1.", "headline")
+	e.headline = cell("soak_headline_timestamp_seconds", "When the cell's verdict in a word was given, in Unix time.", "headline")
 	return e
 }
 
@@ -121,8 +122,8 @@ func (e *Exporter) Event(ev soak.Event) {
 	defer e.mu.Unlock()
 	switch ev := ev.(type) {
 	case soak.RunStarted:
-		e.info.Reset()
-		e.info.WithLabelValues(ev.Subject, ev.Corpus, string(ev.Design), ev.Protocol, ev.Isolated).Set(1)
+		e.began.Reset()
+		e.began.WithLabelValues(ev.Subject, ev.Corpus, string(ev.Design), ev.Protocol, ev.Isolated).SetToCurrentTime()
 		e.trials.WithLabelValues("planned").Set(float64(ev.Trials))
 		e.trials.WithLabelValues("ended").Set(float64(ev.Done))
 		e.limit.Set(float64(ev.Limit))
@@ -212,7 +213,7 @@ func (e *Exporter) trialEnded(ev soak.TrialEnded) {
 		return
 	}
 	e.headline.DeletePartialMatch(prometheus.Labels{"cell": pyroscope.CellLabel(ev.Cell)})
-	e.headline.WithLabelValues(e.labels(ev.Cell, ev.Headline.String())...).Set(1)
+	e.headline.WithLabelValues(e.labels(ev.Cell, ev.Headline.String())...).SetToCurrentTime()
 }
 
 // Handler serves the metrics. The first scrape after a trial's end still has what its subject used; the next has not.

@@ -59,7 +59,8 @@ func TestExporterFollowsTheRun(t *testing.T) {
 	const l = `cell="gomemlimit=1800MiB workers=25",gogc="",gomemlimit="1800MiB",`
 	page := scrape(t, url)
 	for _, want := range []string{
-		`soak_run_info{corpus="mixed",design="star",isolation="cgroup-v2",protocol="default",subject="migrator"} 1`,
+		`soak_run_start_timestamp_seconds{corpus="mixed",design="star",isolation="cgroup-v2",protocol="default",` +
+			`subject="migrator"} 1.`,
 		`soak_trials{state="planned"} 2`, `soak_memory_limit_bytes 2.147483648e+09`, `soak_run_estimate_seconds 60`,
 		`soak_trial_running{` + l + `kind="attribution",pool="40",workers="25"} 1`,
 		`soak_phase_info{` + l + `kind="wave",phase="wave-1",pool="40",workers="25"} 1`,

@@ -427,11 +427,15 @@ func TestHealthyOnesAreHealthy(t *testing.T) {
 			l := newLab(t, tr.Name, tr.Set["transport"] == "h2")
 			l.wave(l.root(small, 260)) // more files than any bound
 			l.settle(l.d.open.Load)
-			// Bounded things may still fill or double in one wave or another; a leak grows in each.
-			const files, waves = 150, 3
+			// Bounded things may still fill or double in one wave or another, and the runtime keeps some stopped timers until
+			// it tidies them up; a leak grows in each.
+			const files, waves, bound = 150, 10, 16.0
 			gs, open := runtime.NumGoroutine(), l.d.open.Load()
 			least, places := int64(math.MaxInt64), ""
 			for range waves {
+				if float64(least)/files < bound {
+					break
+				}
 				before := live()
 				l.wave(l.root(small, files))
 				l.settle(l.d.open.Load)
@@ -445,7 +449,7 @@ func TestHealthyOnesAreHealthy(t *testing.T) {
 					least, places = sum, top(g)
 				}
 			}
-			assert.Less(t, float64(least)/files, 16.0, "bytes per file at the floors: %s", places)
+			assert.Less(t, float64(least)/files, bound, "bytes per file at the floors: %s", places)
 			assert.InDelta(t, gs, runtime.NumGoroutine(), 24)
 			assert.LessOrEqual(t, l.d.open.Load()-open, int64(4))
 
