@@ -235,7 +235,7 @@ func (l *lab) fake(name string, args ...string) string {
 	return a.HTTP
 }
 
-// short is a protocol with trials of seconds, whose verdicts are not asked for.
+// short is a protocol whose verdicts are not asked for. Its trials idle so long that graphs of one point in 15 s have some.
 const short = `
 name: short
 trials: [attribution, speed]
@@ -244,7 +244,7 @@ budget: 2m
 wave_timeout: 1m
 settle: 50ms
 phases:
-  - {name: idle, kind: idle, for: 50ms}
+  - {name: idle, kind: idle, for: 12s}
   - {name: warm-up, kind: warm-up, files: [{count: 10, size: 4KiB}]}
   - {name: wave, kind: wave, times: 6, files: [{count: 40, size: 64KiB}]}
 speed:
