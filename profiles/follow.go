@@ -3,6 +3,7 @@ package profiles
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -45,6 +46,8 @@ func (f *Follower) Update() ([]record.Hypothesis, error) {
 			h.State, h.Needs = record.Open, "more of the same work: buffers of the workers that fill up grow alike so far"
 		case h.Per == "error" && s.Snaps[len(s.Snaps)-1].cov().Failed < minErrors:
 			h.State, h.Needs = record.Open, "more failed transfers: a ring of the last of them grows alike until it is full"
+		case s.unsampled(e.found, h):
+			h.State, h.Needs = record.Open, "more of the same work: too few samples of the growth to name its line"
 		case s.stopped(e.found, h):
 			h.State, h.Needs = record.Open, "more of the same work: the last of it added next to nothing"
 		}
@@ -71,6 +74,19 @@ func (s *Series) fillable(found []*judged, h *record.Hypothesis) bool {
 	}
 	return some && grown < fillSize*float64(flight)
 }
+
+// unsampled reports whether what grows has no line because it is no more than a few samples of the heap profile, as in
+// a process that runs with Go's own rate. Growth over many lines has samples enough and no line all the same.
+func (s *Series) unsampled(found []*judged, h *record.Hypothesis) bool {
+	return slices.ContainsFunc(found, func(j *judged) bool {
+		return j.Class == h.Class && j.Slope != nil && j.Slope.Per == h.Per && j.term.retainedTerm && j.Site.Function == "" &&
+			j.term.amount < lineSamples*s.rate
+	})
+}
+
+// lineSamples is how many samples a growth is waited for: of so many at one line, fewer than the three that name it are
+// seen in one trial of ten thousand.
+const lineSamples = 16
 
 // take adds the snapshots that are new. A trial whose recorder dropped a snapshot that was read is read from its
 // beginning.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/pprof/profile"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -69,4 +70,36 @@ func TestAFewErrorsAreNoLeakYet(t *testing.T) {
 	}
 	assert.Equal(t, record.Open, perError(), "after 180")
 	assert.Equal(t, record.Found, perError(), "after 360")
+}
+
+// TestALeakWhoseLineWasNotSampledGetsMoreWork has a leak that the exact heap shows, in a process whose own sampling, of
+// one allocation in 512 KiB, has not met it. One in 4 KiB would have: what has no line then has none to be waited for.
+func TestALeakWhoseLineWasNotSampledGetsMoreWork(t *testing.T) {
+	for rate, want := range map[int64]record.HypothesisState{512 << 10: record.Open, 4 << 10: record.Found} {
+		l := newLab(t, newSubject(func() *subject {
+			return with(source{stack: frames("app/list.(*notes).add"), size: 700, retained: perFile})
+		}), 4, 1).run(8)
+		for i := range l.trial.Snapshots {
+			l.trial.Snapshots[i].Exact, l.heaps[i].Period = true, rate
+			l.heaps[i].Sample = slices.DeleteFunc(l.heaps[i].Sample, func(s *profile.Sample) bool {
+				return s.Location[0].Line[0].Function.Name == "app/list.(*notes).add"
+			})
+		}
+		hs, err := NewFollower(l.write(t.TempDir()), Options{}).Update()
+		require.NoError(t, err)
+		assert.Equal(t, want, ofFiles(t, hs).State, "%d", rate)
+	}
+}
+
+// TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal has a sample of 512 KiB of the runtime's own come in the middle of
+// a leak of as much. To take it off would hide the leak.
+func TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal(t *testing.T) {
+	const rate = 512 << 10
+	s := &Series{rate: rate, Sites: []*Site{{Owner: OwnerRuntime, Stack: frames("runtime.malg")}}, Snaps: []*Snapshot{{}, {}}}
+	one := Amount{Bytes: rate, Objects: 1, Variance: square(rate)}
+	s.Snaps[1].Sites = map[int]Amount{0: one}
+	assert.Empty(t, s.members(nil, true))
+	assert.NotEmpty(t, s.members(nil, false), "a total of samples has it")
+	s.Snaps[1].Sites[0] = Amount{Bytes: 9 * rate, Objects: 9, Variance: 9 * square(rate)}
+	assert.NotEmpty(t, s.members(nil, true))
 }

@@ -75,7 +75,7 @@ func (s *Series) remainder(found []*judged, u *units) *remainder {
 	if !exact {
 		r.grain = math.Max(1, s.rate)
 	}
-	gone := s.members(found)
+	gone := s.members(found, exact)
 	for i, n := range s.Snaps {
 		if !q.measured(i) {
 			continue
@@ -99,10 +99,10 @@ func (s *Series) remainder(found []*judged, u *units) *remainder {
 }
 
 // members are the sites that findings explain.
-func (s *Series) members(found []*judged) map[int]bool {
+func (s *Series) members(found []*judged, exact bool) map[int]bool {
 	out := map[int]bool{}
 	for id, site := range s.Sites {
-		if site.ofRuntime() {
+		if site.ofRuntime() && (!exact || s.sampledWell(id)) {
 			out[id] = true // it follows the most goroutines so far, which are counted
 		}
 	}
@@ -119,6 +119,21 @@ func (s *Series) members(found []*judged) map[int]bool {
 	}
 	return out
 }
+
+// sampledWell reports whether a site has enough samples, at its largest, to be taken off an exact total: one sample of
+// 512 KiB that comes and goes would hide a leak of as much, and what it stands for is less.
+func (s *Series) sampledWell(id int) bool {
+	var most Amount
+	for _, n := range s.Snaps {
+		if a := n.Sites[id]; a.Bytes > most.Bytes {
+			most = a
+		}
+	}
+	return square(most.Bytes) >= leastSamples*most.Variance
+}
+
+// leastSamples is how many samples a site needs: with four the error is half of what is there.
+const leastSamples = 4
 
 // growth fills in what stays behind from the first floor to the last. The noise is a random walk: that of the steps
 // between floors about their median, by the root of their number.

@@ -25,13 +25,15 @@ const attachProtocol = `
 name: short
 trials: [attribution]
 memprofilerate: 4096
-looks: 1
+looks: 3
 phases:
   - {name: idle, kind: idle, for: 20ms}
   - {name: warm-up, kind: warm-up, files: [{count: 50, size: 1KiB}]}
   - {name: wave, kind: wave, times: 8, files: [{count: 200, size: 1KiB}]}
   - {name: held, kind: hold, gate: each, point: reply, transfers: M, then: [M/2], size: 1KiB}
   - {name: connections, kind: connections, files: [{count: 8, size: 1KiB}]}
+more:
+  - phases: [{name: more-wave, kind: wave, times: 3, files: [{count: 1000, size: 1KiB}]}]
 `
 
 // running starts a service of the specimens, as an operator would have, and returns its process and its address.
