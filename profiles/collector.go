@@ -20,7 +20,7 @@ func (s *Series) judgeCollector() []*judged {
 	return out
 }
 
-// running are the snapshots taken while work was under way freely, without a forced collection: their profile is the
+// running are the snapshots taken while work was under way freely, with no collection forced: their profile is the
 // live set of the last collection.
 func (s *Series) running() []*Snapshot {
 	var out []*Snapshot

@@ -260,6 +260,21 @@ func (g *gatherer) group(s *profile.Sample, stack []Frame) int {
 	return g.groups[key]
 }
 
+// memoryOf are the parts of the memory that are in no heap profile. What the runtime keeps about its heap is not outside it.
+func memoryOf(n *Snapshot) map[string]float64 {
+	out := map[string]float64{}
+	if p := n.Process; p != nil {
+		out[record.ResidentPart] = float64(p.RSS)
+	}
+	if r := n.Runtime; r != nil {
+		out[record.StackPart] = float64(r.StackInuse)
+		if p := n.Process; p != nil {
+			out[record.OutsidePart] = float64(max(0, p.OtherAnon+p.Shmem-r.Metadata))
+		}
+	}
+	return out
+}
+
 // growth judges the gathered profiles. Snapshots say which of them are floors.
 func (g *gatherer) growth(snaps []*Snapshot, pprof string) *record.Growth {
 	for _, n := range snaps {
@@ -267,6 +282,7 @@ func (g *gatherer) growth(snaps []*Snapshot, pprof string) *record.Growth {
 			p := &g.series.Points[i]
 			p.Time, p.Rest = n.Time, n.State == record.StateFloor
 			p.Work = float64(max(n.cov().Requests, n.cov().FilesDone))
+			p.Memory = memoryOf(n)
 		}
 	}
 	g.series.Allocs = g.heaps > 0 && g.single == 0 && !g.series.Difference

@@ -65,6 +65,11 @@ func suspects(g *record.Growth, found []record.Finding) []record.Finding {
 			}
 		}
 	}
+	for _, m := range g.Memory {
+		if m.Name == record.OutsidePart && m.State == record.Found && !classes[record.OffHeap] {
+			out = append(out, suspectOutside(&m))
+		}
+	}
 	for _, r := range g.Routines {
 		if f := suspectRoutine(&r); !known[f.Site.Function] && !(f.Class == record.ConnectionLeak && classes[f.Class]) {
 			out = append(out, f)
@@ -120,6 +125,14 @@ func suspect(c *record.Cause) record.Finding {
 	}
 	f.Summary = fmt.Sprintf("%s grew by %s", f.Site.Function, bytesText(c.Grew()))
 	return f
+}
+
+func suspectOutside(m *record.MemoryPart) record.Finding {
+	return record.Finding{Class: record.OffHeap, BytesAtPeak: int64(m.Last), Slope: m.Slope,
+		Confidence: min(passiveTrust, m.Confidence),
+		Summary:    fmt.Sprintf("%s grew by %s", m.Name, bytesText(m.Grew())),
+		Evidence: []string{fmt.Sprintf("%s in the first reading, %s in the last: up in %d of %d steps", bytesText(m.First),
+			bytesText(m.Last), m.Up, m.Steps), "no profile has it: its line is what calls mmap, C or an off-heap cache"}}
 }
 
 func suspectRoutine(r *record.RoutineGrowth) record.Finding {

@@ -13,6 +13,16 @@ import (
 // Recording is how Record reads a process that runs already.
 type Recording = trial.Recording
 
+// Collections says when a recording forces collections.
+type Collections = trial.Collections
+
+// The ways to force collections.
+const (
+	CollectRarely = trial.CollectRarely
+	CollectEach   = trial.CollectEach
+	CollectNever  = trial.CollectNever
+)
+
 // Record records a process that runs already into the run's directory dir, as a run of one passive trial, until ctx
 // ends or the time is over.
 func Record(ctx context.Context, dir string, o Recording) (*record.Run, error) {

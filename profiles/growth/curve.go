@@ -48,6 +48,8 @@ const (
 	jumpShare = 0.6
 	// startShare is that of a start-up in the first quarter, after which growth is looked for by itself.
 	startShare = 0.2
+	// leastPart is the part of a sampled object up to which growth is none, whatever the noise.
+	leastPart = 0.25
 	// leastJump is how many sampled objects a step has at least.
 	leastJump = 4
 	// bend is the F statistic from which a curve that flattens fits better than a line; at 1 and some 10 degrees of
@@ -145,6 +147,9 @@ func measure(s samples) evidence {
 	perBlock := math.Max(1, float64(n)/float64(m))
 	e.noise = math.Sqrt(s.noise + 2*jitter*jitter/perBlock)
 	e.size = ratio(e.grew, e.noise)
+	if math.Abs(e.grew) < s.rate*leastPart {
+		e.size = 0
+	}
 	if n < 4 {
 		e.rank, e.drift = e.size, e.size
 		if n == 2 {

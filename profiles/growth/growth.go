@@ -34,6 +34,7 @@ func Judge(s Series, pprof string) *record.Growth {
 		s.judgeHeap(g, lives)
 	}
 	s.judgeRoutines(g, lives)
+	s.judgeMemory(g, lives)
 	if !s.Timed {
 		timeless(g)
 	}

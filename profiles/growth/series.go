@@ -56,6 +56,8 @@ type Point struct {
 	Lost     float64        `json:"lost,omitempty"`
 	// Work is how much had been finished; 0 where nothing counts it.
 	Work float64 `json:"work,omitempty"`
+	// Memory are sizes in bytes of the parts of the process's memory, by their names in package record; nil: not read.
+	Memory map[string]float64 `json:"memory,omitempty"`
 }
 
 // Series is the recorded series, in any order.

@@ -81,6 +81,19 @@ type RoutineGrowth struct {
 	Stack  int64 `json:"stack_bytes"` // the least that their stacks take
 }
 
+// The parts of a process's memory that the kernel and the runtime tell of, which are in no heap profile.
+const (
+	ResidentPart = "resident memory"
+	StackPart    = "stacks of goroutines"
+	OutsidePart  = "outside Go's heap (mmap, cgo, shared memory)"
+)
+
+// MemoryPart is a part of a process's memory over the recording.
+type MemoryPart struct {
+	Name string `json:"name"`
+	Curve
+}
+
 // Growth is the verdict on a series without a controlled load: verdict.json of recordings and of plain profiles.
 type Growth struct {
 	Profiles int `json:"profiles"`
@@ -101,6 +114,8 @@ type Growth struct {
 	Routines []RoutineGrowth `json:"routines"` // groups that grew, the most first
 	// Resting are large groups of goroutines that did not grow.
 	Resting []RoutineGrowth `json:"resting,omitempty"`
+	// Memory are the parts that are in no heap profile, where they were read: of them only OutsidePart is judged.
+	Memory []MemoryPart `json:"memory,omitempty"`
 	// Allocated says that Causes and Stayed count allocations, since the profiles don't have live memory.
 	Allocated bool `json:"allocated,omitempty"`
 	// Difference says that the profile is a difference of two.

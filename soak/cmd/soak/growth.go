@@ -37,7 +37,9 @@ func writeFirstScreen(out io.Writer, v *record.Verdict) {
 
 // writeGrowth prints what a series of profiles says.
 func writeGrowth(out io.Writer, g *record.Growth) {
+	writeOutside(out, g)
 	writeTotal(out, g)
+	writeMemory(out, g)
 	if len(g.Causes) > 0 {
 		fmt.Fprintf(out, "\n%s\n", causesTitle(g))
 		for i := range g.Causes {
@@ -91,6 +93,32 @@ func writeTotal(out io.Writer, g *record.Growth) {
 		fmt.Fprintln(out)
 	}
 	writeHowSure(out, g)
+}
+
+// writeOutside prints, above all, growth that no heap profile has.
+func writeOutside(out io.Writer, g *record.Growth) {
+	for i := range g.Memory {
+		m := &g.Memory[i]
+		if m.Name != record.OutsidePart || m.State != record.Found {
+			continue
+		}
+		fmt.Fprintf(out, "GROWING %s: %s", strings.ToUpper(m.Name[:1])+m.Name[1:], shapeText(&m.Curve, bytesText))
+		writeRate(out, &m.Curve)
+		fmt.Fprintf(out, "\nfound: it grows (%.0f %% sure). No profile has it: its line is what calls mmap, C or an off-heap cache\n\n",
+			100*m.Confidence)
+	}
+}
+
+// writeMemory prints the parts of the memory that are in no heap profile, in a line.
+func writeMemory(out io.Writer, g *record.Growth) {
+	var parts []string
+	for i := range g.Memory {
+		m := &g.Memory[i]
+		parts = append(parts, fmt.Sprintf("%s %s -> %s", m.Name, bytesText(m.First), bytesText(m.Last)))
+	}
+	if len(parts) > 0 {
+		fmt.Fprintf(out, "in no heap profile: %s\n", strings.Join(parts, "; "))
+	}
 }
 
 func writeRate(out io.Writer, t *record.Curve) {
@@ -156,6 +184,8 @@ func causesTitle(g *record.Growth) string {
 		return "By place:"
 	case g.Total.State == record.Found:
 		return "Suspects, by what grew together:"
+	case g.Total.State == record.Excluded && (g.Total.Shape == record.Levelled || g.Total.Shape == record.Stepped):
+		return "Places that rose, by what grew together; the total rose and then stayed:"
 	case g.Total.State == record.Excluded:
 		return "Places that rose while the total did not:"
 	}

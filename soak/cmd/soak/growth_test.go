@@ -32,3 +32,12 @@ func TestTooFewProfilesAreNotCalledSteady(t *testing.T) {
 	writeGrowth(&out, &record.Growth{Profiles: 9, Total: total})
 	assert.Contains(t, out.String(), "STEADY")
 }
+
+// TestGrowthThatNoProfileHasStandsFirst has a heap that stays.
+func TestGrowthThatNoProfileHasStandsFirst(t *testing.T) {
+	var out strings.Builder
+	writeGrowth(&out, &record.Growth{Profiles: 9, Total: record.Curve{Shape: record.Steady, State: record.Excluded},
+		Memory: []record.MemoryPart{{Name: record.ResidentPart, Curve: record.Curve{First: 10 << 20, Last: 500 << 20}},
+			{Name: record.OutsidePart, Curve: record.Curve{State: record.Found, Shape: record.Growing, Last: 480 << 20}}}})
+	assert.Regexp(t, `(?s)^GROWING Outside Go's heap .*STEADY.*resident memory 10 MiB -> 500 MiB`, out.String())
+}

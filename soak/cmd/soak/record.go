@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,8 +49,8 @@ metrics when there are any, and of a process on this machine the kernel's accoun
 
 When the load stops (its rate falls, its CPU is idle) a floor is made: two collections, then the profiles. What is
 still there is kept, the rest was work in progress. A SIGUSR1 to soak asks for one now. A profile is taken out of turn
-when the memory is higher than ever, and near the limit of its cgroup. At the end the heap is collected once where the
-process didn't do so itself since the profile before: between two collections a heap profile stays the same.
+when the memory is higher than ever, and near the limit of its cgroup. Between two collections a heap profile stays the
+same: where the process made none for a while, one is forced, see --gc. It costs the process what its own next one would.
 
 It records until --for is over, Ctrl-C, or the end of the process, and says how that ended where its parent, its cgroup
 or the cluster tell. Disk use is bounded: of a long recording, evenly spread profiles are kept.
@@ -79,7 +80,9 @@ With --pyroscope, what a Pyroscope server has of one process is fetched instead 
 		"module path whose code is judged; default: all but the standard library and dependencies")
 	f.DurationVar(&o.Every, "every", 0, "time between snapshots (default: a thirtieth of --for, 2s to 30s)")
 	f.DurationVar(&o.For, "for", 0, "how long; 0 is until Ctrl-C")
-	f.BoolVar(&o.ForceGC, "gc", false, "force two collections before each profile")
+	f.StringVar((*string)(&o.GC), "gc", string(soak.CollectRarely), "force collections: rarely (where the process made "+
+		"none for a while, for a hundredth of the time at most), each (two before each profile) or never")
+	f.Lookup("gc").NoOptDefVal = string(soak.CollectEach)
 	f.StringVar(&o.out, "out", "", "directory of the run (default soak-results/<time>-<name>)")
 	f.BoolVar(&o.json, "json", false, "print the verdict as JSON")
 	return cmd
@@ -117,6 +120,8 @@ func (o *recordOptions) check(args []string) error {
 		return exitcode.Usage(fmt.Errorf("--pprof %q is no URL such as http://localhost:6060/debug/pprof", o.pprof))
 	case o.Every < 0 || o.For < 0 || o.pid < 0 || o.port < 1 || o.port > math.MaxUint16:
 		return exitcode.Usage(errors.New("--every, --for, --pid and --port can't be below 0, and --port is at most 65535"))
+	case !slices.Contains([]soak.Collections{soak.CollectRarely, soak.CollectEach, soak.CollectNever}, o.GC):
+		return exitcode.Usage(fmt.Errorf("--gc=%s is none of rarely, each, never", o.GC))
 	case len(o.Work) > 0 && o.Metrics == "":
 		return exitcode.Usage(errors.New("--work names metrics: give --metrics URL"))
 	}

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,23 +84,34 @@ func parseGoroutines(page []byte) (int, bool) {
 
 // parseMetrics reads Prometheus text into name{labels} -> value; of histograms and summaries only sum and count. What
 // Go's collector says of the runtime comes back as such, nil when there is none; the process's own metrics (process_,
-// promhttp_) are left out: they are sampled at their source.
-func parseMetrics(r io.Reader) (map[string]float64, *record.Runtime, error) {
+// promhttp_) are left out: they are sampled at their source. Of very many series those named first are sure to be there.
+func parseMetrics(r io.Reader, first []string) (map[string]float64, *record.Runtime, error) {
 	p := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := p.TextToMetricFamilies(r)
 	if err != nil {
 		return nil, nil, err
 	}
 	out := map[string]float64{}
-	for name, f := range families {
-		if strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "promhttp_") {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			addMetric(out, name, m)
+	names := slices.Sorted(maps.Keys(families))
+	for _, named := range []bool{true, false} {
+		for _, name := range names {
+			own := strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "promhttp_")
+			if own && !isNamed(name, first) || named != isNamed(name, first) {
+				continue
+			}
+			for _, m := range families[name].GetMetric() {
+				if named || len(out) < maxMetrics {
+					addMetric(out, name, m)
+				}
+			}
 		}
 	}
 	return out, goCollector(families), nil
+}
+
+// isNamed reports whether a family of metrics has one of the names; those of histograms and summaries end in their part.
+func isNamed(family string, names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return n == family || n == family+"_count" || n == family+"_sum" })
 }
 
 // goCollector reads what the Go collector of client_golang exposes under the names it has had since its beginning.
@@ -133,13 +146,10 @@ func goCollector(families map[string]*dto.MetricFamily) *record.Runtime {
 	return v
 }
 
-// maxMetrics bounds what a sample keeps of a subject with very many series.
+// maxMetrics bounds what a sample keeps, beside what is named, of a subject with very many series.
 const maxMetrics = 200
 
 func addMetric(out map[string]float64, name string, m *dto.Metric) {
-	if len(out) >= maxMetrics {
-		return
-	}
 	var labels strings.Builder
 	for i, l := range m.GetLabel() {
 		if i > 0 {

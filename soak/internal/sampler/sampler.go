@@ -11,6 +11,8 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,10 +38,12 @@ type Sampler struct {
 	PID     int // 0 for a subject elsewhere: then only pprof and metrics are read
 	Pprof   string
 	Metrics string
-	Cgroup  Cgroup
-	Drive   Counter
-	S3      Counter
-	Clock   *Clock // stamps the samples
+	// Work are names of metrics that count finished work.
+	Work   []string
+	Cgroup Cgroup
+	Drive  Counter
+	S3     Counter
+	Clock  *Clock // stamps the samples
 
 	// Fine says that the subject's heap sampling is fine. Then the page that has runtime.MemStats, /heap?debug=1, is
 	// megabytes long and costs the subject a fifth of a second: it is read only for snapshots. At any sampling it is not
@@ -143,6 +147,32 @@ func (s *Sampler) CPU() float64 {
 	return v
 }
 
+// Schedule is how long the subject's threads have run and have waited for a CPU, in seconds, all together. Where the
+// kernel doesn't tell it is CPU, and no waiting.
+func (s *Sampler) Schedule() (ran, waited float64) {
+	if ran, waited, ok := schedule(s.PID); ok {
+		return ran, waited
+	}
+	return s.CPU(), 0
+}
+
+// Done is the sum over all labels of the metrics that count finished work; false where the subject has none of them.
+func (s *Sampler) Done(ctx context.Context) (float64, bool) {
+	all, _ := s.metrics(ctx)
+	return s.DoneIn(all)
+}
+
+// DoneIn is Done of metrics that were read already.
+func (s *Sampler) DoneIn(metrics map[string]float64) (sum float64, ok bool) {
+	for name, v := range metrics {
+		if base, _, _ := strings.Cut(name, "{"); slices.Contains(s.Work, base) {
+			sum += v
+			ok = true
+		}
+	}
+	return sum, ok
+}
+
 // Runnable says whether the subject is at work or would be, had it a CPU. Where it can't be read it is false.
 func (s *Sampler) Runnable() bool { return runnable(s.PID) }
 
@@ -199,7 +229,7 @@ func (s *Sampler) metrics(ctx context.Context) (v map[string]float64, exposed *r
 	if s.Metrics == "" {
 		return nil, nil
 	}
-	err := s.get(ctx, s.Metrics, func(r io.Reader) (err error) { v, exposed, err = parseMetrics(r); return err })
+	err := s.get(ctx, s.Metrics, func(r io.Reader) (err error) { v, exposed, err = parseMetrics(r, s.Work); return err })
 	if err != nil {
 		s.miss(ctx)
 		return nil, nil

@@ -3,6 +3,7 @@ package sampler
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -231,6 +232,27 @@ func TestWaitingIsNoError(t *testing.T) {
 	s := &Sampler{Drive: fixed{FaultsFired: 900, FaultsHarmful: 2, Failed: 1}, S3: fixed{FaultsFired: 700,
 		FaultsHarmful: 3}}
 	assert.EqualValues(t, 6, s.Covariates(t.Context()).Failed)
+}
+
+// TestMetricsOfWorkAreAddedUpAmongVeryMany has ten times as many series as a sample keeps.
+func TestMetricsOfWorkAreAddedUpAmongVeryMany(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for i := range 10 * maxMetrics {
+			fmt.Fprintf(w, "other_total{n=\"%d\"} 1\n", i)
+		}
+		fmt.Fprint(w, "requests_total{code=\"200\"} 30\nrequests_total{code=\"500\"} 12\n")
+	}))
+	defer server.Close()
+	s := Sampler{Metrics: server.URL, Work: []string{"requests_total"}}
+	defer s.Close()
+	done, ok := s.Done(t.Context())
+	assert.True(t, ok)
+	assert.InDelta(t, 42, done, 0)
+	read := s.Read(t.Context(), false)
+	assert.LessOrEqual(t, len(read.Metrics), maxMetrics+2)
+	s.Work = []string{"requests"}
+	_, ok = s.Done(t.Context())
+	assert.False(t, ok, "there is no such metric")
 }
 
 func TestTheSubjectIsNotAskedToCompress(t *testing.T) {

@@ -1,69 +1,109 @@
 package trial
 
-import "time"
+import (
+	"time"
 
-// idleWatch notices when a process's load stops, by a counter of its work: requests, CPU seconds or bytes allocated.
-// It compares the rate with the highest of late, since a high rate for one service is a low one for another.
+	"github.com/memsoak/memsoak/internal/stat"
+)
+
+// usage is what a process has used at a moment, counted since it began.
+type usage struct {
+	at   time.Time
+	work float64 // requests, CPU seconds or bytes allocated
+	wait float64 // seconds that its threads waited for a CPU
+}
+
+// idleWatch notices when a process's load stops, by its usage. It compares the rate with the highest of late that
+// lasted, since a high rate for one service is a low one for another, and a burst, as at a start, is no load.
 type idleWatch struct {
-	last   float64
-	at     time.Time
-	peak   float64
-	busy   int
-	quiet  int
-	back   int  // busy readings in a row
-	floors bool // a floor was made since it was busy
+	last  usage
+	rates []rate  // of the last while
+	usual float64 // the highest rate of late that lasted
+	busy  int
+	quiet int
+	back  int  // busy readings in a row
+	rests bool // a floor was made since it was busy
 	// least is the highest rate below which a counter says nothing of load.
 	least float64
 }
 
+// rate is a rate from one moment to another.
+type rate struct {
+	from, to time.Time
+	v        float64
+}
+
 const (
-	// idleShare is the part of the highest rate below which a process is idle; the taking of profiles costs some.
+	// idleShare is the part of the usual rate below which a process is idle; the taking of profiles costs some.
 	idleShare = 0.08
 	// busyBefore and quietFor are how many readings have to show load before, and none after.
 	busyBefore = 3
 	quietFor   = 2
 	// backAfter is how many busy readings in a row bring the load back: tickers and collections make single ones.
 	backAfter = 3
-	// leastCPU is the CPU time per second, of a load, below which that clock's ticks of 10 ms can't tell it from none.
-	leastCPU = 0.05
-	// peakFades is the remaining part of the highest rate after each busy reading: one burst doesn't count for ever.
-	peakFades = 0.98
+	// leastCPU is the CPU time per second, of a load, below which timers and collections can't be told from it.
+	leastCPU = 0.005
+	// lasts is over what time the median of the rates is the usual one, of at least leastRates readings.
+	lasts      = 10 * time.Second
+	leastRates = 3
+	// usualFades is the remaining part of the usual rate after each busy reading: a phase of much work doesn't count for ever.
+	usualFades = 0.98
+	// starving is the part of the time that threads wait for a CPU from which little CPU time says nothing: the process has
+	// work that others keep it from.
+	starving = 0.2
 )
 
-// observe takes a reading of the counter and reports whether the load has just stopped.
-func (w *idleWatch) observe(at time.Time, work float64) bool {
-	was, since := w.last, at.Sub(w.at).Seconds()
-	first := w.at.IsZero()
-	w.last, w.at = work, at
-	if first || since <= 0 || work < was { // a new process counts from zero
+// observe takes a reading and reports whether the load has just stopped.
+func (w *idleWatch) observe(now usage) bool {
+	was, since := w.last, now.at.Sub(w.last.at).Seconds()
+	first := w.last.at.IsZero()
+	w.last = now
+	if first || since <= 0 || now.work < was.work { // a new process counts from zero
 		w.quiet = 0
 		return false
 	}
-	rate := (work - was) / since
-	if rate > idleShare*w.peak {
-		w.peak = max(w.peak*peakFades, rate)
-		w.busy++
-		w.quiet = 0
-		if w.back++; w.back >= backAfter {
-			w.floors = false
-		}
+	r := rate{was.at, now.at, (now.work - was.work) / since}
+	if r.v > idleShare*w.usual || now.wait-was.wait > starving*since {
+		w.atWork(r)
 		return false
 	}
 	w.quiet++
 	w.back = 0
-	if w.peak < w.least || w.busy < busyBefore || w.quiet < quietFor || w.floors {
+	if w.usual <= w.least || w.busy < busyBefore || w.quiet < quietFor || w.rests {
 		return false
 	}
-	w.floors, w.busy, w.back = true, 0, 0
+	w.rests, w.busy, w.rates = true, 0, nil
 	return true
 }
 
-// resting reports whether the load has stopped and not come back.
-func (w *idleWatch) resting() bool { return w.floors }
+// atWork takes a busy reading into account.
+func (w *idleWatch) atWork(r rate) {
+	w.busy++
+	w.quiet = 0
+	if w.back++; w.back >= backAfter {
+		w.rests = false
+	}
+	w.rates = append(w.rates, r)
+	for len(w.rates) > leastRates && r.to.Sub(w.rates[1].from) >= lasts {
+		w.rates = w.rates[1:]
+	}
+	w.usual *= usualFades
+	if len(w.rates) < leastRates || r.to.Sub(w.rates[0].from) < lasts {
+		return
+	}
+	var v []float64
+	for _, r := range w.rates {
+		v = append(v, r.v)
+	}
+	w.usual = max(w.usual, stat.Median(v))
+}
 
-// skip leaves out of the counter the use since the reading before: the taking of profiles is no load.
-func (w *idleWatch) skip(at time.Time, work float64) {
-	if !w.at.IsZero() {
-		w.last, w.at = work, at
+// resting reports whether the load has stopped and shows no sign of coming back.
+func (w *idleWatch) resting() bool { return w.rests && w.back == 0 }
+
+// skip leaves out the use since the reading before: the taking of profiles is no load.
+func (w *idleWatch) skip(now usage) {
+	if !w.last.at.IsZero() {
+		w.last = now
 	}
 }

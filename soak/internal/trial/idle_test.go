@@ -7,55 +7,107 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// floors are the readings at which a floor is made, of work done per reading.
-func floors(perReading ...float64) []int {
+// floors are the seconds at which a floor is made, of the rates from second to second.
+func floors(rates ...float64) []int {
 	var w idleWatch
 	var out []int
 	sum := 0.0
-	for i, d := range perReading {
-		sum += d
-		if w.observe(time.Unix(int64(i), 0), sum) {
+	for i, r := range rates {
+		sum += r
+		if w.observe(usage{at: second(i), work: sum}) {
 			out = append(out, i)
 		}
 	}
 	return out
 }
 
+func second(i int) time.Time { return time.Unix(int64(i), 0) }
+
+// steady are rates about r.
+func steady(r float64, n int) []float64 {
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = r * (1 + 0.2*float64(i%3-1))
+	}
+	return out
+}
+
+// of puts phases one after the other.
+func of(phases ...[]float64) (all []float64) {
+	for _, p := range phases {
+		all = append(all, p...)
+	}
+	return all
+}
+
 func TestAFloorIsMadeOnceWhenTheLoadStops(t *testing.T) {
-	assert.Equal(t, []int{6}, floors(0, 100, 120, 90, 110, 2, 1, 0, 0, 0), "once")
-	assert.Equal(t, []int{6, 12}, floors(0, 100, 120, 90, 110, 2, 1, 80, 95, 99, 100, 0, 0), "again after work")
-	assert.Empty(t, floors(0, 100, 120, 2, 90, 3, 110, 95), "one quiet reading is none")
-	assert.Empty(t, floors(0, 0, 0, 0, 0, 0), "nothing was done before")
-	assert.Empty(t, floors(0, 100, 60, 40, 30, 25, 20, 25, 30, 40), "less is not nothing")
+	load := steady(100, 12)
+	assert.Equal(t, []int{13}, floors(of(load, []float64{2, 1, 0, 0, 0})...), "once")
+	assert.Equal(t, []int{13, 19}, floors(of(load, []float64{2, 1, 80, 95, 99, 100, 0, 0, 0, 0})...), "again after work")
+	assert.Empty(t, floors(of(load, []float64{2, 90, 3, 110, 95})...), "one quiet reading is none")
+	assert.Empty(t, floors(steady(0, 20)...), "nothing was done before")
+	assert.Empty(t, floors(of(load, []float64{100, 60, 40, 30, 25, 20, 25, 30, 40})...), "less is not nothing")
+	assert.Empty(t, floors(of(steady(100, 5), steady(0, 5))...), "what lasts five seconds is no load")
+}
+
+func TestABurstIsNoLoad(t *testing.T) {
+	assert.Empty(t, floors(of(steady(2000, 4), steady(50, 30))...), "a start")
+	assert.Empty(t, floors(of(steady(50, 12), steady(2000, 3), steady(50, 30))...), "a burst under load")
+	assert.Equal(t, []int{42}, floors(of(steady(0.01, 30), steady(100, 11), steady(0.01, 3))...), "a load after a long rest")
+}
+
+// TestAProcessThatGetsNoCPUIsNotIdle has a load all the time, and for a while others that take the CPU.
+func TestAProcessThatGetsNoCPUIsNotIdle(t *testing.T) {
+	for name, c := range map[string]struct {
+		wait float64
+		want bool
+	}{"it waits for a CPU": {0.9, false}, "it doesn't": {0.01, true}} {
+		w := idleWatch{least: leastCPU}
+		cpu, wait, made := 0.0, 0.0, false
+		for i := range 40 {
+			if i < 20 {
+				cpu += 0.5
+			} else {
+				cpu, wait = cpu+0.01, wait+c.wait
+			}
+			made = w.observe(usage{second(i), cpu, wait}) || made
+		}
+		assert.Equal(t, c.want, made, name)
+	}
 }
 
 func TestALoadIsToldFromTheTakingOfProfiles(t *testing.T) {
 	w := idleWatch{least: leastCPU}
-	second := func(i int) time.Time { return time.Unix(int64(i), 0) }
-	cpu := 0.0
-	for i := range 5 {
+	cpu, at := 0.0, 0
+	for range 12 {
 		cpu += 0.4
-		w.observe(second(i), cpu)
+		w.observe(usage{at: second(at), work: cpu})
+		at++
 	}
-	assert.False(t, w.observe(second(5), cpu))
+	assert.False(t, w.observe(usage{at: second(at), work: cpu}))
 	assert.False(t, w.resting())
-	assert.True(t, w.observe(second(6), cpu))
-	for i := 7; i < 12; i++ {
+	assert.True(t, w.observe(usage{at: second(at + 1), work: cpu}))
+	for range 5 {
+		at += 2
 		cpu += 0.3 // a profile
-		w.skip(second(i), cpu)
-		assert.False(t, w.observe(second(i).Add(time.Second/2), cpu), "one floor")
+		w.skip(usage{at: second(at), work: cpu})
+		assert.False(t, w.observe(usage{at: second(at).Add(time.Second / 2), work: cpu}), "one floor")
 		assert.True(t, w.resting(), "what a profile costs is no load")
 	}
+	w.observe(usage{at: second(at + 1), work: cpu + 0.4})
+	assert.False(t, w.resting(), "it may be back: no floor is made in it")
+	w.observe(usage{at: second(at + 2), work: cpu + 0.4})
+	assert.True(t, w.resting(), "a burst is no load")
 	for i := range backAfter {
-		assert.True(t, w.resting(), "a burst is no load")
-		w.observe(second(13+i), cpu+0.4*float64(i+1))
+		w.observe(usage{at: second(at + 3 + i), work: cpu + 0.4*float64(i+2)})
 	}
+	w.observe(usage{at: second(at + 10), work: cpu + 0.4*float64(backAfter+1)})
 	assert.False(t, w.resting(), "the load is back")
 }
 
-func TestALoadBelowTheClocksTicksHasNoFloor(t *testing.T) {
+func TestALoadThatIsAsSmallAsTimersHasNoFloor(t *testing.T) {
 	w := idleWatch{least: leastCPU}
-	for i, used := range []float64{0, 0.01, 0.02, 0.03, 0.04, 0.04, 0.04, 0.04} {
-		assert.False(t, w.observe(time.Unix(int64(i), 0), used))
+	for i := range 30 {
+		assert.False(t, w.observe(usage{at: second(i), work: 0.002 * float64(min(i, 15))}))
 	}
 }

@@ -3,7 +3,6 @@ package trial
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,13 +25,28 @@ type Recording struct {
 	Work  []string
 	Every time.Duration
 	For   time.Duration // 0: until ctx ends
-	// ForceGC has two collections forced before each profile: floors are sharper and the process pays for it.
-	ForceGC bool
+	// GC says when collections are forced.
+	GC Collections
 	// Floor asks for a floor now: the load has been taken away. Without it one is made when the load stops by itself.
 	Floor <-chan struct{}
 	// OnSnapshot receives each snapshot; may be nil.
 	OnSnapshot func(record.Snapshot)
 }
+
+// Collections says when a recording forces collections: between two a heap profile stays the same. At floors two are
+// forced whatever it says, since a floor is asked for.
+type Collections string
+
+// The ways to force collections.
+const (
+	// CollectRarely forces one where the process made none for a while: few enough that it costs next to nothing and the
+	// memory that the process has by itself stays visible. It is the zero value.
+	CollectRarely Collections = "rarely"
+	// CollectEach forces two before each profile: what grows is sharper, and the process pays for it.
+	CollectEach Collections = "each"
+	// CollectNever forces none.
+	CollectNever Collections = "never"
+)
 
 // mostFailures is how many readings in a row may fail until the process counts as gone.
 const mostFailures = 3
@@ -55,9 +69,12 @@ type recording struct {
 	high   int64 // highest resident size at a snapshot
 	press  time.Time
 	before *record.Snapshot // the newest
+	stale  staleHeap
 	failed int
 	lost   int
 	ended  bool
+	// counted says that the metrics of work were seen.
+	counted bool
 }
 
 // Record reads the process until the time is over, it ends, or ctx ends, which is no error. A process that can't be
@@ -75,7 +92,8 @@ func Record(ctx context.Context, o Recording) (*record.Trial, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	r := &recording{Recording: o, rec: rec, s: &sampler.Sampler{Clock: c, Pprof: o.Target.Pprof, Metrics: o.Metrics,
-		PID: o.Target.PID}}
+		PID: o.Target.PID, Work: o.Work}}
+	r.stale.after = r.staleAfter()
 	if r.byCPU() {
 		r.idle.least = leastCPU
 	}
@@ -90,6 +108,9 @@ func Record(ctx context.Context, o Recording) (*record.Trial, error) {
 	}
 	if r.lost > 0 {
 		rec.warn("%s failed", units.Count(r.lost, "reading"))
+	}
+	if len(o.Work) > 0 && !r.counted {
+		rec.warn("%s has no metric %s: nothing is said per request", o.Metrics, strings.Join(o.Work, ", "))
 	}
 	rec.phase(record.Phase{Name: protocol.Free, Kind: protocol.Free, Start: begun, End: c.Now()})
 	if !r.ended {
@@ -126,7 +147,7 @@ func (r *recording) loop(ctx context.Context) {
 		case <-tick.C:
 			due = true
 		case <-look.C:
-			state, due = r.look()
+			state, due = r.look(ctx)
 		}
 		if due {
 			r.take(ctx, state)
@@ -143,14 +164,15 @@ const lastWait = 10 * time.Second
 func (r *recording) last(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastWait)
 	defer cancel()
-	if r.gone() || r.before == nil || r.before.Runtime == nil || r.before.ForcedGC > 0 {
+	if r.gone() || r.GC == CollectNever || r.before.Runtime == nil {
 		return
 	}
 	now := r.s.Read(ctx, true)
-	if now.Runtime == nil || now.Runtime.NumGC != r.before.Runtime.NumGC {
+	if now.Runtime == nil || now.Runtime.NumGC != r.before.Runtime.NumGC ||
+		r.before.ForcedGC > 0 && now.Time.Sub(r.before.Time) < leastStale {
 		return
 	}
-	r.ForceGC = true
+	r.GC = CollectEach
 	if err := r.snapshot(ctx, record.StateFree); err != nil {
 		r.rec.warn("the last profile is that of the last collection, and what was allocated since isn't in it")
 	}
@@ -168,12 +190,12 @@ func (r *recording) gone() bool {
 
 // take takes a snapshot and counts failures.
 func (r *recording) take(ctx context.Context, state record.State) {
-	if state == record.StateFree && r.byCPU() && r.idle.resting() {
+	if state == record.StateFree && r.idle.resting() {
 		state = record.StateFloor // as long as the load stays away, readings are without it
 	}
 	err := r.snapshot(ctx, state)
 	if r.byCPU() {
-		r.idle.skip(time.Now(), r.s.CPU())
+		r.idle.skip(r.used())
 	}
 	switch {
 	case err == nil:
@@ -188,13 +210,31 @@ func (r *recording) take(ctx context.Context, state record.State) {
 // byCPU reports whether the load is watched by the CPU time of a process on this machine.
 func (r *recording) byCPU() bool { return r.Target.PID != 0 && len(r.Work) == 0 }
 
-// look takes the cheap readings of a process on this machine, and says whether a snapshot is due and why.
-func (r *recording) look() (record.State, bool) {
+// used is the CPU time of a process on this machine.
+func (r *recording) used() usage {
+	ran, waited := r.s.Schedule()
+	return usage{time.Now(), ran, waited}
+}
+
+// stopped reports whether the load has just stopped, by the counters of work or the CPU time.
+func (r *recording) stopped(ctx context.Context) bool {
+	if r.byCPU() {
+		return r.idle.observe(r.used())
+	}
+	if len(r.Work) == 0 {
+		return false
+	}
+	done, ok := r.s.Done(ctx)
+	return ok && r.idle.observe(usage{at: time.Now(), work: done})
+}
+
+// look takes the cheap readings, and says whether a snapshot is due and why.
+func (r *recording) look(ctx context.Context) (record.State, bool) {
+	if r.stopped(ctx) {
+		return record.StateFloor, true
+	}
 	if r.Target.PID == 0 {
 		return "", false
-	}
-	if r.byCPU() && r.idle.observe(time.Now(), r.s.CPU()) {
-		return record.StateFloor, true
 	}
 	rss, err := r.s.RSS()
 	if err != nil {
@@ -214,22 +254,9 @@ func (r *recording) look() (record.State, bool) {
 // snapshot reads heap and goroutines together.
 func (r *recording) snapshot(ctx context.Context, state record.State) error {
 	v := record.Snapshot{Phase: protocol.Free, State: state}
-	kinds := []string{"heap"}
-	if r.ForceGC || state == record.StateFloor {
-		kinds = []string{"heap?gc=1", "heap?gc=1"}
-		v.ForcedGC = 2
-	}
-	var heap []byte
-	for _, k := range kinds {
-		var err error
-		if heap, err = r.s.Profile(ctx, k); err != nil {
-			return err
-		}
-	}
-	if v.ForcedGC > 0 {
-		v.Sample, v.Exact = r.s.ReadCollected(ctx)
-	} else {
-		v.Sample = r.s.Read(ctx, true)
+	heap, err := r.heap(ctx, &v)
+	if err != nil {
+		return err
 	}
 	routines, err := r.s.Profile(ctx, "goroutine")
 	if err != nil {
@@ -238,7 +265,8 @@ func (r *recording) snapshot(ctx context.Context, state record.State) error {
 	if v.Process != nil {
 		r.high = max(r.high, v.Process.RSS)
 	}
-	if done, ok := r.work(v.Sample); ok {
+	if done, ok := r.s.DoneIn(v.Metrics); ok {
+		r.counted = true
 		v.Covariates = &record.Covariates{FilesDone: int64(done), Requests: int64(done), Distinct: int64(done)}
 	}
 	if state != record.StateFloor && r.loadStopped(v.Sample) {
@@ -254,28 +282,51 @@ func (r *recording) snapshot(ctx context.Context, state record.State) error {
 	return nil
 }
 
-// work is the sum of the metrics that count it.
-func (r *recording) work(s record.Sample) (sum float64, ok bool) {
-	for name, v := range s.Metrics {
-		base, _, _ := strings.Cut(name, "{")
-		if slices.Contains(r.Work, base) {
-			sum += v
-			ok = true
+// heap reads the heap profile and, after it, everything else, into v.
+func (r *recording) heap(ctx context.Context, v *record.Snapshot) (heap []byte, err error) {
+	if r.GC == CollectEach || v.State == record.StateFloor {
+		for range 2 {
+			if heap, err = r.s.Profile(ctx, "heap?gc=1"); err != nil {
+				return nil, err
+			}
 		}
+		v.ForcedGC = 2
+		v.Sample, v.Exact = r.s.ReadCollected(ctx)
+		r.stale.collected(v.Sample)
+		return heap, nil
 	}
-	return sum, ok
+	begun := time.Now()
+	if heap, err = r.s.Profile(ctx, "heap"); err != nil {
+		return nil, err
+	}
+	plain := time.Since(begun)
+	v.Sample = r.s.Read(ctx, true)
+	if r.GC == CollectNever || !r.stale.due(v.Sample) {
+		return heap, nil
+	}
+	begun = time.Now()
+	before := r.used()
+	fresh, err := r.s.Profile(ctx, "heap?gc=1")
+	if err != nil {
+		return heap, nil // the older one is worth keeping
+	}
+	r.stale.cost = time.Since(begun) - plain
+	if r.Target.PID != 0 { // its own CPU time: others may have had the CPU
+		r.stale.cost = time.Duration(1e9 * (r.used().work - before.work))
+	}
+	v.ForcedGC, v.HeapBefore = 1, v.Runtime.HeapAlloc
+	v.Sample = r.s.Read(ctx, true)
+	r.stale.collected(v.Sample)
+	return fresh, nil
 }
 
-// loadStopped reports whether the load has stopped and not come back, by the counters of work, or, of a process
-// elsewhere, by what it allocates.
+// loadStopped reports whether the load of a process elsewhere, whose work nothing counts, has stopped and not come back,
+// by what it allocates.
 func (r *recording) loadStopped(s record.Sample) bool {
-	if done, ok := r.work(s); ok {
-		return r.idle.observe(s.Time, done) || r.idle.resting()
+	if r.Target.PID != 0 || len(r.Work) > 0 || s.Runtime == nil {
+		return false
 	}
-	if r.Target.PID == 0 && len(r.Work) == 0 && s.Runtime != nil {
-		return r.idle.observe(s.Time, float64(s.Runtime.TotalAlloc)) || r.idle.resting()
-	}
-	return false
+	return r.idle.observe(usage{at: s.Time, work: float64(s.Runtime.TotalAlloc)}) || r.idle.resting()
 }
 
 // died closes the record of a process that ended, with how it did where that is known.

@@ -19,8 +19,8 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/attach"
 )
 
-// TestTheLastProfileHasWhatNoCollectionHasSeen records a process that makes no collection by itself, one that does, and
-// one that is gone by the end.
+// TestTheLastProfileHasWhatNoCollectionHasSeen records a process that makes no collection by itself, and refuses the
+// first that is forced, one that does, and one that is gone by the end.
 func TestTheLastProfileHasWhatNoCollectionHasSeen(t *testing.T) {
 	var canned bytes.Buffer
 	require.NoError(t, pprof.WriteHeapProfile(&canned))
@@ -32,9 +32,13 @@ func TestTheLastProfileHasWhatNoCollectionHasSeen(t *testing.T) {
 		"it collects by itself":   {true, false, false},
 		"it is gone":              {false, true, false},
 	} {
-		var collections atomic.Int64
+		var collections, asked atomic.Int64
 		mux := http.NewServeMux()
 		mux.HandleFunc("/debug/pprof/", func(w http.ResponseWriter, r *http.Request) {
+			if r.FormValue("gc") != "" && asked.Add(1) == 1 {
+				http.Error(w, "not now", http.StatusServiceUnavailable)
+				return
+			}
 			if r.FormValue("gc") != "" || c.collects {
 				collections.Add(1)
 			}
