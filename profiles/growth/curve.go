@@ -158,8 +158,28 @@ func measure(s samples) evidence {
 		return e
 	}
 	e.rank = trend.MannKendall(s.y).Z
-	e.drift = drift(times, blocks)
+	e.drift = math.Max(drift(times, blocks), signs(d))
 	return e
+}
+
+// signs is the deviate of so many steps up against a walk, which goes up as often as down, however large its steps are:
+// a load that comes and goes makes growth uneven.
+func signs(steps []float64) float64 {
+	up, n := 0, 0
+	for _, d := range steps {
+		if d != 0 {
+			n++
+		}
+		if d > 0 {
+			up++
+		}
+	}
+	p, ways := 0.0, 1.0 // ways to have k of n steps up
+	for k := n; k >= up; k-- {
+		p += math.Ldexp(ways, -n)
+		ways *= float64(k) / float64(n-k+1)
+	}
+	return -math.Sqrt2 * math.Erfinv(2*math.Min(p, 1)-1)
 }
 
 // blockMeans cuts a series into up to mostBlocks stretches and returns their means.

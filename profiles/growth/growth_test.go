@@ -195,6 +195,22 @@ func TestADriftCountsTheTimeOfEachStep(t *testing.T) {
 	assert.Zero(t, drift([]float64{0, 0, 0}, []float64{1, 2, 3}), "no time, no rate")
 }
 
+// TestGrowthThatComesInFitsIsTold has steps up of very different sizes, as a load that comes and goes makes them, and
+// ups and downs of the same sizes.
+func TestGrowthThatComesInFitsIsTold(t *testing.T) {
+	sizes := []float64{1, 1, 1, 1, 20, 1, 1, 1, 1, 1}
+	for name, down := range map[string]float64{"up": 1, "up and down": -1} {
+		q := samples{rate: mib / 100, t: []float64{0}, y: []float64{100 * mib}}
+		for i, size := range sizes {
+			if i%2 > 0 {
+				size *= down
+			}
+			q.t, q.y = append(q.t, float64(i+1)), append(q.y, q.y[i]+size*mib)
+		}
+		assert.Equal(t, down > 0, measure(q).drift >= sureRank, name)
+	}
+}
+
 func TestTwoProfilesAreADifferenceNotAVerdict(t *testing.T) {
 	s := sampled(rand.New(rand.NewPCG(1, 2)), 2, append(slices.Clone(base), source{"leak", line(0, 40*mib), 0})...)
 	s.Points[1].Time = s.Points[0].Time.AddDate(0, 0, 48)

@@ -6,7 +6,7 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// leastOutside is the least growth outside Go's heap that is found, in bytes: threads and the runtime's tables take some.
+// leastOutside is the least growth outside Go's heap that is found, in bytes: threads and tables take some.
 const leastOutside = 4 << 20
 
 // judgeMemory judges the parts of the memory that are in no heap profile, of the longest life: under load, as the heap.

@@ -50,7 +50,7 @@ metrics when there are any, and of a process on this machine the kernel's accoun
 When the load stops (its rate falls, its CPU is idle) a floor is made: two collections, then the profiles. What is
 still there is kept, the rest was work in progress. A SIGUSR1 to soak asks for one now. A profile is taken out of turn
 when the memory is higher than ever, and near the limit of its cgroup. Between two collections a heap profile stays the
-same: where the process made none for a while, one is forced, see --gc. It costs the process what its own next one would.
+same: where the process made none for a while, one is forced, see --gc. It costs what the process's own next one would.
 
 It records until --for is over, Ctrl-C, or the end of the process, and says how that ended where its parent, its cgroup
 or the cluster tell. Disk use is bounded: of a long recording, evenly spread profiles are kept.

@@ -84,7 +84,7 @@ func parseGoroutines(page []byte) (int, bool) {
 
 // parseMetrics reads Prometheus text into name{labels} -> value; of histograms and summaries only sum and count. What
 // Go's collector says of the runtime comes back as such, nil when there is none; the process's own metrics (process_,
-// promhttp_) are left out: they are sampled at their source. Of very many series those named first are sure to be there.
+// promhttp_) are left out: they are sampled at their source. Of very many series those in first are sure to be there.
 func parseMetrics(r io.Reader, first []string) (map[string]float64, *record.Runtime, error) {
 	p := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := p.TextToMetricFamilies(r)
@@ -95,8 +95,7 @@ func parseMetrics(r io.Reader, first []string) (map[string]float64, *record.Runt
 	names := slices.Sorted(maps.Keys(families))
 	for _, named := range []bool{true, false} {
 		for _, name := range names {
-			own := strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "promhttp_")
-			if own && !isNamed(name, first) || named != isNamed(name, first) {
+			if named != isNamed(name, first) || !named && ofClient(name) {
 				continue
 			}
 			for _, m := range families[name].GetMetric() {
@@ -109,9 +108,17 @@ func parseMetrics(r io.Reader, first []string) (map[string]float64, *record.Runt
 	return out, goCollector(families), nil
 }
 
-// isNamed reports whether a family of metrics has one of the names; those of histograms and summaries end in their part.
+// ofClient reports whether a metric is one of the client library's own.
+func ofClient(name string) bool {
+	return strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "promhttp_")
+}
+
+// isNamed reports whether a family of metrics has one of the names; a histogram's or summary's ends in its part.
 func isNamed(family string, names []string) bool {
-	return slices.ContainsFunc(names, func(n string) bool { return n == family || n == family+"_count" || n == family+"_sum" })
+	return slices.ContainsFunc(names, func(n string) bool {
+		rest, ok := strings.CutPrefix(n, family)
+		return ok && (rest == "" || rest == "_count" || rest == "_sum")
+	})
 }
 
 // goCollector reads what the Go collector of client_golang exposes under the names it has had since its beginning.

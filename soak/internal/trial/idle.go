@@ -46,7 +46,7 @@ const (
 	// lasts is over what time the median of the rates is the usual one, of at least leastRates readings.
 	lasts      = 10 * time.Second
 	leastRates = 3
-	// usualFades is the remaining part of the usual rate after each busy reading: a phase of much work doesn't count for ever.
+	// usualFades is the remaining part of the usual rate after each busy reading: much work doesn't count for ever.
 	usualFades = 0.98
 	// starving is the part of the time that threads wait for a CPU from which little CPU time says nothing: the process has
 	// work that others keep it from.

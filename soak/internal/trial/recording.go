@@ -320,8 +320,8 @@ func (r *recording) heap(ctx context.Context, v *record.Snapshot) (heap []byte, 
 	return fresh, nil
 }
 
-// loadStopped reports whether the load of a process elsewhere, whose work nothing counts, has stopped and not come back,
-// by what it allocates.
+// loadStopped reports whether the load of a process elsewhere, whose work nothing counts, has stopped and not come
+// back, by what it allocates.
 func (r *recording) loadStopped(s record.Sample) bool {
 	if r.Target.PID != 0 || len(r.Work) > 0 || s.Runtime == nil {
 		return false
