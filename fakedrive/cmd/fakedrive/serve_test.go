@@ -70,7 +70,8 @@ func TestServeRefusesWrongUsage(t *testing.T) {
 	for want, args := range map[string][]string{
 		"no corpus":                {"--corpus", "potato"},
 		"--ca-file":                {"--tls-listen", "127.0.0.1:0"},
-		"--max-disk: want 1 bytes": {"--max-disk", "much"},
+		"--max-disk: want 1 bytes": {"--max-disk", "0"},
+		"is not a size":            {"--max-disk", "much"},
 		"--token-ttl: want 1ns":    {"--token-ttl", "0s"},
 		"--max-files: want 1":      {"--max-files", "-5"},
 		"--abusive-every: want 1":  {"--abusive-every", "-1"},
