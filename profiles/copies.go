@@ -14,28 +14,31 @@ type copies struct {
 }
 
 // copies finds such buffers in the state held at the upload's reply with the most live bytes. Each stack there is asked
-// what it allocated since the snapshot before for what it keeps: all of these are the transfers' own, as other states
+// what it allocated since the state before for what it keeps: all of these are the transfers' own, as other states
 // have files in their wave that passed. What they allocate beyond what they keep is there beside it, up to as much
 // again: a buffer that doubled has copied from half of its size and leaves the smaller ones as garbage, and one that is
 // put together from pieces at the end, as that of io.ReadAll, has all of these. Sums of both look alike. A stack that
 // keeps nothing, at a place where another keeps, makes such pieces as well.
 func (s *Series) copies() copies {
-	top, floor := -1, -1
+	top, floor, before, last := -1, -1, -1, -1
 	for i, n := range s.Snaps {
 		switch {
+		case n.State == record.StateHigh || n.State == record.StatePress: // while the buffers grow
+			continue
 		case !n.Profiled:
 		case n.State == record.StateFloor && top < 0:
 			floor = i
-		case n.State == record.StateReply && i > 0 && s.Snaps[i-1].Profiled &&
+		case n.State == record.StateReply && last >= 0 && s.Snaps[last].Profiled &&
 			(top < 0 || n.Live.Bytes > s.Snaps[top].Live.Bytes):
-			top = i
+			top, before = i, last
 		}
+		last = i
 	}
 	if top < 0 || floor < 0 || s.Snaps[top].Live.Bytes <= 0 {
 		return copies{}
 	}
 	var kept, beside float64
-	for id, b := range s.besideCopies(s.Snaps[top], s.Snaps[top-1], s.Snaps[floor]) {
+	for id, b := range s.besideCopies(s.Snaps[top], s.Snaps[before], s.Snaps[floor]) {
 		if held := s.Snaps[top].Sites[int(id)].Bytes - s.Snaps[floor].Sites[int(id)].Bytes; b > leastCopy*held {
 			kept, beside = kept+held, beside+math.Min(b, mostPieces*held)
 		}

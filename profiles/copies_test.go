@@ -52,6 +52,18 @@ func TestCopiesAreKnownByWhatWasAllocatedForWhatIsKept(t *testing.T) {
 	}
 }
 
+func TestCopiesAreSeenPastSnapshotsOfTheirGrowth(t *testing.T) {
+	want := heldSeries([2]float64{64, 128}).copies()
+	assert.Positive(t, want.beside)
+	for _, state := range []record.State{record.StateHigh, record.StatePress} {
+		s := heldSeries([2]float64{64, 128})
+		during := *s.Snaps[1]
+		during.State = state
+		s.Snaps = []*Snapshot{s.Snaps[0], &during, s.Snaps[1]}
+		assert.Equal(t, want, s.copies(), state)
+	}
+}
+
 func TestCopiesNeedAFloorAndAHeldReply(t *testing.T) {
 	s := heldSeries([2]float64{64, 128})
 	s.Snaps[0].State = record.StateIdle
