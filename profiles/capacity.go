@@ -162,25 +162,6 @@ func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
 	return c
 }
 
-// Verify takes a real trial into an answer: a kill refutes it, and survival with files of the planned size answers what
-// hung on that size alone.
-func Verify(c *record.Capacity, t record.HeldTrial) {
-	c.Verified = append(c.Verified, t)
-	switch {
-	case t.Outcome != record.OK && t.Workers <= max(c.MaxWorkers, c.Estimate):
-		if c.KilledAt == 0 || t.Workers < c.KilledAt {
-			c.KilledAt = t.Workers
-		}
-		c.MaxWorkers, c.AtLeast, c.UntriedSize = 0, false, false
-		c.Unknown = []string{fmt.Sprintf("the model's %d workers were killed with files of %s: it misses something",
-			t.Workers, bytesText(float64(t.FileSize)))}
-		c.Decides = "soak limit --workers --limit " + sizeFlag(c.Limit)
-	case t.Outcome == record.OK && c.UntriedSize && t.FileSize >= c.LargestFile && t.Workers == c.Estimate:
-		c.MaxWorkers, c.AtLeast, c.UntriedSize, c.Unknown, c.Decides = t.Workers, true, false, nil, ""
-	}
-	c.Answer = capacityText(c)
-}
-
 // search asks the model.
 func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g grounds) {
 	c.BytesInFlight = slices.ContainsFunc(m.parts(p, 1), func(t part) bool { return t.term == "bytes-in-flight" })
@@ -253,52 +234,15 @@ func (e *evidenceOfRun) doubts(c *record.Capacity, p Plan, g grounds) {
 	}
 }
 
-// conclude takes back an answer that something keeps from being one. A kill of a single worker answers by itself.
-func conclude(c *record.Capacity, p Plan, g grounds) {
-	if g.killedAt == 1 {
-		c.MaxWorkers, c.Unknown, c.AtLeast, c.Extrapolated = -1, nil, false, nil
-		return
-	}
-	if len(c.Unknown) == 0 {
-		return
-	}
-	c.MaxWorkers, c.AtLeast = 0, false
-	c.Decides = decides(c, p, g)
-}
-
-// decides names the run that would decide.
-func decides(c *record.Capacity, p Plan, g grounds) string {
-	limit := sizeFlag(p.Limit)
-	switch {
-	case g.seen == 0:
-		return "a run whose trials do their work, end well and are conclusive: soak run --axis workers=1,4,16 --limit " +
-			limit
-	case p.LargestFile > g.held && !c.BytesInFlight:
-		return fmt.Sprintf("soak plan RUN --limit %s --largest-file %s --verify", limit, sizeFlag(p.LargestFile))
-	}
-	return "soak limit --workers --limit " + limit
-}
-
-// sizeFlag writes a size as flags take it: exact, in the largest whole unit.
-func sizeFlag(n int64) string {
-	for _, u := range []struct {
-		size int64
-		name string
-	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
-		if n > 0 && n%u.size == 0 {
-			return fmt.Sprintf("%d%s", n/u.size, u.name)
-		}
-	}
-	return fmt.Sprintf("%dB", n)
-}
-
 // assumptions are what the answer takes for granted.
 func assumptions(c *record.Capacity, p Plan, answer forecast) []string {
 	out := []string{
 		"largest file " + bytesText(float64(p.LargestFile)), fmt.Sprintf("%d files", p.Files),
-		fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20), fmt.Sprintf("%s outside the Go heap that cannot be reclaimed",
-			bytesText(answer.outside)),
+		fmt.Sprintf("%s outside the Go heap that cannot be reclaimed", bytesText(answer.outside)),
 		fmt.Sprintf("%s of stacks and spans partly used beside live objects", bytesText(answer.arenas)),
+	}
+	if c.GOMEMLIMIT > 0 {
+		out = append(out, fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20))
 	}
 	if answer.unwritten >= modelFloor {
 		out = append(out, fmt.Sprintf("%s of live heap stay without pages, as with files of %s in this run: never written",

@@ -229,3 +229,37 @@ func TestAKillRefutesHowManyFilesFit(t *testing.T) {
 		Plan{Limit: 900 * mib})})
 	require.Contains(t, text[0], "How many files fit in 900.0 MiB is not known")
 }
+
+func TestWorkThatFitsIsSaidOfWorkersThatFit(t *testing.T) {
+	_, m := sized(t, 36*mib)
+	m.costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 4 << 10, CI95: [2]float64{4 << 10, 4 << 10}}}
+	plan := Plan{Limit: 900 * mib, LargestFile: 48 * mib}
+	few := m.fits(plan, grounds{seen: 8})
+	require.Equal(t, 8, few.Workers)
+	many := m.fits(plan, grounds{seen: 64})
+	require.Greater(t, many.Workers, 8)
+	require.LessOrEqual(t, many.Workers, 23, "no more fit, even without a file that stays")
+	require.Less(t, many.Files, few.Files)
+	plan.Files = int64(few.Files)
+	require.GreaterOrEqual(t, m.largest(plan, 64), few.Workers, "the plan for as many files says the same")
+	plan.Limit = 20 * mib
+	require.Nil(t, m.fits(plan, grounds{seen: 8}), "not one worker fits")
+}
+
+func TestAnAnswerTakenBackLeavesNothingToRestOn(t *testing.T) {
+	answer := func() *record.Capacity {
+		return &record.Capacity{MaxWorkers: 8, Estimate: 8, Mended: 12, Fits: &record.Fit{Files: 100}}
+	}
+	nothing := func(c *record.Capacity) {
+		require.Zero(t, c.MaxWorkers)
+		require.Zero(t, c.Mended)
+		require.Nil(t, c.Fits)
+	}
+	c := answer()
+	Verify(c, record.HeldTrial{Workers: 8, Outcome: record.OOMKilled})
+	nothing(c)
+	c = answer()
+	c.Unknown = []string{"it hangs on a size"}
+	conclude(c, Plan{Limit: mib}, grounds{})
+	nothing(c)
+}

@@ -9,8 +9,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// fits says how much work fits beside the most workers that a sound trial had, where rows of the cost table grow with
-// it; nil where none does, or where the workers alone need all of the limit.
+// fits says how much work fits beside the most workers that a sound trial had, or fewer where the limit has no room for
+// so many, where rows of the cost table grow with it; nil where none does, or where one worker needs all of the limit.
 func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 	var rows []record.Cost
 	var low, mid, high float64 // bytes a file
@@ -30,7 +30,11 @@ func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 	})
 	without := p
 	without.Files = 0
-	f := m.forecast(without, g.seen)
+	workers := m.largest(without, g.seen)
+	if workers == 0 {
+		return nil
+	}
+	f := m.forecast(without, workers)
 	need, most := f.needs()
 	least := math.Max(0, need-f.spread)
 	per, _ := m.rates.perFile(top.Per)
@@ -38,7 +42,7 @@ func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 		return math.Max(0, math.Floor((float64(p.Limit)-need)/math.Max(bytes, 1e-9)))
 	}
 	safe := files(most, high)
-	return &record.Fit{Workers: g.seen, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per,
+	return &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per,
 		files(least, low) * per},
 		Tried: top.Tried[1], PerFile: mid, Cost: top}
 }
