@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"math"
 )
 
 // Try says whether a subject survives at the value n.
@@ -19,6 +20,12 @@ type Tried struct {
 type Search struct {
 	Try  Try
 	Step int64
+	// Clear is how far a settled answer has to be from each value that was killed, as a share of it. The peak of a process
+	// depends on when its collector runs, so that a limit at which it survives three times is often one at which it dies
+	// the fourth. 0: a step.
+	Clear float64
+	// Least, if not nil, is what no settled answer is below: a peak that was seen is killed by any lower limit.
+	Least func() int64
 	// Tried are the answers so far, in order.
 	Tried []Tried
 }
@@ -39,75 +46,75 @@ func (s *Search) ask(ctx context.Context, n int64) (bool, error) {
 // Smallest finds the smallest value, to Step, from lo to hi that survives, for a subject that survives the more the
 // larger the value. It returns 0 when not even hi does.
 func (s *Search) Smallest(ctx context.Context, lo, hi int64) (int64, error) {
-	if s.Step <= 0 || lo < 1 || hi < lo {
-		return 0, fmt.Errorf("%w: search from %d to %d by %d", ErrConfig, lo, hi, s.Step)
-	}
-	ok, err := s.ask(ctx, hi)
-	if err != nil || !ok {
+	if err := s.check(lo, hi); err != nil {
 		return 0, err
 	}
-	if ok, err = s.ask(ctx, lo); err != nil {
+	if ok, err := s.ask(ctx, hi); err != nil || !ok {
 		return 0, err
-	} else if ok {
-		return lo, nil
 	}
-	for hi-lo > s.Step {
-		mid := lo + (hi-lo)/2
-		if hi-lo >= 2*s.Step {
-			mid = lo + (hi-lo)/2/s.Step*s.Step
-		}
-		if ok, err = s.ask(ctx, mid); err != nil {
-			return 0, err
-		}
-		if ok {
-			hi = mid
-		} else {
-			lo = mid
-		}
+	if ok, err := s.ask(ctx, lo); err != nil || ok {
+		return lo, err
 	}
-	return hi, nil
+	return s.between(ctx, lo, hi)
 }
 
 // Largest finds the largest value, to Step, from lo to hi that survives, for a subject that survives the less the
 // larger the value. It doubles from lo, so that values far beyond the border are not tried. It returns 0 when not even
 // lo survives.
 func (s *Search) Largest(ctx context.Context, lo, hi int64) (int64, error) {
-	if s.Step <= 0 || lo < 1 || hi < lo {
-		return 0, fmt.Errorf("%w: search from %d to %d by %d", ErrConfig, lo, hi, s.Step)
+	if err := s.check(lo, hi); err != nil {
+		return 0, err
 	}
-	ok, err := s.ask(ctx, lo)
-	if err != nil || !ok {
+	if ok, err := s.ask(ctx, lo); err != nil || !ok {
 		return 0, err
 	}
 	for lo < hi {
 		next := min(2*lo, hi)
-		if ok, err = s.ask(ctx, next); err != nil {
+		ok, err := s.ask(ctx, next)
+		if err != nil {
 			return 0, err
 		}
 		if !ok {
-			hi = next
-			break
+			return s.between(ctx, next, lo)
 		}
 		lo = next
-	}
-	for hi-lo > s.Step {
-		mid := lo + (hi-lo)/2
-		if ok, err = s.ask(ctx, mid); err != nil {
-			return 0, err
-		}
-		if ok {
-			lo = mid
-		} else {
-			hi = mid
-		}
 	}
 	return lo, nil
 }
 
+func (s *Search) check(lo, hi int64) error {
+	if s.Step <= 0 || lo < 1 || hi < lo {
+		return fmt.Errorf("%w: search from %d to %d by %d", ErrConfig, lo, hi, s.Step)
+	}
+	return nil
+}
+
+// between halves the way from a value that is killed to one that survives, by whole steps, and returns the last that
+// survives.
+func (s *Search) between(ctx context.Context, killed, survives int64) (int64, error) {
+	for abs(survives-killed) > s.Step {
+		mid := killed + (survives-killed)/2
+		if abs(survives-killed) >= 2*s.Step {
+			mid = killed + (survives-killed)/2/s.Step*s.Step
+		}
+		switch ok, err := s.ask(ctx, mid); {
+		case err != nil:
+			return 0, err
+		case ok:
+			survives = mid
+		default:
+			killed = mid
+		}
+	}
+	return survives, nil
+}
+
 // Settle repeats the search's answer until it has survived so many times in all, and moves it by toward (a number of
-// steps, to the safe side) where a repetition is killed. It returns 0 when nothing up to the bound survives.
+// steps, to the safe side) where a repetition is killed. It is Clear of all that were killed. It returns 0 when nothing
+// up to the bound survives.
 func (s *Search) Settle(ctx context.Context, answer, toward, bound int64, times int) (int64, error) {
 	for answer > 0 && (toward > 0 && answer <= bound || toward < 0 && answer >= bound) {
+		answer = s.clear(answer, toward, bound)
 		survived := 0
 		for _, t := range s.Tried {
 			if t.Value == answer && t.Survived {
@@ -123,12 +130,32 @@ func (s *Search) Settle(ctx context.Context, answer, toward, bound int64, times 
 			s.Tried = append(s.Tried, Tried{answer, ok})
 			survived++
 		}
-		if ok {
+		switch further := s.clear(answer, toward, bound); {
+		case ok && further == answer:
 			return answer, nil
+		case ok: // a peak beyond it was seen
+			continue
 		}
 		answer += toward * s.Step
 	}
 	return 0, nil
+}
+
+// clear moves an answer by whole steps until it is clear of all kills, or at the bound.
+func (s *Search) clear(answer, toward, bound int64) int64 {
+	for _, t := range s.Tried {
+		short := int64(math.Ceil(s.Clear*float64(t.Value))) - (answer-t.Value)*toward
+		if !t.Survived && s.Clear > 0 && short > 0 {
+			answer += toward * s.Step * ((short + s.Step - 1) / s.Step)
+		}
+	}
+	if s.Least != nil {
+		answer += s.Step * max(0, (s.Least()-answer+s.Step-1)/s.Step)
+	}
+	if toward > 0 {
+		return min(answer, bound)
+	}
+	return max(answer, bound)
 }
 
 // Border is the value that was killed next to the answer, 0 when none was.

@@ -66,6 +66,54 @@ func TestAnAnswerHasToSurviveMoreThanOnce(t *testing.T) {
 	assert.Equal(t, got-4, s.Border(got), "the next below was killed")
 }
 
+func TestASettledAnswerIsClearOfEveryKill(t *testing.T) {
+	tries := map[int64]int{}
+	s := &soak.Search{Step: 1, Clear: 0.04, Try: func(_ context.Context, n int64) (bool, error) {
+		tries[n]++
+		return n > 105 || n > 100 && tries[n] < 4, nil // from 101 to 105 it survives three times by luck
+	}}
+	got, err := s.Smallest(t.Context(), 1, 512)
+	require.NoError(t, err)
+	assert.EqualValues(t, 101, got)
+	got, err = s.Settle(t.Context(), got, 1, 512, 3)
+	require.NoError(t, err)
+	assert.EqualValues(t, 104, got, "100 was killed")
+	s.Tried = append(s.Tried, soak.Tried{Value: 104})
+	got, err = s.Settle(t.Context(), got, 1, 512, 3)
+	require.NoError(t, err)
+	assert.EqualValues(t, 109, got)
+	got, err = s.Settle(t.Context(), 106, 1, 107, 3)
+	require.NoError(t, err)
+	assert.EqualValues(t, 107, got, "no further than what may be tried")
+
+	many := &soak.Search{Step: 1, Clear: 0.04, Try: func(_ context.Context, n int64) (bool, error) { return n < 100, nil }}
+	got, err = many.Largest(t.Context(), 1, 512)
+	require.NoError(t, err)
+	got, err = many.Settle(t.Context(), got, -1, 1, 3)
+	require.NoError(t, err)
+	assert.EqualValues(t, 96, got)
+}
+
+func TestNoSettledAnswerIsBelowAPeakThatWasSeen(t *testing.T) {
+	peak := int64(0)
+	s := &soak.Search{Step: 4, Least: func() int64 { return peak }, Try: func(_ context.Context, n int64) (bool, error) {
+		if n >= 40 {
+			peak = max(peak, 45)
+		}
+		return n >= 40, nil
+	}}
+	got, err := s.Settle(t.Context(), 40, 1, 100, 3)
+	require.NoError(t, err)
+	assert.EqualValues(t, 48, got)
+	survived := 0
+	for _, tried := range s.Tried {
+		if tried.Value == 48 && tried.Survived {
+			survived++
+		}
+	}
+	assert.Equal(t, 3, survived)
+}
+
 func TestNoBorderWithoutAKill(t *testing.T) {
 	s := &soak.Search{Step: 4, Try: func(context.Context, int64) (bool, error) { return true, nil }}
 	got, err := s.Smallest(t.Context(), 4, 100)

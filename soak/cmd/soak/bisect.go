@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -251,7 +252,9 @@ func (j *bisectJudge) findings(run *gate.Run) (bisect.Judgement, string, error) 
 
 func writeBisect(w io.Writer, res *bisect.Result, asJSON bool) error {
 	if asJSON {
-		if err := printJSON(w, res); err != nil {
+		e := json.NewEncoder(w)
+		e.SetIndent("", " ")
+		if err := e.Encode(res); err != nil {
 			return err
 		}
 	}

@@ -97,6 +97,7 @@ func TestLimitIsFoundByRealKills(t *testing.T) {
 func TestLimitRefusesWhatMakesNoSense(t *testing.T) {
 	for _, args := range [][]string{
 		{"limit", "--step", "0"},
+		{"limit", "--tries", "0"},
 		{"limit", "--max", "1KiB"},
 		{"limit", "--max", "many"},
 		{"limit", "--workers", "--max-workers", "0"},

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,25 +22,32 @@ import (
 // limitFlags are the flags of soak limit.
 type limitFlags struct {
 	run             runFlags
-	max, step       units.Bytes
+	max, step       string
 	workers         bool
 	tries           int
 	maxWorkers      int64
+	busy            int64 // workers that the corpus keeps busy
+	peak            int64 // the most memory of a trial that survived, bytes
 	keep, fakedrive string
 	json            bool
 }
 
 func newLimitCmd() *cobra.Command {
-	f := limitFlags{max: 4 << 30, step: 4 << 20}
+	var f limitFlags
 	cmd := &cobra.Command{
 		Use:   "limit",
 		Short: "Find the smallest memory limit that survives, or the most workers below one",
 		Long: `Find by bisection, with real kills in a real cgroup, the smallest memory limit under which the subject
 survives a speed trial with its settings; or with --workers the largest worker count that survives under --limit. A
-trial that copies nothing survives anything and is an error.
+trial that leaves work survives anything and is an error.
+
+The peak of a process depends on when its collector runs. So the answer has to survive --tries times, is 6 % clear of
+every value that was killed, and no smaller than the peak of any trial, since without a GOMEMLIMIT that follows the
+limit (--set gomemlimit=90%) a process does not know of it.
 
 The answer holds for the corpus that is copied and for this machine. 'soak plan' predicts for work that wasn't run.`,
 		Example: `  soak limit --set workers=25
+  soak limit --set workers=25 --set gomemlimit=90%
   soak limit --workers --limit 256MiB --corpus mixed`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.search(cmd) },
@@ -51,8 +60,8 @@ The answer holds for the corpus that is copied and for this machine. 'soak plan'
 	fl.StringArrayVar(&f.run.sets, "set", nil, "a fixed setting, name=value; may be repeated")
 	fl.BoolVar(&f.workers, "workers", false, "search for the worker count instead of the limit")
 	fl.StringVar(&f.run.limit, "limit", "", "the limit for --workers (default 2Gi)")
-	fl.Var(&f.max, "max", "the largest limit to try")
-	fl.Var(&f.step, "step", "how exact the limit is wanted")
+	fl.StringVar(&f.max, "max", "4GiB", "the largest limit to try")
+	fl.StringVar(&f.step, "step", "4MiB", "how exact the limit is wanted")
 	fl.Int64Var(&f.maxWorkers, "max-workers", 512, "the largest worker count to try")
 	fl.IntVar(&f.tries, "tries", 3,
 		"how often the answer has to survive; where it is killed once, the next on the safe side is tried")
@@ -62,6 +71,10 @@ The answer holds for the corpus that is copied and for this machine. 'soak plan'
 	return cmd
 }
 
+// clearOfKills is how far an answer is from every value that was killed. Answers right beside one were killed in one of
+// three more runs, of six subjects of six.
+const clearOfKills = 0.06
+
 func (f *limitFlags) search(cmd *cobra.Command) error {
 	cfg, err := f.run.config()
 	if err != nil {
@@ -69,7 +82,14 @@ func (f *limitFlags) search(cmd *cobra.Command) error {
 	}
 	cfg.Axes, cfg.Cells, cfg.Center, cfg.Only, cfg.Trials = nil, nil, nil, "", []record.TrialKind{record.Speed}
 	cfg.Repeats = 1
-	most, step := int64(f.max), int64(f.step)
+	most, err := units.ParseBytes(f.max)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	step, err := units.ParseBytes(f.step)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
 	dir := f.keep
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "memsoak-limit-"); err != nil {
@@ -77,14 +97,27 @@ func (f *limitFlags) search(cmd *cobra.Command) error {
 		}
 		defer os.RemoveAll(dir)
 	}
-	s := &soak.Search{Step: step, Try: f.try(cmd, cfg, dir)}
+	if f.tries < 1 {
+		return exitcode.Usage(errors.New("--tries must be at least 1"))
+	}
+	s := &soak.Search{Step: step, Clear: clearOfKills, Try: f.try(cmd, cfg, dir)}
 	var answer int64
 	if f.workers {
 		s.Step = 1
-		if answer, err = s.Largest(cmd.Context(), 1, f.maxWorkers); err == nil {
+		most := f.maxWorkers
+		if _, err = s.Largest(cmd.Context(), 1, min(1, most)); err == nil && f.busy > 0 {
+			most = min(most, f.busy)
+		}
+		if err == nil {
+			answer, err = s.Largest(cmd.Context(), 1, most)
+		}
+		if err == nil {
 			answer, err = s.Settle(cmd.Context(), answer, -1, 1, f.tries)
 		}
 	} else if answer, err = s.Smallest(cmd.Context(), step, most); err == nil {
+		if _, follows := shareOfLimit(cfg.Set); !follows {
+			s.Least = func() int64 { return int64((1 + clearOfKills) * float64(f.peak)) }
+		}
 		answer, err = s.Settle(cmd.Context(), answer, 1, most, f.tries)
 	}
 	if errors.Is(err, soak.ErrConfig) {
@@ -108,17 +141,8 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 		what := "limit " + units.FormatBytes(n)
 		if f.workers {
 			what = units.Count(n, "worker")
-			set := soak.Cell{"workers": strconv.FormatInt(n, 10)}
-			for k, v := range cfg.Set {
-				if k != "workers" {
-					set[k] = v
-				}
-			}
-			cfg.Set = set
-		} else {
-			cfg.Limit = units.Bytes(n)
 		}
-		plan, err := soak.NewPlan(cfg, soak.Shard{})
+		plan, err := soak.NewPlan(f.at(cfg, n), soak.Shard{})
 		if err != nil {
 			return false, err
 		}
@@ -135,15 +159,18 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 		if err != nil {
 			return false, err
 		}
-		if done, _, _ := recorded.DidWork(); done == record.NoWork && t.Outcome == record.OK {
-			return false, exitcode.With(exitcode.Inconclusive,
-				fmt.Errorf("with %s the subject finished no file, which says nothing about memory", what))
+		f.busy = busy(recorded)
+		if err := worked(recorded); err != nil {
+			return false, exitcode.With(exitcode.Inconclusive, fmt.Errorf("with %s %w", what, err))
 		}
 		if !f.json {
 			fmt.Fprintf(cmd.OutOrStdout(), "%-22s %-12s peak %s\n", what, t.Outcome, t.Peak)
 		}
 		switch t.Outcome {
 		case record.OK:
+			if memory, kind := t.Peak.Memory(); kind == record.PeakCharged {
+				f.peak = max(f.peak, memory)
+			}
 			return true, nil
 		case record.OOMKilled:
 			return false, nil
@@ -152,6 +179,48 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 				t.Reason)
 		}
 	}
+}
+
+// at are the settings of a trial with the value n: GOMEMLIMIT may be a share of the limit, as operators set it.
+func (f *limitFlags) at(cfg soak.Config, n int64) soak.Config {
+	cfg.Set = maps.Clone(cfg.Set)
+	if f.workers {
+		cfg.Set["workers"] = strconv.FormatInt(n, 10)
+	} else {
+		cfg.Limit = units.Bytes(n)
+	}
+	if share, ok := shareOfLimit(cfg.Set); ok {
+		cfg.Set["gomemlimit"] = fmt.Sprintf("%dB", int64(share*float64(cfg.Limit)))
+	}
+	return cfg
+}
+
+// shareOfLimit reads a GOMEMLIMIT such as 90%.
+func shareOfLimit(set soak.Cell) (float64, bool) {
+	text, ok := strings.CutSuffix(set["gomemlimit"], "%")
+	percent, err := strconv.ParseFloat(text, 64)
+	return percent / 100, ok && err == nil && percent > 0 && percent <= 100
+}
+
+// worked says why a survival is none: work was left.
+func worked(t *record.Trial) error {
+	effort, done, planned := t.DidWork()
+	switch {
+	case t.Outcome != record.OK || effort == record.AllWork:
+		return nil
+	case effort == record.NoWork:
+		return errors.New("the subject finished no file, which says nothing about memory")
+	}
+	return fmt.Errorf("the subject finished %d of %d files, which says nothing about memory", done, planned)
+}
+
+// busy is how many workers a trial's largest wave can keep busy: more of them are idle, and survive anything.
+func busy(t *record.Trial) int64 {
+	var most int64
+	for _, p := range t.Phases {
+		most = max(most, p.Files)
+	}
+	return most
 }
 
 func (f *limitFlags) print(cmd *cobra.Command, s *soak.Search, answer, limit int64) error {

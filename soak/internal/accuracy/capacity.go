@@ -224,48 +224,19 @@ func (b *Bench) capacity(ctx context.Context, c CapacityCase, dir string) (*Capa
 	return s, err
 }
 
-// search finds Survived: a bisection with single trials finds the border, and from there it goes to the largest count
-// that survives each time. It doesn't look at the prediction.
+// search finds Survived: a bisection with single trials finds the border, and from there it goes down to the largest
+// count that survives each time. It doesn't look at the prediction.
 func (s *CapacityScore) search(ctx context.Context, try func(context.Context, int) (bool, error)) error {
-	once := func(ctx context.Context, n int64) (bool, error) {
-		ok, err := try(ctx, int(n))
-		if err == nil {
-			s.count(int(n), ok)
-		}
-		return ok, err
+	search := &soak.Search{Step: 1, Try: func(ctx context.Context, n int64) (bool, error) { return try(ctx, int(n)) }}
+	n, err := search.Largest(ctx, 1, mostTried)
+	if err == nil {
+		n, err = search.Settle(ctx, n, -1, 1, capacityTries)
 	}
-	border, err := (&soak.Search{Step: 1, Try: once}).Largest(ctx, 1, mostTried)
-	if err != nil || border == 0 {
-		return err
-	}
-	n := int(border)
-	safe, err := s.always(ctx, n, once)
-	for err == nil && !safe && n > 1 {
-		n--
-		safe, err = s.always(ctx, n, once)
-	}
-	for up := safe; err == nil && up && n < mostTried; {
-		if up, err = s.always(ctx, n+1, once); up {
-			n++
-		}
-	}
-	if safe {
-		s.Survived = n
+	s.Survived = int(n)
+	for _, t := range search.Tried {
+		s.count(int(t.Value), t.Survived)
 	}
 	return err
-}
-
-// always tries a count until it was killed once or has survived capacityTries times.
-func (s *CapacityScore) always(ctx context.Context, n int, once soak.Try) (bool, error) {
-	for {
-		t := s.at(n)
-		if t.Survived < t.Of || t.Of >= capacityTries {
-			return t.Survived == t.Of, nil
-		}
-		if _, err := once(ctx, int64(n)); err != nil {
-			return false, err
-		}
-	}
 }
 
 // at holds the readings of a count.
