@@ -197,6 +197,7 @@ uploaders:
 	cd soak/internal/bench/capacity/uploaders && $(GO) build -o $(CURDIR)/bin/uploaders .
 
 .PHONY: capacity
+capacity: export GOFLAGS += -buildvcs=false # the same program of the same source, whatever the commit
 capacity: specimens replay-subject $(TOOLS)/rclone uploaders ## answers of soak plan and soak limit beside real kills, 24 subjects x 3 limits, two hours; goes on where it was (ONLY='file-*')
 	PATH=$(TOOLS):$$PATH $(GO) run ./soak/internal/bench/capacity -only '$(ONLY)'
 

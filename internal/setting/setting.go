@@ -148,10 +148,11 @@ func (s Setting) Range() string {
 func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 func exact(v float64) string {
-	if v < 1<<10 {
+	text, err := units.Bytes(v).MarshalYAML() // never fails
+	if err != nil || v < 1<<10 {
 		return plain(v) + " bytes"
 	}
-	return units.Bytes(v).String()
+	return string(text)
 }
 
 // Flags checks the flags that were given.

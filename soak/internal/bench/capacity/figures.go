@@ -55,6 +55,9 @@ func (s *score) String() string {
 	case !s.right():
 		verdict = "not near"
 	}
+	if s.other {
+		verdict += " (recorded by another build)"
+	}
 	least := ""
 	if s.AtLeast {
 		least = "at least "
@@ -64,9 +67,8 @@ func (s *score) String() string {
 		return fmt.Sprintf("%-26s %9s  %s%d files fit, killed after %d: %s", s.Name, units.FormatBytes(s.Limit), least,
 			s.Answer, s.Truth, verdict)
 	case smallestLimit:
-		return fmt.Sprintf("%-26s survives at %s, killed there %d of %d, a tenth below %d of %d: %s", s.Name,
-			units.FormatBytes(s.Answer), s.Killed, tries,
-			s.KilledBelow, tries, verdict)
+		return fmt.Sprintf("%-26s survives at %s, in %d more runs at most: killed there %t, a tenth below %t: %s",
+			s.Name, units.FormatBytes(s.Answer), tries, s.Killed > 0, s.KilledBelow > 0, verdict)
 	}
 	return fmt.Sprintf("%-26s %9s  %s%d workers, %d survive %d of %d: %s", s.Name, units.FormatBytes(s.Limit), least,
 		s.Answer, s.Truth, tries, tries, verdict)
@@ -81,12 +83,15 @@ type figure struct {
 
 // figures are those of the scores; one that nothing was measured for is missed.
 func figures(scores []score) []figure {
-	var ofWorkers, said, right, unsafe, all, ofFiles, rightFiles, ofLimits, rightLimits int
+	var ofWorkers, said, right, unsafe, other, all, ofFiles, rightFiles, ofLimits, rightLimits int
 	subjects := map[string]bool{}
 	for _, s := range scores {
 		all++
 		if s.unsafe() {
 			unsafe++
+		}
+		if s.other {
+			other++
 		}
 		near := 0
 		if s.answers() && s.right() {
@@ -110,6 +115,7 @@ func figures(scores []score) []figure {
 	}
 	return []figure{
 		{"subjects measured", ">= 24", len(subjects), max(24, len(subjects)), len(subjects) >= 24},
+		{"answers of this build", "all", all - other, all, other == 0 && all > 0},
 		{"unsafe answers", "0", unsafe, all, unsafe == 0 && all > 0},
 		{"answers on workers", ">= 80 %", said, ofWorkers, float64(said) >= answered*float64(ofWorkers) && ofWorkers > 0},
 		{"answers within 10 % or one worker", "all", right, said, right == said && said > 0},

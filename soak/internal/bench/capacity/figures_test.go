@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 )
 
@@ -16,15 +21,15 @@ func TestScores(t *testing.T) {
 		score
 		unsafe, right bool
 	}{
-		"one worker less":                   {score{Answer: 9, Truth: 10}, false, true},
-		"a tenth less":                      {score{Answer: 36, Truth: 40}, false, true},
-		"far less":                          {score{Answer: 5, Truth: 10}, false, false},
-		"killed once at the answer":         {score{Answer: 10, Truth: 9, Tried: killed(10)}, true, false},
-		"killed with less":                  {score{Answer: 10, Truth: 8, Tried: killed(9)}, true, false},
-		"killed in a run of its own":        {score{Answer: 10, Truth: 9, Killed: 1}, true, false},
-		"a lower bound that holds":          {score{Answer: 16, AtLeast: true, Truth: 90}, false, true},
-		"not even one":                      {score{Answer: -1}, false, true},
-		"not even one, though some survive": {score{Answer: -1, Truth: 3}, false, false},
+		"one worker less":                   {score{Asks: workers, Answer: 9, Truth: 10}, false, true},
+		"a tenth less":                      {score{Asks: workers, Answer: 36, Truth: 40}, false, true},
+		"far less":                          {score{Asks: workers, Answer: 5, Truth: 10}, false, false},
+		"killed once at the answer":         {score{Asks: workers, Answer: 10, Truth: 9, Tried: killed(10)}, true, false},
+		"killed with less":                  {score{Asks: workers, Answer: 10, Truth: 8, Tried: killed(9)}, true, false},
+		"killed in a run of its own":        {score{Asks: workers, Answer: 10, Truth: 9, Killed: 1}, true, false},
+		"a lower bound that holds":          {score{Asks: workers, Answer: 16, AtLeast: true, Truth: 90}, false, true},
+		"not even one":                      {score{Asks: workers, Answer: -1}, false, true},
+		"not even one, though some survive": {score{Asks: workers, Answer: -1, Truth: 3}, false, false},
 		"files, nearly":                     {score{Asks: files, Answer: 900, Truth: 1000}, false, true},
 		"files, more than were done":        {score{Asks: files, Answer: 1100, Truth: 1000, Killed: 1}, true, false},
 		"a limit, and less kills":           {score{Asks: smallestLimit, Answer: 90 * mib, KilledBelow: 1}, false, true},
@@ -44,25 +49,119 @@ func TestNothingMeasuredMeetsNoFigure(t *testing.T) {
 
 func TestQuestionsAreForTwentyFourSubjectsAtLeastAndThreeLimits(t *testing.T) {
 	subjects := map[string]bool{}
-	for _, q := range questions {
+	count := map[asks]int{}
+	all, err := allQuestions()
+	require.NoError(t, err)
+	for _, q := range all {
+		count[q.asks]++
 		if q.asks == workers {
 			subjects[q.name] = true
 			assert.Len(t, q.limits, 3, q.name)
 		}
+		assert.Positive(t, q.size)
+		assert.NotEmpty(t, q.subject)
 	}
 	assert.GreaterOrEqual(t, len(subjects), 24)
-	_, err := choose([]string{"no-such"})
+	assert.GreaterOrEqual(t, count[files], 6)
+	assert.GreaterOrEqual(t, count[smallestLimit], 6)
+	assert.Len(t, count, 3, "each asks one of the three")
+	_, err = choose([]string{"no-such"})
 	require.Error(t, err)
 }
 
 func TestKillsThatCameWithTheSourceAreJudgedWithoutRunningAnything(t *testing.T) {
 	var out bytes.Buffer
 	b := &bench{say: &out, out: t.TempDir(), bin: t.TempDir(), recorded: true}
-	scores, err := b.all(t.Context(), questions)
+	all, err := allQuestions()
+	require.NoError(t, err)
+	scores, err := b.all(t.Context(), all)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(scores), 50)
 	for _, s := range scores {
 		assert.False(t, s.unsafe(), "%s", &s)
 		assert.NotEmpty(t, s.Tried, "%s", &s)
 	}
+}
+
+func TestAMatrixOfAnotherBuildIsRecordedAgain(t *testing.T) {
+	q := question{name: "none", asks: workers, subject: "none", size: mib}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for name, c := range map[string]struct {
+		by    func(build string) string
+		again bool
+	}{
+		"this build":       {by: func(build string) string { return build }},
+		"another build":    {by: func(string) string { return "0123456789ab" }, again: true},
+		"no build written": {by: func(string) string { return "" }, again: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			b := &bench{say: &out, out: t.TempDir(), bin: t.TempDir()}
+			build, err := b.buildOf(q)
+			require.NoError(t, err)
+			dir := filepath.Join(b.out, "matrix")
+			require.NoError(t, os.MkdirAll(dir, 0o755))
+			require.NoError(t, record.Write(filepath.Join(dir, record.RunFile), &record.Run{Schema: record.RunSchema,
+				Started: time.Unix(1, 0), Ended: time.Unix(2, 0)}))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, buildFile), []byte(c.by(build)), 0o644))
+			err = b.matrix(stopped, q, dir, "2")
+			if !c.again {
+				require.NoError(t, err)
+				require.Empty(t, out.String())
+				return
+			}
+			require.Error(t, err)
+			require.Contains(t, out.String(), "recorded again")
+			require.NoFileExists(t, filepath.Join(dir, buildFile), "nothing of the old matrix stays")
+		})
+	}
+}
+
+func TestAChangedSubjectIsAnotherBuild(t *testing.T) {
+	b := &bench{bin: t.TempDir()}
+	q := question{program: "subject"}
+	_, err := b.buildOf(q)
+	require.Error(t, err, "a subject that is not there has no build")
+	var builds []string
+	for _, text := range []string{"one", "two"} {
+		require.NoError(t, os.WriteFile(filepath.Join(b.bin, q.program), []byte(text), 0o644))
+		build, err := b.buildOf(q)
+		require.NoError(t, err)
+		builds = append(builds, build)
+	}
+	assert.NotEqual(t, builds[0], builds[1])
+}
+
+func TestKillsOfOtherFilesAreNotTaken(t *testing.T) {
+	var out bytes.Buffer
+	b := &bench{say: &out, out: t.TempDir(), bin: t.TempDir(), recorded: true}
+	chosen, err := choose([]string{"aws-v1"})
+	require.NoError(t, err)
+	q := chosen[0]
+	s, err := b.one(t.Context(), q, 128*mib)
+	require.NoError(t, err)
+	require.NotNil(t, s)
+	assert.True(t, s.killed())
+	q.size *= 2
+	s, err = b.one(t.Context(), q, 128*mib)
+	require.NoError(t, err)
+	assert.Nil(t, s)
+	assert.Contains(t, out.String(), "of other files")
+}
+
+func TestAnAnswerOfAnotherBuildMissesTheFigure(t *testing.T) {
+	row := func(s score) figure { return figures([]score{s})[1] }
+	assert.True(t, row(score{Asks: workers, Answer: 2}).met)
+	assert.False(t, row(score{Asks: workers, Answer: 2, other: true}).met)
+}
+
+func TestDeathsAreHeldToEachAnswer(t *testing.T) {
+	s := score{Asks: files, Answer: 900, Tried: []soak.Tried{{Value: 1000}, {Value: 950}, {Value: 1100}}}
+	s.settle()
+	assert.EqualValues(t, 950, s.Truth)
+	assert.False(t, s.unsafe())
+	s.Answer = 960
+	s.settle()
+	assert.True(t, s.unsafe(), "one of three was dead by then")
 }

@@ -52,6 +52,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // choose keeps the questions whose subject matches one of the patterns of path.Match; no pattern keeps all.
 func choose(patterns []string) ([]question, error) {
+	questions, err := allQuestions()
+	if err != nil {
+		return nil, err
+	}
 	var out []question
 	for _, q := range questions {
 		matches := len(patterns) == 0
@@ -67,7 +71,7 @@ func choose(patterns []string) ([]question, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("no subject matches; see questions in soak/internal/bench/capacity")
+		return nil, errors.New("no subject matches; see soak/internal/bench/capacity/questions.yaml")
 	}
 	return out, nil
 }

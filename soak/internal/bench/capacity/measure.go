@@ -2,18 +2,15 @@ package main
 
 import (
 	"context"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
@@ -34,9 +31,14 @@ const (
 
 // score is an answer beside what happened below one limit. Counts of workers or files, or bytes of a limit.
 type score struct {
-	Name  string `json:"name"`
-	Asks  asks   `json:"asks"`
-	Limit int64  `json:"limit"`
+	Name    string `json:"name"`
+	Asks    asks   `json:"asks"`
+	Limit   int64  `json:"limit"`
+	Subject string `json:"subject"`
+	Size    int64  `json:"size"` // of a file, bytes
+	// Build is what the answer's recording was made by; other says that it is not this build.
+	Build string `json:"build,omitempty"`
+	other bool
 	// Answer is 0 where there is none, and why not is in Said; -1: not even one worker. AtLeast says that it is a lower
 	// bound.
 	Answer  int64    `json:"answer"`
@@ -71,6 +73,8 @@ func (b *bench) all(ctx context.Context, chosen []question) ([]score, error) {
 				errs = append(errs, fmt.Errorf("%s in %s: %w", q.name, units.FormatBytes(limit), err))
 			}
 			if s != nil {
+				build, err := b.buildOf(q)
+				s.other = err != nil || s.Build != build
 				fmt.Fprintln(b.say, s)
 				out = append(out, *s)
 			}
@@ -79,85 +83,27 @@ func (b *bench) all(ctx context.Context, chosen []question) ([]score, error) {
 	return out, errors.Join(errs...)
 }
 
-// one measures a question below a limit, or reads the kept answer.
-func (b *bench) one(ctx context.Context, q question, limit int64) (*score, error) {
-	name := strings.NewReplacer(" ", "-", "(", "", ")", "").Replace(q.name)
-	dir := filepath.Join(b.out, name)
-	file := fmt.Sprintf("%dMiB.json", limit/mib)
-	kept := filepath.Join(dir, file)
-	s := &score{Name: q.name, Asks: q.asks, Limit: limit}
-	text, err := os.ReadFile(kept)
-	if errors.Is(err, fs.ErrNotExist) {
-		text, err = kills.ReadFile(path.Join("kills", name, file))
-	}
-	if err == nil {
-		if err = json.Unmarshal(text, s); err == nil && q.asks == workers {
-			if err = b.again(ctx, q, filepath.Join(dir, matrixDir), s); err == nil && !b.recorded {
-				err = record.Write(kept, s)
-			}
-		}
-		return s, err
-	}
-	if !errors.Is(err, fs.ErrNotExist) || b.recorded {
-		return nil, ignoreAbsent(err)
-	}
-	switch q.asks {
-	case workers:
-		err = b.workers(ctx, q, dir, s)
-	case files:
-		err = b.files(ctx, q, dir, s)
-	case smallestLimit:
-		err = b.smallest(ctx, q, s)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s, record.Write(kept, s)
-}
-
-// kills are scores of this machine's kind that came with the source: the kills and the survivals, so that rules
-// that have changed are judged without killing again. They need a matrix of the subject alone.
-//
-//go:embed kills
-var kills embed.FS
-
-// again answers a question whose kills are known, from the subject's matrix. Without one, and where nothing may run, the
-// recorded answer stays.
-func (b *bench) again(ctx context.Context, q question, matrix string, s *score) error {
-	if _, err := os.Stat(matrix); errors.Is(err, fs.ErrNotExist) && b.recorded {
-		return nil
-	}
-	if !b.recorded {
-		if _, err := b.matrix(ctx, q, matrix, "2", "4", "8"); err != nil {
-			return err
-		}
-	}
-	_, err := s.answer(q, matrix)
-	return err
-}
-
-func ignoreAbsent(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
 func (b *bench) runner(p *soak.Plan, dir string) *soak.Runner {
 	return &soak.Runner{Plan: p, Dir: dir, Fakedrive: filepath.Join(b.bin, "fakedrive"), Soak: filepath.Join(b.bin,
 		"soak")}
 }
 
-// matrix records the subject with a few counts of workers, without a limit that could bind; one that ended is kept.
-func (b *bench) matrix(ctx context.Context, q question, dir string, workers ...string) (*record.Run, error) {
+// matrix records the subject with a few counts of workers, without a limit that could bind. One that ended is kept
+// where this build recorded it with this subject: another may have another protocol, and other rules for how long a
+// trial goes.
+func (b *bench) matrix(ctx context.Context, q question, dir string, workers ...string) error {
+	build, err := b.buildOf(q)
+	if err != nil {
+		return err
+	}
 	if run, err := record.ReadRun(dir); err == nil && !run.Ended.IsZero() && !run.Interrupted {
-		return run, nil
+		if recordedBy(dir) == build {
+			return nil
+		}
+		fmt.Fprintf(b.say, "%s: recorded again, since %s is of another build or subject\n", q.name, dir)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return nil, err
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Dir(dir), 0o755)); err != nil {
+		return err
 	}
 	c := soak.DefaultConfig()
 	c.Subject, c.Corpus, c.Protocol, c.Set, c.Design = q.subject, "tiny", "quick", q.set, soak.Full
@@ -165,43 +111,69 @@ func (b *bench) matrix(ctx context.Context, q question, dir string, workers ...s
 	c.Center, c.Axes = nil, soak.Axes{{Name: "workers", Values: workers}}
 	plan, err := soak.NewPlan(c, soak.Shard{})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := b.runner(plan, dir).Run(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return record.ReadRun(dir)
+	return os.WriteFile(filepath.Join(dir, buildFile), []byte(build), 0o644)
 }
 
-// matrixDir is where a subject's matrix is below its directory.
-const matrixDir = "matrix"
-
-// answer asks soak plan how many workers fit, from a recorded matrix: again for a score that was kept, since the rules
-// may have changed. The recorded kills stay.
-func (s *score) answer(q question, matrix string) (*record.Capacity, error) {
-	c, err := profiles.Capacity(matrix, profiles.Plan{Limit: s.Limit, LargestFile: q.size, Files: 1000},
-		profiles.Options{})
+// answer asks soak plan, from a matrix of this build; with recorded from the one that is there, or the kept answer
+// stays.
+func (b *bench) answer(ctx context.Context, q question, dir string, s *score) (*record.Capacity, error) {
+	matrix := filepath.Join(dir, "matrix")
+	if b.recorded && recordedBy(matrix) == "" {
+		return nil, nil
+	}
+	p := profiles.Plan{Limit: s.Limit, LargestFile: q.size}
+	counts := []string{"4"}
+	if q.asks == workers {
+		p.Files, counts = 1000, []string{"2", "4", "8"}
+	}
+	if !b.recorded {
+		if err := b.matrix(ctx, q, matrix, counts...); err != nil {
+			return nil, err
+		}
+	}
+	c, err := profiles.Capacity(matrix, p, profiles.Options{})
 	if err != nil {
 		return nil, err
 	}
-	if now := int64(c.MaxWorkers); now != s.Answer {
+	now := int64(c.MaxWorkers)
+	if q.asks == files {
+		now = 0
+		if fit := c.Fits; fit != nil { // with the GOMEMLIMIT for so many
+			now, p.Files = int64(fit.Files), max(1, int64(fit.Files))
+			at, err := profiles.Capacity(matrix, p, profiles.Options{})
+			if err != nil {
+				return nil, err
+			}
+			c.GOMEMLIMIT = at.GOMEMLIMIT
+		}
+	}
+	if now != s.Answer {
 		s.Answer, s.Killed = now, 0
 	}
-	s.AtLeast, s.Said = c.AtLeast, c.Answer
+	s.AtLeast, s.Said, s.Build = c.AtLeast && q.asks == workers, c.Answer, recordedBy(matrix)
 	return c, nil
 }
 
-// workers asks soak plan, then searches the most workers that survive with a file in each.
-func (b *bench) workers(ctx context.Context, q question, dir string, s *score) error {
-	matrix := filepath.Join(dir, matrixDir)
-	run, err := b.matrix(ctx, q, matrix, "2", "4", "8")
+// kill finds by real kills what the answer is held to.
+func (b *bench) kill(ctx context.Context, q question, dir string, s *score, c *record.Capacity) error {
+	run, err := record.ReadRun(filepath.Join(dir, "matrix"))
 	if err != nil {
 		return err
 	}
-	c, err := s.answer(q, matrix)
-	if err != nil {
-		return err
+	if q.asks == files {
+		return b.killFiles(ctx, q, run, c, dir, s)
 	}
+	return b.killWorkers(ctx, q, run, c, dir, s)
+}
+
+// killWorkers searches the most workers that survive with a file in each.
+func (b *bench) killWorkers(ctx context.Context, q question, run *record.Run, c *record.Capacity, dir string,
+	s *score) error {
 	once := func(ctx context.Context, n int64) (bool, error) {
 		h := soak.Held{Workers: int(n), FileSize: q.size, Limit: s.Limit, GOMEMLIMIT: c.GOMEMLIMIT}
 		at := filepath.Join(dir, "held")
@@ -220,6 +192,7 @@ func (b *bench) workers(ctx context.Context, q question, dir string, s *score) e
 	if s.AtLeast { // right where it is safe: how much more there is changes no score
 		most = beyondBound * s.Answer
 	}
+	var err error
 	if s.Truth, err = search.Largest(ctx, 1, most); err != nil {
 		return err
 	}
@@ -239,84 +212,102 @@ func (b *bench) workers(ctx context.Context, q question, dir string, s *score) e
 	return nil
 }
 
-// files asks soak plan how many files fit, then lets more than that through until the limit kills.
-func (b *bench) files(ctx context.Context, q question, dir string, s *score) error {
-	matrix := filepath.Join(dir, matrixDir)
-	run, err := b.matrix(ctx, q, matrix, "4")
-	if err != nil {
-		return err
-	}
-	c, err := profiles.Capacity(matrix, profiles.Plan{Limit: s.Limit, LargestFile: q.size}, profiles.Options{})
-	if err != nil {
-		return err
-	}
-	s.Said = c.Answer
-	if c.Fits == nil {
-		return nil
-	}
-	s.Answer = int64(c.Fits.Files)
+// killFiles lets more files through than are said to fit, until the limit kills.
+func (b *bench) killFiles(ctx context.Context, q question, run *record.Run, c *record.Capacity, dir string,
+	s *score) error {
 	corpus := filepath.Join(dir, "corpus.yaml")
 	if err := os.WriteFile(corpus, fmt.Appendf(nil, "files: %d\nsize: %d\n", 3*s.Answer, q.size), 0o644); err != nil {
 		return err
 	}
-	for i := range tries {
-		done, err := b.filesAtDeath(ctx, run, c, corpus, filepath.Join(dir, "killed-"+strconv.Itoa(i+1)))
-		if err != nil {
-			return err
-		}
-		s.Tried = append(s.Tried, soak.Tried{Value: done})
-		if done <= s.Answer {
-			s.Killed++
-		}
-		if s.Truth == 0 || done < s.Truth {
-			s.Truth = done
-		}
-	}
-	return nil
-}
-
-// filesAtDeath is how many files a run had copied when its limit killed it.
-func (b *bench) filesAtDeath(ctx context.Context, run *record.Run, c *record.Capacity, corpus, dir string) (int64,
-	error) {
-	if err := os.RemoveAll(dir); err != nil {
-		return 0, err
-	}
 	cfg := soak.DefaultConfig()
-	set := soak.Cell{"workers": "4", "gomemlimit": fmt.Sprintf("%dMiB", c.GOMEMLIMIT>>20)}
+	set := soak.Cell{"workers": strconv.Itoa(c.Fits.Workers), "gomemlimit": fmt.Sprintf("%dMiB", c.GOMEMLIMIT>>20)}
 	kept, _ := run.Config["set"].(map[string]any)
 	for k, v := range kept {
 		set[k] = fmt.Sprint(v)
 	}
-	cfg.Subject, cfg.Corpus, cfg.Protocol, cfg.Limit, cfg.Set, cfg.Axes, cfg.Center = specimens, corpus, "passive",
+	cfg.Subject, cfg.Corpus, cfg.Protocol, cfg.Limit, cfg.Set, cfg.Axes, cfg.Center = q.subject, corpus, "passive",
 		units.Bytes(c.Limit), set, nil, nil
 	plan, err := soak.NewPlan(cfg, soak.Shard{})
 	if err != nil {
-		return 0, err
+		return err
+	}
+	s.Tried = nil
+	for i := range tries {
+		t, err := b.filesAtDeath(ctx, plan, filepath.Join(dir, "killed-"+strconv.Itoa(i+1)), c.Fits.Per)
+		if err != nil {
+			return err
+		}
+		s.Tried = append(s.Tried, t)
+	}
+	return nil
+}
+
+// filesAtDeath is how many files a run had copied, or listed where that is what they cost, when its limit killed it.
+func (b *bench) filesAtDeath(ctx context.Context, plan *soak.Plan, dir, per string) (soak.Tried, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return soak.Tried{}, err
 	}
 	if _, err := b.runner(plan, dir).Run(ctx); err != nil {
-		return 0, err
+		return soak.Tried{}, err
 	}
-	t, err := record.ReadTrial(filepath.Join(dir, plan.Trials[0].Dir()))
+	dir = filepath.Join(dir, plan.Trials[0].Dir())
+	t, err := record.ReadTrial(dir)
 	switch {
 	case err != nil:
-		return 0, err
+		return soak.Tried{}, err
+	case t.Outcome != record.OK && t.OOM == nil:
+		return soak.Tried{}, fmt.Errorf("after %d files it ended as %s, which says nothing about memory", t.Work.Files,
+			t.Outcome)
 	case t.OOM == nil:
-		return 0, fmt.Errorf("%d files ended as %s: the limit of %s did not kill", t.Work.Files, t.Outcome,
-			units.FormatBytes(c.Limit))
+		return soak.Tried{Value: t.Work.Files, Survived: true}, nil
 	}
-	return t.OOM.FilesDone, nil
+	most := t.OOM.FilesDone
+	if slices.Contains([]string{"listed-file", "backlog-item", "distinct-item"}, per) {
+		err = record.ReadSamples(dir, func(x record.Sample) bool {
+			if x.Covariates != nil {
+				most = max(most, x.Covariates.FilesListed)
+			}
+			return true
+		})
+	}
+	return soak.Tried{Value: most}, err
+}
+
+// settle holds the answer to the files of each death.
+func (s *score) settle() {
+	s.Truth, s.Killed = 0, 0
+	for _, t := range s.Tried {
+		if !t.Survived && t.Value <= s.Answer {
+			s.Killed++
+		}
+		if s.Truth == 0 || t.Value < s.Truth {
+			s.Truth = t.Value
+		}
+	}
 }
 
 // smallest asks soak limit, then tries its answer again, and a limit that is a tenth lower.
-func (b *bench) smallest(ctx context.Context, q question, s *score) error {
-	answer, tried, err := b.soakLimit(ctx, q, "--max", "512MiB", "--step", "1MiB")
+func (b *bench) smallest(ctx context.Context, q question, dir string, s *score) error {
+	build, err := b.buildOf(q)
+	if err != nil || b.recorded || s.Build == build {
+		return err
+	}
+	corpus := filepath.Join(dir, "corpus.yaml") // enough that all workers have a file again and again
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(corpus, fmt.Appendf(nil, "files: 48\nsize: %d\n",
+		q.size), 0o644)); err != nil {
+		return err
+	}
+	answer, tried, err := b.soakLimit(ctx, q, corpus, "--max", "2GiB", "--step", "1MiB")
 	if err != nil {
 		return err
 	}
-	s.Answer, s.Tried = answer, tried
+	s.Answer, s.Tried, s.Build, s.Killed, s.KilledBelow = answer, tried, build, 0, 0
+	if answer == 0 {
+		return nil
+	}
 	for n, killed := range map[int64]*int{answer: &s.Killed, int64(float64(answer)/1.1) &^ 4095: &s.KilledBelow} {
 		size := fmt.Sprintf("%dB", n)
-		_, again, err := b.soakLimit(ctx, q, "--max", size, "--step", size)
+		_, again, err := b.soakLimit(ctx, q, corpus, "--max", size, "--step", size)
 		if err != nil {
 			return err
 		}
@@ -330,9 +321,9 @@ func (b *bench) smallest(ctx context.Context, q question, s *score) error {
 }
 
 // soakLimit runs the command.
-func (b *bench) soakLimit(ctx context.Context, q question, more ...string) (int64, []soak.Tried, error) {
-	args := append([]string{"limit", "--json", "--subject", q.subject, "--corpus", "tiny", "--fakedrive",
-		filepath.Join(b.bin, "fakedrive")}, more...)
+func (b *bench) soakLimit(ctx context.Context, q question, corpus string, more ...string) (int64, []soak.Tried, error) {
+	args := append([]string{"limit", "--json", "--set", "workers=6", "--subject", q.subject, "--corpus",
+		corpus, "--fakedrive", filepath.Join(b.bin, "fakedrive")}, more...)
 	for k, v := range q.set {
 		args = append(args, "--set", k+"="+v)
 	}
