@@ -11,8 +11,10 @@
 // applies them, and keeps the state as one message in the queue "state". Which one is the broker's choice: the state
 // queue has a single active consumer. When it dies, the next process takes over.
 //
-// Work is in the queues "files" and "folders.N", one for each depth: a process takes the deepest folder that it has, so
-// the number of folders queued is bounded by depth and listers. A page of a folder is listed with the ledger's leave,
+// Work is in the queues "files" and "folders.N", one for each depth. Small files of a listing share a message, which is
+// acknowledged when the last of them is out of the process's hands; the ledger knows each file by itself, so one that
+// comes again with its neighbours, and is done, is dropped. Of folders, a process takes the deepest that it has, so the
+// number of folders queued is bounded by depth and listers. A page of a folder is listed with the ledger's leave,
 // which it doesn't give while more than a limit of files is open: so the broker's memory is bounded whatever the size
 // of the tree. The ledger's own memory is that of the open items, a few bytes for each page that has open files.
 //

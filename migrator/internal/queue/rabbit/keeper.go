@@ -283,7 +283,7 @@ func (k *keeper) send(o *outgoing) (*amqp.DeferredConfirmation, error) {
 		return k.s.publish(k.s.out, k.s.q.name(queueParked+"."+list), persistent(line))
 	}
 	w := work{run: k.l.run, id: o.id, level: o.product.Level, item: o.product.Payload}
-	return k.s.publish(k.s.out, k.s.q.name(w.queue()), persistent(w.encode()))
+	return k.s.publish(k.s.out, k.s.q.name(w.queue()), persistent(bundle{w}.encode()))
 }
 
 func (k *keeper) finish(b *batch) error {

@@ -2,6 +2,7 @@ package rabbit
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -12,7 +13,7 @@ import (
 
 // schema is the version of the queues and of their messages; it is the type of every message. Items carry their own
 // version besides.
-const schema = "migrator/rabbit/2"
+const schema = "migrator/rabbit/3"
 
 // levels is how many queues of folders there are: one for each depth of the tree; what lies deeper shares the last.
 const levels = 16
@@ -63,25 +64,62 @@ func arguments(queue string) amqp.Table {
 	return t
 }
 
-// work is the body of an item's message.
+// work is an item in a message.
 type work struct {
 	run   uint64
 	id    itemID
 	again bool
-	level int // not in the body: the queue's
+	level int // not in the message: the queue's
 	item  []byte
 }
 
-func (w *work) encode() []byte {
-	b := binary.AppendUvarint(make([]byte, 0, len(w.item)+16), w.run)
-	b = binary.AppendUvarint(b, w.id.Page)
-	b = binary.AppendUvarint(b, uint64(w.id.Try))
-	b = binary.AppendUvarint(b, uint64(w.id.N))
+// bundle is the items of one message: a folder, or files of one listing. What a message costs the broker doesn't
+// depend on its length, and is as much as copying a small file: so small files share one, and large ones, of which
+// another process could do the next, have each their own.
+type bundle []work
+
+// A bundle has at most so many files, and bytes to copy.
+const (
+	bundleFiles = 8
+	bundleSize  = 1 << 20
+)
+
+// bundles packs the files of a listing. Those of unknown size are taken for large ones.
+func bundles(files []work, sizes []int64) (all []bundle) {
+	var sum int64
+	for i := range files {
+		size := sizes[i]
+		if size < 0 {
+			size = bundleSize
+		}
+		if sum += size; i == 0 || sum > bundleSize || len(all[len(all)-1]) == bundleFiles {
+			all, sum = append(all, nil), size
+		}
+		last := &all[len(all)-1]
+		*last = append(*last, files[i])
+	}
+	return all
+}
+
+func (b bundle) encode() []byte {
+	first, size := &b[0], 32
+	for i := range b {
+		size += len(b[i].item) + 8
+	}
+	out := binary.AppendUvarint(make([]byte, 0, size), first.run)
+	out = binary.AppendUvarint(out, first.id.Page)
+	out = binary.AppendUvarint(out, uint64(first.id.Try))
 	again := byte(0)
-	if w.again {
+	if first.again {
 		again = 1
 	}
-	return append(append(b, again), w.item...)
+	out = append(out, again)
+	for i := range b {
+		out = binary.AppendUvarint(out, uint64(b[i].id.N))
+		out = binary.AppendUvarint(out, uint64(len(b[i].item)))
+		out = append(out, b[i].item...)
+	}
+	return out
 }
 
 // queue is where an item goes.
@@ -92,15 +130,28 @@ func (w *work) queue() string {
 	return folders(w.level)
 }
 
-// decodeWork reads what encode wrote. The item's bytes are those of b.
-func decodeWork(b []byte) (w work, err error) {
-	d := uvarints{b: b}
-	w.run, w.id.Page, w.id.Try, w.id.N = d.next(), d.next(), uint32(d.next()), uint32(d.next())
-	if d.bad || len(d.b) == 0 {
-		return w, broker.ErrSchema
+// decodeBundle reads what encode wrote. The items' bytes are those of body.
+func decodeBundle(body []byte, level int) (b bundle, err error) {
+	d := uvarints{b: body}
+	w := work{run: d.next(), id: itemID{Page: d.next(), Try: uint32(d.next())}, level: level}
+	w.again = d.next() == 1
+	for len(d.b) > 0 {
+		w.id.N = uint32(d.next())
+		n := d.next()
+		if d.bad || n > uint64(len(d.b)) {
+			return nil, broker.ErrSchema
+		}
+		w.item, d.b = d.b[:n:n], d.b[n:]
+		b = append(b, w)
 	}
-	w.again, w.item = d.b[0] == 1, d.b[1:]
-	return w, nil
+	if d.bad || len(b) == 0 || len(b) > 1 && !b.files() {
+		return nil, broker.ErrSchema
+	}
+	return b, nil
+}
+
+func (b bundle) files() bool {
+	return !slices.ContainsFunc(b, func(w work) bool { return w.id.N == 0 })
 }
 
 // level is the depth of a folder in the tree, as far as there are queues for it.

@@ -343,11 +343,7 @@ func (q *Queue) Close() error {
 	}
 	err := q.ends.Close(ctx)
 	if s != nil && s.takeNoMore() == nil {
-		for _, h := range q.removeAhead(func(*held) bool { return true }) {
-			if q.giveBack(ctx, h) != nil {
-				break // the end of the connection gives them back as well
-			}
-		}
+		_ = q.giveBack(ctx, q.removeAhead(func(*held) bool { return true })...) // the connection's end does it as well
 	}
 	q.end()
 	q.done.Wait()

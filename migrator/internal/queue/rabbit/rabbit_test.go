@@ -147,13 +147,13 @@ func TestOrphansAreRemoved(t *testing.T) {
 	brokertest.Begin(t, q, "m")
 	l := brokertest.Take(t, q, migrator.Folder)
 	h := l.Ref.(*held)
-	var orphans []work
+	var orphans bundle
 	for n := range uint32(5) {
 		b, err := new(migrator.Item{Kind: migrator.File, ID: "orphan"}).AppendBinary(nil)
 		require.NoError(t, err)
 		orphans = append(orphans, work{run: h.work.run, id: itemID{h.work.id.Page, h.work.id.Try + 1, n + 1}, item: b})
 	}
-	require.NoError(t, q.send(t.Context(), orphans))
+	require.NoError(t, q.send(t.Context(), []bundle{orphans}))
 	require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed}))
 	st, err := q.Status(t.Context())
 	require.NoError(t, err)

@@ -304,7 +304,7 @@ func (s *session) take(k migrator.Kind) error {
 	defer s.limit()()
 	ahead, names := s.q.o.Prefetch, workQueues()[1:]
 	if k == migrator.File {
-		// As many as workers are in hand, as many wait in memory, and of twice as many the ends wait to go out.
+		// As many messages as workers are in hand, as many wait in memory, and of twice as many ends wait to go out.
 		ahead, names = 4*s.q.o.Prefetch, workQueues()[:1]
 	}
 	if err := s.in.Qos(ahead, 0, false); err != nil {

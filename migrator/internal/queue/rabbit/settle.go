@@ -50,6 +50,7 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		s.Parked = append(s.Parked, parked{p, p.Outcome})
 	}
 	var files []work
+	var sizes []int64
 	for i := range r.Produced {
 		it := &r.Produced[i]
 		p, err := makeProduct(&lease.Item, it)
@@ -63,11 +64,12 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		s.Files++
 		s.Size += p.Size
 		files = append(files, work{run: h.work.run, id: itemID{s.ID.Page, s.ID.Try, s.Files}, item: p.Payload})
+		sizes = append(sizes, it.Size)
 	}
 	if h.kind == migrator.File && len(s.Products) == 0 {
 		return q.endLater(ctx, h, s)
 	}
-	if err = q.send(ctx, files); err == nil {
+	if err = q.send(ctx, bundles(files, sizes)); err == nil {
 		err = q.tell(ctx, &event{Settled: []settled{s}})
 	}
 	if err == nil {
@@ -110,7 +112,7 @@ func (q *Queue) settleAll(ctx context.Context, all []ended) error {
 }
 
 // send publishes items and waits until the broker has them.
-func (q *Queue) send(ctx context.Context, items []work) error {
+func (q *Queue) send(ctx context.Context, items []bundle) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -119,8 +121,8 @@ func (q *Queue) send(ctx context.Context, items []work) error {
 			return err
 		}
 		all := make([]*amqp.DeferredConfirmation, 0, len(items))
-		for i := range items {
-			d, err := s.publish(s.out, q.name(items[i].queue()), persistent(items[i].encode()))
+		for _, b := range items {
+			d, err := s.publish(s.out, q.name(b[0].queue()), persistent(b.encode()))
 			if err != nil {
 				return s.or(err)
 			}
@@ -144,30 +146,48 @@ func (q *Queue) release(h *held) {
 	delete(q.held, h)
 }
 
-// acknowledge removes an item's message. If that doesn't get through, the item comes again and is known to be gone.
-func (q *Queue) acknowledge(h *held) { _ = h.s.in.Ack(h.tag, false) }
-
-// giveBack puts an item back: a second message takes the place of the first, so that this doesn't look like a death.
-// Where the connection that it came by has ended, it is back already.
-func (q *Queue) giveBack(ctx context.Context, h *held) error {
-	if h.asked {
-		if err := q.tell(ctx, &event{Back: &back{h.work.id, h.work.run, q.me}}); err != nil {
-			return err
-		}
+// acknowledge removes an item from this process: with the last one of a message, that too. If that doesn't get through,
+// the items come again and are known to be gone.
+func (q *Queue) acknowledge(h *held) {
+	if h.left.Add(-1) == 0 {
+		_ = h.s.in.Ack(h.tag, false)
 	}
-	select {
-	case <-h.s.dead:
-	default:
+}
+
+// giveBack puts items back: second messages take the place of the first, so that this doesn't look like a death. What
+// came together goes together. Where the connection that they came by has ended, they are back already.
+func (q *Queue) giveBack(ctx context.Context, items ...*held) error {
+	var again []bundle
+	at := map[*delivery]int{} // in again, from 1
+	for _, h := range items {
+		if h.asked {
+			if err := q.tell(ctx, &event{Back: &back{h.work.id, h.work.run, q.me}}); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-h.s.dead:
+			continue
+		default:
+		}
 		w := h.work
 		if w.id.N == 0 {
 			w.id.Try = 0
 		}
 		w.again = w.again || h.redelivered
-		if err := q.send(ctx, []work{w}); err != nil {
-			return err
+		if at[h.delivery] == 0 {
+			again = append(again, nil)
+			at[h.delivery] = len(again)
 		}
+		b := &again[at[h.delivery]-1]
+		*b = append(*b, w)
 	}
-	q.release(h)
+	if err := q.send(ctx, again); err != nil {
+		return err
+	}
+	for _, h := range items {
+		q.release(h)
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -17,8 +18,7 @@ import (
 
 // held is an item that this process has.
 type held struct {
-	s           *session // the item is another process's when it has ended
-	tag         uint64
+	*delivery
 	kind        migrator.Kind
 	work        work
 	redelivered bool
@@ -29,25 +29,39 @@ type held struct {
 	lease       migrator.Lease
 }
 
+// delivery is the message that items came by. It is acknowledged when this process has no item of it any more.
+type delivery struct {
+	s    *session // the items are another process's when it has ended
+	tag  uint64
+	left atomic.Int64 // items
+}
+
 // The pauses between looks at an empty queue.
 const (
 	pauseMin = 5 * time.Millisecond
 	pauseMax = 250 * time.Millisecond
 )
 
-// arrived keeps an item until a caller takes it.
+// arrived keeps the items of a message until callers take them.
 func (q *Queue) arrived(s *session, k migrator.Kind, level int, d amqp.Delivery) {
-	h := &held{s: s, tag: d.DeliveryTag, kind: k, redelivered: d.Redelivered, since: time.Now()}
-	h.work, h.bad = decodeWork(d.Body)
+	b, bad := decodeBundle(d.Body, level)
 	if d.Type != schema {
-		h.bad = broker.ErrSchema
+		bad = broker.ErrSchema
 	}
-	h.work.level = level
+	if bad != nil {
+		b = bundle{{level: level}}
+	}
+	from, now := &delivery{s: s, tag: d.DeliveryTag}, time.Now()
+	from.left.Store(int64(len(b)))
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if s == q.now {
-		q.putAhead(h, false)
+	if s != q.now {
+		return
 	}
+	for _, w := range b {
+		q.putAhead(&held{delivery: from, kind: k, work: w, redelivered: d.Redelivered, since: now, bad: bad}, false)
+	}
+	q.broadcast()
 }
 
 // putAhead puts an item where Take finds it: the deepest folders first. q.mu is held.
@@ -67,7 +81,6 @@ func (q *Queue) putAhead(h *held, first bool) {
 		at = 0
 	}
 	*lane = slices.Insert(*lane, at, h)
-	q.broadcast()
 }
 
 // removeAhead removes items not yet taken, and returns them.
@@ -144,15 +157,28 @@ func (q *Queue) share(ctx context.Context) {
 		if !s.wanted(q.name(name)) {
 			continue
 		}
-		for _, h := range q.removeAhead(func(h *held) bool {
+		spare := q.removeAhead(func(h *held) bool {
 			return h.s == s && h.work.queue() == name &&
 				time.Since(h.since) > aheadWait
-		}) {
-			if q.giveBack(ctx, h) != nil {
-				return // others get it when this connection ends, which the calls of workers tell
-			}
+		})
+		if q.giveBack(ctx, spare...) != nil {
+			q.keep(s, spare)
+			return
 		}
 	}
+}
+
+// keep puts items ahead again that couldn't be given back. If their connection has ended they are others'.
+func (q *Queue) keep(s *session, items []*held) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s != q.now {
+		return
+	}
+	for _, h := range slices.Backward(items) {
+		q.putAhead(h, true)
+	}
+	q.broadcast()
 }
 
 // wanted says that a queue has nothing for other processes that take from it.
@@ -306,10 +332,11 @@ func (q *Queue) begin(ctx context.Context, h *held) (*migrator.Lease, error) {
 		case err != nil:
 			q.mu.Lock()
 			q.putAhead(h, true)
+			q.broadcast()
 			q.mu.Unlock()
 			return nil, err
 		case v == gone:
-			_ = h.s.in.Ack(h.tag, false) // if it fails, it comes again and is asked for again
+			q.acknowledge(h)
 			return nil, nil
 		case v == poison:
 			return nil, q.poisoned(ctx, h)
