@@ -252,16 +252,14 @@ var smallBuffers = sync.Pool{New: func() any { return new([smallFile]byte) }}
 func (c *Copier) storeSmall(ctx context.Context, it *Item, create bool) error {
 	buf := smallBuffers.Get().(*[smallFile]byte)
 	content := buf[:it.Size]
-	b := c.newBody(ctx, Content{ID: it.content(), Size: it.Size}, 0, nil)
-	err := readAll(b, content)
-	b.Close()
-	if err != nil {
+	rest := content
+	if err := c.source(ctx, func() error { return c.readSmall(ctx, it, &rest) }); err != nil {
 		smallBuffers.Put(buf)
 		return err
 	}
 	o := object(it)
 	tries := 0
-	err = c.sinkCall(ctx, func(ctx context.Context) error {
+	err := c.sinkCall(ctx, func(ctx context.Context) error {
 		tries++
 		return c.sink.Put(ctx, o, bytes.NewReader(content), create)
 	})
@@ -271,17 +269,25 @@ func (c *Copier) storeSmall(ctx context.Context, it *Item, create bool) error {
 	return err
 }
 
-// readAll fills p with all that r has.
-func readAll(r io.Reader, p []byte) error {
-	if _, err := io.ReadFull(r, p); err != nil {
+// readSmall reads the rest of a file's content: all of it, or what is left after a connection has broken.
+func (c *Copier) readSmall(ctx context.Context, it *Item, rest *[]byte) error {
+	off := it.Size - int64(len(*rest))
+	rc, err := openWatched(ctx, c.src, Content{ID: it.content(), Size: it.Size}, off, c.cfg.IdleTimeout)
+	if err != nil {
 		return err
 	}
-	var more [1]byte
-	_, err := r.Read(more[:])
-	if err == io.EOF {
-		return nil
+	defer rc.Close()
+	n, err := io.ReadFull(rc, *rest)
+	*rest = (*rest)[n:]
+	c.stats.Bytes.Add(int64(n))
+	if err != nil {
+		c.stats.Reopened.Add(1)
+		return fmt.Errorf("the body ended after %d of %d bytes: %w", off+int64(n), it.Size, err)
 	}
-	return err
+	if n, _ := rc.Read(make([]byte, 1)); n > 0 {
+		return &Error{Op: "download", Object: it.ID, Reason: "changed", Class: BadDigest, Err: errLonger}
+	}
+	return c.bytes.Wait(ctx, n)
 }
 
 // put stores an object in one request, each try with a new stream.

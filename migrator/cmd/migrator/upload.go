@@ -34,7 +34,6 @@ func newUploadCmd() *cobra.Command {
 				return usageError{err}
 			}
 			p.broker.options.Prefetch = p.copy.Workers
-			setGC(uploadGCPercent)
 			if stay {
 				p.others = 0
 			}

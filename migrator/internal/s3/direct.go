@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/xml"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	smithy "github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/encoding/httpbinding"
@@ -30,10 +30,9 @@ import (
 // region and options are the SDK's own decisions. Where they ask for more than a signature of version 4 (sessions of
 // directory buckets, multi-region access points), the SDK does it all.
 type direct struct {
-	send   func(*http.Request) (*http.Response, error)
-	creds  aws.CredentialsProvider
-	signer *v4.Signer
-	skew   atomic.Int64 // nanoseconds that the store's clock is ahead, once it has complained
+	send  func(*http.Request) (*http.Response, error)
+	creds aws.CredentialsProvider
+	skew  atomic.Int64 // nanoseconds that the store's clock is ahead, once it has complained
 
 	mu   sync.Mutex
 	like atomic.Pointer[template]
@@ -41,11 +40,11 @@ type direct struct {
 
 // template is what the SDK's request for one object says of all of them.
 type template struct {
-	url             url.URL // Path and RawPath end before the key
-	header          http.Header
-	signed          bool
-	service, region string // of the signature
-	usable          bool
+	url    url.URL // Path and RawPath end before the key
+	host   string
+	header http.Header
+	signer *signer // nil where requests aren't signed
+	usable bool
 }
 
 const (
@@ -64,9 +63,7 @@ func newDirect(client *s3.Client) *direct {
 	if c, ok := o.HTTPClient.(*http.Client); ok && c.Transport != nil && c.Jar == nil && c.Timeout == 0 {
 		send = c.Transport.RoundTrip // all that Do adds is to follow redirects, which a body that is gone can't
 	}
-	return &direct{send: send, creds: o.Credentials, signer: v4.NewSigner(func(o *v4.SignerOptions) {
-		o.DisableURIPathEscaping = true // S3's rule: the path is signed as it is sent
-	})}
+	return &direct{send: send, creds: o.Credentials}
 }
 
 // template returns the template, and has the SDK make it when there is none.
@@ -102,16 +99,16 @@ func (r *recorder) Do(req *http.Request) (*http.Response, error) {
 }
 
 func newTemplate(req *http.Request) *template {
-	t := &template{url: *req.URL, header: req.Header.Clone()}
+	t := &template{url: *req.URL, host: cmp.Or(req.Host, req.URL.Host), header: req.Header.Clone()}
 	path, ok := strings.CutSuffix(req.URL.EscapedPath(), templateKey)
 	plain, ok2 := strings.CutSuffix(req.URL.Path, templateKey)
 	t.url.Path, t.url.RawPath = plain, path
 	if auth := req.Header.Get("Authorization"); auth != "" {
-		t.signed = true
-		t.service, t.region = scope(auth)
+		t.signer = &signer{}
+		t.signer.service, t.signer.region = scope(auth)
 	}
 	t.usable = ok && ok2 && req.Header.Get("X-Amz-S3session-Token") == "" &&
-		(!t.signed || t.region != "" && req.Header.Get("X-Amz-Content-Sha256") == unsignedPayload)
+		(t.signer == nil || t.signer.region != "" && req.Header.Get("X-Amz-Content-Sha256") == unsignedPayload)
 	for _, h := range perRequest {
 		t.header.Del(h)
 	}
@@ -120,7 +117,7 @@ func newTemplate(req *http.Request) *template {
 
 // scope reads service and region of a signature of version 4; they are empty if it is of another kind.
 func scope(auth string) (service, region string) {
-	rest, ok := strings.CutPrefix(auth, "AWS4-HMAC-SHA256 Credential=")
+	rest, ok := strings.CutPrefix(auth, algorithm+" Credential=")
 	credential, _, _ := strings.Cut(rest, ",")
 	f := strings.Split(credential, "/") // key id / date / region / service / aws4_request
 	if n := len(f); ok && n >= 5 && f[n-1] == "aws4_request" {
@@ -150,7 +147,7 @@ func (t *template) request(ctx context.Context, o *migrator.Object, body io.Read
 	for k, v := range o.Metadata {
 		h[metaHeader(k)] = []string{v}
 	}
-	req := &http.Request{Method: http.MethodPut, URL: &u, Host: u.Host, Header: h, ContentLength: o.Size,
+	req := &http.Request{Method: http.MethodPut, URL: &u, Host: t.host, Header: h, ContentLength: o.Size,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
 	if o.Size > 0 {
 		req.Body = io.NopCloser(body) // net/http sends what it knows to be in memory with the header in one write
@@ -183,16 +180,13 @@ func (d *direct) put(ctx context.Context, s *Sink, o *migrator.Object, body io.R
 		return err != nil, err
 	}
 	req := t.request(ctx, o, body, create)
-	if t.signed {
+	if t.signer != nil {
 		c, err := d.creds.Retrieve(ctx)
 		if err != nil {
 			return true, &smithy.OperationError{ServiceID: s3.ServiceID, OperationName: "PutObject",
 				Err: fmt.Errorf("get credentials: %w", err)}
 		}
-		now := time.Now().Add(time.Duration(d.skew.Load()))
-		if err := d.signer.SignHTTP(ctx, c, req, unsignedPayload, t.service, t.region, now); err != nil {
-			return true, err
-		}
+		t.signer.sign(req, c, time.Now().Add(time.Duration(d.skew.Load())))
 	}
 	resp, err := d.send(req)
 	if err != nil {

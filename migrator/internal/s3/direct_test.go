@@ -16,8 +16,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/minio/minio-go/v7/pkg/signer"
+	minio "github.com/minio/minio-go/v7/pkg/signer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -73,7 +74,7 @@ func TestDirectSendsWhatTheSDKSends(t *testing.T) {
 					o.Config.HTTPClient = client
 					obj := migrator.Object{Key: key, Size: size, MD5: "5d41402abc4b2a76b9719d911017c592", ContentType: "text/plain",
 						Metadata: map[string]string{migrator.MetaID: "id1", migrator.MetaMTime: "2026-01-01T00:00:00.000Z",
-							"other-name": "x"}}
+							"other-name": "x", "spaces": "  two  and   three "}}
 					put := func(s *Sink) *http.Request {
 						require.NoError(t, s.Put(t.Context(), obj, bytes.NewReader([]byte("hello")[:size]), true))
 						return client.req
@@ -96,7 +97,12 @@ func TestDirectSendsWhatTheSDKSends(t *testing.T) {
 					if size > 0 {
 						again.Header.Set("Content-Length", strconv.FormatInt(size, 10)) // the SDK signs it, too
 					}
-					signed := signer.SignV4(*again, "AKID", "SECRET", "TOKEN", o.Config.Region)
+					bySDKs := have.Clone(context.Background())
+					require.NoError(t, v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }).SignHTTP(t.Context(),
+						aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "SECRET", SessionToken: "TOKEN"}, bySDKs, unsignedPayload,
+						"s3", o.Config.Region, time.Now()))
+					assert.Equal(t, bySDKs.Header.Get("Authorization"), have.Header.Get("Authorization"), "%s %s", name, key)
+					signed := minio.SignV4(*again, "AKID", "SECRET", "TOKEN", o.Config.Region)
 					assert.Equal(t, signature(signed), signature(have), "%s %s", name, key)
 				})
 			}
