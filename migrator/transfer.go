@@ -269,7 +269,7 @@ func (c *Copier) storeSmall(ctx context.Context, it *Item, create bool) error {
 	return err
 }
 
-// readSmall reads the rest of a file's content: all of it, or what is left after a connection has broken.
+// readSmall reads the rest of a file: all of it, or the part after the byte where a connection broke.
 func (c *Copier) readSmall(ctx context.Context, it *Item, rest *[]byte) error {
 	off := it.Size - int64(len(*rest))
 	rc, err := openWatched(ctx, c.src, Content{ID: it.content(), Size: it.Size}, off, c.cfg.IdleTimeout)

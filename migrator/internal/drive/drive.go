@@ -43,7 +43,7 @@ type Options struct {
 // Source is a migrator.Source.
 type Source struct {
 	files *gdrive.FilesService
-	base  string // URL of the API, ending in a slash
+	base  *url.URL // of the API, ending in a slash
 	o     Options
 }
 
@@ -61,7 +61,8 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{files: s.Files, base: s.BasePath, o: o}, nil
+	at, err := url.Parse(s.BasePath)
+	return &Source{files: s.Files, base: at, o: o}, err
 }
 
 // endpoint makes a base URL end in the path that the SDK wants.
@@ -170,15 +171,16 @@ func (s *Source) Open(ctx context.Context, c migrator.Content, offset int64) (io
 // media asks for a file's bytes. The SDK's call for it costs as much CPU as all else that a small download needs, and
 // adds nothing but the URL and its own name; the client with the credentials and the errors are the SDK's.
 func (s *Source) media(ctx context.Context, id string, offset int64, abuse bool) (*http.Response, error) {
-	u := s.base + "files/" + url.PathEscape(id) + "?alt=media&prettyPrint=false&supportsAllDrives=true"
+	u := *s.base
+	if u.Path += "files/" + id; u.RawPath != "" || strings.Contains(id, "/") {
+		u.RawPath = s.base.EscapedPath() + "files/" + url.PathEscape(id)
+	}
+	u.RawQuery = "alt=media&prettyPrint=false&supportsAllDrives=true"
 	if abuse {
-		u += "&acknowledgeAbuse=true"
+		u.RawQuery += "&acknowledgeAbuse=true"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header["User-Agent"] = userAgent
+	req := (&http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"User-Agent": userAgent}}).WithContext(ctx)
 	if offset > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}

@@ -18,14 +18,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/xml"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	smithy "github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/encoding/httpbinding"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/memsoak/memsoak/migrator"
 )
 
 // direct sends PutObject without the SDK's stack of middleware, which costs more CPU than all else that a small file
-// needs. It copies the SDK's work instead of repeating it for each object: the SDK builds one request, which isn't
+// needs, and by signatures of its own (see signer). It copies the SDK's work instead of repeating it for each object: the SDK builds one request, which isn't
 // sent, and every further one differs in its key, its headers of content and its signature. So endpoint, addressing,
 // region and options are the SDK's own decisions. Where they ask for more than a signature of version 4 (sessions of
 // directory buckets, multi-region access points), the SDK does it all.
@@ -130,7 +129,7 @@ func scope(auth string) (service, region string) {
 func (t *template) request(ctx context.Context, o *migrator.Object, body io.Reader, create bool) *http.Request {
 	u := t.url
 	u.Path += o.Key
-	u.RawPath += httpbinding.EscapePath(o.Key, false)
+	u.RawPath += escape(o.Key)
 	h := make(http.Header, len(t.header)+len(o.Metadata)+5)
 	for k, v := range t.header {
 		h[k] = v

@@ -95,3 +95,18 @@ func squeeze(v string) string {
 	}
 	return v
 }
+
+// escape is a key in a URL: S3 wants all bytes escaped but unreserved ones and slashes.
+func escape(key string) string {
+	const digits = "0123456789ABCDEF"
+	out := make([]byte, 0, len(key)+16)
+	for i := range len(key) {
+		c := key[i]
+		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '-' && c <= '9' || c == '_' || c == '~' {
+			out = append(out, c) // from - to 9 lie dot and slash
+		} else {
+			out = append(out, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return string(out)
+}

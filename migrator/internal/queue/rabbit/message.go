@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -152,6 +153,13 @@ func decodeBundle(body []byte, level int) (b bundle, err error) {
 
 func (b bundle) files() bool {
 	return !slices.ContainsFunc(b, func(w work) bool { return w.id.N == 0 })
+}
+
+// delivery is the message that items came by. It is acknowledged when this process has no item of it any more.
+type delivery struct {
+	s    *session // the items are another process's when it has ended
+	tag  uint64
+	left atomic.Int64 // items
 }
 
 // level is the depth of a folder in the tree, as far as there are queues for it.

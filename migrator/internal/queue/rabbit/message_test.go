@@ -12,7 +12,7 @@ import (
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker/brokertest"
 )
 
-// TestBundles: small files share messages, up to a number and to so many bytes; what is large or of unknown size goes
+// TestBundles: small files share messages, up to a number and to so many bytes; large ones and those of unknown size go
 // by itself.
 func TestBundles(t *testing.T) {
 	const half = bundleSize / 2
@@ -79,7 +79,7 @@ func TestBundleEncoding(t *testing.T) {
 }
 
 // TestNeighbours: files of one message are files by themselves. When the process that has some of them dies, another one
-// gets all of the message, but those that were settled come to nobody; one given back comes without its neighbours.
+// gets all of the message, but none that was settled; one given back comes without its neighbours.
 func TestNeighbours(t *testing.T) {
 	t.Parallel()
 	o := brokertest.Options(t)

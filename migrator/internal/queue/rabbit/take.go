@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -27,13 +26,6 @@ type held struct {
 	bad         error
 	since       time.Time // when it came
 	lease       migrator.Lease
-}
-
-// delivery is the message that items came by. It is acknowledged when this process has no item of it any more.
-type delivery struct {
-	s    *session // the items are another process's when it has ended
-	tag  uint64
-	left atomic.Int64 // items
 }
 
 // The pauses between looks at an empty queue.
@@ -71,8 +63,7 @@ func (q *Queue) putAhead(h *held, first bool) {
 	switch {
 	case h.kind == migrator.Folder:
 		at = slices.IndexFunc(*lane, func(o *held) bool {
-			return o.work.level < h.work.level || first &&
-				o.work.level == h.work.level
+			return o.work.level < h.work.level || first && o.work.level == h.work.level
 		})
 		if at < 0 {
 			at = len(*lane)
@@ -158,8 +149,7 @@ func (q *Queue) share(ctx context.Context) {
 			continue
 		}
 		spare := q.removeAhead(func(h *held) bool {
-			return h.s == s && h.work.queue() == name &&
-				time.Since(h.since) > aheadWait
+			return h.s == s && h.work.queue() == name && time.Since(h.since) > aheadWait
 		})
 		if q.giveBack(ctx, spare...) != nil {
 			q.keep(s, spare)
