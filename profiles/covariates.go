@@ -144,11 +144,23 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 			values: column(func(c record.Covariates) float64 { return float64(c.ConnsIdle) }), penalty: 1},
 		{name: "wave", values: s.working(), penalty: 1},
 	}
+	sent := s.arriving(column(func(c record.Covariates) float64 { return float64(c.BytesSent) }))
+	if arriving := s.arriving(bodies); spread(sent, bodies) {
+		u = append(u, unit{name: "byte-in-flight", class: record.BufferFile, values: sent, penalty: 2},
+			unit{name: "worker", class: record.BufferWorker, values: arriving, penalty: 2})
+		u = append(u, parts(arriving, bytes, 3)...)
+	}
 	if s.Trial.Item == record.ItemRequest {
 		u = append(u, s.serviceUnits(column)...)
 	}
 	u = append(u, steps(bodies, bytes)...)
 	u = append(u, queues(column(func(c record.Covariates) float64 { return float64(c.Backlog) }))...)
+	return append(u, parts(bodies, bytes, 2)...)
+}
+
+// parts are buffers of a size per transfer, one for each size that files were both below and above.
+func parts(bodies, bytes []float64, penalty float64) []unit {
+	var out []unit
 	for _, p := range partSizes {
 		v := make([]float64, len(bytes))
 		differs := false
@@ -160,30 +172,39 @@ func (s *Series) heldUnits(column func(func(record.Covariates) float64) []float6
 			}
 		}
 		if differs {
-			u = append(u, unit{name: "worker", class: record.BufferWorker, values: v, penalty: 2})
+			out = append(out, unit{name: "worker", class: record.BufferWorker, values: v, penalty: penalty})
 		}
 	}
-	return u
+	return out
 }
 
-// serviceUnits are the regressors that a service has besides: its clients' connections, and requests whose bodies are
-// on their way to it, which may be held where those at an upstream are not.
-func (s *Series) serviceUnits(column func(func(record.Covariates) float64) []float64) []unit {
-	arriving := func(v []float64) []float64 {
-		for i, n := range s.Snaps {
-			if n.State != record.StateBody {
-				v[i] = 0
-			}
+// spread reports whether transfers had bytes of sizes far enough apart to tell them from their number.
+func spread(bytes, bodies []float64) bool {
+	lo, hi := math.Inf(1), 0.0
+	for i, b := range bytes {
+		if b > 0 && bodies[i] > 0 {
+			lo, hi = math.Min(lo, b/bodies[i]), math.Max(hi, b/bodies[i])
 		}
-		return v
 	}
+	return hi > minBacklogRange*lo
+}
+
+// arriving is a regressor of mid-body states alone: what is there while a body arrives may be gone when it was sent on.
+func (s *Series) arriving(v []float64) []float64 {
+	out := make([]float64, len(v))
+	for i, n := range s.Snaps {
+		if n.State == record.StateBody {
+			out[i] = v[i]
+		}
+	}
+	return out
+}
+
+// serviceUnits are the regressors that a service has besides.
+func (s *Series) serviceUnits(column func(func(record.Covariates) float64) []float64) []unit {
 	return []unit{
 		{name: "connection", class: record.BufferPool,
 			values: column(func(c record.Covariates) float64 { return float64(c.ConnsIn) }), penalty: 1},
-		{name: "byte-in-flight", class: record.BufferFile, penalty: 2,
-			values: arriving(column(func(c record.Covariates) float64 { return float64(c.BytesSent) }))},
-		{name: "worker", class: record.BufferWorker, penalty: 2,
-			values: arriving(column(func(c record.Covariates) float64 { return float64(c.InFlight) }))},
 		// Of a service that nothing holds it isn't known how many of the requests offered wait behind their replies.
 		{name: "backlog-item", class: record.Metadata, values: s.offered(), penalty: 1},
 	}

@@ -126,6 +126,51 @@ func (s *Series) nextRest(q *quantity, i int) float64 {
 	return 0
 }
 
+// heldSizes are the least and the largest mean size of the files whose transfers held something, or may have where so
+// few samples were expected that none came; 0: they had none.
+func (s *Series) heldSizes(j *judged) (lo, hi float64) {
+	q := s.siteQuantity(j.sites...)
+	lo = math.Inf(1)
+	for i, n := range s.Snaps {
+		size, expected := perTransfer(n.cov()), j.term.slope*float64(n.cov().InFlight)
+		if n.State.Held() && size > 0 && q.measured(i) && (q.values[i] > expected/8 || expected < minStepGrains*q.grain) {
+			lo, hi = math.Min(lo, size), math.Max(hi, size)
+		}
+	}
+	return lo, hi
+}
+
+// oneSize reports whether files of about one size alone were held where something shows: what it holds of others is
+// not known.
+func oneSize(lo, hi float64) bool { return hi > 0 && hi < minBacklogRange*lo }
+
+// sizesText says of which sizes the files were whose transfers held something.
+func (s *Series) sizesText(j *judged) string {
+	switch lo, hi := s.heldSizes(j); {
+	case hi == 0:
+		return ""
+	case oneSize(lo, hi):
+		return fmt.Sprintf(" Only files of %s were held where it shows.", bytesText(hi))
+	default:
+		return fmt.Sprintf(" Files of %s to %s were held where it shows.", bytesText(lo), bytesText(hi))
+	}
+}
+
+// mayGrow is what decides about something held per transfer that could as well be a part of each file's bytes; "" where
+// sizes tell them apart.
+func (s *Series) mayGrow(found []*judged, target float64) string {
+	for _, j := range found {
+		if j.Class != record.BufferWorker || j.term.retainedTerm || len(j.sites) == 0 {
+			continue
+		}
+		if lo, hi := s.heldSizes(j); oneSize(lo, hi) && j.term.slope > target*lo {
+			return fmt.Sprintf("files of other sizes held where %s has %s per worker: only those of %s were",
+				short(j.Site.Function), bytesText(j.term.slope), bytesText(hi))
+		}
+	}
+	return ""
+}
+
 func tText(t float64) string {
 	if t > 999 {
 		return "over 999"
@@ -170,7 +215,7 @@ func summarize(j *judged) string {
 		return fmt.Sprintf("%s%s holds files in memory: %.2g bytes for every byte of the files in flight.", name, at,
 			j.Slope.Bytes)
 	case record.BufferWorker:
-		return fmt.Sprintf("%s%s holds %s per worker, whatever the size of the file.", name, at, size)
+		return fmt.Sprintf("%s%s holds %s per worker.", name, at, size)
 	case record.BufferPool:
 		return fmt.Sprintf("%s%s holds %s per open connection.", name, at, size)
 	case record.Cache:

@@ -171,6 +171,8 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 		case h.per == "backlog-item" && s.unheld():
 			x.Needs = "a place to hold requests that were answered: the service calls no upstream, so that what waited may be " +
 				"done before it is looked at"
+		case h.per == "byte-in-flight" && s.mayGrow(e.found, x.Target) != "":
+			x.Needs = s.mayGrow(e.found, x.Target)
 		case e.outside[h.kind].grown > 0:
 			x.Needs = e.outside[h.kind].needs()
 		case h.kind == byFloors && work > 0 && (p.left.grown > x.Target*work || p.left.grown > p.left.leastGrown()):

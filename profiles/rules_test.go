@@ -3,6 +3,7 @@ package profiles
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,6 +173,40 @@ func TestAHeldStateOfAServiceThatNothingExplainsIsNoComfort(t *testing.T) {
 		}
 	}
 	assert.NotEqual(t, record.Healthy, v.Headline)
+}
+
+// prefixLab plays a copier that reads the first 8 MiB of a file into memory and passes them on before the upload replies.
+func prefixLab(t *testing.T, sizes ...int64) *record.Verdict {
+	t.Helper()
+	prefix := func(c record.Covariates) float64 {
+		if c.InFlight == 0 || c.WithBody > 0 || c.AtHeader > 0 {
+			return 0
+		}
+		return float64(c.InFlight) * min(float64(c.BytesInFlight/c.InFlight), 8<<20) / (64 << 10)
+	}
+	sub := &subject{sources: append(background(), &source{stack: frames("app/copier.sniff", "app/copier.run"), size: 64 << 10,
+		held: prefix})}
+	l := newLab(t, sub, 8, 5)
+	l.run(8)
+	for _, size := range sizes {
+		l.phase("arriving", false)
+		l.hold(record.StateBody, 8, size, 0)
+		l.floor()
+	}
+	return l.series().Diagnose(Options{})
+}
+
+func TestAPrefixInMemoryIsPerTransferWhereSizesTell(t *testing.T) {
+	v := prefixLab(t, 16<<20)
+	i := slices.IndexFunc(v.Findings, func(f record.Finding) bool { return f.Class == record.BufferWorker })
+	require.GreaterOrEqual(t, i, 0, "%+v", v.Findings)
+	assert.Equal(t, "app/copier.sniff", v.Findings[i].Site.Function)
+	assert.InEpsilon(t, 8<<20, v.Findings[i].Slope.Bytes, 0.1)
+	assert.Contains(t, v.Findings[i].Summary, "to 16.0 MiB were held where it shows.")
+
+	v = prefixLab(t)
+	assert.NotEqual(t, record.Healthy, v.Headline, "of larger files nothing is known")
+	assert.Contains(t, strings.Join(v.Warnings, "\n"), "files of other sizes held where copier.sniff has")
 }
 
 // TestALeakKeepsWhatTheNetworkPackagesMadeForIt has headers that no frame of the user's allocated, kept by each

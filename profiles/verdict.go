@@ -111,6 +111,9 @@ func (s *Series) complete(j *judged, o Options) {
 	}
 	j.Stack = stackText(j.stack, s.intern.blamer.module)
 	j.Summary = summarize(j)
+	if j.Class == record.BufferWorker && len(j.sites) > 0 {
+		j.Summary += s.sizesText(j)
+	}
 }
 
 // confidence turns a t statistic into the probability that the term is real, never above 0.99: the model itself may

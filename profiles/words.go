@@ -30,7 +30,6 @@ var requestWords = []word{
 	{whole(`files waiting`), "answered requests whose work waits"},
 	{whole(`waiting files?`), "answered requests whose work waits"},
 	{whole(`distinct files`), "different keys"},
-	{whole(`per worker, whatever the size of the file`), "per request in flight, whatever its size"},
 	{whole(`per worker`), "per request in flight"},
 	{whole(`listed files?`), "accepted request"},
 	{whole(`backlog item`), "request that was answered and whose work waits"},

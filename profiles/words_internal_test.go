@@ -27,7 +27,7 @@ func TestAServiceIsSpokenOfInRequests(t *testing.T) {
 	for text, want := range map[string]string{
 		"main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every file; no end shows in 4,130 of them.": "main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every request; no end shows in 4,130 of them.",
 		"pkg.file (pkg/file.go:3) remembers 1.0 KiB for every distinct item that it has seen; no bound shows in this trial.": "pkg.file (pkg/file.go:3) remembers 1.0 KiB for every key that it has seen; no bound shows in this trial.",
-		"a.Get (a/a.go:1) holds 4.0 MiB per worker, whatever the size of the file.":                                          "a.Get (a/a.go:1) holds 4.0 MiB per request in flight, whatever its size.",
+		"a.Get (a/a.go:1) holds 4.0 MiB per worker. Only files of 1.0 KiB were held where it shows.":                         "a.Get (a/a.go:1) holds 4.0 MiB per request in flight. Only requests of 1.0 KiB were held where it shows.",
 		"snapshot 14: 4 transfers of 4.0 KiB held at the upload's reply":                                                     "snapshot 14: 4 requests of 4.0 KiB held at an upstream's reply",
 		"snapshot 34: 8 transfers held at the download's header, 42 files waiting":                                           "snapshot 34: 8 requests held before an upstream, 42 answered requests whose work waits",
 		"16.0 KiB for every backlog item": "16.0 KiB for every request that was answered and whose work waits",
