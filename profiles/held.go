@@ -11,26 +11,39 @@ import (
 )
 
 // heldTerms fits the memory in held states that is gone at rest: each hold's value less the value at rest around it,
-// memory retained by kept terms included. Where no terms explain all states, those in mid-body are left out: how much
-// of a half-sent body is in memory depends on who has read how far, which no reading shows. Where that doesn't
-// help, a state may have inherited a little of the one that it followed without a rest between: a connection that idles
-// can hold the last buffer that went over it.
+// memory retained by kept terms included. Where no terms explain all states well, those in mid-body are left out: how
+// much of a half-sent body is in memory depends on who has read how far, which no reading shows, and on how far a
+// buffer has grown that doubles. Where that doesn't help, a state may have inherited a little of the one that it
+// followed without a rest between: a connection that idles can hold the last buffer that went over it.
 func (s *Series) heldTerms(q *quantity, us []unit, kept []term) []term {
 	all := func(record.State) bool { return true }
-	out, fits := s.heldFit(q, us, kept, all, 0)
-	if !fits {
-		out, fits = s.heldFit(q, us, kept, func(st record.State) bool { return st != record.StateBody }, 0)
+	whole := s.heldFit(q, us, kept, all, 0)
+	if whole.close {
+		return whole.terms
 	}
-	if !fits {
-		out, _ = s.heldFit(q, us, kept, all, inheritedShare)
+	part := s.heldFit(q, us, kept, func(st record.State) bool { return st != record.StateBody }, 0)
+	switch {
+	case part.fits && len(part.terms) > 0 && (!whole.fits || part.misfit < whole.misfit):
+		return part.terms
+	case whole.fits:
+		return whole.terms
+	case part.fits:
+		return part.terms
 	}
-	return out
+	return s.heldFit(q, us, kept, all, inheritedShare).terms
 }
 
-// heldFit fits the held states of the given kinds, each of which may have inherited a share of the one before; fits is
-// false when the terms leave too much unexplained.
+// heldFitted is a fit of held states: fits is false when the terms leave too much unexplained, and close says that they
+// leave no more than the error of the readings.
+type heldFitted struct {
+	terms       []term
+	fits, close bool
+	misfit      float64 // weighted sum of squared residuals per degree of freedom
+}
+
+// heldFit fits the held states of the given kinds, each of which may have inherited a share of the one before.
 func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.State) bool,
-	inherits float64) (out []term, fits bool) {
+	inherits float64) heldFitted {
 	var idx []int
 	var y, base []float64
 	highest, bytes, variance := math.Inf(-1), 0.0, 0.0
@@ -49,7 +62,7 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 		bytes, variance = bytes+math.Max(q.values[i], q.grain), variance+q.variance[i]
 	}
 	if len(idx) < minHolds || highest <= q.least {
-		return nil, true
+		return heldFitted{fits: true, close: true}
 	}
 	cands := make([]trend.Candidate, len(us))
 	for j, u := range us {
@@ -76,13 +89,15 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 			break
 		}
 	}
-	if err != nil || fit.R2 < minFit && fit.Chi2 > maxChi2*float64(fit.DF) {
-		return nil, false
+	close := err == nil && fit.Chi2 <= maxChi2*float64(fit.DF)
+	if err != nil || fit.R2 < minFit && !close {
+		return heldFitted{}
 	}
+	out := heldFitted{fits: true, close: close, misfit: fit.Chi2 / float64(max(1, fit.DF))}
 	for i, j := range fit.Terms {
-		out = append(out, heldTerm(us[j], fit, i, cands[j].Values, idx, highest))
+		out.terms = append(out.terms, heldTerm(us[j], fit, i, cands[j].Values, idx, highest))
 	}
-	return out, true
+	return out
 }
 
 // heldBefore is what the quantity was in the held state that the i-th snapshot followed, nothing after a rest.
