@@ -166,8 +166,8 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 		switch {
 		case at >= 0:
 			x.State, x.Slope = record.Found, e.found[at].Slope
-		case e.doubted[h.kind] != "":
-			x.Needs = e.doubted[h.kind]
+		case e.doubted[h.kind] != "": // what would have been seen isn't known then, and more of the work doesn't tell
+			x.Limit, x.Needs = 0, e.doubted[h.kind]
 		case h.per == "backlog-item" && s.unheld():
 			x.Needs = "a place to hold requests that were answered: the service calls no upstream, so that what waited may be " +
 				"done before it is looked at"

@@ -332,3 +332,23 @@ func TestAHeldStateThatNothingExplainsLeavesACopierOpen(t *testing.T) {
 		}}
 	assert.Contains(t, openIn(t, odd, record.BufferFile, "byte-in-flight", nil), "in the held state of phase")
 }
+
+// TestDoubtIsNoLimit has a hold of fewer transfers than asked for: of what leans on holds no limit is known, so that a
+// trial under way doesn't go on for it.
+func TestDoubtIsNoLimit(t *testing.T) {
+	sub := &subject{sources: background()}
+	s := newLab(t, sub, 8, 5).run(8).series()
+	for _, n := range s.Snaps {
+		if n.State == record.StateReply {
+			n.Hold = &record.Hold{Asked: 2, Held: 1}
+		}
+	}
+	some := false
+	for _, h := range s.Diagnose(Options{}).Hypotheses {
+		if strings.Contains(h.Needs, "held 1 of the 2 transfers asked for") {
+			some = true
+			assert.Zero(t, h.Limit, h.Per)
+		}
+	}
+	assert.True(t, some)
+}
