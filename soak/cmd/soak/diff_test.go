@@ -80,3 +80,9 @@ func TestDiffRefusesWhatIsNoRecording(t *testing.T) {
 	_, err = verdictsOf("nowhere")
 	assert.ErrorContains(t, err, "no directory of a run")
 }
+
+func TestACostOfOneByteIsNotNone(t *testing.T) {
+	for bytes, want := range map[float64]string{0: "0 B", 0.97: "0.97 B", 0.031: "0.031 B", 1.5: "1.5 B"} {
+		assert.Equal(t, want, estimateText(&estimate{Bytes: bytes}))
+	}
+}

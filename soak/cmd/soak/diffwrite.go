@@ -89,6 +89,9 @@ func estimateText(e *estimate) string {
 		return "-"
 	}
 	text := bytesText(e.Bytes)
+	if e.Bytes > 0 && e.Bytes < 10 { // a byte for each byte in flight is the whole file
+		text = fmt.Sprintf("%.2g B", e.Bytes)
+	}
 	if e.Bytes > 0 && e.CI95[1] > e.CI95[0] {
 		text += fmt.Sprintf(" ± %.0f %%", 50*(e.CI95[1]-e.CI95[0])/e.Bytes)
 	}
