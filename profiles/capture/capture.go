@@ -53,7 +53,7 @@ const (
 	OneType      Oddity = "one-type"       // one sample type of four
 	NoAlloc      Oddity = "no-alloc"       // no allocation counts
 	AllocOnly    Oddity = "alloc-only"     // allocation counts only, nothing live
-	Difference   Oddity = "difference"     // negative samples: a difference of two profiles
+	Difference   Oddity = "difference"     // negative samples, or a stretch of time: a difference of two profiles
 	LegacyText   Oddity = "legacy-text"    // ?debug=1 or ?debug=2
 	Layered      Oddity = "gzip-in-gzip"   // compressed twice
 	NoTime       Oddity = "no-time"        // no time inside

@@ -113,7 +113,8 @@ func TestEveryFormIsReadAndDescribed(t *testing.T) {
 		}), Heap, Unsymbolized, 910},
 		"a difference": {heap(func(p *profile.Profile) { p.Sample[0].Value[3] = -p.Sample[0].Value[3] }), Heap,
 			Difference, 890},
-		"a sample without a stack": {heap(func(p *profile.Profile) { p.Sample[0].Location = nil }), Heap, Stackless, 910},
+		"a difference by ?seconds=2": {heap(func(p *profile.Profile) { p.DurationNanos = 2e9 }), Heap, Difference, 910},
+		"a sample without a stack":   {heap(func(p *profile.Profile) { p.Sample[0].Location = nil }), Heap, Stackless, 910},
 		"of go test": {heap(func(p *profile.Profile) {
 			p.Mapping = []*profile.Mapping{{ID: 1,
 				File: "/tmp/go-build/app.test"}}

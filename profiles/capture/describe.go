@@ -3,7 +3,9 @@ package capture
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/pprof/profile"
 )
@@ -94,6 +96,9 @@ func (c *Capture) describeSamples() {
 			lost += v
 		}
 	}
+	if d := time.Duration(c.Profile.DurationNanos); negative == 0 && d > 0 && c.netOfAll() {
+		c.note(Difference, "it covers %s, as ?seconds= gives it: a difference of two profiles, not what is live", d)
+	}
 	if negative > 0 {
 		c.note(Difference, "a difference of two profiles (%d of %d samples are negative): %s more and %s less, not what is live",
 			negative, len(c.Profile.Sample), megabytes(plus), megabytes(minus))
@@ -101,6 +106,13 @@ func (c *Capture) describeSamples() {
 	if lost != 0 {
 		c.note(Stackless, "%s have no stack", megabytes(lost))
 	}
+}
+
+// netOfAll reports whether all live bytes may be allocated within the profile's time, as in a difference of two
+// profiles. Exporters that give a time to live bytes, beside those allocated in it, have more live somewhere.
+func (c *Capture) netOfAll() bool {
+	return c.InuseBytes != Missing && c.AllocBytes != Missing && !slices.ContainsFunc(c.Profile.Sample,
+		func(s *profile.Sample) bool { return c.Value(s, c.InuseBytes) > c.Value(s, c.AllocBytes) })
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

@@ -278,7 +278,7 @@ func (c *causes) addScattered(reported []*line) {
 	var parts []Part
 	ops := float64(max(c.measured(), 1))
 	for _, l := range c.lines() {
-		if explained[l.read.site] {
+		if explained[l.read.site] || l.room {
 			continue
 		}
 		for i, v := range l.bytes.values {

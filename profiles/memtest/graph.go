@@ -83,6 +83,12 @@ func ofMap(key stackKey) bool {
 	})
 }
 
+// ofSlice reports whether a site makes a slice larger.
+func ofSlice(key stackKey) bool {
+	frames := framesOf(key[:])
+	return len(frames) > 0 && strings.HasPrefix(frames[0].Function, "runtime.growslice")
+}
+
 // measured is the number of measured operations.
 func (k *check) measured() int { return k.floors[len(k.floors)-1].ops - k.floors[0].ops }
 

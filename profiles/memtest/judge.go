@@ -44,6 +44,26 @@ func (s series) judge(limit float64) (g growth, perOp float64, total int64) {
 	return growing, perOp, total
 }
 
+// Four bounds tell the largest size so far of containers that are emptied again from memory that each operation leaves:
+// of largest times as many operations it has flat times the growth at most, in minSteps steps at least, and it has become
+// wider times as large as at the first floor. A leak has more growth, also where it doubles its room and held much
+// before: then its room is still less than wider times as large, or the operations outweigh the size before.
+const (
+	largest  = 8
+	flat     = 2
+	minSteps = 5
+	wider    = 6
+)
+
+// flattens reports whether it grows by less and less, as the largest of ever more sizes does.
+func (s series) flattens() bool {
+	last := len(s.ops) - 1
+	at := s.before(float64(s.ops[last])/largest, last)
+	grew := s.values[at] - s.values[0]
+	return grew > 0 && s.values[last]-s.values[0] <= flat*grew && s.values[last] >= wider*s.values[0] &&
+		s.steps() >= minSteps
+}
+
 // before is the latest floor at no more than ops operations, and before the floor end.
 func (s series) before(ops float64, end int) int {
 	at := 0

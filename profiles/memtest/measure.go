@@ -224,6 +224,8 @@ type line struct {
 	state growth
 	perOp float64
 	total int64
+	// room says that it is that of the most that its containers ever had.
+	room bool
 }
 
 // lines judges what each line retains, the largest first.
@@ -251,7 +253,8 @@ func (k *check) lines() []*line {
 	}
 	for _, l := range out {
 		l.state, l.perOp, l.total = l.bytes.judge(k.maxBytes)
-		if l.total < leastTotal && l.bytes.steps() < minWaves {
+		l.room = l.state != steady && l.bytes.flattens() && k.onlyRoom(l)
+		if l.total < leastTotal && l.bytes.steps() < minWaves || l.room {
 			l.state = steady
 		}
 	}
@@ -259,6 +262,18 @@ func (k *check) lines() []*line {
 		return cmp.Or(cmp.Compare(b.total, a.total), compareLines(a.read.site, b.read.site))
 	})
 	return out
+}
+
+// onlyRoom reports whether nothing but maps and slices became larger there: emptied and filled again and again, each of
+// them keeps the room of the most that it ever had.
+func (k *check) onlyRoom(l *line) bool {
+	var other int64
+	for _, n := range l.sites {
+		if key := k.ledger.keys[n]; !ofMap(key) && !ofSlice(key) {
+			other += max(0, k.grown(n).bytes)
+		}
+	}
+	return float64(other) <= k.maxBytes*float64(k.measured())
 }
 
 func (k *check) newSeries() series {

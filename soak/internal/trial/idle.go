@@ -17,8 +17,8 @@ type usage struct {
 // lasted, since a high rate for one service is a low one for another, and a burst, as at a start, is no load.
 type idleWatch struct {
 	last  usage
-	rates []rate  // of the last while
-	usual float64 // the highest rate of late that lasted
+	rates []rate // of the last while
+	usual rate   // the highest of late that lasted
 	busy  int
 	quiet int
 	back  int  // busy readings in a row
@@ -27,15 +27,18 @@ type idleWatch struct {
 	least float64
 }
 
-// rate is a rate from one moment to another.
+// rate is the use each second from one moment to another.
 type rate struct {
 	from, to time.Time
-	v        float64
+	work     float64
+	wants    float64 // work and waiting for a CPU
 }
 
 const (
-	// idleShare is the part of the usual rate below which a process is idle; the taking of profiles costs some.
-	idleShare = 0.08
+	// idleShare is the part of the usual rate below which a process is idle: timers, and collections, cost some. idleWants
+	// is that of the CPU time it wants: where others take it, an idle process waits for it as well, but less.
+	idleShare = 0.12
+	idleWants = 0.25
 	// busyBefore and quietFor are how many readings have to show load before, and none after.
 	busyBefore = 3
 	quietFor   = 2
@@ -48,9 +51,6 @@ const (
 	leastRates = 3
 	// usualFades is the remaining part of the usual rate after each busy reading: much work doesn't count for ever.
 	usualFades = 0.98
-	// starving is the part of the time that threads wait for a CPU from which little CPU time says nothing: the process has
-	// work that others keep it from.
-	starving = 0.2
 )
 
 // observe takes a reading and reports whether the load has just stopped.
@@ -62,14 +62,15 @@ func (w *idleWatch) observe(now usage) bool {
 		w.quiet = 0
 		return false
 	}
-	r := rate{was.at, now.at, (now.work - was.work) / since}
-	if r.v > idleShare*w.usual || now.wait-was.wait > starving*since {
+	r := rate{from: was.at, to: now.at, work: (now.work - was.work) / since}
+	r.wants = r.work + max(0, now.wait-was.wait)/since
+	if r.work > idleShare*w.usual.work || r.wants > idleWants*w.usual.wants {
 		w.atWork(r)
 		return false
 	}
 	w.quiet++
 	w.back = 0
-	if w.usual <= w.least || w.busy < busyBefore || w.quiet < quietFor || w.rests {
+	if w.usual.work <= w.least || w.busy < busyBefore || w.quiet < quietFor || w.rests {
 		return false
 	}
 	w.rests, w.busy, w.rates = true, 0, nil
@@ -87,19 +88,23 @@ func (w *idleWatch) atWork(r rate) {
 	for len(w.rates) > leastRates && r.to.Sub(w.rates[1].from) >= lasts {
 		w.rates = w.rates[1:]
 	}
-	w.usual *= usualFades
+	w.usual.work *= usualFades
+	w.usual.wants *= usualFades
 	if len(w.rates) < leastRates || r.to.Sub(w.rates[0].from) < lasts {
 		return
 	}
-	var v []float64
+	var work, wants []float64
 	for _, r := range w.rates {
-		v = append(v, r.v)
+		work, wants = append(work, r.work), append(wants, r.wants)
 	}
-	w.usual = max(w.usual, stat.Median(v))
+	w.usual.work, w.usual.wants = max(w.usual.work, stat.Median(work)), max(w.usual.wants, stat.Median(wants))
 }
 
-// resting reports whether the load has stopped and shows no sign of coming back.
-func (w *idleWatch) resting() bool { return w.rests && w.back == 0 }
+// resting reports whether the load has stopped and not come back.
+func (w *idleWatch) resting() bool { return w.rests }
+
+// unsure reports whether the load may be coming back: the next readings tell.
+func (w *idleWatch) unsure() bool { return w.rests && w.back > 0 }
 
 // skip leaves out the use since the reading before: the taking of profiles is no load.
 func (w *idleWatch) skip(now usage) {

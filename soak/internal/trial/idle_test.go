@@ -59,16 +59,17 @@ func TestABurstIsNoLoad(t *testing.T) {
 // TestAProcessThatGetsNoCPUIsNotIdle has a load all the time, and for a while others that take the CPU.
 func TestAProcessThatGetsNoCPUIsNotIdle(t *testing.T) {
 	for name, c := range map[string]struct {
-		wait float64
-		want bool
-	}{"it waits for a CPU": {0.9, false}, "it doesn't": {0.01, true}} {
+		load, idle float64 // seconds of waiting in each, under load and after it
+		want       bool
+	}{"others come": {0, 0.9, false}, "they don't": {0, 0.01, true}, "others are there all the time": {1.5, 0.2, true},
+		"they are, and the load too": {1.5, 1.4, false}} {
 		w := idleWatch{least: leastCPU}
 		cpu, wait, made := 0.0, 0.0, false
 		for i := range 40 {
 			if i < 20 {
-				cpu += 0.5
+				cpu, wait = cpu+0.5, wait+c.load
 			} else {
-				cpu, wait = cpu+0.01, wait+c.wait
+				cpu, wait = cpu+0.01, wait+c.idle
 			}
 			made = w.observe(usage{second(i), cpu, wait}) || made
 		}
@@ -95,9 +96,9 @@ func TestALoadIsToldFromTheTakingOfProfiles(t *testing.T) {
 		assert.True(t, w.resting(), "what a profile costs is no load")
 	}
 	w.observe(usage{at: second(at + 1), work: cpu + 0.4})
-	assert.False(t, w.resting(), "it may be back: no floor is made in it")
+	assert.True(t, w.unsure(), "it may be back: no profile is taken now")
 	w.observe(usage{at: second(at + 2), work: cpu + 0.4})
-	assert.True(t, w.resting(), "a burst is no load")
+	assert.True(t, w.resting() && !w.unsure(), "a burst is no load")
 	for i := range backAfter {
 		w.observe(usage{at: second(at + 3 + i), work: cpu + 0.4*float64(i+2)})
 	}

@@ -132,6 +132,7 @@ func (r *recording) loop(ctx context.Context) {
 		defer t.Stop()
 		over = t.C
 	}
+	owed := false // a snapshot, until it is known whether there is load
 	for !r.ended && r.rec.failure() == nil {
 		state, due := record.StateFree, false
 		select {
@@ -145,11 +146,12 @@ func (r *recording) loop(ctx context.Context) {
 		case <-r.Floor:
 			state, due = record.StateFloor, true
 		case <-tick.C:
-			due = true
+			owed = true
 		case <-look.C:
 			state, due = r.look(ctx)
 		}
-		if due {
+		if due || owed && !(r.watched() && r.idle.unsure()) {
+			owed = false
 			r.take(ctx, state)
 		}
 	}
@@ -209,6 +211,9 @@ func (r *recording) take(ctx context.Context, state record.State) {
 
 // byCPU reports whether the load is watched by the CPU time of a process on this machine.
 func (r *recording) byCPU() bool { return r.Target.PID != 0 && len(r.Work) == 0 }
+
+// watched reports whether the load is watched between snapshots.
+func (r *recording) watched() bool { return r.byCPU() || len(r.Work) > 0 }
 
 // used is the CPU time of a process on this machine.
 func (r *recording) used() usage {
