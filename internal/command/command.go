@@ -85,7 +85,12 @@ func AddVersion(root *cobra.Command) {
 // context. An error is a line on stderr, unless it says that it was shown already (exitcode.Quiet). No command writes
 // control characters of others to a terminal (package foreign).
 func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	return RunContext(context.Background(), root, args, stdout, stderr)
+}
+
+// RunContext is Run below a context: where that ends, so does the command, as by an interrupt.
+func RunContext(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	root.SetArgs(args)
 	root.SetOut(foreign.NewWriter(stdout))

@@ -148,11 +148,10 @@ func (s Setting) Range() string {
 func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 func exact(v float64) string {
-	text, err := units.Bytes(v).MarshalYAML() // never fails
-	if err != nil || v < 1<<10 {
+	if v < 1<<10 {
 		return plain(v) + " bytes"
 	}
-	return string(text)
+	return units.Bytes(v).String()
 }
 
 // Flags checks the flags that were given.

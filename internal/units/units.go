@@ -84,8 +84,33 @@ func group(s string) string {
 	return s
 }
 
-// Bytes is a size that reads itself from YAML, as a number or as text.
+// Bytes is a size that reads itself from YAML, as a number or as text, and from a flag.
 type Bytes int64
+
+// String writes the size exactly: in the largest unit that divides it, else in bytes.
+func (b Bytes) String() string {
+	for _, u := range []struct {
+		size Bytes
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if b != 0 && b%u.size == 0 {
+			return strconv.FormatInt(int64(b/u.size), 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(b), 10)
+}
+
+// Set reads a size, as a flag does.
+func (b *Bytes) Set(text string) error {
+	n, err := ParseBytes(text)
+	if err == nil {
+		*b = Bytes(n)
+	}
+	return err
+}
+
+// Type names the kind of flag.
+func (b *Bytes) Type() string { return "size" }
 
 // UnmarshalYAML implements yaml.BytesUnmarshaler.
 func (b *Bytes) UnmarshalYAML(text []byte) error {
@@ -93,26 +118,11 @@ func (b *Bytes) UnmarshalYAML(text []byte) error {
 	if err := yaml.Unmarshal(text, &s); err != nil {
 		return err
 	}
-	n, err := ParseBytes(s)
-	if err != nil {
-		return err
-	}
-	*b = Bytes(n)
-	return nil
+	return b.Set(s)
 }
 
-// MarshalYAML implements yaml.BytesMarshaler. The exact number of bytes is written when it is no whole unit.
-func (b Bytes) MarshalYAML() ([]byte, error) {
-	for _, u := range []struct {
-		size int64
-		name string
-	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
-		if b != 0 && int64(b)%u.size == 0 {
-			return fmt.Appendf(nil, "%d%s", int64(b)/u.size, u.name), nil
-		}
-	}
-	return fmt.Appendf(nil, "%d", int64(b)), nil
-}
+// MarshalYAML implements yaml.BytesMarshaler.
+func (b Bytes) MarshalYAML() ([]byte, error) { return []byte(b.String()), nil }
 
 // Count is a number of things: "1 cell", "3 cells".
 func Count[N int | int64](n N, one string) string {

@@ -45,3 +45,14 @@ func TestCountHasItsPlural(t *testing.T) {
 	assert.Equal(t, "1 worker is", CountIs(1, "worker"))
 	assert.Equal(t, "2 workers are", CountIs(2, "worker"))
 }
+
+func TestSizesReadWhatTheyWrite(t *testing.T) {
+	for _, b := range []Bytes{0, 1, 1000, 1 << 10, 5 << 20, 2 << 30, 8e9} {
+		var got Bytes
+		assert.NoError(t, got.Set(b.String()))
+		assert.Equal(t, b, got)
+	}
+	b := Bytes(7)
+	assert.Error(t, b.Set("much"))
+	assert.Equal(t, Bytes(7), b, "a wrong text changes nothing")
+}

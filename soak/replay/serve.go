@@ -9,12 +9,13 @@ import (
 
 	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/soak/replay/history"
 	"github.com/memsoak/memsoak/soak/replay/service"
 	"github.com/memsoak/memsoak/soak/specimens/contract"
 )
 
-// serveFlags are the flags of replay serve. traits holds the given values; only flags that were set count.
+// serveFlags are the flags of replay serve.
 type serveFlags struct {
 	preset, listen string
 	scale          int
@@ -53,14 +54,14 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	t := &f.traits
 	fl.IntVar(&t.Workers, "workers", 0, "uploads at once")
 	fl.IntVar(&t.DiscoveryWorkers, "discovery-workers", 0, "listings at once")
-	fl.Var(&t.BufferBelow, "buffer-below", "files below this are read whole before the upload; 0: none")
-	fl.Var(&t.PartSize, "part-size", "part of the SDK's uploader")
+	fl.Var((*units.Bytes)(&t.BufferBelow), "buffer-below", "files below this are read whole before the upload; 0: none")
+	fl.Var((*units.Bytes)(&t.PartSize), "part-size", "part of the SDK's uploader")
 	fl.IntVar(&t.PartConcurrency, "part-concurrency", 0, "parts of a file that the SDK sends at once")
 	fl.IntVar(&t.MaxIdle, "max-idle-conns", 0, "idle connections kept, in total; 0: no limit")
 	fl.IntVar(&t.MaxIdlePerHost, "max-idle-conns-per-host", 0, "idle connections kept per host")
-	fl.Var(&t.StreamWindow, "stream-window",
+	fl.Var((*units.Bytes)(&t.StreamWindow), "stream-window",
 		"bytes that HTTP/2 lets Drive send of a file before they are read; 0: net/http's 4 MiB")
-	fl.Var(&t.ForceGCAbove, "force-gc-above", "force a collection each second while the heap is larger; 0: never")
+	fl.Var((*units.Bytes)(&t.ForceGCAbove), "force-gc-above", "force a collection each second while the heap is larger; 0: never")
 	fl.DurationVar(&t.Timeout, "timeout", 0, "of a whole request, its body included; 0: none")
 	fl.IntVar(&t.Attempts, "attempts", 0, "attempts at a file, each from its first byte")
 	fl.StringVar(&t.Discovery, "discovery", "",
@@ -78,27 +79,15 @@ func (f *serveFlags) resolve(fl *pflag.FlagSet) (history.Traits, error) {
 	if f.scale < 1 {
 		return history.Traits{}, fmt.Errorf("--scale %d: want at least 1", f.scale)
 	}
-	t := p.By(f.scale)
-	for name, set := range map[string]func(){
-		"workers":                 func() { t.Workers = f.traits.Workers },
-		"discovery-workers":       func() { t.DiscoveryWorkers = f.traits.DiscoveryWorkers },
-		"buffer-below":            func() { t.BufferBelow = f.traits.BufferBelow },
-		"part-size":               func() { t.PartSize = f.traits.PartSize },
-		"part-concurrency":        func() { t.PartConcurrency = f.traits.PartConcurrency },
-		"max-idle-conns":          func() { t.MaxIdle = f.traits.MaxIdle },
-		"max-idle-conns-per-host": func() { t.MaxIdlePerHost = f.traits.MaxIdlePerHost },
-		"stream-window":           func() { t.StreamWindow = f.traits.StreamWindow },
-		"force-gc-above":          func() { t.ForceGCAbove = f.traits.ForceGCAbove },
-		"timeout":                 func() { t.Timeout = f.traits.Timeout },
-		"attempts":                func() { t.Attempts = f.traits.Attempts },
-		"discovery":               func() { t.Discovery = f.traits.Discovery },
-		"upload":                  func() { t.Upload = f.traits.Upload },
-	} {
-		if fl.Changed(name) {
-			set()
+	given := map[string]string{}
+	fl.Visit(func(g *pflag.Flag) { given[g.Name] = g.Value.String() })
+	f.traits = p.By(f.scale)
+	for name, value := range given {
+		if err := fl.Set(name, value); err != nil {
+			return history.Traits{}, err
 		}
 	}
-	return t, t.Validate()
+	return f.traits, f.traits.Validate()
 }
 
 func (f *serveFlags) serve(c *cobra.Command) error {

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 )
 
@@ -17,7 +19,7 @@ func newCorpusCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "corpus",
 		Short: "Show the synthetic Drives that can be served",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  command.Args(cobra.NoArgs),
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.AddCommand(newCorpusListCmd(), newCorpusShowCmd())
@@ -30,7 +32,7 @@ func newCorpusListCmd() *cobra.Command {
 		Use:     "list",
 		Short:   "List the presets",
 		Example: "  fakedrive corpus list",
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return listCorpora(c.OutOrStdout(), asJSON)
 		},
@@ -83,7 +85,7 @@ func loadTree(nameOrFile string, generation uint64) (*corpus.Tree, error) {
 	}
 	tree, err := corpus.New(spec, generation)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, exitcode.Usage(err)
 	}
 	return tree, nil
 }
@@ -120,12 +122,12 @@ func newCorpusShowCmd() *cobra.Command {
 		Example: "  fakedrive corpus show mixed\n" +
 			"  fakedrive corpus show --spec mixed > mine.yaml   # edit it, then:\n" +
 			"  fakedrive corpus show mine.yaml",
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args: command.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			if asSpec {
 				text, err := corpus.PresetText(args[0])
 				if err != nil {
-					return usageError{err}
+					return exitcode.Usage(err)
 				}
 				_, err = c.OutOrStdout().Write(text)
 				return err

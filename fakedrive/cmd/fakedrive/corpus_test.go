@@ -11,23 +11,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/exitcode"
 )
 
-// command runs one command line.
-func command(args ...string) (code int, stdout, stderr string) {
+// commandLine runs one command line.
+func commandLine(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = run(args, &out, &errs)
 	return code, out.String(), errs.String()
 }
 
 func TestCorpusListNamesEveryPreset(t *testing.T) {
-	code, text, _ := command("corpus", "list")
-	require.Equal(t, exitOK, code)
+	code, text, _ := commandLine("corpus", "list")
+	require.Equal(t, exitcode.OK, code)
 	for _, name := range corpus.Presets() {
 		require.Contains(t, text, "\n"+name+" ")
 	}
-	code, text, _ = command("corpus", "list", "--json")
-	require.Equal(t, exitOK, code)
+	code, text, _ = commandLine("corpus", "list", "--json")
+	require.Equal(t, exitcode.OK, code)
 	var lines []corpusLine
 	require.NoError(t, json.Unmarshal([]byte(text), &lines))
 	require.Len(t, lines, len(corpus.Presets()))
@@ -35,14 +36,14 @@ func TestCorpusListNamesEveryPreset(t *testing.T) {
 }
 
 func TestCorpusShowPrintsStatisticsAndASample(t *testing.T) {
-	code, text, _ := command("corpus", "show", "tiny", "--sample", "12")
-	require.Equal(t, exitOK, code)
+	code, text, _ := commandLine("corpus", "show", "tiny", "--sample", "12")
+	require.Equal(t, exitcode.OK, code)
 	for _, want := range []string{"files        40: 31 binaries, 6 documents, 3 shortcuts (1 dangling)", "\nSIZE FROM",
 		"My Drive (1", "... 49 items in all"} {
 		require.Contains(t, text, want)
 	}
-	code, text, _ = command("corpus", "show", "tiny", "--sample", "12", "--json")
-	require.Equal(t, exitOK, code)
+	code, text, _ = commandLine("corpus", "show", "tiny", "--sample", "12", "--json")
+	require.Equal(t, exitcode.OK, code)
 	var info struct {
 		Stats  corpus.Stats
 		Sample []struct{ ID, Path, MD5, Kind string }
@@ -63,19 +64,19 @@ func TestCorpusShowPrintsStatisticsAndASample(t *testing.T) {
 }
 
 func TestCorpusShowSpecCanBeEditedAndShown(t *testing.T) {
-	code, text, _ := command("corpus", "show", "--spec", "tiny")
-	require.Equal(t, exitOK, code)
+	code, text, _ := commandLine("corpus", "show", "--spec", "tiny")
+	require.Equal(t, exitcode.OK, code)
 	file := filepath.Join(t.TempDir(), "mine.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(text, "files: 40", "files: 50", 1)), 0o600))
-	code, text, _ = command("corpus", "show", file)
-	require.Equal(t, exitOK, code)
+	code, text, _ = commandLine("corpus", "show", file)
+	require.Equal(t, exitcode.OK, code)
 	require.Contains(t, text, "mine\n")
 	require.Contains(t, text, "50: 41 binaries")
 }
 
 func TestTheSpecInTheHelpIsOne(t *testing.T) {
-	code, text, _ := command("corpus", "show", "--help")
-	require.Equal(t, exitOK, code)
+	code, text, _ := commandLine("corpus", "show", "--help")
+	require.Equal(t, exitcode.OK, code)
 	require.Contains(t, text, specHelp)
 	spec, err := corpus.ParseSpec([]byte(specHelp))
 	require.NoError(t, err)
@@ -85,8 +86,8 @@ func TestTheSpecInTheHelpIsOne(t *testing.T) {
 
 func TestCorpusShowEveryPreset(t *testing.T) {
 	for _, name := range corpus.Presets() {
-		code, text, stderr := command("corpus", "show", name)
-		require.Equal(t, exitOK, code, stderr)
+		code, text, stderr := commandLine("corpus", "show", name)
+		require.Equal(t, exitcode.OK, code, stderr)
 		require.Less(t, strings.Count(text, "\n"), 80, name)
 	}
 }
@@ -106,8 +107,8 @@ func TestCorpusCommandsRefuseWhatTheyDontKnow(t *testing.T) {
 		{[]string{"corpus", "show", "--spec", file}, "no corpus named"},
 		{[]string{"corpus", "lists"}, `unknown command "lists"`},
 	} {
-		code, stdout, stderr := command(c.args...)
-		require.Equal(t, exitUsage, code, c.args)
+		code, stdout, stderr := commandLine(c.args...)
+		require.Equal(t, exitcode.UsageError, code, c.args)
 		require.Empty(t, stdout)
 		require.Contains(t, stderr, c.want)
 		require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)

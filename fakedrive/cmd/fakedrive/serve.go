@@ -17,6 +17,8 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/fakedrive/internal/listen"
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 )
 
@@ -27,19 +29,15 @@ const shutdownTime = 3 * time.Second
 const noCorpus = "none"
 
 type serveFlags struct {
-	corpus, faults, addrFile, serviceAccount string
-	more, adminHosts                         []string
-	generation                               uint64
-	state, dir, maxMemory, maxDisk           string
-	maxFiles                                 int
-	requireAuth, jsonOut, resourceKeys       bool
-	abusiveEvery                             int64
-	tokenTTL, pageTokenTTL                   time.Duration
-	listen                                   listen.Config
+	fakedrive.Config
+	corpus, faults, addrFile, serviceAccount, state string
+	more, adminHosts                                []string
+	jsonOut                                         bool
+	listen                                          listen.Config
 }
 
 func newServeCmd() *cobra.Command {
-	var f serveFlags
+	f := serveFlags{Config: fakedrive.DefaultConfig()}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a Drive until interrupted",
@@ -52,7 +50,7 @@ counters are reached as well, and /metrics.`,
 		Example: `  fakedrive serve --corpus tiny --listen 127.0.0.1:8080
   fakedrive serve --corpus mixed --proxy-listen 127.0.0.1:8081 --ca-file ca.pem --h2
   fakedrive serve --corpus small --listen 127.0.0.1:0 --addr-file addr.json --faults faults.yaml`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return serve(c.Context(), f, c.OutOrStdout(), c.ErrOrStderr())
 		},
@@ -60,7 +58,7 @@ counters are reached as well, and /metrics.`,
 	fl := cmd.Flags()
 	fl.StringVar(&f.corpus, "corpus", "tiny", "the tree of My Drive: a preset's name, a file, or none")
 	fl.StringArrayVar(&f.more, "add", nil, "another tree to serve, a shared drive if its spec says so (may be repeated)")
-	fl.Uint64Var(&f.generation, "generation", 0, "the generation of the trees: other ids, the same shape")
+	fl.Uint64Var(&f.Generation, "generation", 0, "the generation of the trees: other ids, the same shape")
 	fl.StringVar(&f.listen.HTTP, "listen", "127.0.0.1:0", "address of plain http and of the admin protocol")
 	fl.StringVar(&f.listen.TLS, "tls-listen", "", "address of https")
 	fl.StringVar(&f.listen.Proxy, "proxy-listen", "", "address of the CONNECT proxy")
@@ -72,17 +70,17 @@ counters are reached as well, and /metrics.`,
 	fl.BoolVar(&f.listen.H2, "h2", false, "offer HTTP/2 on https and through the proxy")
 	fl.StringVar(&f.faults, "faults", "", "a file with a fault plan")
 	fl.StringVar(&f.serviceAccount, "service-account", "", "where to write the key of a service account")
-	fl.BoolVar(&f.requireAuth, "require-auth", false, "refuse requests without a token")
-	fl.DurationVar(&f.tokenTTL, "token-ttl", time.Hour, "how long an access token lasts")
-	fl.DurationVar(&f.pageTokenTTL, "page-token-ttl", 6*time.Hour, "how long a page token lasts")
+	fl.BoolVar(&f.RequireAuth, "require-auth", false, "refuse requests without a token")
+	fl.DurationVar(&f.TokenTTL, "token-ttl", f.TokenTTL, "how long an access token lasts")
+	fl.DurationVar(&f.PageTokenTTL, "page-token-ttl", f.PageTokenTTL, "how long a page token lasts")
 	fl.StringVar(&f.state, "state", "", "a folder that keeps what clients write across restarts")
-	fl.StringVar(&f.dir, "dir", "", "a folder for uploaded contents while it runs (default: a temporary one)")
-	fl.StringVar(&f.maxMemory, "max-memory", "64MiB",
+	fl.StringVar(&f.Dir, "dir", "", "a folder for uploaded contents while it runs (default: a temporary one)")
+	fl.Var((*units.Bytes)(&f.MaxMemory), "max-memory",
 		"how many bytes of uploaded contents are kept in memory; the rest are files")
-	fl.StringVar(&f.maxDisk, "max-disk", "10GiB", "how many bytes of uploaded contents are kept in all")
-	fl.IntVar(&f.maxFiles, "max-files", 1_000_000, "how many files clients may create or change")
-	fl.BoolVar(&f.resourceKeys, "resource-keys", false, "demand resource keys for the files that are shared with the user")
-	fl.Int64Var(&f.abusiveEvery, "abusive-every", 0,
+	fl.Var((*units.Bytes)(&f.MaxDisk), "max-disk", "how many bytes of uploaded contents are kept in all")
+	fl.IntVar(&f.MaxFiles, "max-files", f.MaxFiles, "how many files clients may create or change")
+	fl.BoolVar(&f.ResourceKeys, "resource-keys", false, "demand resource keys for the files that are shared with the user")
+	fl.Int64Var(&f.AbusiveEvery, "abusive-every", 0,
 		"refuse every n-th binary file of a tree as malware, unless acknowledgeAbuse is set")
 	fl.BoolVar(&f.jsonOut, "json", false, "print the addresses as JSON")
 	return cmd
@@ -92,35 +90,24 @@ counters are reached as well, and /metrics.`,
 func loadCorpus(name string) (*corpus.Spec, error) {
 	spec, err := corpus.Load(name)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, exitcode.Usage(err)
 	}
 	return spec, nil
 }
 
 func (f *serveFlags) config(log io.Writer) (fakedrive.Config, error) {
-	cfg := fakedrive.DefaultConfig()
-	cfg.Generation = f.generation
-	cfg.RequireAuth = f.requireAuth
-	cfg.TokenTTL, cfg.PageTokenTTL = f.tokenTTL, f.pageTokenTTL
+	cfg := f.Config
 	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
-	cfg.MaxFiles, cfg.ResourceKeys, cfg.AbusiveEvery = f.maxFiles, f.resourceKeys, f.abusiveEvery
-	cfg.Dir, cfg.State = f.dir, f.state != ""
-	if cfg.State {
+	if cfg.State = f.state != ""; cfg.State {
 		cfg.Dir = f.state
 	}
-	var err error
-	if cfg.MaxMemory, err = parseBytes("--max-memory", f.maxMemory); err != nil {
-		return cfg, err
-	}
-	if cfg.MaxDisk, err = parseBytes("--max-disk", f.maxDisk); err != nil {
-		return cfg, err
-	}
-	if f.state != "" && f.dir != "" {
-		return cfg, usageError{errors.New("--state is a folder for contents already: leave --dir out")}
+	if f.state != "" && f.Dir != "" {
+		return cfg, exitcode.Usage(errors.New("--state is a folder for contents already: leave --dir out"))
 	}
 	if (f.listen.TLS != "" || f.listen.Proxy != "") && f.listen.CAFile == "" {
-		return cfg, usageError{errors.New("--tls-listen and --proxy-listen need --ca-file, or no client could trust them")}
+		return cfg, exitcode.Usage(errors.New("--tls-listen and --proxy-listen need --ca-file, or no client could trust them"))
 	}
+	var err error
 	if f.corpus != noCorpus {
 		if cfg.Corpus, err = loadCorpus(f.corpus); err != nil {
 			return cfg, err
@@ -136,14 +123,6 @@ func (f *serveFlags) config(log io.Writer) (fakedrive.Config, error) {
 	return cfg, nil
 }
 
-func parseBytes(flag, text string) (int64, error) {
-	n, err := units.ParseBytes(text)
-	if err != nil {
-		return 0, usageError{fmt.Errorf("%s: %w", flag, err)}
-	}
-	return n, nil
-}
-
 func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	cfg, err := f.config(stderr)
 	if err != nil {
@@ -157,10 +136,10 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	if f.faults != "" {
 		text, err := bounded.ReadFile(f.faults, bounded.Plan)
 		if err != nil {
-			return usageError{fmt.Errorf("read the fault plan: %w", err)}
+			return exitcode.Usage(fmt.Errorf("read the fault plan: %w", err))
 		}
 		if _, err := srv.Control().SetPlanText(text); err != nil {
-			return usageError{fmt.Errorf("%s: %w", f.faults, err)}
+			return exitcode.Usage(fmt.Errorf("%s: %w", f.faults, err))
 		}
 	}
 	guard := fault.Guard{Hosts: f.adminHosts}

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 )
 
 // serving runs the command until the test ends and returns its addresses.
@@ -23,11 +25,11 @@ func serving(t *testing.T, args ...string) fault.Addresses {
 	var stdout, stderr bytes.Buffer
 	done := make(chan int, 1)
 	go func() {
-		done <- runContext(ctx, append([]string{"serve", "--addr-file", file}, args...), &stdout, &stderr)
+		done <- command.RunContext(ctx, newRoot(), append([]string{"serve", "--addr-file", file}, args...), &stdout, &stderr)
 	}()
 	t.Cleanup(func() {
 		cancel()
-		require.Equal(t, exitOK, <-done, stderr.String())
+		require.Equal(t, exitcode.OK, <-done, stderr.String())
 		require.Contains(t, stdout.String(), "http")
 	})
 	var a fault.Addresses
@@ -68,7 +70,8 @@ func TestServeRefusesWrongUsage(t *testing.T) {
 	for want, args := range map[string][]string{
 		"no corpus":                {"--corpus", "potato"},
 		"--ca-file":                {"--tls-listen", "127.0.0.1:0"},
-		"--max-disk: want 1 bytes": {"--max-disk", "much"},
+		"--max-disk: want 1 bytes": {"--max-disk", "0"},
+		"is not a size":            {"--max-disk", "much"},
 		"--token-ttl: want 1ns":    {"--token-ttl", "0s"},
 		"--max-files: want 1":      {"--max-files", "-5"},
 		"--abusive-every: want 1":  {"--abusive-every", "-1"},
@@ -78,8 +81,8 @@ func TestServeRefusesWrongUsage(t *testing.T) {
 		"unknown command":          {"extra"},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := runContext(context.Background(), append([]string{"serve"}, args...), &stdout, &stderr)
-		require.Equal(t, exitUsage, code, "%v: %s", args, stderr.String())
+		code := run(append([]string{"serve"}, args...), &stdout, &stderr)
+		require.Equal(t, exitcode.UsageError, code, "%v: %s", args, stderr.String())
 		require.Contains(t, stderr.String(), want)
 		require.Equal(t, 1, bytes.Count(stderr.Bytes(), []byte("\n")), "one line: %s", stderr.String())
 	}

@@ -8,15 +8,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
@@ -46,7 +45,7 @@ func (b *brokerFlags) fromEnv(c *cobra.Command) error {
 	for _, name := range []string{"queue", "queue-name"} {
 		if v, ok := os.LookupEnv(envName(name)); ok && !c.Flags().Changed(name) {
 			if err := c.Flags().Set(name, v); err != nil {
-				return usageError{err}
+				return exitcode.Usage(err)
 			}
 		}
 	}
@@ -55,14 +54,14 @@ func (b *brokerFlags) fromEnv(c *cobra.Command) error {
 
 func (b *brokerFlags) open(ctx context.Context) (wire.Broker, error) {
 	if b.url == "" {
-		return nil, usageError{fmt.Errorf("no queue: give --queue: %w", wire.ErrBrokerURL)}
+		return nil, exitcode.Usage(fmt.Errorf("no queue: give --queue: %w", wire.ErrBrokerURL))
 	}
 	if err := b.options.Validate(); err != nil {
-		return nil, usageError{err}
+		return nil, exitcode.Usage(err)
 	}
 	q, err := wire.OpenBroker(ctx, b.url, b.options)
 	if errors.Is(err, wire.ErrBrokerURL) {
-		return nil, usageError{err}
+		return nil, exitcode.Usage(err)
 	}
 	return q, err
 }
@@ -119,12 +118,9 @@ type working struct {
 
 // run opens everything, does the work, and prints the summary.
 func (p *part) run(c *cobra.Command, work func(*working) error) (err error) {
-	if p.every <= 0 {
-		return usageError{fmt.Errorf("progress interval: need more than 0, have %v", p.every)}
-	}
 	e, err := wire.Open(c.Context(), p.wire)
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	defer e.Close()
 	out := c.ErrOrStderr()
@@ -144,12 +140,12 @@ func (p *part) run(c *cobra.Command, work func(*working) error) (err error) {
 	defer func() { err = errors.Join(err, q.Close()) }()
 	stopProfiles, err := p.profile()
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	defer stopProfiles()
 	stopMonitor, err := monitor(p.listen, p.copy.Stats, c.ErrOrStderr())
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	defer stopMonitor()
 	hard, cancel := hardStop(c.Context(), p.stopTimeout)
@@ -186,7 +182,7 @@ func left(st *wire.BrokerStatus, err error) string {
 func (w *working) copier() (*migrator.Copier, func(), error) {
 	c, err := migrator.New(w.copy, w.engine.Source, w.engine.Sink, w.queue)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, exitcode.Usage(err)
 	}
 	stop := context.AfterFunc(w.c.Context(), c.Stop)
 	return c, func() { stop() }, nil
@@ -201,16 +197,8 @@ func monitor(addr string, s *migrator.Stats, out io.Writer) (stop func(), err er
 	if err != nil {
 		return nil, err
 	}
-	m := http.NewServeMux()
-	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	m.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(s), promhttp.HandlerOpts{}))
-	m.HandleFunc("/debug/pprof/", pprof.Index)
-	m.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	m.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	m.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	m.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	fmt.Fprintf(out, "listening on http://%s\n", ln.Addr())
-	srv := &http.Server{Handler: m, ReadHeaderTimeout: 30 * time.Second}
+	srv := &http.Server{Handler: monitored(s), ReadHeaderTimeout: 30 * time.Second}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

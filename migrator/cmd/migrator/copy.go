@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -47,7 +49,7 @@ func newCopyCmd() *cobra.Command {
 			"Files that Drive doesn't give (forbidden, too large to export) are listed and don't make it fail.",
 		Example: "  migrator copy --bucket archive --prefix 2026 1AbCdEfGhIjKlMnOpQrStUvWxYz\n" +
 			"  migrator copy --bucket archive --include '**/*.pdf' --dry-run root",
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args: command.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.dryRun {
 				o.copy.Mode = migrator.ModeDryRun
@@ -69,7 +71,7 @@ func newVerifyCmd() *cobra.Command {
 		Long: "List the Drive folder anew and compare each file's size, checksum and time with the object under its key.\n" +
 			"Missing and different objects are listed, and make the command end with exit code 1.",
 		Example: "  migrator verify --bucket archive --prefix 2026 1AbCdEfGhIjKlMnOpQrStUvWxYz",
-		Args:    usageArgs(cobra.ExactArgs(1)),
+		Args:    command.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.copy.Mode = migrator.ModeVerify
 			return o.run(c, args[0])
@@ -85,17 +87,17 @@ func (o *oneShot) run(c *cobra.Command, root string) error {
 		return err
 	}
 	o.copy.Root = root
-	if err := errors.Join(o.copy.Validate(), o.interval()); err != nil {
-		return usageError{err}
+	if err := o.copy.Validate(); err != nil {
+		return exitcode.Usage(err)
 	}
 	e, err := wire.Open(c.Context(), o.wire)
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	defer e.Close()
 	stopProfiles, err := o.profile()
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	defer stopProfiles()
 	dir, cleanup, err := o.directory(root)
@@ -116,13 +118,6 @@ func (o *oneShot) run(c *cobra.Command, root string) error {
 	j, err := runJob(ctx, c.Context().Done(), dir, e, o.copy, o.newJob(root, o.copy.Prefix))
 	p.Close()
 	return o.finish(c, j, dir, err)
-}
-
-func (o *oneShot) interval() error {
-	if o.every <= 0 {
-		return fmt.Errorf("progress interval: need more than 0, have %v", o.every)
-	}
-	return nil
 }
 
 // teller returns the function that handles events.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -25,14 +27,14 @@ func newDiscoverCmd() *cobra.Command {
 		Example: "  migrator discover --queue redis://127.0.0.1:6379/0 --bucket archive --prefix 2026 " +
 			"1AbCdEfGhIjKlMnOpQrStUvWxYz\n" +
 			"  migrator upload --queue redis://127.0.0.1:6379/0 --bucket archive --workers 16",
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args: command.Args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := p.load(c); err != nil {
 				return err
 			}
 			p.copy.Root = args[0]
 			if err := p.copy.Validate(); err != nil {
-				return usageError{err}
+				return exitcode.Usage(err)
 			}
 			p.broker.options.Prefetch = p.copy.DiscoveryWorkers
 			setGC(discoverGCPercent)

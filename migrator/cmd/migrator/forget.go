@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
 
@@ -20,7 +21,7 @@ func newForgetCmd() *cobra.Command {
 			"running. What was copied stays.",
 		Example: "  migrator forget --queue redis://127.0.0.1:6379/0\n  migrator forget --queue " +
 			"amqp://guest:guest@127.0.0.1:5672 --queue-name 2026 --unfinished",
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if err := b.fromEnv(c); err != nil {
 				return err

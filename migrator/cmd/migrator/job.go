@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -82,7 +83,7 @@ func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engin
 	}
 	c, err := migrator.New(cfg, e.Source, e.Sink, q)
 	if err != nil {
-		return j, usageError{err}
+		return j, exitcode.Usage(err)
 	}
 	done := make(chan struct{})
 	defer close(done)
@@ -153,7 +154,7 @@ func defaultStateDir() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", usageError{fmt.Errorf("no home directory: give --state-dir: %w", err)}
+		return "", exitcode.Usage(fmt.Errorf("no home directory: give --state-dir: %w", err))
 	}
 	return filepath.Join(home, ".local", "state", "migrator"), nil
 }

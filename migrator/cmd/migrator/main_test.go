@@ -52,7 +52,7 @@ func TestReadmeHasEverySetting(t *testing.T) {
 	assert.Equal(t, table(), have, "go test ./migrator/cmd/migrator -update")
 }
 
-func command(args ...string) (code int, out, errs string) {
+func commandLine(args ...string) (code int, out, errs string) {
 	var stdout, stderr bytes.Buffer
 	code = run(args, &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
@@ -88,7 +88,7 @@ func TestBadInputIsOneLine(t *testing.T) {
 		{[]string{"copy", "--drive-endpoint", "http://x", "--bucket", "../b", "root"}, 2, "letters, digits, dots"},
 		{[]string{"copy", "--credentials-file", filepath.Join(dir, "none"), "--bucket", "b", "root"}, 2, "credentials"},
 	} {
-		code, _, errs := command(c.args...)
+		code, _, errs := commandLine(c.args...)
 		assert.Equal(t, c.code, code, "%v: %s", c.args, errs)
 		assert.Contains(t, errs, c.want, "%v", c.args)
 	}
@@ -113,7 +113,7 @@ func TestPrecedence(t *testing.T) {
 func TestEveryCommandHelpsWithAnExample(t *testing.T) {
 	for _, c := range newRoot().Commands() {
 		assert.NotEmpty(t, c.Example, c.Name())
-		code, out, _ := command(c.Name(), "--help")
+		code, out, _ := commandLine(c.Name(), "--help")
 		assert.Zero(t, code)
 		assert.Contains(t, out, "Examples:")
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/memsoak/memsoak/internal/units"
@@ -94,7 +96,7 @@ func (j *job) summary(w io.Writer, parked string) error {
 			fmt.Fprintf(w, "  %s: %s (%s): %s\n", p.Outcome, p.Path, p.Reason, p.Detail)
 		}
 	})
-	for _, o := range sortedKeys(count) {
+	for _, o := range slices.Sorted(maps.Keys(count)) {
 		if more := count[o] - shown; more > 0 && j.Kind != kindVerify {
 			fmt.Fprintf(w, "  ... and %d more %s: see %s\n", more, o, parked)
 		}

@@ -7,16 +7,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/foreign"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
@@ -32,7 +32,7 @@ func newServeCmd() *cobra.Command {
 			"Without --state-dir, unfinished work is kept in a temporary folder and lost with the process.",
 		Example: "  migrator serve --listen 127.0.0.1:8080 --bucket archive --workers 16\n" +
 			"  curl -d '{\"root\":\"1AbCdEf\",\"prefix\":\"2026\"}' 'http://127.0.0.1:8080/v1/migrations?wait=true'",
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := s.load(c); err != nil {
 				return err
@@ -50,11 +50,11 @@ func (s *settings) runServe(c *cobra.Command, listen string) error {
 	check := s.copy
 	check.Root = "root"
 	if err := check.Validate(); err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	e, err := wire.Open(c.Context(), s.wire)
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	defer e.Close()
 	temporary := s.stateDir == ""
@@ -67,7 +67,7 @@ func (s *settings) runServe(c *cobra.Command, listen string) error {
 	s.copy.Stats = &migrator.Stats{}
 	stopProfiles, err := s.profile()
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	defer stopProfiles()
 	hard, cancel := hardStop(c.Context(), s.stopTimeout)
@@ -75,7 +75,7 @@ func (s *settings) runServe(c *cobra.Command, listen string) error {
 	v := &service{s: s, engine: e, hard: hard, stop: c.Context().Done(), jobs: map[string]*running{}}
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "listening on http://%s\n", ln.Addr())
 	srv := &http.Server{Handler: v.handler(), ReadHeaderTimeout: 30 * time.Second}
@@ -118,14 +118,7 @@ type running struct {
 func (v *service) wait() { v.group.Wait() }
 
 func (v *service) handler() http.Handler {
-	m := http.NewServeMux()
-	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	m.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(v.s.copy.Stats), promhttp.HandlerOpts{}))
-	m.HandleFunc("/debug/pprof/", pprof.Index)
-	m.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	m.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	m.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	m.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	m := monitored(v.s.copy.Stats)
 	m.HandleFunc("POST /v1/migrations", v.post)
 	m.HandleFunc("GET /v1/migrations/{id}", v.get)
 	return m

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/setting"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator"
@@ -41,22 +43,6 @@ type settings struct {
 func newSettings() *settings {
 	s := &settings{wire: wire.DefaultSettings(), copy: migrator.DefaultConfig(), stopTimeout: 25 * time.Second}
 	return s
-}
-
-// size is a flag of bytes: "64MiB", "1GB", "1048576".
-type size int64
-
-func (s *size) String() string {
-	return strings.ReplaceAll(units.FormatBytes(int64(max(*s, 0))), " ", "")
-}
-func (s *size) Type() string { return "size" }
-func (s *size) Set(v string) error {
-	n, err := units.ParseBytes(v)
-	if err != nil {
-		return err
-	}
-	*s = size(n)
-	return nil
 }
 
 // addSides adds the flags of Drive and S3 and of the connections to them.
@@ -92,33 +78,28 @@ func (s *settings) addSides(f *pflag.FlagSet) {
 	f.StringVar(&w.CAFile, "ca-file", "", "PEM of certificate authorities to trust besides the system's")
 }
 
-// sizeInt is size for settings that are an int.
+// sizeInt is a size for settings that are an int.
 type sizeInt int
 
-func (s *sizeInt) String() string { v := size(*s); return v.String() }
+func (s *sizeInt) String() string { return units.Bytes(*s).String() }
 func (s *sizeInt) Type() string   { return "size" }
 func (s *sizeInt) Set(v string) error {
-	var n size
-	if err := n.Set(v); err != nil {
-		return err
-	}
-	if n > 1<<30 {
-		return fmt.Errorf("%s is too much for a buffer", v)
-	}
+	var n units.Bytes
+	err := n.Set(v)
 	*s = sizeInt(n)
-	return nil
+	return err
 }
 
 // addWork adds the flags of how a migration goes.
 func (s *settings) addWork(f *pflag.FlagSet) {
 	c := &s.copy
-	f.Var((*size)(&s.memory), "memory",
+	f.Var((*units.Bytes)(&s.memory), "memory",
 		"memory of the process besides its program's pages: chooses workers, buffers, connections and GOMEMLIMIT")
 	f.IntVar(&c.Workers, "workers", c.Workers, "files copied at once")
 	f.IntVar(&c.DiscoveryWorkers, "discovery-workers", c.DiscoveryWorkers, "folders listed at once")
-	f.Var((*size)(&c.MultipartThreshold), "multipart-threshold",
+	f.Var((*units.Bytes)(&c.MultipartThreshold), "multipart-threshold",
 		"largest file stored by one request; larger ones go in parts and can be taken up again")
-	f.Var((*size)(&c.PartSize), "part-size", "smallest part")
+	f.Var((*units.Bytes)(&c.PartSize), "part-size", "smallest part")
 	f.IntVar(&c.Attempts, "attempts", c.Attempts, "tries of one request")
 	f.DurationVar(&c.Backoff, "backoff", c.Backoff, "pause before the second try; doubles for each further one")
 	f.DurationVar(&c.BackoffMax, "backoff-max", c.BackoffMax, "longest pause between tries")
@@ -129,11 +110,11 @@ func (s *settings) addWork(f *pflag.FlagSet) {
 		"pause when the day's quota is used up; 0 is until midnight Pacific time")
 	f.Float64Var(&c.CallRate, "call-rate", 0,
 		"requests to Drive per second; 0 is as many as it allows, slowed down when it complains")
-	f.Var((*size)(&c.Bandwidth), "bandwidth", "content bytes per second; 0 is unlimited")
+	f.Var((*units.Bytes)(&c.Bandwidth), "bandwidth", "content bytes per second; 0 is unlimited")
 	f.StringSliceVar(&c.Filter.Include, "include", nil, "copy only files whose path fits a glob as in '**/*.jpg'")
 	f.StringSliceVar(&c.Filter.Exclude, "exclude", nil, "leave out files whose path fits a glob")
-	f.Var((*size)(&c.Filter.MinSize), "min-size", "leave out smaller files")
-	f.Var((*size)(&c.Filter.MaxSize), "max-size", "leave out larger files; 0 is no bound")
+	f.Var((*units.Bytes)(&c.Filter.MinSize), "min-size", "leave out smaller files")
+	f.Var((*units.Bytes)(&c.Filter.MaxSize), "max-size", "leave out larger files; 0 is no bound")
 	f.StringVar(&s.after, "modified-after", "",
 		"leave out files not modified after a time as in 2026-01-31 or 2026-01-31T12:00:00Z")
 	f.StringSliceVar(&s.exports, "export", nil,
@@ -180,10 +161,10 @@ func (s *settings) load(c *cobra.Command) error {
 	}
 	errs = append(errs, s.parse(), setting.Flags(f))
 	if err := errors.Join(errs...); err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	if err := s.fit(f); err != nil {
-		return usageError{err}
+		return exitcode.Usage(err)
 	}
 	return nil
 }
@@ -272,7 +253,7 @@ func (s *settings) parse() error {
 			delete(s.copy.Exports, mime)
 		case !ok || !known:
 			errs = append(errs, fmt.Errorf("--export %s: want a kind and one of the formats none, %s, as in document=pdf", x,
-				strings.Join(sortedKeys(formats), ", ")))
+				strings.Join(slices.Sorted(maps.Keys(formats)), ", ")))
 		default:
 			s.copy.Exports[mime] = migrator.Export{MIME: format, Ext: "." + ext}
 		}
@@ -288,13 +269,4 @@ func (s *settings) parse() error {
 		s.copy.Filter.ModifiedAfter = t
 	}
 	return errors.Join(errs...)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

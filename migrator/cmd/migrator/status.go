@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -24,7 +25,7 @@ func newStatusCmd() *cobra.Command {
 		Short: "Show the migrations of this machine, or the one in a queue on a broker",
 		Example: "  migrator status\n  migrator status --state-dir /var/lib/migrator --json\n  migrator status --queue " +
 			"redis://127.0.0.1:6379/0\n  migrator status --queue amqp://guest:guest@127.0.0.1:5672",
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := b.fromEnv(c); err != nil {
 				return err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/command"
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -23,7 +25,7 @@ func newUploadCmd() *cobra.Command {
 			"once, before, during and after discovery; what one leaves behind, even by kill -9, others take over.",
 		Example: "  migrator upload --queue redis://127.0.0.1:6379/0 --bucket archive --workers 16\n" +
 			"  migrator upload --queue redis://127.0.0.1:6379/0 --bucket archive --stay --listen :8080",
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := p.load(c); err != nil {
 				return err
@@ -31,7 +33,7 @@ func newUploadCmd() *cobra.Command {
 			check := p.copy
 			check.Root = "root"
 			if err := check.Validate(); err != nil {
-				return usageError{err}
+				return exitcode.Usage(err)
 			}
 			p.broker.options.Prefetch = p.copy.Workers
 			if stay {

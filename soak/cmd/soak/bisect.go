@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -252,9 +251,7 @@ func (j *bisectJudge) findings(run *gate.Run) (bisect.Judgement, string, error) 
 
 func writeBisect(w io.Writer, res *bisect.Result, asJSON bool) error {
 	if asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", " ")
-		if err := e.Encode(res); err != nil {
+		if err := printJSON(w, res); err != nil {
 			return err
 		}
 	}

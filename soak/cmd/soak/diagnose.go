@@ -23,7 +23,6 @@ import (
 type diagnoseOptions struct {
 	profiles.Options
 	pullOptions
-	largest    string
 	covariates string
 	reduce     string
 	strict     bool
@@ -57,7 +56,8 @@ With --pyroscope the profiles are those that a Pyroscope server has of one proce
 		"module path whose frames may be blamed (default: as recorded, or all that is no dependency)")
 	f.Int64Var(&o.PlannedFiles, "files", profiles.DefaultPlannedFiles,
 		"planned number of files, by which findings are ranked")
-	f.StringVar(&o.largest, "largest-file", "5GiB", "largest file planned")
+	o.LargestFile = 5 << 30
+	f.Var((*units.Bytes)(&o.LargestFile), "largest-file", "largest file planned")
 	f.StringVar(&o.covariates, "covariates", "", "CSV of what the process was doing at each plain profile")
 	f.StringVar(&o.reduce, "reduce", "",
 		"write the sizes by place, without the profiles, to this file: kilobytes to keep or to send")
@@ -67,14 +67,6 @@ With --pyroscope the profiles are those that a Pyroscope server has of one proce
 }
 
 func diagnose(out io.Writer, args []string, o diagnoseOptions) (result error) {
-	size, err := units.ParseBytes(o.largest)
-	if err != nil || size <= 0 {
-		return exitcode.Usage(fmt.Errorf("--largest-file: %q is not a size such as 5GiB", o.largest))
-	}
-	if o.PlannedFiles < 1 {
-		return exitcode.Usage(errors.New("--files must be at least 1"))
-	}
-	o.LargestFile = size
 	if o.reduce != "" {
 		file, err := os.Create(o.reduce)
 		if err != nil {
@@ -210,6 +202,11 @@ func show(out io.Writer, asJSON bool, v any, text func()) error {
 		text()
 		return nil
 	}
+	return printJSON(out, v)
+}
+
+// printJSON prints v for programs and for people who read JSON.
+func printJSON(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
 	enc.SetIndent("", " ")
 	return enc.Encode(v)

@@ -10,6 +10,7 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
@@ -26,15 +27,13 @@ func newFakes3Cmd() *cobra.Command {
 }
 
 type fakes3Flags struct {
-	serve   fakes3.ServeConfig
-	buckets []string
-	faults  string
-	maxPut  string
-	minPart string
+	serve  fakes3.ServeConfig
+	faults string
+	sink   fakes3.Config
 }
 
 func newFakes3ServeCmd() *cobra.Command {
-	var f fakes3Flags
+	f := fakes3Flags{sink: fakes3.Config{MinPart: 5 << 20, MaxPut: 5 << 30}}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve S3 until interrupted",
@@ -59,27 +58,19 @@ The plain listener serves the admin protocol below /_fake/v1/ (counters, holds, 
 		"a `name`, beside localhost, by which the admin protocol may be reached (may be repeated)")
 	fl.StringVar(&f.serve.AddrFile, "addr-file", "",
 		"write the addresses to this `file` (JSON) once the sink listens, with a token that admin changes then need")
-	fl.StringArrayVar(&f.buckets, "bucket", nil, "make a bucket of this `name` (repeatable)")
+	fl.StringArrayVar(&f.sink.Buckets, "bucket", nil, "make a bucket of this `name` (repeatable)")
 	fl.StringVar(&f.faults, "faults", "", "fault plan: a YAML `file`")
-	fl.StringVar(&f.minPart, "min-part", "5MiB", "least size of a part but the last; 5MiB is S3's own")
-	fl.StringVar(&f.maxPut, "max-put", "5GiB", "largest body of one PutObject or UploadPart; 5GiB is S3's own limit")
+	fl.Var((*units.Bytes)(&f.sink.MinPart), "min-part", "least size of a part but the last; 5MiB is S3's own")
+	fl.Var((*units.Bytes)(&f.sink.MaxPut), "max-put", "largest body of one PutObject or UploadPart; 5GiB is S3's own limit")
 	return cmd
 }
 
 func runFakes3Serve(c *cobra.Command, f fakes3Flags) error {
-	var maxPut fault.Size
-	if err := maxPut.UnmarshalText([]byte(f.maxPut)); err != nil || maxPut == 0 {
-		return exitcode.Usage(fmt.Errorf("--max-put: not a size: %q (try 5GiB)", f.maxPut))
-	}
-	var minPart fault.Size
-	if err := minPart.UnmarshalText([]byte(f.minPart)); err != nil || minPart == 0 {
-		return exitcode.Usage(fmt.Errorf("--min-part: not a size: %q (try 5MiB)", f.minPart))
-	}
 	if f.serve.CAFile != "" && f.serve.TLSListen == "" {
 		return exitcode.Usage(errors.New("--ca-file needs --tls-listen"))
 	}
-	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
-	sink, err := fakes3.New(fakes3.Config{Buckets: f.buckets, MaxPut: int64(maxPut), MinPart: int64(minPart), Log: log})
+	f.sink.Log = slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
+	sink, err := fakes3.New(f.sink)
 	if err != nil {
 		return exitcode.Usage(err)
 	}

@@ -103,9 +103,6 @@ func bisectCode(err error) error {
 }
 
 func runGate(cmd *cobra.Command, dir string, f gateFlags) error {
-	if f.repeats < 1 {
-		return exitcode.Usage(errors.New("--repeats must be at least 1"))
-	}
 	run, err := gate.LoadRun(dir)
 	if errors.Is(err, fs.ErrNotExist) && f.bisectRun {
 		return err // a revision that could not be recorded: to be skipped
@@ -213,9 +210,7 @@ func writeGate(cmd *cobra.Command, run *gate.Run, rep *gate.Report, f gateFlags)
 		}
 	}
 	if f.json {
-		e := json.NewEncoder(cmd.OutOrStdout())
-		e.SetIndent("", " ")
-		return e.Encode(rep)
+		return printJSON(cmd.OutOrStdout(), rep)
 	}
 	return rep.WriteText(cmd.OutOrStdout())
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,6 @@ import (
 func newHoldersCmd() *cobra.Command {
 	var o holders.Options
 	var asJSON bool
-	var memory string
 	c := &cobra.Command{
 		Use:   "holders {--pid PID | --core FILE --exe BINARY}",
 		Short: "Say who holds the live objects of a process or a core: the path from a root",
@@ -48,20 +46,14 @@ References are found word by word, so a stale word can make a holder look shared
 				return exitcode.Usage(errors.New("give either --pid or --core"))
 			case o.Core != "" && o.Exe == "":
 				return exitcode.Usage(errors.New("--core needs --exe, the program that it is of"))
-			case o.PID < 0, o.Budget < 0, c.Flags().Changed("budget") && o.Budget == 0:
-				return exitcode.Usage(errors.New("--pid and --budget must be above 0"))
+			case c.Flags().Changed("budget") && o.Budget == 0:
+				return exitcode.Usage(errors.New("--budget must be above 0"))
 			}
 			for _, path := range []string{o.Core, o.Exe} {
 				if path != "" {
 					if err := mustExist(path); err != nil {
 						return err
 					}
-				}
-			}
-			if memory != "" {
-				var err error
-				if o.Memory, err = units.ParseBytes(memory); err != nil || o.Memory <= 0 {
-					return exitcode.Usage(fmt.Errorf("--memory: %q is not a size such as 4GiB", memory))
 				}
 			}
 			tell(&o, c.ErrOrStderr())
@@ -82,7 +74,7 @@ References are found word by word, so a stale word can make a holder look shared
 	f.StringVar(&o.Module, "module", "", "module path whose frames may be blamed (default: the program's own)")
 	f.DurationVar(&o.Budget, "budget", 0,
 		"let the process go on after so long, copied or not (default: 2s for each GiB of its memory; a core: no bound)")
-	f.StringVar(&memory, "memory", "",
+	f.Var((*units.Bytes)(&o.Memory), "memory",
 		"bound of the copy and its analysis, such as 4GiB (default: half of the available memory)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return c
@@ -108,9 +100,7 @@ func tell(o *holders.Options, w io.Writer) {
 
 func printHolders(w io.Writer, h *record.Holders, asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", " ")
-		return enc.Encode(h)
+		return printJSON(w, h)
 	}
 	fmt.Fprintf(w, "%s: %s objects in reach", h.Source, units.Comma(int64(h.Objects)))
 	if h.Stopped > 0 {

@@ -22,7 +22,7 @@ import (
 // limitFlags are the flags of soak limit.
 type limitFlags struct {
 	run             runFlags
-	max, step       string
+	max, step       units.Bytes
 	workers         bool
 	tries           int
 	maxWorkers      int64
@@ -33,7 +33,7 @@ type limitFlags struct {
 }
 
 func newLimitCmd() *cobra.Command {
-	var f limitFlags
+	f := limitFlags{max: 4 << 30, step: 4 << 20}
 	cmd := &cobra.Command{
 		Use:   "limit",
 		Short: "Find the smallest memory limit that survives, or the most workers below one",
@@ -60,8 +60,8 @@ The answer holds for the corpus that is copied and for this machine. 'soak plan'
 	fl.StringArrayVar(&f.run.sets, "set", nil, "a fixed setting, name=value; may be repeated")
 	fl.BoolVar(&f.workers, "workers", false, "search for the worker count instead of the limit")
 	fl.StringVar(&f.run.limit, "limit", "", "the limit for --workers (default 2Gi)")
-	fl.StringVar(&f.max, "max", "4GiB", "the largest limit to try")
-	fl.StringVar(&f.step, "step", "4MiB", "how exact the limit is wanted")
+	fl.Var(&f.max, "max", "the largest limit to try")
+	fl.Var(&f.step, "step", "how exact the limit is wanted")
 	fl.Int64Var(&f.maxWorkers, "max-workers", 512, "the largest worker count to try")
 	fl.IntVar(&f.tries, "tries", 3,
 		"how often the answer has to survive; where it is killed once, the next on the safe side is tried")
@@ -82,14 +82,7 @@ func (f *limitFlags) search(cmd *cobra.Command) error {
 	}
 	cfg.Axes, cfg.Cells, cfg.Center, cfg.Only, cfg.Trials = nil, nil, nil, "", []record.TrialKind{record.Speed}
 	cfg.Repeats = 1
-	most, err := units.ParseBytes(f.max)
-	if err != nil {
-		return exitcode.Usage(err)
-	}
-	step, err := units.ParseBytes(f.step)
-	if err != nil {
-		return exitcode.Usage(err)
-	}
+	most, step := int64(f.max), int64(f.step)
 	dir := f.keep
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "memsoak-limit-"); err != nil {

@@ -19,11 +19,9 @@ import (
 
 // planOptions are the flags of soak plan.
 type planOptions struct {
-	limit, largest string
-	files          int64
-	module         string
-	verify, json   bool
-	fakedrive      string
+	profiles.Plan
+	module, fakedrive string
+	verify, json      bool
 }
 
 func newPlanCmd() *cobra.Command {
@@ -50,9 +48,10 @@ The planned number of files is not copied.`,
 		RunE: func(c *cobra.Command, args []string) error { return plan(c, args[0], o) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.limit, "limit", "", "memory limit of the pod or cgroup, such as 2Gi (required)")
-	f.StringVar(&o.largest, "largest-file", "", "largest file planned (default: the largest that the run's trials held)")
-	f.Var(&count{&o.files}, "files", "planned number of files, such as 200000 or 10M")
+	f.Var((*units.Bytes)(&o.Limit), "limit", "memory limit of the pod or cgroup, such as 2Gi (required)")
+	f.Var((*units.Bytes)(&o.LargestFile), "largest-file",
+		"largest file planned (default: the largest that the run's trials held)")
+	f.Var(&count{&o.Files}, "files", "planned number of files, such as 200000 or 10M")
 	f.StringVar(&o.module, "module", "", "module path whose frames may be blamed (default: as recorded)")
 	f.BoolVar(&o.verify, "verify", false, "run the answer and one worker more in a real cgroup")
 	f.StringVar(&o.fakedrive, "fakedrive", "", "path of the fakedrive program, for --verify")
@@ -64,18 +63,11 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 	if err := mustExist(dir); err != nil {
 		return err
 	}
-	limit, err := units.ParseBytes(o.limit)
-	if err != nil || limit <= 0 {
-		return exitcode.Usage(fmt.Errorf("--limit: %q is not a size such as 2Gi", o.limit))
+	if o.Limit == 0 {
+		return exitcode.Usage(errors.New("--limit is missing: a size such as 2Gi"))
 	}
-	p := profiles.Plan{Limit: limit, Files: o.files}
-	if o.largest != "" {
-		if p.LargestFile, err = units.ParseBytes(o.largest); err != nil || p.LargestFile <= 0 {
-			return exitcode.Usage(fmt.Errorf("--largest-file: %q is not a size such as 5GiB", o.largest))
-		}
-	}
-	c, err := profiles.Capacity(dir, p, profiles.Options{Module: o.module, PlannedFiles: p.Files,
-		LargestFile: p.LargestFile})
+	c, err := profiles.Capacity(dir, o.Plan, profiles.Options{Module: o.module, PlannedFiles: o.Files,
+		LargestFile: o.LargestFile})
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func recordPulled(cmd *cobra.Command, o recordOptions) error {
 		_ = os.Remove(dir) // unless something is in it
 		return err
 	}
-	d := diagnoseOptions{largest: "5GiB", json: o.json}
+	d := diagnoseOptions{json: o.json}
 	d.Module, d.PlannedFiles = o.Module, 1
 	v, err := oneVerdict(files, false, d)
 	if err != nil {

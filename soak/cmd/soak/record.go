@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/url"
 	"os"
 	"os/signal"
@@ -118,8 +117,6 @@ func (o *recordOptions) check(args []string) error {
 			"PROGRAM and its arguments"))
 	case o.pprof != "" && (err != nil || u.Host == ""):
 		return exitcode.Usage(fmt.Errorf("--pprof %q is no URL such as http://localhost:6060/debug/pprof", o.pprof))
-	case o.Every < 0 || o.For < 0 || o.pid < 0 || o.port < 1 || o.port > math.MaxUint16:
-		return exitcode.Usage(errors.New("--every, --for, --pid and --port can't be below 0, and --port is at most 65535"))
 	case !slices.Contains([]soak.Collections{soak.CollectRarely, soak.CollectEach, soak.CollectNever}, o.GC):
 		return exitcode.Usage(fmt.Errorf("--gc=%s is none of rarely, each, never", o.GC))
 	case len(o.Work) > 0 && o.Metrics == "":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -340,9 +339,7 @@ func printPlan(w io.Writer, p *soak.Plan, asJSON bool) error {
 		for _, s := range p.Trials {
 			steps = append(steps, step{s.Cell, s.Settings, s.Kind, s.Index, p.Estimate(s).Seconds()})
 		}
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", " ")
-		return enc.Encode(map[string]any{"subject": p.Subject.Name, "shard": p.Shard.String(), "trials": steps,
+		return printJSON(w, map[string]any{"subject": p.Subject.Name, "shard": p.Shard.String(), "trials": steps,
 			"estimate_seconds": p.Total().Seconds()})
 	}
 	fmt.Fprintf(w, "%s: %s, %s, protocol %s, shard %s, about %s\n", p.Subject.Name, units.Count(len(p.Cells), "cell"),

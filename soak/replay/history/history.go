@@ -25,31 +25,8 @@ const (
 	GB  Size = 1e9
 )
 
-// String writes the size exactly where a unit divides it, else in bytes.
-func (s Size) String() string {
-	for _, u := range []struct {
-		size Size
-		name string
-	}{{GiB, "GiB"}, {MiB, "MiB"}, {KiB, "KiB"}} {
-		if s != 0 && s%u.size == 0 {
-			return strconv.FormatInt(int64(s/u.size), 10) + u.name
-		}
-	}
-	return strconv.FormatInt(int64(s), 10)
-}
-
-// Set reads a size, as a flag does.
-func (s *Size) Set(text string) error {
-	n, err := units.ParseBytes(text)
-	if err != nil {
-		return err
-	}
-	*s = Size(n)
-	return nil
-}
-
-// Type names the kind of flag.
-func (s *Size) Type() string { return "size" }
+// String writes the size exactly.
+func (s Size) String() string { return units.Bytes(s).String() }
 
 // By divides the size by the scale, but never down to nothing.
 func (s Size) By(scale int) Size {

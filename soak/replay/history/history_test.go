@@ -45,15 +45,3 @@ func TestScaleDividesSizesOnly(t *testing.T) {
 	assert.Equal(t, Setting{Name: "gomemlimit", Value: "off"}, s["gomemlimit"])
 	assert.Equal(t, Setting{Name: "gogc", Value: "100", Assumed: true}, s["gogc"])
 }
-
-func TestSizesReadWhatTheyWrite(t *testing.T) {
-	for _, s := range []Size{0, 1, 1000, KiB, 5 * MiB, 2 * GiB, 8 * GB} {
-		var got Size
-		require.NoError(t, got.Set(s.String()))
-		assert.Equal(t, s, got)
-	}
-	var s Size
-	for _, bad := range []string{"", "much", "-1"} {
-		assert.Error(t, s.Set(bad), bad)
-	}
-}
