@@ -280,21 +280,29 @@ func (c *call) file(id string) (store.Found, error) {
 	return f, nil
 }
 
-// body reads a request's JSON of at most limit bytes into v. An empty body leaves v as it is.
-func (c *call) body(v any, limit int64) error {
-	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+// body reads a request's JSON into v. An empty body leaves v as it is.
+func (c *call) body(v any) error {
+	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxMetadata))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return &apiError{status: http.StatusRequestEntityTooLarge, reason: "uploadTooLarge", message: "Request Too Large"}
-		}
-		return fmt.Errorf("read the request: %w", err)
+		return bodyError(err)
 	}
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
 		return errParse(err)
+	}
+	return nil
+}
+
+// openPage reads the place that a page token points at, if the request has one.
+func (c *call) openPage(identity string, place any) error {
+	token := c.q.Get("pageToken")
+	if token == "" {
+		return nil
+	}
+	if err := c.pages.Open(token, identity, place); err != nil {
+		return errInvalid("pageToken", err)
 	}
 	return nil
 }

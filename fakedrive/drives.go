@@ -69,10 +69,8 @@ func (c *call) listDrives() error {
 	}
 	start := 0
 	identity := "drives\x00" + c.q.Get("q")
-	if token := c.q.Get("pageToken"); token != "" {
-		if err := c.pages.Open(token, identity, &start); err != nil {
-			return errInvalid("pageToken", err)
-		}
+	if err := c.openPage(identity, &start); err != nil {
+		return err
 	}
 	if err := c.admit(fault.Request{}); err != nil {
 		return err
@@ -128,7 +126,7 @@ func (c *call) members(driveID string) []resource.Permission {
 // createDrive serves drives.create.
 func (c *call) createDrive() error {
 	var in struct{ Name string }
-	if err := c.body(&in, maxMetadata); err != nil {
+	if err := c.body(&in); err != nil {
 		return err
 	}
 	switch {
@@ -163,7 +161,7 @@ func (c *call) editDrive(edit func(*store.Drive)) error {
 // updateDrive serves drives.update: the name can be changed.
 func (c *call) updateDrive() error {
 	var in struct{ Name string }
-	if err := c.body(&in, maxMetadata); err != nil {
+	if err := c.body(&in); err != nil {
 		return err
 	}
 	return c.editDrive(func(d *store.Drive) {

@@ -59,10 +59,8 @@ func (c *call) list() error {
 		return err
 	}
 	place := listPlace{}
-	if token := c.q.Get("pageToken"); token != "" {
-		if err := c.pages.Open(token, l.identity, &place); err != nil {
-			return errInvalid("pageToken", err)
-		}
+	if err := c.openPage(l.identity, &place); err != nil {
+		return err
 	}
 	name := ""
 	if len(l.scope.Parents) > 0 {

@@ -28,16 +28,16 @@ func (c *call) get() error {
 	if err := c.admit(fault.Request{Name: f.Name, Key: f.ID}); err != nil {
 		return err
 	}
-	return c.sendFile(http.StatusOK, f.File)
+	return c.sendFile(f.File)
 }
 
 // sendFile replies with a file's resource.
-func (c *call) sendFile(status int, f *resource.File) error {
+func (c *call) sendFile(f *resource.File) error {
 	m, err := c.mask("File", defaultFile)
 	if err != nil {
 		return err
 	}
-	return c.reply(status, resource.NewEncoder(m, c.env()).Append(nil, f))
+	return c.reply(http.StatusOK, resource.NewEncoder(m, c.env()).Append(nil, f))
 }
 
 // contentLink serves webContentLink.

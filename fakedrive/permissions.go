@@ -51,10 +51,8 @@ func (c *call) listPermissions() error {
 	}
 	start := 0
 	identity := "permissions\x00" + f.ID
-	if token := c.q.Get("pageToken"); token != "" {
-		if err := c.pages.Open(token, identity, &start); err != nil {
-			return errInvalid("pageToken", err)
-		}
+	if err := c.openPage(identity, &start); err != nil {
+		return err
 	}
 	all := c.permissionsOf(f)
 	reply := map[string]any{"kind": "drive#permissionList"}
@@ -128,7 +126,7 @@ func checkPermission(p *resource.Permission) error {
 // createPermission serves permissions.create. A second grant to the same grantee replaces the first.
 func (c *call) createPermission() error {
 	var p resource.Permission
-	if err := c.body(&p, maxMetadata); err != nil {
+	if err := c.body(&p); err != nil {
 		return err
 	}
 	if err := checkPermission(&p); err != nil {
@@ -232,7 +230,7 @@ func (c *call) editPermission(edit func(p *resource.Permission) (keep bool, err 
 // updatePermission serves permissions.update: the role and the expiry can be changed.
 func (c *call) updatePermission() error {
 	var in resource.Permission
-	if err := c.body(&in, maxMetadata); err != nil {
+	if err := c.body(&in); err != nil {
 		return err
 	}
 	if in.Role != "" && !slices.Contains(permissionRoles[1:], in.Role) {

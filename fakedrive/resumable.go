@@ -178,7 +178,7 @@ func (c *call) resume(id string) error {
 			return err
 		}
 		_, _ = io.Copy(io.Discard, c.r.Body)
-		return c.sendFile(http.StatusOK, x.done)
+		return c.sendFile(x.done)
 	}
 	part, err := parseContentRange(c.r.Header.Get("Content-Range"))
 	switch {
@@ -316,5 +316,5 @@ func (c *call) chunkDone(id string, x *session, t *fault.Transfer) error {
 	if t != nil {
 		t.End(nil)
 	}
-	return c.sendFile(http.StatusOK, f)
+	return c.sendFile(f)
 }

@@ -110,7 +110,7 @@ func (c *call) updateRevision() error {
 	var in struct {
 		KeepForever *bool `json:"keepForever"`
 	}
-	if err := c.body(&in, maxMetadata); err != nil {
+	if err := c.body(&in); err != nil {
 		return err
 	}
 	f, r, err := c.revision()

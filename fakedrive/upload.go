@@ -99,8 +99,6 @@ func uploadError(err error) error {
 	return bodyError(err)
 }
 
-func storeFull(err error) error { return uploadError(err) }
-
 // readParts reads a multipart/related body: the metadata, then the content.
 func (u *upload) readParts(r *http.Request) error {
 	bad := func(why string) error {
@@ -166,7 +164,7 @@ func (c *call) store1(u *upload, t *fault.Transfer) error {
 		return err
 	}
 	t.End(nil)
-	return c.sendFile(http.StatusOK, found)
+	return c.sendFile(found)
 }
 
 func (c *call) storeMedia(u *upload, media *received) (*resource.File, error) {

@@ -109,7 +109,7 @@ func (c *call) finishCreate(f resource.File) error {
 	if f.Content == nil && !strings.HasPrefix(f.MimeType, resource.AppPrefix) || f.Content == nil && f.IsDocument() {
 		empty, err := c.blobs.Create().Commit() // a file without content has an empty one
 		if err != nil {
-			return storeFull(err)
+			return uploadError(err)
 		}
 		f.Content = empty
 	}
@@ -118,7 +118,7 @@ func (c *call) finishCreate(f resource.File) error {
 		releaseContent(f.Content)
 		return storeError(err, f.ID, f.Parent)
 	}
-	return c.sendFile(http.StatusOK, found.File)
+	return c.sendFile(found.File)
 }
 
 // update serves files.update without content.
@@ -138,7 +138,7 @@ func (c *call) update() error {
 	if err != nil {
 		return err
 	}
-	return c.sendFile(http.StatusOK, found.File)
+	return c.sendFile(found.File)
 }
 
 // applyUpdate changes a file as a request says; media, if there is any, is its new content, taken over unless there is
@@ -298,7 +298,7 @@ func (c *call) copyFile() error {
 	if err != nil {
 		return storeError(err, from.ID, parent)
 	}
-	return c.sendFile(http.StatusOK, found.File)
+	return c.sendFile(found.File)
 }
 
 // generateIDs serves files.generateIds.

@@ -47,16 +47,16 @@ func buildRef(ctx context.Context, s *subject.Spec, ref, dir string, env []strin
 	if err != nil {
 		return nil, err
 	}
-	below, err := output(ctx, ".", env, "git", "rev-parse", "--show-prefix")
+	below, err := git(ctx, env, "rev-parse", "--show-prefix")
 	if err != nil {
 		return nil, err
 	}
 	tree := filepath.Join(dir, "tree")
-	if _, err := output(ctx, ".", env, "git", "worktree", "add", "--detach", tree, commit); err != nil {
+	if _, err := git(ctx, env, "worktree", "add", "--detach", tree, commit); err != nil {
 		return nil, err
 	}
 	defer func() {
-		_, rerr := output(context.WithoutCancel(ctx), ".", env, "git", "worktree", "remove", "--force", tree)
+		_, rerr := git(context.WithoutCancel(ctx), env, "worktree", "remove", "--force", tree)
 		err = errors.Join(err, rerr)
 	}()
 	at := filepath.Join(tree, filepath.FromSlash(below))
@@ -80,7 +80,7 @@ func buildRef(ctx context.Context, s *subject.Spec, ref, dir string, env []strin
 
 // resolve is the commit of a revision of the repository in the working directory.
 func resolve(ctx context.Context, ref string, env []string) (string, error) {
-	commit, err := output(ctx, ".", env, "git", "rev-parse", "--verify", "--end-of-options", ref+"^{commit}")
+	commit, err := git(ctx, env, "rev-parse", "--verify", "--end-of-options", ref+"^{commit}")
 	if err != nil {
 		return "", fmt.Errorf("%w: no such revision: %w", ErrConfig, err)
 	}
@@ -158,9 +158,9 @@ func builtAt(s *subject.Spec) string {
 	return filepath.Base(path)
 }
 
-// output runs a command in dir, with env beside this process's environment, and returns what it prints.
-func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
-	return outputWith(ctx, dir, append(os.Environ(), env...), name, args...)
+// git runs git here, with env beside this process's environment, and returns what it prints.
+func git(ctx context.Context, env []string, args ...string) (string, error) {
+	return outputWith(ctx, ".", append(os.Environ(), env...), "git", args...)
 }
 
 // outputWith runs a command in dir with env alone and returns what it prints; of its errors the last lines.

@@ -40,32 +40,7 @@ References are found word by word, so a stale word can make a holder look shared
 		Example: `  soak holders --pid 4711
   soak holders --core core.4711 --exe bin/migrator --json`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			switch {
-			case (o.PID == 0) == (o.Core == ""):
-				return exitcode.Usage(errors.New("give either --pid or --core"))
-			case o.Core != "" && o.Exe == "":
-				return exitcode.Usage(errors.New("--core needs --exe, the program that it is of"))
-			case c.Flags().Changed("budget") && o.Budget == 0:
-				return exitcode.Usage(errors.New("--budget must be above 0"))
-			}
-			for _, path := range []string{o.Core, o.Exe} {
-				if path != "" {
-					if err := mustExist(path); err != nil {
-						return err
-					}
-				}
-			}
-			tell(&o, c.ErrOrStderr())
-			h, err := holders.Find(c.Context(), o)
-			if errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("%w; --budget gives it longer", err)
-			}
-			if err != nil {
-				return err
-			}
-			return printHolders(c.OutOrStdout(), h, asJSON)
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return findHolders(c, o, asJSON) },
 	}
 	f := c.Flags()
 	f.IntVar(&o.PID, "pid", 0, "process to stop and read")
@@ -78,6 +53,34 @@ References are found word by word, so a stale word can make a holder look shared
 		"bound of the copy and its analysis, such as 4GiB (default: half of the available memory)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return c
+}
+
+// findHolders checks the flags, and prints who holds the objects.
+func findHolders(c *cobra.Command, o holders.Options, asJSON bool) error {
+	switch {
+	case (o.PID == 0) == (o.Core == ""):
+		return exitcode.Usage(errors.New("give either --pid or --core"))
+	case o.Core != "" && o.Exe == "":
+		return exitcode.Usage(errors.New("--core needs --exe, the program that it is of"))
+	case c.Flags().Changed("budget") && o.Budget == 0:
+		return exitcode.Usage(errors.New("--budget must be above 0"))
+	}
+	for _, path := range []string{o.Core, o.Exe} {
+		if path != "" {
+			if err := mustExist(path); err != nil {
+				return err
+			}
+		}
+	}
+	tell(&o, c.ErrOrStderr())
+	h, err := holders.Find(c.Context(), o)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w; --budget gives it longer", err)
+	}
+	if err != nil {
+		return err
+	}
+	return printHolders(c.OutOrStdout(), h, asJSON)
 }
 
 // sayAfter is from when on the steps of the analysis are said.
