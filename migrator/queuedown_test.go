@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,8 +47,23 @@ func (q *unreached) Checkpoint(ctx context.Context, l *migrator.Lease, state []b
 	return q.Queue.Checkpoint(ctx, l, state)
 }
 
-// ofSize is a drive whose files of another length than their id are all x.
-type ofSize struct{ drive }
+// ofSize is a drive whose files of another length than their id are all x. Later pages come once the bucket has the
+// object first, where one is named: a file of the same name is a neighbour only then.
+type ofSize struct {
+	drive
+	bucket *inParts
+	first  string
+}
+
+func (d *ofSize) List(ctx context.Context, l migrator.Listing) (migrator.Page, error) {
+	for l.Page != "" && d.first != "" && ctx.Err() == nil {
+		if _, err := d.bucket.Stat(ctx, d.first); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return d.drive.List(ctx, l)
+}
 
 func (d *ofSize) Open(ctx context.Context, c migrator.Content, offset int64) (io.ReadCloser, error) {
 	if int(c.Size) == len(c.ID) {
@@ -105,7 +121,11 @@ func TestAQueueThatCantBeReachedEndsTheRun(t *testing.T) {
 	for down, pages := range pages {
 		for _, workers := range []int{1, 4} {
 			t.Run(fmt.Sprint(down, workers), func(t *testing.T) {
-				d, s := &ofSize{drive{pages: pages}}, &inParts{store: newStore()}
+				s := &inParts{store: newStore()}
+				d := &ofSize{drive: drive{pages: pages}, bucket: s}
+				if down != "checkpoint" {
+					d.first = "n.txt"
+				}
 				dir := t.TempDir()
 				run := func(down string) (migrator.Totals, error) {
 					cfg := migrator.DefaultConfig()
