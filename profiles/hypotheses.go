@@ -104,6 +104,8 @@ func (s *Series) notOfService(h *hypothesis) bool {
 		return true
 	case "request":
 		return true // it calls no upstream
+	case "distinct-item": // the keys of what a consumer fetches are not known: each item has one
+		return !slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool { return n.cov().Distinct > 0 })
 	case "backlog-item":
 		return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool {
 			return n.State == record.StateHeader &&

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
@@ -36,6 +37,10 @@ phases:
 // PprofLines are what a service without profiles has to add.
 const PprofLines = `import _ "net/http/pprof"` + " and, in main, " + `go http.ListenAndServe("127.0.0.1:6060", nil)`
 
+// withoutPprof is what can be said of a service that serves no profiles.
+const withoutPprof = "Without it only the process's memory can be seen (cgroup, /proc): no site, no line, no verdict " +
+	"on the heap"
+
 // checkService gives a service a few requests through its gates and reports all that it saw.
 func checkService(ctx context.Context, p *Plan, fo fakes.Options) ([]CheckLine, error) {
 	dir, err := os.MkdirTemp("", "memsoak-check-")
@@ -47,7 +52,11 @@ func checkService(ctx context.Context, p *Plan, fo fakes.Options) ([]CheckLine, 
 	if err != nil {
 		return nil, err
 	}
-	proto, err := protocol.Parse([]byte(checkProtocol))
+	text := checkProtocol
+	if p.Subject.Load.Consume != nil { // held before its queue it has no work
+		text = strings.ReplaceAll(text, "point: request", "point: reply")
+	}
+	proto, err := protocol.Parse([]byte(text))
 	if err == nil {
 		proto, err = proto.For(p.Subject.Service())
 	}
@@ -98,8 +107,8 @@ func (c *serviceChecker) profiled() {
 	for _, s := range c.t.Snapshots {
 		heap, routines = heap || s.Heap != "", routines || s.Goroutine != ""
 	}
-	why := fmt.Sprintf("no answer at %s. Two lines serve it: %s; then set `pprof` in the subject file. Without it only the process's memory can be seen "+
-		"(cgroup, /proc): no site, no line, no verdict on the heap", c.p.Subject.Pprof, PprofLines)
+	why := fmt.Sprintf("no answer at %s. Two lines serve it: %s; then set `pprof` in the subject file. %s",
+		c.p.Subject.Pprof, PprofLines, withoutPprof)
 	c.note(heap, true, "heap profile", why)
 	c.note(routines, true, "goroutine profile", why)
 }
@@ -107,8 +116,11 @@ func (c *serviceChecker) profiled() {
 // answered looks at the requests that passed the gate before the subject.
 func (c *serviceChecker) answered() {
 	front := c.seen[subject.Front]
-	c.note(c.t.Outcome == record.OK, true, fmt.Sprintf("requests are answered: %d, by status: %s", front.Finished,
-		statuses(front.Statuses)), c.t.Reason)
+	what := fmt.Sprintf("requests are answered: %d, by status: %s", front.Finished, statuses(front.Statuses))
+	if c.p.Subject.Load.Consume != nil {
+		what = fmt.Sprintf("work is fetched: %s", units.Count(c.t.Work.Files, "item"))
+	}
+	c.note(c.t.Outcome == record.OK, true, what, c.t.Reason)
 	if c.t.Outcome != record.OK {
 		c.evidence(c.traffic()...)
 		c.evidence(c.logTail()...)

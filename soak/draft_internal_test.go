@@ -1,6 +1,8 @@
 package soak
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,6 +51,36 @@ func TestNoListenerOfSeveralIsGuessedToBeTheService(t *testing.T) {
 	_, at, err = Draft{}.target(subject.Probed{Listens: two.Listens[:1]}, "./app")
 	require.NoError(t, err)
 	assert.Equal(t, "127.0.0.1:1", at)
+}
+
+// TestAServiceMayHaveAnotherLoadThanRequestsOfMemsoaks has two listeners, of which a consumer needs none.
+func TestAServiceMayHaveAnotherLoadThanRequestsOfMemsoaks(t *testing.T) {
+	two := subject.Probed{Listens: []string{"127.0.0.1:1", "127.0.0.1:2"}, Pprof: "http://127.0.0.1:2/debug/pprof"}
+	d := Draft{Command: []string{"./app"}, Consume: "q"}
+	work, at, err := d.work(two)
+	require.NoError(t, err)
+	assert.Equal(t, &load.Spec{Consume: &load.Consume{Upstream: "q"}}, work)
+	assert.Equal(t, "127.0.0.1:2", at)
+	d = Draft{Command: []string{"./app"}, Load: []string{"ghz", "{{.addr}}"}}
+	_, _, err = d.work(two)
+	require.ErrorContains(t, err, "say with --url", "a load needs to know the service")
+	d.URL = "http://127.0.0.1:1"
+	work, at, err = d.work(two)
+	require.NoError(t, err)
+	assert.Equal(t, &load.Spec{Command: d.Load}, work)
+	assert.Equal(t, "127.0.0.1:1", at)
+	assert.Nil(t, d.ask(), "of a load command no request is known")
+
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Key") != "k" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer srv.Close()
+	for key, want := range map[string]string{"": "401 Unauthorized", "k": "200 OK"} {
+		d := Draft{URL: srv.URL + "/{{.key}}", Headers: map[string]string{"X-Key": key}}
+		assert.Equal(t, want, d.ask()(t.Context(), &http.Client{Transport: subject.OwnTransport()}))
+	}
 }
 
 func TestACheckLooksAtProfilesBeforeRequestsThatMayNeverEnd(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 
 // draftFlags are the known facts of a service.
 type draftFlags struct {
-	url, method, body string
-	env, upstreams    []string
+	url, method, body, load, consume string
+	env, upstreams, headers          []string
 }
 
 func (f *draftFlags) register(cmd *cobra.Command) {
@@ -28,18 +28,24 @@ func (f *draftFlags) register(cmd *cobra.Command) {
 			"root, where it listens at one address)")
 	fl.StringVar(&f.method, "method", "", "the request's method (default GET)")
 	fl.StringVar(&f.body, "body", "", "the request's body, with {{.key}}, {{.blob}}")
+	fl.StringArrayVar(&f.headers, "header", nil, "a header of the request, 'Name: value'; may be repeated")
+	fl.StringVar(&f.load, "load", "",
+		"a `command` that makes the requests in memsoak's place, as of gRPC, with {{.addr}},\n{{.n}} and {{.concurrency}}")
+	fl.StringVar(&f.consume, "consume", "", "the upstream that is the queue of a service that fetches its work itself")
 	fl.StringArrayVar(&f.env, "env", nil, "a variable of the service, NAME=value; may be repeated")
 	fl.StringArrayVar(&f.upstreams, "upstream", nil,
-		"a service that it calls, name=http://host:port or name=tcp://host:port, as it stands in the\ncommand or in --env; may be repeated")
+		"a service that it calls, name=http://host:port, name=grpc://host:port or name=tcp://host:port, as it\n"+
+			"stands in the command or in --env; may be repeated")
 }
 
 // draft is the service of the flags and of the arguments after --.
 func (f *draftFlags) draft(args []string) (soak.Draft, error) {
-	d := soak.Draft{Command: args, Env: f.env, URL: f.url, Method: f.method, Body: f.body, Upstreams: map[string]string{}}
+	d := soak.Draft{Command: args, Env: f.env, URL: f.url, Method: f.method, Body: f.body, Upstreams: map[string]string{},
+		Load: strings.Fields(f.load), Consume: f.consume, Headers: map[string]string{}}
 	for _, u := range f.upstreams {
 		name, at, ok := strings.Cut(u, "=")
 		if !ok || !strings.Contains(at, "://") {
-			return d, fmt.Errorf("--upstream %q: write name=http://host:port or name=tcp://host:port", u)
+			return d, fmt.Errorf("--upstream %q: write name=http://host:port, name=grpc://host:port or name=tcp://host:port", u)
 		}
 		d.Upstreams[name] = at
 	}
@@ -47,6 +53,16 @@ func (f *draftFlags) draft(args []string) (soak.Draft, error) {
 		if name, _, ok := strings.Cut(kv, "="); !ok || name == "" {
 			return d, fmt.Errorf("--env %q: write NAME=value", kv)
 		}
+	}
+	for _, h := range f.headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok || name == "" {
+			return d, fmt.Errorf("--header %q: write 'Name: value'", h)
+		}
+		d.Headers[name] = strings.TrimSpace(value)
+	}
+	if _, ok := d.Upstreams[f.consume]; f.consume != "" && !ok {
+		return d, fmt.Errorf("--consume %q: give its address with --upstream %s=http://host:port", f.consume, f.consume)
 	}
 	return d, nil
 }
@@ -74,7 +90,7 @@ func initSubject(cmd *cobra.Command, f draftFlags, out string, args []string) er
 	if err != nil {
 		return exitcode.Usage(err)
 	}
-	s, err := d.Subject(cmd.Context())
+	s, answer, err := d.Subject(cmd.Context())
 	if errors.Is(err, soak.ErrConfig) {
 		return exitcode.Usage(err)
 	}
@@ -98,6 +114,10 @@ func initSubject(cmd *cobra.Command, f draftFlags, out string, args []string) er
 	_, err = w.Write(text)
 	if err = errors.Join(err, w.Close()); err != nil {
 		return err
+	}
+	if answer != "" && !strings.HasPrefix(answer, "2") && !strings.HasPrefix(answer, "3") {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s was answered: %s. A --header, --method or --body may be missing, or "+
+			"an upstream be down; a status that is right belongs into load.expect\n", d.URL, answer)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(),
 		"wrote %s. To try it, and to measure it:\n  soak subject check %s\n  soak run --subject %s --protocol quick\n", out,

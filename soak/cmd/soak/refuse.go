@@ -27,8 +27,10 @@ func (f *runFlags) plan(cmd *cobra.Command, cfg soak.Config, shard soak.Shard, c
 		return f.attachPlan(cmd, cfg, command)
 	}
 	if len(command) == 0 {
-		if f.draft.url != "" || len(f.draft.env)+len(f.draft.upstreams) > 0 {
-			return nil, exitcode.Usage(errors.New("--url, --env and --upstream describe a command, which stands after --"))
+		d := f.draft
+		if d.url+d.load+d.consume != "" || len(d.env)+len(d.upstreams)+len(d.headers) > 0 {
+			return nil, exitcode.Usage(errors.New("--url, --header, --load, --consume, --env and --upstream describe a " +
+				"command, which stands after --"))
 		}
 		plan, err := soak.NewPlan(cfg, shard)
 		if err != nil {
@@ -44,7 +46,7 @@ func (f *runFlags) plan(cmd *cobra.Command, cfg soak.Config, shard soak.Shard, c
 	if err != nil {
 		return nil, exitcode.Usage(err)
 	}
-	s, err := d.Subject(cmd.Context())
+	s, _, err := d.Subject(cmd.Context())
 	if errors.Is(err, soak.ErrConfig) {
 		return nil, exitcode.Usage(err)
 	}
@@ -65,7 +67,8 @@ func (f *runFlags) plan(cmd *cobra.Command, cfg soak.Config, shard soak.Shard, c
 // attachPlan is the plan of a process that runs already.
 func (f *runFlags) attachPlan(cmd *cobra.Command, cfg soak.Config, command []string) (*soak.Plan, error) {
 	for what, given := range map[string]bool{"a command after --": len(command) > 0, "--env": len(f.draft.env) > 0,
-		"--upstream": len(f.draft.upstreams) > 0, "--resume": f.resume, "--shard": f.shard != "", "--limit": f.limit != "",
+		"--upstream": len(f.draft.upstreams) > 0,
+		"--load":     f.draft.load != "", "--consume": f.draft.consume != "", "--resume": f.resume, "--shard": f.shard != "", "--limit": f.limit != "",
 		"--who-holds": f.whoHolds, "both --subject and --url": f.subject != "" && f.draft.url != ""} {
 		if given {
 			return nil, exitcode.Usage(fmt.Errorf("--attach takes a process as it runs: it excludes %s", what))

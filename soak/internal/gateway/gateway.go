@@ -36,8 +36,9 @@ type Config struct {
 // Gate is one proxy.
 type Gate struct {
 	Name string `json:"name"`
-	// Target is where requests go: http://host:port, https://host:port, or tcp://host:port for any other protocol. An
-	// empty one is set later by PUT target, or not at all where replies are made.
+	// Target is where requests go: http://host:port, https://host:port, grpc://host:port or grpcs://host:port, whose
+	// clients are given an address without a scheme, or tcp://host:port for any other protocol. An empty one is set later
+	// by PUT target, or not at all where replies are made.
 	Target string `json:"target,omitempty"`
 	// Make answers in place of a target.
 	Make *Reply `json:"make,omitempty"`
@@ -73,19 +74,21 @@ func CheckHost(address string, remote []string) error {
 	return fmt.Errorf("%s: %w", host, errRemote)
 }
 
-// ParseTarget reads the address of a target and checks it.
+// ParseTarget reads the address of a target and checks it. gRPC is HTTP/2.
 func ParseTarget(text string, remote []string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%q is no URL", text)
-	case !slices.Contains([]string{"http", "https", "tcp"}, u.Scheme) || u.Host == "":
-		return nil, fmt.Errorf("%q: write http://host:port, https://host:port or tcp://host:port", text)
-	case u.Scheme == "tcp" && u.Port() == "":
+	case !slices.Contains([]string{"http", "https", "tcp", "grpc", "grpcs"}, u.Scheme) || u.Host == "":
+		return nil, fmt.Errorf("%q: write http://host:port, https://host:port, grpc://host:port, grpcs://host:port or "+
+			"tcp://host:port", text)
+	case u.Scheme != "http" && u.Scheme != "https" && u.Port() == "":
 		return nil, fmt.Errorf("%q has no port", text)
 	case u.User != nil:
 		return nil, fmt.Errorf("the address of a target has no user and password")
 	}
+	u.Scheme = strings.Replace(u.Scheme, "grpc", "http", 1)
 	return u, CheckHost(u.Host, remote)
 }
 
@@ -110,7 +113,7 @@ func Start(c Config) (_ *Server, err error) {
 		if g.Name == "" || strings.ContainsAny(g.Name, "/? ") {
 			return nil, fmt.Errorf("%w: %q is no name of a gate", ErrConfig, g.Name)
 		}
-		if g.TLS = g.TLS || strings.HasPrefix(g.Target, "https:"); g.TLS && ca == nil {
+		if g.TLS = g.TLS || strings.HasPrefix(g.Target, "https:") || strings.HasPrefix(g.Target, "grpcs:"); g.TLS && ca == nil {
 			if ca, err = newCA(c.CAFile); err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 			}
@@ -237,7 +240,7 @@ func (g *gate) points() []fault.Point {
 // address is what a client is given.
 func (g *gate) address() string {
 	switch at := g.ln.Addr().String(); {
-	case g.raw:
+	case g.raw, strings.HasPrefix(g.Target, "grpc"):
 		return at
 	case g.TLS:
 		return "https://" + at

@@ -133,15 +133,19 @@ func TestBytesBeforeTheStopReachTheClient(t *testing.T) {
 	assert.Len(t, rest, 1)
 }
 
+// TestHTTP2IsHeldPerStream has an upstream of gRPC, whose status comes behind the reply.
 func TestHTTP2IsHeldPerStream(t *testing.T) {
 	target := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Proto)
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
 	}))
 	target.Config.Protocols = new(http.Protocols)
 	target.Config.Protocols.SetUnencryptedHTTP2(true)
 	target.Start()
 	defer target.Close()
-	addr, client := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "api", Target: target.URL}}})
+	addr, client := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "api",
+		Target: strings.Replace(target.URL, "http", "grpc", 1)}}})
+	assert.NotContains(t, addr["api"], "://", "a client of gRPC takes no scheme")
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	defer tr.CloseIdleConnections()
@@ -151,7 +155,7 @@ func TestHTTP2IsHeldPerStream(t *testing.T) {
 	require.NoError(t, err)
 	held := make(chan string, 1)
 	go func() {
-		resp, err := h2.Get(addr["api"] + "/held")
+		resp, err := h2.Get("http://" + addr["api"] + "/held")
 		if err != nil {
 			held <- err.Error()
 			return
@@ -162,12 +166,13 @@ func TestHTTP2IsHeldPerStream(t *testing.T) {
 	}()
 	_, err = ctl.WaitArrived(t.Context(), hold.ID, 1, 10*time.Second)
 	require.NoError(t, err)
-	resp, err := h2.Get(addr["api"] + "/free")
+	resp, err := h2.Get("http://" + addr["api"] + "/free")
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	assert.Equal(t, "HTTP/2.0", string(b), "another stream of the same connection passes")
+	assert.Equal(t, "0", resp.Trailer.Get("Grpc-Status"))
 	seen, err := client.Seen(t.Context())
 	require.NoError(t, err)
 	assert.EqualValues(t, 1, seen["api"].ConnsOpen)
@@ -301,6 +306,23 @@ func TestPlansOfFaultsStrikeAtAGate(t *testing.T) {
 	got, err := post(addr["api"], "12345")
 	require.NoError(t, err)
 	assert.Contains(t, got, "busy")
+}
+
+// TestAShareOfRequestsStrikesThoseForOnePathToo has a client that always asks for the same.
+func TestAShareOfRequestsStrikesThoseForOnePathToo(t *testing.T) {
+	addr, client := start(t, gateway.Config{Gates: []gateway.Gate{{Name: "api", Make: &gateway.Reply{}}}})
+	require.NoError(t, client.Gate("api").SetFaults(t.Context(),
+		[]byte(`{"rules": [{"probability": 0.2, "error": {"status": 503}}]}`)))
+	struck := 0
+	for range 200 {
+		resp, err := http.Get(addr["api"] + "/next")
+		require.NoError(t, err)
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusServiceUnavailable {
+			struck++
+		}
+	}
+	assert.InDelta(t, 40, struck, 30)
 }
 
 func TestTheTargetSeesAsManyConnectionsAsTheClientsOpen(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type gate struct {
 	target atomic.Pointer[url.URL]
 	made   atomic.Pointer[Reply]
 	raw    bool
+	nth    atomic.Int64 // request
 	ln     net.Listener
 	srv    *http.Server
 	proxy  *httputil.ReverseProxy
@@ -145,7 +147,8 @@ var errAborted = errors.New("aborted")
 
 // serve passes one request on, or makes its reply.
 func (g *gate) serve(w http.ResponseWriter, r *http.Request) {
-	req := fault.Request{Op: Op, Name: r.URL.Path, Size: max(r.ContentLength, 0)}
+	// Many services ask for one path alone: a share of requests is one of requests and not of paths.
+	req := fault.Request{Op: Op, Name: r.URL.Path, Key: strconv.FormatInt(g.nth.Add(1), 10), Size: max(r.ContentLength, 0)}
 	act, ok := g.ctl.Admit(w, r, req)
 	if !ok {
 		return

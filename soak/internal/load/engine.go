@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -122,6 +123,25 @@ func NewEngine(s *Spec) (*Engine, error) {
 		e.targets = append(e.targets, n)
 	}
 	return e, nil
+}
+
+// Once makes one request of a target, without a gate and whatever it is answered with, and returns the status.
+func Once(ctx context.Context, c *http.Client, t Target) (string, error) {
+	e, err := NewEngine(&Spec{Targets: []Target{t}})
+	if err != nil {
+		return "", err
+	}
+	req, err := (&run{e: e, w: Wave{Requests: 1, Size: 1 << 10, Keys: "memsoak"}}).request(ctx, 1)
+	if err != nil {
+		return "", err
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return "", errors.New(innermost(err))
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.Status, err
 }
 
 // Run makes the requests of a wave and returns when the last reply has been read. values fill the placeholders beside

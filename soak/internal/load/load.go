@@ -52,7 +52,8 @@ type Target struct {
 type Consume struct {
 	// Counter is the name of a counter in the subject's metrics: one more is one item.
 	Counter string `yaml:"counter,omitempty" json:"counter,omitempty"`
-	// Upstream is the name of an upstream: one request to it is one item.
+	// Upstream is the name of the upstream that is its queue, where it is held between waves. Without a counter one
+	// request to it is one item.
 	Upstream string `yaml:"upstream,omitempty" json:"upstream,omitempty"`
 	// For is how long a wave may last at most; default 10s.
 	For fault.Duration `yaml:"for,omitempty" json:"for,omitempty"`
@@ -85,7 +86,7 @@ func (s *Spec) Check() error {
 	if kinds != 1 {
 		return fmt.Errorf("%w: it needs one of targets, command and consume", ErrInvalid)
 	}
-	if s.Concurrency == "" {
+	if s.Concurrency == "" && s.Consume == nil {
 		s.Concurrency = "{{.concurrency}}"
 	}
 	for i := range s.Targets {
@@ -101,8 +102,9 @@ func (s *Spec) Check() error {
 		}
 	}
 	if c := s.Consume; c != nil {
-		if (c.Counter == "") == (c.Upstream == "") {
-			return fmt.Errorf("%w: consume needs a counter of the subject's metrics or an upstream, one of them, to count items by", ErrInvalid)
+		if c.Counter == "" && c.Upstream == "" {
+			return fmt.Errorf("%w: consume needs a counter of the subject's metrics or an upstream, its queue, to "+
+				"count items by", ErrInvalid)
 		}
 		if c.For <= 0 {
 			c.For = fault.Duration(10 * time.Second)
@@ -119,9 +121,6 @@ func (s *Spec) Check() error {
 // Templates yields every template of the load with where it stands.
 func (s *Spec) Templates() map[string]string {
 	m := map[string]string{"concurrency": s.Concurrency, "rate": s.Rate}
-	if s.Consume != nil {
-		m["concurrency"] = ""
-	}
 	for i, a := range s.Command {
 		m[fmt.Sprintf("command[%d]", i)] = a
 	}
@@ -146,10 +145,13 @@ func (s *Spec) Uses(placeholder string, texts ...string) bool {
 
 // Upstream is a service that the subject calls: its address, or what memsoak answers in its place.
 type Upstream struct {
-	// Address is http://host:port, https://host:port or tcp://host:port.
+	// Address is http://host:port, https://host:port, grpc://host:port, grpcs://host:port or tcp://host:port.
 	Address string
 	Reply   *Reply
 }
+
+// Raw says whether the upstream speaks a protocol of which memsoak sees bytes alone.
+func (u Upstream) Raw() bool { return strings.HasPrefix(u.Address, "tcp:") }
 
 // Reply is what memsoak answers in place of an upstream. Size is a template, for {{.size}}.
 type Reply struct {

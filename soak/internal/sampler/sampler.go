@@ -64,7 +64,9 @@ type Sampler struct {
 	// Patience. Every reading fails from then on, without asking the subject. With nil the subject is asked for ever.
 	OnSilent func(error)
 
-	client  http.Client
+	// Transport is the way to the subject; nil is the default.
+	Transport http.RoundTripper
+
 	lost    atomic.Int64
 	silence silence
 }
@@ -80,7 +82,7 @@ func (s *Sampler) miss(ctx context.Context) {
 }
 
 // Close drops the sampler's connections.
-func (s *Sampler) Close() { s.client.CloseIdleConnections() }
+func (s *Sampler) Close() { (&http.Client{Transport: s.Transport}).CloseIdleConnections() }
 
 // Read reads everything once. What can't be read is nil in the sample and counted in Lost. full asks for the
 // runtime's own account at whatever cost.
@@ -292,7 +294,7 @@ func (s *Sampler) ask(ctx context.Context, url string, read func(io.Reader) erro
 	}
 	// To compress would cost the subject more than what travels costs anybody; profiles are compressed anyway.
 	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := s.client.Do(req)
+	resp, err := (&http.Client{Transport: s.Transport}).Do(req)
 	if err != nil {
 		return err
 	}

@@ -46,12 +46,14 @@ var Keys = []Doc{
 	{"load.targets.body", "its body; `{{.blob}}` is `{{.size}}` bytes, streamed"},
 	{"load.command", "a load generator, such as k6, vegeta or a script: one run is one wave, its exit is the wave's end"},
 	{"load.consume.counter", "of a subject that fetches its work itself: a counter of its metrics, one more is one item"},
-	{"load.consume.upstream", "or an upstream: one request to it is one item"},
+	{"load.consume.upstream", "the upstream that is its queue, at which it is held between waves; without a counter one " +
+		"request to it is one item"},
 	{"load.consume.for", "how long a wave may last at most; default 10s"},
 	{"load.concurrency", "requests in flight; default `{{.concurrency}}`, a setting, default 16"},
 	{"load.rate", "requests a second; default as fast as they come"},
 	{"load.expect", "statuses that are no failure; default 200 to 399"},
-	{"upstreams", "name to address (`http://`, `https://`, `tcp://host:port`) of what the service calls, or to a `reply`"},
+	{"upstreams", "name to address (`http://`, `https://`, `grpc://`, `grpcs://`, `tcp://host:port`) of what the " +
+		"service calls, or to a `reply`"},
 	{"upstreams.address", "the address, where the upstream is written as a map"},
 	{"upstreams.reply.status", "memsoak answers in the upstream's place: its status, default 200"},
 	{"upstreams.reply.headers", "its headers"},
@@ -64,7 +66,8 @@ var Keys = []Doc{
 var PlaceholderDocs = []Doc{
 	{"addr", "host:port at which the subject has to listen; in a `load`, the gate before it"},
 	{"dir", "a temporary directory of this start"},
-	{"upstream", "`{{.upstream.NAME}}`: the URL of the gate before an upstream, or host:port where that is raw TCP"},
+	{"upstream", "`{{.upstream.NAME}}`: the URL of the gate before an upstream, or host:port where that is gRPC or " +
+		"raw TCP"},
 	{"ca_file", "certificate of the CA of gates and fakes with TLS; SSL_CERT_FILE as well"},
 	{"n", "number of the request within its wave; in a load command, how many to make (" + load.CommandEnv["n"] + ")"},
 	{"key", "a key, fresh for each request, the same again in a wave that is repeated (" + load.CommandEnv["key"] + ")"},

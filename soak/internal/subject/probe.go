@@ -2,6 +2,7 @@ package subject
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,7 +21,11 @@ type Probed struct {
 	Listens []string // host:port
 	Pprof   string   // base URL of net/http/pprof; "" if it is nowhere
 	Log     string   // the end of its output
+	Answer  string   // what the request was answered with, where one was asked for: "401 Unauthorized"
 }
+
+// Ask makes a request of a command that was started, and says what it was answered with.
+type Ask func(context.Context, *http.Client) string
 
 // Bounds of a probe.
 const (
@@ -30,7 +35,8 @@ const (
 )
 
 // Probe starts a command as it is, waits until it listens, looks for profiles on all addresses, and ends it.
-func Probe(ctx context.Context, argv, env []string) (Probed, error) {
+// It makes the request ask, where that is not nil.
+func Probe(ctx context.Context, argv, env []string, ask Ask) (Probed, error) {
 	path, err := Executable(argv[0])
 	if err != nil {
 		return Probed{}, err
@@ -53,12 +59,17 @@ func Probe(ctx context.Context, argv, env []string) (Probed, error) {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-exited
 	}()
-	p, err := probe(ctx, cmd.Process.Pid, exited)
+	p, err := probe(ctx, cmd.Process.Pid, exited, ask)
 	p.Log = log.Tail(2 << 10)
 	return p, err
 }
 
-func probe(ctx context.Context, pid int, exited <-chan struct{}) (Probed, error) {
+// OwnTransport reaches a process that memsoak started: that is on this machine, whatever its certificate says.
+func OwnTransport() *http.Transport {
+	return &http.Transport{MaxIdleConnsPerHost: 4, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+}
+
+func probe(ctx context.Context, pid int, exited <-chan struct{}, ask Ask) (Probed, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var p Probed
@@ -78,13 +89,18 @@ func probe(ctx context.Context, pid int, exited <-chan struct{}) (Probed, error)
 			p.Listens, same = now, 0
 		}
 	}
-	client := &http.Client{Timeout: time.Second}
-	for _, at := range p.Listens {
-		base := "http://" + at + "/debug/pprof"
-		if status(ctx, client, base+"/") == http.StatusOK {
-			p.Pprof = base
-			break
+	client := &http.Client{Timeout: time.Second, Transport: OwnTransport()}
+	defer client.CloseIdleConnections()
+	for _, scheme := range []string{"http://", "https://"} {
+		for _, at := range p.Listens {
+			base := scheme + at + "/debug/pprof"
+			if p.Pprof == "" && status(ctx, client, base+"/") == http.StatusOK {
+				p.Pprof = base
+			}
 		}
+	}
+	if ask != nil {
+		p.Answer = ask(ctx, client)
 	}
 	return p, nil
 }

@@ -119,7 +119,7 @@ func start(s *Spec, o Options, wave map[string]string) (_ *Process, err error) {
 		return attachTo(s, o, values, dir)
 	}
 	p := &Process{Spec: s, Addr: addr, values: values, dir: dir, cpus: o.CPUs, exited: make(chan struct{}),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}}
+		client: &http.Client{Transport: OwnTransport()}}
 	if err := p.expand(o); err != nil {
 		return nil, fmt.Errorf("subject %s: %w", s.Name, err)
 	}

@@ -151,10 +151,15 @@ func (s *Spec) checkTargets() error {
 
 // FrontTarget is where the gate before the subject leads.
 func (p *Process) FrontTarget() string {
-	if t := p.Spec.Load.Targets; len(t) > 0 && strings.HasPrefix(t[0].URL, "https") {
+	if p.Spec.FrontTLS() {
 		return "https://" + p.Addr
 	}
 	return "http://" + p.Addr
+}
+
+// FrontTLS says whether the service is asked by HTTPS.
+func (s *Spec) FrontTLS() bool {
+	return len(s.Load.Targets) > 0 && strings.HasPrefix(s.Load.Targets[0].URL, "https")
 }
 
 // Service is what a protocol has to know of the subject.
@@ -162,7 +167,7 @@ func (s *Spec) Service() protocol.Service {
 	out := protocol.Service{Sized: s.Sized()}
 	for _, name := range slices.Sorted(maps.Keys(s.Upstreams)) {
 		out.Upstreams = append(out.Upstreams, name)
-		if strings.HasPrefix(s.Upstreams[name].Address, "tcp:") {
+		if s.Upstreams[name].Raw() {
 			out.Raw = append(out.Raw, name)
 		}
 	}

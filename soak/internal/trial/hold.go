@@ -35,6 +35,15 @@ const maxM = 64
 func (t *trial) countM(ctx context.Context) error {
 	t.m = maxM
 	ph := &protocol.Phase{Name: "count", Kind: protocol.Hold, Point: fault.UploadReply, Transfers: "M", Size: 1 << 10}
+	if s, ok := t.rig.(*serviceRig); ok {
+		if ph.Gate, ph.Point = s.queue(), fault.GateReply; s.raw(ph.Gate) {
+			ph.Point = fault.GateBytes
+		}
+		if ph.Gate == "" {
+			t.m = defaultM
+			return nil
+		}
+	}
 	return t.heldWork(ctx, ph, func(status fault.HoldStatus, _ *record.Hold, _ *running) error {
 		t.m = max(1, status.Waiting)
 		return nil
@@ -125,7 +134,7 @@ func (t *trial) heldWork(ctx context.Context, ph *protocol.Phase, look func(faul
 		lookErr = look(status, p.Hold, r)
 	}
 	t.sam.Held.Store(nil)
-	if err := t.releaseAll(ctx, party); err != nil && lookErr == nil {
+	if err := t.release(ctx, party, h.ID); err != nil && lookErr == nil {
 		lookErr = t.cause(ctx, fmt.Errorf("release: %w", err))
 	}
 	t.frozen.Store(false)
@@ -138,11 +147,12 @@ func (t *trial) heldWork(ctx context.Context, ph *protocol.Phase, look func(faul
 	return lookErr
 }
 
-// releaseAll lets all held items go, also when the trial is at its end.
-func (t *trial) releaseAll(ctx context.Context, party *fault.Client) error {
+// release ends a hold and lets its items go, also when the trial is at its end.
+func (t *trial) release(ctx context.Context, party *fault.Client, id int64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
 	defer cancel()
-	return party.ReleaseAll(ctx)
+	_, err := party.Release(ctx, id, 0)
+	return err
 }
 
 // freeze takes the snapshots of a hold.

@@ -255,7 +255,7 @@ func (t *trial) stretch(ctx context.Context, name string, ph *protocol.Phase) er
 // repeat gives an earlier phase's last work once more: what grows now does not grow with distinct items.
 func (t *trial) repeat(ctx context.Context, ph *protocol.Phase) error {
 	j, ok := t.work[ph.Of]
-	if !ok {
+	if s, service := t.rig.(*serviceRig); !ok || service && s.t.Subject.Load.Consume != nil {
 		t.leaveOut(ph, record.LeftOutMissing)
 		return nil
 	}

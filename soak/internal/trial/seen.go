@@ -32,9 +32,12 @@ func (s *serviceRig) covariates(ctx context.Context, held *fault.HoldStatus) (re
 	if s.engine == nil {
 		c.Distinct = front.Distinct
 	}
-	if l := s.t.Subject.Load.Consume; l != nil {
-		c.FilesDone = seen[l.Upstream].Finished
-		c.Distinct = seen[l.Upstream].Distinct
+	if s.t.Subject.Load.Consume != nil {
+		if c.FilesDone, err = s.consumed(ctx); err != nil {
+			return c, err
+		}
+		c.Distinct = 0 // what it fetches has keys that are not known
+		s.atQueue(seen)
 	}
 	for name, v := range seen {
 		c.ConnsOpen, c.ConnsTotal = c.ConnsOpen+v.ConnsOpen, c.ConnsTotal+v.ConnsTotal
@@ -57,7 +60,7 @@ func (s *serviceRig) inFlight(c *record.Covariates, seen map[string]gateway.Seen
 	n := int64(held.Waiting)
 	c.AtHeader = max(0, c.InFlight-n) // they wait behind those that are held
 	if s.holding != subject.Front {
-		c.Backlog = s.backlog(seen[s.holding], seen[subject.Front])
+		c.Backlog = s.backlog(seen[s.holding], seen[s.source()])
 	}
 	replies := s.t.Subject.SizedReplies()
 	switch held.Point {
@@ -84,14 +87,19 @@ func (s *serviceRig) inFlight(c *record.Covariates, seen map[string]gateway.Seen
 // leastCalls is the share of requests that have to call an upstream before anything is said of those that wait for it.
 const leastCalls = 0.1
 
-// backlog is the number of requests that were answered and whose call of the holding upstream has not come yet.
+// backlog is the number of requests that were answered, or of items that a consumer has fetched, whose call of the
+// holding upstream has not come yet.
 func (s *serviceRig) backlog(up, front gateway.Seen) int64 {
 	rate := math.Min(1, s.calls.of(s.holding))
 	if rate < leastCalls {
 		return 0
 	}
-	wasFront, wasUp := s.before[subject.Front], s.before[s.holding]
-	expected := math.Round(float64(front.Started-wasFront.Started) * rate)
+	wasFront, wasUp := s.before[s.source()], s.before[s.holding]
+	came := front.Started - wasFront.Started
+	if s.source() != subject.Front {
+		came, front.InFlight = front.Finished-wasFront.Finished, up.InFlight // a fetch under way has no item yet
+	}
+	expected := math.Round(float64(came) * rate)
 	arrived := float64(up.InFlight) + float64(up.Finished-wasUp.Finished)/math.Max(1, s.calls.of(s.holding))
 	waiting := math.Max(0, float64(front.InFlight-up.InFlight)) // for their reply: they are in flight
 	return int64(math.Max(0, expected-arrived-waiting))

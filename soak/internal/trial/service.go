@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -35,6 +34,8 @@ type serviceRig struct {
 	proc   *subject.Process
 	// keepConns leaves the load's connections open after a wave.
 	keepConns atomic.Bool
+	// withheld is the hold of a consumer's fetches between its waves, 0 for none.
+	withheld atomic.Int64
 
 	mu       sync.Mutex
 	holding  string                  // the gate that holds, or held last
@@ -69,7 +70,7 @@ func (c callRates) of(upstream string) float64 {
 func newServiceRig(ctx context.Context, t *trial) (rig, error) {
 	s := &serviceRig{t: t, gens: map[uint64]bool{}, calls: callRates{calls: map[string]int64{}}}
 	s.names = slices.Sorted(maps.Keys(t.Subject.Upstreams))
-	c := gateway.Config{Gates: []gateway.Gate{{Name: subject.Front}}, Remote: t.Remote}
+	c := gateway.Config{Gates: []gateway.Gate{{Name: subject.Front, TLS: t.Subject.FrontTLS()}}, Remote: t.Remote}
 	for _, name := range s.names {
 		g, err := gateOf(name, t.Subject.Upstreams[name], t.Settings)
 		if err != nil {
@@ -89,6 +90,13 @@ func newServiceRig(ctx context.Context, t *trial) (rig, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	t.rec.update(func(r *record.Trial) { r.Item = record.ItemRequest })
+	if t.Subject.Load.Consume != nil {
+		t.rec.warn("%s", s.consumerNote())
+	}
+	if err = s.withholdWork(ctx); err != nil {
+		s.Gates.Stop()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -145,9 +153,11 @@ func (s *serviceRig) controls() []*fault.Client {
 }
 
 // holder is the gate that the phase names. The gate before the subject holds no raw bytes, and one of raw TCP nothing
-// else.
+// else. A consumer that is held before its queue has no work.
 func (s *serviceRig) holder(ph *protocol.Phase) *fault.Client {
-	if ph.Gate == subject.Front && s.t.Subject.Load.Consume != nil || s.raw(ph.Gate) != (ph.Point == fault.GateBytes) {
+	consumer := s.t.Subject.Load.Consume != nil
+	if ph.Gate == "" || consumer && (ph.Gate == subject.Front || ph.Gate == s.queue() && ph.Point == fault.GateRequest) ||
+		s.raw(ph.Gate) != (ph.Point == fault.GateBytes) {
 		return nil
 	}
 	s.mu.Lock()
@@ -179,7 +189,7 @@ func (s *serviceRig) weather(ctx context.Context, w weather) (restore func() err
 }
 
 // raw says whether the gate is one of raw TCP.
-func (s *serviceRig) raw(name string) bool { return !strings.Contains(s.Addr.Gates[name], "://") }
+func (s *serviceRig) raw(name string) bool { return s.t.Subject.Upstreams[name].Raw() }
 
 // GatesFile is what the gates of a trial saw, beside trial.json.
 const GatesFile = "gates.json"
@@ -259,6 +269,9 @@ func (s *serviceRig) wave(j job) (load.Wave, error) {
 		return load.Wave{}, err
 	}
 	w := load.Wave{Requests: j.items(), Size: largestOf(j), Keys: fmt.Sprintf("k%d", j.gen)}
+	if s.t.Subject.Load.Consume != nil {
+		concurrency = "1"
+	}
 	if w.Concurrency, err = strconv.Atoi(concurrency); err != nil || w.Concurrency < 1 {
 		return w, fmt.Errorf("load.concurrency: want a whole number of at least 1, not %q", concurrency)
 	}

@@ -156,6 +156,30 @@ func TestAConsumerIsCountedByWhatItFetches(t *testing.T) {
 	rest := states(tr, false)
 	assert.GreaterOrEqual(t, rest["wave-3"].FilesDone-rest["warm-up"].FilesDone, int64(60))
 	assert.EqualValues(t, 1, states(tr, true)["held"].InFlight, "it fetches one item at a time")
+	for _, s := range tr.Snapshots {
+		if s.State == record.StateFloor || s.State == record.StateIdle {
+			assert.Zero(t, s.Covariates.InFlight, "%s: it is held before its queue and has no work", s.Phase)
+		}
+	}
+	require.GreaterOrEqual(t, len(tr.Snapshots), 2)
+	assert.Zero(t, tr.Snapshots[0].Covariates.FilesDone, "idle is before the first fetch")
+	assert.Contains(t, tr.Warnings[0], "a consumer: nothing was sent to it")
+}
+
+// TestAConsumerNeedsNoSetting has neither workers nor concurrency among its settings: their number is counted.
+func TestAConsumerNeedsNoSetting(t *testing.T) {
+	o := serviceOptions(t, testsubject.Pulls, "")
+	o.Settings = map[string]string{}
+	o.Subject.Load = &load.Spec{Consume: &load.Consume{Upstream: "items"}}
+	require.NoError(t, o.Subject.Check())
+	tr := run(t, o)
+	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
+	assert.EqualValues(t, 1, states(tr, true)["held"].InFlight)
+	for _, p := range tr.Phases {
+		if p.Kind == protocol.Repeat {
+			assert.NotEmpty(t, p.LeftOut, "what is in the queue can't be given once more")
+		}
+	}
 }
 
 func TestALoadCommandThatNeverEndsIsATimeout(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +58,7 @@ func (s *serviceRig) work(ctx context.Context, j job, w load.Wave) error {
 	if err := s.upstreamFailures(before, after); err != nil {
 		return err
 	}
-	items := after[subject.Front].Finished - before[subject.Front].Finished
+	items := after[s.source()].Finished - before[s.source()].Finished
 	if items == 0 && s.t.Subject.Load.Consume == nil && ctx.Err() == nil {
 		return errors.New("the load sent nothing to memsoak's gate: its address must be {{.addr}} or MEMSOAK_ADDR")
 	}
@@ -147,39 +146,6 @@ func (s *serviceRig) command(ctx context.Context, w load.Wave) error {
 	return load.Command(ctx, run)
 }
 
-// consume waits until the subject has done so many items, or for the longest that a wave may last.
-func (s *serviceRig) consume(ctx context.Context, c *load.Consume, w load.Wave) error {
-	first, err := s.consumed(ctx, c)
-	if err != nil {
-		return err
-	}
-	for end := time.Now().Add(time.Duration(c.For)); time.Now().Before(end); {
-		if err := sleep(ctx, consumeStep); err != nil {
-			return err
-		}
-		now, err := s.consumed(ctx, c)
-		if err != nil || now-first >= w.Requests {
-			return err
-		}
-	}
-	return nil
-}
-
-const consumeStep = 50 * time.Millisecond
-
-// consumed is how many items the subject has done so far.
-func (s *serviceRig) consumed(ctx context.Context, c *load.Consume) (int64, error) {
-	if c.Upstream != "" {
-		seen, err := s.Seen(ctx)
-		return seen[c.Upstream].Finished, err
-	}
-	v := s.t.sam.Metric(ctx, c.Counter)
-	if math.IsNaN(v) {
-		return 0, fmt.Errorf("the subject's metrics have no %s", c.Counter)
-	}
-	return int64(v), nil
-}
-
 // upstreamFailures is the failure of a wave whose upstreams did not answer.
 func (s *serviceRig) upstreamFailures(before, after map[string]gateway.Seen) error {
 	for _, name := range s.names {
@@ -215,7 +181,7 @@ func (t *trial) restTimeout() time.Duration { return time.Duration(t.Protocol.Wa
 // rest waits until the subject has come to rest. The connections of the load are closed first: those that stay are not
 // the load's.
 func (s *serviceRig) rest(ctx context.Context) error {
-	if s.t.Subject.Load.Consume != nil {
+	if s.t.Subject.Load.Consume != nil && s.queue() == "" {
 		return nil // it never does: its work is not ours to stop
 	}
 	if s.engine != nil && !s.keepConns.Load() {
@@ -235,6 +201,7 @@ func (s *serviceRig) rest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.atQueue(now)
 		busy := s.t.sam.Runnable() || s.t.sam.CPU()-cpu > restCPU*time.Since(begun).Seconds()+cpuTick
 		quiet++
 		if moves(last, now) {
@@ -288,7 +255,7 @@ func (t *trial) connections(ctx context.Context, ph *protocol.Phase) error {
 		return err
 	}
 	_, _, reachErr := t.reach(ctx, front, h.ID, r, int(j.items()))
-	if err := t.releaseAll(ctx, front); err != nil {
+	if err := t.release(ctx, front, h.ID); err != nil {
 		return err
 	}
 	if p.Failed, err = t.finishWave(ctx, r); err != nil || reachErr != nil {

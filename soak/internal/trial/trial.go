@@ -213,6 +213,9 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 			t.sampleRate() < coarse,
 		Patience: t.Patience, OnSilent: func(err error) { t.silent <- err },
 	}
+	if t.Subject.Attach == nil {
+		t.sam.Transport = subject.OwnTransport()
+	}
 	if t.group != nil {
 		t.sam.Cgroup = t.group
 	}
