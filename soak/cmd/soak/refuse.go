@@ -68,7 +68,8 @@ func (f *runFlags) plan(cmd *cobra.Command, cfg soak.Config, shard soak.Shard, c
 func (f *runFlags) attachPlan(cmd *cobra.Command, cfg soak.Config, command []string) (*soak.Plan, error) {
 	for what, given := range map[string]bool{"a command after --": len(command) > 0, "--env": len(f.draft.env) > 0,
 		"--upstream": len(f.draft.upstreams) > 0,
-		"--load":     f.draft.load != "", "--consume": f.draft.consume != "", "--resume": f.resume, "--shard": f.shard != "", "--limit": f.limit != "",
+		"--load":     f.draft.load != "", "--consume": f.draft.consume != "",
+		"--resume": f.resume, "--shard": f.shard != "", "--limit": f.limit != "",
 		"--who-holds": f.whoHolds, "both --subject and --url": f.subject != "" && f.draft.url != ""} {
 		if given {
 			return nil, exitcode.Usage(fmt.Errorf("--attach takes a process as it runs: it excludes %s", what))

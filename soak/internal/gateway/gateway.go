@@ -113,7 +113,8 @@ func Start(c Config) (_ *Server, err error) {
 		if g.Name == "" || strings.ContainsAny(g.Name, "/? ") {
 			return nil, fmt.Errorf("%w: %q is no name of a gate", ErrConfig, g.Name)
 		}
-		if g.TLS = g.TLS || strings.HasPrefix(g.Target, "https:") || strings.HasPrefix(g.Target, "grpcs:"); g.TLS && ca == nil {
+		g.TLS = g.TLS || strings.HasPrefix(g.Target, "https:") || strings.HasPrefix(g.Target, "grpcs:")
+		if g.TLS && ca == nil {
 			if ca, err = newCA(c.CAFile); err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 			}

@@ -148,7 +148,8 @@ var errAborted = errors.New("aborted")
 // serve passes one request on, or makes its reply.
 func (g *gate) serve(w http.ResponseWriter, r *http.Request) {
 	// Many services ask for one path alone: a share of requests is one of requests and not of paths.
-	req := fault.Request{Op: Op, Name: r.URL.Path, Key: strconv.FormatInt(g.nth.Add(1), 10), Size: max(r.ContentLength, 0)}
+	key := strconv.FormatInt(g.nth.Add(1), 10)
+	req := fault.Request{Op: Op, Name: r.URL.Path, Key: key, Size: max(r.ContentLength, 0)}
 	act, ok := g.ctl.Admit(w, r, req)
 	if !ok {
 		return

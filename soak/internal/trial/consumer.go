@@ -114,7 +114,7 @@ func (s *serviceRig) consumed(ctx context.Context) (int64, error) {
 	return seen[s.queue()].Finished, err
 }
 
-// atQueue leaves the fetches that are held between waves out of what is in flight: no work is.
+// atQueue counts no fetch that is held between waves as in flight: no work is.
 func (s *serviceRig) atQueue(seen map[string]gateway.Seen) {
 	if v, ok := seen[s.queue()]; ok && s.withheld.Load() != 0 {
 		v.InFlight = 0

@@ -177,7 +177,7 @@ func TestAConsumerNeedsNoSetting(t *testing.T) {
 	assert.EqualValues(t, 1, states(tr, true)["held"].InFlight)
 	for _, p := range tr.Phases {
 		if p.Kind == protocol.Repeat {
-			assert.NotEmpty(t, p.LeftOut, "what is in the queue can't be given once more")
+			assert.NotEmpty(t, p.LeftOut, "the items of a queue can't be given once more")
 		}
 	}
 }
