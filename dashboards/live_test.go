@@ -235,7 +235,8 @@ func (l *lab) fake(name string, args ...string) string {
 	return a.HTTP
 }
 
-// short is a protocol whose verdicts are not asked for. Its trials idle so long that graphs of one point in 15 s have some.
+// short is a protocol whose verdicts are not asked for. Its trials idle so long that graphs of one point in 15 s have
+// some.
 const short = `
 name: short
 trials: [attribution, speed]

@@ -175,7 +175,8 @@ func TestAHeldStateOfAServiceThatNothingExplainsIsNoComfort(t *testing.T) {
 	assert.NotEqual(t, record.Healthy, v.Headline)
 }
 
-// prefixLab plays a copier that reads the first 8 MiB of a file into memory and passes them on before the upload replies.
+// prefixLab plays a copier that reads the first 8 MiB of a file into memory and passes them on before the upload's
+// reply.
 func prefixLab(t *testing.T, sizes ...int64) *record.Verdict {
 	t.Helper()
 	prefix := func(c record.Covariates) float64 {

@@ -61,7 +61,8 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.IntVar(&t.MaxIdlePerHost, "max-idle-conns-per-host", 0, "idle connections kept per host")
 	fl.Var((*units.Bytes)(&t.StreamWindow), "stream-window",
 		"bytes that HTTP/2 lets Drive send of a file before they are read; 0: net/http's 4 MiB")
-	fl.Var((*units.Bytes)(&t.ForceGCAbove), "force-gc-above", "force a collection each second while the heap is larger; 0: never")
+	fl.Var((*units.Bytes)(&t.ForceGCAbove), "force-gc-above",
+		"force a collection each second while the heap is larger; 0: never")
 	fl.DurationVar(&t.Timeout, "timeout", 0, "of a whole request, its body included; 0: none")
 	fl.IntVar(&t.Attempts, "attempts", 0, "attempts at a file, each from its first byte")
 	fl.StringVar(&t.Discovery, "discovery", "",

@@ -105,7 +105,8 @@ func (f *serveFlags) config(log io.Writer) (fakedrive.Config, error) {
 		return cfg, exitcode.Usage(errors.New("--state is a folder for contents already: leave --dir out"))
 	}
 	if (f.listen.TLS != "" || f.listen.Proxy != "") && f.listen.CAFile == "" {
-		return cfg, exitcode.Usage(errors.New("--tls-listen and --proxy-listen need --ca-file, or no client could trust them"))
+		return cfg, exitcode.Usage(errors.New("--tls-listen and --proxy-listen need --ca-file, " +
+			"or no client could trust them"))
 	}
 	var err error
 	if f.corpus != noCorpus {

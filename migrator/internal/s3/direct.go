@@ -24,10 +24,10 @@ import (
 )
 
 // direct sends PutObject without the SDK's stack of middleware, which costs more CPU than all else that a small file
-// needs, and by signatures of its own (see signer). It copies the SDK's work instead of repeating it for each object: the SDK builds one request, which isn't
-// sent, and every further one differs in its key, its headers of content and its signature. So endpoint, addressing,
-// region and options are the SDK's own decisions. Where they ask for more than a signature of version 4 (sessions of
-// directory buckets, multi-region access points), the SDK does it all.
+// needs, and by signatures of its own (see signer). It copies the SDK's work instead of repeating it for each object:
+// the SDK builds one request, which isn't sent, and every further one differs in its key, its headers of content and
+// its signature. So endpoint, addressing, region and options are the SDK's own decisions. Where they ask for more than
+// a signature of version 4 (sessions of directory buckets, multi-region access points), the SDK does it all.
 type direct struct {
 	send  func(*http.Request) (*http.Response, error)
 	creds aws.CredentialsProvider

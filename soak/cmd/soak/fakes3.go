@@ -61,7 +61,8 @@ The plain listener serves the admin protocol below /_fake/v1/ (counters, holds, 
 	fl.StringArrayVar(&f.sink.Buckets, "bucket", nil, "make a bucket of this `name` (repeatable)")
 	fl.StringVar(&f.faults, "faults", "", "fault plan: a YAML `file`")
 	fl.Var((*units.Bytes)(&f.sink.MinPart), "min-part", "least size of a part but the last; 5MiB is S3's own")
-	fl.Var((*units.Bytes)(&f.sink.MaxPut), "max-put", "largest body of one PutObject or UploadPart; 5GiB is S3's own limit")
+	fl.Var((*units.Bytes)(&f.sink.MaxPut), "max-put",
+		"largest body of one PutObject or UploadPart; 5GiB is S3's own limit")
 	return cmd
 }
 

@@ -104,8 +104,8 @@ func writeOutside(out io.Writer, g *record.Growth) {
 		}
 		fmt.Fprintf(out, "GROWING %s: %s", strings.ToUpper(m.Name[:1])+m.Name[1:], shapeText(&m.Curve, bytesText))
 		writeRate(out, &m.Curve)
-		fmt.Fprintf(out, "\nfound: it grows (%.0f %% sure). No profile has it: its line is what calls mmap, C or an off-heap cache\n\n",
-			100*m.Confidence)
+		fmt.Fprintf(out, "\nfound: it grows (%.0f %% sure). No profile has it: its line is what calls mmap, C or an "+
+			"off-heap cache\n\n", 100*m.Confidence)
 	}
 }
 

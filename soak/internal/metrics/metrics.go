@@ -99,7 +99,8 @@ func New() *Exporter {
 	e.floorNum = cell("soak_floors", "Floors so far in the cell's trial.")
 	e.floorFiles = cell("soak_floor_files", "Files copied at the last floor.")
 	e.rate = cell("soak_files_per_second", "Files a second of the cell's last speed trial.")
-	e.headline = cell("soak_headline_timestamp_seconds", "When the cell's verdict in a word was given, in Unix time.", "headline")
+	e.headline = cell("soak_headline_timestamp_seconds", "When the cell's verdict in a word was given, in Unix time.",
+		"headline")
 	return e
 }
 
