@@ -177,7 +177,8 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 			x.Needs = s.mayGrow(e.found, x.Target)
 		case e.outside[h.kind].grown > 0:
 			x.Needs = e.outside[h.kind].needs()
-		case h.kind == byFloors && work > 0 && (p.left.grown > x.Target*work || p.left.grown > p.left.leastGrown()):
+		case h.kind == byFloors && work > 0 && (p.left.grown > x.Target*work || p.left.grown > p.left.leastGrown() ||
+			h.per == "file" && p.left.plain(e.found, work)):
 			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it goes on", bytesText(p.left.grown),
 				sitesText(p.left.sites))
 		case p.swells(h) && p.left.swell > x.Target*p.left.swellBytes:

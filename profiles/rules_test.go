@@ -353,3 +353,33 @@ func TestDoubtIsNoLimit(t *testing.T) {
 	}
 	assert.True(t, some)
 }
+
+// TestSamplesBeyondTheExactHeapAreNoMemory has a site of a few sampled objects of 512 KiB in a state whose whole live
+// heap is known to be smaller.
+func TestSamplesBeyondTheExactHeapAreNoMemory(t *testing.T) {
+	snap := func(st record.State, live int64) *Snapshot {
+		return &Snapshot{Snapshot: record.Snapshot{State: st, Exact: true, Sample: record.Sample{
+			Runtime: &record.Runtime{HeapAlloc: live}}}, Profiled: true}
+	}
+	s := &Series{Snaps: []*Snapshot{snap(record.StateFloor, 1<<20), snap(record.StateBody, 1300<<10), snap(record.StateFloor,
+		1<<20)}}
+	chance := &term{slope: 0.2, se: 0.01, amount: 2600 << 10, unit: unit{values: []float64{0, 13 << 20, 0}}}
+	assert.True(t, s.exceedsTotal(1, chance))
+	held := &term{slope: 0.02, se: 0.001, amount: 270 << 10, unit: unit{values: []float64{0, 13 << 20, 0}}}
+	assert.False(t, s.exceedsTotal(1, held))
+	s.Snaps[1].Exact = false
+	assert.False(t, s.exceedsTotal(1, chance), "a total of samples bounds nothing")
+}
+
+// TestGrowthThatIsPlainToSeeIsNotBelowALimit has growth of a known total that no line was sampled of: less than a wider
+// target, more than the contract's.
+func TestGrowthThatIsPlainToSeeIsNotBelowALimit(t *testing.T) {
+	r := &remainder{noise: 4 << 10, grown: 840 << 10}
+	assert.True(t, r.plain(nil, 5800), "148 B a file")
+	assert.False(t, r.plain(nil, 20000), "43 B a file")
+	r.noise = 400 << 10
+	assert.False(t, r.plain(nil, 5800), "it wanders by as much")
+	r.noise = 0
+	leak := &judged{Finding: record.Finding{Class: record.Leak}}
+	assert.False(t, r.plain([]*judged{leak}, 5800), "a fault says why")
+}

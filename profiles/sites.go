@@ -159,11 +159,34 @@ func (s *Series) believeHeld(q *quantity, t *term) bool {
 	if t.amount < leastHeld(t.class, s.Snaps[i].Live.Bytes) {
 		return false
 	}
+	if t.class != record.BufferWorker && s.exceedsTotal(i, t) { // that of a worker may be a sum over states
+		return false
+	}
 	if t.class == record.Metadata {
 		lo, hi := s.holdRange(t.values)
 		return lo <= 0 || hi >= minBacklogRange*lo
 	}
 	return true
+}
+
+// exceedsTotal reports whether a term says more of the i-th held state than the whole live heap has there beyond the
+// floors around it, where that is known exactly: a few sampled objects too many are no memory.
+func (s *Series) exceedsTotal(i int, t *term) bool {
+	q, exact := s.total()
+	if !exact || !q.measured(i) {
+		return false
+	}
+	rest := math.Inf(1)
+	for _, step := range []int{-1, 1} {
+		for k := i + step; k >= 0 && k < len(s.Snaps); k += step {
+			if s.Snaps[k].atRest() && q.measured(k) {
+				rest = math.Min(rest, q.values[k])
+				break
+			}
+		}
+	}
+	least := t.amount - 2*t.se*t.values[i]
+	return least > (1+2*modelError)*(q.values[i]-rest)+leastUnexplained
 }
 
 // bound makes a term that seems to grow with the backlog a bounded one where it had stopped growing before the largest
