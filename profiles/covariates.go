@@ -189,7 +189,7 @@ func spread(bytes, bodies []float64) bool {
 	return hi > minBacklogRange*lo
 }
 
-// arriving is a regressor of mid-body states alone: what is there while a body arrives may be gone when it was sent on.
+// arriving is a regressor of mid-body states alone: memory of a body that arrives may be gone once it was sent on.
 func (s *Series) arriving(v []float64) []float64 {
 	out := make([]float64, len(v))
 	for i, n := range s.Snaps {

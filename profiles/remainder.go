@@ -214,8 +214,8 @@ func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 
 // leastGrown is from where growth that no finding explains is a contradiction, however much work there was.
 // plain reports whether the live heap, without a fault that says why, grew by more for each of so many files than the
-// contract lets a healthy trial overlook, whatever wider target this one was asked for: what is plain to see isn't below
-// a limit of detection.
+// contract lets a healthy trial overlook, whatever wider target this one was asked for. Growth that is plain to see isn't
+// below a limit of detection.
 func (r *remainder) plain(found []*judged, files float64) bool {
 	return r.grown > record.DefaultTargets().Item*files && r.grown > minT*r.noise &&
 		!slices.ContainsFunc(found, func(j *judged) bool { return !j.passive && byNature(j.Finding) == 0 })

@@ -44,7 +44,7 @@ const (
 	quietFor   = 2
 	// backAfter is how many busy readings in a row bring the load back: tickers and collections make single ones.
 	backAfter = 3
-	// leastCPU is the CPU time per second, of a load, below which timers and collections can't be told from it.
+	// leastCPU is the CPU time per second, of a load, below which it looks like timers and collections.
 	leastCPU = 0.005
 	// lasts is over what time the median of the rates is the usual one, of at least leastRates readings.
 	lasts      = 10 * time.Second
