@@ -217,7 +217,7 @@ func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 // contract lets a healthy trial overlook, whatever wider target this one was asked for. Growth that is plain to see isn't
 // below a limit of detection.
 func (r *remainder) plain(found []*judged, files float64) bool {
-	return r.grown > record.DefaultTargets().Item*files && r.grown > minT*r.noise &&
+	return r.grown > seenAt*record.DefaultTargets().Item*files && r.grown > minT*r.noise &&
 		!slices.ContainsFunc(found, func(j *judged) bool { return !j.passive && byNature(j.Finding) == 0 })
 }
 

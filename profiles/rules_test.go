@@ -376,6 +376,7 @@ func TestSamplesBeyondTheExactHeapAreNoMemory(t *testing.T) {
 func TestGrowthThatIsPlainToSeeIsNotBelowALimit(t *testing.T) {
 	r := &remainder{noise: 4 << 10, grown: 840 << 10}
 	assert.True(t, r.plain(nil, 5800), "148 B a file")
+	assert.True(t, r.plain(nil, 14000), "61 B a file, where three quarters of 64 B are found by themselves")
 	assert.False(t, r.plain(nil, 20000), "43 B a file")
 	r.noise = 400 << 10
 	assert.False(t, r.plain(nil, 5800), "it wanders by as much")
