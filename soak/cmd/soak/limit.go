@@ -176,7 +176,9 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 
 // at are the settings of a trial with the value n: GOMEMLIMIT may be a share of the limit, as operators set it.
 func (f *limitFlags) at(cfg soak.Config, n int64) soak.Config {
-	cfg.Set = maps.Clone(cfg.Set)
+	set := soak.Cell{}
+	maps.Copy(set, cfg.Set)
+	cfg.Set = set
 	if f.workers {
 		cfg.Set["workers"] = strconv.FormatInt(n, 10)
 	} else {
