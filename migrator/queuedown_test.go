@@ -56,11 +56,19 @@ type ofSize struct {
 }
 
 func (d *ofSize) List(ctx context.Context, l migrator.Listing) (migrator.Page, error) {
-	for l.Page != "" && d.first != "" && ctx.Err() == nil {
-		if _, err := d.bucket.Stat(ctx, d.first); err == nil {
-			break
+	if l.Page != "" && d.first != "" {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		for {
+			if _, err := d.bucket.Stat(ctx, d.first); err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return migrator.Page{}, fmt.Errorf("%s is not stored: %w", d.first, ctx.Err())
+			case <-time.After(time.Millisecond):
+			}
 		}
-		time.Sleep(time.Millisecond)
 	}
 	return d.drive.List(ctx, l)
 }

@@ -95,7 +95,8 @@ func TestALeakWhoseLineWasNotSampledGetsMoreWork(t *testing.T) {
 // a leak of as much. To take it off would hide the leak.
 func TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal(t *testing.T) {
 	const rate = 512 << 10
-	s := &Series{rate: rate, Sites: []*Site{{Owner: OwnerRuntime, Stack: frames("runtime.malg")}}, Snaps: []*Snapshot{{}, {}}}
+	s := &Series{rate: rate, Snaps: []*Snapshot{{}, {}},
+		Sites: []*Site{{Owner: OwnerRuntime, Stack: frames("runtime.malg")}}}
 	one := Amount{Bytes: rate, Objects: 1, Variance: square(rate)}
 	s.Snaps[1].Sites = map[int]Amount{0: one}
 	assert.Empty(t, s.members(nil, true))

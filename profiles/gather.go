@@ -260,7 +260,7 @@ func (g *gatherer) group(s *profile.Sample, stack []Frame) int {
 	return g.groups[key]
 }
 
-// memoryOf are the parts of the memory that are in no heap profile. The runtime's tables of its heap are not outside it.
+// memoryOf are the parts of the memory that are in no heap profile, the runtime's own tables left out.
 func memoryOf(n *Snapshot) map[string]float64 {
 	out := map[string]float64{}
 	if p := n.Process; p != nil {

@@ -132,7 +132,7 @@ func (s *Series) sampledWell(id int) bool {
 	return square(most.Bytes) >= leastSamples*most.Variance
 }
 
-// leastSamples is how many samples a site needs: with four the error is half of what is there.
+// leastSamples is how many samples a site needs: the error of four is half of the amount.
 const leastSamples = 4
 
 // growth fills in what stays behind from the first floor to the last. The noise is a random walk: that of the steps

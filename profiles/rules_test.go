@@ -185,8 +185,8 @@ func prefixLab(t *testing.T, sizes ...int64) *record.Verdict {
 		}
 		return float64(c.InFlight) * min(float64(c.BytesInFlight/c.InFlight), 8<<20) / (64 << 10)
 	}
-	sub := &subject{sources: append(background(), &source{stack: frames("app/copier.sniff", "app/copier.run"), size: 64 << 10,
-		held: prefix})}
+	sub := &subject{sources: append(background(), &source{held: prefix, size: 64 << 10,
+		stack: frames("app/copier.sniff", "app/copier.run")})}
 	l := newLab(t, sub, 8, 5)
 	l.run(8)
 	for _, size := range sizes {
@@ -361,8 +361,8 @@ func TestSamplesBeyondTheExactHeapAreNoMemory(t *testing.T) {
 		return &Snapshot{Snapshot: record.Snapshot{State: st, Exact: true, Sample: record.Sample{
 			Runtime: &record.Runtime{HeapAlloc: live}}}, Profiled: true}
 	}
-	s := &Series{Snaps: []*Snapshot{snap(record.StateFloor, 1<<20), snap(record.StateBody, 1300<<10), snap(record.StateFloor,
-		1<<20)}}
+	s := &Series{Snaps: []*Snapshot{snap(record.StateFloor, 1<<20), snap(record.StateBody, 1300<<10),
+		snap(record.StateFloor, 1<<20)}}
 	chance := &term{slope: 0.2, se: 0.01, amount: 2600 << 10, unit: unit{values: []float64{0, 13 << 20, 0}}}
 	assert.True(t, s.exceedsTotal(1, chance))
 	held := &term{slope: 0.02, se: 0.001, amount: 270 << 10, unit: unit{values: []float64{0, 13 << 20, 0}}}

@@ -78,8 +78,8 @@ func TestBundleEncoding(t *testing.T) {
 	assert.ErrorIs(t, err, broker.ErrSchema)
 }
 
-// TestNeighbours: files of one message are files by themselves. When the process that has some of them dies, another one
-// gets all of the message, but none that was settled; one given back comes without its neighbours.
+// TestNeighbours: files of one message are files by themselves. When the process that has some of them dies, another
+// one gets all of the message, but none that was settled; one given back comes without its neighbours.
 func TestNeighbours(t *testing.T) {
 	t.Parallel()
 	o := brokertest.Options(t)
