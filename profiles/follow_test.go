@@ -104,3 +104,23 @@ func TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal(t *testing.T) {
 	s.Snaps[1].Sites[0] = Amount{Bytes: 9 * rate, Objects: 9, Variance: 9 * square(rate)}
 	assert.NotEmpty(t, s.members(nil, true))
 }
+
+// TestALeakBelowAWiderTargetThatTheHeapShowsIsNotExcluded has a leak of 144 B a file, none of it sampled, in a trial that
+// was asked for 256.
+func TestALeakBelowAWiderTargetThatTheHeapShowsIsNotExcluded(t *testing.T) {
+	for size, want := range map[int64]record.HypothesisState{144: record.Open, 8: record.Excluded} {
+		l := newLab(t, newSubject(func() *subject {
+			return with(source{stack: frames("app/list.(*notes).add"), size: float64(size), retained: perFile})
+		}), 4, 1).run(8)
+		l.trial.Targets = &record.Targets{Item: 256, Count: 0.05, Byte: 0.05, Second: 65536}
+		for i := range l.trial.Snapshots {
+			l.trial.Snapshots[i].Exact = true
+			l.heaps[i].Sample = slices.DeleteFunc(l.heaps[i].Sample, func(s *profile.Sample) bool {
+				return s.Location[0].Line[0].Function.Name == "app/list.(*notes).add"
+			})
+		}
+		hs, err := NewFollower(l.write(t.TempDir()), Options{}).Update()
+		require.NoError(t, err)
+		assert.Equal(t, want, ofFiles(t, hs).State, "%d B: %+v", size, ofFiles(t, hs))
+	}
+}

@@ -363,12 +363,15 @@ func TestSamplesBeyondTheExactHeapAreNoMemory(t *testing.T) {
 	}
 	s := &Series{Snaps: []*Snapshot{snap(record.StateFloor, 1<<20), snap(record.StateBody, 1300<<10),
 		snap(record.StateFloor, 1<<20)}}
-	chance := &term{slope: 0.2, se: 0.01, amount: 2600 << 10, unit: unit{values: []float64{0, 13 << 20, 0}}}
-	assert.True(t, s.exceedsTotal(1, chance))
-	held := &term{slope: 0.02, se: 0.001, amount: 270 << 10, unit: unit{values: []float64{0, 13 << 20, 0}}}
-	assert.False(t, s.exceedsTotal(1, held))
+	believed := func(slope float64) bool {
+		u := unit{name: "byte-in-flight", class: record.BufferFile, values: []float64{0, 13 << 20, 0}}
+		return s.believeHeld(nil, &term{unit: u, slope: slope, se: slope / 20, amount: slope * (13 << 20), share: 1,
+			from: [2]int{0, 1}})
+	}
+	assert.False(t, believed(0.2), "2.6 MiB of a state that has 0.3 MiB more than at rest")
+	assert.True(t, believed(0.02))
 	s.Snaps[1].Exact = false
-	assert.False(t, s.exceedsTotal(1, chance), "a total of samples bounds nothing")
+	assert.True(t, believed(0.2), "a total of samples bounds nothing")
 }
 
 // TestGrowthThatIsPlainToSeeIsNotBelowALimit has growth of a known total that no line was sampled of: less than a wider
