@@ -179,8 +179,9 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 			x.Needs = e.outside[h.kind].needs()
 		case h.kind == byFloors && work > 0 && (p.left.grown > x.Target*work || p.left.grown > p.left.leastGrown() ||
 			h.per == "file" && p.left.plain(e.found, work)):
-			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it goes on", bytesText(p.left.grown),
-				sitesText(p.left.sites))
+			x.Growing = p.left.unsampled(s.rate)
+			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it "+
+				"goes on", bytesText(p.left.grown), sitesText(p.left.sites))
 		case p.swells(h) && p.left.swell > x.Target*p.left.swellBytes:
 			x.Needs = fmt.Sprintf("%s at rest after phase %s, gone later, that no finding explains: "+
 				"many more files of that size tell whether it is bounded", bytesText(p.left.swell), p.left.swellIn)

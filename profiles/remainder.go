@@ -212,7 +212,6 @@ func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 	r.heldMost(s, fit, columns, y, v, idx)
 }
 
-// leastGrown is from where growth that no finding explains is a contradiction, however much work there was.
 // plain reports whether the live heap, without a fault that says why, grew by more for each of so many files than the
 // contract lets a healthy trial overlook, whatever wider target this one was asked for. Growth that is plain to see isn't
 // below a limit of detection.
@@ -221,6 +220,13 @@ func (r *remainder) plain(found []*judged, files float64) bool {
 		!slices.ContainsFunc(found, func(j *judged) bool { return !j.passive && byNature(j.Finding) == 0 })
 }
 
+// unsampled reports whether no line of what grows has the samples that name it, at a sampling rate in bytes. Growth over
+// many lines gets there too: one of them does with enough work.
+func (r *remainder) unsampled(rate float64) bool {
+	return len(r.sites) == 0 || float64(r.sites[0].Bytes) < lineSamples*rate
+}
+
+// leastGrown is from where growth that no finding explains is a contradiction, however much work there was.
 func (r *remainder) leastGrown() float64 { return leastUnexplained + minT*r.noise }
 
 // leastUnexplained is the least that a held state has to keep beyond all that explains it to be a contradiction.

@@ -312,6 +312,17 @@ func TestMuchGrowthThatNothingExplainsIsNotExcluded(t *testing.T) {
 	assert.Contains(t, openIn(t, src, record.Leak, "request", wide), "of growth between floors that no finding explains")
 }
 
+// TestGrowthWithoutALineIsWorthMoreWorkUntilOneHasSamples is what a trial under way goes on for.
+func TestGrowthWithoutALineIsWorthMoreWorkUntilOneHasSamples(t *testing.T) {
+	const rate = 4 << 10
+	r := &remainder{}
+	assert.True(t, r.unsampled(rate), "no line at all")
+	r.sites = []record.SiteSize{{Bytes: 10 * rate}, {Bytes: 8 * rate}}
+	assert.True(t, r.unsampled(rate))
+	r.sites[0].Bytes = 20 * rate
+	assert.False(t, r.unsampled(rate), "more samples of it name no other line")
+}
+
 func TestAnInconclusiveRunSaysWhatGrewMost(t *testing.T) {
 	at := record.SiteSize{Site: record.Site{Function: "app/slab.take", File: "slab/slab.go", Line: 136}, Bytes: 32 << 20}
 	rv := &record.RunVerdict{Cells: []record.Verdict{{Headline: record.Inconclusive,

@@ -37,6 +37,9 @@ type Hypothesis struct {
 	Target float64 `json:"target,omitempty"`
 	// Needs is the experiment that decides an open hypothesis, in one line.
 	Needs string `json:"needs,omitempty"`
+	// Growing says of an open hypothesis that something grows, by too few samples to name its line: more of the same work
+	// tells, though the limit doesn't fall with it.
+	Growing bool `json:"growing,omitempty"`
 }
 
 // Closure says how much of the growth between states the findings and the constants explain.

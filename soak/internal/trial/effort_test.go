@@ -120,6 +120,18 @@ func TestWorkThatDoesNotHelpIsNotRepeated(t *testing.T) {
 	assert.False(t, tr.Effort.Met)
 }
 
+// Growth that has too few samples for a line gathers more of them with the work, whatever its limit does.
+func TestWorkIsAddedWhileGrowthGathersSamples(t *testing.T) {
+	o := options(t, testsubject.OK)
+	with(t, &o, growing)
+	follow(&o, func(r *record.Trial) ([]record.Hypothesis, error) {
+		return []record.Hypothesis{{Class: record.Leak, Per: "file", Limit: 100, Target: 128, Growing: r.Work.Files < 40}}, nil
+	})
+	tr := run(t, o)
+	assert.Equal(t, 2, tr.Effort.Blocks)
+	assert.Equal(t, 3, tr.Effort.Looks)
+}
+
 func TestATrialThatCannotBeJudgedSaysWhyAndEnds(t *testing.T) {
 	o := options(t, testsubject.OK)
 	with(t, &o, growing)

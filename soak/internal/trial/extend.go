@@ -104,15 +104,15 @@ func decided(h record.Hypothesis) bool {
 	return false
 }
 
-// notStuck are the units of the open hypotheses that the last block has brought nearer to their targets, and of those
-// that no block has fed yet. It notes their limits in fed.
+// notStuck are the units of the open hypotheses that the last block has brought nearer to their targets, of those whose
+// growth gathers samples, and of those that no block has fed yet. It notes their limits in fed.
 func notStuck(open []record.Hypothesis, fed map[hypothesis]float64) []string {
 	var per []string
 	for _, h := range open {
 		k := hypothesis{h.Class, h.Per}
 		before, was := fed[k]
 		fed[k] = h.Limit
-		if was && (h.Limit == 0 || before > 0 && h.Limit > (1-stuckShare)*before) {
+		if was && !h.Growing && (h.Limit == 0 || before > 0 && h.Limit > (1-stuckShare)*before) {
 			continue
 		}
 		per = append(per, h.Per)
