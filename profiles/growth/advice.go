@@ -50,6 +50,12 @@ func advise(g *record.Growth, s *Series, pprof string) {
 	case t.State == record.Excluded:
 		g.Next = "a longer recording would show slower growth"
 		g.Command = watch(more(span, 4))
+	case t.Slack:
+		g.Reason = "it rose, and then stayed while the process allocated or finished far less: so does what leaks, without work"
+		if !s.Allocs {
+			g.Reason = "it rose and then stayed, and nothing tells whether the process went on working"
+		}
+		g.Next, g.Command = "record it under a load that does not end", watch(more(span, 1))
 	case t.Shape == record.Levelled:
 		g.Reason = "it flattens, but still rose at the end"
 		g.Next, g.Command = "see whether it stays", watch(more(span, 2))

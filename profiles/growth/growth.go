@@ -56,6 +56,7 @@ func (s *Series) judgeHeap(g *record.Growth, lives [][]*Point) {
 	all := s.clusters(life)
 	total := s.totalOf(life)
 	g.Total = judge(total, false)
+	s.slack(&g.Total, life, total.y)
 	if z, others := s.others(lives[1:]); others > 0 && g.Total.State == record.Open && g.Total.Shape == record.Rising {
 		own := measure(total)
 		if (own.least()+z)/math.Sqrt(float64(others+1)) >= sureSize { // Stouffer: each life asked the same question
@@ -68,6 +69,7 @@ func (s *Series) judgeHeap(g *record.Growth, lives [][]*Point) {
 	}
 	for _, c := range all {
 		curve := judge(c.s, g.Total.State != record.Found)
+		s.slack(&curve, life, c.s.y)
 		switch {
 		case grows(curve) && c.grew >= leastCause*whole && len(g.Causes) < mostCauses:
 			cause := s.cause(c, curve, whole, life)

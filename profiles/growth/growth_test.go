@@ -389,3 +389,45 @@ func TestAPlaceThatSurelyGrowsLeavesTheTotalOpenWhereItCouldNotShowIt(t *testing
 	assert.Equal(t, record.Open, g.Total.State)
 	assert.Contains(t, g.Reason, "up and down")
 }
+
+// TestWhatStayedWithoutWorkIsNotExcluded has a leak whose load ends halfway, beside a cache that is full by then while
+// the load goes on: the live heap of both is the same.
+func TestWhatStayedWithoutWorkIsNotExcluded(t *testing.T) {
+	const n, churned = 40, 3 * mib
+	rng := rand.New(rand.NewPCG(1, 7))
+	judged := func(work func(s *Series, i int)) *record.Growth {
+		s := Series{Timed: true, Allocs: true, Rate: 4 << 10, Places: []Place{{Key: "a"}}}
+		for i := range n {
+			kept := 8*mib + 1*mib*float64(min(i, n/2))
+			b := kept + 0.05*mib*rng.Float64()
+			s.Points = append(s.Points, Point{Time: time.Unix(int64(2*i), 0), Heap: map[int]Amount{
+				0: {Bytes: b, Variance: b * s.Rate, Alloc: kept + churned*float64(i)}}})
+			work(&s, i)
+		}
+		return Judge(s, "")
+	}
+	g := judged(func(*Series, int) {})
+	require.Equal(t, record.Levelled, g.Total.Shape)
+	assert.Equal(t, record.Excluded, g.Total.State, "it goes on allocating as before")
+	assert.False(t, g.Total.Slack)
+
+	ended := func(s *Series, i int) {
+		if i > n/2 {
+			a := s.Points[i].Heap[0]
+			a.Alloc = s.Points[n/2].Heap[0].Alloc + 0.1*mib*float64(i-n/2)
+			s.Points[i].Heap[0] = a
+		}
+	}
+	g = judged(ended)
+	require.Equal(t, record.Levelled, g.Total.Shape)
+	assert.Equal(t, record.Open, g.Total.State)
+	assert.Contains(t, g.Reason, "so does what leaks, without work")
+	assert.Contains(t, g.Next, "a load that does not end")
+
+	g = judged(func(s *Series, i int) { ended(s, i); s.Points[i].Work = float64(1000 * (i + 1)) })
+	assert.Equal(t, record.Excluded, g.Total.State, "requests are counted, and went on")
+
+	g = judged(func(s *Series, _ int) { s.Allocs = false })
+	assert.Equal(t, record.Open, g.Total.State)
+	assert.Contains(t, g.Reason, "nothing tells whether the process went on working")
+}

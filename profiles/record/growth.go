@@ -37,6 +37,9 @@ type Curve struct {
 	Noise float64 `json:"noise"`
 	// Final is where a curve that flattens would end; 0 for others.
 	Final float64 `json:"final,omitempty"`
+	// Slack says of a curve that rose and then stayed that the process worked less by then, or that nothing tells: what
+	// leaks stays as well without work.
+	Slack bool `json:"slack,omitempty"`
 }
 
 // Grew is the difference between the ends.
