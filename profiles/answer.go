@@ -179,7 +179,10 @@ func capacitySentences(c *record.Capacity) []string {
 		}
 		return out
 	}
-	work, binds := "", ""
+	work, binds, limited := "", "", fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20)
+	if w := c.Without; w != nil {
+		limited += fmt.Sprintf(", without which %s peaked at %s", count(w.Workers, "worker"), bytesText(float64(w.Bytes)))
+	}
 	if c.LargestFile > 0 {
 		work = fmt.Sprintf(" with files of up to %s", bytesText(float64(c.LargestFile)))
 	}
@@ -195,11 +198,11 @@ func capacitySentences(c *record.Capacity) []string {
 	case c.MaxWorkers < 0:
 		out = append(out, fmt.Sprintf("Not even one worker is safe in %s%s%s", limit, work, binds))
 	case c.AtLeast:
-		out = append(out, fmt.Sprintf("At least %s safe in %s%s with GOMEMLIMIT=%dMiB; more were not tried",
-			countIs(c.MaxWorkers, "worker"), limit, work, c.GOMEMLIMIT>>20))
+		out = append(out, fmt.Sprintf("At least %s safe in %s%s with %s; more were not tried",
+			countIs(c.MaxWorkers, "worker"), limit, work, limited))
 	default:
-		out = append(out, fmt.Sprintf("Up to %s safe in %s%s with GOMEMLIMIT=%dMiB%s",
-			countIs(c.MaxWorkers, "worker"), limit, work, c.GOMEMLIMIT>>20, binds))
+		out = append(out, fmt.Sprintf("Up to %s safe in %s%s with %s%s",
+			countIs(c.MaxWorkers, "worker"), limit, work, limited, binds))
 	}
 	for _, e := range c.Extrapolated {
 		out = append(out, "Extrapolated: "+e)

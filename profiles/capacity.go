@@ -9,7 +9,6 @@ import (
 	"sort"
 
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // Plan is the work that a capacity has to hold for.
@@ -41,25 +40,6 @@ func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
 	return e.capacity(e.peakModel(), p), nil
 }
 
-// factor is the peak resident heap over live heap with the collector unlimited, as the trials had it.
-func (e *evidenceOfRun) factor() float64 {
-	var factor []float64
-	live := map[string]float64{}
-	for _, t := range e.trials {
-		k := t.cell.String()
-		live[k] = math.Max(live[k], float64(t.peak.HeapLive))
-	}
-	for _, t := range e.trials {
-		if l := live[t.cell.String()]; l > 0 && t.beside > 0 && t.outcome == record.OK && t.speaks() {
-			factor = append(factor, math.Max(1, (float64(t.peak.RSS)-t.beside)/l))
-		}
-	}
-	if len(factor) == 0 {
-		return defaultFactor
-	}
-	return trend.Quantile(factor, 0.9)
-}
-
 // forecast is what the model says of n workers on the planned work, in bytes.
 type forecast struct {
 	live, arenas, outside float64
@@ -67,12 +47,13 @@ type forecast struct {
 	unwritten             float64 // live heap without pages, which no limit counts and the collector does
 	// copies is the memory beside buffers that grow by copying: at one of the worst moments, and at one in forty.
 	copies, mostCopies float64
+	measured           float64 // what fewer workers or as many were seen to need, whatever the model says
 }
 
 // needs is the least that n workers can live in, in the middle and at the upper end of the interval.
 func (f forecast) needs() (mid, high float64) {
 	sum := f.live + f.arenas + f.outside
-	return sum + f.copies, sum + f.spread + f.mostCopies + collectorFloats*f.live
+	return math.Max(sum+f.copies, f.measured), math.Max(sum+f.spread+f.mostCopies+collectorFloats*f.live, f.measured)
 }
 
 // forecast adds up the parts of the model.
@@ -104,6 +85,7 @@ func (m *peakModel) forecast(p Plan, n int) forecast {
 	rest += g.live
 	beside := m.copies.share * m.copies.beside * math.Max(0, f.live-rest) / float64(max(n, 1))
 	f.copies, f.mostCopies = beside*m.copies.copying(n, 1), beside*m.copies.copying(n, 1.96)
+	f.measured = m.floor(p, n, f)
 	return f
 }
 
@@ -146,7 +128,7 @@ func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
 	g := e.grounds(p)
 	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt,
 		Unknown: g.why, Words: e.words}
-	p.Files, p.LargestFile = cmp.Or(p.Files, DefaultPlannedFiles), cmp.Or(p.LargestFile, g.held)
+	p.Files, p.LargestFile = cmp.Or(p.Files, max(DefaultPlannedFiles, g.files)), cmp.Or(p.LargestFile, g.held)
 	c.Files, c.LargestFile = p.Files, p.LargestFile
 	if m == nil && len(c.Unknown) == 0 {
 		c.Unknown = append(c.Unknown, fmt.Sprintf("the memory model needs >= %d snapshots of steered states, there are %d",
@@ -176,10 +158,10 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 		lo, c.AtLeast, c.Binds = firm, true, ""
 	}
 	if lo > g.seen && g.seen > 0 {
-		low, high := m.step(p, e.factor(), lo).PI95[0], m.step(p, e.factor(), lo).PI95[1]
+		at := m.step(p, lo, c.GOMEMLIMIT).PI95
 		c.Extrapolated = append(c.Extrapolated,
 			fmt.Sprintf("%s from %d, the most of a sound trial: peak %s to %s (95 %%)",
-				count(lo, "worker"), g.seen, bytesText(float64(low)), bytesText(float64(high))))
+				count(lo, "worker"), g.seen, bytesText(float64(at[0])), bytesText(float64(at[1]))))
 	}
 	c.MaxWorkers = lo
 	if lo == 0 {
@@ -191,9 +173,8 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 		}
 	}
 	c.Mended = m.mended(p, min(most, firmReach*g.seen))
-	for _, n := range stepsUpTo(lo) {
-		c.At = append(c.At, m.step(p, e.factor(), n))
-	}
+	c.Without = m.without(p, lo, c.GOMEMLIMIT)
+	c.At = m.steps(p, lo, c.GOMEMLIMIT)
 	// The collector counts what has no pages as well.
 	if f := m.forecast(p, max(lo, 1)); lo > 0 && !c.AtLeast &&
 		(f.live+f.unwritten)*collectorNeeds > float64(c.GOMEMLIMIT) {
@@ -258,30 +239,6 @@ func assumptions(c *record.Capacity, p Plan, answer forecast) []string {
 // the Go heap.
 func goMemoryLimit(limit int64, f forecast) int64 {
 	return max(0, int64((float64(limit)-f.outside)*limitHeadroom)) &^ (1<<20 - 1)
-}
-
-// stepsUpTo are the points of the curve that is shown: powers of two, the answer and the one beyond.
-func stepsUpTo(n int) []int {
-	var out []int
-	for k := 1; k < n; k *= 2 {
-		out = append(out, k)
-	}
-	return slices.Compact(append(out, max(n, 1), n+1))
-}
-
-// step predicts the peak at n workers. The collector lets the heap grow to factor times the live heap, but with
-// GOMEMLIMIT no further than that, as long as what has to be there leaves it room.
-func (m *peakModel) step(p Plan, factor float64, n int) record.CapacityStep {
-	f := m.forecast(p, n)
-	mid, high := f.needs()
-	low := math.Max(0, f.live+f.arenas+f.outside-f.spread)
-	memlimit := float64(goMemoryLimit(p.Limit, f))
-	bytes := func(v float64) int64 { return int64(math.Min(v, math.MaxInt64/4)) }
-	peak := func(need, live float64) int64 {
-		return bytes(math.Max(need, math.Min(live*factor, memlimit)+f.outside))
-	}
-	return record.CapacityStep{Workers: n, Live: bytes(f.live), Outside: bytes(f.outside), Peak: peak(mid, f.live),
-		PI95: [2]int64{peak(low, math.Max(0, f.live-f.spread)), peak(high, f.live+f.spread)}}
 }
 
 // part is one term of the forecast.

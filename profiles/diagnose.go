@@ -73,6 +73,7 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 		default:
 			e.rows = append(e.rows, r.evidence.rows...)
 			e.trials = append(e.trials, r.evidence.trials...)
+			e.states = append(e.states, r.evidence.states...)
 			e.words = r.evidence.words
 			if r.kind != record.Speed {
 				rv.Cells = append(rv.Cells, *r.verdict)

@@ -41,7 +41,7 @@ func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 	files := func(need, bytes float64) float64 {
 		return math.Max(0, math.Floor((float64(p.Limit)-need)/math.Max(bytes, 1e-9)))
 	}
-	safe := files(most, high)
+	safe := math.Min(files(most, high), m.unseen(p, workers))
 	return &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per,
 		files(least, low) * per},
 		Tried: top.Tried[1], PerFile: mid, Cost: top}

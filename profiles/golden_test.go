@@ -148,6 +148,7 @@ func TestGoldenVerdictsOfRecordings(t *testing.T) {
 				s, err := readReduced(t, filepath.Join(recordings, name+".json.gz")).series()
 				require.NoError(t, err)
 				v := s.Diagnose(Options{})
+				keepsToMeasurements(t, s, v)
 				checkGolden(t, filepath.Join(recordings, name+".golden.json"), goldenOf(v), r)
 				x := r.of(v)
 				known := x == isRight || x == isOpen

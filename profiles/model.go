@@ -40,16 +40,19 @@ type trialSize struct {
 	standing
 	beside  float64 // the most resident bytes outside the Go heap's arenas
 	gathers bool    // a finding says that something gathers
-	copies  copies
-	costs   []record.Cost
-	last    record.Covariates // at its last floor
-	seconds float64           // until then
+	// memlimit is the GOMEMLIMIT that it ran with, bytes; 0: none.
+	memlimit int64
+	copies   copies
+	costs    []record.Cost
+	last     record.Covariates // at its last floor
+	seconds  float64           // until then
 }
 
 // evidenceOfRun is what a run's trials leave behind for the model: numbers, no profiles.
 type evidenceOfRun struct {
 	rows   []observation
 	trials []trialSize
+	states []seenState
 	words  record.Words
 }
 
@@ -67,13 +70,17 @@ func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 		gathers: slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return slices.Contains(gathering, f.Class) }),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.setting("gomemlimit", "off"), s.setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.setting("workers", "0"))
+	size.memlimit, _ = parseSize(s.setting("gomemlimit", "off"))
 	apart := s.apart()
 	var most int64
+	var at work
 	for _, n := range s.Snaps {
+		most = max(most, n.cov().BytesInFlight)
+		at = at.then(n)
 		if n.Process != nil {
 			size.beside = math.Max(size.beside, float64(n.Process.RSS-n.Process.HeapArena))
+			e.states = append(e.states, n.seen(workers, at, apart))
 		}
-		most = max(most, n.cov().BytesInFlight)
 		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
 		if size.speaks() && n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) &&
 			n.Covariates != nil {
@@ -272,6 +279,10 @@ type peakModel struct {
 	copies                copies
 	costs                 []record.Cost
 	rates                 Rates
+	// Measurements, which no prediction is below.
+	states []seenState
+	peaks  []seenPeak
+	factor float64 // the peak resident heap over live heap
 }
 
 // The errors of single readings, in bytes: of arenas, spans that happen to be partly used; of memory outside, the
@@ -287,7 +298,7 @@ func (e *evidenceOfRun) peakModel() *peakModel {
 	if len(e.rows) < minModelRows {
 		return nil
 	}
-	m := &peakModel{costs: e.costs(), rates: e.rates()}
+	m := &peakModel{costs: e.costs(), rates: e.rates(), states: e.states, factor: e.factor()}
 	for i := range e.rows {
 		e.rows[i].growth = growthOf(m.costs, e.rows[i].units)
 	}
@@ -313,6 +324,7 @@ func (e *evidenceOfRun) peakModel() *peakModel {
 			m.copies = t.copies
 		}
 	}
+	m.see(e.trials)
 	return m
 }
 
@@ -372,25 +384,4 @@ func (e *evidenceOfRun) crossCheck(m *record.Model) {
 		top := slices.MaxFunc(groups[w], func(a, b observation) int { return cmp.Compare(a.live, b.live) })
 		m.CrossCheck["workers="+strconv.Itoa(w)] = (fit.of(top)+top.growth.live)/math.Max(1, top.live) - 1
 	}
-}
-
-// ratios is peak RSS over peak live heap by setting of the collector, in the median.
-func (e *evidenceOfRun) ratios() map[string]float64 {
-	by := map[string][]float64{}
-	live := map[string]float64{}
-	for _, t := range e.trials {
-		if t.peak.HeapLive > 0 {
-			live[t.cell.String()] = math.Max(live[t.cell.String()], float64(t.peak.HeapLive))
-		}
-	}
-	for _, t := range e.trials {
-		if l := live[t.cell.String()]; l > 0 && t.peak.RSS > 0 && t.outcome == record.OK {
-			by[t.setting] = append(by[t.setting], float64(t.peak.RSS)/l)
-		}
-	}
-	out := map[string]float64{}
-	for k, v := range by {
-		out[k] = trend.Median(v)
-	}
-	return out
 }

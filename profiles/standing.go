@@ -22,10 +22,10 @@ type standing struct {
 	// judged says that the trial has a verdict of its own, and headline is it.
 	judged   bool
 	headline record.Headline
-	// The work that was there at the end: the most files listed or done, the largest file begun, and the largest mean size
-	// of the files that were held.
-	files, largest, held int64
-	killed               int64 // the limit that killed it, 0: none did
+	// The work that was there at the end: the most files listed or done, the largest file begun, the largest mean size of
+	// the files that were held, and of those that all workers held.
+	files, largest, held, whole int64
+	killed                      int64 // the limit that killed it, 0: none did
 }
 
 // standing reads it from a series and its verdict.
@@ -40,6 +40,9 @@ func (s *Series) standing(v *record.Verdict) standing {
 		inFlight = max(inFlight, c.InFlight)
 		if n.State.Held() && c.InFlight > 0 {
 			st.held = max(st.held, c.BytesInFlight/c.InFlight)
+			if c.InFlight >= int64(st.workers) {
+				st.whole = max(st.whole, c.BytesInFlight/c.InFlight)
+			}
 		}
 	}
 	if st.workers == 0 {
@@ -124,6 +127,7 @@ type grounds struct {
 	doubtAt  int // the fewest workers beyond seen of a trial that supports no claim; 0: there is none
 	doubt    string
 	held     int64 // the largest size of files that were held
+	files    int64 // the most files of a trial that supports a claim
 	why      []string
 }
 
@@ -133,7 +137,7 @@ func (e *evidenceOfRun) grounds(p Plan) grounds {
 	for i := range e.trials {
 		t := &e.trials[i]
 		if t.supports() {
-			g.seen, g.held = max(g.seen, t.workers), max(g.held, t.held)
+			g.seen, g.held, g.files = max(g.seen, t.workers), max(g.held, t.held), max(g.files, t.files)
 		} else if t.judged || t.outcome != record.OK {
 			lost = append(lost, t.name()+" "+t.why())
 		}

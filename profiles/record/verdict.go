@@ -181,6 +181,9 @@ type Capacity struct {
 	AtLeast    bool   `json:"at_least,omitempty"`
 	GOMEMLIMIT int64  `json:"gomemlimit"`
 	Binds      string `json:"binds"` // what binds first
+	// Without is the highest peak above Limit of a trial on no more workers and work, with a larger GOMEMLIMIT or none:
+	// the answer hangs on its own.
+	Without *TrialPeak `json:"without,omitempty"`
 	// Unknown says why there is no answer, a reason each; then MaxWorkers is 0, and Decides is the run that would decide.
 	Unknown []string `json:"unknown,omitempty"`
 	Decides string   `json:"decides,omitempty"`
@@ -245,11 +248,19 @@ type HeldTrial struct {
 	Peak     int64   `json:"peak"`    // as Peak.Memory has it, bytes
 }
 
+// TrialPeak is the most that a trial with so many workers was charged for, bytes.
+type TrialPeak struct {
+	Workers int   `json:"workers"`
+	Bytes   int64 `json:"bytes"`
+}
+
 // CapacityStep is a point of the capacity curve.
 type CapacityStep struct {
 	Workers int      `json:"workers"`
 	Live    int64    `json:"live"`    // live heap, bytes
 	Outside int64    `json:"outside"` // anonymous and shared memory outside the Go heap and the kernel's own, bytes
-	Peak    int64    `json:"peak"`    // resident memory, bytes
+	Peak    int64    `json:"peak"`    // as record.Peak.Memory has it, bytes
 	PI95    [2]int64 `json:"pi95"`    // of Peak
+	// Measured is the highest peak of the run's trials with so many workers, 0: there was none.
+	Measured int64 `json:"measured,omitempty"`
 }

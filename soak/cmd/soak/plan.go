@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -150,18 +151,23 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 		fmt.Fprintln(out, l)
 	}
 	if len(c.At) > 0 {
-		heading := "predicted:"
+		heading := fmt.Sprintf("predicted with GOMEMLIMIT=%dMiB, beside peaks of the run's own trials:", c.GOMEMLIMIT>>20)
 		if c.MaxWorkers == 0 {
 			heading = "what the memory model alone would say, which is no answer:"
 		}
 		fmt.Fprintf(out, "\n%s\n", heading)
 	}
 	if len(c.At) > 0 {
-		fmt.Fprintf(out, "%8s  %12s  %s\n", "workers", "peak", "95 % of peaks")
+		fmt.Fprintf(out, "%8s  %12s  %-26s  %s\n", "workers", "peak", "95 % of peaks", "measured")
 	}
 	for _, s := range c.At {
-		fmt.Fprintf(out, "%8d  %12s  %s to %s\n", s.Workers, units.FormatBytes(s.Peak), units.FormatBytes(s.PI95[0]),
-			units.FormatBytes(s.PI95[1]))
+		measured := ""
+		if s.Measured > 0 {
+			measured = units.FormatBytes(s.Measured)
+		}
+		line := fmt.Sprintf("%8d  %12s  %-26s  %s", s.Workers, units.FormatBytes(s.Peak),
+			units.FormatBytes(s.PI95[0])+" to "+units.FormatBytes(s.PI95[1]), measured)
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
 	}
 	fmt.Fprintln(out)
 	for _, v := range c.Verified {

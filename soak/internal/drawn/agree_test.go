@@ -29,8 +29,8 @@ const (
 type part struct {
 	*Recording
 	Mutation
-	workers int
-	held    int64 // the largest mean size of files that were held
+	workers     int
+	held, whole int64 // the largest mean size of files that were held, and of those that all workers held
 }
 
 // sample is a drawn run, judged, with what each of its outputs is read from.
@@ -89,17 +89,17 @@ func draw(t *testing.T, n int, rng *rand.Rand) *sample {
 			r.Trial.OOM.Limit = s.limit
 		}
 		all = append(all, r)
-		s.parts = append(s.parts, part{r, m, w, heldSize(r)})
+		s.parts = append(s.parts, part{r, m, w, heldSize(r, 1), heldSize(r, int64(w))})
 	}
 	s.verdict, err = WriteRun(s.dir, s.limit, all...)
 	require.NoError(t, err)
 	return s
 }
 
-func heldSize(r *Recording) int64 {
+func heldSize(r *Recording, transfers int64) int64 {
 	var most int64
 	for _, n := range r.Trial.Snapshots {
-		if c := n.Covariates; n.State.Held() && c != nil && c.InFlight > 0 {
+		if c := n.Covariates; n.State.Held() && c != nil && c.InFlight >= transfers {
 			most = max(most, c.BytesInFlight/c.InFlight)
 		}
 	}
@@ -136,6 +136,8 @@ var relations = []struct {
 	{"what died or did nothing passes nothing and answers nothing", deadAndIdleSayNothing},
 	{"the gate's growth is the sum of the rows without a bound", growthIsTheSum},
 	{"the model at a setting that was tried is what was measured", modelIsWhatWasMeasured},
+	{"no predicted peak is below one that was measured with as few workers", predictionsCoverPeaks},
+	{"no answer is for less memory than was seen in use with as few workers", answersHoldWhatWasSeen},
 	{"the report's first screen, plan and verdict.json say the same", firstScreenIsThePlan},
 	{"a finding's size at the plan is its row times the planned units", atPlanIsTheRow},
 	{"what a file adds to the run is what it adds to the run's trial", runIsItsTrials},
@@ -185,7 +187,10 @@ func mostFiles(r *Recording) int64 {
 			most = max(most, c.FilesListed, c.FilesDone)
 		}
 	}
-	return max(most, r.Trial.OOM.FilesDone)
+	if r.Trial.OOM != nil {
+		most = max(most, r.Trial.OOM.FilesDone)
+	}
+	return most
 }
 
 // generous are thresholds that any sound trial passes.
@@ -295,6 +300,55 @@ func modelIsWhatWasMeasured(t *testing.T, s *sample) {
 	}
 }
 
+// ample is a limit that keeps no garbage away.
+const ample = 1 << 42
+
+func predictionsCoverPeaks(t *testing.T, s *sample) {
+	c := s.plan(t, profiles.Plan{Limit: ample})
+	for i, step := range c.At {
+		assert.LessOrEqual(t, step.PI95[0], step.Peak)
+		assert.LessOrEqual(t, step.Peak, step.PI95[1])
+		if i > 0 {
+			assert.GreaterOrEqual(t, step.Peak, c.At[i-1].Peak, "%d workers", step.Workers)
+			assert.GreaterOrEqual(t, step.PI95[1], c.At[i-1].PI95[1], "%d workers", step.Workers)
+		}
+		for _, p := range s.parts {
+			if peak := p.Trial.Peak.Bytes(); p.workers <= step.Workers && p.held <= c.LargestFile {
+				assert.GreaterOrEqual(t, step.Peak, peak, "%d workers, %s measured", step.Workers, p.Recording.Name)
+			}
+			if p.workers == step.Workers {
+				assert.GreaterOrEqual(t, step.Measured, p.Trial.Peak.Bytes())
+			}
+		}
+	}
+	if p := s.parts[0]; len(s.parts) == 1 && s.sound() && s.verdict.Model != nil {
+		c := s.plan(t, profiles.Plan{Limit: ample, Files: max(1, mostFiles(p.Recording)), LargestFile: p.whole})
+		for _, step := range c.At {
+			if peak := p.Trial.Peak.Bytes(); step.Workers == p.workers && p.whole > 0 {
+				assert.LessOrEqual(t, step.PI95[0], peak, "the trial's own work")
+			}
+		}
+	}
+}
+
+// answersHoldWhatWasSeen asks for less than the largest state of a trial had after collections.
+func answersHoldWhatWasSeen(t *testing.T, s *sample) {
+	for _, p := range s.parts {
+		var most int64
+		for _, n := range p.Trial.Snapshots {
+			if r := n.Process; r != nil && n.ForcedGC > 0 {
+				most = max(most, min(n.HeapLive, r.HeapArena+r.Swap)+r.OtherAnon)
+			}
+		}
+		plan := profiles.Plan{Limit: most - 1<<16}
+		if p.held > s.plan(t, profiles.Plan{Limit: ample}).LargestFile || plan.Limit <= 0 {
+			continue
+		}
+		c := s.plan(t, plan)
+		assert.Less(t, c.MaxWorkers, p.workers, "%s had %d B: %v", p.Recording.Name, most, c.Answer)
+	}
+}
+
 func firstScreenIsThePlan(t *testing.T, s *sample) {
 	c := s.plan(t, profiles.Plan{Limit: s.limit})
 	kept, err := record.ReadRunVerdict(s.dir)
@@ -303,7 +357,7 @@ func firstScreenIsThePlan(t *testing.T, s *sample) {
 	assert.Equal(t, c.Answer, kept.Capacity.Answer, "soak plan and verdict.json")
 	same := func(c *record.Capacity) []any {
 		return []any{c.Limit, c.MaxWorkers, c.AtLeast, c.GOMEMLIMIT, c.Binds, c.Unknown, c.Decides, c.Estimate, c.KilledAt,
-			c.Mended, c.Extrapolated, len(c.At)}
+			c.Mended, c.Extrapolated, c.Without, c.At}
 	}
 	assert.Equal(t, same(c), same(kept.Capacity), "soak plan and verdict.json")
 	require.NoError(t, report.Generate(context.Background(), s.dir))
