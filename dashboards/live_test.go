@@ -310,7 +310,8 @@ func (l *lab) prometheus(jobs map[string]string) string {
 	l.t.Helper()
 	abs, err := filepath.Abs(rules)
 	require.NoError(l.t, err)
-	cfg := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s/recording.yml, %s/alerts.yml]\nscrape_configs:\n", abs, abs)
+	cfg := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s/recording.yml, "+
+		"%s/alerts.yml]\nscrape_configs:\n", abs, abs)
 	for job, u := range jobs {
 		cfg += fmt.Sprintf("  - {job_name: %s, static_configs: [{targets: ['%s']}]}\n", job, strings.TrimPrefix(u, "http://"))
 	}

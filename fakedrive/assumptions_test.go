@@ -246,7 +246,8 @@ func TestFD012(t *testing.T) {
 	f := newFake(t, "")
 	_, body := f.do("GET", "/drive/v3/files/nope", nil)
 	require.JSONEq(t, `{"error":{"code":404,"message":"File not found: nope.","errors":[
-		{"message":"File not found: nope.","domain":"global","reason":"notFound","location":"fileId","locationType":"parameter"}]}}`, body)
+		{"message":"File not found: nope.","domain":"global","reason":"notFound",
+		"location":"fileId","locationType":"parameter"}]}}`, body)
 	resp, body := f.do("GET", "/drive/v3/files?q=foo", nil)
 	require.Contains(t, body, `"message": "Invalid Value"`)
 	require.Contains(t, resp.Header.Get("X-Fakedrive-Detail"), "at byte 0", "the position is for whoever debugs")
@@ -260,7 +261,8 @@ func TestFD013(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, drives.Drives, 1)
 	id := drives.Drives[0].Id
-	l, err := f.sdk.Files.List().Corpora("drive").DriveId(id).IncludeItemsFromAllDrives(true).SupportsAllDrives(true).Fields("files(*)").Do()
+	l, err := f.sdk.Files.List().Corpora("drive").DriveId(id).IncludeItemsFromAllDrives(true).
+		SupportsAllDrives(true).Fields("files(*)").Do()
 	require.NoError(t, err)
 	require.Len(t, l.Files, 4)
 	item := l.Files[0]

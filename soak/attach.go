@@ -159,7 +159,7 @@ func loadOf(file *subject.Spec, listens []string) (*subject.Spec, error) {
 	s := *file
 	switch {
 	case s.Load == nil:
-		return nil, fmt.Errorf("subject %s has no load: a process that runs already is given work by its `load` alone", s.Name)
+		return nil, fmt.Errorf("subject %s has no load, by which alone a process that runs already is given work", s.Name)
 	case s.Load.Consume != nil && s.Load.Consume.Upstream != "":
 		return nil, fmt.Errorf("subject %s: load.consume.upstream: no gate stands before what a process that runs already "+
 			"calls; count by load.consume.counter", s.Name)

@@ -182,7 +182,8 @@ func TestEndOfARequestWithoutTransfer(t *testing.T) {
 
 func TestWhatIsLeftToTheFake(t *testing.T) {
 	f := newFake(t, false)
-	f.plan(t, `rules: [{ops: [list], attempts: 1, empty_page: true}, {ops: [list], limit: 1, duplicates: 3}, {ops: [ack], change: true}]`)
+	f.plan(t, `rules: [{ops: [list], attempts: 1, empty_page: true}, {ops: [list], limit: 1, duplicates: 3}, `+
+		`{ops: [ack], change: true}]`)
 	_, b, err := f.get(t, "/list")
 	require.NoError(t, err)
 	require.Equal(t, "empty=true duplicates=0", string(b))

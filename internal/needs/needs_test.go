@@ -65,7 +65,8 @@ func TestAFailureIsNotTriedByEachTest(t *testing.T) {
 
 func TestAPackageWithoutTheProgramIsAFailure(t *testing.T) {
 	in, calls := stand(t, "")
-	require.ErrorContains(t, in.install(t.Context(), "broker", in.there), "it is installed, but its program is hidden or was removed")
+	require.ErrorContains(t, in.install(t.Context(), "broker", in.there),
+		"it is installed, but its program is hidden or was removed")
 	require.Error(t, in.install(t.Context(), "broker", in.there))
 	assert.Equal(t, []string{"install"}, calls())
 }

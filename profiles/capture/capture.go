@@ -107,15 +107,6 @@ func Parse(path string, b []byte) (*Capture, error) {
 	return c, nil
 }
 
-// ReadProfile reads a file as a pprof profile of any kind, by the same rules and bounds as Read.
-func ReadProfile(path string) (*profile.Profile, error) {
-	c, err := Read(path)
-	if err != nil {
-		return nil, err
-	}
-	return c.Profile, nil
-}
-
 // ParseProfile is profile.Parse with a bound on the unpacked size. name is that of the source in errors.
 func ParseProfile(name string, r io.Reader) (*profile.Profile, error) {
 	b, err := readAll(r)

@@ -144,8 +144,10 @@ func TestEveryFormIsReadAndDescribed(t *testing.T) {
 	}
 }
 
-const flame = `{"version":1,"flamebearer":{"names":["total","main.main","lib.Grow","lib.Keep"],"levels":[[0,3145728,0,0],[0,3145728,0,1],
-[0,1048576,1048576,2,0,2097152,2097152,3]],"numTicks":3145728},"metadata":{"format":"single","units":"bytes","name":"inuse_space"}}`
+const flame = `{"version":1,"flamebearer":{"names":["total","main.main","lib.Grow","lib.Keep"],
+"levels":[[0,3145728,0,0],[0,3145728,0,1],
+[0,1048576,1048576,2,0,2097152,2097152,3]],"numTicks":3145728},
+"metadata":{"format":"single","units":"bytes","name":"inuse_space"}}`
 
 func TestAFlameGraphKeepsItsStacks(t *testing.T) {
 	c, err := Parse("x", []byte(flame))

@@ -40,7 +40,7 @@ func (c *Capture) symbolize() {
 		l.Line = []profile.Line{{Function: f}}
 	}
 	if bare > 0 {
-		how := "'go tool pprof -proto -symbolize=local PROGRAM FILE > symbolized.pb.gz' names them, with the program that was running"
+		how := "'go tool pprof -proto -symbolize=local PROGRAM FILE > symbolized.pb.gz' names them, by the program that ran"
 		if zero == len(p.Location) {
 			how = "it has no addresses either, so nothing can name them: fetch it from the process again"
 		}
@@ -62,9 +62,11 @@ func (c *Capture) describe() {
 	}
 	switch {
 	case c.InuseBytes == Missing:
-		c.note(AllocOnly, "it has no inuse_space: it says what was allocated since the process began, freed or not, and nothing of what is live")
+		c.note(AllocOnly, "it has no inuse_space: it says what was allocated since the process began, freed or not, and "+
+			"nothing of what is live")
 	case c.InuseObjects == Missing && c.AllocBytes == Missing:
-		c.note(OneType, "it has inuse_space alone: without inuse_objects and alloc_space sampling noise is bounded and not computed, and restarts are not seen")
+		c.note(OneType, "it has inuse_space alone: without inuse_objects and alloc_space sampling noise is bounded and "+
+			"not computed, and restarts are not seen")
 	case c.AllocBytes == Missing:
 		c.note(NoAlloc, "it has no alloc_space, as continuous profilers keep it: restarts of the process are not seen")
 	}
@@ -100,7 +102,8 @@ func (c *Capture) describeSamples() {
 		c.note(Difference, "it covers %s, as ?seconds= gives it: a difference of two profiles, not what is live", d)
 	}
 	if negative > 0 {
-		c.note(Difference, "a difference of two profiles (%d of %d samples are negative): %s more and %s less, not what is live",
+		c.note(Difference, "a difference of two profiles (%d of %d samples are negative): %s more and %s less, not "+
+			"what is live",
 			negative, len(c.Profile.Sample), megabytes(plus), megabytes(minus))
 	}
 	if lost != 0 {

@@ -44,7 +44,7 @@ func advise(g *record.Growth, s *Series, pprof string) {
 		if t.State == record.Open {
 			g.Reason = "the whole goes up and down too much for an answer; what is sure is marked so"
 		}
-		g.Next = "take the load away while it is recorded, then bring it back: what stays without load is kept, the rest was work in progress; " +
+		g.Next = "take the load away while it is recorded, then bring it back: what stays is kept, the rest was work; " +
 			"what grows again with the same work isn't a cache"
 		g.Command = watch(more(span, 1))
 	case t.State == record.Excluded:

@@ -91,7 +91,7 @@ func (s *Series) judgeHeap(g *record.Growth, lives [][]*Point) {
 	g.Stayed = g.Stayed[:min(len(g.Stayed), mostStayed)]
 }
 
-// hidden reports whether a place surely grew by less than what the total would have shown: the ups and downs of the rest
+// hidden reports whether a place surely grew by less than the total would have shown: the ups and downs of the rest
 // hide it, so the total says nothing against it.
 func hidden(g *record.Growth) bool {
 	span := g.To.Sub(g.From).Seconds()

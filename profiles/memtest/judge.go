@@ -45,9 +45,9 @@ func (s series) judge(limit float64) (g growth, perOp float64, total int64) {
 }
 
 // Four bounds tell the largest size so far of containers that are emptied again from memory that each operation leaves:
-// of largest times as many operations it has flat times the growth at most, in minSteps steps at least, and it has become
-// wider times as large as at the first floor. A leak has more growth, also where it doubles its room and held much
-// before: then its room is still less than wider times as large, or the operations outweigh the size before.
+// of largest times as many operations it has flat times the growth at most, in minSteps steps at least, and it has
+// become wider times as large as at the first floor. A leak has more growth, also where it doubles its room and held
+// much before: then its room is still less than wider times as large, or the operations outweigh the size before.
 const (
 	largest  = 8
 	flat     = 2

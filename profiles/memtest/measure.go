@@ -171,7 +171,7 @@ func (k *check) tooFew() error {
 			"and %d are needed to tell a leak from a cache; raise MaxLeak or make the operation smaller",
 			k.run.done, size(float64(k.maxLeak)), maxGoroutines, maxSockets, minWaves+1)
 	}
-	return fmt.Errorf("no verdict: %d operations took the whole budget of %s, and %d are needed; raise Budget or make the "+
+	return fmt.Errorf("no verdict: %d operations took the whole budget of %s, %d are needed; raise Budget or make the "+
 		"operation smaller", k.run.done, k.budget, minWaves+1)
 }
 

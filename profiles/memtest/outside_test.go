@@ -271,7 +271,8 @@ func TestRequiringTheModuleAddsOneModule(t *testing.T) {
 		return strings.Count(out, "\n")
 	}
 	without := map[string]string{"go.mod": "module MOD\n\ngo 1.23\n"}
-	with := map[string]string{"go.mod": "module MOD\n\ngo 1.23\n\nrequire github.com/memsoak/memsoak/profiles/memtest v0.0.0\n\n" +
+	with := map[string]string{"go.mod": "module MOD\n\ngo 1.23\n\n" +
+		"require github.com/memsoak/memsoak/profiles/memtest v0.0.0\n\n" +
 		"replace github.com/memsoak/memsoak/profiles/memtest => MEMTEST\n"}
 	if got := lines(with) - lines(without); got != 1 {
 		t.Errorf("%d modules more, want 1", got)
@@ -314,7 +315,8 @@ func TestVerifyTestMainJudgesThePackage(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := module(t, map[string]string{
-				"go.mod": "module MOD\n\ngo 1.23\n\nrequire github.com/memsoak/memsoak/profiles/memtest v0.0.0\n\n" +
+				"go.mod": "module MOD\n\ngo 1.23\n\n" +
+					"require github.com/memsoak/memsoak/profiles/memtest v0.0.0\n\n" +
 					"replace github.com/memsoak/memsoak/profiles/memtest => MEMTEST\n",
 				"mt.go": "package mt\n", "mt_test.go": strings.Replace(mainTest, "BODY", c.body, 1),
 			}, "mt", "")

@@ -98,7 +98,7 @@ func (r *runner) wave(n int) ending {
 			at = fmt.Sprintf(", at %s [%s]", l, g.state)
 		}
 	}
-	r.broke = fmt.Errorf("no verdict: an operation didn't end within the budget%s; raise Budget or make the operation smaller", at)
+	r.broke = fmt.Errorf("no verdict: an operation didn't end within the budget%s; raise Budget or do less in one", at)
 	return broken
 }
 

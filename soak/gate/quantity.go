@@ -33,7 +33,7 @@ var quantities = map[string]quantity{
 	"floor_growth": {unit: "ratio",
 		help: "growth of the floors over the late half of the waves, relative to the first floor"},
 	"growth_bytes_per_file": {unit: "bytes",
-		help: "bytes that each finished file adds for good, by all costs without a bound, whatever their unit"},
+		help: "bytes that each finished file adds for good, by all costs without a bound"},
 	"leak_bytes_per_file":      {unit: "bytes", help: "bytes retained per finished file by leaks of any class"},
 	"leak_bytes_per_second":    {unit: "bytes", help: "bytes retained per second by leaks that need no work"},
 	"bytes_per_worker":         {unit: "bytes", help: "fixed bytes per worker in flight"},

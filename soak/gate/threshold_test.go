@@ -137,7 +137,10 @@ func TestFiltersTakeALimitThatIsOffForNoLimit(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got, text)
 	}
-	for text, want := range map[string]string{"memlimit > 1GiB": `no setting "memlimit"; there are gomemlimit, transport, workers`, "transport > 1": `transport is "http" here, which has no size: compare it by =, != or in`} {
+	for text, want := range map[string]string{
+		"memlimit > 1GiB": `no setting "memlimit"; there are gomemlimit, transport, workers`,
+		"transport > 1":   `transport is "http" here, which has no size: compare it by =, != or in`,
+	} {
 		f, err := CompileFilter(text)
 		require.NoError(t, err, text)
 		_, err = f.Match(cell)

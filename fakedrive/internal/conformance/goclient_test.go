@@ -63,7 +63,8 @@ func readAll(t *testing.T, ctx context.Context, tokens oauth2.TokenSource, tr *c
 	svc, err := drive.NewService(ctx, option.WithHTTPClient(oauth2.NewClient(ctx, tokens)))
 	require.NoError(t, err)
 	seen, downloaded, exported := 0, 0, 0
-	err = svc.Files.List().Q("trashed=false").PageSize(100).Fields("nextPageToken,files(id,name,size,md5Checksum,mimeType)").
+	err = svc.Files.List().Q("trashed=false").PageSize(100).
+		Fields("nextPageToken,files(id,name,size,md5Checksum,mimeType)").
 		Pages(ctx, func(l *drive.FileList) error {
 			for _, f := range l.Files {
 				seen++

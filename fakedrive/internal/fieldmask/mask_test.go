@@ -10,7 +10,8 @@ import (
 )
 
 const sample = `{"kind":"drive#fileList","nextPageToken":"t","files":[
-	{"id":"1","name":"a","owners":[{"emailAddress":"x","displayName":"X"}],"capabilities":{"canEdit":true,"canCopy":false},"properties":{"k":"v","l":"w"}},
+	{"id":"1","name":"a","owners":[{"emailAddress":"x","displayName":"X"}],
+	 "capabilities":{"canEdit":true,"canCopy":false},"properties":{"k":"v","l":"w"}},
 	{"id":"2","name":"b"}]}`
 
 func TestFilter(t *testing.T) {

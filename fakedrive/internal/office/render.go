@@ -65,7 +65,8 @@ var packages = map[string]func(lines []string) ([]byte, error){
 				xmlHead + `<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>` +
 					`<rootfile full-path="content.opf" media-type="application/oebps-package+xml"/></rootfiles></container>`},
 			part{"content.opf", xmlHead + `<package xmlns="http://www.idpf.org/2007/opf" version="2.0"><manifest>` +
-				`<item id="t" href="text.html" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="t"/></spine></package>`},
+				`<item id="t" href="text.html" media-type="application/xhtml+xml"/></manifest>` +
+				`<spine><itemref idref="t"/></spine></package>`},
 			part{"text.html", htmlPage(l)})
 	},
 }
@@ -231,7 +232,8 @@ func ooxml(main, contentType, text string, more ...part) ([]byte, error) {
 	const rels = "http://schemas.openxmlformats.org/package/2006/relationships"
 	const office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
 	types := xmlHead + `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">` +
-		`<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/>` +
+		`<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>` +
+		`<Default Extension="xml" ContentType="application/xml"/>` +
 		`<Override PartName="/` + main + `" ContentType="` + contentType + `"/></Types>`
 	return archive("", append([]part{
 		{"[Content_Types].xml", types},
@@ -254,16 +256,19 @@ func xlsx(lines []string) ([]byte, error) {
 		rows.WriteString("<row>" + join(cells(l), `<c t="inlineStr"><is><t>`, "</t></is></c>") + "</row>")
 	}
 	return ooxml("xl/workbook.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml",
-		`<workbook `+ns+` xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>`,
+		`<workbook `+ns+` xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships">`+
+			`<sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>`,
 		part{"xl/_rels/workbook.xml.rels",
-			xmlHead + `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" ` +
-				`Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>`},
+			xmlHead + `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">` +
+				`<Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" ` +
+				`Target="worksheets/sheet1.xml"/></Relationships>`},
 		part{"xl/worksheets/sheet1.xml", xmlHead + `<worksheet ` + ns + `><sheetData>` + rows.String() +
 			`</sheetData></worksheet>`})
 }
 
 func pptx(lines []string) ([]byte, error) {
-	const ns = `xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"`
+	const ns = `xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" ` +
+		`xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"`
 	return ooxml("ppt/presentation.xml",
 		"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
 		`<p:presentation `+ns+`/>`,

@@ -23,14 +23,13 @@ func table() string {
 	s.addSides(f)
 	s.addWork(f)
 	var b strings.Builder
-	b.WriteString("| flag and YAML key | environment | default | meaning |\n|---|---|---|---|\n")
+	b.WriteString("| flag and YAML key | default | meaning |\n|---|---|---|\n")
 	f.VisitAll(func(fl *pflag.Flag) {
 		def := fl.DefValue
 		if def == "[]" {
 			def = ""
 		}
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", fl.Name, envName(fl.Name), def, strings.ReplaceAll(fl.Usage, "|",
-			"\\|"))
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", fl.Name, def, strings.ReplaceAll(fl.Usage, "|", "\\|"))
 	})
 	return b.String()
 }

@@ -16,7 +16,8 @@ import (
 
 // runtimeMetrics are what the stock go_* metrics leave out of the question where the memory is: the live heap of the
 // last collection, and what the collector costs.
-var runtimeMetrics = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/(gc/heap/live:bytes|cpu/classes/(gc/)?(total|mark/idle):cpu-seconds)$`)}
+var runtimeMetrics = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(
+	`^/(gc/heap/live:bytes|cpu/classes/(gc/)?(total|mark/idle):cpu-seconds)$`)}
 
 // newRegistry returns the metrics of this process.
 func newRegistry(s *migrator.Stats) *prometheus.Registry {

@@ -94,7 +94,7 @@ func (s *sizeInt) Set(v string) error {
 func (s *settings) addWork(f *pflag.FlagSet) {
 	c := &s.copy
 	f.Var((*units.Bytes)(&s.memory), "memory",
-		"memory of the process besides its program's pages: chooses workers, buffers, connections and GOMEMLIMIT")
+		"memory of the process besides its program's pages: chooses workers, buffers and GOMEMLIMIT")
 	f.IntVar(&c.Workers, "workers", c.Workers, "files copied at once")
 	f.IntVar(&c.DiscoveryWorkers, "discovery-workers", c.DiscoveryWorkers, "folders listed at once")
 	f.Var((*units.Bytes)(&c.MultipartThreshold), "multipart-threshold",

@@ -2,7 +2,7 @@
 // SDKs and to rclone on the same fakes over TLS, as medians of interleaved pairs with the interval that each lies in;
 // and memory. It starts the fakes and every client as processes of their own.
 //
-//	go run ./migrator/internal/bench [-quick] [-guard] [-only large,small,cgroup,memory,list,ten-million,http2,redis,rabbitmq]
+//	go run ./migrator/internal/bench [-quick] [-guard] [-only large,...,rabbitmq]
 //	go run ./migrator/internal/bench -only scale [-scale 10]
 package main
 

@@ -330,7 +330,8 @@ func TestExample(t *testing.T) {
 	for _, queue := range []string{"redis", "rabbitmq"} {
 		t.Run(queue, func(t *testing.T) {
 			if queue == "rabbitmq" && os.Getenv("MEMSOAK_LONG") == "" {
-				t.Skip("SKIPPED, the example starts another RabbitMQ, and is part of the long form: MEMSOAK_LONG=1, or make test-long")
+				t.Skip("SKIPPED, the example starts another RabbitMQ, and is part of the long form: " +
+					"MEMSOAK_LONG=1, or make test-long")
 			}
 			start := brokers[queue]
 			_, err := start(context.WithoutCancel(t.Context()))

@@ -87,7 +87,8 @@ func TestAProcessThatRunsIsGivenALoad(t *testing.T) {
 
 	code, stdout, stderr := soakCmd("run", "--attach", "http://"+at, "--url", "http://"+at+"/items/{{.key}}", "--dry-run")
 	assert.Zero(t, code, stderr)
-	assert.Contains(t, stdout, filepath.Base(cmd.Path)+": 1 cell, 1 trial", "who listens at the port of a loopback URL is its process")
+	assert.Contains(t, stdout, filepath.Base(cmd.Path)+": 1 cell, 1 trial",
+		"who listens at the port of a loopback URL is its process")
 }
 
 func TestAHealthyProcessThatRunsIsNotComfortedBeyondTheEvidence(t *testing.T) {

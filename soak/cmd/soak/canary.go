@@ -11,13 +11,14 @@ func newCanaryCmd() *cobra.Command {
 	var o canary.Options
 	var listen string
 	cmd := &cobra.Command{
-		Use:     "canary",
-		Short:   "Serve the subject of the gate's self-check",
-		Long:    `Serve the subject of 'soak gate --self-check': a small copier that leaks as much per file as it is told to.`,
-		Example: `  soak canary --listen 127.0.0.1:8080 --drive-endpoint http://127.0.0.1:9001 --s3-endpoint http://127.0.0.1:9002 --bucket soak --leak-bytes 64`,
-		Hidden:  true,
-		Args:    usageArgs(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return canary.Serve(cmd.Context(), listen, o) },
+		Use:   "canary",
+		Short: "Serve the subject of the gate's self-check",
+		Long:  `Serve the subject of 'soak gate --self-check': a small copier that leaks as much per file as it should.`,
+		Example: `  soak canary --listen 127.0.0.1:8080 --drive-endpoint http://127.0.0.1:9001 \
+    --s3-endpoint http://127.0.0.1:9002 --bucket soak --leak-bytes 64`,
+		Hidden: true,
+		Args:   usageArgs(cobra.NoArgs),
+		RunE:   func(cmd *cobra.Command, _ []string) error { return canary.Serve(cmd.Context(), listen, o) },
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&listen, "listen", "127.0.0.1:0", "address to serve on")

@@ -99,7 +99,8 @@ const (
 	routineDump = "goroutine 1 [running]:\nmain.main()\n\t/src/main.go:9 +0x20\n\ngoroutine 7 [chan send, 5 minutes]:\n" +
 		"app/queue.(*Pool).run(0x1)\n" +
 		"\t/src/app/queue.go:40 +0x1d\ncreated by app/queue.New in goroutine 1\n\t/src/app/queue.go:38 +0x99\n"
-	flameJSON = `{"version":1,"flamebearer":{"names":["total","app/api.Get","lib/codec.Decode"],"levels":[[0,3145728,0,0],[0,3145728,0,1],` +
+	flameJSON = `{"version":1,"flamebearer":{"names":["total","app/api.Get","lib/codec.Decode"],` +
+		`"levels":[[0,3145728,0,0],[0,3145728,0,1],` +
 		`[0,3145728,3145728,2]],"numTicks":3145728},"metadata":{"format":"single","units":"bytes","name":"inuse_space"}}`
 )
 

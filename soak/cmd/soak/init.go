@@ -73,8 +73,9 @@ func newInitCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init [flags] -- COMMAND [ARG...]",
 		Short: "Write a subject file for a service",
-		Long: `Start a service once, find out where it listens and serves its profiles, and write a subject file for it. Addresses that
-stand in the command or in --env become placeholders. 'soak subject check' tries the file, 'soak run --subject' uses it.`,
+		Long: `Start a service once, find out where it listens and serves its profiles, and write a subject file for it.
+Addresses that stand in the command or in --env become placeholders. 'soak subject check' tries the file,
+'soak run --subject' uses it.`,
 		Example: `  soak init --url 'http://127.0.0.1:9100/v1/quotes/{{.key}}' --env LISTEN=127.0.0.1:9100 \
     --env UPSTREAM_URL=http://127.0.0.1:9101 --upstream quotes=http://127.0.0.1:9101 -- ./bin/quoted`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),

@@ -57,7 +57,8 @@ or the cluster tell. Disk use is bounded: of a long recording, evenly spread pro
 With --pyroscope, what a Pyroscope server has of one process is fetched instead and kept as files.`,
 		Example: `  soak record --pid 4711 --for 10m
   soak record --pod shop/cart-7d9f --port 6060 --for 2h
-  soak record --pprof http://localhost:6060/debug/pprof --metrics http://localhost:6060/metrics --work http_requests_total
+  soak record --pprof http://localhost:6060/debug/pprof --metrics http://localhost:6060/metrics \
+    --work http_requests_total
   soak record --pyroscope http://localhost:4040 --query '{service_name="cart", pod="cart-7d9f"}' --from 6h
   soak record --for 5m -- ./server --listen 127.0.0.1:8080`,
 		Args: recordArgs,

@@ -59,7 +59,8 @@ var Conditions = []Condition{
 
 // passiveCorpus is copied where nothing can be steered: small files, and large ones among them. The memory it leaves
 // behind has to show beside the base of a process, or to kill it.
-const passiveCorpus = "files: 20000\nfolders: 200\nsize: {classes: [{share: 995, fixed: 4096}, {share: 5, fixed: 4194304}]}\n"
+const passiveCorpus = "files: 20000\nfolders: 200\n" +
+	"size: {classes: [{share: 995, fixed: 4096}, {share: 5, fixed: 4194304}]}\n"
 
 // SelectConditions are the conditions by their names, comma-separated; "all" is all.
 func SelectConditions(names string) ([]Condition, error) {

@@ -23,7 +23,8 @@ func (r *Report) Print(w io.Writer) {
 		tw.Flush()
 	}
 	for _, c := range r.Capacity {
-		fmt.Fprintf(w, "capacity of %s below %d MiB with files of %d MiB: %d workers predicted, %d survive each time (%s); %d workers hold %d MiB as predicted, %d MiB as measured\n",
+		fmt.Fprintf(w, "capacity of %s below %d MiB with files of %d MiB: %d workers predicted, %d survive each time "+
+			"(%s); %d workers hold %d MiB as predicted, %d MiB as measured\n",
 			c.Specimen, c.Limit>>20, c.FileSize>>20, c.Predicted, c.Survived, c.border(), unseenWorkers, c.PredictedHeld>>20,
 			c.Held>>20)
 	}

@@ -176,17 +176,17 @@ var tallyColumns = []struct {
 	{"condition", func(t Tally) string { return t.Condition }},
 	{"trials", func(t Tally) string { return fmt.Sprint(t.Trials) }},
 	{"right", func(t Tally) string { return fmt.Sprint(t.Right) }},
-	{"wrong comfort", func(t Tally) string { return fmt.Sprintf("%d of %d", t.Comfort, t.Faults) }},
-	{"rate at most", func(t Tally) string { return number(100*t.Bound()) + " %" }},
-	{"wrong alarm", func(t Tally) string { return fmt.Sprint(t.Alarm) }},
-	{"inconclusive", func(t Tally) string { return fmt.Sprint(t.Inconclusive) }},
+	{"comfort", func(t Tally) string { return fmt.Sprintf("%d of %d", t.Comfort, t.Faults) }},
+	{"rate", func(t Tally) string { return number(100*t.Bound()) + " %" }},
+	{"alarm", func(t Tally) string { return fmt.Sprint(t.Alarm) }},
+	{"open", func(t Tally) string { return fmt.Sprint(t.Inconclusive) }},
 	{"misnamed", func(t Tally) string { return fmt.Sprint(t.Misnamed + t.NoVerdict) }},
-	{"culprit first", func(t Tally) string { return fmt.Sprintf("%d of %d", t.NamedFirst, t.Faults) }},
+	{"culprit", func(t Tally) string { return fmt.Sprintf("%d of %d", t.NamedFirst, t.Faults) }},
 	{"killed", func(t Tally) string { return fmt.Sprint(t.Killed) }},
 	{"files", func(t Tally) string { return number(t.Files) }},
-	{"seconds", func(t Tally) string { return number(t.Seconds) }},
-	{"limit B/file", func(t Tally) string { return dash(t.Limit) }},
-	{"judged again", func(t Tally) string {
+	{"s", func(t Tally) string { return number(t.Seconds) }},
+	{"limit", func(t Tally) string { return dash(t.Limit) }},
+	{"again", func(t Tally) string {
 		if t.Again == 0 {
 			return "-"
 		}

@@ -51,9 +51,10 @@ func replaceTable(text []byte, table string) ([]byte, error) {
 }
 
 // tallyNote says how to read the table of conditions.
-const tallyNote = `Live verdicts alone are counted; recordings that were judged again stand in the last column. *Wrong comfort* is "healthy", or settings blamed, where a
-fault by nature is; the rate is 3/n where none of n was, at 95 %. Files, seconds and the detection limit are medians. The set that was once held out has been
-learned from since its first look: it is a regression set.
+const tallyNote = `Live verdicts alone are counted; *again* are recordings judged again. *Comfort*, the wrong one, is
+"healthy", or settings blamed, where a fault by nature is; its *rate* is at most 3/n where none of n was, at 95 %.
+*Alarm* is the wrong one, *culprit* that it was named first. Files, seconds and the detection *limit*, in bytes a file,
+are medians. The set that was once held out has been learned from since its first look: it is a regression set.
 `
 
 // Markdown is the report as a table for the README.

@@ -32,7 +32,8 @@ func TestUpdateWritesBaselineAndTable(t *testing.T) {
 	root := t.TempDir()
 	readme := filepath.Join(root, "README.md")
 	require.NoError(t, os.WriteFile(readme, []byte("before\n"+tableBegin+"old\n"+tableEnd+"after\n"), 0o644))
-	r := &Report{Schema: Schema, Trials: 4, Planned: 9, Seeds: 2, Protocol: "quick", Host: record.Host{CPUs: 2, Go: "go1.26"},
+	r := &Report{Schema: Schema, Trials: 4, Planned: 9, Seeds: 2, Protocol: "quick",
+		Host: record.Host{CPUs: 2, Go: "go1.26"},
 		Conditions: []Tally{
 			{Condition: Quiet, Trials: 4, Faults: 3, Healthy: 1, Right: 2, Comfort: 1, Alarm: 1, NamedFirst: 2, Files: 3000,
 				Seconds: 7.5, Limit: 60.25},
@@ -49,7 +50,7 @@ func TestUpdateWritesBaselineAndTable(t *testing.T) {
 	assert.Equal(t, "before\n"+tableBegin+`4 of 9 planned trials: up to 2 seeds, each with a worker count of its own,
 protocol quick, 2 CPUs, go1.26.
 
-| condition | trials | right | wrong comfort | rate at most | wrong alarm | inconclusive | misnamed | culprit first | killed | files | seconds | limit B/file | judged again |
+| condition | trials | right | comfort | rate | alarm | open | misnamed | culprit | killed | files | s | limit | again |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 | quiet | 4 | 2 | 1 of 3 | 33.3 % | 1 | 0 | 0 | 2 of 3 | 0 | 3000 | 7.5 | 60.2 | - |
 | passive | 30 | 0 | 0 of 30 | 10 % | 0 | 30 | 0 | 0 of 30 | 0 | 0 | 0 | - | 1 of 2 right, 0 comfort |

@@ -20,7 +20,7 @@ import (
 )
 
 // ErrNoPprof is returned, wrapped, for a process that serves no net/http/pprof.
-var ErrNoPprof = errors.New("it serves no net/http/pprof on a port of this machine: import it in the program, or give --pprof URL")
+var ErrNoPprof = errors.New("it serves no net/http/pprof on a port of this machine: import that, or give --pprof URL")
 
 // End is how a process ended; the zero Outcome is not known.
 type End struct {

@@ -19,7 +19,8 @@ var forwarding = regexp.MustCompile(`Forwarding from (127\.0\.0\.1:\d+) ->`)
 
 // lastState is what kubectl prints of each container: its name, restarts, and the reason and code of its last end.
 const lastState = `jsonpath={range .status.containerStatuses[*]}{.name}{" "}{.restartCount}{" "}` +
-	`{.lastState.terminated.reason}{.state.terminated.reason}{" "}{.lastState.terminated.exitCode}{.state.terminated.exitCode}{"\n"}{end}`
+	`{.lastState.terminated.reason}{.state.terminated.reason}{" "}` +
+	`{.lastState.terminated.exitCode}{.state.terminated.exitCode}{"\n"}{end}`
 
 // Pod forwards a free port of loopback to a pod's, by kubectl as a child. name is "namespace/pod", or a pod of the
 // current namespace.

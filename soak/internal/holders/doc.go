@@ -3,7 +3,7 @@
 //
 // It reads a stopped process or a core file and the program's DWARF. Its opinion:
 //
-//   - The objects are not guessed. The runtime's heap profiler leaves a record on every object that it sampled, with the
+//   - The objects are not guessed. The runtime's heap profiler leaves a record on each object that it sampled, with the
 //     stack that allocated it; those objects, weighted by their chance of being sampled, stand for their site.
 //   - Holding is dominance: a root holds an object when every path to the object goes through it. Where two roots reach
 //     the same objects, the object that they share is named, and where no root has a clear share, nothing is said.

@@ -268,7 +268,8 @@ func resident(pid int) (int64, error) {
 // notAllowed adds to a refusal what would lift it.
 func notAllowed(pid int, err error) error {
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("%w: process %d may not be traced (%w): it takes the same user and either the process's parent, CAP_SYS_PTRACE or kernel.yama.ptrace_scope=0", ErrUnreadable, pid, err)
+		return fmt.Errorf("%w: process %d may not be traced (%w): it takes the same user and either the process's parent, "+
+			"CAP_SYS_PTRACE or kernel.yama.ptrace_scope=0", ErrUnreadable, pid, err)
 	}
 	return fmt.Errorf("%w: process %d: %w", ErrUnreadable, pid, err)
 }
@@ -285,7 +286,8 @@ func (o *Options) find(ctx context.Context, h *heap, out *record.Holders) error 
 		return err
 	}
 	if len(h.samples) == 0 {
-		return fmt.Errorf("%w: its heap profiler has sampled nothing that is live (the linker leaves it out of a program that never asks for a heap profile)", ErrUnreadable)
+		return fmt.Errorf("%w: its heap profiler has sampled nothing that is live (the linker leaves it out of a program "+
+			"that never asks for a heap profile)", ErrUnreadable)
 	}
 	roots, own := h.readRoots(h.from.stackPointers())
 	h.samples = slices.DeleteFunc(h.samples, func(s sample) bool { return own[s.obj] })

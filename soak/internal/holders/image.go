@@ -284,8 +284,6 @@ type Frame struct {
 	Line           int
 }
 
-func (f Frame) String() string { return fmt.Sprintf("%s %s:%d", f.Function, f.File, f.Line) }
-
 // frames are the calls at a return address, inlined ones first.
 func (m *image) frames(pc uint64) []Frame {
 	out, ok := m.calls[pc]

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// While nothing is stored or found, the reason is said after sayAfter and then every sayAgain, and all ends after giveUp.
+// While nothing is stored or found, the reason is said after sayAfter, then every sayAgain, and all ends after giveUp.
 const (
 	sayAfter = 10 * time.Second
 	sayAgain = time.Minute

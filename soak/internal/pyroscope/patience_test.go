@@ -96,7 +96,8 @@ func TestPushSaysWhyItWaitsAndEnds(t *testing.T) {
 					return
 				}
 				assert.Equal(t, sayAfter, first)
-				assert.Contains(t, said[0], "waiting for Pyroscope at http://user:xxxxx@pyroscope.example:4040, nothing moved for 10s: ")
+				assert.Contains(t, said[0],
+					"waiting for Pyroscope at http://user:xxxxx@pyroscope.example:4040, nothing moved for 10s: ")
 				assert.Contains(t, said[0], c.names)
 				assert.LessOrEqual(t, len(said), 1+int(giveUp/sayAgain))
 			})

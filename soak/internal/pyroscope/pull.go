@@ -209,7 +209,7 @@ func (c *Client) oneProcess(ctx context.Context, q Query, from, until time.Time)
 			q.Selector)
 	}
 	slices.Sort(values[differ])
-	return fmt.Errorf("%w: %d series fit %s, which differ in %s (%s): their sum has no growth of its own, so narrow it to "+
+	return fmt.Errorf("%w: %d series fit %s, which differ in %s (%s): their sum means nothing, so narrow it to "+
 		"one, as {%s=%q}", ErrQuery, len(v.LabelsSet), q.Selector, differ, some(values[differ]), differ, values[differ][0])
 }
 

@@ -178,8 +178,8 @@ var alikes = []string{
 // freshPrefix begins the names of the fresh set.
 const freshPrefix = "fresh-"
 
-// fresh was written, with its culprits, from issues of the libraries and before the rules were looked at. What they said
-// of it first is in soak/recordings/fresh/README.md.
+// fresh was written, with its culprits, from issues of the libraries and before the rules were looked at. What they
+// said of it first is in soak/recordings/fresh/README.md.
 var fresh = []Recording{
 	{Name: "tollbooth", Kind: Heap, Culprit: "tollbooth"},
 	{Name: "tally", Kind: Heap, Culprit: "tally"},

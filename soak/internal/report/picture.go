@@ -136,7 +136,8 @@ func fitting(long, short string, width float64) string {
 
 // begin opens a picture in the report's colours, light or dark as its viewer is.
 func begin(b *bytes.Buffer, width, height int, label string) {
-	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s"><style>`,
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
+		`aria-label="%s"><style>`,
 		width, height, width, height, html.EscapeString(label))
 	for line := range strings.Lines(Style()) {
 		switch {
@@ -152,6 +153,8 @@ func begin(b *bytes.Buffer, width, height int, label string) {
 }
 
 // pictureStyle has what only pictures have.
-const pictureStyle = `.page{fill:var(--card)}.k{fill:var(--k)}text{font:11px Arial,"Liberation Sans",Helvetica,sans-serif;fill:var(--frame)}
-.box{fill:var(--std)}.box.all{fill:var(--soft)}.box.dep{fill:var(--dep)}.box.own{fill:var(--own)}.box.hit{stroke:var(--leak);stroke-width:1.5}
+const pictureStyle = `.page{fill:var(--card)}.k{fill:var(--k)}
+text{font:11px Arial,"Liberation Sans",Helvetica,sans-serif;fill:var(--frame)}
+.box{fill:var(--std)}.box.all{fill:var(--soft)}.box.dep{fill:var(--dep)}.box.own{fill:var(--own)}
+.box.hit{stroke:var(--leak);stroke-width:1.5}
 `

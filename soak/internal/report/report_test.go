@@ -175,7 +175,8 @@ func TestHostileNamesAreEscaped(t *testing.T) {
 func TestReportIsSelfContained(t *testing.T) {
 	dir, _ := small(t, fixture.Options{})
 	page, _ := generate(t, dir)
-	for _, m := range regexp.MustCompile(`(?i)(?:src|href|url|@import)\s*[=(]?\s*["']?(https?:)?//[^\s"')]+`).FindAllString(page, -1) {
+	for _, m := range regexp.MustCompile(
+		`(?i)(?:src|href|url|@import)\s*[=(]?\s*["']?(https?:)?//[^\s"')]+`).FindAllString(page, -1) {
 		t.Errorf("the report asks for %s", m)
 	}
 }

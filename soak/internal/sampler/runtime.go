@@ -153,7 +153,7 @@ func goCollector(families map[string]*dto.MetricFamily) *record.Runtime {
 	return v
 }
 
-// maxMetrics bounds how many series a sample keeps of a subject that has very many. Those named by the user come on top.
+// maxMetrics bounds how many series a sample keeps of a subject that has very many. Those the user names come on top.
 const maxMetrics = 200
 
 func addMetric(out map[string]float64, name string, m *dto.Metric) {

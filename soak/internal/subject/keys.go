@@ -23,8 +23,7 @@ var Keys = []Doc{
 	{"addr", "host:port at which it listens, where it can't be told another; default: a free one"},
 	{"module", "module whose code is blamed; default: read from the binary"},
 	{"settings", "defaults of placeholders, which axes and --set override"},
-	{"concurrency", "the setting that says how many items are worked on at once; default `workers`, of a service " +
-		"without it `concurrency`"},
+	{"concurrency", "the setting that says how many items are in work; default `workers`, else `concurrency`"},
 	{"files", "name to content, written into `{{.dir}}` before each start"},
 	{"build", "command that builds the subject, for `subject_ref`"},
 	{"wave", "a copier's work: a request whose end is the wave's end, or the word `exit` for a command that runs once"},
@@ -33,8 +32,7 @@ var Keys = []Doc{
 	{"wave.headers", "its headers"},
 	{"wave.body", "its body"},
 	{"wave.start", "the request of work that is answered before it is done; has the keys of `wave`"},
-	{"wave.poll.url", "asked with GET after the request; has `{{.reply.FIELD}}` of the JSON answer and " +
-		"`{{.reply.location}}`"},
+	{"wave.poll.url", "asked with GET after the request; has `{{.reply.FIELD}}` of the answer, `{{.reply.location}}`"},
 	{"wave.poll.until", "regular expression: the work is done when the answer matches"},
 	{"wave.poll.failed", "regular expression: the work has failed when the answer matches"},
 	{"wave.poll.every", "time between two questions; default 100ms"},
@@ -46,14 +44,12 @@ var Keys = []Doc{
 	{"load.targets.body", "its body; `{{.blob}}` is `{{.size}}` bytes, streamed"},
 	{"load.command", "a load generator, such as k6, vegeta or a script: one run is one wave, its exit is the wave's end"},
 	{"load.consume.counter", "of a subject that fetches its work itself: a counter of its metrics, one more is one item"},
-	{"load.consume.upstream", "the upstream that is its queue, at which it is held between waves; without a counter one " +
-		"request to it is one item"},
+	{"load.consume.upstream", "its queue, where it is held between waves; without a counter a request is an item"},
 	{"load.consume.for", "how long a wave may last at most; default 10s"},
 	{"load.concurrency", "requests in flight; default `{{.concurrency}}`, a setting, default 16"},
 	{"load.rate", "requests a second; default as fast as they come"},
 	{"load.expect", "statuses that are no failure; default 200 to 399"},
-	{"upstreams", "name to address (`http://`, `https://`, `grpc://`, `grpcs://`, `tcp://host:port`) of what the " +
-		"service calls, or to a `reply`"},
+	{"upstreams", "name to address (`http`, `https`, `grpc`, `grpcs` or `tcp`) of what it calls, or to a `reply`"},
 	{"upstreams.address", "the address, where the upstream is written as a map"},
 	{"upstreams.reply.status", "memsoak answers in the upstream's place: its status, default 200"},
 	{"upstreams.reply.headers", "its headers"},
@@ -66,8 +62,7 @@ var Keys = []Doc{
 var PlaceholderDocs = []Doc{
 	{"addr", "host:port at which the subject has to listen; in a `load`, the gate before it"},
 	{"dir", "a temporary directory of this start"},
-	{"upstream", "`{{.upstream.NAME}}`: the URL of the gate before an upstream, or host:port where that is gRPC or " +
-		"raw TCP"},
+	{"upstream", "`{{.upstream.NAME}}`: the URL of the gate before an upstream, or host:port of gRPC or raw TCP"},
 	{"ca_file", "certificate of the CA of gates and fakes with TLS; SSL_CERT_FILE as well"},
 	{"n", "number of the request within its wave; in a load command, how many to make (" + load.CommandEnv["n"] + ")"},
 	{"key", "a key, fresh for each request, the same again in a wave that is repeated (" + load.CommandEnv["key"] + ")"},

@@ -32,8 +32,9 @@ func TestParse(t *testing.T) {
 
 func TestWrongSubjectsAreRefusedWithTheReason(t *testing.T) {
 	for want, change := range map[string][2]string{
-		"it has no name":            {"name: mine", "name: ''"},
-		"it has no command":         {`command: ["bin/mine", "--listen={{.addr}}", "--workers={{.workers}}", "{{if eq .transport \"h2\"}}--http2{{end}}"]`, ""},
+		"it has no name": {"name: mine", "name: ''"},
+		"it has no command": {`command: ["bin/mine", "--listen={{.addr}}", "--workers={{.workers}}", "{{if eq ` +
+			`.transport \"h2\"}}--http2{{end}}"]`, ""},
 		"it has no pprof":           {`pprof: "http://{{.addr}}/debug/pprof"`, ""},
 		"is not a URL":              {`"http://{{.addr}}/debug/pprof"`, "nowhere"},
 		"wave needs a url":          {`wave: {url: "http://{{.addr}}/run?root={{.root}}"}`, ""},

@@ -135,7 +135,8 @@ func (b *browser) accessible(what string) {
 	}
 	eval[any](b, js+";null")
 	found := eval[string](b, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}).then(r =>
-		JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.length + " times, as in " + v.nodes[0].html.slice(0, 160) + " " + v.nodes[0].failureSummary)))`)
+		JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.length + " times, as in " +
+			v.nodes[0].html.slice(0, 160) + " " + v.nodes[0].failureSummary)))`)
 	var list []string
 	require.NoError(b.t, json.Unmarshal([]byte(found), &list))
 	assert.Empty(b.t, list, what)
@@ -179,7 +180,8 @@ func TestReportAnswersToClicks(t *testing.T) {
 	b.open(file, 1280, "light")
 	const heads = `[...document.querySelectorAll("#heat thead th")].map(e => e.textContent).join()`
 	assert.Equal(t, "1,25", eval[string](b, heads), "workers are the columns")
-	eval[any](b, `document.getElementById("heat-x").value = "gomemlimit"; document.getElementById("heat-y").value = "workers";
+	eval[any](b, `document.getElementById("heat-x").value = "gomemlimit";
+		document.getElementById("heat-y").value = "workers";
 		document.getElementById("heat-form").dispatchEvent(new Event("change")); null`)
 	assert.Equal(t, "off,1800MiB", eval[string](b, heads))
 	assert.Equal(t, "1,25", eval[string](b,
@@ -190,18 +192,22 @@ func TestReportAnswersToClicks(t *testing.T) {
 	assert.False(t, eval[bool](b, `document.getElementById("`+id+`").open`))
 	b.do(chromedp.Click("#heat .tile a"))
 	assert.True(t, eval[bool](b, `new Promise(done => {
-		const look = left => { const open = document.getElementById("`+id+`").open; open || !left ? done(open) : setTimeout(look, 10, left - 1) };
+		const look = left => { const open = document.getElementById("`+id+`").open; 
+			open || !left ? done(open) : setTimeout(look, 10, left - 1) };
 		look(1000);
 	})`), "a tile opens its cell")
 
 	b.open(file+"#cell-2-peak", 1280, "light")
 	assert.Equal(t, []bool{true, true}, eval[[]bool](b, `new Promise(done => {
 		const at = document.getElementById("cell-2-peak"), look = left => {
-			const box = at.querySelector(".flame").getBoundingClientRect(), seen = box.height > 20 && box.top >= 0 && box.top < innerHeight;
+			const box = at.querySelector(".flame").getBoundingClientRect();
+			const seen = box.height > 20 && box.top >= 0 && box.top < innerHeight;
 			seen || !left ? done([at.closest("details").open, seen]) : setTimeout(look, 10, left - 1) };
 		look(1000);
 	})`), "a link to a flame graph opens its cell and shows it")
-	eval[any](b, `window.frame = [...document.querySelectorAll("details[open] .flame i")].find(i => parseFloat(i.style.width) > 1 && parseFloat(i.style.width) < 60); window.before = frame.style.width; frame.click(); null`)
+	eval[any](b, `window.frame = [...document.querySelectorAll("details[open] .flame i")].find(
+		i => parseFloat(i.style.width) > 1 &&
+		parseFloat(i.style.width) < 60); window.before = frame.style.width; frame.click(); null`)
 	assert.InDelta(t, 100, eval[float64](b, `parseFloat(frame.style.width)`), 0.01,
 		"a click on a frame makes it as wide as the graph")
 	eval[any](b, `frame.click(); null`)
@@ -259,7 +265,8 @@ func TestViewInABrowser(t *testing.T) {
 	run.Ended, run.Status[0].Trials[0].Outcome = time.Time{}, record.Crashed
 	require.NoError(t, record.Write(filepath.Join(folder, "first", record.RunFile), run))
 	ok, err := chromedp.Run(b.ctx,
-		chromedp.Poll[bool](`document.querySelector("#cell-1 .out").textContent === "crashed" && document.getElementById("cell-2").open`))
+		chromedp.Poll[bool](`document.querySelector("#cell-1 .out").textContent === "crashed" && `+
+			`document.getElementById("cell-2").open`))
 	require.NoError(t, err)
 	assert.True(t, ok)
 	b.clean(srv.URL)

@@ -20,7 +20,8 @@ const firstScreen = `(() => {
 		const range = document.createRange();
 		range.selectNodeContents(n);
 		const box = range.getBoundingClientRect();
-		if (n.textContent.trim() && box.height > 0 && box.top >= 0 && box.top < 900 && box.left < 1280) out.push(n.textContent.trim());
+		if (n.textContent.trim() && box.height > 0 && box.top >= 0 && box.top < 900 && box.left < 1280)
+			out.push(n.textContent.trim());
 	}
 	return out.join(" ").replace(/\s+/g, " ");
 })()`

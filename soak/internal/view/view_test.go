@@ -116,7 +116,8 @@ func TestPprofShowsTheSnapshotAndTheDifference(t *testing.T) {
 	has(t, top, "regexp.MustCompile")
 	code, diff := get(t, srv, "/diff/first/"+key(last)+"/first/"+key(floors[0])+"/top")
 	assert.Equal(t, http.StatusOK, code)
-	grown := regexp.MustCompile(`"Name":"example\.com/uploader\.\(\*ledger\)\.add[^}]*?"Flat":(\d+)`).FindStringSubmatch(diff)
+	grown := regexp.MustCompile(`"Name":"example\.com/uploader\.\(\*ledger\)\.add[^}]*?"Flat":(\d+)`).
+		FindStringSubmatch(diff)
 	if assert.NotNil(t, grown, "no growth in the ledger") {
 		assert.Equal(t, itoa(int(96*(last.Covariates.FilesDone-floors[0].Covariates.FilesDone))), grown[1])
 	}

@@ -133,7 +133,9 @@ phases:
 more:
   - per: [listed-file]
     phases:
-      - {name: more-header-late, kind: hold, point: download-header, transfers: M, after: 2000, backlog: 100, size: 1024}
+      - {name: more-header-late, kind: hold, point: download-header, transfers: M, after: 2000, backlog: 100,
+         size: 1024}
   - phases: [{name: more-wave, kind: wave, times: 3, files: [{count: 100, size: 4096}]}]
-`, int64(whole), int64(12*part), most, backlog, backlog/15, backlog/3, strings.Join(replies, ""), budget+free, free, more)
+`, int64(whole), int64(12*part), most, backlog, backlog/15, backlog/3, strings.Join(replies, ""),
+		budget+free, free, more)
 }

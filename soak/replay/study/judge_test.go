@@ -205,18 +205,18 @@ func TestOutcomes(t *testing.T) {
 			tr.OOM = &record.OOM{Time: start.Add(12 * time.Second), Limit: row.Node, Node: true, FilesDone: 102}
 		},
 		"node crashed: hung at the limit after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) {
-			tr.Outcome,
-				tr.Reason = record.Timeout, "hung at its limit"
+			tr.Outcome, tr.Reason = record.Timeout, "hung at its limit"
 		},
 		// no sample saw it full
 		"node crashed: hung at the limit after 4s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) {
 			tr.Outcome, tr.Peak.Cgroup, tr.Phases[1].End = record.Timeout, row.Node, tr.Phases[1].End.Add(time.Second)
 		},
 		"failed: exit code 2: a / b": func(tr *record.Trial) {
-			tr.Outcome, tr.Reason = record.Crashed,
-				"exit code 2:\n a | b"
+			tr.Outcome, tr.Reason = record.Crashed, "exit code 2:\n a | b"
 		},
-		"predicted: node crashed after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) { tr.Isolation.Kind = "none" },
+		"predicted: node crashed after 3s, 3000 of 5000 files listed, 3 copied": func(tr *record.Trial) {
+			tr.Isolation.Kind = "none"
+		},
 	} {
 		tr, samples := recorded(1<<20, 7<<20, 6<<20)
 		change(tr)
@@ -241,7 +241,7 @@ func TestWithoutCgroupsEveryOutcomeIsPredicted(t *testing.T) {
 	r := &Result{Scale: 16, Predicted: true, Cells: []*Cell{&c, &c}}
 	require.NoError(t, r.WriteMarkdown(&b))
 	assert.Contains(t, b.String(), "outcomes are predicted from the peaks, not suffered, in every row")
-	assert.Equal(t, 2, strings.Count(b.String(), "| predicted: oom-killed"))
+	assert.Equal(t, 2, strings.Count(b.String(), "    predicted: oom-killed"))
 }
 
 func TestATrialThatNeverCameToItsCorpusExplainsNothing(t *testing.T) {

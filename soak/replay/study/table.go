@@ -11,21 +11,24 @@ import (
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
 
-// WriteMarkdown writes the result as Markdown, for a page.
+// WriteMarkdown writes the result as Markdown, for a page: the cells stand as in a terminal.
 func (r *Result) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Scale 1:%d. Limits, nodes, GOMEMLIMIT, buffers, parts and windows are divided by %d, and of the "+
-		"corpora what makes them large;\n", r.Scale, r.Scale)
-	fmt.Fprintf(&b, "workers, pools and times are not. The copy of %s was ended %s after all was listed, all others "+
-		"went on to the end. Peaks are as measured, at this scale, without\npages of files, which a limit takes back.\n\n",
-		Decisive, r.Free)
+	wrap(&b, "", fmt.Sprintf("Scale 1:%d. Limits, nodes, GOMEMLIMIT, buffers, parts and windows are divided by %d, and "+
+		"of "+
+		"the corpora what makes them large; workers, pools and times are not. The copy of %s was ended %s after all was "+
+		"listed, all others went on to the end. Peaks are as measured, at this scale, without pages of files, which a "+
+		"limit takes back.", r.Scale, r.Scale, Decisive, r.Free))
+	b.WriteString("\n")
 	if r.Predicted {
 		b.WriteString("**No memory cgroup can be made here: outcomes are predicted from the peaks, not suffered, in every " +
 			"row.**\n\n")
 	}
 	if len(r.Cells) > 0 {
-		fmt.Fprintf(&b, "**%s**\n\n", strings.Join(r.conclusion(), " "))
+		wrap(&b, "", "**"+strings.Join(r.conclusion(), " ")+"**")
+		b.WriteString("\n```text\n")
 		r.cells(&b)
+		b.WriteString("```\n\n" + stableText(r.Cells))
 	}
 	r.expected(&b)
 	if r.FullSize != nil {
@@ -35,22 +38,10 @@ func (r *Result) WriteMarkdown(w io.Writer) error {
 		r.Rclone.markdown(&b)
 	}
 	for _, s := range r.Skipped {
-		fmt.Fprintf(&b, "skipped: %s\n", s)
+		wrap(&b, "", "skipped: "+s)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func (r *Result) cells(b *strings.Builder) {
-	b.WriteString("| version | corpus | outcome | headline | held the most | slope | holds | peak | open it |\n" +
-		"|---|---|---|---|---|---|---|---|---|\n")
-	for _, c := range r.Cells {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s of %s | `make view RUN=%s` |\n", c.Row, c.Corpus,
-			c.OutcomeText(), c.headlineText(),
-			c.culpritText(), c.slopeText(), c.holdsText(), units.FormatBytes(c.Peak), units.FormatBytes(c.Limit), c.Dir)
-	}
-	b.WriteString("\n")
-	b.WriteString(stableText(r.Cells))
 }
 
 // stableText counts the cells of which all repeats said the same; it is empty without repeats.
@@ -116,18 +107,11 @@ func shorten(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + "..."
 }
 
-func (c *Cell) headlineText() string {
-	if c.Stable == nil {
-		return string(c.Headline) + c.star()
-	}
-	return fmt.Sprintf("%s%s (%d of %d runs)", c.Headline, c.star(), c.Stable.Headlines, c.Stable.Runs)
-}
-
 func (c *Cell) culpritText() string {
 	if c.Culprit == nil {
 		return "-"
 	}
-	s := fmt.Sprintf("%s: `%s`", c.Culprit.Class, c.Culprit.Line())
+	s := fmt.Sprintf("%s: %s", c.Culprit.Class, c.Culprit.Line())
 	if c.Stable != nil {
 		s += fmt.Sprintf(" (%d of %d runs)", c.Stable.Culprits, c.Stable.Runs)
 	}
@@ -160,12 +144,11 @@ func (r *Result) expected(b *strings.Builder) {
 	if len(r.Expected) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "Expected by the history: %s to %s a worker, %s to %s in all, %s to %s a second. Measured on %s, "+
-		"memory multiplied by %d:\n\n",
-		mb(history.ExpectedPerWorkerMin), mb(history.ExpectedPerWorkerMax), mb(history.ExpectedTotalMin),
-		mb(history.ExpectedTotalMax),
-		mb(history.ExpectedRateMin), mb(history.ExpectedRateMax), huge, r.Scale)
-	b.WriteString("| version | per worker | in all | a second, here | by the history | suffered here |\n" +
+	wrap(b, "", fmt.Sprintf("Expected by the history: %s to %s a worker, %s to %s in all, %s to %s a second. Measured on "+
+		"%s, memory multiplied by %d:", mb(history.ExpectedPerWorkerMin), mb(history.ExpectedPerWorkerMax),
+		mb(history.ExpectedTotalMin), mb(history.ExpectedTotalMax), mb(history.ExpectedRateMin),
+		mb(history.ExpectedRateMax), huge, r.Scale))
+	b.WriteString("\n| version | per worker | in all | a second, here | by the history | suffered here |\n" +
 		"|---|---|---|---|---|---|\n")
 	for _, e := range r.Expected {
 		agrees := e.suffered()

@@ -21,17 +21,7 @@ func (r *Result) WriteText(w io.Writer) error {
 		wrap(&b, "", s)
 	}
 	fmt.Fprintf(&b, "\nScale 1:%d: sizes are divided by it; workers, pools and times are not.\n\n", r.Scale)
-	if len(r.Cells) > 0 {
-		fmt.Fprintf(&b, "%-50s %-13s %-13s %s\n", "version, corpus", "outcome", "headline", "peak")
-	}
-	for _, c := range r.Cells {
-		fmt.Fprintf(&b, "%-50s %-13s %-13s %s\n", shorten(c.Row+", "+c.Corpus, 47), c.Outcome, string(c.Headline)+c.star(),
-			units.FormatBytes(c.Peak)+" of "+units.FormatBytes(c.Limit))
-		wrap(&b, "    ", c.OutcomeText())
-		if c.Culprit != nil {
-			wrap(&b, "    ", fmt.Sprintf("held the most: %s, %s; holds: %s", c.culpritText(), c.slopeText(), c.holdsText()))
-		}
-	}
+	r.cells(&b)
 	b.WriteString("\n")
 	for _, e := range r.Expected {
 		wrap(&b, "", fmt.Sprintf("%s, by the history: %s; here %s", e.Row, e.Happened, e.suffered()))
@@ -47,6 +37,25 @@ func (r *Result) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, strings.ReplaceAll(b.String(), "`", ""))
 	return err
+}
+
+// cells writes a line for each cell, and below it how it ended and what held the most.
+func (r *Result) cells(b *strings.Builder) {
+	if len(r.Cells) > 0 {
+		fmt.Fprintf(b, "%-50s %-13s %-13s %s\n", "version, corpus", "outcome", "headline", "peak")
+	}
+	for _, c := range r.Cells {
+		fmt.Fprintf(b, "%-50s %-13s %-13s %s\n", shorten(c.Row+", "+c.Corpus, 47), c.Outcome, string(c.Headline)+c.star(),
+			units.FormatBytes(c.Peak)+" of "+units.FormatBytes(c.Limit))
+		end := c.OutcomeText()
+		if s := c.Stable; s != nil {
+			end += fmt.Sprintf("; the headline in %d of %d runs", s.Headlines, s.Runs)
+		}
+		wrap(b, "    ", end)
+		if c.Culprit != nil {
+			wrap(b, "    ", fmt.Sprintf("held the most: %s, %s; holds: %s", c.culpritText(), c.slopeText(), c.holdsText()))
+		}
+	}
 }
 
 // wrap writes words in lines that fit the terminal, those after the first with a deeper indent.

@@ -147,7 +147,8 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case file:
 		fmt.Fprintf(w, `{"id":%q,"name":"a name","mimeType":"application/octet-stream","size":"1"}`, id)
 	case r.URL.Query().Get("list-type") == "2":
-		fmt.Fprint(w, `<ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`)
+		fmt.Fprint(w, `<ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount>`+
+			`<IsTruncated>false</IsTruncated></ListBucketResult>`)
 	default:
 		http.NotFound(w, r)
 	}
@@ -185,11 +186,13 @@ func (d *double) upload(w http.ResponseWriter, r *http.Request) {
 	n, _ := io.Copy(io.Discard, r.Body)
 	q := r.URL.Query()
 	if q.Has("uploads") {
-		fmt.Fprint(w, `<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>1</UploadId></InitiateMultipartUploadResult>`)
+		fmt.Fprint(w, `<InitiateMultipartUploadResult><Bucket>b</Bucket>`+
+			`<Key>k</Key><UploadId>1</UploadId></InitiateMultipartUploadResult>`)
 		return
 	}
 	if r.Method == http.MethodPost {
-		fmt.Fprint(w, `<CompleteMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><ETag>"e"</ETag></CompleteMultipartUploadResult>`)
+		fmt.Fprint(w, `<CompleteMultipartUploadResult>`+
+			`<Bucket>b</Bucket><Key>k</Key><ETag>"e"</ETag></CompleteMultipartUploadResult>`)
 		return
 	}
 	d.bytes.Add(n)

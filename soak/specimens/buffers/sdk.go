@@ -80,7 +80,8 @@ func newTransferManager(e *copier.Engine) copier.Hooks {
 	bucket := e.Config().Bucket
 	return copier.Hooks{Upload: func(ctx context.Context, _ *copier.Worker, _ copier.File, key string,
 		body io.Reader) error {
-		_, err := tm.UploadObject(ctx, &transfermanager.UploadObjectInput{Bucket: &bucket, Key: &key, Body: onlyReader{body}}) // fault:file-transfermanager
+		in := &transfermanager.UploadObjectInput{Bucket: &bucket, Key: &key, Body: onlyReader{body}}
+		_, err := tm.UploadObject(ctx, in) // fault:file-transfermanager
 		return err
 	}}
 }
@@ -111,7 +112,8 @@ func newMinio(e *copier.Engine) copier.Hooks {
 }
 
 func unknownSize(ctx context.Context, c *minio.Client, bucket, key string, body io.Reader) error {
-	_, err := c.PutObject(ctx, bucket, key, onlyReader{body}, -1, minio.PutObjectOptions{PartSize: 5 << 20}) // fault:worker-minio
+	o := minio.PutObjectOptions{PartSize: 5 << 20}
+	_, err := c.PutObject(ctx, bucket, key, onlyReader{body}, -1, o) // fault:worker-minio
 	return err
 }
 

@@ -35,7 +35,8 @@ func Handler(e specimen.Engine) http.Handler {
 }
 
 // runtimeMetrics are those that the Go collector leaves out by default and a verdict on the collector needs.
-var runtimeMetrics = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/cpu/classes/(gc/)?total:cpu-seconds$`)}
+var runtimeMetrics = collectors.GoRuntimeMetricsRule{
+	Matcher: regexp.MustCompile(`^/cpu/classes/(gc/)?total:cpu-seconds$`)}
 
 func metrics() http.Handler {
 	r := prometheus.NewRegistry()

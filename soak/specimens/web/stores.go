@@ -26,7 +26,8 @@ func stores() []Service {
 					c.reply(w, r)
 				}
 			}},
-		{Name: "web-queue", Summary: "Requests are answered and their work queued, one goroutine with 16 KiB each, without a bound.",
+		{Name: "web-queue", Summary: "Requests are answered and their work queued, one goroutine with 16 KiB each, " +
+			"without a bound.",
 			new: func(c *client) http.HandlerFunc {
 				slots := make(chan struct{}, c.workers)
 				return func(w http.ResponseWriter, r *http.Request) {

@@ -61,8 +61,8 @@ func newCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "accuracy [PATTERN...]",
 		Short: "Run specimens with known faults and compare the verdicts with the truth",
-		Long: `Run specimens with known faults as subjects of soak and compare the verdicts with the truth. Without patterns all
-specimens run. It needs bin/soak, bin/fakedrive and bin/specimens.
+		Long: `Run specimens with known faults as subjects of soak and compare the verdicts with the truth. Without patterns
+all specimens run. It needs bin/soak, bin/fakedrive and bin/specimens.
 
 Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every command.`,
 		Example: `  accuracy --seeds 5
@@ -90,7 +90,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.IntVar(&f.seeds, "seeds", 5, "trials per specimen on the quiet machine, each with a worker count of its own")
 	fl.IntVar(&f.parallel, "parallel", 0, "trials at once (default half of the CPUs)")
 	fl.BoolVar(&f.quick, "quick", false,
-		"the stratified subset for CI, and a fault and a look-alike for each fast condition; what is wrong is tried again, up to three times in all")
+		"the subset for CI, and a fault and a look-alike for each fast condition; what is wrong is tried thrice")
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.resume, "resume", false, "keep the live verdicts that this build left in --out, and run the others")
 	fl.BoolVar(&f.scored, "scored", false,
@@ -100,7 +100,7 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 		"write the results to profiles/baselines/accuracy.json and to the table in README.md")
 	fl.BoolVar(&f.json, "json", false, "print the report as JSON, progress goes to stderr")
 	fl.BoolVar(&f.capacity, "capacity", false,
-		"no trials, but predict how many workers fit and find out by real kills, of the cases that match; a full run does both")
+		"no trials, but predict how many workers fit and find out by real kills; a full run does both")
 	fl.IntVar(&f.plants, "plants", 0,
 		"no specimens, but growth of four kinds at the limit that a trial prints and at half of it, for so many seeds")
 	fl.BoolVar(&f.list, "list", false, "print the plan and run nothing")
@@ -194,7 +194,7 @@ func (f *flags) choose(all []*truth.Truth, patterns []string) (chosen []*truth.T
 	case f.seeds < 1:
 		return nil, nil, fmt.Errorf("--seeds %d: want at least 1", f.seeds)
 	case f.update && (f.quick || f.capacity || f.recorded || f.conditions != "all" || len(patterns) > 0):
-		return nil, nil, errors.New("--update wants live verdicts of all specimens in all conditions: give --conditions all, leave out --quick, --capacity, --recorded and patterns")
+		return nil, nil, errors.New("--update wants all specimens live: --conditions all, no patterns and no other choice")
 	case f.scored && (f.quick || f.capacity || f.recorded || f.resume):
 		return nil, nil, errors.New("--scored runs nothing: leave out --quick, --capacity, --recorded and --resume")
 	case f.quick && f.capacity:

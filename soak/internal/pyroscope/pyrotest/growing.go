@@ -17,7 +17,7 @@ func (s *Server) Growing(service string, labels map[string]string, first time.Ti
 		at := first.Add(time.Duration(i) * every)
 		leak := &profile.Location{ID: 1, Address: 0x1000, Line: []profile.Line{{
 			Function: fn(1, "example.com/cart.(*Cart).Add"), Line: 12}}}
-		fix := &profile.Location{ID: 2, Address: 0x2000, Line: []profile.Line{{Function: fn(2, "example.com/cart.load"), Line: 7}}}
+		fix := &profile.Location{ID: 2, Address: 0x2000, Line: []profile.Line{{Function: fn(2, "x.org/cart.load"), Line: 7}}}
 		heap := &profile.Profile{TimeNanos: at.UnixNano(), Period: 512 << 10,
 			PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"},
 			Location:   []*profile.Location{leak, fix},

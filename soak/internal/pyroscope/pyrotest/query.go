@@ -126,7 +126,7 @@ func (s *Server) answer(method string, q ask) ([]byte, error) {
 	return nil, fmt.Errorf("no method %s", method)
 }
 
-// within are the stored profiles between two times that fit a selector. Profiles have nanoseconds, queries milliseconds.
+// within are the stored profiles between two times that fit a selector. Profiles have ns, queries ms.
 func (s *Server) within(from, until int64, selector string) []Stored {
 	return slices.DeleteFunc(s.found(), func(st Stored) bool {
 		return st.Time.Before(time.UnixMilli(from)) || st.Time.After(time.UnixMilli(until)) || !st.fits(wanted(selector))

@@ -79,7 +79,9 @@ func influxWriters() func(int) {
 
 // restyClients makes a client per request, each with connections of its own.
 func restyClients() func(int) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("ok"))
+	}))
 	return func(int) {
 		if _, err := resty.New().R().Get(srv.URL); err != nil {
 			log.Fatal(err)

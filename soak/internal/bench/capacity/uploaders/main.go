@@ -48,7 +48,7 @@ func run() error {
 	bucket := flag.String("bucket", "", "bucket to copy into")
 	workers := flag.Int("workers", 8, "files at the same time")
 	flag.Parse()
-	for k, v := range map[string]string{"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"} {
+	for k, v := range map[string]string{"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu"} {
 		if err := os.Setenv(k, v); err != nil {
 			return err
 		}
