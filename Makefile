@@ -282,7 +282,7 @@ real-services: build ## known open-source services, built from the module proxy,
 	@cd examples/real-services && $(GO) run . -soak $(CURDIR)/bin/soak -out $(CURDIR)/soak-results/real-services $(if $(ONLY),-only $(ONLY))
 
 .PHONY: bench-profiles
-bench-profiles: ## print what diagnosing a recorded run of 45 cells costs (asked for: 10 s, 300 MiB)
+bench-profiles: ## print what diagnosing a recorded run of 45 cells costs (asked for: 3 s of CPU, 150 MiB)
 	$(GO) test -run '^$$' -bench DiagnoseRun45 -benchtime 1x ./profiles
 
 # SEEDS is the number of trials per specimen on the quiet machine, UPDATE=1 writes profiles/baselines/accuracy.json, ONLY='leak-* ok-*'

@@ -98,7 +98,7 @@ func TestAPlannedButUnrunTrialIsNamed(t *testing.T) {
 }
 
 // BenchmarkDiagnoseRun45 reads and judges a recorded run of 45 cells and prints the time and the most memory that the
-// Go runtime had from the system, beyond what it had before. The figures asked for: 10 s, 300 MiB.
+// Go runtime had from the system, beyond what it had before. The figures asked for: 3 s of CPU, 150 MiB.
 func BenchmarkDiagnoseRun45(b *testing.B) {
 	dir := b.TempDir()
 	recordRun(b, dir, 45, manySites)

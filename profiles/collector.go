@@ -160,7 +160,7 @@ func (s *Series) unreturned() *judged {
 	score := map[int]float64{}
 	fs := s.floors()
 	for id, a := range fs[len(fs)-1].Sites {
-		if s.Sites[id].Owner == OwnerUser {
+		if s.Sites[id].Owner == OwnerUser && a != (Amount{}) {
 			score[id] = a.Bytes
 		}
 	}

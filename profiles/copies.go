@@ -39,7 +39,7 @@ func (s *Series) copies() copies {
 	}
 	var kept, beside float64
 	for id, b := range s.besideCopies(s.Snaps[top], s.Snaps[before], s.Snaps[floor]) {
-		if held := s.Snaps[top].Sites[int(id)].Bytes - s.Snaps[floor].Sites[int(id)].Bytes; b > leastCopy*held {
+		if held := s.Snaps[top].Sites[id].Bytes - s.Snaps[floor].Sites[id].Bytes; b > leastCopy*held {
 			kept, beside = kept+held, beside+math.Min(b, mostPieces*held)
 		}
 	}
@@ -52,12 +52,20 @@ func (s *Series) copies() copies {
 // besideCopies is, by site that holds memory for the transfers, the memory beside its buffers when they were made.
 func (s *Series) besideCopies(top, before, floor *Snapshot) map[int32]float64 {
 	out := map[int32]float64{}
-	for st, b := range top.stacks {
-		id := s.intern.blamed[st]
-		if top.Sites[int(id)].Bytes-floor.Sites[int(id)].Bytes < minHeldBytes {
+	stacks := func(n *Snapshot) map[int32]stackBytes {
+		m := make(map[int32]stackBytes, len(n.stacks))
+		for _, b := range n.stacks {
+			m[b.stack] = b
+		}
+		return m
+	}
+	atFloor, atBefore := stacks(floor), stacks(before)
+	for _, b := range top.stacks {
+		id := s.intern.blamed[b.stack]
+		if top.Sites[id].Bytes-floor.Sites[id].Bytes < minHeldBytes {
 			continue
 		}
-		kept, made := b.live-floor.stacks[st].live, b.alloc-before.stacks[st].alloc
+		kept, made := b.live-atFloor[b.stack].live, b.alloc-atBefore[b.stack].alloc
 		switch {
 		case made <= kept:
 		case kept > minHeldBytes:

@@ -16,17 +16,14 @@ func heldSeries(keptAndMade ...[2]float64) *Series {
 	s := &Series{intern: newInterner(Blamer{})}
 	s.Sites = []*Site{{}}
 	floor := &Snapshot{Snapshot: record.Snapshot{State: record.StateFloor}, Profiled: true,
-		Sites: map[int]Amount{0: {Alloc: 900 * mib}}, stacks: map[int32]stackBytes{}}
-	held := &Snapshot{Snapshot: record.Snapshot{State: record.StateReply}, Profiled: true, Sites: map[int]Amount{},
-		stacks: map[int32]stackBytes{}}
+		Sites: []Amount{{Alloc: 900 * mib}}}
+	held := &Snapshot{Snapshot: record.Snapshot{State: record.StateReply}, Profiled: true, Sites: []Amount{{}}}
 	for i, km := range keptAndMade {
 		s.intern.blamed = append(s.intern.blamed, 0)
 		before := 100 * mib * float64(i+1)
-		floor.stacks[int32(i)] = stackBytes{alloc: before}
-		held.stacks[int32(i)] = stackBytes{live: km[0] * mib, alloc: before + km[1]*mib}
-		a := held.Sites[0]
-		a.add(Amount{Bytes: km[0] * mib})
-		held.Sites[0] = a
+		floor.stacks = append(floor.stacks, stackBytes{stack: int32(i), alloc: before})
+		held.stacks = append(held.stacks, stackBytes{stack: int32(i), live: km[0] * mib, alloc: before + km[1]*mib})
+		held.Sites[0].add(Amount{Bytes: km[0] * mib})
 		held.Live.add(Amount{Bytes: km[0] * mib})
 	}
 	s.Snaps = []*Snapshot{floor, held}

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -24,6 +25,15 @@ func (j *judged) take(o *judged) {
 	j.costSE = math.Hypot(j.costSE, o.costSE)
 }
 
+// bytes are the parts together, added in one order, on which the last digit hangs.
+func (j *judged) bytes() float64 {
+	sum := 0.0
+	for _, part := range slices.Sorted(maps.Keys(j.parts)) {
+		sum += j.parts[part]
+	}
+	return sum
+}
+
 // costs are the rows of the cost table: each finding with a slope, with all memory that comes with its unit.
 func (s *Series) costs(found []*judged) []record.Cost {
 	var out []record.Cost
@@ -33,9 +43,7 @@ func (s *Series) costs(found []*judged) []record.Cost {
 		}
 		c := record.Cost{Class: j.Class, Site: j.Site, Per: j.Slope.Per, Parts: j.parts, Tried: s.tried(&j.term),
 			Bounded: byNature(j.Finding) == 1, Bound: j.term.bound}
-		for _, bytes := range j.parts {
-			c.Bytes += bytes
-		}
+		c.Bytes = j.bytes()
 		d := 1.96 * j.costSE
 		c.CI95 = [2]float64{math.Max(0, c.Bytes-d), c.Bytes + d}
 		out = append(out, c)

@@ -86,8 +86,8 @@ func (e *ending) units() []unit {
 // large as a buffer, so that their number is exact; else 0.
 func (e *ending) pieces(ids []int, sum float64) float64 {
 	var most stackBytes
-	for st, b := range e.snap.stacks {
-		if slices.Contains(ids, int(e.s.intern.blamed[st])) && b.live > most.live {
+	for _, b := range e.snap.stacks {
+		if slices.Contains(ids, int(e.s.intern.blamed[b.stack])) && b.live > most.live {
 			most = b
 		}
 	}

@@ -95,10 +95,10 @@ func TestALeakWhoseLineWasNotSampledGetsMoreWork(t *testing.T) {
 // a leak of as much. To take it off would hide the leak.
 func TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal(t *testing.T) {
 	const rate = 512 << 10
-	s := &Series{rate: rate, Snaps: []*Snapshot{{}, {}},
+	s := &Series{rate: rate, Snaps: []*Snapshot{{Sites: []Amount{{}}}, {}},
 		Sites: []*Site{{Owner: OwnerRuntime, Stack: frames("runtime.malg")}}}
 	one := Amount{Bytes: rate, Objects: 1, Variance: square(rate)}
-	s.Snaps[1].Sites = map[int]Amount{0: one}
+	s.Snaps[1].Sites = []Amount{one}
 	assert.Empty(t, s.members(nil, true))
 	assert.NotEmpty(t, s.members(nil, false), "a total of samples has it")
 	s.Snaps[1].Sites[0] = Amount{Bytes: 9 * rate, Objects: 9, Variance: 9 * square(rate)}

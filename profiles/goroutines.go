@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -59,7 +58,7 @@ func lineOf(f Frame) record.Site {
 
 // addRoutines counts the goroutines of a snapshot by group. Groups share the interner's site table for locations only.
 func (s *Series) addRoutines(n *Snapshot, path string) error {
-	c, err := capture.Read(path)
+	c, err := s.open(path)
 	if err != nil {
 		return err
 	}

@@ -42,8 +42,20 @@ type interner struct {
 	blamed []int32 // stack -> site, -1: leave out
 	sites  []*Site
 	bysite map[siteKey]int32
-	top    []float64 // by site: bytes of the stack shown
-	paths  [][]int32 // by stack: its locations
+	top    []topStack // by site
+	paths  [][]int32  // by stack: its locations
+
+	// Memory of one profile, used again for the next.
+	known   []int32 // by a location's id in the profile: its number plus one
+	bytes   []byte  // that are hashed
+	path    []int32
+	entries []int32 // by stack: its entry in the profile's totals plus one, 0 for none
+}
+
+// topStack is the stack of a site that had the most bytes.
+type topStack struct {
+	stack int32
+	bytes float64
 }
 
 type siteKey struct {
@@ -78,66 +90,60 @@ func (in *interner) loc(l *profile.Location) int32 {
 
 // hash is that of a location's address and lines.
 func (in *interner) hash(l *profile.Location) uint64 {
-	var h maphash.Hash
-	h.SetSeed(in.seed)
-	var b [8]byte
-	number := func(v uint64) {
-		binary.LittleEndian.PutUint64(b[:], v)
-		h.Write(b[:])
-	}
-	number(l.Address)
+	b := binary.LittleEndian.AppendUint64(in.bytes[:0], l.Address)
 	for _, ln := range l.Line {
-		number(uint64(ln.Line))
+		b = binary.LittleEndian.AppendUint64(b, uint64(ln.Line))
 		if ln.Function != nil {
-			h.WriteString(ln.Function.Name)
-			h.WriteByte(0)
-			h.WriteString(ln.Function.Filename)
+			b = binary.LittleEndian.AppendUint64(b, maphash.String(in.seed, ln.Function.Name))
+			b = binary.LittleEndian.AppendUint64(b, maphash.String(in.seed, ln.Function.Filename))
 		}
 	}
-	return h.Sum64()
+	in.bytes = b
+	return maphash.Bytes(in.seed, b)
 }
 
 // locations returns loc for the locations of one profile, which looks each up once, however many stacks it is in.
 func (in *interner) locations(p *profile.Profile) func(*profile.Location) int32 {
-	known := make([]int32, len(p.Location)+1) // by the location's id: the number plus one
+	in.known = append(in.known[:0], make([]int32, len(p.Location)+1)...)
 	return func(l *profile.Location) int32 {
-		if l.ID >= uint64(len(known)) { // Go numbers them from 1 on, others need not
+		if l.ID >= uint64(len(in.known)) { // Go numbers them from 1 on, others need not
 			return in.loc(l)
 		}
-		if known[l.ID] == 0 {
-			known[l.ID] = in.loc(l) + 1
+		if in.known[l.ID] == 0 {
+			in.known[l.ID] = in.loc(l) + 1
 		}
-		return known[l.ID] - 1
+		return in.known[l.ID] - 1
 	}
 }
 
 // stack interns a sample's stack and returns its number.
 func (in *interner) stack(locs []int32) int32 {
-	var h maphash.Hash
-	h.SetSeed(in.seed)
+	b := in.bytes[:0]
 	for _, l := range locs {
-		h.Write([]byte{byte(l), byte(l >> 8), byte(l >> 16), byte(l >> 24)})
+		b = binary.LittleEndian.AppendUint32(b, uint32(l))
 	}
-	sum := h.Sum64()
+	in.bytes = b
+	sum := maphash.Bytes(in.seed, b)
 	if id, ok := in.stacks[sum]; ok {
 		return id
 	}
 	id := int32(len(in.blamed))
 	in.stacks[sum] = id
-	in.blamed = append(in.blamed, in.blame(locs))
+	in.blamed = append(in.blamed, in.blame(id, locs))
 	in.paths = append(in.paths, append([]int32(nil), locs...))
 	return id
 }
 
 func (in *interner) expand(locs []int32) []Frame {
-	var fs []Frame
+	fs := make([]Frame, 0, len(locs))
 	for _, l := range locs {
 		fs = append(fs, in.frames[l]...)
 	}
 	return fs
 }
 
-func (in *interner) blame(locs []int32) int32 {
+// blame finds or makes the site of a stack.
+func (in *interner) blame(stack int32, locs []int32) int32 {
 	site, ok := in.blamer.Blame(in.expand(locs))
 	if !ok {
 		return -1
@@ -148,7 +154,7 @@ func (in *interner) blame(locs []int32) int32 {
 		id = int32(len(in.sites))
 		in.bysite[k] = id
 		in.sites = append(in.sites, &site)
-		in.top = append(in.top, 0)
+		in.top = append(in.top, topStack{stack: stack})
 	} else if site.Container {
 		in.sites[id].Container = true
 	}
@@ -157,14 +163,17 @@ func (in *interner) blame(locs []int32) int32 {
 
 // heapTotals is a heap profile reduced to sites.
 type heapTotals struct {
-	sites  map[int32]Amount
-	stacks map[int32]stackBytes
+	sites  []Amount
+	stacks []stackBytes
 	live   Amount // without the profiler's own
 }
 
 // stackBytes are the bytes of one allocation stack: live bytes, live objects, and the bytes allocated since
 // the process began.
-type stackBytes struct{ live, objects, alloc float64 }
+type stackBytes struct {
+	stack                int32
+	live, objects, alloc float64
+}
 
 // readHeap adds up a heap profile per site. The error names the fault, not the file.
 func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, error) {
@@ -185,9 +194,10 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 	if rate <= 0 {
 		rate = float64(p.Period)
 	}
-	t := &heapTotals{sites: make(map[int32]Amount), stacks: make(map[int32]stackBytes)}
+	t := &heapTotals{sites: make([]Amount, len(in.sites), len(in.sites)+8),
+		stacks: make([]stackBytes, 0, min(len(p.Sample), len(in.blamed)+8))}
+	clear(in.entries)
 	locations := in.locations(p)
-	var locs []int32
 	for _, s := range p.Sample {
 		if len(s.Value) <= max(objects, bytes, alloc) {
 			return nil, fmt.Errorf("%w: a sample without all of its values", ErrNotHeap)
@@ -204,27 +214,42 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 		if a.Bytes <= 0 && a.Alloc <= 0 {
 			continue
 		}
-		locs = locs[:0]
+		in.path = in.path[:0]
 		for _, l := range s.Location {
-			locs = append(locs, locations(l))
+			in.path = append(in.path, locations(l))
 		}
-		st := in.stack(locs)
+		st := in.stack(in.path)
 		site := in.blamed[st]
 		if site < 0 {
 			continue
 		}
-		if a.Bytes > in.top[site] || in.sites[site].Stack == nil {
-			in.top[site] = a.Bytes
-			in.sites[site].Stack = in.expand(locs)
+		if a.Bytes > in.top[site].bytes {
+			in.top[site] = topStack{st, a.Bytes}
 		}
-		sum := t.sites[site]
-		sum.add(a)
-		t.sites[site] = sum
-		b := t.stacks[st]
-		t.stacks[st] = stackBytes{b.live + a.Bytes, b.objects + a.Objects, b.alloc + a.Alloc}
+		for int(site) >= len(t.sites) {
+			t.sites = append(t.sites, Amount{})
+		}
+		t.sites[site].add(a)
+		in.stackOf(t, st).add(a)
 		t.live.add(a)
 	}
 	return t, nil
+}
+
+// stackOf finds or makes the entry of a stack in a profile's totals.
+func (in *interner) stackOf(t *heapTotals, stack int32) *stackBytes {
+	for int(stack) >= len(in.entries) {
+		in.entries = append(in.entries, 0)
+	}
+	if in.entries[stack] == 0 {
+		t.stacks = append(t.stacks, stackBytes{stack: stack})
+		in.entries[stack] = int32(len(t.stacks))
+	}
+	return &t.stacks[in.entries[stack]-1]
+}
+
+func (b *stackBytes) add(a Amount) {
+	b.live, b.objects, b.alloc = b.live+a.Bytes, b.objects+a.Objects, b.alloc+a.Alloc
 }
 
 // amount computes the sampling variance of an estimate. The runtime samples an object of s bytes with probability

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -76,11 +77,12 @@ func (s *Series) remainder(found []*judged, u *units) *remainder {
 		r.grain = math.Max(1, s.rate)
 	}
 	gone := s.members(found, exact)
+	ids := slices.Sorted(maps.Keys(gone))
 	for i, n := range s.Snaps {
 		if !q.measured(i) {
 			continue
 		}
-		for id := range gone {
+		for _, id := range ids { // in one order, on which the last digits hang
 			a := n.Sites[id]
 			q.values[i] -= a.Bytes
 			if exact {

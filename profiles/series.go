@@ -1,10 +1,11 @@
 package profiles
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/memsoak/memsoak/profiles/capture"
@@ -16,13 +17,13 @@ type Snapshot struct {
 	record.Snapshot
 	// Profiled says that Sites and Live are there.
 	Profiled bool
-	Live     Amount // the sum over sites, the profiler's own frames left out
-	Sites    map[int]Amount
+	Live     Amount   // the sum over sites, the profiler's own frames left out
+	Sites    []Amount // by index into Series.Sites
 	// Counted says that Routines is there: goroutines by index into Series.Routines.
 	Counted  bool
 	Routines map[int]int
 
-	stacks map[int32]stackBytes
+	stacks []stackBytes
 }
 
 // Series is a trial's snapshots in order, with the sites and groups of goroutines that occur in them. It holds no
@@ -40,6 +41,7 @@ type Series struct {
 	binaries []string
 	intern   *interner
 	gather   *gatherer
+	open     func(path string) (*capture.Capture, error)
 }
 
 // ReadSeries reads a recorded trial. A file that is missing or malformed is named in Warnings and the rest is used;
@@ -50,6 +52,11 @@ func ReadSeries(dir string, o Options) (*Series, error) {
 		return nil, err
 	}
 	s := newSeries(t, o)
+	if s.gather == nil {
+		r := readers.Get().(*capture.Reader)
+		defer readers.Put(r)
+		s.open = r.Read
+	}
 	for i := range t.Snapshots {
 		s.Snaps = append(s.Snaps, s.readSnapshot(dir, t.Snapshots[i]))
 	}
@@ -65,14 +72,18 @@ func ReadSeries(dir string, o Options) (*Series, error) {
 	return s, nil
 }
 
+// readers keeps the memory of what reads profiles from one trial to the next.
+var readers = sync.Pool{New: func() any { return new(capture.Reader) }}
+
 func newSeries(t *record.Trial, o Options) *Series {
 	module := t.Subject.Module
 	if o.Module != "" {
 		module = o.Module
 	}
-	s := &Series{Trial: t, intern: newInterner(NewBlamer(module)), rate: float64(t.SampleRate)}
+	s := &Series{Trial: t, intern: newInterner(NewBlamer(module)), rate: float64(t.SampleRate),
+		open: new(capture.Reader).Read}
 	if t.Kind == record.Passive {
-		s.gather = newGatherer(s.intern.blamer)
+		s.gather, s.open = newGatherer(s.intern.blamer), capture.Read // labels say why goroutines wait
 	}
 	return s
 }
@@ -100,7 +111,7 @@ func (s *Series) readSnapshot(dir string, r record.Snapshot) *Snapshot {
 }
 
 func (s *Series) addHeap(n *Snapshot, path string) error {
-	c, err := capture.Read(path)
+	c, err := s.open(path)
 	if err != nil {
 		return err
 	}
@@ -119,11 +130,7 @@ func (s *Series) addCapture(n *Snapshot, c *capture.Capture) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	n.Profiled, n.Live, n.stacks = true, t.live, t.stacks
-	n.Sites = make(map[int]Amount, len(t.sites))
-	for k, v := range t.sites {
-		n.Sites[int(k)] = v
-	}
+	n.Profiled, n.Live, n.Sites, n.stacks = true, t.live, t.sites, t.stacks
 	if b := capture.Binary(p); b != "" && !slices.Contains(s.binaries, b) {
 		s.binaries = append(s.binaries, b)
 	}
@@ -136,6 +143,12 @@ func (s *Series) addCapture(n *Snapshot, c *capture.Capture) error {
 // finish makes the site table public and gives snapshots without counters of their own those of the one before.
 func (s *Series) finish() {
 	s.Sites = s.intern.sites
+	for i, top := range s.intern.top {
+		s.Sites[i].Stack = s.intern.expand(s.intern.paths[top.stack])
+	}
+	for _, n := range s.Snaps { // sites that came later
+		n.Sites = append(n.Sites, make([]Amount, len(s.Sites)-len(n.Sites))...)
+	}
 	for i := 1; i < len(s.Snaps); i++ {
 		if s.Snaps[i].Covariates == nil {
 			s.Snaps[i].Covariates = s.Snaps[i-1].Covariates
@@ -172,14 +185,17 @@ func (s *Series) topSites(n *Snapshot, count int) []record.SiteSize {
 	if n == nil {
 		return nil
 	}
-	ids := slices.SortedFunc(maps.Keys(n.Sites), func(a, b int) int {
-		if d := n.Sites[b].Bytes - n.Sites[a].Bytes; d != 0 {
-			return sign(d)
+	var ids []int
+	larger := func(a, b int) int { return cmp.Or(cmp.Compare(n.Sites[b].Bytes, n.Sites[a].Bytes), a-b) }
+	for id, a := range n.Sites {
+		if a == (Amount{}) || len(ids) == count && larger(ids[count-1], id) < 0 {
+			continue
 		}
-		return a - b
-	})
+		at, _ := slices.BinarySearchFunc(ids, id, larger)
+		ids = slices.Insert(ids[:min(len(ids), count-1)], at, id)
+	}
 	out := make([]record.SiteSize, 0, count)
-	for _, id := range ids[:min(len(ids), count)] {
+	for _, id := range ids {
 		out = append(out, record.SiteSize{Site: s.Sites[id].Site, Bytes: int64(n.Sites[id].Bytes)})
 	}
 	return out

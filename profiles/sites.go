@@ -332,14 +332,14 @@ func (s *Series) blameHelper(id int, t *term) (Site, []Frame) {
 func (s *Series) stackGrowth(id int, t *term) map[int32]float64 {
 	out := map[int32]float64{}
 	for k, i := range t.from {
-		for st, b := range s.Snaps[i].stacks {
-			if s.intern.blamed[st] != int32(id) || b.live <= 0 && (b.alloc <= 0 || !t.retainedTerm) {
+		for _, b := range s.Snaps[i].stacks {
+			if s.intern.blamed[b.stack] != int32(id) || b.live <= 0 && (b.alloc <= 0 || !t.retainedTerm) {
 				continue
 			}
 			if k == 0 {
 				b.live = -b.live
 			}
-			out[st] += b.live
+			out[b.stack] += b.live
 		}
 	}
 	return out

@@ -131,10 +131,7 @@ func (s *Series) atPlan(j *judged, o Options) float64 {
 	if j.Slope == nil {
 		return j.term.amount
 	}
-	bytes := 0.0
-	for _, b := range j.parts {
-		bytes += b
-	}
+	bytes := j.bytes()
 	flight := 1.0
 	for _, n := range s.Snaps {
 		flight = math.Max(flight, float64(n.cov().InFlight))

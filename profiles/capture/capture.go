@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/memsoak/memsoak/profiles/capture/decode"
 )
 
 // Kind is what a profile counts.
@@ -90,18 +92,39 @@ var ErrNotProfile = errors.New("not a profile")
 
 // Read reads a file.
 func Read(path string) (*Capture, error) {
-	b, err := readFile(path)
+	b, err := readFile(path, new(bytes.Buffer))
 	if err != nil {
 		return nil, err
 	}
 	return Parse(path, b)
 }
 
+// Reader reads profiles one after another into the same memory, as a recording of hundreds needs it: what Read returns
+// is good until the next Read, and its samples have no labels. It is for one goroutine.
+type Reader struct {
+	file    bytes.Buffer
+	decoder decode.Decoder
+}
+
+// Read reads a file.
+func (r *Reader) Read(path string) (*Capture, error) {
+	b, err := readFile(path, &r.file)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, b, r.decoder.Decode)
+}
+
 // Parse reads a profile from memory; path names it in errors and notes.
 func Parse(path string, b []byte) (*Capture, error) {
+	return parse(path, b, func([]byte) *profile.Profile { return nil })
+}
+
+// parse is Parse with a quick way to read protocol buffers, which returns nil for those that it doesn't take.
+func parse(path string, b []byte, quick func([]byte) *profile.Profile) (*Capture, error) {
 	c := &Capture{Path: path, InuseBytes: Missing, InuseObjects: Missing, AllocBytes: Missing, AllocObjects: Missing,
 		Count: Missing}
-	if err := c.parse(b); err != nil {
+	if err := c.parse(b, quick); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
@@ -109,7 +132,7 @@ func Parse(path string, b []byte) (*Capture, error) {
 
 // ParseProfile is profile.Parse with a bound on the unpacked size. name is that of the source in errors.
 func ParseProfile(name string, r io.Reader) (*profile.Profile, error) {
-	b, err := readAll(r)
+	b, err := readAll(r, new(bytes.Buffer))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -120,7 +143,7 @@ func ParseProfile(name string, r io.Reader) (*profile.Profile, error) {
 	return c.Profile, nil
 }
 
-func (c *Capture) parse(b []byte) error {
+func (c *Capture) parse(b []byte, quick func([]byte) *profile.Profile) error {
 	if len(b) == 0 {
 		return fmt.Errorf("%w: the file is empty", ErrNotProfile)
 	}
@@ -136,7 +159,7 @@ func (c *Capture) parse(b []byte) error {
 	if len(plain) == 0 {
 		return fmt.Errorf("%w: nothing is in it once it is unpacked", ErrNotProfile)
 	}
-	if c.Profile, err = c.decode(plain); err != nil {
+	if c.Profile, err = c.decode(plain, quick); err != nil {
 		return err
 	}
 	c.classify()
@@ -146,7 +169,7 @@ func (c *Capture) parse(b []byte) error {
 }
 
 // decode sniffs the form of unpacked bytes and parses them.
-func (c *Capture) decode(b []byte) (*profile.Profile, error) {
+func (c *Capture) decode(b []byte, quick func([]byte) *profile.Profile) (*profile.Profile, error) {
 	f := form(b)
 	if len(b) > usual && (f == formHeapText || f == formGoroutineText || f == formFlamebearer) {
 		return nil, ErrLongText
@@ -162,6 +185,9 @@ func (c *Capture) decode(b []byte) (*profile.Profile, error) {
 	case formFlamebearer:
 		return parseFlamebearer(b)
 	case formProto:
+		if p := quick(b); p != nil {
+			return p, nil
+		}
 		return parseProto(b)
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNotProfile, whatElse(b))

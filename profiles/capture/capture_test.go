@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"testing"
 
@@ -393,4 +394,29 @@ func ExampleParse() {
 	_, err := Parse("heap.pb.gz", []byte("<html>"))
 	fmt.Println(err)
 	// Output: heap.pb.gz: not a profile: a web page, perhaps an error page: check the URL that it was fetched from
+}
+
+// TestAReaderReadsWhatReadDoes, each file after each other, what Go writes and what it doesn't.
+func TestAReaderReadsWhatReadDoes(t *testing.T) {
+	dir := t.TempDir()
+	r := &Reader{}
+	for i, b := range [][]byte{heap(nil), lookup(t, "heap", 0), lookup(t, "goroutine", 0), lookup(t, "heap", 1),
+		[]byte(flame), zipped(t, heap(nil)), []byte("<html>"), {}, lookup(t, "heap", 0), heap(only(3))} {
+		path := filepath.Join(dir, fmt.Sprint(i))
+		require.NoError(t, os.WriteFile(path, b, 0o600))
+		want, wrong := Read(path)
+		got, err := r.Read(path)
+		require.Equal(t, wrong, err, "file %d", i)
+		if err != nil {
+			continue
+		}
+		for _, s := range append(slices.Clone(want.Profile.Sample), got.Profile.Sample...) {
+			s.Label, s.NumLabel, s.NumUnit = nil, nil, nil
+		}
+		require.Equal(t, want.Profile.String(), got.Profile.String(), "file %d", i)
+		want.Profile, got.Profile = nil, nil
+		require.Equal(t, want, got, "file %d", i)
+	}
+	_, err := r.Read(filepath.Join(dir, "none"))
+	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/memsoak/memsoak/profiles/capture/decode"
 )
 
 // fileForm is how a profile is written.
@@ -92,19 +94,6 @@ func whatElse(b []byte) string {
 	return "neither protocol buffers of pprof nor any other form that is known here"
 }
 
-// maxEntries bounds the samples, locations and functions of a profile together, and maxReferences the locations that
-// its samples name: each becomes some 100 and 16 bytes, so that a file of MaxUnpacked can't become tens of GiB.
-const (
-	maxEntries    = 4_000_000
-	maxReferences = 32_000_000
-)
-
-// fieldSample is the number of the samples in the message Profile of pprof.
-const fieldSample = 2
-
-// maxField is the most bytes that one sample, location or string has.
-const maxField = 8 << 20
-
 // affordable walks over the outermost fields of a profile and counts what would be allocated for them. Where b isn't
 // the whole of it, the last field may be cut off.
 func affordable(b []byte, whole bool) error {
@@ -118,20 +107,20 @@ func affordable(b []byte, whole bool) error {
 			return fmt.Errorf("%w: %s", ErrNotProfile, whatElse(b))
 		}
 		size := protowire.ConsumeFieldValue(num, typ, rest[n:])
-		if !whole && errors.Is(protowire.ParseError(size), io.ErrUnexpectedEOF) && len(rest) <= maxField {
+		if !whole && errors.Is(protowire.ParseError(size), io.ErrUnexpectedEOF) && len(rest) <= decode.MaxField {
 			return nil
 		}
 		if size < 0 {
 			return fmt.Errorf("%w: %s, or cut off in the middle", ErrNotProfile, whatElse(b))
 		}
 		entries++
-		if num == fieldSample && typ == protowire.BytesType {
+		if num == decode.FieldSample && typ == protowire.BytesType {
 			references += size // a location takes a byte at least
 		}
-		if size > maxField {
+		if size > decode.MaxField {
 			return fmt.Errorf("%w: one of its entries has %d bytes", ErrNotProfile, size)
 		}
-		if entries > maxEntries || references > maxReferences {
+		if entries > decode.MaxEntries || references > decode.MaxReferences {
 			return fmt.Errorf("%w (%d entries)", ErrTooLarge, entries)
 		}
 		rest = rest[n+size:]

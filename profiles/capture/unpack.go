@@ -115,8 +115,8 @@ func (u *unpacker) giveBack() {
 	}
 }
 
-// readFile reads a file, a pipe or a device, of MaxUnpacked bytes at most.
-func readFile(path string) ([]byte, error) {
+// readFile reads a file, a pipe or a device, of MaxUnpacked bytes at most, into buf.
+func readFile(path string, buf *bytes.Buffer) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -129,23 +129,24 @@ func readFile(path string) ([]byte, error) {
 	if st.IsDir() {
 		return nil, fmt.Errorf("open %s: a directory", path)
 	}
-	b, err := readAll(f)
+	buf.Reset()
+	buf.Grow(int(min(st.Size(), usual)) + bytes.MinRead)
+	b, err := readAll(f, buf)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return b, nil
 }
 
-// readAll reads r to its end; ErrTooLarge where that is beyond MaxUnpacked.
-func readAll(r io.Reader) ([]byte, error) {
-	head, err := io.ReadAll(io.LimitReader(r, usual+1))
-	if err != nil || len(head) <= usual {
-		return head, err
+// readAll reads r to its end into b; ErrTooLarge where that is beyond MaxUnpacked.
+func readAll(r io.Reader, b *bytes.Buffer) ([]byte, error) {
+	if _, err := b.ReadFrom(io.LimitReader(r, usual+1)); err != nil || b.Len() <= usual {
+		return b.Bytes(), err
 	}
+	head := b.Bytes()
 	if err := plausible(head); err != nil {
 		return nil, err
 	}
-	b := bytes.NewBuffer(head)
 	n, err := b.ReadFrom(io.LimitReader(r, MaxUnpacked+1-int64(len(head))))
 	if err == nil && n+int64(len(head)) > MaxUnpacked {
 		err = ErrTooLarge

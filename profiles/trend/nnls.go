@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 )
 
 // Fit is a weighted least-squares fit with coefficients >= 0.
@@ -17,9 +18,10 @@ type Fit struct {
 	DF    int     // points minus terms
 	R2    float64 // weighted, about zero
 
-	root   [][]float64 // lower triangle whose product with its transpose is the scaled normal matrix
-	scale  []float64   // of the columns, in the order of Terms
-	excess float64     // by which the residuals exceed the stated variances, at least one
+	root   []float64 // by rows, lower triangle whose product with its transpose is the scaled normal matrix
+	scale  []float64 // of the columns, in the order of Terms
+	excess float64   // by which the residuals exceed the stated variances, at least one
+	memory []float64 // that all of these lie in
 }
 
 // Predict is the fit's value where the columns have the values x, one for each that the fit was given, and its standard
@@ -32,9 +34,9 @@ func (f *Fit) Predict(x []float64) (value, se float64) {
 		value += f.Coef[i] * x[t]
 		s := x[t] / f.scale[i]
 		for m := range i {
-			s -= f.root[i][m] * z[m]
+			s -= f.root[i*len(z)+m] * z[m]
 		}
-		z[i] = s / f.root[i][i]
+		z[i] = s / f.root[i*len(z)+i]
 		sum += z[i] * z[i]
 	}
 	return value, math.Sqrt(sum * f.excess)
@@ -58,11 +60,16 @@ func sign(v float64) int {
 // NNLS fits y = sum of coef[k] * columns[k] with coef >= 0 and the points' variances as weights. Terms whose
 // coefficient is zero at the optimum are left out of the fit. It needs more points than columns.
 func NNLS(columns [][]float64, y, variance []float64) (*Fit, error) {
-	all := make([]int, len(columns))
-	for i := range all {
-		all[i] = i
+	points := newSystem(columns, y, variance)
+	defer systems.Put(points)
+	f := &Fit{}
+	for i := range columns {
+		f.Terms = append(f.Terms, i)
 	}
-	return nnls(columns, y, variance, all)
+	if err := points.nnls(f); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // SEBeside is the standard error that the coefficient of column j has beside the terms of the fit, whether it is one of
@@ -72,21 +79,70 @@ func (f *Fit) SEBeside(j int, columns [][]float64, y, variance []float64) float6
 	if i := slices.Index(f.Terms, j); i >= 0 {
 		return f.SE[i]
 	}
-	wide, err := wls(columns, y, variance, append(slices.Clone(f.Terms), j))
-	if err != nil {
+	points := newSystem(columns, y, variance)
+	defer systems.Put(points)
+	wide := &Fit{Terms: append(slices.Clone(f.Terms), j)}
+	if err := points.wls(wide); err != nil {
 		return math.Inf(1)
 	}
 	return wide.SE[len(f.Terms)]
 }
 
-// nnls drops the most negative term and fits again until none is negative. For the few terms used here that is the
-// optimum Lawson and Hanson's active-set method finds, but for degenerate sets of collinear columns.
-func nnls(columns [][]float64, y, variance []float64, terms []int) (*Fit, error) {
-	terms = append([]int(nil), terms...)
+// system is the points of a fit: whatever subset of its columns is fitted, the products of two columns are computed
+// once.
+type system struct {
+	columns  [][]float64
+	y, w     []float64 // w are the roots of the weights
+	total    float64   // weighted sum of squares of y
+	products []float64 // of two columns, and in the last row of a column and y; NaN: not computed yet
+	err      error     // a point that is none
+}
+
+// systems keeps the memory of systems: a trial has thousands.
+var systems = sync.Pool{New: func() any { return &system{} }}
+
+func newSystem(columns [][]float64, y, variance []float64) *system {
+	n, rows := len(y), len(columns)+1
+	s := systems.Get().(*system)
+	s.columns, s.y, s.total, s.err = columns, y, 0, nil
+	if len(variance) != n {
+		s.err = fmt.Errorf("%w: %d with %d variances", ErrShort, n, len(variance))
+		return s
+	}
+	s.w, s.products = slices.Grow(s.w[:0], n)[:n], slices.Grow(s.products[:0], rows*rows)[:rows*rows]
+	for i, v := range variance {
+		if v <= 0 || math.IsNaN(v) || math.IsNaN(y[i]) || math.IsInf(y[i], 0) {
+			s.err = fmt.Errorf("point %d: value %g with variance %g", i, y[i], v)
+			return s
+		}
+		s.w[i] = 1 / math.Sqrt(v)
+		s.total += y[i] * y[i] / v
+	}
+	for i := range s.products {
+		s.products[i] = math.NaN()
+	}
+	return s
+}
+
+// product is the weighted inner product of two columns; len(columns) stands for y.
+func (s *system) product(i, j int) float64 {
+	at := max(i, j)*(len(s.columns)+1) + min(i, j)
+	if math.IsNaN(s.products[at]) {
+		b := s.y
+		if max(i, j) < len(s.columns) {
+			b = s.columns[max(i, j)]
+		}
+		s.products[at] = dot(s.columns[min(i, j)], b, s.w)
+	}
+	return s.products[at]
+}
+
+// nnls fits the terms of f, drops the most negative and fits again until none is negative. For the few terms used here
+// that is the optimum Lawson and Hanson's active-set method finds, but for degenerate sets of collinear columns.
+func (s *system) nnls(f *Fit) error {
 	for {
-		f, err := wls(columns, y, variance, terms)
-		if err != nil {
-			return nil, err
+		if err := s.wls(f); err != nil {
+			return err
 		}
 		worst, at := 0.0, -1
 		for i, c := range f.Coef {
@@ -95,119 +151,110 @@ func nnls(columns [][]float64, y, variance []float64, terms []int) (*Fit, error)
 			}
 		}
 		if at < 0 {
-			return f, nil
+			return nil
 		}
-		terms = append(terms[:at], terms[at+1:]...)
+		f.Terms = append(f.Terms[:at], f.Terms[at+1:]...)
 	}
 }
 
-// wls is plain weighted least squares over the columns named by terms.
-func wls(columns [][]float64, y, variance []float64, terms []int) (*Fit, error) {
-	n, k := len(y), len(terms)
-	if n <= k || len(variance) != n {
-		return nil, fmt.Errorf("%w: %d for %d terms", ErrShort, n, k)
+// wls makes f the plain weighted least squares over its terms.
+func (s *system) wls(f *Fit) error {
+	n, k := len(s.y), len(f.Terms)
+	if n <= k {
+		return fmt.Errorf("%w: %d for %d terms", ErrShort, n, k)
 	}
-	f := &Fit{Terms: terms, Coef: make([]float64, k), SE: make([]float64, k), DF: n - k}
-	w := make([]float64, n)
-	total := 0.0
-	for i, v := range variance {
-		if v <= 0 || math.IsNaN(v) || math.IsNaN(y[i]) || math.IsInf(y[i], 0) {
-			return nil, fmt.Errorf("point %d: value %g with variance %g", i, y[i], v)
-		}
-		w[i] = 1 / math.Sqrt(v)
-		total += y[i] * y[i] / v
+	if s.err != nil {
+		return s.err
 	}
+	f.memory = slices.Grow(f.memory[:0], (6+k)*k)[:(6+k)*k]
+	var part [6][]float64
+	for i := range part {
+		part[i] = f.memory[i*k : (i+1)*k : (i+1)*k]
+	}
+	f.Coef, f.SE, f.scale, f.root = part[0], part[1], part[2], f.memory[6*k:]
+	f.DF, f.Chi2, f.R2, f.excess = n-k, s.total, 0, 0
 	if k > 0 {
-		cov, err := solve(f, columns, y, w, terms)
-		if err != nil {
-			return nil, err
+		cov := part[3]
+		if err := s.solve(f, cov, part[4], part[5]); err != nil {
+			return err
 		}
-		f.Chi2 = chi2(f, columns, y, w)
+		f.Chi2 = s.chi2(f)
 		f.excess = math.Max(1, f.Chi2/float64(f.DF))
 		for i := range k {
 			f.SE[i] = math.Sqrt(math.Max(0, cov[i]) * f.excess)
 		}
-	} else {
-		f.Chi2 = total
 	}
-	if total > 0 {
-		f.R2 = 1 - f.Chi2/total
+	if s.total > 0 {
+		f.R2 = 1 - f.Chi2/s.total
 	}
-	return f, nil
+	return nil
 }
 
-// solve fills in f.Coef and returns the diagonal of the inverse normal matrix, by Cholesky's decomposition. Columns are
-// scaled to length one first, so that a small pivot means two columns that are nearly the same.
-func solve(f *Fit, columns [][]float64, y, w []float64, terms []int) ([]float64, error) {
-	k := len(terms)
-	scale := make([]float64, k)
+// solve fills in f.Coef and the diagonal of the inverse normal matrix, cov, by Cholesky's decomposition; z and col are
+// memory. Columns are scaled to length one first, so that a small pivot means two columns that are nearly the same.
+func (s *system) solve(f *Fit, cov, z, col []float64) error {
+	terms, scale, l, k := f.Terms, f.scale, f.root, len(f.Terms)
 	for j, t := range terms {
-		scale[j] = math.Sqrt(dot(columns[t], columns[t], w))
+		scale[j] = math.Sqrt(s.product(t, t))
 		if scale[j] == 0 {
-			return nil, fmt.Errorf("column %d is zero", t)
+			return fmt.Errorf("column %d is zero", t)
 		}
 	}
-	l := make([][]float64, k) // the lower triangle
 	for i := range k {
-		l[i] = make([]float64, k)
 		for j := 0; j <= i; j++ {
-			s := dot(columns[terms[i]], columns[terms[j]], w) / (scale[i] * scale[j])
+			v := s.product(terms[i], terms[j]) / (scale[i] * scale[j])
 			for m := range j {
-				s -= l[i][m] * l[j][m]
+				v -= l[i*k+m] * l[j*k+m]
 			}
 			if i != j {
-				l[i][j] = s / l[j][j]
+				l[i*k+j] = v / l[j*k+j]
 				continue
 			}
-			if s < minPivot {
-				return nil, errCollinear
+			if v < minPivot {
+				return errCollinear
 			}
-			l[i][i] = math.Sqrt(s)
+			l[i*k+i] = math.Sqrt(v)
 		}
 	}
-	z := make([]float64, k) // l z = right-hand side
-	for i := range k {
-		s := dot(columns[terms[i]], y, w) / scale[i]
+	for i := range k { // l z = right-hand side
+		v := s.product(terms[i], len(s.columns)) / scale[i]
 		for m := range i {
-			s -= l[i][m] * z[m]
+			v -= l[i*k+m] * z[m]
 		}
-		z[i] = s / l[i][i]
+		z[i] = v / l[i*k+i]
 	}
 	for i := k - 1; i >= 0; i-- { // transposed l, coef = z
-		s := z[i]
+		v := z[i]
 		for m := i + 1; m < k; m++ {
-			s -= l[m][i] * f.Coef[m]
+			v -= l[m*k+i] * f.Coef[m]
 		}
-		f.Coef[i] = s / l[i][i]
+		f.Coef[i] = v / l[i*k+i]
 	}
-	f.root, f.scale = l, scale
-	cov := inverseDiagonal(l)
+	inverseDiagonal(l, cov, col)
 	for j := range k {
 		f.Coef[j] /= scale[j]
 		cov[j] /= scale[j] * scale[j]
 	}
-	return cov, nil
+	return nil
 }
 
-// inverseDiagonal is the diagonal of the inverse of l times its transpose.
-func inverseDiagonal(l [][]float64) []float64 {
-	k := len(l)
-	out := make([]float64, k)
-	col := make([]float64, k)
+// inverseDiagonal puts the diagonal of the inverse of l times its transpose into out; col is memory.
+func inverseDiagonal(l, out, col []float64) {
+	k := len(out)
 	for c := range k { // column c of the inverse of l
+		out[c] = 0
 		for i := c; i < k; i++ {
 			s := 0.0
 			if i == c {
 				s = 1
 			}
 			for m := c; m < i; m++ {
-				s -= l[i][m] * col[m]
+				s -= l[i*k+m] * col[m]
 			}
-			col[i] = s / l[i][i]
+			col[i] = s / l[i*k+i]
 			out[c] += col[i] * col[i]
 		}
 	}
-	return out
 }
 
 // dot is the weighted inner product.
@@ -219,14 +266,13 @@ func dot(a, b, w []float64) float64 {
 	return s
 }
 
-func chi2(f *Fit, columns [][]float64, y, w []float64) float64 {
+func (s *system) chi2(f *Fit) float64 {
 	sum := 0.0
-	for i := range y {
-		r := y[i]
+	for i, r := range s.y {
 		for j, t := range f.Terms {
-			r -= f.Coef[j] * columns[t][i]
+			r -= f.Coef[j] * s.columns[t][i]
 		}
-		sum += r * r * w[i] * w[i]
+		sum += r * r * s.w[i] * s.w[i]
 	}
 	return sum
 }

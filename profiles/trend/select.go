@@ -3,6 +3,7 @@ package trend
 import (
 	"errors"
 	"math"
+	"slices"
 )
 
 // minPivot is the squared sine of the angle between a column and those before it below which it counts as their sum.
@@ -29,8 +30,10 @@ func Select(cands []Candidate, y, variance []float64, maxTerms int, always ...in
 		columns[i] = c.Values
 	}
 	in := make([]bool, len(cands))
-	best, err := nnls(columns, y, variance, always)
-	if err != nil {
+	points := newSystem(columns, y, variance)
+	defer systems.Put(points)
+	best, next, try := &Fit{Terms: slices.Clone(always)}, &Fit{}, &Fit{}
+	if err := points.nnls(best); err != nil {
 		return nil, err
 	}
 	for _, i := range best.Terms {
@@ -39,24 +42,25 @@ func Select(cands []Candidate, y, variance []float64, maxTerms int, always ...in
 	penalty := 0.0
 	score := criterion(best, len(y), penalty)
 	for len(best.Terms) < maxTerms+len(always) {
-		next, nextScore, nextPenalty, at := (*Fit)(nil), score, 0.0, -1
+		nextScore, nextPenalty, at := score, 0.0, -1
 		for i, c := range cands {
 			if in[i] || allZero(c.Values) {
 				continue
 			}
-			f, err := nnls(columns, y, variance, append(append([]int(nil), best.Terms...), i))
-			if err != nil || !contains(f.Terms, i) {
+			try.Terms = append(append(try.Terms[:0], best.Terms...), i)
+			if err := points.nnls(try); err != nil || !slices.Contains(try.Terms, i) {
 				continue
 			}
 			p := penalty + c.Penalty
-			if s := criterion(f, len(y), p); s < nextScore-1e-9 {
-				next, nextScore, nextPenalty, at = f, s, p, i
+			if s := criterion(try, len(y), p); s < nextScore-1e-9 {
+				nextScore, nextPenalty, at = s, p, i
+				next, try = try, next
 			}
 		}
 		if at < 0 {
 			break
 		}
-		best, score, penalty = next, nextScore, nextPenalty
+		best, next, score, penalty = next, best, nextScore, nextPenalty
 		in[at] = true
 	}
 	return best, nil
@@ -74,13 +78,4 @@ func allZero(v []float64) bool {
 		}
 	}
 	return true
-}
-
-func contains(v []int, x int) bool {
-	for _, y := range v {
-		if y == x {
-			return true
-		}
-	}
-	return false
 }
