@@ -74,7 +74,7 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 	}
 	v := make([]float64, len(idx))
 	for k, i := range idx {
-		v[k] = base[k] + q.variance[i] + square(modelError*y[k])
+		v[k] = base[k] + q.variance[i] + square(s.modelError(i)*y[k])
 	}
 	fit, err := selectBelieved(cands, y, v, 3, 0)
 	// A state with few sampled objects by chance seems exact. What the fit expects there tells its variance better.
@@ -82,7 +82,7 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 		for k, i := range idx {
 			expected := fitted(fit, cands, k)
 			sampling := variance / bytes * math.Max(q.grain, q.values[i]-y[k]+expected)
-			v[k] = base[k] + sampling + square(modelError*math.Max(math.Abs(y[k]), expected))
+			v[k] = base[k] + sampling + square(s.modelError(i)*math.Max(math.Abs(y[k]), expected))
 		}
 		before := fit
 		if fit, err = selectBelieved(cands, y, v, 3, 0); err == nil && turn > 0 && slices.Equal(fit.Terms, before.Terms) {
@@ -98,6 +98,15 @@ func (s *Series) heldFit(q *quantity, us []unit, kept []term, kinds func(record.
 		out.terms = append(out.terms, heldTerm(us[j], fit, i, cands[j].Values, idx, highest))
 	}
 	return out
+}
+
+// modelError is the relative error of what a linear model says of a held state. Where nothing holds the requests, some
+// come and go while the heap is collected, and what they left counts as live.
+func (s *Series) modelError(i int) float64 {
+	if h := s.Snaps[i].Hold; h != nil && h.Point == record.PointRunning {
+		return runningError
+	}
+	return modelError
 }
 
 // heldBefore is what the quantity was in the held state that the i-th snapshot followed, nothing after a rest.

@@ -170,9 +170,9 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 			x.State, x.Slope = record.Found, e.found[at].Slope
 		case e.doubted[h.kind] != "": // what would have been seen isn't known then, and more of the work doesn't tell
 			x.Limit, x.Needs = 0, e.doubted[h.kind]
-		case h.per == "backlog-item" && s.unheld():
-			x.Needs = "a place to hold requests that were answered: the service calls no upstream, so that what waited may be " +
-				"done before it is looked at"
+		case h.per == "backlog-item" && s.hurried():
+			x.Needs = "a place to hold requests that were answered, or a process that memsoak starts: the service calls no " +
+				"upstream, so that what waited may be done before it is looked at"
 		case h.per == "byte-in-flight" && s.mayGrow(e.found, x.Target) != "":
 			x.Needs = s.mayGrow(e.found, x.Target)
 		case e.outside[h.kind].grown > 0:

@@ -187,7 +187,7 @@ func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 		}
 		d := r.values[i] - rest
 		idx, y = append(idx, i), append(y, d)
-		v = append(v, spread*spread/12+r.variance[i]+square(modelError*d)+square(exactNoise))
+		v = append(v, spread*spread/12+r.variance[i]+square(s.modelError(i)*d)+square(exactNoise))
 	}
 	if len(idx) < minHolds {
 		return
@@ -215,15 +215,15 @@ func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 }
 
 // plain reports whether the live heap, without a fault that says why, grew by more for each of so many files than the
-// contract lets a healthy trial overlook, whatever wider target this one was asked for. Growth that is plain to see isn't
-// below a limit of detection.
+// contract lets a healthy trial overlook, whatever wider target this one was asked for. Growth that is plain to see
+// isn't below a limit of detection.
 func (r *remainder) plain(found []*judged, files float64) bool {
 	return r.grown > seenAt*record.DefaultTargets().Item*files && r.grown > minT*r.noise &&
 		!slices.ContainsFunc(found, func(j *judged) bool { return !j.passive && byNature(j.Finding) == 0 })
 }
 
-// unsampled reports whether no line of what grows has the samples that name it, at a sampling rate in bytes. Growth over
-// many lines gets there too: one of them does with enough work.
+// unsampled reports whether no line of what grows has the samples that name it, at a sampling rate in bytes. Growth
+// over many lines gets there too: one of them does with enough work.
 func (r *remainder) unsampled(rate float64) bool {
 	return len(r.sites) == 0 || float64(r.sites[0].Bytes) < lineSamples*rate
 }

@@ -142,7 +142,8 @@ func (s *Series) believeRetained(q *quantity, t *term) bool {
 			return false
 		}
 	}
-	if t.running && t.amount < minHeldBytes {
+	if kept := q.values[t.from[1]] - q.values[t.from[0]]; t.running && (t.amount < minHeldBytes ||
+		kept < keptShare*t.amount) {
 		return false
 	}
 	return t.share >= minShare

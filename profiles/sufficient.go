@@ -49,7 +49,8 @@ func (s *Series) sufficient() sufficiency {
 	if s.unheld() {
 		lack("wider limits: the service called no upstream, so that nothing of it could be held. Requests in flight were " +
 			"stepped by concurrency, and a size per request in flight is the least, since fewer may be in the service than at " +
-			"its door; work behind replies was looked for right after the last reply of a wave, per request offered")
+			"its door; work behind replies was looked for right after the last reply of a wave, per request offered, while " +
+			"the service was short of processor time")
 	}
 	if s.Trial.Outcome != record.OK {
 		lack("the trial ended early (%s): what it would have shown later is missing", orUnknown(string(s.Trial.Outcome)))
@@ -62,11 +63,16 @@ func (s *Series) sufficient() sufficiency {
 }
 
 // unheld says that the trial looked at a service as it ran, for want of a place to hold it at.
-func (s *Series) unheld() bool {
-	return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool {
-		return n.Hold != nil && n.Hold.Point == record.PointAnswered
-	})
+func (s *Series) unheld() bool { return slices.ContainsFunc(s.Snaps, (*Snapshot).answered) }
+
+// hurried says that work behind replies may have been done before it was looked at: of some wave the service had all
+// the processor time that it could get.
+func (s *Series) hurried() bool {
+	return slices.ContainsFunc(s.Snaps, func(n *Snapshot) bool { return n.answered() && n.Hold.Share == 0 })
 }
+
+// answered says that all requests had been answered and nothing was held.
+func (n *Snapshot) answered() bool { return n.Hold != nil && n.Hold.Point == record.PointAnswered }
 
 func orUnknown(t string) string {
 	if t == "" {

@@ -23,6 +23,10 @@ const (
 	// minHolds is how many held states a fit of what they hold needs: one more than its three terms.
 	minHolds = 4
 
+	// keptShare is the part of what grew with the most at a time of something that has to be there at the end: it stays,
+	// by its name.
+	keptShare = 0.5
+
 	// minFit is the part of the weighted variation between held states that the fit has to explain.
 	minFit = 0.90
 
@@ -77,6 +81,10 @@ const (
 	// modelError is the relative error of a linear model of held bytes, beyond sampling: size classes, append's growth
 	// and buffers that are not quite full.
 	modelError = 0.04
+
+	// runningError is that of states in which requests come and go: of some tens in flight, a collection sees half as many
+	// again.
+	runningError = 0.2
 
 	// fillError is the relative error of a held slope that no repetition shows: size classes, buffers not quite full.
 	fillError = 0.015

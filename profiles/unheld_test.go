@@ -15,6 +15,11 @@ import (
 // requests in flight, and the memory right after the last reply of a wave.
 func unheldService(t *testing.T, sub *subject, seed uint64) *record.Verdict {
 	t.Helper()
+	return diagnoseLab(t, unheldLab(t, sub, seed))
+}
+
+func unheldLab(t *testing.T, sub *subject, seed uint64) *lab {
+	t.Helper()
 	l := newLab(t, sub, 8, seed)
 	l.trial.Item = record.ItemRequest
 	l.phase("idle", false)
@@ -41,7 +46,7 @@ func unheldService(t *testing.T, sub *subject, seed uint64) *record.Verdict {
 	l.pass(5 * time.Second)
 	l.floor()
 	l.trial.Ended = l.now
-	return diagnoseLab(t, l)
+	return l
 }
 
 // served is a phase in which so many requests are answered.
@@ -68,9 +73,9 @@ func behindReplies(left func(c record.Covariates) float64) *subject {
 	return &subject{sources: append(background(), &source{stack: frames("app/web.enqueue"), size: 16 << 10, held: left})}
 }
 
-// TestAServiceThatCallsNothingIsNeverHealthy has a service without a fault: what waited behind its replies may be done
-// before anyone can look.
-func TestAServiceThatCallsNothingIsNeverHealthy(t *testing.T) {
+// TestWhatWaitedMayBeDoneWhereAServiceHadAllTime has a service without a fault. Where it was short of processor time
+// until its last reply, the same numbers exclude work behind its replies.
+func TestWhatWaitedMayBeDoneWhereAServiceHadAllTime(t *testing.T) {
 	for seed := range uint64(3) {
 		v := unheldService(t, &subject{sources: background()}, seed)
 		assert.Equal(t, record.Inconclusive, v.Headline)
@@ -83,6 +88,15 @@ func TestAServiceThatCallsNothingIsNeverHealthy(t *testing.T) {
 			assert.Equal(t, want, h.State, "%s per %s", h.Class, h.Per)
 		}
 	}
+	l := unheldLab(t, &subject{sources: background()}, 1)
+	for i := range l.trial.Snapshots {
+		if h := l.trial.Snapshots[i].Hold; h != nil && h.Point == record.PointAnswered {
+			h.Share = 0.3
+		}
+	}
+	v := diagnoseLab(t, l)
+	assert.Equal(t, record.Healthy, v.Headline)
+	assert.Contains(t, fmt.Sprint(v.Warnings), "while the service was short of processor time")
 }
 
 func TestWorkBehindRepliesOfAServiceThatCallsNothingIsFound(t *testing.T) {

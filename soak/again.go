@@ -55,7 +55,8 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 		return nil, fmt.Errorf("%w: run %s: %w", ErrConfig, run.ID, err)
 	}
 	c := Config{
-		Subject: cmp.Or(kept.File, run.Subject), SubjectRef: kept.Ref, Corpus: run.Corpus, Axes: kept.Axes,
+		Subject: cmp.Or(kept.File, run.Subject), SubjectRef: kept.Ref, Corpus: cmp.Or(run.Corpus, DefaultConfig().Corpus),
+		Axes:   kept.Axes,
 		Design: Design(run.Design), Center: kept.Center,
 		Cells: kept.Cells, Only: kept.Only, Set: kept.Set, Limit: units.Bytes(run.Limit), Node: units.Bytes(kept.Node),
 		Repeats: run.Repeats, Seed: run.Seed, Protocol: run.Protocol, Duration: kept.Duration,

@@ -29,6 +29,9 @@ func (r *Runner) newRun() (*record.Run, error) {
 		Corpus: p.Config.Corpus, Design: string(p.Config.Design), Protocol: p.Protocol.Name, Repeats: p.Config.Repeats,
 		Limit: int64(p.Config.Limit), Axes: p.Config.Axes, Config: config, Host: host(), Warnings: slices.Clone(p.Warnings),
 	}
+	if p.Subject.Load != nil { // the requests are all that it is given
+		run.Corpus = ""
+	}
 	byCell := map[string]int{}
 	for _, s := range p.Trials {
 		i, ok := byCell[s.Cell.String()]

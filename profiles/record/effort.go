@@ -65,6 +65,8 @@ type Hold struct {
 	Held  int    `json:"held"`
 	// Restless says that the subject never came to rest: requests or bytes went on beside the held items.
 	Restless bool `json:"restless,omitempty"`
+	// Share is the part of a processor that the subject was held to while the state came about, 0: all that it could get.
+	Share float64 `json:"share,omitempty"`
 }
 
 // Short says that fewer items were held than asked for.

@@ -90,7 +90,7 @@ func (d *pageData) deaths() []string {
 				if oom := v.Trial.Record.OOM; oom != nil {
 					files = oom.FilesDone
 				}
-				cell += " after " + plural(int(files), "file")
+				cell += " after " + plural(int(files), v.item())
 			}
 			cells = append(cells, cell)
 		}

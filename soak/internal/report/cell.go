@@ -43,6 +43,17 @@ type cellView struct {
 	Notes     []string // what could not be shown, and the trial's own warnings
 }
 
+// item is the word for what the trial's work is counted in.
+func (v *cellView) item() string {
+	if v.Trial != nil && v.Trial.Record != nil {
+		return cmp.Or(v.Trial.Record.Item, "file")
+	}
+	return "file"
+}
+
+// Items is that word for many.
+func (v *cellView) Items() string { return v.item() + "s" }
+
 // figure is a chart drawn for wide and for narrow pages, with its key.
 type figure struct {
 	Wide, Slim template.HTML
@@ -162,7 +173,7 @@ func (b cellBuilder) figures(v *cellView) {
 		v.Timeline = timeline(v.Trial, b.opt.limit(b.run, v.Trial))
 	}
 	if v.Verdict != nil && len(v.Verdict.Floors) > 1 {
-		v.Floors, v.FloorText = floors(v.Verdict)
+		v.Floors, v.FloorText = floors(v.Verdict, v.item())
 	}
 }
 

@@ -264,19 +264,19 @@ func sampleTips(t *Trial, x func(record.Sample) float64) []chart.Tip {
 	return out
 }
 
-// floors draws the live heap at each quiesce over files done, and says how it moves.
-func floors(v *record.Verdict) (*figure, string) {
+// floors draws the live heap at each quiesce over the items done, and says how it moves.
+func floors(v *record.Verdict, item string) (*figure, string) {
 	fl := slices.Clone(v.Floors)
 	slices.SortStableFunc(fl, func(a, b record.Floor) int { return cmp.Compare(a.Files, b.Files) })
 	var x, y []float64
 	wide := chart.Chart{
-		Label: "Live heap at each floor over files done", YTicks: chart.BytesTicks(4), XTicks: chart.CountTicks(6),
+		Label: "Live heap at each floor over " + item + "s done", YTicks: chart.BytesTicks(4), XTicks: chart.CountTicks(6),
 	}
 	for i, f := range fl {
 		x, y = append(x, float64(f.Files)), append(y, float64(f.HeapLive))
 		wide.Tips = append(wide.Tips, chart.Tip{X: x[i],
 			Text: fmt.Sprintf("floor %d, after %s\nlive heap: %s (%s)\nresident: %s\n%s",
-				i+1, units.Count(f.Files, "file"), Bytes(f.HeapLive), exact(f.HeapLive), Bytes(f.RSS),
+				i+1, units.Count(f.Files, item), Bytes(f.HeapLive), exact(f.HeapLive), Bytes(f.RSS),
 				units.Count(f.Routines, "goroutine"))})
 	}
 	wide.Lines = []chart.Line{{Ink: "heap", X: x, Y: y, Dots: true, NoLine: true}}
@@ -288,8 +288,8 @@ func floors(v *record.Verdict) (*figure, string) {
 			line.Intercept + line.Slope*ends[1]}})
 		key = append(key, keyEntry{"trend", "median slope"})
 		grown := float64(fl[len(fl)-1].HeapLive - fl[0].HeapLive)
-		text = fmt.Sprintf("%s per file over %s; %s from the first to the last, which holds %s.",
-			signed(line.Slope), plural(len(fl), "floor"), signed(grown), Bytes(fl[len(fl)-1].HeapLive))
+		text = fmt.Sprintf("%s per %s over %s; %s from the first to the last, which holds %s.",
+			signed(line.Slope), item, plural(len(fl), "floor"), signed(grown), Bytes(fl[len(fl)-1].HeapLive))
 	}
 	// A rise of some percent would be flat on an axis from 0: then the axis begins below the lowest floor, and says so.
 	if lo, hi := slices.Min(y), slices.Max(y); hi-lo < lo/4 {

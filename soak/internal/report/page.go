@@ -213,10 +213,13 @@ func (d *pageData) snapshots() int {
 // Title is what the page is about.
 func (d *pageData) Title() string { return Title(d.Record) }
 
-// Title is what a run is about: a subject and its corpus, or a recorded process.
+// Title is what a run is about: a subject and its corpus, if it copies one, or a recorded process.
 func Title(r *record.Run) string {
-	if recorded(r) || r.Corpus == "" {
+	switch {
+	case recorded(r):
 		return r.Subject + ", recorded"
+	case r.Corpus == "":
+		return r.Subject
 	}
 	corpus := filepath.Base(r.Corpus)
 	return r.Subject + " on the " + strings.TrimSuffix(corpus, filepath.Ext(corpus)) + " corpus"

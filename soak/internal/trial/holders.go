@@ -61,8 +61,9 @@ func (t *trial) lookAt(ctx context.Context, when string, bytes int64) {
 		return
 	}
 	t.look.most = bytes
-	t.throttle.pause()
-	defer t.throttle.resume()
+	throttled := t.throttle.Load()
+	throttled.pause()
+	defer throttled.resume()
 	h, err := holders.Find(ctx, holders.Options{PID: t.proc.PID(), Child: true, Module: t.proc.Describe().Module,
 		Within: lookWithin})
 	if ctx.Err() != nil {

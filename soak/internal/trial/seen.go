@@ -22,7 +22,7 @@ func (s *serviceRig) covariates(ctx context.Context, held *fault.HoldStatus) (re
 	front := seen[subject.Front]
 	c := record.Covariates{
 		FilesDone: front.Finished, BytesDone: front.Bytes + front.BytesIn,
-		Distinct: s.distinct, Largest: s.largest, InFlight: front.InFlight, Failed: front.Failed,
+		Distinct: s.keys(front), Largest: s.largest, InFlight: front.InFlight, Failed: front.Failed,
 		ConnsIn:   front.ConnsOpen,
 		ConnsIdle: front.ConnsIdle, // of clients, which the subject keeps open; its own it counts among those open
 	}

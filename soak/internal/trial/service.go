@@ -40,7 +40,8 @@ type serviceRig struct {
 	mu       sync.Mutex
 	holding  string                  // the gate that holds, or held last
 	gens     map[uint64]bool         // the generations given: one that is given again brings no new keys
-	distinct int64                   // keys given so far
+	distinct int64                   // keys given before the last work
+	fresh    bool                    // each request of the last work has a key of its own
 	largest  int64                   // size of an item so far
 	size     int64                   // of the items of the wave under way
 	before   map[string]gateway.Seen // what the gates had seen before the wave under way
@@ -335,15 +336,22 @@ func (s *serviceRig) begin(ctx context.Context, j job, w load.Wave) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.distinct = s.keys(seen[subject.Front])
 	s.before = seen
 	s.size, s.largest = w.Size, max(s.largest, w.Size)
-	if !s.t.Subject.Load.Uses("key") {
-		s.distinct = 1
-	} else if !s.gens[j.gen] && !j.corpus {
-		s.gens[j.gen] = true
-		s.distinct += w.Requests
+	if s.fresh = !s.gens[j.gen]; !s.t.Subject.Load.Uses("key") {
+		s.distinct, s.fresh = 1, false
 	}
+	s.gens[j.gen] = true
 	return nil
+}
+
+// keys is how many have been given, those of the last work by the requests that have begun since it did.
+func (s *serviceRig) keys(front gateway.Seen) int64 {
+	if !s.fresh {
+		return s.distinct
+	}
+	return s.distinct + front.Started - s.before[subject.Front].Started
 }
 
 // parseSize reads a number of bytes, with or without a unit.

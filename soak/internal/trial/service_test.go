@@ -37,6 +37,7 @@ phases:
   - {name: answered, kind: answered, files: [{count: 40, size: 1KiB}]}
   - {name: running, kind: running, transfers: 2M}
   - {name: repeat, kind: repeat, of: wave}
+  - {name: free, kind: free, at_most: 200ms}
   - {name: idle-again, kind: idle-again, for: 40ms, snapshots: 2}
 `
 
@@ -82,6 +83,10 @@ func TestAServiceIsBroughtIntoEachState(t *testing.T) {
 	assert.EqualValues(t, 60, rest["wave-3"].FilesDone-rest["warm-up"].FilesDone)
 	assert.Equal(t, rest["repeat"].Distinct, rest["connections"].Distinct, "repeated requests bring no new keys")
 	assert.Greater(t, rest["repeat"].FilesDone, rest["connections"].FilesDone)
+	free := rest["free"].FilesDone - rest["repeat"].FilesDone
+	assert.Positive(t, free)
+	assert.InDelta(t, free, rest["free"].Distinct-rest["repeat"].Distinct, 4,
+		"each of a free run is new, but for what was cut off")
 }
 
 func TestAServiceThatCallsNothingIsLookedAtAsItRuns(t *testing.T) {
@@ -93,6 +98,15 @@ func TestAServiceThatCallsNothingIsLookedAtAsItRuns(t *testing.T) {
 	assert.EqualValues(t, 40, held["answered"].FilesDone-states(tr, false)["connections"].FilesDone)
 	require.Contains(t, held, "running")
 	assert.Greater(t, held["running"].InFlight, int64(4), "twice as many as the load has elsewhere")
+	for _, n := range tr.Snapshots {
+		if n.Phase == "running" && n.State.Held() {
+			assert.LessOrEqual(t, n.Covariates.Distinct, n.Covariates.FilesDone+n.Covariates.InFlight,
+				"keys of requests that have begun")
+		}
+		if n.Hold != nil && n.Hold.Point == record.PointAnswered {
+			assert.Positive(t, n.Hold.Share, "it was short of processor time")
+		}
+	}
 	assert.NotContains(t, held, "queue", "there is nowhere to hold them")
 	tr = run(t, serviceOptions(t, testsubject.Sync, ""))
 	assert.NotContains(t, states(tr, true), "answered", "what calls an upstream is held there")

@@ -97,7 +97,7 @@ type trial struct {
 	proc       *subject.Process
 	sam        *sampler.Sampler
 	watch      *watcher
-	throttle   *throttle
+	throttle   atomic.Pointer[throttle]
 	begun      time.Time
 	m          int            // the subject's number of concurrent transfers
 	counted    bool           // m is known
@@ -224,7 +224,7 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 		return err
 	}
 	if share := t.cpuLimit(); share > 0 {
-		t.throttle = startThrottle(proc.PID(), share, t.sam.CPU)
+		t.throttle.Store(startThrottle(proc.PID(), share, t.sam.CPU))
 	}
 	t.watch = startWatcher(t)
 	return nil
@@ -298,7 +298,7 @@ func (t *trial) cleanup() {
 	if t.watch != nil {
 		t.watch.stop()
 	}
-	t.throttle.stop()
+	t.throttle.Load().stop()
 	if t.proc != nil {
 		t.lastPeaks()
 		t.rec.update(func(r *record.Trial) { r.Exit = t.proc.ExitState() }) // nil when we end it ourselves

@@ -38,13 +38,18 @@ func (s *serviceRig) callsAny() bool {
 }
 
 // answered offers a wave as fast as it is taken and takes a snapshot right after its last reply: what waits behind
-// replies is there then, as far as it isn't done already.
+// replies is there then, as far as it isn't done already. So that it isn't, the subject is short of processor time
+// until then, and has many requests at once: replies, which are quick, go before the work behind them.
 func (t *trial) answered(ctx context.Context, ph *protocol.Phase) error {
 	j := t.fresh(ph.Files...)
-	j.inFlight = t.m
+	j.inFlight = answeredRounds * t.m
 	n := int(j.items())
+	share, end := t.starve(answeredShare)
+	defer end()
 	j.replied = func(ctx context.Context) error {
-		_, err := t.snapshot(ctx, ph.Name, record.StateHeader, &record.Hold{Point: protocol.Answered, Asked: n, Held: n})
+		defer end()
+		_, err := t.snapshot(ctx, ph.Name, record.StateHeader, &record.Hold{Point: protocol.Answered, Asked: n, Held: n,
+			Share: share})
 		return err
 	}
 	if _, err := t.do(ctx, ph.Name, ph, j); err != nil {
@@ -53,13 +58,38 @@ func (t *trial) answered(ctx context.Context, ph *protocol.Phase) error {
 	return t.floorAfter(ctx, ph.Name)
 }
 
+const (
+	// answeredShare is the part of a processor that a subject has while it answers, and answeredRounds how many times as
+	// many requests as elsewhere it has at once.
+	answeredShare  = 0.3
+	answeredRounds = 4
+)
+
+// starve holds the subject to a share of a processor until end, which may be called again. A process that memsoak did
+// not start is left alone; the share that is returned is what it has, 0 for all that it can get.
+func (t *trial) starve(share float64) (has float64, end func()) {
+	switch own := t.cpuLimit(); {
+	case own > 0:
+		return own, func() {}
+	case t.Subject.Attach != nil:
+		return 0, func() {}
+	}
+	h := startThrottle(t.proc.PID(), share, t.sam.CPU)
+	t.throttle.Store(h)
+	return share, func() {
+		h.stop()
+		t.throttle.Store(nil)
+	}
+}
+
 // stepped keeps a number of requests in flight and takes a snapshot amid them. How many of them the subject works on,
 // and how many wait for it, can't be seen.
 func (t *trial) stepped(ctx context.Context, s *serviceRig, ph *protocol.Phase) error {
-	n := ph.Transfers.Of(t.m)
+	n := ph.Held(t.m)
 	s.mu.Lock()
-	count := min(max(int64(s.pace*steppedFor.Seconds()), steppedRounds*int64(n)), mostStepped)
+	count := min(int64(s.pace*steppedFor.Seconds()), mostStepped, steppedBytes/max(1, int64(ph.Size)))
 	s.mu.Unlock()
+	count = max(count, steppedRounds*int64(n))
 	j := t.fresh(protocol.Group{Count: count, Size: ph.Size})
 	j.inFlight = n
 	p := t.open(ph.Name, ph, j)
@@ -89,12 +119,13 @@ func (t *trial) stepped(ctx context.Context, s *serviceRig, ph *protocol.Phase) 
 	return t.floorAfter(ctx, ph.Name)
 }
 
-// A stepped wave lasts for about so long, by the pace of the waves before it, and has so many requests for each that is
-// in flight, at most mostStepped.
+// A stepped wave lasts for about so long, by the pace of the waves before it, with at most mostStepped requests and
+// steppedBytes, but so many requests at least for each that is in flight.
 const (
 	steppedFor    = 2 * time.Second
 	steppedRounds = 8
 	mostStepped   = 20_000
+	steppedBytes  = 512 << 20
 	steppedLook   = 2 * time.Millisecond
 )
 

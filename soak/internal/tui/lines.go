@@ -69,8 +69,12 @@ func plan(w io.Writer, e soak.RunStarted) {
 	if e.Limit > 0 {
 		limit = units.FormatBytes(e.Limit)
 	}
-	fmt.Fprintf(w, "%s: %s, %s, %s design, protocol %s, corpus %s, limit %s (%s), about %s\n",
-		e.Subject, units.Count(e.Cells, "cell"), units.Count(e.Trials, "trial"), e.Design, e.Protocol, e.Corpus, limit,
+	corpus := ""
+	if e.Corpus != "" {
+		corpus = "corpus " + e.Corpus + ", "
+	}
+	fmt.Fprintf(w, "%s: %s, %s, %s design, protocol %s, %slimit %s (%s), about %s\n",
+		e.Subject, units.Count(e.Cells, "cell"), units.Count(e.Trials, "trial"), e.Design, e.Protocol, corpus, limit,
 		e.Isolated, e.Estimate.Round(time.Second))
 	for i, c := range e.Plan.Cells {
 		fmt.Fprintf(w, "  %3d. %s\n", i+1, c)

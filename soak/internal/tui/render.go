@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -47,7 +48,7 @@ func (m *model) view() []string {
 // head is what runs and how far it is.
 func (m *model) head(add func(string)) {
 	what := screen.Bold.Render(plain(m.start.Subject)) + screen.Faint.Render(fmt.Sprintf("  %s · %s design · %s",
-		plain(m.start.Corpus), m.start.Design, units.Count(m.start.Cells, "cell")))
+		plain(cmp.Or(m.start.Corpus, m.start.Protocol)), m.start.Design, units.Count(m.start.Cells, "cell")))
 	if m.start.Limit > 0 && m.width > 70 {
 		what += screen.Faint.Render(" · limit " + report.Bytes(m.start.Limit))
 	}
