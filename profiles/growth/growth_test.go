@@ -391,7 +391,7 @@ func TestAPlaceThatSurelyGrowsLeavesTheTotalOpenWhereItCouldNotShowIt(t *testing
 }
 
 // TestWhatStayedWithoutWorkIsNotExcluded has a leak whose load ends halfway, beside a cache that is full by then while
-// the load goes on: the live heap of both is the same.
+// the load does not end: the live heap of both is the same.
 func TestWhatStayedWithoutWorkIsNotExcluded(t *testing.T) {
 	const n, churned = 40, 3 * mib
 	rng := rand.New(rand.NewPCG(1, 7))

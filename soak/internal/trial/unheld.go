@@ -39,7 +39,7 @@ func (s *serviceRig) callsAny() bool {
 
 // answered offers a wave as fast as it is taken and takes a snapshot right after its last reply: what waits behind
 // replies is there then, as far as it isn't done already. So that it isn't, the subject is short of processor time
-// until then, and has many requests at once: replies, which are quick, go before the work behind them.
+// until then, and has many requests in flight: replies, which are quick, go before the work behind them.
 func (t *trial) answered(ctx context.Context, ph *protocol.Phase) error {
 	j := t.fresh(ph.Files...)
 	j.inFlight = answeredRounds * t.m
@@ -60,7 +60,7 @@ func (t *trial) answered(ctx context.Context, ph *protocol.Phase) error {
 
 const (
 	// answeredShare is the part of a processor that a subject has while it answers, and answeredRounds how many times as
-	// many requests as elsewhere it has at once.
+	// many requests as elsewhere are in flight.
 	answeredShare  = 0.3
 	answeredRounds = 4
 )
