@@ -2,16 +2,17 @@ package k8s
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
@@ -25,7 +26,11 @@ func decode(t *testing.T, file string, into ...any) {
 	docs := bytes.Split(b, []byte("\n---\n"))
 	require.Len(t, docs, len(into), file)
 	for i, doc := range docs {
-		require.NoError(t, yaml.UnmarshalStrict(doc, into[i]), "%s, document %d", file, i+1)
+		b, err := yaml.YAMLToJSON(doc)
+		require.NoError(t, err, "%s, document %d", file, i+1)
+		dec := json.NewDecoder(bytes.NewReader(b))
+		dec.DisallowUnknownFields()
+		require.NoError(t, dec.Decode(into[i]), "%s, document %d", file, i+1)
 	}
 }
 

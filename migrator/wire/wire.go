@@ -16,7 +16,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 	gdrive "google.golang.org/api/drive/v3"
@@ -175,6 +174,9 @@ func fileCredentials(ctx context.Context, key []byte, subject string) (*google.C
 		Scopes: []string{gdrive.DriveReadonlyScope}, Subject: subject})
 }
 
+// imdsDisabled is ClientDisabled of the SDK's package imds: a store that is not AWS has no role of an instance.
+const imdsDisabled = 1
+
 // bucketName is what stores, Amazon's and others', take for one.
 var bucketName = regexp.MustCompile(`^(arn:[\w:/-]+|[A-Za-z0-9][\w.-]{0,221})$`)
 
@@ -198,7 +200,7 @@ func sink(ctx context.Context, s Settings, client *http.Client) (migrator.Sink, 
 		return nil, err
 	}
 	if s.S3Endpoint != "" {
-		opts = append(opts, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
+		opts = append(opts, config.WithEC2IMDSClientEnableState(imdsDisabled))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, opts...)
 	if err != nil {

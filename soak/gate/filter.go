@@ -3,11 +3,8 @@ package gate
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
-
-	"github.com/expr-lang/expr/ast"
 )
 
 // Filter is a condition over a cell's settings. The zero Filter and nil match everything.
@@ -34,11 +31,9 @@ func (f *Filter) Match(settings map[string]string) (bool, error) {
 	}
 	env := map[string]any{}
 	for k, v := range settings {
-		env[k], env[ordered(k)] = v, v
+		env[k] = v
 		if n, ok := parseSize(v); ok {
-			env[k], env[ordered(k)] = n, n
-		} else if v == off {
-			env[ordered(k)] = math.Inf(1)
+			env[k] = n
 		}
 	}
 	for _, n := range f.cond.names {
@@ -47,34 +42,8 @@ func (f *Filter) Match(settings map[string]string) (bool, error) {
 				strings.Join(slices.Sorted(maps.Keys(settings)), ", "))}
 		}
 	}
-	ok, err := f.cond.holds(env)
-	if err != nil {
-		for _, n := range f.cond.sized {
-			if text, is := env[ordered(n)].(string); is {
-				return false, &SyntaxError{Input: f.cond.text,
-					Msg: fmt.Sprintf("%s is %q here, which has no size: compare it by =, != or in", n, text)}
-			}
-		}
-	}
-	return ok, err
+	return f.cond.holds(env)
 }
 
 // off is the value of a limit that is not set.
 const off = "off"
-
-// ordered is the name under which a setting is compared by size: there off is more than any number, while the setting's
-// own name keeps the word.
-func ordered(name string) string { return name + " by size" }
-
-// bySize makes one side of a comparison by size read a limit that is off as more than any number.
-func (v *visitor) bySize(side *ast.Node) {
-	switch n := (*side).(type) {
-	case *ast.IdentifierNode:
-		v.sized = append(v.sized, n.Value)
-		ast.Patch(side, &ast.IdentifierNode{Value: ordered(n.Value)})
-	case *ast.StringNode:
-		if n.Value == off {
-			ast.Patch(side, &ast.FloatNode{Value: math.Inf(1)})
-		}
-	}
-}

@@ -4,18 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 
-	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/file"
-	"github.com/expr-lang/expr/vm"
-
-	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -187,142 +176,8 @@ func (c *Check) Eval(q Quantities) Result {
 	return r
 }
 
-// condition is a compiled boolean expression.
-type condition struct {
-	text    string
-	prog    *vm.Program
-	names   []string
-	sized   []string  // those compared by size, in a filter
-	numbers []float64 // the constants in it
-}
-
-// compileCondition compiles text after its sizes and percentages are turned into numbers. With a nil env every name is
-// allowed and bare words on the right of a comparison are not known.
-func compileCondition(text string, env map[string]any) (*condition, error) {
-	plain, column := expandUnits(text)
-	v := &visitor{filter: env == nil}
-	opts := []expr.Option{expr.AsBool(), expr.DisableAllBuiltins(), expr.Optimize(false), expr.MaxNodes(200),
-		expr.Patch(v)}
-	if env != nil {
-		opts = append(opts, expr.Env(env))
-	} else {
-		opts = append(opts, expr.AllowUndefinedVariables())
-	}
-	prog, err := expr.Compile(plain, opts...)
-	if err != nil {
-		var fe *file.Error
-		if errors.As(err, &fe) {
-			msg, _, _ := strings.Cut(fe.Message, "\n")
-			if name, ok := strings.CutPrefix(msg, "unknown name "); ok {
-				msg = "unknown quantity " + name + "; known are " + known()
-			}
-			return nil, &SyntaxError{Input: text, Column: column(fe.Column) + 1, Msg: msg}
-		}
-		return nil, &SyntaxError{Input: text, Msg: err.Error()}
-	}
-	c := &condition{text: text, prog: prog, sized: v.sized, numbers: v.numbers}
-	for _, n := range v.names {
-		if _, isWord := words[n]; (env == nil || !isWord) && !slices.Contains(c.names, n) {
-			c.names = append(c.names, n)
-		}
-	}
-	return c, nil
-}
-
-func (c *condition) holds(env map[string]any) (bool, error) {
-	v, err := expr.Run(c.prog, env)
-	if err != nil {
-		msg, _, _ := strings.Cut(err.Error(), "\n")
-		return false, &SyntaxError{Input: c.text, Msg: msg}
-	}
-	ok, is := v.(bool)
-	if !is {
-		return false, &SyntaxError{Input: c.text, Msg: "is not a condition"}
-	}
-	return ok, nil
-}
-
-type visitor struct {
-	names   []string
-	numbers []float64
-	filter  bool // comparisons by size are a filter's
-	sized   []string
-}
-
-// Visit implements ast.Visitor. It comes to a comparison after its two sides.
-func (v *visitor) Visit(n *ast.Node) {
-	switch n := (*n).(type) {
-	case *ast.BinaryNode:
-		if v.filter && slices.Contains([]string{"<", "<=", ">", ">="}, n.Operator) {
-			v.bySize(&n.Left)
-			v.bySize(&n.Right)
-		}
-	case *ast.IdentifierNode:
-		v.names = append(v.names, n.Value)
-	case *ast.IntegerNode:
-		v.numbers = append(v.numbers, float64(n.Value))
-	case *ast.FloatNode:
-		v.numbers = append(v.numbers, n.Value)
-	}
-}
-
-// token finds what the expression language doesn't know: numbers with a unit, and the words of the vocabulary that it
-// would read as a subtraction. Quoted text is matched first, so that it stays as it is.
-var token = regexp.MustCompile(`"[^"]*"|'[^']*'|\b(\d+(?:\.\d+)?(?:%|[A-Za-z]+))(?:\b|$|[\s),])|` +
-	`\b(off-heap|oom-killed|wave-failed|off|none)\b|[=!<>]=|(=)`)
-
-// number reads a number with a unit: a share in percent, or a size as every flag takes it.
-func number(text string) (float64, bool) {
-	if p, ok := strings.CutSuffix(text, "%"); ok {
-		n, err := strconv.ParseFloat(p, 64)
-		return n / 100, err == nil
-	}
-	n, err := units.ParseBytes(text)
-	return float64(n), err == nil
-}
-
-// expandUnits replaces "256MiB" and "1%" by plain numbers, words by strings and "=" by "==", and returns a function
-// from columns of the result to columns of the input (both 0-based).
-func expandUnits(text string) (string, func(int) int) {
-	var b strings.Builder
-	type shift struct{ at, by int } // from this column of the result on, the input is by columns ahead
-	shifts := []shift{{}}
-	last := 0
-	replace := func(from, to int, by string) {
-		b.WriteString(text[last:from])
-		b.WriteString(by)
-		last = to
-		shifts = append(shifts, shift{at: b.Len(), by: last - b.Len()})
-	}
-	for _, m := range token.FindAllStringSubmatchIndex(text, -1) {
-		switch {
-		case m[2] >= 0: // number with unit
-			if n, ok := number(text[m[2]:m[3]]); ok {
-				replace(m[2], m[3], strconv.FormatFloat(n, 'f', -1, 64))
-			}
-		case m[4] >= 0: // word with a hyphen, or a value of settings
-			replace(m[4], m[5], strconv.Quote(text[m[4]:m[5]]))
-		case m[6] >= 0: // as people write it
-			replace(m[6], m[7], "==")
-		}
-	}
-	b.WriteString(text[last:])
-	return b.String(), func(col int) int {
-		by := 0
-		for _, s := range shifts {
-			if col >= s.at {
-				by = s.by
-			}
-		}
-		return min(col+by, len(text))
-	}
-}
-
 // parseSize reads a number with an optional unit.
 func parseSize(s string) (float64, bool) {
-	if n, err := strconv.ParseFloat(s, 64); err == nil && !math.IsNaN(n) && !math.IsInf(n, 0) {
-		return n, true
-	}
 	if s == off || s == "none" { // words of settings, which are more than any number
 		return 0, false
 	}

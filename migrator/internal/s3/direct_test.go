@@ -17,13 +17,19 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	minio "github.com/minio/minio-go/v7/pkg/signer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/migrator"
 )
+
+// static provides these credentials.
+func static(id, secret, session string) aws.CredentialsProvider {
+	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: session}, nil
+	})
+}
 
 // keep is an HTTP client that keeps the last request with its content and says that all is well.
 type keep struct {
@@ -52,20 +58,20 @@ func bySDK(s *Sink) *Sink {
 
 // TestDirectSendsWhatTheSDKSends compares the requests of both ways. The signature is checked by another library's.
 func TestDirectSendsWhatTheSDKSends(t *testing.T) {
-	static := credentials.NewStaticCredentialsProvider("AKID", "SECRET", "TOKEN")
+	keys := static("AKID", "SECRET", "TOKEN")
 	for name, o := range map[string]Options{
-		"aws":              {Bucket: "archive", Config: aws.Config{Region: "eu-west-1", Credentials: static}},
-		"dots need a path": {Bucket: "a.b.c", Config: aws.Config{Region: "us-east-1", Credentials: static}},
+		"aws":              {Bucket: "archive", Config: aws.Config{Region: "eu-west-1", Credentials: keys}},
+		"dots need a path": {Bucket: "a.b.c", Config: aws.Config{Region: "us-east-1", Credentials: keys}},
 		"path style": {Bucket: "archive", PathStyle: true, Endpoint: "https://s3.example.com:9000/base",
-			Config: aws.Config{Region: "us-east-1", Credentials: static}},
+			Config: aws.Config{Region: "us-east-1", Credentials: keys}},
 		"anonymous": {Bucket: "archive", PathStyle: true, Endpoint: "http://127.0.0.1:9000",
 			Config: aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}},
 		"nobody": {Bucket: "archive", Config: aws.Config{Region: "us-east-1"}},
 		"class and sse": {Bucket: "archive", StorageClass: "GLACIER_IR", SSE: "aws:kms",
-			Config: aws.Config{Region: "us-east-1", Credentials: static}},
+			Config: aws.Config{Region: "us-east-1", Credentials: keys}},
 		"access point": {Bucket: "arn:aws:s3:eu-north-1:123456789012:accesspoint/mine",
-			Config: aws.Config{Region: "eu-north-1", Credentials: static}},
-		"another partition": {Bucket: "archive", Config: aws.Config{Region: "cn-north-1", Credentials: static}},
+			Config: aws.Config{Region: "eu-north-1", Credentials: keys}},
+		"another partition": {Bucket: "archive", Config: aws.Config{Region: "cn-north-1", Credentials: keys}},
 	} {
 		for _, key := range []string{"plain.txt", "2026/ä b+c&d=é?#%41~*'()!:@,;$.txt", "a//b/./c", "日本/🙂", "~id-x"} {
 			for _, size := range []int64{0, 5} {
@@ -127,10 +133,10 @@ func signature(req *http.Request) string {
 
 // TestSDKKeepsWhatIsNoPlainSignature: directory buckets have sessions, multi-region access points another signature.
 func TestSDKKeepsWhatIsNoPlainSignature(t *testing.T) {
-	static := credentials.NewStaticCredentialsProvider("AKID", "SECRET", "")
+	keys := static("AKID", "SECRET", "")
 	client := &keep{}
 	s := New(Options{Bucket: "arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap",
-		Config: aws.Config{Region: "us-east-1", Credentials: static, HTTPClient: client}})
+		Config: aws.Config{Region: "us-east-1", Credentials: keys, HTTPClient: client}})
 	require.NoError(t, s.Put(t.Context(), migrator.Object{Key: "k"}, http.NoBody, false))
 	assert.False(t, s.direct.like.Load().usable)
 	assert.Contains(t, client.req.Header.Get("Authorization"), "AWS4-ECDSA-P256-SHA256")
@@ -209,7 +215,7 @@ func TestClockIsCorrected(t *testing.T) {
 	}))
 	defer srv.Close()
 	s := New(Options{Bucket: "b", PathStyle: true, Endpoint: srv.URL, Config: aws.Config{Region: "us-east-1",
-		Credentials: credentials.NewStaticCredentialsProvider("AKID", "SECRET", ""), HTTPClient: srv.Client()}})
+		Credentials: static("AKID", "SECRET", ""), HTTPClient: srv.Client()}})
 	err := s.Put(t.Context(), migrator.Object{Key: "k"}, http.NoBody, false)
 	assert.Equal(t, migrator.Transient, migrator.ClassOf(err))
 	require.NoError(t, s.Put(t.Context(), migrator.Object{Key: "k"}, http.NoBody, false))

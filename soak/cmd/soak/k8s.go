@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/exitcode"
@@ -75,11 +80,10 @@ func (f *k8sFlags) print(w io.Writer) error {
 		return exitcode.Usage(err)
 	}
 	for _, obj := range []object{config, job} {
-		b, err := yaml.Marshal(obj)
-		if err != nil {
+		fmt.Fprintln(w, "---")
+		if err := writeYAML(w, "", obj); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "---\n%s", b)
 	}
 	return nil
 }
@@ -97,11 +101,65 @@ func (f *k8sFlags) check(p *soak.Plan) error {
 	return nil
 }
 
-// The parts of a manifest. The tests read the output with the types of Kubernetes itself, strictly.
-type (
-	object = map[string]any
-	list   = []any
+// writeYAML writes an object in YAML that every version of it reads the same: text as JSON has it, or, where it
+// is made of plain lines, as a block.
+func writeYAML(w io.Writer, indent string, o object) error {
+	for _, key := range slices.Sorted(maps.Keys(o)) {
+		value := o[key]
+		if !plainKey.MatchString(key) || boolean.MatchString(key) {
+			key = strconv.Quote(key)
+		}
+		fmt.Fprintf(w, "%s%s:", indent, key)
+		switch v := value.(type) {
+		case object:
+			fmt.Fprintln(w)
+			if err := writeYAML(w, indent+"  ", v); err != nil {
+				return err
+			}
+			continue
+		case []object:
+			fmt.Fprintln(w)
+			for _, item := range v {
+				fmt.Fprintf(w, "%s-\n", indent)
+				if err := writeYAML(w, indent+"  ", item); err != nil {
+					return err
+				}
+			}
+			continue
+		case string:
+			if plainLines(v) {
+				fmt.Fprintf(w, " |\n%s", blockLine.ReplaceAllString(v, indent+"  $0"))
+				continue
+			}
+		}
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(value); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, " %s", b.Bytes())
+	}
+	return nil
+}
+
+// blockLine is a line of a block with something in it; plainKey and boolean are keys that need no quotes, and those of
+// them that do, since YAML 1.1 doesn't take them for text.
+var (
+	blockLine = regexp.MustCompile(`(?m)^.+`)
+	plainKey  = regexp.MustCompile(`^[A-Za-z][\w./-]*$`)
+	boolean   = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
 )
+
+// plainLines reports whether text is lines that a block of YAML keeps as they are.
+func plainLines(s string) bool {
+	odd := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+	return strings.HasSuffix(s, "\n") && !strings.HasSuffix(s, "\n\n") && !strings.ContainsAny(s[:1], " \n") &&
+		!strings.ContainsFunc(s, odd)
+}
+
+// The parts of a manifest. The tests read the output with the types of Kubernetes itself, strictly.
+type object = map[string]any
 
 // manifest is an object of Kubernetes whose body stands under the key of that name.
 func (f *k8sFlags) manifest(version, kind, key string, body any) object {
@@ -117,7 +175,7 @@ const configDir = "/etc/memsoak"
 
 // configMap has soak.yaml and the files that it names.
 func (f *k8sFlags) configMap(cfg soak.Config) (object, error) {
-	data := map[string]string{}
+	data := object{}
 	b, err := bounded.ReadFile(f.file, bounded.Config)
 	if err != nil {
 		return nil, err
@@ -174,10 +232,10 @@ func (f *k8sFlags) job(p *soak.Plan) (object, error) {
 		"completionMode": "Indexed", "backoffLimitPerIndex": 1,
 		"template": object{"spec": object{
 			"restartPolicy": "Never",
-			"containers":    list{f.container()},
-			"volumes": list{
-				object{"name": "config", "configMap": object{"name": f.name}},
-				object{"name": "results", "emptyDir": object{}},
+			"containers":    []object{f.container()},
+			"volumes": []object{
+				{"name": "config", "configMap": object{"name": f.name}},
+				{"name": "results", "emptyDir": json.RawMessage("{}")},
 			},
 		}},
 	}
@@ -186,26 +244,26 @@ func (f *k8sFlags) job(p *soak.Plan) (object, error) {
 
 // container runs one shard.
 func (f *k8sFlags) container() object {
-	args := list{"run", "-f", "soak.yaml", "--shard", fmt.Sprintf("job/%d", f.shards),
+	args := []string{"run", "-f", "soak.yaml", "--shard", fmt.Sprintf("job/%d", f.shards),
 		"--out", "/results/run", "--upload", f.upload}
 	if f.endpoint != "" {
 		args = append(args, "--s3-endpoint", f.endpoint)
 	}
 	c := object{
 		"name": "soak", "image": f.image, "workingDir": configDir,
-		"command": list{"soak"}, "args": args,
+		"command": []string{"soak"}, "args": args,
 		"resources": object{
 			"requests": object{"cpu": f.cpu, "memory": f.memory},
 			"limits":   object{"memory": f.memory},
 		},
 		"securityContext": object{"privileged": true},
-		"volumeMounts": list{
-			object{"name": "config", "mountPath": configDir},
-			object{"name": "results", "mountPath": "/results"},
+		"volumeMounts": []object{
+			{"name": "config", "mountPath": configDir},
+			{"name": "results", "mountPath": "/results"},
 		},
 	}
 	if f.secret != "" {
-		c["envFrom"] = list{object{"secretRef": object{"name": f.secret}}}
+		c["envFrom"] = []object{{"secretRef": object{"name": f.secret}}}
 	}
 	return c
 }

@@ -2,15 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 )
 
 func k8s(t *testing.T, args ...string) (int, []byte, string) {
@@ -18,6 +20,31 @@ func k8s(t *testing.T, args ...string) (int, []byte, string) {
 	var stdout, stderr bytes.Buffer
 	code := run(append([]string{"k8s"}, args...), &stdout, &stderr)
 	return code, stdout.Bytes(), stderr.String()
+}
+
+// asKubernetes reads a manifest into a type of Kubernetes: an unknown or doubled field is an error.
+func asKubernetes(t *testing.T, manifest []byte, into any) {
+	t.Helper()
+	b, err := yaml.YAMLToJSON(manifest)
+	require.NoError(t, err, "%s", manifest)
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	require.NoError(t, dec.Decode(into), "%s", manifest)
+}
+
+func TestYAMLKeepsEveryText(t *testing.T) {
+	want := object{}
+	for i, text := range []string{"", "a", "on", "12:30:45", "1e3", "a: b\nc: |\n  x\n", "x\r\ny\r\n", " lead\nb\n",
+		"x\n\n",
+		"\n", "\tx\n", "# no comment\n", "a\n\nb\n", "ä\u2028\n", "<&>", "--- \n", "%\n"} {
+		want[fmt.Sprintf("key-%d", i)] = text
+	}
+	want["on"], want["not plain"], want["number"] = "y", "n", "3"
+	var b bytes.Buffer
+	require.NoError(t, writeYAML(&b, "  ", object{"data": want}))
+	var got struct{ Data map[string]any }
+	asKubernetes(t, b.Bytes(), &got)
+	assert.Equal(t, want, got.Data, b.String())
 }
 
 func TestK8sManifestsAreWhatKubernetesKnows(t *testing.T) {
@@ -31,11 +58,11 @@ func TestK8sManifestsAreWhatKubernetesKnows(t *testing.T) {
 	docs := bytes.Split(bytes.TrimPrefix(out, []byte("---\n")), []byte("---\n"))
 	require.Len(t, docs, 2)
 	var config corev1.ConfigMap
-	require.NoError(t, yaml.UnmarshalStrict(docs[0], &config))
+	asKubernetes(t, docs[0], &config)
 	assert.Contains(t, config.Data, "soak.yaml")
 	assert.Equal(t, "files: 3\nsize: 10\n", config.Data["free.yaml"], "the files that soak.yaml names come along")
 	var job batchv1.Job
-	require.NoError(t, yaml.UnmarshalStrict(docs[1], &job))
+	asKubernetes(t, docs[1], &job)
 	assert.Equal(t, batchv1.IndexedCompletion, *job.Spec.CompletionMode)
 	assert.EqualValues(t, 3, *job.Spec.Completions)
 	c := job.Spec.Template.Spec.Containers[0]

@@ -19,7 +19,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -73,7 +72,9 @@ func (s *sink) client(t *testing.T, endpoint string, opts ...func(*s3.Options)) 
 	pem, err := os.ReadFile(s.CAFile)
 	require.NoError(t, err)
 	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("id", "secret", "")),
+		config.WithCredentialsProvider(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
+		})),
 		config.WithCustomCABundle(bytes.NewReader(pem)), config.WithRetryMaxAttempts(1),
 		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
 	require.NoError(t, err)

@@ -13,8 +13,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -91,21 +89,45 @@ func parseMetrics(r io.Reader, first []string) (map[string]float64, *record.Runt
 	if err != nil {
 		return nil, nil, err
 	}
-	out := map[string]float64{}
+	out, client := map[string]float64{}, map[string]float64{}
 	names := slices.Sorted(maps.Keys(families))
 	for _, named := range []bool{true, false} {
 		for _, name := range names {
-			if named != isNamed(name, first) || !named && ofClient(name) {
+			if named != isNamed(name, first) {
 				continue
 			}
-			for _, m := range families[name].GetMetric() {
-				if named || len(out) < maxMetrics {
-					addMetric(out, name, m)
+			kind := families[name].GetType().String()
+			samples, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{}, families[name])
+			if err != nil {
+				continue // a kind of metric that has no sums
+			}
+			for _, s := range samples {
+				key, part := series(s.Metric)
+				if part && (kind == "HISTOGRAM" || kind == "SUMMARY") {
+					continue
+				}
+				if ofClient(name) {
+					client[key] = float64(s.Value)
+				}
+				if named || !ofClient(name) && len(out) < maxMetrics {
+					out[key] = float64(s.Value)
 				}
 			}
 		}
 	}
-	return out, goCollector(families), nil
+	return out, goCollector(client), nil
+}
+
+// series is name{labels}. Of a histogram or summary it is a part if it has the label of a bucket or a quantile.
+func series(m model.Metric) (key string, part bool) {
+	key = string(m[model.MetricNameLabel])
+	delete(m, model.MetricNameLabel)
+	if len(m) > 0 {
+		key += strings.ReplaceAll(m.String(), `", `, `",`)
+	}
+	_, bucket := m[model.BucketLabel]
+	_, quantile := m[model.QuantileLabel]
+	return key, bucket || quantile
 }
 
 // ofClient reports whether a metric is one of the client library's own.
@@ -122,16 +144,8 @@ func isNamed(family string, names []string) bool {
 }
 
 // goCollector reads what the Go collector of client_golang exposes under the names it has had since its beginning.
-func goCollector(families map[string]*dto.MetricFamily) *record.Runtime {
-	get := func(name string) float64 {
-		f := families[name]
-		if f == nil || len(f.GetMetric()) == 0 {
-			return 0
-		}
-		m := f.GetMetric()[0]
-		return m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
-	}
-	bytes := func(name string) int64 { return int64(get("go_memstats_" + name)) }
+func goCollector(of map[string]float64) *record.Runtime {
+	bytes := func(name string) int64 { return int64(of["go_memstats_"+name]) }
 	if bytes("sys_bytes") == 0 {
 		return nil
 	}
@@ -142,44 +156,14 @@ func goCollector(families map[string]*dto.MetricFamily) *record.Runtime {
 		Metadata: bytes("mspan_sys_bytes") + bytes("mcache_sys_bytes") + bytes("buck_hash_sys_bytes") +
 			bytes("gc_sys_bytes") + bytes("other_sys_bytes"),
 		Sys: bytes("sys_bytes"), NextGC: bytes("next_gc_bytes"), TotalAlloc: bytes("alloc_bytes_total"),
-		Mallocs: bytes("mallocs_total"), Goroutines: int(get("go_goroutines")),
+		Mallocs: bytes("mallocs_total"), Goroutines: int(of["go_goroutines"]),
+		NumGC: int64(of["go_gc_duration_seconds_count"]),
 	}
-	if f := families["go_gc_duration_seconds"]; f != nil && len(f.GetMetric()) > 0 {
-		v.NumGC = int64(f.GetMetric()[0].GetSummary().GetSampleCount())
-	}
-	if all := get("go_cpu_classes_total_cpu_seconds_total"); all > 0 {
-		v.GCCPU = get("go_cpu_classes_gc_total_cpu_seconds_total") / all
+	if all := of["go_cpu_classes_total_cpu_seconds_total"]; all > 0 {
+		v.GCCPU = of["go_cpu_classes_gc_total_cpu_seconds_total"] / all
 	}
 	return v
 }
 
 // maxMetrics bounds how many series a sample keeps of a subject that has very many. Those the user names come on top.
 const maxMetrics = 200
-
-func addMetric(out map[string]float64, name string, m *dto.Metric) {
-	var labels strings.Builder
-	for i, l := range m.GetLabel() {
-		if i > 0 {
-			labels.WriteByte(',')
-		}
-		labels.WriteString(l.GetName() + "=" + strconv.Quote(l.GetValue()))
-	}
-	suffix := ""
-	if labels.Len() > 0 {
-		suffix = "{" + labels.String() + "}"
-	}
-	switch {
-	case m.Counter != nil:
-		out[name+suffix] = m.Counter.GetValue()
-	case m.Gauge != nil:
-		out[name+suffix] = m.Gauge.GetValue()
-	case m.Untyped != nil:
-		out[name+suffix] = m.Untyped.GetValue()
-	case m.Histogram != nil:
-		out[name+"_sum"+suffix] = m.Histogram.GetSampleSum()
-		out[name+"_count"+suffix] = float64(m.Histogram.GetSampleCount())
-	case m.Summary != nil:
-		out[name+"_sum"+suffix] = m.Summary.GetSampleSum()
-		out[name+"_count"+suffix] = float64(m.Summary.GetSampleCount())
-	}
-}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	gdrive "google.golang.org/api/drive/v3"
@@ -39,7 +38,9 @@ func newClients(cfg Config) (*clients, error) {
 	c.drive = svc.Files
 	c.store = s3.New(s3.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(cfg.S3), UsePathStyle: true, HTTPClient: c.http(cfg),
-		Credentials:                credentials.NewStaticCredentialsProvider("replay", "replay", ""),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "replay", SecretAccessKey: "replay"}, nil
+		}),
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	})

@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/manager" //nolint:staticcheck // its memory is the object of study
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -26,7 +25,9 @@ func client(e *copier.Engine) *s3.Client {
 		BaseEndpoint: aws.String(e.Config().S3),
 		UsePathStyle: true,
 		HTTPClient:   e.Client().HTTP,
-		Credentials:  credentials.NewStaticCredentialsProvider("specimen", "specimen", ""),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "specimen", SecretAccessKey: "specimen"}, nil
+		}),
 
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
