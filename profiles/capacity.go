@@ -153,6 +153,9 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	answer := m.forecast(p, max(lo, 1))
 	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
 	c.Assumes = assumptions(c, p, answer)
+	if why := m.missed(min(lo, firmReach*g.seen)); why != "" {
+		c.Unknown = append(c.Unknown, why)
+	}
 	e.doubts(c, p, g)
 	if firm := firmReach * g.seen; lo > firm && firm > 0 {
 		lo, c.AtLeast, c.Binds = firm, true, ""

@@ -7,6 +7,7 @@ package profiles
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -64,6 +65,9 @@ type seenPeak struct {
 	bytes    float64 // as record.Peak.Memory has it
 	charged  float64 // without the pages of files among it, where these are known
 	beyond   float64 // the model of the trial's own work
+	// need is what the model says of that work where a limit killed it that the model would have let pass, in spite of a
+	// GOMEMLIMIT; else 0.
+	need, limit float64
 }
 
 // see takes the peaks of trials into the model.
@@ -77,8 +81,14 @@ func (m *peakModel) see(trials []trialSize) {
 			s.charged = float64(cmp.Or(t.peak.Anon, bytes))
 		}
 		p := Plan{Files: t.files, LargestFile: cmp.Or(t.held, t.largest)}
+		if t.outcome == record.OOMKilled { // no reading may have seen the last of it
+			s.bytes, s.charged = math.Max(s.bytes, float64(t.killed)), math.Max(s.charged, float64(t.killed))
+		}
 		f := m.forecast(p, s.workers)
-		mid, _ := f.needs()
+		mid, high := f.needs()
+		if limit := t.killed; t.memlimit > 0 && t.memlimit <= goMemoryLimit(limit, f) && high < float64(limit) {
+			s.need, s.limit = high, float64(limit)
+		}
 		s.beyond = math.Max(0, s.bytes-math.Max(mid, f.live*m.factor+f.outside))
 		m.peaks = append(m.peaks, s)
 	}
@@ -125,6 +135,17 @@ func (m *peakModel) unseen(p Plan, n int) float64 {
 		}
 	}
 	return most
+}
+
+// missed says which kill of n workers or fewer the model did not foresee; "" for none.
+func (m *peakModel) missed(n int) string {
+	for _, s := range m.peaks {
+		if s.need > 0 && s.workers <= n {
+			return fmt.Sprintf("by the memory model %s live in %s, but a limit of %s killed as many with GOMEMLIMIT=%dMiB: "+
+				"the model misses something", count(s.workers, "worker"), bytesText(s.need), bytesText(s.limit), s.memlimit>>20)
+		}
+	}
+	return ""
 }
 
 // without is the highest peak above the limit of n workers or fewer that a GOMEMLIMIT as low as the plan's might have

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -92,6 +93,38 @@ func TestAPeakAboveTheLimitHangsOnGOMEMLIMIT(t *testing.T) {
 		assert.LessOrEqual(t, got.MaxWorkers, c.atMost, name)
 		assert.Positive(t, got.MaxWorkers, name)
 		assert.Contains(t, got.Answer[0], c.sentence, name)
+	}
+}
+
+func TestAKillThatTheModelMissesTakesLargerLimitsBack(t *testing.T) {
+	e, _ := sized(t, 36*mib)
+	for name, c := range map[string]struct {
+		memlimit int64
+		limit    int64
+		workers  int
+		says     string
+	}{
+		"though GOMEMLIMIT was low":  {400 * mib, 500 * mib, 4, "4 workers live in 195.8 MiB"},
+		"GOMEMLIMIT was none":        {0, 500 * mib, 4, ""},
+		"GOMEMLIMIT left no room":    {490 * mib, 500 * mib, 4, ""},
+		"the model has it killed":    {100 * mib, 150 * mib, 4, ""},
+		"of more than the answer is": {700 * mib, 2000 * mib, 40, ""},
+	} {
+		dead := killed(c.workers, c.limit)
+		dead.memlimit = c.memlimit
+		e.trials = []trialSize{sound(8, 48*mib), dead}
+		m := e.peakModel()
+		got := e.capacity(m, Plan{Limit: 3 << 30, Files: 2000})
+		if c.says == "" {
+			assert.Positive(t, got.MaxWorkers, name)
+		} else {
+			assert.Zero(t, got.MaxWorkers, name)
+			assert.Contains(t, got.Answer[0], c.says, name)
+			assert.Contains(t, got.Decides, "soak limit", name)
+		}
+		require.EqualValues(t, c.limit, m.peaks[slices.IndexFunc(m.peaks, func(s seenPeak) bool {
+			return s.workers == c.workers
+		})].charged, "a kill is a peak")
 	}
 }
 

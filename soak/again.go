@@ -15,11 +15,16 @@ import (
 // they were, whatever the files they came from say today. change edits the configuration before it is checked; nil
 // leaves it. The errors wrap ErrConfig.
 func PlanAgain(run *record.Run, change func(*Config)) (*Plan, error) {
-	return planAgain(run, nil, change)
+	return planAgain(run, nil, func(_ *subject.Spec, c *Config) error {
+		if change != nil {
+			change(c)
+		}
+		return nil
+	})
 }
 
 // planAgain is PlanAgain with another protocol, nil for the recorded one.
-func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) (*Plan, error) {
+func planAgain(run *record.Run, other *protocol.Protocol, change func(*subject.Spec, *Config) error) (*Plan, error) {
 	b, err := json.Marshal(run.Config)
 	if err != nil {
 		return nil, fmt.Errorf("%w: run %s: %w", ErrConfig, run.ID, err)
@@ -61,8 +66,8 @@ func planAgain(run *record.Run, other *protocol.Protocol, change func(*Config)) 
 		Cells: kept.Cells, Only: kept.Only, Set: kept.Set, Limit: units.Bytes(run.Limit), Node: units.Bytes(kept.Node),
 		Repeats: run.Repeats, Seed: run.Seed, Protocol: run.Protocol, Duration: kept.Duration,
 	}
-	if change != nil {
-		change(&c)
+	if err := change(kept.Subject, &c); err != nil {
+		return nil, fmt.Errorf("%w: run %s: %w", ErrConfig, run.ID, err)
 	}
 	return newPlan(kept.Subject, cmp.Or(other, kept.Protocol), c, Shard{})
 }

@@ -1,10 +1,12 @@
 package soak
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
 // Held is the state that a capacity has to hold for: as many transfers as there are workers, all of the largest size,
@@ -43,12 +46,18 @@ func HeldPlan(run *record.Run, h Held) (*Plan, error) {
 			hold("held-1"), hold("held-2"),
 		},
 	}
-	return planAgain(run, proto, func(c *Config) {
+	return planAgain(run, proto, func(s *subject.Spec, c *Config) error {
+		if s.Load != nil || s.Wave.Exit {
+			return fmt.Errorf("no files can be held in %s: it is no service that copies them", s.Name)
+		}
 		set := Cell{}
 		for k, v := range c.Set {
 			set[k] = v
 		}
-		set["workers"] = strconv.Itoa(h.Workers)
+		// Without such a setting the subject has as many transfers as there are files to hold, or RunHeld says so.
+		if workers := cmp.Or(s.Concurrency, "workers"); slices.Contains(s.SettingNames(), workers) {
+			set[workers] = strconv.Itoa(h.Workers)
+		}
 		if h.GOMEMLIMIT > 0 {
 			set["gomemlimit"] = strconv.FormatInt(h.GOMEMLIMIT>>20, 10) + "MiB"
 		}
@@ -57,6 +66,7 @@ func HeldPlan(run *record.Run, h Held) (*Plan, error) {
 		}
 		c.Set, c.Axes, c.Cells, c.Center, c.Only, c.Repeats = set, nil, nil, nil, "", 1
 		c.Trials, c.Thresholds, c.Limit, c.Node, c.Duration = nil, nil, units.Bytes(h.Limit), 0, 0
+		return nil
 	})
 }
 

@@ -1,6 +1,7 @@
 package soak_test
 
 import (
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/load"
+	"github.com/memsoak/memsoak/soak/internal/protocol"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
@@ -45,5 +49,37 @@ func TestHeldTrialsAreKilledWhereTheyDoNotFit(t *testing.T) {
 			assert.GreaterOrEqual(t, got.Live, int64(16*16<<20))
 			assert.GreaterOrEqual(t, got.Peak, got.Live)
 		}
+	}
+}
+
+func TestAHeldTrialSetsTheCountOfTransfersWhereThereIsASetting(t *testing.T) {
+	proto, err := protocol.Load("quick")
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		change        func(*subject.Spec)
+		setting, want string
+		says          string
+	}{
+		"workers": {func(*subject.Spec) {}, "workers", "16", ""},
+		"another name": {func(s *subject.Spec) { s.Concurrency, s.Env = "streams", map[string]string{"N": "{{.streams}}"} },
+			"streams", "16", ""},
+		"none":    {func(s *subject.Spec) { s.Concurrency = "nothing" }, "nothing", "", ""},
+		"service": {func(s *subject.Spec) { s.Load = &load.Spec{} }, "", "", "is no service that copies them"},
+		"command": {func(s *subject.Spec) { s.Wave = subject.Wave{Exit: true} }, "", "", "is no service that copies them"},
+	} {
+		s := testsubject.Spec(testsubject.Buffer)
+		c.change(s)
+		text, err := json.Marshal(map[string]any{"subject": s, "protocol": proto})
+		require.NoError(t, err)
+		run := &record.Run{Subject: "x", Corpus: "tiny", Repeats: 1, Seed: 1}
+		require.NoError(t, json.Unmarshal(text, &run.Config))
+		p, err := soak.HeldPlan(run, soak.Held{Workers: 16, FileSize: 1 << 20, Limit: 1 << 30})
+		if c.says != "" {
+			require.ErrorIs(t, err, soak.ErrConfig, name)
+			assert.ErrorContains(t, err, c.says, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		assert.Equal(t, c.want, p.Trials[0].Settings[c.setting], name)
 	}
 }

@@ -111,10 +111,10 @@ func (s *Search) between(ctx context.Context, killed, survives int64) (int64, er
 
 // Settle repeats the search's answer until it has survived so many times in all, and moves it by toward (a number of
 // steps, to the safe side) where a repetition is killed. It is Clear of all that were killed. It returns 0 when nothing
-// up to the bound survives.
+// up to the bound survives, or is clear.
 func (s *Search) Settle(ctx context.Context, answer, toward, bound int64, times int) (int64, error) {
 	for answer > 0 && (toward > 0 && answer <= bound || toward < 0 && answer >= bound) {
-		answer = s.clear(answer, toward, bound)
+		answer = toward * min(toward*s.clear(answer, toward), toward*bound)
 		survived := 0
 		for _, t := range s.Tried {
 			if t.Value == answer && t.Survived {
@@ -130,9 +130,11 @@ func (s *Search) Settle(ctx context.Context, answer, toward, bound int64, times 
 			s.Tried = append(s.Tried, Tried{answer, ok})
 			survived++
 		}
-		switch further := s.clear(answer, toward, bound); {
+		switch further := s.clear(answer, toward); {
 		case ok && further == answer:
 			return answer, nil
+		case ok && answer == bound:
+			return 0, nil
 		case ok: // a peak beyond it was seen
 			continue
 		}
@@ -141,8 +143,8 @@ func (s *Search) Settle(ctx context.Context, answer, toward, bound int64, times 
 	return 0, nil
 }
 
-// clear moves an answer by whole steps until it is clear of all kills, or at the bound.
-func (s *Search) clear(answer, toward, bound int64) int64 {
+// clear moves an answer by whole steps until it is clear of all kills.
+func (s *Search) clear(answer, toward int64) int64 {
 	for _, t := range s.Tried {
 		short := int64(math.Ceil(s.Clear*float64(t.Value))) - (answer-t.Value)*toward
 		if !t.Survived && s.Clear > 0 && short > 0 {
@@ -152,10 +154,7 @@ func (s *Search) clear(answer, toward, bound int64) int64 {
 	if s.Least != nil {
 		answer += s.Step * max(0, (s.Least()-answer+s.Step-1)/s.Step)
 	}
-	if toward > 0 {
-		return min(answer, bound)
-	}
-	return max(answer, bound)
+	return answer
 }
 
 // Border is the value that was killed next to the answer, 0 when none was.

@@ -84,7 +84,8 @@ func TestASettledAnswerIsClearOfEveryKill(t *testing.T) {
 	assert.EqualValues(t, 109, got)
 	got, err = s.Settle(t.Context(), 106, 1, 107, 3)
 	require.NoError(t, err)
-	assert.EqualValues(t, 107, got, "no further than what may be tried")
+	assert.Zero(t, got, "107 survives, but what is clear of 104 may not be tried")
+	assert.EqualValues(t, 107, s.Tried[len(s.Tried)-1].Value, "no further than what may be tried")
 
 	many := &soak.Search{Step: 1, Clear: 0.04, Try: func(_ context.Context, n int64) (bool, error) { return n < 100, nil }}
 	got, err = many.Largest(t.Context(), 1, 512)

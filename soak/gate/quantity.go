@@ -228,18 +228,15 @@ func (q Quantities) set(name string, v float64, ok bool, why string) {
 func (q Quantities) setPeaks(c CellData) {
 	worst := ""
 	var peak, rss, cgroup, live, held float64
-	// The speed trial's peak is the subject's own; attribution raises it a little.
-	speed := slices.ContainsFunc(c.Trials, func(t TrialData) bool { return t.Trial.Kind == record.Speed })
 	for _, t := range c.Trials {
 		o := string(t.Trial.Outcome)
 		if o != string(record.OK) || worst == "" {
 			worst = o
 		}
-		if !speed || t.Trial.Kind == record.Speed {
-			rss, cgroup = max(rss, float64(t.Trial.Peak.RSS)), max(cgroup, float64(t.Trial.Peak.Cgroup))
-			if n, kind := t.Trial.Peak.Memory(); kind != record.PeakLive {
-				peak = max(peak, float64(n))
-			}
+		// Of all trials, as the report's: a speed trial alone may do less.
+		rss, cgroup = max(rss, float64(t.Trial.Peak.RSS)), max(cgroup, float64(t.Trial.Peak.Cgroup))
+		if n, kind := t.Trial.Peak.Memory(); kind != record.PeakLive {
+			peak = max(peak, float64(n))
 		}
 		live = max(live, float64(t.Trial.Peak.HeapLive))
 		held = max(held, heldLive(t.Trial))

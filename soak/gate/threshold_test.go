@@ -206,7 +206,8 @@ func TestMeasure(t *testing.T) {
 			Bytes: 500, Seconds: 5}}},
 	}})
 	for name, want := range map[string]float64{
-		"peak_rss": 80, "held_live": 7 << 20, "peak_live": 8 << 20, "leak_bytes_per_file": 2160, "bytes_per_worker": 65536,
+		"peak_rss": 99, "peak": 99, "held_live": 7 << 20, "peak_live": 8 << 20, "leak_bytes_per_file": 2160,
+		"bytes_per_worker":  65536,
 		"goroutines_growth": 1, "floor_live": 1070, "floor_growth": 0.03, "files_per_second": 10, "bytes_per_second": 100,
 		"findings": 3,
 	} {

@@ -75,8 +75,25 @@ The answer holds for the corpus that is copied and for this machine. 'soak plan'
 // killed in three more runs.
 const clearOfKills = 0.06
 
+// check refuses flags of the other search, which would say nothing.
+func (f *limitFlags) check(cmd *cobra.Command, set soak.Cell) error {
+	for name, ofWorkers := range map[string]bool{"limit": true, "max-workers": true, "max": false, "step": false} {
+		if cmd.Flags().Changed(name) && f.workers != ofWorkers {
+			return fmt.Errorf("--%s is for the search of %s", name, map[bool]string{true: "workers: add --workers",
+				false: "a limit: leave --workers out"}[ofWorkers])
+		}
+	}
+	if _, fixed := set["workers"]; fixed && f.workers {
+		return errors.New("--workers searches the setting workers: leave --set workers out")
+	}
+	return nil
+}
+
 func (f *limitFlags) search(cmd *cobra.Command) error {
 	cfg, err := f.run.config()
+	if err == nil {
+		err = f.check(cmd, cfg.Set)
+	}
 	if err != nil {
 		return exitcode.Usage(err)
 	}
@@ -89,9 +106,6 @@ func (f *limitFlags) search(cmd *cobra.Command) error {
 			return err
 		}
 		defer os.RemoveAll(dir)
-	}
-	if f.tries < 1 {
-		return exitcode.Usage(errors.New("--tries must be at least 1"))
 	}
 	s := &soak.Search{Step: step, Clear: clearOfKills, Try: f.try(cmd, cfg, dir)}
 	var answer int64
@@ -254,7 +268,7 @@ func (f *limitFlags) sentence(answer, border, limit int64) string {
 	case f.workers:
 		return fmt.Sprintf("workers that survive under %s: %d; with %d the limit kills", size(limit), answer, border)
 	case answer == 0:
-		return fmt.Sprintf("killed even at %s; try a larger --max", f.max)
+		return fmt.Sprintf("no limit up to %s is clear of every kill and peak that was seen; try a larger --max", f.max)
 	case border == 0:
 		return fmt.Sprintf("survives at %s, the smallest limit that was tried; none killed it: try a smaller --step",
 			size(answer))

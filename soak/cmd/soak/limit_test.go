@@ -1,10 +1,12 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 )
@@ -32,6 +34,29 @@ func TestSurvivalWithWorkLeftIsNone(t *testing.T) {
 		}
 	}
 	assert.EqualValues(t, 480, busy(wave(480, 20)), "no more workers can have a file")
+}
+
+func TestFlagsOfTheOtherSearchAreRefused(t *testing.T) {
+	for args, says := range map[string]string{
+		"--limit 1GiB":                        "--limit is for the search of workers",
+		"--max-workers 9":                     "--max-workers is for the search of workers",
+		"--workers --max 1GiB":                "--max is for the search of a limit",
+		"--workers --step 1MiB":               "--step is for the search of a limit",
+		"--workers --set workers=4":           "leave --set workers out",
+		"--set workers=4 --tries 0":           "--tries: want 1 to 100",
+		"--set workers=4 --max 0":             "",
+		"--set workers=4 --step 0":            "",
+		"--set workers=0":                     "workers=0",
+		"--set gomemlimit=150%":               "gomemlimit=150%",
+		"--workers --max-workers -1":          "",
+		"--set workers=4 --max 1MiB":          "search from 4194304 to 1048576",
+		"--set workers=4 --subject none-such": "no subject",
+	} {
+		code, _, stderr := soakCommand(append([]string{"limit"}, strings.Fields(args)...)...)
+		assert.Equal(t, exitcode.UsageError, code, "%s: %s", args, stderr)
+		assert.Contains(t, stderr, says, args)
+		assert.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+	}
 }
 
 func TestGOMEMLIMITMayFollowTheLimit(t *testing.T) {

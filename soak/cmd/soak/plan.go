@@ -99,6 +99,9 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 	}
 	defer os.RemoveAll(tmp)
 	counts, size := toVerify(c)
+	if len(counts) == 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "verifying: nothing, since no number of workers is claimed that a trial could refute")
+	}
 	for _, n := range counts {
 		h := soak.Held{Workers: n, FileSize: size, Limit: c.Limit, GOMEMLIMIT: c.GOMEMLIMIT}
 		p, err := soak.HeldPlan(run, h)
@@ -138,6 +141,8 @@ func toVerify(c *record.Capacity) (counts []int, size int64) {
 		size = min(size, enoughForParts)
 	}
 	switch {
+	case c.MaxWorkers < 1 && c.Fits != nil:
+		return nil, size // it is the planned files that don't fit, and these are not copied
 	case c.MaxWorkers < 1:
 		return []int{1}, size
 	case c.AtLeast:
@@ -151,7 +156,10 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 		fmt.Fprintln(out, l)
 	}
 	if len(c.At) > 0 {
-		heading := fmt.Sprintf("predicted with GOMEMLIMIT=%dMiB, beside peaks of the run's own trials:", c.GOMEMLIMIT>>20)
+		heading := "predicted, beside peaks of the run's own trials:"
+		if c.GOMEMLIMIT > 0 {
+			heading = fmt.Sprintf("predicted with GOMEMLIMIT=%dMiB, beside peaks of the run's own trials:", c.GOMEMLIMIT>>20)
+		}
 		if c.MaxWorkers == 0 {
 			heading = "what the memory model alone would say, which is no answer:"
 		}
@@ -170,10 +178,13 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 	}
 	fmt.Fprintln(out)
+	few := ""
+	if c.Fits != nil {
+		few = ", few of them"
+	}
 	for _, v := range c.Verified {
-		fmt.Fprintf(out, "verified: %s with files of %s: %s, peak %s\n", units.Count(v.Workers, "worker"),
-			units.FormatBytes(v.FileSize),
-			v.Outcome, units.FormatBytes(v.Peak))
+		fmt.Fprintf(out, "verified: %s with files of %s%s: %s, peak %s\n", units.Count(v.Workers, "worker"),
+			units.FormatBytes(v.FileSize), few, v.Outcome, units.FormatBytes(v.Peak))
 	}
 	for _, a := range c.Assumes {
 		fmt.Fprintln(out, "assumes:", a)

@@ -134,6 +134,7 @@ var relations = []struct {
 }{
 	{"no answer at or above a kill at the same settings", noAnswerAboveAKill},
 	{"what died or did nothing passes nothing and answers nothing", deadAndIdleSayNothing},
+	{"the gate's peak is the highest of the cell's trials", gatePeakIsTheTrials},
 	{"the gate's growth is the sum of the rows without a bound", growthIsTheSum},
 	{"the model at a setting that was tried is what was measured", modelIsWhatWasMeasured},
 	{"no predicted peak is below one that was measured with as few workers", predictionsCoverPeaks},
@@ -247,6 +248,21 @@ func perFile(trial *record.Trial, per string) (float64, bool) {
 		return 1, true
 	}
 	return v / math.Max(1, float64(last.FilesDone)), ok
+}
+
+func gatePeakIsTheTrials(t *testing.T, s *sample) {
+	run, err := gate.LoadRun(s.dir)
+	require.NoError(t, err)
+	for _, c := range run.Cells {
+		var most int64
+		for _, p := range s.parts {
+			if n, kind := p.Trial.Peak.Memory(); p.Trial.Cell.String() == c.Cell.String() && kind != record.PeakLive {
+				most = max(most, n)
+			}
+		}
+		got, _ := gate.Measure(c).Get("peak")
+		assert.EqualValues(t, most, got)
+	}
 }
 
 func growthIsTheSum(t *testing.T, s *sample) {

@@ -122,7 +122,7 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 		if t.Outcome != record.OK && c.Outcome == Survived {
 			c.Outcome, c.Why = Failed, t.Reason
 		}
-		if c.Outcome == Survived && c.Cut && c.Listed < c.Of {
+		if c.Outcome == Survived && c.undecided(t) {
 			c.Outcome = Inconclusive
 		}
 		return
@@ -136,7 +136,7 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 		c.Outcome, c.Peak = NodeCrashed, max(c.Peak, t.OOM.Limit)
 	case t.Outcome == record.OOMKilled:
 		c.Outcome, c.Peak = Killed, max(c.Peak, row.Limit)
-	case t.Outcome == record.OK && c.Cut && c.Listed < c.Of:
+	case t.Outcome == record.OK && c.undecided(t):
 		c.Outcome = Inconclusive
 	case t.Outcome == record.OK:
 		c.Outcome = Survived
@@ -147,6 +147,16 @@ func (c *Cell) outcome(row Row, t *record.Trial, m moment) {
 	default:
 		c.Outcome, c.Why = Failed, t.Reason
 	}
+}
+
+// undecided reports whether a trial that ended well had not come to its end: it was broken off with files not listed,
+// or left work undone by itself.
+func (c *Cell) undecided(t *record.Trial) bool {
+	if c.Cut {
+		return c.Listed < c.Of
+	}
+	effort, _, _ := t.DidWork()
+	return effort != record.AllWork
 }
 
 // full is from where on a limit counts as reached.

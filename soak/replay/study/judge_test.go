@@ -225,6 +225,17 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+func TestWhoLeavesItsWorkHasNotSurvived(t *testing.T) {
+	for _, isolation := range []string{"cgroup-v1", "none"} {
+		tr, samples := recorded(1<<20, 1<<20)
+		tr.Isolation.Kind = isolation
+		tr.Phases[1].Counted, tr.Phases[1].Files, tr.Phases[1].Copied = true, 5000, 2
+		assert.Equal(t, Inconclusive, judgeCell(row, corpus, time.Minute, tr, verdict(), samples).Outcome, isolation)
+		tr.Phases[1].Copied = 5000
+		assert.Equal(t, Survived, judgeCell(row, corpus, time.Minute, tr, verdict(), samples).Outcome, isolation)
+	}
+}
+
 func TestWithoutCgroupsEveryOutcomeIsPredicted(t *testing.T) {
 	for peak, want := range map[int64]string{1 << 20: Survived, 7 << 20: NodeCrashed, 9 << 20: NodeCrashed} {
 		tr, samples := recorded(peak)
