@@ -144,7 +144,7 @@ type explained struct {
 	found   []*judged
 	left    *remainder
 	outside map[evidenceKind]contrast
-	doubted map[evidenceKind]string // the contradiction, by what leans on it
+	doubted *doubts
 }
 
 // hypotheses says of each fault by nature how it stands.
@@ -168,8 +168,8 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 		switch {
 		case at >= 0:
 			x.State, x.Slope = record.Found, e.found[at].Slope
-		case e.doubted[h.kind] != "": // what would have been seen isn't known then, and more of the work doesn't tell
-			x.Limit, x.Needs = 0, e.doubted[h.kind]
+		case e.doubted.of(h) != "": // what would have been seen isn't known then, and more of the work doesn't tell
+			x.Limit, x.Needs = 0, e.doubted.of(h)
 		case h.per == "backlog-item" && s.hurried():
 			x.Needs = "a place to hold requests that were answered, or a process that memsoak starts: the service calls no " +
 				"upstream, so that what waited may be done before it is looked at"

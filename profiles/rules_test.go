@@ -360,6 +360,7 @@ func TestDoubtIsNoLimit(t *testing.T) {
 		if strings.Contains(h.Needs, "held 1 of the 2 transfers asked for") {
 			some = true
 			assert.Zero(t, h.Limit, h.Per)
+			assert.Equal(t, "byte-in-flight", h.Per, "others lean on other holds")
 		}
 	}
 	assert.True(t, some)
