@@ -57,12 +57,14 @@ func unexplainedText(rv *record.RunVerdict, cells []int) string {
 		at.Site.Line)
 }
 
-// faultSentences are the first findings of the trials that have a fault, the commonest first.
+// faultSentences are the first findings of the trials that have a fault, the commonest first, and then what else they
+// have by nature that comes to alsoShare of the first.
 func faultSentences(rv *record.RunVerdict) []string {
 	var out []string
 	type group struct {
 		finding record.Finding
 		cells   int
+		also    bool // nowhere the first
 	}
 	groups := map[string]*group{}
 	var order []string
@@ -70,32 +72,44 @@ func faultSentences(rv *record.RunVerdict) []string {
 		if len(v.Findings) == 0 || v.Headline == record.Healthy || v.Headline == record.Inconclusive {
 			continue
 		}
-		f := v.Findings[0]
-		k := string(f.Class) + f.Site.Function
-		if groups[k] == nil {
-			groups[k] = &group{finding: f}
-			order = append(order, k)
-		}
-		g := groups[k]
-		g.cells++
-		if f.AtPlan > g.finding.AtPlan {
-			g.finding = f
+		for i, f := range v.Findings {
+			if i > 0 && (byNature(f) > 0 || float64(f.AtPlan) < alsoShare*float64(v.Findings[0].AtPlan)) {
+				continue
+			}
+			k := string(f.Class) + f.Site.Function
+			if groups[k] == nil {
+				groups[k] = &group{finding: f, also: true}
+				order = append(order, k)
+			}
+			g := groups[k]
+			g.cells++
+			g.also = g.also && i > 0
+			if f.AtPlan > g.finding.AtPlan {
+				g.finding = f
+			}
 		}
 	}
+	last := map[bool]int{true: 1}
 	slices.SortStableFunc(order, func(a, b string) int {
-		return cmp.Or(cmp.Compare(groups[b].cells, groups[a].cells), cmp.Compare(groups[b].finding.AtPlan,
+		return cmp.Or(last[groups[a].also]-last[groups[b].also], cmp.Compare(groups[b].cells, groups[a].cells), cmp.Compare(groups[b].finding.AtPlan,
 			groups[a].finding.AtPlan))
 	})
 	for _, k := range order {
 		g := groups[k]
-		where := ""
+		where, also := "", ""
+		if g.also {
+			also = "Also: "
+		}
 		if len(rv.Cells) > 1 {
 			where = fmt.Sprintf(" in %d of %d trials", g.cells, len(rv.Cells))
 		}
-		out = append(out, fmt.Sprintf("%s (%s%s)", g.finding.Summary, g.finding.Class, where))
+		out = append(out, fmt.Sprintf("%s%s (%s%s)", also, g.finding.Summary, g.finding.Class, where))
 	}
 	return out
 }
+
+// alsoShare is the part of the first finding's memory at the planned work from which another fault is worth a line.
+const alsoShare = 0.05
 
 // growthSentence is the text of a verdict on uncontrolled profiles: the total, and the place that grew most.
 func growthSentence(g *record.Growth) string {

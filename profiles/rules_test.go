@@ -333,6 +333,17 @@ func TestAnInconclusiveRunSaysWhatGrewMost(t *testing.T) {
 	assert.Equal(t, []string{"The trial is inconclusive; the warnings say what is missing"}, answer(rv))
 }
 
+// TestARunSaysEachFaultThatMatters has a leak beside a queue, one too small for a line, and buffers, which are none.
+func TestARunSaysEachFaultThatMatters(t *testing.T) {
+	of := func(c record.Class, fn string, atPlan int64) record.Finding {
+		return record.Finding{Class: c, Site: record.Site{Function: fn}, Summary: fn + " grows.", AtPlan: atPlan}
+	}
+	v := record.Verdict{Headline: record.HeadMetadata, Findings: []record.Finding{of(record.Metadata, "queue", 3000),
+		of(record.Leak, "trail", 2000), of(record.Leak, "ids", 18), of(record.BufferWorker, "buffers", 9000)}}
+	rv := &record.RunVerdict{Cells: []record.Verdict{v}}
+	assert.Equal(t, []string{"queue grows. (metadata)", "Also: trail grows. (leak)"}, answer(rv))
+}
+
 // TestAHeldStateThatNothingExplainsLeavesACopierOpen keeps 3 MiB in one held state alone, where all bodies are sent.
 func TestAHeldStateThatNothingExplainsLeavesACopierOpen(t *testing.T) {
 	odd := source{stack: frames("app/odd.spool"), size: 64 << 10,
