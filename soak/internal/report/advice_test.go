@@ -120,3 +120,30 @@ func TestEveryClassHasACure(t *testing.T) {
 	}
 	assert.Greater(t, classes, 10)
 }
+
+// TestAServicesPageSpeaksOfRequests has the fixture's run of a service, with a slope per file and one per distinct item.
+func TestAServicesPageSpeaksOfRequests(t *testing.T) {
+	dir, _ := small(t, fixture.Options{})
+	trials, err := filepath.Glob(filepath.Join(dir, "cells", "*", "trial-*"))
+	require.NoError(t, err)
+	for _, d := range trials {
+		tr, err := record.ReadTrial(d)
+		require.NoError(t, err)
+		tr.Item = record.ItemRequest
+		require.NoError(t, record.Write(filepath.Join(d, record.TrialFile), tr))
+	}
+	rejudged(t, dir, func(v *record.RunVerdict) {
+		for i := range v.Cells {
+			fs := v.Cells[i].Findings
+			fs[0].Slope = &record.Slope{Bytes: 2173, Per: "file"}
+			fs[1].Slope = &record.Slope{Bytes: 205, Per: "distinct-item"}
+		}
+	})
+	page, md := generate(t, dir)
+	for _, s := range []string{text(t, page), md} {
+		assert.Contains(t, s, "2.1 KiB per request")
+		assert.Contains(t, s, "205 B per key")
+		assert.NotContains(t, s, "per file")
+		assert.NotContains(t, s, "distinct item")
+	}
+}

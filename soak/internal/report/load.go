@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,6 +91,7 @@ func Load(ctx context.Context, dir string) (*Run, error) {
 		return nil, err
 	}
 	run.adoptVerdicts()
+	run.speak()
 	return run, nil
 }
 
@@ -151,6 +153,52 @@ func (r *Run) adoptVerdicts() {
 			if i >= 0 {
 				t.Verdict = &r.Verdict.Cells[i]
 			}
+		}
+	}
+}
+
+// requestUnits are the units and terms of a service in its words: an item is a request.
+var requestUnits = map[string]string{"file": "request", "files": "requests done", "distinct-item": "key",
+	"distinct": "keys", "backlog-item": "answered request whose work waits"}
+
+// speak puts the units of a service's verdicts into its words. Nothing is decided by them from here on.
+func (r *Run) speak() {
+	isService := func(c *Cell) bool {
+		return slices.ContainsFunc(c.Trials, func(t *Trial) bool { return t.Record != nil && t.Record.Item == record.ItemRequest })
+	}
+	if !slices.ContainsFunc(r.Cells, isService) {
+		return
+	}
+	word := func(unit *string) { *unit = cmp.Or(requestUnits[*unit], *unit) }
+	speakOf := func(v *record.Verdict) {
+		for i := range v.Findings {
+			if s := v.Findings[i].Slope; s != nil {
+				word(&s.Per)
+			}
+		}
+		for i := range v.Hypotheses {
+			h := &v.Hypotheses[i]
+			if word(&h.Per); h.Slope != nil {
+				word(&h.Slope.Per)
+			}
+		}
+	}
+	for _, c := range r.Cells {
+		for _, t := range c.Trials {
+			if t.Verdict != nil {
+				speakOf(t.Verdict)
+			}
+		}
+	}
+	if r.Verdict == nil {
+		return
+	}
+	for i := range r.Verdict.Cells { // what a trial shares with the run is in its words already
+		speakOf(&r.Verdict.Cells[i])
+	}
+	if m := r.Verdict.Model; m != nil {
+		for i := range m.Terms {
+			word(&m.Terms[i].Name)
 		}
 	}
 }
