@@ -400,7 +400,7 @@ kills: build ## kill copies at random points and compare every object: 500 kills
 # JOBS is how many recordings run side by side, ONLY='sessions' selects some, PROFILES=dir reads a folder of others' profiles.
 .PHONY: recordings recordings-judge
 recordings: build ## record 108 real library bugs and look-alikes for a minute each, ten for ten minutes, and print how they are judged (JOBS=4, ONLY='sessions')
-	$(GO) run ./soak/internal/recordings/cmd -soak bin/soak -jobs $(or $(JOBS),4) -only '$(ONLY)'
+	$(GO) run ./soak/internal/accuracy/recordings/cmd -soak bin/soak -jobs $(or $(JOBS),4) -only '$(ONLY)'
 	$(GO) test -count=1 -run TestRecordingsOfLibraries ./soak/cmd/soak -update-recordings
 	@$(MAKE) --no-print-directory recordings-judge
 recordings-judge: ## judge the recordings that are in the repository, and a folder of profiles: PROFILES=dir

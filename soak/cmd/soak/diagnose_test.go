@@ -16,7 +16,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 )
 
 // soakCommand runs a command line in-process.
@@ -62,7 +62,7 @@ func TestDiagnoseRefuses(t *testing.T) {
 	table := filepath.Join(profiles, "work.csv")
 	require.NoError(t, os.WriteFile(table, []byte("file,nonsense\na,1\n"), 0o644))
 	runDir := t.TempDir()
-	_, err := fixture.Write(runDir, fixture.Options{Axes: fixture.Small()})
+	_, err := drawn.Write(runDir, drawn.Options{Axes: drawn.Small()})
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		args []string
@@ -90,7 +90,7 @@ func TestDiagnoseRefuses(t *testing.T) {
 func TestARunOfAnotherSchemaIsRefusedByName(t *testing.T) {
 	old, now := t.TempDir(), t.TempDir()
 	for _, dir := range []string{old, now} {
-		_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()})
+		_, err := drawn.Write(dir, drawn.Options{Axes: drawn.Small()})
 		require.NoError(t, err)
 	}
 	file := filepath.Join(old, record.RunFile)
@@ -110,7 +110,7 @@ func TestARunOfAnotherSchemaIsRefusedByName(t *testing.T) {
 
 func TestDiagnoseRunWritesTheVerdictsAgain(t *testing.T) {
 	dir := t.TempDir()
-	_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()})
+	_, err := drawn.Write(dir, drawn.Options{Axes: drawn.Small()})
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(filepath.Join(dir, record.VerdictFile)))
 	code, out, errs := soakCommand("diagnose", "--json", dir)

@@ -17,7 +17,7 @@ import (
 
 	"github.com/memsoak/memsoak/profiles/growth"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/recordings"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/recordings"
 )
 
 var updateRecordings = flag.Bool("update-recordings", false, "write what the recordings are judged as")

@@ -14,14 +14,14 @@ import (
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/pyroscope/pyrotest"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 func recordedRun(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
-	_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()[:1]})
+	_, err := drawn.Write(dir, drawn.Options{Axes: drawn.Small()[:1]})
 	require.NoError(t, err)
 	return dir
 }
@@ -62,7 +62,7 @@ func TestPushCommand(t *testing.T) {
 	require.Equal(t, exitcode.OK, code, errs)
 	var v pushReport
 	require.NoError(t, json.Unmarshal([]byte(out), &v))
-	n, err := fixture.Profiles(dir)
+	n, err := drawn.Profiles(dir)
 	require.NoError(t, err)
 	const cells = 3 // each with its peak once more, under the trial's own name
 	n += 2 * cells

@@ -1,9 +1,12 @@
 // Package drawn makes runs out of the reduced recordings in profiles/testdata, as they are or with something that went
 // wrong: a kill, a crash, work left undone, other settings. Tests draw runs from it and check what holds for every run.
-// It is for tests alone: no program imports it.
+//
+// [Write] makes a run of many cells from a story in which an upload buffers whole files, for tests of what shows them.
+// It follows from the options alone, so two calls write the same bytes. The package is for tests alone.
 package drawn
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
@@ -92,75 +95,62 @@ func (r *Recording) write(dir string) error {
 		n.Heap, n.Goroutine = "", ""
 		if len(x.Heap) > 0 {
 			n.Heap = fmt.Sprintf("%s/%04d.pb.gz", record.HeapDir, i)
-			if err := writeProfile(filepath.Join(dir, n.Heap), r.heap(x, n.Time)); err != nil {
+			if err := r.heap(x, n.Time).write(filepath.Join(dir, n.Heap)); err != nil {
 				return err
 			}
 		}
 		if len(x.Routines) > 0 {
 			n.Goroutine = fmt.Sprintf("%s/%04d.pb.gz", record.RoutineDir, i)
-			if err := writeProfile(filepath.Join(dir, n.Goroutine), r.routines(x, n.Time)); err != nil {
+			if err := r.routines(x, n.Time).write(filepath.Join(dir, n.Goroutine)); err != nil {
 				return err
 			}
 		}
 	}
-	var lines []byte
-	for _, s := range r.Samples {
-		line, err := json.Marshal(s)
-		if err != nil {
-			return err
-		}
-		lines = append(append(lines, line...), '\n')
-	}
-	if err := os.WriteFile(filepath.Join(dir, record.SamplesFile), lines, 0o644); err != nil {
+	if err := writeSamples(dir, r.Samples); err != nil {
 		return err
 	}
 	return record.Write(filepath.Join(dir, record.TrialFile), r.Trial)
 }
 
-func writeProfile(path string, p *profile.Profile) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
+func writeSamples(dir string, samples []record.Sample) error {
+	var lines bytes.Buffer
+	enc := json.NewEncoder(&lines)
+	for _, s := range samples {
+		if err := enc.Encode(s); err != nil {
+			return err
+		}
 	}
-	err = p.Write(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return os.WriteFile(filepath.Join(dir, record.SamplesFile), lines.Bytes(), 0o644)
 }
 
-func (r *Recording) heap(x Snap, at time.Time) *profile.Profile {
-	p := &profile.Profile{TimeNanos: at.UnixNano(), Period: x.Period, PeriodType: &profile.ValueType{Type: "space",
-		Unit: "bytes"},
-		SampleType: []*profile.ValueType{{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"},
-			{Type: "inuse_objects", Unit: "count"}, {Type: "inuse_space", Unit: "bytes"}},
-		Mapping: []*profile.Mapping{{ID: 1, File: "/bin/subject", BuildID: x.Build}}}
+func (r *Recording) heap(x Snap, at time.Time) *builder {
+	b := r.builder(x, at, heapTypes)
+	b.p.Period, b.p.PeriodType = x.Period, &profile.ValueType{Type: "space", Unit: "bytes"}
 	for _, row := range x.Heap {
-		r.add(p, row[0], []int64{row[1], row[3], row[1], row[2]})
+		b.add(r.stack(row[0]), row[1], row[3], row[1], row[2])
 	}
-	return p
+	return b
 }
 
-func (r *Recording) routines(x Snap, at time.Time) *profile.Profile {
-	p := &profile.Profile{TimeNanos: at.UnixNano(), SampleType: []*profile.ValueType{{Type: "goroutine", Unit: "count"}},
-		Mapping: []*profile.Mapping{{ID: 1, File: "/bin/subject", BuildID: x.Build}}}
+func (r *Recording) routines(x Snap, at time.Time) *builder {
+	b := r.builder(x, at, routineTypes)
 	for _, row := range x.Routines {
-		r.add(p, row[0], []int64{row[1]})
+		b.add(r.stack(row[0]), row[1])
 	}
-	return p
+	return b
 }
 
-func (r *Recording) add(p *profile.Profile, stack int64, values []int64) {
-	s := &profile.Sample{Value: values}
-	for _, id := range r.Stacks[stack] {
-		f := r.Frames[id]
-		fn := &profile.Function{ID: uint64(len(p.Function) + 1), Name: f.Function, SystemName: f.Function, Filename: f.File}
-		p.Function = append(p.Function, fn)
-		l := &profile.Location{ID: uint64(len(p.Location) + 1), Mapping: p.Mapping[0], Line: []profile.Line{{Function: fn,
-			Line: int64(f.Line)}}}
-		p.Location, s.Location = append(p.Location, l), append(s.Location, l)
+func (r *Recording) builder(x Snap, at time.Time, types []*profile.ValueType) *builder {
+	b := newBuilder(at, types)
+	b.p.Mapping = []*profile.Mapping{{ID: 1, File: "/bin/subject", BuildID: x.Build}}
+	return b
+}
+
+func (r *Recording) stack(number int64) (out []profiles.Frame) {
+	for _, id := range r.Stacks[number] {
+		out = append(out, r.Frames[id])
 	}
-	p.Sample = append(p.Sample, s)
+	return out
 }
 
 // WriteRun makes a run's directory of recordings, each a trial of the cell of its workers, and judges it as a run is

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 )
 
 // server answers requests without a network.
@@ -55,7 +55,7 @@ func TestPushSaysWhyItWaitsAndEnds(t *testing.T) {
 		return a, nil
 	}
 	dir := filepath.Join(t.TempDir(), "run")
-	_, err := fixture.Write(dir, fixture.Options{Start: start, Axes: fixture.Small()})
+	_, err := drawn.Write(dir, drawn.Options{Start: start, Axes: drawn.Small()})
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		do    server

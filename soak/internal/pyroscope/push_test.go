@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/pyroscope/pyrotest"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // clock is time that only waiting moves.
@@ -54,15 +54,15 @@ type rig struct {
 
 var start = time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC)
 
-func newRig(t *testing.T, o fixture.Options) *rig {
+func newRig(t *testing.T, o drawn.Options) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: &clock{now: start.Add(30 * time.Minute)}, dir: filepath.Join(t.TempDir(), "run")}
 	o.Start = start
 	if o.Axes == nil {
-		o.Axes = fixture.Small()
+		o.Axes = drawn.Small()
 	}
 	var err error
-	r.run, err = fixture.Write(r.dir, o)
+	r.run, err = drawn.Write(r.dir, o)
 	require.NoError(t, err)
 	r.server = &pyrotest.Server{Now: r.clock.time}
 	srv := httptest.NewServer(r.server)
@@ -112,7 +112,7 @@ func (r *rig) once() {
 
 // The figure asked for: 500 profiles against bursts answered by 429, each stored exactly once.
 func Test500ProfilesWithBurstsAreStoredExactlyOnce(t *testing.T) {
-	r := newRig(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "3", "4", "5", "6", "7",
+	r := newRig(t, drawn.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "3", "4", "5", "6", "7",
 		"8", "9", "10", "11"}}}})
 	r.server.RejectOlderThan = -1
 	r.server.Rate, r.server.Burst = 4_000, 12_000 // the server's 4 MB/s and 2 MB, as small as these profiles
@@ -135,7 +135,7 @@ func Test500ProfilesWithBurstsAreStoredExactlyOnce(t *testing.T) {
 // An answer that is lost is no reason to send again: the server is asked.
 func TestLostAnswersAreSettledByAsking(t *testing.T) {
 	for _, how := range []string{"drop", "500", "before"} {
-		r := newRig(t, fixture.Options{})
+		r := newRig(t, drawn.Options{})
 		r.server.Lose = func(n int) string {
 			if n%7 == 3 {
 				return how
@@ -151,7 +151,7 @@ func TestLostAnswersAreSettledByAsking(t *testing.T) {
 
 // A push that died while sending continues where it was, whether or not the server has the profile.
 func TestInterruptedPushGoesOn(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	r.server.Lose = func(n int) string {
 		if n == 20 {
@@ -177,7 +177,7 @@ func TestInterruptedPushGoesOn(t *testing.T) {
 }
 
 func TestTwoPushesAtOnceAreRefused(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	p, err := NewPusher(r.client, r.dir, Shown{})
 	require.NoError(t, err)
 	defer p.Close()
@@ -188,7 +188,7 @@ func TestTwoPushesAtOnceAreRefused(t *testing.T) {
 // A trial's service has one heap profile, the peak, and each phase and floor a service of its own: no range of time
 // makes a flame graph sum two.
 func TestEveryServiceHoldsOneProfileOfEachKind(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	_, err := r.push()
 	require.NoError(t, err)
 	perService := map[string]int{}
@@ -253,7 +253,7 @@ func TestSamplesWithoutAStackAreCounted(t *testing.T) {
 
 // A run of several days is asked for in ranges that a server takes.
 func TestLongRunsAreAskedForInParts(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	r.run.Ended = r.run.Started.Add(75 * time.Hour)
 	_, err := r.client.servicesOf(t.Context(), r.run)
 	require.NoError(t, err)
@@ -261,7 +261,7 @@ func TestLongRunsAreAskedForInParts(t *testing.T) {
 
 // A run that another machine has pushed, whose journal is not here, isn't stored a second time.
 func TestPushWithoutItsJournalStoresNothingTwice(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	_, err := r.push()
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(filepath.Join(r.dir, JournalFile)))
@@ -275,7 +275,7 @@ func TestPushWithoutItsJournalStoresNothingTwice(t *testing.T) {
 // A server that finds nothing older than the oldest profile that it remembers is not believed when it finds nothing.
 func TestAServerThatDoesNotFindWhatItHasIsWaitedFor(t *testing.T) {
 	for _, journal := range []bool{true, false} {
-		r := newRig(t, fixture.Options{})
+		r := newRig(t, drawn.Options{})
 		r.server.Remember = time.Minute
 		ctx, cut := context.WithCancel(t.Context())
 		p, err := NewPusher(r.client, r.dir, Shown{})
@@ -302,7 +302,7 @@ func TestAServerThatDoesNotFindWhatItHasIsWaitedFor(t *testing.T) {
 // the phases of a trial is the last total, where the profiles as recorded would add up to many times that; the peak has
 // all that was allocated up to it. Live bytes are sent as they are.
 func TestCumulativeTypesAreSentAsDifferences(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	_, err := r.push()
 	require.NoError(t, err)
 	dir := r.run.Status[1].Dir + "/trial-1"
@@ -346,7 +346,7 @@ func recorded(t *testing.T, path string) *profile.Profile {
 
 // What a subject's pprof handler allocated for memsoak's readings is on no flame graph; work below pprof.Do is.
 func TestReadingsOfProfilesAreNotSent(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	var heap item
 	for _, it := range r.expected() {
 		if it.kind == record.HeapDir && it.before == "" && (heap.path == "" || it.path < heap.path) {
@@ -397,7 +397,7 @@ func TestSinceBeforeTakesTheDifferencePerStack(t *testing.T) {
 }
 
 func TestOldProfilesAreAProblemWithAWayOut(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	r.clock.now = start.Add(5 * time.Hour)
 	res, err := r.push()
 	require.NoError(t, err)
@@ -412,7 +412,7 @@ func TestOldProfilesAreAProblemWithAWayOut(t *testing.T) {
 }
 
 func TestHostileNamesBecomePlain(t *testing.T) {
-	r := newRig(t, fixture.Options{Hostile: true})
+	r := newRig(t, drawn.Options{Hostile: true})
 	res, err := r.push()
 	require.NoError(t, err)
 	assert.Empty(t, res.Problems)
@@ -453,7 +453,7 @@ func TestProfilesLargerThanTheServerTakesLoseTheirSmallestSamples(t *testing.T) 
 }
 
 func TestCheckReadsTheSameTotalsBack(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	_, err := r.push()
 	require.NoError(t, err)
 	p, err := NewPusher(r.client, r.dir, Shown{})
@@ -482,7 +482,7 @@ func TestCheckReadsTheSameTotalsBack(t *testing.T) {
 }
 
 func TestServerThatIsAwayIsAnError(t *testing.T) {
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	c, err := NewClient(gone.URL)
@@ -518,7 +518,7 @@ func TestDashboardOffersWhatIsSent(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, pattern)
-	r := newRig(t, fixture.Options{})
+	r := newRig(t, drawn.Options{})
 	_, err = r.push()
 	require.NoError(t, err)
 	for _, it := range r.expected() {

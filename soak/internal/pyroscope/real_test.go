@@ -23,7 +23,7 @@ import (
 
 	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 )
 
 // realServer is the address of the server that PYROSCOPE_URL names, or else it starts the Pyroscope of PYROSCOPE_BIN
@@ -143,7 +143,7 @@ func realRun(t *testing.T) (string, *record.Run) {
 		require.NoError(t, os.CopyFS(dir, os.DirFS(from)))
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, JournalFile)))
 	} else {
-		_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small(), Start: time.Now().Add(-2 * time.Hour)})
+		_, err := drawn.Write(dir, drawn.Options{Axes: drawn.Small(), Start: time.Now().Add(-2 * time.Hour)})
 		require.NoError(t, err)
 	}
 	run, err := record.ReadRun(dir)

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/report"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // rejudged rewrites the verdict of a fixture's run.
@@ -26,7 +26,7 @@ func rejudged(t *testing.T, dir string, change func(*record.RunVerdict)) {
 
 // The first screen says death before anything else, then the cause, then what to change.
 func TestFirstScreenOfAKilledRun(t *testing.T) {
-	dir, _ := small(t, fixture.Options{})
+	dir, _ := small(t, drawn.Options{})
 	page, md := generate(t, dir)
 	seen := text(t, page)
 	for _, s := range []string{seen, strings.ReplaceAll(md, `\`, "")} {
@@ -40,7 +40,7 @@ func TestFirstScreenOfAKilledRun(t *testing.T) {
 
 // A healthy run says what it would have seen: the worst limit over its cells.
 func TestFirstScreenOfAHealthyRun(t *testing.T) {
-	dir, _ := small(t, fixture.Options{Axes: fixture.Small()[:1]})
+	dir, _ := small(t, drawn.Options{Axes: drawn.Small()[:1]})
 	rejudged(t, dir, func(v *record.RunVerdict) {
 		v.Answer = []string{"healthy"}
 		for i := range v.Cells {
@@ -60,7 +60,7 @@ func TestFirstScreenOfAHealthyRun(t *testing.T) {
 
 // A run that does not know says which experiment decides, and what no finding explains.
 func TestFirstScreenOfAnInconclusiveRun(t *testing.T) {
-	dir, _ := small(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"3"}}}})
+	dir, _ := small(t, drawn.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"3"}}}})
 	rejudged(t, dir, func(v *record.RunVerdict) {
 		c := &v.Cells[0]
 		c.Outcome, c.Headline, c.Findings = record.OK, record.Inconclusive, nil
@@ -78,7 +78,7 @@ func TestFirstScreenOfAnInconclusiveRun(t *testing.T) {
 
 // A recording has words of its own: no corpus, no matrix, no limit.
 func TestRecordingHasWordsOfItsOwn(t *testing.T) {
-	dir, run := small(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"3"}}}})
+	dir, run := small(t, drawn.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"3"}}}})
 	run.Protocol, run.Corpus, run.Limit = "record", "", 0
 	run.Config = map[string]any{"pprof": "http://127.0.0.1:6060/debug/pprof", "metrics": ""}
 	run.Ended = run.Started.Add(90 * time.Second)
@@ -94,7 +94,7 @@ func TestRecordingHasWordsOfItsOwn(t *testing.T) {
 
 // "Run this cell again" has every setting that the run was given.
 func TestRunAgainKeepsAllSettings(t *testing.T) {
-	dir, run := small(t, fixture.Options{})
+	dir, run := small(t, drawn.Options{})
 	run.Protocol, run.Seed = "quick", 7
 	run.Config = map[string]any{"subject_file": "./copier.yaml", "subject": map[string]any{"Name": "copier"},
 		"protocol": map[string]any{"Name": "quick"}, "duration": "2m0s", "node": float64(4 << 30),
@@ -123,7 +123,7 @@ func TestEveryClassHasACure(t *testing.T) {
 
 // TestAServicesPageSpeaksOfRequests has the fixture's run of a service, with a slope per file and one per distinct item.
 func TestAServicesPageSpeaksOfRequests(t *testing.T) {
-	dir, _ := small(t, fixture.Options{})
+	dir, _ := small(t, drawn.Options{})
 	trials, err := filepath.Glob(filepath.Join(dir, "cells", "*", "trial-*"))
 	require.NoError(t, err)
 	for _, d := range trials {

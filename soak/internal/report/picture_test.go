@@ -12,14 +12,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/report"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // TestPicturesAreFilesOfTheirOwn: well-formed, small, with the limit and the culprit in them, and nothing that is
 // loaded from elsewhere.
 func TestPicturesAreFilesOfTheirOwn(t *testing.T) {
-	dir, _ := small(t, fixture.Options{Axes: fixture.Small()[:1]})
+	dir, _ := small(t, drawn.Options{Axes: drawn.Small()[:1]})
 	run, err := report.Load(t.Context(), dir)
 	require.NoError(t, err)
 	out := filepath.Join(t.TempDir(), "pictures")
@@ -45,7 +45,7 @@ func TestPicturesAreFilesOfTheirOwn(t *testing.T) {
 }
 
 func TestARunWithoutRecordsHasNoPicture(t *testing.T) {
-	dir, _ := small(t, fixture.Options{Axes: fixture.Small()[:1]})
+	dir, _ := small(t, drawn.Options{Axes: drawn.Small()[:1]})
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, "cells")))
 	run, err := report.Load(t.Context(), dir)
 	require.NoError(t, err)

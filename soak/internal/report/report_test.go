@@ -16,17 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/report"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
-func small(t *testing.T, o fixture.Options) (string, *record.Run) {
+func small(t *testing.T, o drawn.Options) (string, *record.Run) {
 	t.Helper()
 	if o.Axes == nil {
-		o.Axes = fixture.Small()
+		o.Axes = drawn.Small()
 	}
 	dir := filepath.Join(t.TempDir(), "run")
-	run, err := fixture.Write(dir, o)
+	run, err := drawn.Write(dir, o)
 	require.NoError(t, err)
 	return dir, run
 }
@@ -68,7 +68,7 @@ func hasNot(t *testing.T, page, not string, why ...any) {
 
 // A person who has only the report finds what holds the memory, where, how it grows, and how many workers fit.
 func TestReportAnswersTheFourQuestions(t *testing.T) {
-	dir, _ := small(t, fixture.Options{})
+	dir, _ := small(t, drawn.Options{})
 	page, md := generate(t, dir)
 	seen := text(t, page)
 	for _, want := range []string{
@@ -92,7 +92,7 @@ func TestReportAnswersTheFourQuestions(t *testing.T) {
 }
 
 func TestReportShowsWhatIsRecorded(t *testing.T) {
-	dir, run := small(t, fixture.Options{})
+	dir, run := small(t, drawn.Options{})
 	page, _ := generate(t, dir)
 	v, err := record.ReadVerdict(filepath.Join(dir, filepath.FromSlash(run.Status[1].Dir), "trial-1"))
 	require.NoError(t, err)
@@ -116,7 +116,7 @@ func TestReportShowsWhatIsRecorded(t *testing.T) {
 // The flame graphs' frames carry absolute bytes of the recorded profiles: growth between floors is what finished files
 // left behind, 96 bytes each in the story.
 func TestGrowthBetweenFloorsIsInAbsoluteBytes(t *testing.T) {
-	dir, run := small(t, fixture.Options{})
+	dir, run := small(t, drawn.Options{})
 	page, _ := generate(t, dir)
 	tr, err := record.ReadTrial(filepath.Join(dir, filepath.FromSlash(run.Status[0].Dir), "trial-1"))
 	require.NoError(t, err)
@@ -144,7 +144,7 @@ func jsonInt(n int64) string { b, _ := json.Marshal(n); return string(b) }
 
 // Nothing in a report may come from outside it, and nothing from a run may become markup.
 func TestHostileNamesAreEscaped(t *testing.T) {
-	dir, _ := small(t, fixture.Options{Hostile: true})
+	dir, _ := small(t, drawn.Options{Hostile: true})
 	page, md := generate(t, dir)
 	root, err := html.Parse(strings.NewReader(page))
 	require.NoError(t, err)
@@ -173,7 +173,7 @@ func TestHostileNamesAreEscaped(t *testing.T) {
 }
 
 func TestReportIsSelfContained(t *testing.T) {
-	dir, _ := small(t, fixture.Options{})
+	dir, _ := small(t, drawn.Options{})
 	page, _ := generate(t, dir)
 	for _, m := range regexp.MustCompile(
 		`(?i)(?:src|href|url|@import)\s*[=(]?\s*["']?(https?:)?//[^\s"')]+`).FindAllString(page, -1) {
@@ -182,7 +182,7 @@ func TestReportIsSelfContained(t *testing.T) {
 }
 
 func TestDamagedRunIsShownInPart(t *testing.T) {
-	dir, run := small(t, fixture.Options{})
+	dir, run := small(t, drawn.Options{})
 	trial := func(i int) string { return filepath.Join(dir, filepath.FromSlash(run.Status[i].Dir), "trial-1") }
 	require.NoError(t, os.WriteFile(filepath.Join(trial(0), record.TrialFile), []byte("{"), 0o644))
 	heaps, err := filepath.Glob(filepath.Join(trial(1), record.HeapDir, "*"))
@@ -209,7 +209,7 @@ func TestDamagedRunIsShownInPart(t *testing.T) {
 }
 
 func TestPathsOutOfTheRunAreRefused(t *testing.T) {
-	dir, run := small(t, fixture.Options{})
+	dir, run := small(t, drawn.Options{})
 	rewrite := func(cell int, change func(*record.Snapshot)) {
 		trialDir := filepath.Join(dir, filepath.FromSlash(run.Status[cell].Dir), "trial-1")
 		tr, err := record.ReadTrial(trialDir)
@@ -239,7 +239,7 @@ func TestPathsOutOfTheRunAreRefused(t *testing.T) {
 }
 
 func TestUnfinishedRunSaysSo(t *testing.T) {
-	dir, _ := small(t, fixture.Options{Running: true})
+	dir, _ := small(t, drawn.Options{Running: true})
 	page, md := generate(t, dir)
 	seen := text(t, page)
 	has(t, seen, "The run goes on: 1 of 3 trials done.")
@@ -259,7 +259,7 @@ func TestReportOf45Cells(t *testing.T) {
 		t.Skip("a run of 45 cells")
 	}
 	dir := filepath.Join(t.TempDir(), "run")
-	_, err := fixture.Write(dir, fixture.Options{})
+	_, err := drawn.Write(dir, drawn.Options{})
 	require.NoError(t, err)
 	before := cpuTime(t)
 	page, _ := generate(t, dir)
@@ -279,7 +279,7 @@ func cpuTime(t *testing.T) time.Duration {
 }
 
 func TestSameRunGivesTheSamePage(t *testing.T) {
-	dir, _ := small(t, fixture.Options{})
+	dir, _ := small(t, drawn.Options{})
 	a, _ := generate(t, dir)
 	b, _ := generate(t, dir)
 	assert.True(t, bytes.Equal([]byte(a), []byte(b)))

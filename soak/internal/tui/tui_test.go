@@ -15,8 +15,8 @@ import (
 	"github.com/memsoak/memsoak/internal/screen"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/report"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // table is a model that a test drives, with a clock of its own.
@@ -170,7 +170,7 @@ func TestWithoutATerminalLinesAreWritten(t *testing.T) {
 
 func TestSummaryIsTenLinesTheAnswerFirst(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small(), Hostile: true})
+	_, err := drawn.Write(dir, drawn.Options{Axes: drawn.Small(), Hostile: true})
 	require.NoError(t, err)
 	v, err := record.ReadRunVerdict(dir)
 	require.NoError(t, err)

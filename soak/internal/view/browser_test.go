@@ -24,8 +24,8 @@ import (
 
 	"github.com/memsoak/memsoak/internal/needs"
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/report"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // browser is a page of a headless Chromium that notes what goes wrong on it.
@@ -148,10 +148,10 @@ func (b *browser) fits(what string, width int64) {
 		what)
 }
 
-func reportFile(t *testing.T, o fixture.Options) string {
+func reportFile(t *testing.T, o drawn.Options) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
-	_, err := fixture.Write(dir, o)
+	_, err := drawn.Write(dir, o)
 	require.NoError(t, err)
 	require.NoError(t, report.Generate(t.Context(), dir))
 	return (&url.URL{Scheme: "file", Path: filepath.Join(dir, report.HTMLFile)}).String()
@@ -159,7 +159,7 @@ func reportFile(t *testing.T, o fixture.Options) string {
 
 func TestReportInABrowser(t *testing.T) {
 	b := newBrowser(t)
-	file := reportFile(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "25"}},
+	file := reportFile(t, drawn.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "25"}},
 		{Name: "gomemlimit", Values: []string{"off", "1800MiB"}}}})
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
@@ -175,7 +175,7 @@ func TestReportInABrowser(t *testing.T) {
 
 func TestReportAnswersToClicks(t *testing.T) {
 	b := newBrowser(t)
-	file := reportFile(t, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "25"}},
+	file := reportFile(t, drawn.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"1", "25"}},
 		{Name: "gomemlimit", Values: []string{"off", "1800MiB"}}, {Name: "pool", Values: []string{"4", "40", "100"}}}})
 	b.open(file, 1280, "light")
 	const heads = `[...document.querySelectorAll("#heat thead th")].map(e => e.textContent).join()`
@@ -223,7 +223,7 @@ func TestReportOf45CellsOpensInTwoSeconds(t *testing.T) {
 		t.Skip("a run of 45 cells")
 	}
 	b := newBrowser(t)
-	file := reportFile(t, fixture.Options{})
+	file := reportFile(t, drawn.Options{})
 	_, err := chromedp.Call(b.ctx, performance.Enable,
 		performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks})
 	require.NoError(t, err)
@@ -244,7 +244,7 @@ func TestReportOf45CellsOpensInTwoSeconds(t *testing.T) {
 }
 
 func TestViewInABrowser(t *testing.T) {
-	folder, run := results(t, fixture.Options{Axes: fixture.Small()})
+	folder, run := results(t, drawn.Options{Axes: drawn.Small()})
 	srv := serve(t, folder)
 	b := newBrowser(t)
 	for _, path := range []string{"/", "/compare", "/runs/first/"} {
@@ -274,10 +274,10 @@ func TestViewInABrowser(t *testing.T) {
 
 // What a hostile run carries runs nowhere.
 func TestHostileRunDoesNothingInABrowser(t *testing.T) {
-	folder, _ := results(t, fixture.Options{Hostile: true})
+	folder, _ := results(t, drawn.Options{Hostile: true})
 	srv := serve(t, folder)
 	b := newBrowser(t)
-	file := reportFile(t, fixture.Options{Axes: fixture.Small(), Hostile: true})
+	file := reportFile(t, drawn.Options{Axes: drawn.Small(), Hostile: true})
 	for _, u := range []string{file, srv.URL + "/", srv.URL + "/runs/first/", srv.URL + "/compare",
 		srv.URL + "/pprof/first/1.1.19.heap/flamegraph", srv.URL + "/pprof/first/1.1.19.heap/top"} {
 		b.open(u, 390, "light")

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/report"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // firstScreen is the visible text whose line begins within the first 900 pixels of a page that is 1280 wide.
@@ -46,7 +46,7 @@ func TestFirstScreenAnswers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")
-			_, err := fixture.Write(dir, fixture.Options{Axes: []record.Axis{{Name: "workers", Values: tc.cells}}})
+			_, err := drawn.Write(dir, drawn.Options{Axes: []record.Axis{{Name: "workers", Values: tc.cells}}})
 			require.NoError(t, err)
 			if tc.change != nil {
 				changeTrials(t, dir, tc.change)

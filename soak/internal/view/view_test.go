@@ -18,18 +18,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/view"
 )
 
 // results is a folder of runs with one whole run.
-func results(t *testing.T, o fixture.Options) (folder string, run *record.Run) {
+func results(t *testing.T, o drawn.Options) (folder string, run *record.Run) {
 	t.Helper()
 	if o.Axes == nil {
-		o.Axes = fixture.Small()
+		o.Axes = drawn.Small()
 	}
 	folder = t.TempDir()
-	run, err := fixture.Write(filepath.Join(folder, "first"), o)
+	run, err := drawn.Write(filepath.Join(folder, "first"), o)
 	require.NoError(t, err)
 	return folder, run
 }
@@ -62,7 +62,7 @@ func has(t *testing.T, page, want string) {
 }
 
 func TestIndexAndReport(t *testing.T) {
-	folder, _ := results(t, fixture.Options{})
+	folder, _ := results(t, drawn.Options{})
 	srv := serve(t, folder)
 	code, page := get(t, srv, "/")
 	assert.Equal(t, http.StatusOK, code)
@@ -81,7 +81,7 @@ func TestIndexAndReport(t *testing.T) {
 
 // Every link that a page of the view shows leads somewhere.
 func TestEveryLinkLeadsSomewhere(t *testing.T) {
-	folder, _ := results(t, fixture.Options{Axes: fixture.Small()[1:]})
+	folder, _ := results(t, drawn.Options{Axes: drawn.Small()[1:]})
 	srv := serve(t, folder)
 	seen := map[string]bool{}
 	for _, start := range []string{"/", "/runs/first/", "/compare"} {
@@ -99,7 +99,7 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 
 // pprof's pages show what the profile holds: the numbers of the story, and for a difference the growth alone.
 func TestPprofShowsTheSnapshotAndTheDifference(t *testing.T) {
-	folder, run := results(t, fixture.Options{})
+	folder, run := results(t, drawn.Options{})
 	srv := serve(t, folder)
 	tr, err := record.ReadTrial(filepath.Join(folder, "first", filepath.FromSlash(run.Status[1].Dir), "trial-1"))
 	require.NoError(t, err)
@@ -129,7 +129,7 @@ func TestPprofShowsTheSnapshotAndTheDifference(t *testing.T) {
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
 
 func TestNothingOutsideTheRunIsServed(t *testing.T) {
-	folder, run := results(t, fixture.Options{})
+	folder, run := results(t, drawn.Options{})
 	secret := filepath.Join(t.TempDir(), "secret.go")
 	require.NoError(t, os.WriteFile(secret, []byte("package top // the secret\n"), 0o644))
 	require.NoError(t, os.Symlink(secret, filepath.Join(folder, "first", "link.txt")))
@@ -183,7 +183,7 @@ func hostileProfile(t *testing.T, dir, secret string) {
 }
 
 func TestOnlyLoopbackNamesAreAnswered(t *testing.T) {
-	folder, _ := results(t, fixture.Options{})
+	folder, _ := results(t, drawn.Options{})
 	srv := serve(t, folder)
 	for host, want := range map[string]int{"evil.example": 403, "evil.example:80": 403, "10.0.0.1": 403,
 		"localhost:99": 200, "[::1]:5": 200, "127.0.0.1": 200} {
@@ -205,7 +205,7 @@ func TestOnlyLoopbackNamesAreAnswered(t *testing.T) {
 }
 
 func TestDamagedRunsAreShownInPart(t *testing.T) {
-	folder, run := results(t, fixture.Options{})
+	folder, run := results(t, drawn.Options{})
 	bad := filepath.Join(folder, "bad")
 	require.NoError(t, os.Mkdir(bad, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(bad, record.RunFile), []byte("{"), 0o644))
@@ -226,7 +226,7 @@ func TestDamagedRunsAreShownInPart(t *testing.T) {
 
 // A served report follows its run: the state changes with the recording, and the page with the state.
 func TestReportFollowsTheRun(t *testing.T) {
-	folder, run := results(t, fixture.Options{Running: true})
+	folder, run := results(t, drawn.Options{Running: true})
 	srv := serve(t, folder)
 	state := func() (mark string, running bool) {
 		_, body := get(t, srv, "/runs/first/state")
@@ -253,8 +253,8 @@ func TestReportFollowsTheRun(t *testing.T) {
 }
 
 func TestRunsOfTheSameNameAreToldApart(t *testing.T) {
-	a, _ := results(t, fixture.Options{})
-	b, _ := results(t, fixture.Options{})
+	a, _ := results(t, drawn.Options{})
+	b, _ := results(t, drawn.Options{})
 	srv := serve(t, a, b, filepath.Join(a, "first"))
 	_, page := get(t, srv, "/")
 	assert.Equal(t, 1, strings.Count(page, `<h2><a href="/runs/first/"`))

@@ -11,14 +11,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 	"github.com/memsoak/memsoak/soak/internal/report"
-	"github.com/memsoak/memsoak/soak/internal/report/fixture"
 )
 
 // recordedRun is a run of one cell with its report, in a directory of that name.
 func recordedRun(t *testing.T, dir string) string {
 	t.Helper()
-	_, err := fixture.Write(dir, fixture.Options{Axes: fixture.Small()[:1]})
+	_, err := drawn.Write(dir, drawn.Options{Axes: drawn.Small()[:1]})
 	require.NoError(t, err)
 	require.NoError(t, report.Generate(t.Context(), dir))
 	return dir

@@ -23,7 +23,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/recordings"
+	"github.com/memsoak/memsoak/soak/internal/accuracy/recordings"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
