@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -49,6 +50,57 @@ func (s *Series) costs(found []*judged) []record.Cost {
 		out = append(out, c)
 	}
 	return out
+}
+
+// overTotal is how many times as much heap findings may say that the work left behind as the exact live heap grew by:
+// samples of small sites are that far off.
+const overTotal = 1.25
+
+// boundByTotal keeps the heap that findings say finished work left behind within the exact growth of the live heap from
+// the first floor to the last. A profile attributes; the same objects may go to a connection and to a site of it. A
+// container that doubles is left alone: at the last floor it may be about to.
+func (s *Series) boundByTotal(js []*judged) {
+	first, last := -1, -1
+	for i, n := range s.Snaps {
+		if n.State == record.StateFloor && n.Runtime != nil {
+			if last = i; first < 0 {
+				first = i
+			}
+		}
+	}
+	if first == last {
+		return
+	}
+	grew, said := float64(s.Snaps[last].Runtime.HeapAlloc-s.Snaps[first].Runtime.HeapAlloc), 0.0
+	var left []*judged
+	for _, j := range js {
+		if j.Slope == nil || j.passive || !j.term.retainedTerm || len(j.term.values) == 0 || byNature(j.Finding) == 1 {
+			continue
+		}
+		if j.container {
+			return
+		}
+		left = append(left, j)
+		said += j.parts[partLive] * (j.term.values[last] - j.term.values[first])
+	}
+	if grew <= 0 || said <= overTotal*grew {
+		return
+	}
+	for _, j := range left {
+		j.lower(grew / said)
+	}
+}
+
+// lower makes the heap of a finding so much smaller.
+func (j *judged) lower(by float64) {
+	was := j.bytes()
+	j.parts[partLive] *= by
+	share := j.bytes() / was
+	j.term.slope, j.term.se, j.term.amount, j.costSE = j.term.slope*share, j.term.se*share, j.term.amount*share,
+		j.costSE*share
+	j.Slope.Bytes, j.Slope.CI95 = j.term.slope, j.term.ci95()
+	j.Evidence = append(j.Evidence, fmt.Sprintf("bounded by the exact live heap: that grew by %s of what profiles say",
+		shareText(by)))
 }
 
 // tried is the range of a term's unit over the states that decided it.

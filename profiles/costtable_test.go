@@ -109,3 +109,58 @@ func TestTwoStacksOfOneFunctionAddUp(t *testing.T) {
 	assert.Equal(t, 1900.0, got[0].Parts[partStacks])
 	assert.Equal(t, Growth([]record.Cost{row, other}, Rates{}), Growth(got, Rates{}))
 }
+
+func TestHeapThatWorkLeftIsNoMoreThanTheHeapGrewBy(t *testing.T) {
+	row := func(live, stacks float64) *judged {
+		j := &judged{term: term{unit: unit{name: "file", values: []float64{0, 500, 1000}}, slope: live + stacks, se: 1,
+			retainedTerm: true}, parts: map[string]float64{partLive: live, partStacks: stacks}, costSE: 10}
+		j.Class, j.Slope = record.Leak, &record.Slope{Bytes: live + stacks, Per: "file"}
+		return j
+	}
+	for name, c := range map[string]struct {
+		grew      int64
+		container bool
+		want      []float64 // bytes per file
+	}{
+		"said three times":        {2 << 20, false, []float64{1048.576 + 1000, 2 * 524.288}},
+		"within the samples' own": {5 << 20, false, []float64{3145.728 + 1000, 3145.728}},
+		"a container may double":  {2 << 20, true, []float64{3145.728 + 1000, 3145.728}},
+		"nothing grew":            {0, false, []float64{3145.728 + 1000, 3145.728}},
+	} {
+		s := &Series{}
+		for _, alloc := range []int64{1 << 20, 0, 1<<20 + c.grew} {
+			n := &Snapshot{}
+			n.State, n.Runtime = record.StateFloor, &record.Runtime{HeapAlloc: alloc}
+			s.Snaps = append(s.Snaps, n)
+		}
+		s.Snaps[1].Runtime = nil
+		js := []*judged{row(3145.728, 1000), row(3145.728, 0)}
+		js[1].container = c.container
+		s.boundByTotal(js)
+		for i, j := range js {
+			require.InDelta(t, c.want[i], j.bytes(), 0.01, name)
+			require.InDelta(t, c.want[i], j.Slope.Bytes, 0.01, name)
+		}
+		require.LessOrEqual(t, js[0].costSE, 10.0)
+	}
+}
+
+func TestWhatComesWithFilesBesideTheHeapFillsALimitToo(t *testing.T) {
+	fit := func(outside float64) *record.Fit {
+		e, _ := sized(t, 36*mib)
+		e.trials[0].gathers = true
+		e.trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 4 << 10,
+			CI95: [2]float64{4 << 10, 4 << 10}}}
+		for i := range e.rows {
+			o := &e.rows[i]
+			o.cov.FilesDone = int64(500 * i)
+			o.live += 4 << 10 * float64(o.cov.FilesDone)
+			o.outside = 5*mib + outside*float64(o.cov.FilesDone)
+		}
+		return e.peakModel().fits(Plan{Limit: 900 * mib, LargestFile: 48 * mib}, grounds{seen: 8})
+	}
+	heap, all := fit(0), fit(2<<10)
+	require.InEpsilon(t, 4<<10, heap.PerFile, 0.02)
+	require.InEpsilon(t, 6<<10, all.PerFile, 0.02)
+	require.InEpsilon(t, heap.Files*4/6, all.Files, 0.05)
+}

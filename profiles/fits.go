@@ -23,6 +23,8 @@ func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 	if len(rows) == 0 || mid <= 0 || g.seen == 0 {
 		return nil
 	}
+	beside := math.Max(0, m.perFile(p)-mid)
+	low, mid, high = low+beside, mid+beside, high+beside
 	top := slices.MaxFunc(rows, func(a, b record.Cost) int {
 		x, _ := m.rates.perFile(a.Per)
 		y, _ := m.rates.perFile(b.Per)
@@ -45,6 +47,17 @@ func (m *peakModel) fits(p Plan, g grounds) *record.Fit {
 	return &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per,
 		files(least, low) * per},
 		Tried: top.Tried[1], PerFile: mid, Cost: top}
+}
+
+// perFile is what each of many files adds to the need by the whole model: stacks, spans partly used and memory outside
+// the heap come with files as well, beyond what rows of the cost table say.
+func (m *peakModel) perFile(p Plan) float64 {
+	const many = 1 << 40
+	p.Files = many
+	with, _ := m.forecast(p, 1).needs()
+	p.Files = 0
+	without, _ := m.forecast(p, 1).needs()
+	return (with - without) / many
 }
 
 // refuted says which kill of the run says otherwise: as many workers or fewer were killed by a limit as large after no

@@ -84,6 +84,7 @@ func (s *Series) judge(o Options) *explained {
 	js = append(js, s.judgeEnd(js)...)
 	js = append(js, s.judgeStatic(js)...)
 	js = append(js, s.judgeCollector()...)
+	s.boundByTotal(js)
 	for _, j := range js {
 		s.complete(j, o)
 	}
