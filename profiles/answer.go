@@ -91,8 +91,8 @@ func faultSentences(rv *record.RunVerdict) []string {
 	}
 	last := map[bool]int{true: 1}
 	slices.SortStableFunc(order, func(a, b string) int {
-		return cmp.Or(last[groups[a].also]-last[groups[b].also], cmp.Compare(groups[b].cells, groups[a].cells), cmp.Compare(groups[b].finding.AtPlan,
-			groups[a].finding.AtPlan))
+		return cmp.Or(last[groups[a].also]-last[groups[b].also], cmp.Compare(groups[b].cells, groups[a].cells),
+			cmp.Compare(groups[b].finding.AtPlan, groups[a].finding.AtPlan))
 	})
 	for _, k := range order {
 		g := groups[k]

@@ -182,7 +182,8 @@ func (e *evidenceOfRun) search(c *record.Capacity, m *peakModel, p Plan, g groun
 	if f := m.forecast(p, max(lo, 1)); lo > 0 && !c.AtLeast &&
 		(f.live+f.unwritten)*collectorNeeds > float64(c.GOMEMLIMIT) {
 		c.Warnings = append(c.Warnings,
-			fmt.Sprintf("at %s %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat the CPU",
+			fmt.Sprintf("at %s %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat "+
+				"the CPU",
 				count(lo, "worker"), bytesText(f.live+f.unwritten), bytesText(float64(c.GOMEMLIMIT))))
 	}
 }

@@ -57,7 +57,8 @@ func (s *Series) headroom() *judged {
 	j := &judged{owner: site.Owner, stack: site.Stack, term: term{amount: g}}
 	j.Class, j.Site, j.key = record.GCHeadroom, site.Site, string(record.GCHeadroom)
 	j.Evidence = append(j.Evidence,
-		fmt.Sprintf("%d readings while work ran or had just ended: garbage %s at the 90th percentile, live %s at the median; GOGC=%s",
+		fmt.Sprintf("%d readings while work ran or had just ended: garbage %s at the 90th percentile, live %s at the "+
+			"median; GOGC=%s",
 			len(garbage), bytesText(g), bytesText(l), s.setting("gogc", "100")))
 	return j
 }
@@ -128,7 +129,8 @@ func (s *Series) thrash() *judged {
 	j := &judged{owner: site.Owner, stack: site.Stack, term: term{amount: total}}
 	j.Class, j.Site, j.key = record.GCThrash, site.Site, string(record.GCThrash)
 	j.Evidence = append(j.Evidence,
-		fmt.Sprintf("the runtime held %s under a GOMEMLIMIT of %s and spent %.0f %% of the CPU collecting (%d of %d readings above %.0f %%)",
+		fmt.Sprintf("the runtime held %s under a GOMEMLIMIT of %s and spent %.0f %% of the CPU collecting (%d of %d "+
+			"readings above %.0f %%)",
 			bytesText(total), bytesText(float64(limit)), 100*worst, bad, len(shares), 100*thrashCPU))
 	return j
 }
@@ -171,7 +173,8 @@ func (s *Series) unreturned() *judged {
 	j := &judged{owner: site.Owner, stack: site.Stack, term: term{amount: p}}
 	j.Class, j.Site, j.key = record.Unreturned, site.Site, string(record.Unreturned)
 	j.Evidence = append(j.Evidence,
-		fmt.Sprintf("at the later floors, in the median, %s of spans are partly used by %s of objects, and %s are free spans not returned",
+		fmt.Sprintf("at the later floors, in the median, %s of spans are partly used by %s of objects, and %s are free "+
+			"spans not returned",
 			bytesText(p), bytesText(l), bytesText(trend.Median(slices.Clone(free[half:])))))
 	return j
 }

@@ -70,7 +70,8 @@ func (s *Series) judgeConnections(u *units) []*judged {
 	if t, ok := s.idleGrowth(q); ok {
 		j := s.connectionFinding(t, true)
 		j.Evidence = append(j.Evidence,
-			fmt.Sprintf("%.0f connections with %s; since the floor before, with all idle ones closed, %.3g more per file, beyond those of the transfers in flight",
+			fmt.Sprintf("%.0f connections with %s; since the floor before, with all idle ones closed, %.3g more per file, "+
+				"beyond those of the transfers in flight",
 				q.values[t.from[1]], s.describe(t.from[1]), t.slope),
 			"closing idle connections cures it: they are in pools that nobody uses again")
 		out = append(out, j)

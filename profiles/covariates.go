@@ -110,7 +110,9 @@ func (s *Series) retainedUnits(column func(func(record.Covariates) float64) []fl
 // heldBy is the regressor that a hypothesis about held states is decided by. Listed files are in the backlog until they
 // begun: memory kept for them longer shows per finished file while the wave continues.
 func (u *units) heldBy(per string) unit {
-	return u.held[slices.IndexFunc(u.held, func(x unit) bool { return x.name == per && (x.passed || per != "listed-file") })]
+	return u.held[slices.IndexFunc(u.held, func(x unit) bool {
+		return x.name == per && (x.passed || per != "listed-file")
+	})]
 }
 
 // heldUnits are the regressors of held states. A transfer has a body from the moment its first byte is sent.

@@ -161,7 +161,8 @@ func (e *ending) routines() []*judged {
 	j.routines = true
 	j.parts = map[string]float64{partStacks: per * stack, partLive: per * held}
 	j.Evidence = append(j.Evidence,
-		fmt.Sprintf("at the end %.0f goroutines with %s of stack, %s of what was live, with %s in flight, %d files waiting, %d done",
+		fmt.Sprintf("at the end %.0f goroutines with %s of stack, %s of what was live, with %s in flight, %d files "+
+			"waiting, %d done",
 			n, bytesText(e.stack), shareText(e.stack/e.total()), count(e.cov.InFlight, "transfer"), e.cov.Backlog,
 			e.cov.FilesDone))
 	return []*judged{j}

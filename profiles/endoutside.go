@@ -87,7 +87,8 @@ func (e *ending) outsideFinding(a area, grown float64, from [2]int) *judged {
 	j := e.s.processFinding(a.class, e.s.waitingIn(n), t)
 	j.key, j.Unreclaimable = "end|"+j.key+a.name, a.unreclaimable
 	j.Evidence = append(j.Evidence,
-		fmt.Sprintf("at the end %s of %s resident is %s, %s more than in the first sample: %s in flight, %d files waiting, %d done",
+		fmt.Sprintf("at the end %s of %s resident is %s, %s more than in the first sample: %s in flight, %d files "+
+			"waiting, %d done",
 			bytesText(a.at(e.s, from[1])), bytesText(float64(n.Process.RSS)), a.name, bytesText(grown),
 			count(c.InFlight, "transfer"), c.Backlog,
 			c.FilesDone))

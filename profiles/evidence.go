@@ -73,7 +73,8 @@ func (s *Series) explain(j *judged) {
 		j.Evidence = append(j.Evidence,
 			fmt.Sprintf("%s with %s", bytesText(q.values[b]), s.describe(b)),
 			fmt.Sprintf("%s with %s", bytesText(q.values[a]), s.describe(a)),
-			fmt.Sprintf("gone at rest: %s at the next floor; over %d held states this term explains %.0f %% of the range (t = %s)",
+			fmt.Sprintf("gone at rest: %s at the next floor; over %d held states this term explains %.0f %% of the range "+
+				"(t = %s)",
 				bytesText(s.nextRest(q, b)), t.steps, 100*math.Min(1, t.share), tText(t.t())))
 	}
 }
@@ -224,12 +225,12 @@ func summarize(j *judged) string {
 	case record.Static:
 		return fmt.Sprintf("%s%s keeps %s for the life of the process, whatever the work.", name, at, peak)
 	case record.GCHeadroom:
-		return fmt.Sprintf("%s of garbage waits for the collector, most of it made by %s%s; a lower GOGC or a GOMEMLIMIT would cap it.", peak, name, at)
+		return peak + " of garbage waits for the collector, most of it made by " + name + at +
+			"; a lower GOGC or a GOMEMLIMIT would cap it."
 	case record.GCThrash:
-		return fmt.Sprintf("GOMEMLIMIT is too low for what is live: the collector eats the CPU (most garbage comes from %s%s).", name, at)
+		return "GOMEMLIMIT is too low for what is live: the collector eats the CPU (most garbage comes from " + name + at + ")."
 	case record.Unreturned:
-		return fmt.Sprintf("%s lies in spans that a few objects keep from being returned; most of those are from %s%s.", peak,
-			name, at)
+		return peak + " lies in spans that a few objects keep from being returned; most of those are from " + name + at + "."
 	case record.Stacks:
 		return fmt.Sprintf("Deep stacks: %s per goroutine in %s%s.", size, name, at)
 	case record.OffHeap:

@@ -67,7 +67,8 @@ func (e *evidenceOfRun) refuted(f *record.Fit, p Plan) string {
 		t := &e.trials[i]
 		if t.outcome == record.OOMKilled && t.killed >= p.Limit && t.workers <= f.Workers && t.files > 0 &&
 			float64(t.files) <= f.Files {
-			return fmt.Sprintf("by the memory model %s with %s, but a run of %s was killed by a limit as large with %s listed or done",
+			return fmt.Sprintf("by the memory model %s with %s, but a run of %s was killed by a limit as large with %s "+
+				"listed or done",
 				workText(f.Most, f.Per), count(f.Workers, "worker"), count(t.workers, "worker"),
 				workText(float64(t.files), "file"))
 		}

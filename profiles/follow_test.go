@@ -105,8 +105,8 @@ func TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal(t *testing.T) {
 	assert.NotEmpty(t, s.members(nil, true))
 }
 
-// TestALeakBelowAWiderTargetThatTheHeapShowsIsNotExcluded has a leak of 144 B a file, none of it sampled, in a trial that
-// was asked for 256.
+// TestALeakBelowAWiderTargetThatTheHeapShowsIsNotExcluded has a leak of 144 B a file, none of it sampled, in a trial
+// that was asked for 256.
 func TestALeakBelowAWiderTargetThatTheHeapShowsIsNotExcluded(t *testing.T) {
 	for size, want := range map[int64]record.HypothesisState{144: record.Open, 8: record.Excluded} {
 		l := newLab(t, newSubject(func() *subject {

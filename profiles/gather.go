@@ -168,7 +168,8 @@ func allocating(stack []Frame) int {
 }
 
 // allocator are the functions through which the runtime allocates.
-var allocator = regexp.MustCompile(`^runtime\.(mallocgc|newobject|makeslice|growslice|newarray|persistentalloc|\(\*mcache\)|profilealloc|mProf)`)
+var allocator = regexp.MustCompile(`^runtime\.(mallocgc|newobject|makeslice|growslice|newarray|` +
+	`persistentalloc|\(\*mcache\)|profilealloc|mProf)`)
 
 // site is a frame with the function's name as pprof prints it.
 func (g *gatherer) site(f Frame) record.Site {

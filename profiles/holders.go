@@ -15,7 +15,8 @@ import (
 func StackText(stack []Frame, module string) []string { return stackText(stack, module) }
 
 // noPath is the warning of a verdict that names a site only.
-const noPath = "the site is where the memory was allocated; who holds it is not known, since no reference path from a root was recorded"
+const noPath = "the site is where the memory was allocated; who holds it is not known, since no reference path from " +
+	"a root was recorded"
 
 // addHolder adds to a verdict's top finding who holds its objects, from the trial's holders.json where there is one, or
 // a warning that says why that is not known.

@@ -195,7 +195,8 @@ func (s *Series) hypotheses(e *explained) []record.Hypothesis {
 			x.Needs = fmt.Sprintf("%s per %s in held states that no finding explains; holds that differ more in it tell",
 				bytesText(p.left.held[h.per]), itemText(h.per))
 		case h.kind == byHolds && p.left.unheld > 0:
-			x.Needs = fmt.Sprintf("%s in the held state of phase %s that no finding explains; holds of other sizes and numbers tell what it grows with",
+			x.Needs = fmt.Sprintf("%s in the held state of phase %s that no finding explains; holds of other sizes and "+
+				"numbers tell what it grows with",
 				bytesText(p.left.unheld), p.left.unheldIn)
 		default:
 			x.State = record.Excluded

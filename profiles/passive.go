@@ -110,7 +110,8 @@ func blamed(c *record.Cause) record.Site {
 func suspect(c *record.Cause) record.Finding {
 	f := record.Finding{Class: record.Leak, Site: blamed(c), BytesAtPeak: int64(c.Last), Slope: c.Slope,
 		Confidence: min(passiveTrust, c.Confidence), Stack: c.Stack}
-	f.Evidence = []string{fmt.Sprintf("%s in the first profile, %s in the last: up in %d of %d steps; sampling and ups and downs make %s",
+	f.Evidence = []string{fmt.Sprintf("%s in the first profile, %s in the last: up in %d of %d steps; sampling and ups "+
+		"and downs make %s",
 		bytesText(c.First), bytesText(c.Last), c.Up, c.Steps, bytesText(c.Noise))}
 	switch {
 	case c.Rest == nil:

@@ -64,8 +64,9 @@ func (s *Series) stackPerRoutine(from [2]int) float64 {
 func (s *Series) routineLeak(g int, group *RoutineGroup, t term) *judged {
 	first, last := s.Snaps[t.from[0]], s.Snaps[t.from[1]]
 	j := s.routineFinding(record.GoroutineLeak, group, t)
-	j.Evidence = append(j.Evidence, fmt.Sprintf("goroutines that wait in %s: %d at the first floor, %d at the last, %.3g per %s",
-		short(group.Function), first.Routines[g], last.Routines[g], t.slope, t.name))
+	j.Evidence = append(j.Evidence,
+		fmt.Sprintf("goroutines that wait in %s: %d at the first floor, %d at the last, %.3g per %s",
+			short(group.Function), first.Routines[g], last.Routines[g], t.slope, t.name))
 	if group.Connection() {
 		j.Class = record.ConnectionLeak
 	}

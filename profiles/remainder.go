@@ -300,7 +300,8 @@ func (s *Series) judgeRemainder(r *remainder, u *units) *judged {
 		}
 		j := s.processFinding(t.class, Site{}, t)
 		j.Evidence = append(j.Evidence,
-			fmt.Sprintf("the whole live heap grows by %s from the first floor to the last, beyond the sites of other findings: %s", bytesText(t.amount), sitesText(r.sites)))
+			fmt.Sprintf("the whole live heap grows by %s from the first floor to the last, beyond the sites of other "+
+				"findings: %s", bytesText(t.amount), sitesText(r.sites)))
 		if site, ok := s.grewMost(r, t); ok {
 			j.Site, j.owner, j.stack = site.Site, site.Owner, site.Stack
 		}

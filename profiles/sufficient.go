@@ -32,7 +32,8 @@ func (s *Series) sufficient() sufficiency {
 	d.complete = true
 	switch {
 	case len(floors) == 0:
-		lack("no floor was recorded: what is retained cannot be told from what is in use; record heap profiles with the work stopped and the heap collected twice")
+		lack("no floor was recorded: what is retained cannot be told from what is in use; record heap profiles with the " +
+			"work stopped and the heap collected twice")
 		d.complete = false
 	case len(floors) < minFloors:
 		lack("need >= %d floors to judge retained growth, have %d", minFloors, len(floors))
@@ -117,7 +118,8 @@ func (s *Series) contradiction() string {
 		}
 		a, b := prev.cov(), n.cov()
 		if n.Covariates != nil && (b.FilesDone < a.FilesDone || b.FilesListed < a.FilesListed || b.BytesDone < a.BytesDone) {
-			return fmt.Sprintf("counters run backwards between snapshots %d and %d (files done %d, then %d): wrong order, or a restart", prev.Seq, n.Seq, a.FilesDone, b.FilesDone)
+			return fmt.Sprintf("counters run backwards between snapshots %d and %d (files done %d, then %d): wrong order, or "+
+				"a restart", prev.Seq, n.Seq, a.FilesDone, b.FilesDone)
 		}
 		if n.Runtime != nil && prev.Runtime != nil && n.Runtime.NumGC < prev.Runtime.NumGC {
 			return fmt.Sprintf("the subject restarted between snapshots %d and %d: its count of collections fell from %d to %d",

@@ -41,7 +41,8 @@ func (s *Series) waterfall() []record.Part {
 	}
 	if c := best.Cgroup; c != nil && c.Usage > 0 {
 		last := &parts[len(parts)-1]
-		last.Detail += fmt.Sprintf("; the cgroup charges %s: %s anonymous, %s file pages (%s of them shared memory), %s kernel",
+		last.Detail += fmt.Sprintf("; the cgroup charges %s: %s anonymous, %s file pages (%s of them shared memory), %s "+
+			"kernel",
 			bytesText(float64(c.Usage)), bytesText(float64(c.Anon)), bytesText(float64(c.File)), bytesText(float64(c.Shmem)),
 			bytesText(float64(c.Kernel)))
 	}

@@ -11,8 +11,10 @@ import (
 func TestACapacityOfAServiceHasItsWordsAndCommandsStay(t *testing.T) {
 	plain, bare := record.Words{Item: record.ItemRequest}, record.Words{Item: record.ItemRequest, InFlight: true}
 	fit := "29,800 waiting files fit in 256.0 MiB with 13 workers: 5.9 KiB a file with all that grows"
-	assert.Equal(t, "29,800 answered requests whose work waits fit in 256.0 MiB with 13 workers: 5.9 KiB a request with all that grows", sayCapacity(plain, fit))
-	assert.Equal(t, "29,800 answered requests whose work waits fit in 256.0 MiB with 13 requests in flight: 5.9 KiB a request with all that grows",
+	assert.Equal(t, "29,800 answered requests whose work waits fit in 256.0 MiB with 13 workers: 5.9 KiB a request "+
+		"with all that grows", sayCapacity(plain, fit))
+	assert.Equal(t, "29,800 answered requests whose work waits fit in 256.0 MiB with 13 requests in flight: 5.9 KiB a "+
+		"request with all that grows",
 		sayCapacity(bare, fit))
 	assert.Equal(t, "Not even one request in flight is safe in 1.0 GiB", sayCapacity(bare,
 		"Not even one worker is safe in 1.0 GiB"))
@@ -24,16 +26,25 @@ func TestACapacityOfAServiceHasItsWordsAndCommandsStay(t *testing.T) {
 }
 
 func TestAServiceIsSpokenOfInRequests(t *testing.T) {
-	for text, want := range map[string]string{
-		"main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every file; no end shows in 4,130 of them.": "main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every request; no end shows in 4,130 of them.",
-		"pkg.file (pkg/file.go:3) remembers 1.0 KiB for every distinct item that it has seen; no bound shows in this trial.": "pkg.file (pkg/file.go:3) remembers 1.0 KiB for every key that it has seen; no bound shows in this trial.",
-		"a.Get (a/a.go:1) holds 4.0 MiB per worker. Only files of 1.0 KiB were held where it shows.":                         "a.Get (a/a.go:1) holds 4.0 MiB per request in flight. Only requests of 1.0 KiB were held where it shows.",
-		"snapshot 14: 4 transfers of 4.0 KiB held at the upload's reply":                                                     "snapshot 14: 4 requests of 4.0 KiB held at an upstream's reply",
-		"snapshot 34: 8 transfers held at the download's header, 42 files waiting":                                           "snapshot 34: 8 requests held before an upstream, 42 answered requests whose work waits",
-		"16.0 KiB for every backlog item": "16.0 KiB for every request that was answered and whose work waits",
-		"a.B (a/b.go:2) holds files in memory: 1 bytes for every byte of the files in flight.": "a.B (a/b.go:2) holds bodies in memory: 1 bytes for every byte of the bodies in flight.",
-		"not excluded: buffer-file per byte in flight":                                         "not excluded: buffer-file per byte in flight",
+	for _, c := range [][2]string{
+		{"main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every file; no end shows in 4 of them.",
+			"main.(*audit).record (main.go:48) leaks: 2.1 KiB more stays behind with every request; no end shows in 4 of them."},
+		{"pkg.file (pkg/file.go:3) remembers 1.0 KiB for every distinct item that it has seen; no bound shows in this trial.",
+			"pkg.file (pkg/file.go:3) remembers 1.0 KiB for every key that it has seen; no bound shows in this trial."},
+		{"a.Get (a/a.go:1) holds 4.0 MiB per worker. Only files of 1.0 KiB were held where it shows.",
+			"a.Get (a/a.go:1) holds 4.0 MiB per request in flight. Only requests of 1.0 KiB were held where it shows."},
+		{"snapshot 14: 4 transfers of 4.0 KiB held at the upload's reply",
+			"snapshot 14: 4 requests of 4.0 KiB held at an upstream's reply"},
+		{"snapshot 34: 8 transfers held at the download's header, 42 files waiting",
+			"snapshot 34: 8 requests held before an upstream, 42 answered requests whose work waits"},
+		{"16.0 KiB for every backlog item",
+			"16.0 KiB for every request that was answered and whose work waits"},
+		{"a.B (a/b.go:2) holds files in memory: 1 bytes for every byte of the files in flight.",
+			"a.B (a/b.go:2) holds bodies in memory: 1 bytes for every byte of the bodies in flight."},
+		{"not excluded: buffer-file per byte in flight",
+			"not excluded: buffer-file per byte in flight"},
 	} {
+		text, want := c[0], c[1]
 		assert.Equal(t, want, say(record.ItemRequest, text))
 		assert.Equal(t, text, say("", text), "a copier keeps its words")
 	}

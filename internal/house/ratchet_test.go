@@ -12,7 +12,7 @@ import (
 // ratchet is how large and untidy the repository is at most. A change that makes a figure smaller lowers it here; one
 // that raises it says why.
 var ratchet = struct{ product, beside, packages, files, functions, wide, direct, rooms, dialect int }{
-	product: 89_517, beside: 21_934, packages: 18, files: 0, functions: 0, wide: 48, direct: 40, rooms: 30, dialect: 3,
+	product: 89_541, beside: 21_934, packages: 18, files: 0, functions: 0, wide: 1, direct: 40, rooms: 30, dialect: 3,
 }
 
 func TestTheHouseGrowsNoLargerUnseen(t *testing.T) {
@@ -33,7 +33,8 @@ func TestTheHouseGrowsNoLargerUnseen(t *testing.T) {
 		"lines of product": {c.product, ratchet.product}, "lines beside": {c.beside, ratchet.beside},
 		"packages": {len(c.large()), ratchet.packages}, "files": {len(c.files), ratchet.files},
 		"functions": {len(c.functions), ratchet.functions}, "columns": {wide, ratchet.wide},
-		"dependencies": {len(c.direct), ratchet.direct}, "rooms": {len(rooms), ratchet.rooms}, "dialect": {c.dialect, ratchet.dialect},
+		"dependencies": {len(c.direct), ratchet.direct}, "rooms": {len(rooms), ratchet.rooms},
+		"dialect": {c.dialect, ratchet.dialect},
 	} {
 		assert.LessOrEqual(t, v[0], v[1], "%s: make house prints what grew", name)
 	}

@@ -51,7 +51,8 @@ func advise(g *record.Growth, s *Series, pprof string) {
 		g.Next = "a longer recording would show slower growth"
 		g.Command = watch(more(span, 4))
 	case t.Slack:
-		g.Reason = "it rose, and then stayed while the process allocated or finished far less: so does what leaks, without work"
+		g.Reason = "it rose, and then stayed while the process allocated or finished far less: so does what leaks, " +
+			"without work"
 		if !s.Allocs {
 			g.Reason = "it rose and then stayed, and nothing tells whether the process went on working"
 		}

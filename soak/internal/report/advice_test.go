@@ -121,7 +121,7 @@ func TestEveryClassHasACure(t *testing.T) {
 	assert.Greater(t, classes, 10)
 }
 
-// TestAServicesPageSpeaksOfRequests has the fixture's run of a service, with a slope per file and one per distinct item.
+// TestAServicesPageSpeaksOfRequests has the fixture's run of a service, with a slope per file and one an item.
 func TestAServicesPageSpeaksOfRequests(t *testing.T) {
 	dir, _ := small(t, drawn.Options{})
 	trials, err := filepath.Glob(filepath.Join(dir, "cells", "*", "trial-*"))

@@ -164,7 +164,9 @@ var requestUnits = map[string]string{"file": "request", "files": "requests done"
 // speak puts the units of a service's verdicts into its words. Nothing is decided by them from here on.
 func (r *Run) speak() {
 	isService := func(c *Cell) bool {
-		return slices.ContainsFunc(c.Trials, func(t *Trial) bool { return t.Record != nil && t.Record.Item == record.ItemRequest })
+		return slices.ContainsFunc(c.Trials, func(t *Trial) bool {
+			return t.Record != nil && t.Record.Item == record.ItemRequest
+		})
 	}
 	if !slices.ContainsFunc(r.Cells, isService) {
 		return

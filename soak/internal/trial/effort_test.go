@@ -125,7 +125,8 @@ func TestWorkIsAddedWhileGrowthGathersSamples(t *testing.T) {
 	o := options(t, testsubject.OK)
 	with(t, &o, growing)
 	follow(&o, func(r *record.Trial) ([]record.Hypothesis, error) {
-		return []record.Hypothesis{{Class: record.Leak, Per: "file", Limit: 100, Target: 128, Growing: r.Work.Files < 40}}, nil
+		return []record.Hypothesis{{Class: record.Leak, Per: "file", Limit: 100, Target: 128, Growing: r.Work.Files < 40}},
+			nil
 	})
 	tr := run(t, o)
 	assert.Equal(t, 2, tr.Effort.Blocks)
@@ -157,7 +158,8 @@ settle: 20ms
 phases:
   - {name: warm-up, kind: warm-up, files: [{count: 12, size: 1KiB}]}
   - {name: wave, kind: wave, times: 2, files: [{count: 20, size: 1KiB}]}
-  - {name: body, kind: hold, point: download-body, transfers: M, offset: 512KiB, size: 1MiB, files: [{count: 40, size: 1KiB}]}
+  - {name: body, kind: hold, point: download-body, transfers: M, offset: 512KiB, size: 1MiB,
+     files: [{count: 40, size: 1KiB}]}
 `)
 	tr := run(t, o)
 	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
@@ -177,7 +179,8 @@ phases:
 
 func TestAtTheCapATrialEndsAsTimeoutAndAddedWorkDoesNot(t *testing.T) {
 	o := options(t, testsubject.OK)
-	with(t, &o, "name: x\ntrials: [attribution]\nbudget: 1500ms\nphases: [{name: wave, kind: wave, files: [{count: 3, size: 1KiB}]}, {kind: idle-again, for: 1m, snapshots: 2}]\n")
+	with(t, &o, "name: x\ntrials: [attribution]\nbudget: 1500ms\nphases: [{name: wave, kind: wave, files: [{count: 3, "+
+		"size: 1KiB}]}, {kind: idle-again, for: 1m, snapshots: 2}]\n")
 	tr := run(t, o)
 	assert.Equal(t, record.Timeout, tr.Outcome)
 	assert.Contains(t, tr.Reason, "not done after 1.5s")
@@ -201,7 +204,8 @@ trials: [attribution]
 settle: 50ms
 phases:
   - {name: warm-up, kind: warm-up, files: [{count: 8, size: 64KiB}]}
-  - {name: reply, kind: sizes, point: upload-reply, transfers: M, then: [M/2], sizes: [1MiB, 4MiB, 8MiB, 16MiB], always: 4MiB, few_above: 4MiB}
+  - {name: reply, kind: sizes, point: upload-reply, transfers: M, then: [M/2], sizes: [1MiB, 4MiB, 8MiB, 16MiB],
+     always: 4MiB, few_above: 4MiB}
 `
 
 func TestSizesGrowWhileWhatIsHeldGrowsWithThem(t *testing.T) {
@@ -259,7 +263,8 @@ func TestAWaveThatCopiesNothingIsAFact(t *testing.T) {
 
 func TestAHoldThatHoldsFewerThanAskedForSaysSo(t *testing.T) {
 	o := options(t, testsubject.OK)
-	with(t, &o, "name: x\ntrials: [attribution]\nsettle: 50ms\nphases: [{name: h, kind: hold, point: upload-reply, transfers: 2M, size: 1KiB}]\n")
+	with(t, &o, "name: x\ntrials: [attribution]\nsettle: 50ms\nphases: [{name: h, kind: hold, point: upload-reply, "+
+		"transfers: 2M, size: 1KiB}]\n")
 	tr := run(t, o)
 	require.Equal(t, record.OK, tr.Outcome, tr.Reason)
 	require.NotNil(t, tr.Phases[0].Hold)

@@ -53,7 +53,8 @@ func TestAFloorIsMadeOnceWhenTheLoadStops(t *testing.T) {
 func TestABurstIsNoLoad(t *testing.T) {
 	assert.Empty(t, floors(of(steady(2000, 4), steady(50, 30))...), "a start")
 	assert.Empty(t, floors(of(steady(50, 12), steady(2000, 3), steady(50, 30))...), "a burst under load")
-	assert.Equal(t, []int{42}, floors(of(steady(0.01, 30), steady(100, 11), steady(0.01, 3))...), "a load after a long rest")
+	assert.Equal(t, []int{42}, floors(of(steady(0.01, 30), steady(100, 11), steady(0.01, 3))...),
+		"a load after a long rest")
 }
 
 // TestAProcessThatGetsNoCPUIsNotIdle has a load all the time, and for a while others that take the CPU.

@@ -144,7 +144,8 @@ func TestALoadCommandIsAWave(t *testing.T) {
 	o := serviceOptions(t, testsubject.Sync, "")
 	o.Subject.Load.Targets = nil
 	o.Subject.Load.Command = []string{"sh", "-c",
-		`i=0; while [ $i -lt {{.n}} ]; do curl -sf -X POST -d x "http://$MEMSOAK_ADDR/{{.key}}-$i" || exit 1; i=$((i+1)); done`}
+		`i=0; while [ $i -lt {{.n}} ]; do curl -sf -X POST -d x "http://$MEMSOAK_ADDR/{{.key}}-$i" || exit 1; ` +
+			`i=$((i+1)); done`}
 	require.NoError(t, o.Subject.Check())
 	o.Protocol.Phases = o.Protocol.Phases[:3] // none that holds: this command makes one request at a time
 	tr := run(t, o)

@@ -172,7 +172,8 @@ const (
 )
 
 // errAtWork is the failure of a wave whose subject did not come to rest.
-var errAtWork = errors.New("the subject was still at work long after its last reply: it answers before it has worked; " +
+var errAtWork = errors.New("the subject was still at work long after its last reply: " +
+	"it answers before it has worked; " +
 	"`wave: {start: ..., poll: ...}` waits for such work")
 
 // restTimeout is the patience with a subject that has answered and works on: a quarter of that with a wave.

@@ -231,10 +231,10 @@ func (t *trial) startSubject(ctx context.Context, wave map[string]string) error 
 }
 
 // attachedNote is what a trial of a process that ran before lacks.
-const attachedNote = "attached to a process that memsoak did not start: nothing of it was set (its heap profile is sampled " +
-	"at its own rate, so that single lines are seen later), work that did not pass memsoak's gate was not counted, and no " +
-	"request was held at what it calls: what a request keeps while it waits there, and a queue behind its replies, were seen " +
-	"only as they came by themselves"
+const attachedNote = "attached to a process that memsoak did not start: nothing of it was set (its heap profile " +
+	"is sampled at its own rate, so that single lines are seen later), work that did not pass memsoak's gate was " +
+	"not counted, and no request was held at what it calls: what a request keeps while it waits there, and a queue " +
+	"behind its replies, were seen only as they came by themselves"
 
 // environment is what sets the Go runtime from outside, so that no subject has to cooperate.
 func (t *trial) environment() []string {

@@ -124,8 +124,8 @@ func (w *watcher) usage() (now, limit int64, err error) {
 	return now, w.t.group.Limit(), err
 }
 
-// peak follows the charge of the subject's cgroup, also while a snapshot is taken and in phases that are not watched: it
-// asks the kernel alone. Only a usage above the peak so far is worth the longer reading that tells pages of files.
+// peak follows the charge of the subject's cgroup, also while a snapshot is taken and in phases that are not watched:
+// it asks the kernel alone. Only a usage above the peak so far is worth the longer reading that tells pages of files.
 func (w *watcher) peak(ctx context.Context) {
 	tick := time.NewTicker(peakEvery)
 	defer tick.Stop()
