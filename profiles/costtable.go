@@ -11,9 +11,10 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// Costs is a verdict's table of costs. Verdicts from before there was one have their findings' slopes as rows.
+// Costs is a verdict's table of costs. Verdicts from before there was one, which had no hypotheses either, have their
+// findings' slopes as rows; suspects of a trial that was only watched cost nothing.
 func Costs(v *record.Verdict) []record.Cost {
-	if len(v.Costs) > 0 {
+	if len(v.Costs) > 0 || len(v.Hypotheses) > 0 {
 		return v.Costs
 	}
 	var out []record.Cost

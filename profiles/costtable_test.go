@@ -164,3 +164,10 @@ func TestWhatComesWithFilesBesideTheHeapFillsALimitToo(t *testing.T) {
 	require.InEpsilon(t, 6<<10, all.PerFile, 0.02)
 	require.InEpsilon(t, heap.Files*4/6, all.Files, 0.05)
 }
+
+func TestSuspectsHaveNoCosts(t *testing.T) {
+	v := &record.Verdict{Findings: []record.Finding{{Class: record.Leak, Slope: &record.Slope{Bytes: 64, Per: "file"}}}}
+	require.Len(t, Costs(v), 1, "a verdict from before there was a table")
+	v.Hypotheses = []record.Hypothesis{{Class: record.Leak, Per: "file"}}
+	require.Empty(t, Costs(v))
+}
