@@ -228,7 +228,7 @@ func summarize(j *judged) string {
 		return peak + " of garbage waits for the collector, most of it made by " + name + at +
 			"; a lower GOGC or a GOMEMLIMIT would cap it."
 	case record.GCThrash:
-		return "GOMEMLIMIT is too low for what is live: the collector eats the CPU (most garbage comes from " + name + at + ")."
+		return "GOMEMLIMIT is too low for what is live: the collector eats the CPU (most garbage is from " + name + at + ")."
 	case record.Unreturned:
 		return peak + " lies in spans that a few objects keep from being returned; most of those are from " + name + at + "."
 	case record.Stacks:
