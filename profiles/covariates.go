@@ -56,6 +56,7 @@ func (s *Series) units() *units {
 		}
 	}
 	u.retained = s.retainedUnits(column)
+	s.weigh(u.retained)
 	u.held = s.heldUnits(column)
 	return u
 }

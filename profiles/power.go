@@ -140,6 +140,11 @@ func (s *Series) offered() []float64 {
 	return out
 }
 
+// paced reports whether a copier keeps its own backlog short: what waits is bounded by it, however much is offered.
+func (s *Series) paced() bool {
+	return s.Trial.Item != record.ItemRequest && slices.ContainsFunc(s.offered(), func(v float64) bool { return v > 0 })
+}
+
 // shortBacklog is how far a backlog may vary that the subject itself keeps short.
 const shortBacklog = 2
 

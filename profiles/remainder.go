@@ -96,7 +96,12 @@ func (s *Series) remainder(found []*judged, u *units) *remainder {
 	r.growth(s, gone)
 	r.swollen(s)
 	r.largestPiece(s, found)
-	r.heldLeft(s, u, exact)
+	r.heldLeft(s, u, exact, false)
+	if s.paced() && r.held["backlog-item"]+r.held["listed-file"] > 0 {
+		// It could be of its own backlog, which is bounded.
+		r.held, r.heldSE, r.unheld = map[string]float64{}, map[string]float64{}, 0
+		r.heldLeft(s, u, exact, true)
+	}
 	return r
 }
 
@@ -173,8 +178,8 @@ func (r *remainder) growth(s *Series, gone map[int]bool) {
 const closureSites = 5
 
 // heldLeft fits the remainder in held states beyond the one at rest around them, and keeps the slopes per unit that
-// matter. Everything that a healthy subject has with its transfers is in the fit beside them.
-func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
+// matter. Everything that a healthy subject has with its transfers is in the fit beside them, with own its backlog too.
+func (r *remainder) heldLeft(s *Series, u *units, exact, own bool) {
 	var y, v []float64
 	var idx []int
 	for i, n := range s.Snaps {
@@ -192,7 +197,7 @@ func (r *remainder) heldLeft(s *Series, u *units, exact bool) {
 	if len(idx) < minHolds {
 		return
 	}
-	columns, names := s.heldColumns(idx, u)
+	columns, names := s.heldColumns(idx, u, own)
 	fit, err := trend.NNLS(columns, y, v)
 	for err != nil && len(columns) > 2 { // fewer states than columns
 		columns, names = columns[1:], names[1:]
@@ -252,7 +257,7 @@ func (r *remainder) heldMost(s *Series, fit *trend.Fit, columns [][]float64, y, 
 }
 
 // heldColumns are the columns for the states idx, the least important first.
-func (s *Series) heldColumns(idx []int, u *units) (columns [][]float64, names []string) {
+func (s *Series) heldColumns(idx []int, u *units, own bool) (columns [][]float64, names []string) {
 	for _, f := range []func(c record.Covariates) float64{
 		func(c record.Covariates) float64 { return float64(c.ConnsOpen) },
 		func(c record.Covariates) float64 { return float64(c.InFlight) },
@@ -273,12 +278,22 @@ func (s *Series) heldColumns(idx []int, u *units) (columns [][]float64, names []
 		}
 	}
 	columns, names = append(columns, between), append(names, "")
-	offered := s.offered()
+	if own {
+		columns, names = append(columns, make([]float64, len(idx))), append(names, "")
+		for k, i := range idx {
+			columns[len(columns)-1][k] = float64(s.Snaps[i].cov().Backlog)
+		}
+	}
+	offered, paced := s.offered(), s.paced()
 	for _, name := range []string{"listed-file", "byte-in-flight", "backlog-item"} {
 		x := u.heldBy(name)
 		col := make([]float64, len(idx))
 		for k, i := range idx {
-			if col[k] = x.values[i]; name == "backlog-item" {
+			switch col[k] = x.values[i]; {
+			case name != "backlog-item":
+			case paced: // its own backlog is bounded, and none of what was offered
+				col[k] = offered[i]
+			default:
 				col[k] = math.Max(col[k], offered[i])
 			}
 		}

@@ -164,6 +164,9 @@ func (s *Series) believeHeld(q *quantity, t *term) bool {
 		return false
 	}
 	if t.class == record.Metadata {
+		if t.name == "backlog-item" && s.paced() {
+			return false
+		}
 		lo, hi := s.holdRange(t.values)
 		return lo <= 0 || hi >= minBacklogRange*lo
 	}

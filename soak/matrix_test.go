@@ -168,7 +168,7 @@ func TestOnlyFiltersBySettings(t *testing.T) {
 		assert.Equal(t, pools, got, only)
 	}
 	_, err := plan(t, func(c *soak.Config) { c.Only = "pool=4 and (workers=" })
-	assert.ErrorContains(t, err, "column 21", "of the text as it was given")
+	assert.ErrorContains(t, err, "column 20", "where the text as it was given ends")
 }
 
 func TestRepeatsAreInterleavedAndReproducible(t *testing.T) {
