@@ -291,7 +291,7 @@ func (s *Series) heldColumns(idx []int, u *units, own bool) (columns [][]float64
 		for k, i := range idx {
 			switch col[k] = x.values[i]; {
 			case name != "backlog-item":
-			case paced: // its own backlog is bounded, and none of what was offered
+			case paced: // what waits in the subject is bounded; the files offered beyond it are not
 				col[k] = offered[i]
 			default:
 				col[k] = math.Max(col[k], offered[i])

@@ -312,8 +312,23 @@ func TestMuchGrowthThatNothingExplainsIsNotExcluded(t *testing.T) {
 	assert.Contains(t, openIn(t, src, record.Leak, "request", wide), "of growth between floors that no finding explains")
 }
 
-// TestGrowthWithoutALineIsWorthMoreWorkUntilOneHasSamples is what a trial under way goes on for.
+// TestGrowthWithoutALineIsWorthMoreWorkUntilOneHasSamples has an exact heap that grows by 100 B a file, which is below
+// a wider target and at no sampled line: the runner adds work for it.
 func TestGrowthWithoutALineIsWorthMoreWorkUntilOneHasSamples(t *testing.T) {
+	l := newLab(t, &subject{sources: background()}, 4, 1).run(8)
+	l.trial.Targets = &record.Targets{Item: 256, Count: 1, Byte: 1, Second: 1 << 20}
+	for i := range l.trial.Snapshots {
+		n := &l.trial.Snapshots[i]
+		n.Exact, n.Runtime = true, &record.Runtime{HeapAlloc: 32<<20 + 100*n.Covariates.FilesDone}
+	}
+	var growing []string
+	for _, h := range diagnoseLab(t, l).Hypotheses {
+		if h.Growing {
+			growing = append(growing, h.Per)
+		}
+	}
+	assert.Contains(t, growing, "file")
+
 	const rate = 4 << 10
 	r := &remainder{}
 	assert.True(t, r.unsampled(rate), "no line at all")
@@ -375,6 +390,18 @@ func TestDoubtIsNoLimit(t *testing.T) {
 		}
 	}
 	assert.True(t, some)
+}
+
+// TestWhatStaysIsThereAtTheEnd has a map of connections that grew to 44 KiB, fitted as 144 KiB kept for the most bytes in
+// flight.
+func TestWhatStaysIsThereAtTheEnd(t *testing.T) {
+	q := &quantity{values: []float64{12 << 10, 0}}
+	u := unit{name: "byte-in-flight", class: record.BufferFile, running: true}
+	kept := &term{unit: u, slope: 0.035, se: 0.005, amount: 144 << 10, share: 1, from: [2]int{0, 1}}
+	for last, want := range map[float64]bool{56 << 10: false, 120 << 10: true} {
+		q.values[1] = last
+		assert.Equal(t, want, (&Series{}).believeRetained(q, kept), "%v", last)
+	}
 }
 
 // TestSamplesBeyondTheExactHeapAreNoMemory has a site of a few sampled objects of 512 KiB in a state whose whole live

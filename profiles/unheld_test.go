@@ -122,6 +122,15 @@ func TestABufferPerRequestInFlightShowsWhereNothingIsHeld(t *testing.T) {
 	assert.InEpsilon(t, 256<<10, v.Findings[0].Slope.Bytes, 0.1)
 }
 
+// TestAStateOfRequestsThatComeAndGoIsLessExact has more buffers in the heap than requests in flight, as a collection
+// sees them that requests end in.
+func TestAStateOfRequestsThatComeAndGoIsLessExact(t *testing.T) {
+	running := &Snapshot{Snapshot: record.Snapshot{Hold: &record.Hold{Point: record.PointRunning}}}
+	s := &Series{Snaps: []*Snapshot{running, {}}}
+	assert.Greater(t, s.modelError(0), 4*s.modelError(1))
+	assert.Less(t, minT*s.modelError(0), 1.0, "a state that nothing explains is seen all the same")
+}
+
 func TestWorkThatFailedIsNoDeath(t *testing.T) {
 	l := newLab(t, &subject{sources: append(background(), &source{stack: frames("app/web.table"), size: 8 << 20,
 		retained: func(record.Covariates, float64) float64 { return 3 }})}, 4, 1).run(6)

@@ -423,6 +423,8 @@ func TestWhatStayedWithoutWorkIsNotExcluded(t *testing.T) {
 	assert.Equal(t, record.Open, g.Total.State)
 	assert.Contains(t, g.Reason, "so does what leaks, without work")
 	assert.Contains(t, g.Next, "a load that does not end")
+	require.NotEmpty(t, g.Causes, "the place is a suspect as long as the load may have ended")
+	assert.True(t, g.Causes[0].Slack)
 
 	g = judged(func(s *Series, i int) { ended(s, i); s.Points[i].Work = float64(1000 * (i + 1)) })
 	assert.Equal(t, record.Excluded, g.Total.State, "requests are counted, and went on")

@@ -137,10 +137,21 @@ func TestAServicesPageSpeaksOfRequests(t *testing.T) {
 			fs := v.Cells[i].Findings
 			fs[0].Slope = &record.Slope{Bytes: 2173, Per: "file"}
 			fs[1].Slope = &record.Slope{Bytes: 205, Per: "distinct-item"}
+			v.Cells[i].Hypotheses = []record.Hypothesis{{Class: record.Metadata, Per: "backlog-item", State: record.Open}}
 		}
+		v.Model.Terms = append(v.Model.Terms, record.Term{Name: "files", Bytes: 300})
 	})
+	run, err := record.ReadRun(dir)
+	require.NoError(t, err)
+	run.Corpus = ""
+	require.NoError(t, record.Write(filepath.Join(dir, record.RunFile), run))
 	page, md := generate(t, dir)
-	for _, s := range []string{text(t, page), md} {
+	seen := text(t, page)
+	assert.Contains(t, seen, "requests done")
+	assert.NotContains(t, seen, "files done")
+	assert.NotContains(t, seen, "backlog item")
+	assert.NotContains(t, seen, ", recorded", "it copies no corpus, and was steered")
+	for _, s := range []string{seen, md} {
 		assert.Contains(t, s, "2.1 KiB per request")
 		assert.Contains(t, s, "205 B per key")
 		assert.NotContains(t, s, "per file")
