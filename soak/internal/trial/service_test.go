@@ -108,6 +108,14 @@ func TestAServiceThatCallsNothingIsLookedAtAsItRuns(t *testing.T) {
 		}
 	}
 	assert.NotContains(t, held, "queue", "there is nowhere to hold them")
+
+	o := serviceOptions(t, testsubject.Alone, "")
+	o.Settings["cpu_limit"] = "2"
+	for _, n := range run(t, o).Snapshots {
+		if n.Hold != nil && n.Hold.Point == record.PointAnswered {
+			assert.Less(t, n.Hold.Share, 1.0, "a wide limit of its own leaves it short of nothing")
+		}
+	}
 	tr = run(t, serviceOptions(t, testsubject.Sync, ""))
 	assert.NotContains(t, states(tr, true), "answered", "what calls an upstream is held there")
 }

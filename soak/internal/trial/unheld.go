@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/memsoak/memsoak/profiles/record"
@@ -66,20 +67,26 @@ const (
 )
 
 // starve holds the subject to a share of a processor until end, which may be called again. A process that memsoak did
-// not start is left alone; the share that is returned is what it has, 0 for all that it can get.
+// not start is left alone; what is returned is the share that it has, 0 for all that it can get.
 func (t *trial) starve(share float64) (has float64, end func()) {
-	switch own := t.cpuLimit(); {
-	case own > 0:
+	own := t.cpuLimit()
+	switch {
+	case own > 0 && own <= share:
 		return own, func() {}
 	case t.Subject.Attach != nil:
 		return 0, func() {}
 	}
+	t.throttle.Load().stop() // its own limit is wider
 	h := startThrottle(t.proc.PID(), share, t.sam.CPU)
 	t.throttle.Store(h)
-	return share, func() {
+	return share, sync.OnceFunc(func() {
 		h.stop()
-		t.throttle.Store(nil)
-	}
+		h = nil
+		if own > 0 {
+			h = startThrottle(t.proc.PID(), own, t.sam.CPU)
+		}
+		t.throttle.Store(h)
+	})
 }
 
 // stepped keeps a number of requests in flight and takes a snapshot amid them. How many of them the subject works on,
