@@ -139,8 +139,7 @@ func (e *evidenceOfRun) capacity(m *peakModel, p Plan) *record.Capacity {
 	}
 	conclude(c, p, g)
 	c.Answer = capacityText(c)
-	sayAll(c.Words.Item, c.Assumes)
-	sayAll(c.Words.Item, c.Warnings)
+	speakCapacity(c)
 	return c
 }
 

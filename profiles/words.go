@@ -27,12 +27,12 @@ var requestWords = []word{
 		"requests of $1 held at an upstream's reply"},
 	{whole(`held at the upload's reply`), "held at an upstream's reply"},
 	{whole(`held at the download's header`), "held before an upstream"},
-	{whole(`files waiting`), "answered requests whose work waits"},
-	{whole(`waiting files?`), "answered requests whose work waits"},
+	{whole(`files waiting`), "queued requests"},
+	{whole(`waiting files?`), "queued requests"},
 	{whole(`distinct files`), "different keys"},
 	{whole(`per worker`), "per request in flight"},
 	{whole(`listed files?`), "accepted request"},
-	{whole(`backlog item`), "request that was answered and whose work waits"},
+	{whole(`backlog item`), "queued request"},
 	{whole(`different files`), "different keys"},
 	{whole(`distinct items`), "different keys"},
 	{whole(`distinct item`), "key"},
@@ -109,6 +109,13 @@ func sayCapacity(w record.Words, text string) string {
 		}
 	}
 	return text
+}
+
+// speakCapacity puts what a capacity assumes, warns of and binds first into the subject's words.
+func speakCapacity(c *record.Capacity) {
+	sayAll(c.Words.Item, c.Assumes)
+	sayAll(c.Words.Item, c.Warnings)
+	c.Binds = sayCapacity(c.Words, c.Binds)
 }
 
 func sayAll(item string, texts []string) {

@@ -11,9 +11,9 @@ import (
 func TestACapacityOfAServiceHasItsWordsAndCommandsStay(t *testing.T) {
 	plain, bare := record.Words{Item: record.ItemRequest}, record.Words{Item: record.ItemRequest, InFlight: true}
 	fit := "29,800 waiting files fit in 256.0 MiB with 13 workers: 5.9 KiB a file with all that grows"
-	assert.Equal(t, "29,800 answered requests whose work waits fit in 256.0 MiB with 13 workers: 5.9 KiB a request "+
+	assert.Equal(t, "29,800 queued requests fit in 256.0 MiB with 13 workers: 5.9 KiB a request "+
 		"with all that grows", sayCapacity(plain, fit))
-	assert.Equal(t, "29,800 answered requests whose work waits fit in 256.0 MiB with 13 requests in flight: 5.9 KiB a "+
+	assert.Equal(t, "29,800 queued requests fit in 256.0 MiB with 13 requests in flight: 5.9 KiB a "+
 		"request with all that grows",
 		sayCapacity(bare, fit))
 	assert.Equal(t, "Not even one request in flight is safe in 1.0 GiB", sayCapacity(bare,
@@ -23,6 +23,11 @@ func TestACapacityOfAServiceHasItsWordsAndCommandsStay(t *testing.T) {
 	assert.Equal(t, decidesPrefix+"a run whose trials do their work: soak run --axis concurrency=1,4,16 --limit 1GiB",
 		sayCapacity(bare, decides))
 	assert.Equal(t, fit, sayCapacity(record.Words{}, fit))
+	c := &record.Capacity{Words: bare, Binds: "2.9 KiB per backlog item at main.(*server).quote: 2.8 GiB at 1 worker",
+		Assumes: []string{"largest file 0 B"}}
+	speakCapacity(c)
+	assert.Equal(t, "2.9 KiB per queued request at main.(*server).quote: 2.8 GiB at 1 request in flight", c.Binds)
+	assert.Equal(t, []string{"largest request 0 B"}, c.Assumes)
 }
 
 func TestAServiceIsSpokenOfInRequests(t *testing.T) {
@@ -36,9 +41,9 @@ func TestAServiceIsSpokenOfInRequests(t *testing.T) {
 		{"snapshot 14: 4 transfers of 4.0 KiB held at the upload's reply",
 			"snapshot 14: 4 requests of 4.0 KiB held at an upstream's reply"},
 		{"snapshot 34: 8 transfers held at the download's header, 42 files waiting",
-			"snapshot 34: 8 requests held before an upstream, 42 answered requests whose work waits"},
+			"snapshot 34: 8 requests held before an upstream, 42 queued requests"},
 		{"16.0 KiB for every backlog item",
-			"16.0 KiB for every request that was answered and whose work waits"},
+			"16.0 KiB for every queued request"},
 		{"a.B (a/b.go:2) holds files in memory: 1 bytes for every byte of the files in flight.",
 			"a.B (a/b.go:2) holds bodies in memory: 1 bytes for every byte of the bodies in flight."},
 		{"not excluded: buffer-file per byte in flight",

@@ -32,8 +32,22 @@ var cures = map[record.Class]string{
 	record.PageCache:  "Write less to tmpfs; the file pages that the kernel may reclaim are no danger.",
 }
 
-// Cure says what to change about a finding of a class, in one sentence.
-func Cure(c record.Class) string { return cures[c] }
+// serviceCures are those of a service, whose work is requests.
+var serviceCures = map[record.Class]string{
+	record.Metadata: "Bound the queue, and refuse or delay requests that find it full: it grows with what is accepted " +
+		"and not yet done.",
+	record.BufferFile: "Stream the body instead of holding it: the largest body times the requests in flight must fit.",
+	record.BufferWorker: "Lower the number of requests in flight, or what each of them buffers; the limit must hold " +
+		"them all.",
+}
+
+// Cure says what to change about a finding of a class, in one sentence, for a subject whose work is items of a kind.
+func Cure(c record.Class, item string) string {
+	if text, ok := serviceCures[c]; ok && item == record.ItemRequest {
+		return text
+	}
+	return cures[c]
+}
 
 // todo is what to change, in one sentence: the cure of the largest finding of the cell that the answer is about. Empty
 // for a healthy run.
@@ -43,7 +57,7 @@ func (d *pageData) todo() string {
 		return ""
 	}
 	if f := w.Verdict.Findings; w.Headline != "" && w.Headline != record.Inconclusive && len(f) > 0 {
-		return Cure(f[0].Class)
+		return Cure(f[0].Class, w.item())
 	}
 	needs := opens(w.Verdict, d.Recorded())
 	if g := w.Verdict.Growth; g != nil && g.Next != "" {
