@@ -82,12 +82,10 @@ func describe(r run) entry {
 	return e
 }
 
-// choice is a snapshot that can be compared.
-type choice struct{ Value, Text string }
-
-type choices struct {
-	Run   string
-	Heaps []choice
+// choice is a snapshot that can be compared. First is the one shown at first: a peak, since the other is a floor.
+type choice struct {
+	Value, Text string
+	First       bool
 }
 
 // compare sends to the difference of two snapshots, or asks which.
@@ -116,19 +114,18 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 }
 
 // choices are the peak and the last floor of every cell of every run that can be read.
-func (s *Server) choices(r *http.Request) ([]choices, error) {
+func (s *Server) choices(r *http.Request) ([]choice, error) {
 	found, err := findRuns(s.dirs)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(found)
-	var out []choices
+	var out []choice
 	for _, f := range found {
 		loaded, err := report.Load(r.Context(), f.dir)
 		if err != nil {
 			continue // the index names it
 		}
-		c := choices{Run: f.Name}
 		for i, cell := range loaded.Cells {
 			t := cell.Main()
 			if t == nil || t.Record == nil {
@@ -137,15 +134,15 @@ func (s *Server) choices(r *http.Request) ([]choices, error) {
 			for what, s := range map[string]*record.Snapshot{"peak": report.PeakSnapshot(filepath.Join(f.dir,
 				filepath.FromSlash(t.Dir)), t.Record), "last floor": lastFloor(t.Record)} {
 				if s != nil {
-					c.Heaps = append(c.Heaps, choice{Value: f.Name + "/" + key(i+1, t.Index, s.Seq, record.HeapDir),
-						Text: fmt.Sprintf("%s: %s", cell.Cell, what)})
+					out = append(out, choice{Value: f.Name + "/" + key(i+1, t.Index, s.Seq, record.HeapDir),
+						Text: fmt.Sprintf("%s, %s: %s", f.Name, cell.Cell, what)})
 				}
 			}
 		}
-		slices.SortFunc(c.Heaps, func(a, b choice) int { return cmp.Compare(a.Text, b.Text) })
-		if len(c.Heaps) > 0 {
-			out = append(out, c)
-		}
+	}
+	slices.SortFunc(out, func(a, b choice) int { return cmp.Compare(a.Text, b.Text) })
+	if i := slices.IndexFunc(out, func(c choice) bool { return strings.HasSuffix(c.Text, ": peak") }); i >= 0 {
+		out[i].First = true
 	}
 	return out, nil
 }

@@ -220,8 +220,9 @@ func TestDamagedRunsAreShownInPart(t *testing.T) {
 	assert.Equal(t, http.StatusOK, code)
 	has(t, page, "trial.json: unexpected end of JSON input")
 	has(t, page, `href="/pprof/first/2.1.5.heap/flamegraph"`)
-	code, _ = get(t, srv, "/compare")
+	code, page = get(t, srv, "/compare")
 	assert.Equal(t, http.StatusOK, code)
+	assert.Regexp(t, `selected>first, [^<]+: peak<`, page, "the peak less a floor, and of which run")
 }
 
 // A served report follows its run: the state changes with the recording, and the page with the state.
