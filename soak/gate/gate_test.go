@@ -361,6 +361,30 @@ func TestACauseIsOneAnnotationWithAStableName(t *testing.T) {
 	assert.Equal(t, rep.causes()[0].fingerprint(), again.causes()[0].fingerprint(), "lines move, the cause stays")
 }
 
+// A table that is there from the start is the largest finding, and adds nothing for a file.
+func TestAThresholdPointsAtWhatMakesItsQuantity(t *testing.T) {
+	finding := func(c record.Class, function string, peak int64) record.Finding {
+		return record.Finding{Class: c, Site: record.Site{Function: function, File: "main.go"}, BytesAtPeak: peak}
+	}
+	queue, leak := finding(record.Metadata, "main.queue", 1<<20), finding(record.Leak, "main.record", 8<<20)
+	table := finding(record.Static, "main.table", 64<<20)
+	v := &record.Verdict{Headline: record.HeadMetadata, Findings: []record.Finding{queue, table, leak},
+		Costs: []record.Cost{
+			{Class: record.Metadata, Site: queue.Site, Per: "backlog-item", Bytes: 100},
+			{Class: record.Static, Site: table.Site, Bytes: 64 << 20, Bounded: true},
+			{Class: record.Leak, Site: leak.Site, Per: "file", Bytes: 200},
+		}}
+	trial := &record.Trial{Kind: record.Attribution, Outcome: record.OK, Snapshots: []record.Snapshot{
+		{Sample: record.Sample{Covariates: &record.Covariates{FilesDone: 1000}}}}}
+	r := &Run{Cells: []CellData{{Cell: record.Cell{}, Trials: []TrialData{{Trial: trial, Verdict: v}}}}}
+	for quantity, want := range map[string]string{"growth_bytes_per_file": "main.record", "headline": "main.queue",
+		"peak": "main.table", "bytes_per_listed_file": "main.table"} {
+		f := r.culprit(record.Cell{}, quantity)
+		require.NotNil(t, f, quantity)
+		assert.Equal(t, want, f.Site.Function, quantity)
+	}
+}
+
 func TestRuleIDsAreNamesWithoutFigures(t *testing.T) {
 	c := healthy()
 	c.held *= 2

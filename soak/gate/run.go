@@ -127,11 +127,21 @@ func (r *Run) finding(c record.Cell, class record.Class, function string) *recor
 	return r.largest(c, func(f record.Finding) bool { return f.Class == class && f.Site.Function == function })
 }
 
-// culprit is the finding that a threshold over a quantity points at: the largest of the quantity's own findings, else
-// of all.
+// culprit is the finding that a threshold over a quantity points at: the one that makes up most of the quantity, else
+// the largest of all.
 func (r *Run) culprit(c record.Cell, quantity string) *record.Finding {
 	if f := r.slopeOf(c, quantity); f != nil {
 		return f
+	}
+	switch quantity {
+	case growthQuantity:
+		if f := r.growsMost(c); f != nil {
+			return f
+		}
+	case "headline":
+		if f := r.first(c); f != nil {
+			return f
+		}
 	}
 	return r.largest(c, func(f record.Finding) bool { return f.Site.File != "" })
 }
@@ -146,6 +156,47 @@ func (r *Run) slopeOf(c record.Cell, quantity string) *record.Finding {
 	for _, s := range slopes {
 		if s.quantity == quantity {
 			return r.largest(c, func(f record.Finding) bool { return f.Slope != nil && s.of(f.Class, f.Slope.Per) })
+		}
+	}
+	return nil
+}
+
+// growsMost is the finding whose cost adds most for each finished file, nil for none. What is large and stays so adds
+// nothing.
+func (r *Run) growsMost(c record.Cell) *record.Finding {
+	cell := r.cell(c)
+	if cell == nil {
+		return nil
+	}
+	var most *record.Finding
+	grew := 0.0
+	for _, t := range cell.Trials {
+		if t.Verdict == nil {
+			continue
+		}
+		rates := profiles.RatesOf(t.Trial)
+		for _, row := range profiles.Costs(t.Verdict) {
+			i := slices.IndexFunc(t.Verdict.Findings, func(f record.Finding) bool {
+				return f.Class == row.Class && f.Site.Function == row.Site.Function
+			})
+			if g := profiles.Growth([]record.Cost{row}, rates); i >= 0 && g > grew {
+				most, grew = &t.Verdict.Findings[i], g
+			}
+		}
+	}
+	return most
+}
+
+// first is the finding that a cell's headline is of, nil for none.
+func (r *Run) first(c record.Cell) *record.Finding {
+	cell := r.cell(c)
+	if cell == nil {
+		return nil
+	}
+	for _, t := range cell.Trials {
+		if v := t.Verdict; v != nil && v.Headline != record.Healthy && v.Headline != record.Inconclusive &&
+			len(v.Findings) > 0 {
+			return &v.Findings[0]
 		}
 	}
 	return nil
