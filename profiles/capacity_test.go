@@ -124,7 +124,10 @@ func TestWhatIsNotHeldIsNotExtrapolated(t *testing.T) {
 	m := e.peakModel()
 	require.Less(t, m.forecast(plan, 50).live, float64(64*mib), "no finding says that anything gathers")
 	require.Contains(t, m.live.dropped, "backlog of 300 B each, but no finding says that anything gathers")
-	e.trials = []trialSize{{gathers: true}}
+	cache := record.Cost{Class: record.Cache, Per: "distinct-item", Bytes: 100, Bounded: true, Bound: 50}
+	e.trials = []trialSize{{costs: []record.Cost{cache}}}
+	require.Less(t, e.peakModel().forecast(plan, 50).live, float64(64*mib), "a cache that fills is no reason")
+	e.trials = []trialSize{{costs: []record.Cost{{Class: record.Leak, Per: "file", Bytes: 1}}}}
 	require.InEpsilon(t, 300e6, e.peakModel().forecast(plan, 50).live, 0.05, "a finding says so")
 }
 

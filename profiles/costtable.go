@@ -133,11 +133,17 @@ type gathered struct {
 	variance              float64
 }
 
+// gathers reports whether a row adds up with the work, without a bound.
+func gathers(c record.Cost) bool {
+	_, grows := (Rates{}).perFile(c.Per)
+	return grows && !c.Bounded
+}
+
 // growthOf adds up the unbounded rows of a table over so many units of each.
 func growthOf(costs []record.Cost, units func(c record.Cost) (float64, bool)) gathered {
 	var g gathered
 	for _, c := range costs {
-		if _, gathers := (Rates{}).perFile(c.Per); !gathers || c.Bounded {
+		if !gathers(c) {
 			continue
 		}
 		n, ok := units(c)

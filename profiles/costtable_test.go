@@ -148,7 +148,6 @@ func TestHeapThatWorkLeftIsNoMoreThanTheHeapGrewBy(t *testing.T) {
 func TestWhatComesWithFilesBesideTheHeapFillsALimitToo(t *testing.T) {
 	fit := func(outside float64) *record.Fit {
 		e, _ := sized(t, 36*mib)
-		e.trials[0].gathers = true
 		e.trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 4 << 10,
 			CI95: [2]float64{4 << 10, 4 << 10}}}
 		for i := range e.rows {

@@ -38,8 +38,7 @@ type trialSize struct {
 	peak    record.Peak
 	limit   int64
 	standing
-	beside  float64 // the most resident bytes outside the Go heap's arenas
-	gathers bool    // a finding says that something gathers
+	beside float64 // the most resident bytes outside the Go heap's arenas
 	// memlimit is the GOMEMLIMIT that it ran with, bytes; 0: none.
 	memlimit int64
 	copies   copies
@@ -56,10 +55,6 @@ type evidenceOfRun struct {
 	words  record.Words
 }
 
-// gathering are the classes of what grows with the work listed or done.
-var gathering = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.Cache,
-	record.OffHeap}
-
 // collect takes from a series and its verdict what the model needs.
 func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 	t := s.Trial
@@ -67,7 +62,6 @@ func (e *evidenceOfRun) collect(s *Series, v *record.Verdict) {
 	e.words.InFlight = t.Item == record.ItemRequest && s.setting("workers", "") == ""
 	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, peak: v.Peak, limit: t.Isolation.Limit,
 		standing: s.standing(v), copies: s.copies(),
-		gathers: slices.ContainsFunc(v.Findings, func(f record.Finding) bool { return slices.Contains(gathering, f.Class) }),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.setting("gomemlimit", "off"), s.setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.setting("workers", "0"))
 	size.memlimit, _ = parseSize(s.setting("gomemlimit", "off"))
@@ -183,11 +177,12 @@ type linear struct {
 // doubt says why a term of so many bytes is not believed; "" if it is.
 type doubt func(term string, bytes float64) string
 
-// nothingGathers is the doubt of terms of listed or finished files where no finding names a site that keeps any of it:
-// a queue of bounded length fits them as well, and a plan multiplies them by a thousand times the observed range.
+// nothingGathers is the doubt of terms of listed or finished files where no finding names a site that keeps any of it
+// without a bound: a queue of bounded length and a cache that fills fit them as well, and a plan multiplies them by a
+// thousand times the observed range.
 func (e *evidenceOfRun) nothingGathers(term string, bytes float64) string {
 	if !slices.Contains([]string{"backlog", "files", "distinct"}, term) ||
-		slices.ContainsFunc(e.trials, func(t trialSize) bool { return t.gathers }) {
+		slices.ContainsFunc(e.trials, func(t trialSize) bool { return slices.ContainsFunc(t.costs, gathers) }) {
 		return ""
 	}
 	return fmt.Sprintf("%s of %.0f B each, but no finding says that anything gathers", term, bytes)
