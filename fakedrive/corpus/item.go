@@ -138,3 +138,14 @@ const (
 	SharedWithMe
 	Trashed // explicitly trashed files and folders
 )
+
+// Has says whether the item is among those that [Tree.FlaggedAt] finds by the flag.
+func (it *Item) Has(f Flag) bool {
+	switch f {
+	case Starred:
+		return it.Starred
+	case SharedWithMe:
+		return it.SharedWithMe
+	}
+	return it.ExplicitlyTrashed
+}

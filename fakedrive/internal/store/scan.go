@@ -71,16 +71,7 @@ func (s *Store) At(sc Scope, p Position) (f Found, ok bool) {
 		if at != p {
 			return false
 		}
-		file := *x.File
-		if c, isTree := file.Content.(*treeContent); isTree {
-			own := *c
-			file.Content = &own
-		}
-		if file.Owner != nil {
-			own := *file.Owner
-			file.Owner = &own
-		}
-		f, ok = Found{&file, x.Items, x.Ordinal}, true
+		f, ok = x, true // the last that this run shows, so it stays valid
 		return true
 	})
 	return f, ok && err == nil
@@ -91,7 +82,7 @@ func (s *Store) segments(sc Scope) ([]segment, error) {
 	switch {
 	case len(sc.Parents) > 0:
 		return s.parentSegments(sc)
-	case sc.Space != "" && sc.Space != "drive":
+	case sc.elsewhere():
 		return []segment{{overlay: &s.all}}, nil
 	}
 	segs := []segment{{overlay: &s.all}} // first, since trees that are added during a listing come behind it
@@ -151,6 +142,9 @@ func (s *Store) parentSegments(sc Scope) ([]segment, error) {
 	return segs, nil
 }
 
+// elsewhere says whether the scope is another space than Drive's own, where no tree is.
+func (sc *Scope) elsewhere() bool { return sc.Space != "" && sc.Space != "drive" }
+
 // sees says whether a file lies in the scope's drives and space.
 func (sc *Scope) sees(f *resource.File) bool {
 	space := sc.Space
@@ -195,7 +189,10 @@ func (r *run) tree(g segment, i int, from uint64) (at uint64, stopped bool) {
 		if g.flag != nil {
 			n = t.FlaggedAt(*g.flag, int64(k))
 		}
-		if g.src.shadow != nil && g.src.shadow[n] != nil {
+		if e := g.src.shadow[n]; e != nil {
+			if !e.gone && r.inPlace(e) && !r.own(e, Position{i, k}) {
+				return k, true
+			}
 			continue
 		}
 		f := r.s.fill(&r.v, g.src, t, n)
@@ -220,21 +217,36 @@ func (r *run) overlay(g segment, i int, from uint64) (at uint64, stopped bool) {
 		if r.spent() {
 			return x.seq, true
 		}
-		e := r.s.entries[x.id]
-		if !r.sc.sees(&e.f) || r.s.isRoot(x.id) {
-			continue // roots are in no listing
-		}
-		above := r.fate(e.f.Parent)
-		if above.gone {
-			continue
-		}
-		f := e.f
-		f.Trashed = f.ExplicitlyTrashed || above.trashed
-		if !r.visit(e.found(&f), Position{i, x.seq}) {
+		if e := r.s.entries[x.id]; !r.inPlace(e) && !r.own(e, Position{i, x.seq}) {
 			return x.seq, true
 		}
 	}
 	return 0, false
+}
+
+// inPlace says whether the run finds a tree's item that the overlay has taken over where the tree has it, and not among
+// the overlay's own files: a listing under way neither misses an item that is changed nor gives it twice.
+func (r *run) inPlace(e *entry) bool {
+	if e.src == nil || r.sc.elsewhere() {
+		return false
+	}
+	t := r.s.tree(e.src)
+	it := t.Item(e.ord)
+	if len(r.sc.Parents) > 0 {
+		return it.Parent >= 0 && t.ID(it.Parent) == e.f.Parent
+	}
+	return e.src.within(r.sc) && (r.sc.Flag == nil || it.Has(*r.sc.Flag))
+}
+
+// own visits a file of the overlay, if the scope sees it. taken is false if visit did not take it.
+func (r *run) own(e *entry, at Position) (taken bool) {
+	above := r.fate(e.f.Parent)
+	if above.gone || !r.sc.sees(&e.f) || r.s.isRoot(e.f.ID) { // roots are in no listing
+		return true
+	}
+	f := e.f
+	f.Trashed = f.ExplicitlyTrashed || above.trashed
+	return r.visit(e.found(&f), at)
 }
 
 // fate is above, remembered for the run.
