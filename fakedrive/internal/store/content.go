@@ -48,13 +48,18 @@ func (s *Store) Alter(id string) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	if e.f.Content == nil {
+	before := e.f
+	switch c := before.Content.(type) {
+	case nil:
 		return Found{}, ErrNotFound
+	case *altered: // all bits inverted twice are as they were
+		e.f.Content = c.Content
+	default:
+		e.f.Content = &altered{Content: c}
 	}
-	e.f.Content = &altered{Content: e.f.Content}
 	e.f.Modified = s.now()
 	e.f.Version++
-	e.f.HeadRevision = s.newID()
+	s.replace(&e, &before, false)
 	s.put(&e)
 	s.changed(&e, false)
 	return s.get(id)

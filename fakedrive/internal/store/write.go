@@ -106,6 +106,15 @@ func (s *Store) parent(id string) (Found, error) {
 	return p, nil
 }
 
+// replace makes the entry's content a revision, the first behind the one that the file had before.
+func (s *Store) replace(e *entry, before *resource.File, keep bool) {
+	if len(e.revs) == 0 && before.Content != nil {
+		e.revs = []Revision{{ID: before.HeadRevisionID(), Modified: before.Modified, MimeType: before.MimeType,
+			OriginalFilename: before.OriginalFilename, Content: before.Content}}
+	}
+	s.addRevision(e, keep)
+}
+
 // addRevision makes the entry's content its newest revision.
 func (s *Store) addRevision(e *entry, keep bool) {
 	e.f.HeadRevision = s.newID() + "Rev"
@@ -150,11 +159,7 @@ func (s *Store) Update(id string, keep bool, edit func(f *resource.File) error) 
 	e.f.ID, e.f.Version = before.ID, before.Version+1
 	replaced := e.f.Content != before.Content
 	if replaced {
-		if len(e.revs) == 0 && before.Content != nil {
-			e.revs = []Revision{{ID: before.HeadRevisionID(), Modified: before.Modified, MimeType: before.MimeType,
-				OriginalFilename: before.OriginalFilename, Content: before.Content}}
-		}
-		s.addRevision(&e, keep)
+		s.replace(&e, &before, keep)
 	}
 	s.put(&e)
 	if replaced {
