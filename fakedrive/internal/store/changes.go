@@ -19,6 +19,14 @@ type Change struct {
 	Space   string
 }
 
+// subject is what changed: a shared drive and its root folder have one id.
+type subject struct {
+	id      string
+	isDrive bool
+}
+
+func (c *Change) subject() subject { return subject{c.FileID, c.IsDrive} }
+
 // changeLog is the newest changes, with consecutive tokens.
 type changeLog struct {
 	list []Change
@@ -50,8 +58,8 @@ func (s *Store) NextChange() int64 {
 	return s.changes.next()
 }
 
-// Changes returns at most n changes from a token on, each file's newest only, and the token to go on from. ok is false
-// for a token of the future or of changes that are forgotten.
+// Changes returns at most n changes from a token on, each file's or drive's newest only, and the token to go on from.
+// ok is false for a token of the future or of changes that are forgotten.
 func (s *Store) Changes(from int64, n int) (list []Change, next int64, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -64,12 +72,12 @@ func (s *Store) Changes(from int64, n int) (list []Change, next int64, ok bool) 
 		return nil, 0, false
 	}
 	all := s.changes.list[from-first:]
-	newest := make(map[string]int64, len(all))
+	newest := make(map[subject]int64, len(all))
 	for _, c := range all {
-		newest[c.FileID] = c.Token
+		newest[c.subject()] = c.Token
 	}
 	for _, c := range all {
-		if newest[c.FileID] != c.Token {
+		if newest[c.subject()] != c.Token {
 			continue
 		}
 		if len(list) == n {

@@ -35,8 +35,8 @@ func (s *Store) EditDrive(id string, edit func(*Drive)) (Drive, error) {
 	return Drive{}, ErrNotFound
 }
 
-// DeleteDrive removes a shared drive that a client made. The error is ErrNotFound, ErrNotEmpty (unless all is set, when
-// its files go with it), or ErrRoot for a drive that is a tree.
+// DeleteDrive removes a shared drive that a client made. The error is ErrNotFound, ErrNotEmpty for one with items that
+// are not in the trash (unless all is set, when they go with it), or ErrRoot for a drive that is a tree.
 func (s *Store) DeleteDrive(id string, all bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +46,7 @@ func (s *Store) DeleteDrive(id string, all bool) error {
 		return ErrNotFound
 	case s.drives[i].src != nil:
 		return ErrRoot
-	case s.kids[id] != nil && !all:
+	case !all && s.hasKids(id):
 		return ErrNotEmpty
 	}
 	d := s.drives[i]
@@ -57,7 +57,14 @@ func (s *Store) DeleteDrive(id string, all bool) error {
 	return nil
 }
 
+// hasKids says whether a folder of the overlay has anything in it that is not in the trash.
+func (s *Store) hasKids(id string) bool {
+	x := s.kids[id]
+	return x != nil && slices.ContainsFunc(x.refs, func(r ref) bool { return !s.entries[r.id].f.ExplicitlyTrashed })
+}
+
 func (s *Store) driveChanged(d *Drive, removed bool) {
 	s.changes.add(Change{FileID: d.ID, DriveID: d.ID, Removed: removed, Time: s.now(), IsDrive: true})
 	s.log.drives(s.drives)
+	s.log.change(s.changes.next())
 }

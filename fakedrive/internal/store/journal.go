@@ -29,7 +29,7 @@ type journal struct {
 type record struct {
 	Put    *savedEntry `json:"put,omitempty"`
 	Remove string      `json:"remove,omitempty"`
-	Drives []Drive     `json:"drives,omitempty"`
+	Drives []Drive     `json:"drives,omitzero"`  // empty, and not nil, when the last one was deleted
 	Change int64       `json:"change,omitempty"` // the next change's token, then
 }
 
