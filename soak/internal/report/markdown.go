@@ -78,8 +78,7 @@ func markdownCells(w io.Writer, d *pageData) {
 		_, kind := v.Peak.Memory()
 		for _, f := range v.Findings {
 			if f.BytesAtPeak > most {
-				most, largest = f.BytesAtPeak, fmt.Sprintf("%s at %s, %s", f.Class, code(shortName(f.Site.Function)),
-					Bytes(f.BytesAtPeak))
+				most, largest = f.BytesAtPeak, fmt.Sprintf("%s at %s, %s", f.Class, where(f.Site.Function), Bytes(f.BytesAtPeak))
 			}
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", md(v.Title), md(cmp.Or(words(v.Outcome), "not ended")),
@@ -95,8 +94,7 @@ func markdownFindings(w io.Writer, d *pageData) {
 	fmt.Fprint(w, "\n## What holds the memory\n\n| class | where | slope | most at a peak | cells |\n"+
 		"|---|---|---|--:|--:|\n")
 	for _, c := range d.Culprits {
-		fmt.Fprintf(w, "| %s | %s %s | %s | %s | %d |\n", md(string(c.Class)), code(shortName(c.Site.Function)),
-			md(place(c.Site)),
+		fmt.Fprintf(w, "| %s | %s %s | %s | %s | %d |\n", md(string(c.Class)), where(c.Site.Function), md(place(c.Site)),
 			md(slopeText(c.Slope)), Bytes(c.BytesAtPeak), c.Cells)
 	}
 }
@@ -149,10 +147,10 @@ func md(s string) string {
 		Replace(Printable(s))
 }
 
-// code is text as a code span.
-func code(s string) string {
-	if s == "" {
-		return ""
+// where is a function as a code span; memory outside the Go heap may have none.
+func where(function string) string {
+	if function == "" {
+		return "no known line of Go"
 	}
-	return "`" + strings.NewReplacer("`", "'", "|", `\|`).Replace(Printable(s)) + "`"
+	return "`" + strings.NewReplacer("`", "'", "|", `\|`).Replace(Printable(shortName(function))) + "`"
 }

@@ -124,6 +124,9 @@ func (r *Run) Answer() (lead string, more []string) {
 	if ended, all := r.Done(); ended < all && r.Record.Ended.IsZero() {
 		return fmt.Sprintf("The run goes on: %d of %s done.", ended, plural(all, "trial")), nil
 	}
+	if slices.ContainsFunc(r.Cells, func(c *Cell) bool { return c.Main() != nil && c.Main().Verdict != nil }) {
+		return "Trials were judged, the run as a whole was not: soak diagnose RUN does it.", nil
+	}
 	return "No verdict: nothing can be said from what was recorded.", nil
 }
 

@@ -208,6 +208,22 @@ func TestDamagedRunIsShownInPart(t *testing.T) {
 	hasNot(t, page, dir, "no local path in the report")
 }
 
+// A run that was cut off before its end has verdicts of its trials, and memory outside the Go heap may have no line.
+func TestWhatWasJudgedIsNotDeniedWithoutAVerdictOfTheRun(t *testing.T) {
+	dir, run := small(t, drawn.Options{})
+	trial := filepath.Join(dir, filepath.FromSlash(run.Status[0].Dir), "trial-1")
+	v := &record.Verdict{Schema: record.VerdictSchema, Headline: record.HeadOffHeap,
+		Findings: []record.Finding{{Class: record.OffHeap, BytesAtPeak: 1 << 40, Summary: "48 KiB per file."}}}
+	require.NoError(t, record.Write(filepath.Join(trial, record.VerdictFile), v))
+	require.NoError(t, os.Remove(filepath.Join(dir, record.VerdictFile)))
+	page, md := generate(t, dir)
+	has(t, text(t, page), "Trials were judged, the run as a whole was not: soak diagnose RUN does it.")
+	has(t, text(t, page), "no known line of Go")
+	has(t, md, "off-heap at no known line of Go, 1.0 TiB")
+	has(t, md, "| off-heap | no known line of Go ")
+	hasNot(t, page, "nothing can be said")
+}
+
 func TestPathsOutOfTheRunAreRefused(t *testing.T) {
 	dir, run := small(t, drawn.Options{})
 	rewrite := func(cell int, change func(*record.Snapshot)) {
