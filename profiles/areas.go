@@ -14,12 +14,13 @@ import (
 type area struct {
 	class         record.Class
 	name          string
-	least, noise  float64
-	unreclaimable bool // the kernel can't drop it under pressure
+	least, noise  float64 // worth a finding, and between equal states; bytes
+	unreclaimable bool    // the kernel can't drop it under pressure
 	read          func(p *record.Process, r *record.Runtime, c *record.Cgroup) float64
 	runtime       bool // it needs the runtime's account
 }
 
+// areas are those parts.
 var areas = []area{
 	{class: record.OffHeap, name: "anonymous memory outside the Go heap", least: offHeapMin, noise: offHeapNoise,
 		runtime: true,

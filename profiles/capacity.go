@@ -31,15 +31,6 @@ const (
 	leastReach = 16
 )
 
-// Capacity answers how many workers are safe below a limit, from a recorded run. It reads the whole run.
-func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
-	_, e, err := diagnoseRun(dir, o, nil)
-	if err != nil {
-		return nil, err
-	}
-	return e.capacity(e.peakModel(), p), nil
-}
-
 // forecast is what the model says of n workers on the planned work, in bytes.
 type forecast struct {
 	live, arenas, outside float64

@@ -189,10 +189,9 @@ var vetoes = map[string]struct {
 		func() trialSize { t := sound(20, 48*mib); t.headline = record.Inconclusive; return t }()},
 		unknown: "is inconclusive"},
 	"a trial of more workers that can't be read": {trials: []trialSize{sound(16, 48*mib),
-		unread(&trialResult{cell: record.Cell{"workers": "20"}}, 900*mib)}, unknown: "trial workers=20 can't be read"},
+		unread(record.Cell{"workers": "20"}, record.TrialStatus{}, 900*mib)}, unknown: "trial workers=20 can't be read"},
 	"a killed trial that can't be read": {trials: []trialSize{sound(16, 48*mib),
-		unread(&trialResult{cell: record.Cell{"workers": "20"},
-			status: record.TrialStatus{Outcome: record.OOMKilled}}, 900*mib)}, unknown: "20 were killed by a limit as large"},
+		unread(record.Cell{"workers": "20"}, record.TrialStatus{Outcome: record.OOMKilled}, 900*mib)}, unknown: "20 were killed by a limit as large"},
 	"larger files than were held": {trials: []trialSize{sound(16, 16*mib)}, plan: Plan{LargestFile: 64 * mib},
 		unknown: "16.0 MiB were the largest held"},
 }

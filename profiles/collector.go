@@ -79,6 +79,7 @@ func (s *Series) busiest() Site {
 	return Site{}
 }
 
+// setting is a setting of the trial or of its cell, or the other value where it has none.
 func (s *Series) setting(name, otherwise string) string {
 	for _, m := range []map[string]string{s.Trial.Settings, s.Trial.Cell} {
 		if v := m[name]; v != "" {

@@ -169,17 +169,17 @@ const defaultConnection = 11 << 10
 // them hides them at the floors; in a held state alone a transfer's own request would stand in their place. The line
 // that made the request opened the connection; one that made the transport has to have grown requestLead times as much.
 func (s *Series) connectionCulprit(t term, idle bool) Site {
-	first, second := s.grownBetween, s.leftByIdle
+	first, second := (*Series).grownBetween, (*Series).leftByIdle
 	if idle {
 		first, second = second, first
 	}
-	for _, score := range []func(t term, id int) float64{first, second} {
+	for _, score := range []func(s *Series, t term, id int) float64{first, second} {
 		scores := map[int]float64{}
 		for id, site := range s.Sites {
 			if site.Owner != OwnerUser {
 				continue
 			}
-			scores[id] = score(t, id)
+			scores[id] = score(s, t, id)
 			if makesRequest(site.Stack) {
 				scores[id] *= requestLead
 			}
@@ -211,6 +211,7 @@ func (s *Series) leftByIdle(t term, id int) float64 {
 	return most
 }
 
+// largest is the index with the highest score above zero; ok is false without one.
 func largest(score map[int]float64) (int, bool) {
 	best, ok := 0, false
 	for id, v := range score {
@@ -221,6 +222,7 @@ func largest(score map[int]float64) (int, bool) {
 	return best, ok
 }
 
+// throughNetwork reports whether the stack goes through the packages of the standard library that have connections.
 func throughNetwork(stack []Frame) bool {
 	return slices.ContainsFunc(stack, func(f Frame) bool {
 		pkg := packagePath(f.Function)

@@ -61,7 +61,7 @@ func (s *Series) besideCopies(top, before, floor *Snapshot) map[int32]float64 {
 	}
 	atFloor, atBefore := stacks(floor), stacks(before)
 	for _, b := range top.stacks {
-		id := s.intern.blamed[b.stack]
+		id := s.siteOf(b.stack)
 		if top.Sites[id].Bytes-floor.Sites[id].Bytes < minHeldBytes {
 			continue
 		}

@@ -9,8 +9,6 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-const mib = 1 << 20
-
 // heldSeries is a floor, and after it the reply held with what one site's stacks keep and have allocated since.
 func heldSeries(keptAndMade ...[2]float64) *Series {
 	s := &Series{intern: newInterner(Blamer{})}

@@ -30,6 +30,7 @@ func Costs(v *record.Verdict) []record.Cost {
 
 // Rates are how much of each unit came with a finished file in a trial.
 type Rates struct {
+	// Each is an amount of the unit per finished file.
 	Bytes, Requests, Pages, Waves, Seconds, Failed float64
 }
 
@@ -46,6 +47,7 @@ func lastWork(t *record.Trial) (last record.Covariates, seconds float64) {
 	return last, seconds
 }
 
+// ratesOf are the rates of so much work in so many seconds.
 func ratesOf(c record.Covariates, seconds float64) Rates {
 	files := math.Max(1, float64(c.FilesDone))
 	return Rates{Bytes: float64(c.BytesDone) / files, Requests: float64(c.Requests) / files,

@@ -37,6 +37,7 @@ func (n *Snapshot) cov() record.Covariates {
 var partSizes = []float64{32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, 5 << 20,
 	8 << 20}
 
+// units are the regressors of the trial, by snapshot.
 func (s *Series) units() *units {
 	u := &units{}
 	n := len(s.Snaps)

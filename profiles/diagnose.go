@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/growth"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -45,6 +47,27 @@ func DiagnoseTrial(dir string, o Options) (*record.Verdict, error) {
 	return r.verdict, r.err
 }
 
+// DiagnoseFiles judges profiles as anybody records them in production, in the order of the times inside them: of the
+// heap and of goroutines, in any form that package capture reads, of one process or several. Without held states and
+// floors the headline stays inconclusive; Growth says what grew, how sure that is, and what would decide the rest.
+//
+// covariates, if not nil, is CSV that says what the process was doing at each profile: a header of "file" or "time"
+// (RFC 3339) and any fields of record.Covariates by their JSON names, such as files_done, in_flight, backlog. Profiles
+// at which in_flight and backlog are both zero count as floors.
+func DiagnoseFiles(paths []string, covariates io.Reader, o Options) (*record.Verdict, error) {
+	s, err := readFiles(paths, covariates, o.Module)
+	switch {
+	case err != nil:
+		return nil, err
+	case covariates == nil:
+		return s.plainVerdict(o), nil
+	}
+	return s.Diagnose(o), nil
+}
+
+// ProfileFiles lists the files below a directory that may be profiles: their content decides, not their names.
+func ProfileFiles(dir string) ([]string, error) { return capture.Files(dir) }
+
 // DiagnoseRun judges every recorded trial of the run in dir, and what follows for the run as a whole. It writes
 // nothing. Trials are read a few at a time, so the memory does not grow with the run. Speed trials are not judged: they
 // give the model their peaks.
@@ -69,7 +92,7 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 			rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s trial %d was not run", r.cell, r.status.Index))
 		case r.err != nil:
 			rv.Warnings = append(rv.Warnings, r.err.Error())
-			e.trials = append(e.trials, unread(r, run.Limit))
+			e.trials = append(e.trials, unread(r.cell, r.status, run.Limit))
 		default:
 			e.rows = append(e.rows, r.evidence.rows...)
 			e.trials = append(e.trials, r.evidence.trials...)
@@ -93,6 +116,25 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 	return rv, e, nil
 }
 
+// Capacity answers how many workers are safe below a limit, from a recorded run. It reads the whole run.
+func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
+	_, e, err := diagnoseRun(dir, o, nil)
+	if err != nil {
+		return nil, err
+	}
+	return e.capacity(e.peakModel(), p), nil
+}
+
+// SmallestLimit says which limit so many workers need, from a recorded run, for the planned work; its Limit is not
+// read. It reads the whole run. The error is ErrNoModel, wrapped, where the run can't tell.
+func SmallestLimit(dir string, workers int, p Plan, o Options) (*Sizing, error) {
+	_, e, err := diagnoseRun(dir, o, nil)
+	if err != nil {
+		return nil, err
+	}
+	return e.smallestLimit(workers, p)
+}
+
 // trialResult is a trial's share of a run's verdict: numbers, no profiles.
 type trialResult struct {
 	cell     record.Cell
@@ -106,7 +148,7 @@ type trialResult struct {
 // judgeTrial judges the trial in dir.
 func judgeTrial(dir string, o Options) *trialResult {
 	r := &trialResult{}
-	s, err := ReadSeries(dir, o)
+	s, err := ReadSeries(dir, o.Module)
 	if err != nil {
 		r.err = fmt.Errorf("diagnose %s: %w", dir, err)
 		return r

@@ -28,6 +28,7 @@ var leansOn = map[record.State][]string{
 	record.StateReply:  {"byte-in-flight"},
 }
 
+// doubts looks for contradictions.
 func (s *Series) doubts() *doubts {
 	out := &doubts{map[evidenceKind]string{}, map[string]string{}}
 	all := func(why string) {

@@ -183,6 +183,7 @@ func (e *ending) ofConnections(more float64) bool {
 // perConnection is how many goroutines come with a connection at most, those of the request that made it included.
 const perConnection = 4
 
+// shareText is a share in percent.
 func shareText(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
 
 // countUnit is what a number of goroutines or objects goes with.

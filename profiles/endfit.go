@@ -52,6 +52,7 @@ func (e *ending) regress(ids []int, sum float64) (term, string) {
 		"nothing varied enough in the run to tell what it grows with; the composition at the end says it"
 }
 
+// levels counts the different values.
 func levels(x []float64) int {
 	distinct := map[float64]bool{}
 	for _, v := range x {
@@ -87,7 +88,7 @@ func (e *ending) units() []unit {
 func (e *ending) pieces(ids []int, sum float64) float64 {
 	var most stackBytes
 	for _, b := range e.snap.stacks {
-		if slices.Contains(ids, int(e.s.intern.blamed[b.stack])) && b.live > most.live {
+		if slices.Contains(ids, int(e.s.siteOf(b.stack))) && b.live > most.live {
 			most = b
 		}
 	}

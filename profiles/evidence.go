@@ -47,6 +47,7 @@ func (s *Series) describe(i int) string {
 	return fmt.Sprintf("snapshot %d: %s, %d files done, %d in flight", n.Seq, n.State, c.FilesDone, c.InFlight)
 }
 
+// perTransfer is the mean size of the transfers that have a body, bytes; 0 without one.
 func perTransfer(c record.Covariates) float64 {
 	if n := c.InFlight - c.AtHeader; n > 0 {
 		return float64(c.BytesInFlight) / float64(n)

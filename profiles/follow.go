@@ -93,7 +93,7 @@ const lineSamples = 16
 func (f *Follower) take(t *record.Trial) {
 	fits := f.series != nil && len(t.Snapshots) >= f.read && (f.read == 0 || t.Snapshots[f.read-1].Seq == f.last)
 	if !fits {
-		f.series, f.read, f.last = newSeries(t, f.options), 0, 0
+		f.series, f.read, f.last = newSeries(t, f.options.Module), 0, 0
 	}
 	f.series.Trial = t
 	for ; f.read < len(t.Snapshots); f.read++ {

@@ -96,7 +96,7 @@ func TestALeakWhoseLineWasNotSampledGetsMoreWork(t *testing.T) {
 func TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal(t *testing.T) {
 	const rate = 512 << 10
 	s := &Series{rate: rate, Snaps: []*Snapshot{{Sites: []Amount{{}}}, {}},
-		Sites: []*Site{{Owner: OwnerRuntime, Stack: frames("runtime.malg")}}}
+		Sites: []*Site{{Owner: OwnerRuntime, Stack: []Frame{{Function: "runtime.malg"}}}}}
 	one := Amount{Bytes: rate, Objects: 1, Variance: square(rate)}
 	s.Snaps[1].Sites = []Amount{one}
 	assert.Empty(t, s.members(nil, true))

@@ -126,7 +126,7 @@ func (g *gatherer) place(stack []Frame) int {
 	if id, ok := g.places[key]; ok {
 		return id
 	}
-	p := growth.Place{Site: g.site(stack[at]), Stack: stackText(stack, b.module)}
+	p := growth.Place{Site: g.site(stack[at]), Stack: b.Text(stack)}
 	switch {
 	case user < 0:
 		p.Key = "package " + packagePath(stack[at].Function)
@@ -173,7 +173,7 @@ var allocator = regexp.MustCompile(`^runtime\.(mallocgc|newobject|makeslice|grow
 
 // site is a frame with the function's name as pprof prints it.
 func (g *gatherer) site(f Frame) record.Site {
-	return record.Site{Function: f.Function, File: shortFile(f, g.blamer.module), Line: f.Line}
+	return record.Site{Function: f.Function, File: g.blamer.File(f), Line: f.Line}
 }
 
 // via are the functions at which a stack changes its package, between its ends.
@@ -274,6 +274,15 @@ func memoryOf(n *Snapshot) map[string]float64 {
 		}
 	}
 	return out
+}
+
+// growth judges the curves of a passive series and returns what they are judged from; nil for other series.
+func (s *Series) growth() (*record.Growth, growth.Series) {
+	if s.gather == nil || len(s.gather.series.Points) == 0 {
+		return nil, growth.Series{}
+	}
+	g := s.gather.growth(s.Snaps, s.Trial.Subject.Pprof)
+	return g, s.gather.series
 }
 
 // growth judges the gathered profiles. Snapshots say which of them are floors.

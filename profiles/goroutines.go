@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -56,19 +57,23 @@ func lineOf(f Frame) record.Site {
 	return record.Site{Function: CleanName(f.Function), File: f.File, Line: f.Line}
 }
 
-// addRoutines counts the goroutines of a snapshot by group. Groups share the interner's site table for locations only.
-func (s *Series) addRoutines(n *Snapshot, path string) error {
+func (s *Series) openRoutines(n *Snapshot, path string) error {
 	c, err := s.open(path)
 	if err != nil {
 		return err
 	}
-	s.gather.add(n, c)
-	counts, err := s.countRoutines(c.Profile)
-	if err != nil {
+	if err := s.addRoutines(n, c); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	n.Routines, n.Counted = counts, true
 	return nil
+}
+
+// addRoutines counts the goroutines of a snapshot by group. Groups share the interner's site table for locations only.
+func (s *Series) addRoutines(n *Snapshot, c *capture.Capture) error {
+	s.gather.add(n, c)
+	counts, err := s.countRoutines(c.Profile)
+	n.Routines, n.Counted = counts, err == nil
+	return err
 }
 
 func (s *Series) countRoutines(p *profile.Profile) (map[int]int, error) {

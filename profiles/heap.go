@@ -15,11 +15,12 @@ import (
 type Amount struct {
 	Bytes    float64
 	Objects  float64
-	Variance float64
+	Variance float64 // bytes squared
 	// Alloc is what the site has allocated since the process began, freed or not.
 	Alloc float64
 }
 
+// add adds all parts of another amount.
 func (a *Amount) add(b Amount) {
 	a.Bytes += b.Bytes
 	a.Objects += b.Objects
@@ -171,7 +172,7 @@ type heapTotals struct {
 // stackBytes are the bytes of one allocation stack: live bytes, live objects, and the bytes allocated since
 // the process began.
 type stackBytes struct {
-	stack                int32
+	stack                int32 // its number, see Series.expand
 	live, objects, alloc float64
 }
 

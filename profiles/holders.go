@@ -10,10 +10,6 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// StackText is a stack as findings show it: "function file:line", with functions by CleanName and files below the
-// module's root.
-func StackText(stack []Frame, module string) []string { return stackText(stack, module) }
-
 // noPath is the warning of a verdict that names a site only.
 const noPath = "the site is where the memory was allocated; who holds it is not known, since no reference path from " +
 	"a root was recorded"

@@ -141,10 +141,15 @@ func (h *hypothesis) foundAs(f *record.Finding) bool {
 // explained is what a judgement leaves for the hypotheses: the findings, what they don't explain, and why the data
 // can't carry a hypothesis of some kind, where it can't.
 type explained struct {
-	found   []*judged
+	found   []*judged // the most important first
 	left    *remainder
-	outside map[evidenceKind]contrast
+	outside map[evidenceKind]contrast // growth beside the heap that no finding explains
 	doubted *doubts
+}
+
+// explainedBy is what findings leave, with the rest of the live heap.
+func (s *Series) explainedBy(found []*judged, left *remainder) *explained {
+	return &explained{found: found, left: left, outside: s.outside(found), doubted: s.doubts()}
 }
 
 // hypotheses says of each fault by nature how it stands.

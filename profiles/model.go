@@ -49,10 +49,10 @@ type trialSize struct {
 
 // evidenceOfRun is what a run's trials leave behind for the model: numbers, no profiles.
 type evidenceOfRun struct {
-	rows   []observation
+	rows   []observation // of all trials, in order
 	trials []trialSize
-	states []seenState
-	words  record.Words
+	states []seenState  // that no prediction may be below
+	words  record.Words // of the answer
 }
 
 // collect takes from a series and its verdict what the model needs.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/memsoak/memsoak/profiles/growth"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -18,21 +19,22 @@ func (s *Series) plainVerdict(o Options) *record.Verdict {
 		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
 	}
 	v.TopAtPeak = s.topSites(peak, topSiteCount)
-	s.addGrowth(v, o)
+	s.addGrowth(v, o.OnSeries)
 	v.Warnings = append(v.Warnings, s.Warnings...)
 	return v
 }
 
 // addGrowth adds to the verdict of a passive series what its curves say: the growth itself, suspects as findings where
 // no rule has found the same function, and the hypotheses that it answers.
-func (s *Series) addGrowth(v *record.Verdict, o Options) {
-	if s.gather == nil || len(s.gather.series.Points) == 0 {
+// onSeries, if not nil, is given what they are judged from.
+func (s *Series) addGrowth(v *record.Verdict, onSeries func(growth.Series)) {
+	g, from := s.growth()
+	if g == nil {
 		return
 	}
-	g := s.gather.growth(s.Snaps, s.Trial.Subject.Pprof)
 	v.Growth = g
-	if o.OnSeries != nil {
-		o.OnSeries(s.gather.series)
+	if onSeries != nil {
+		onSeries(from)
 	}
 	v.Findings = append(v.Findings, suspects(g, v.Findings)...)
 	for _, h := range s.growthHypotheses(g) {

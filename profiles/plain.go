@@ -19,16 +19,11 @@ import (
 // ErrNoProfiles is returned when none of the files is a profile of the heap or of goroutines.
 var ErrNoProfiles = errors.New("nothing to diagnose")
 
-// DiagnoseFiles judges profiles as anybody records them in production, in the order of the times inside them: of the
-// heap and of goroutines, in any form that package capture reads, of one process or several. Without held states and
-// floors the headline stays inconclusive; Growth says what grew, how sure that is, and what would decide the rest.
-//
-// covariates, if not nil, is CSV that says what the process was doing at each profile: a header of "file" or "time"
-// (RFC 3339) and any fields of record.Covariates by their JSON names, such as files_done, in_flight, backlog. Profiles
-// at which in_flight and backlog are both zero count as floors.
-func DiagnoseFiles(paths []string, covariates io.Reader, o Options) (*record.Verdict, error) {
+// readFiles reads profiles of the heap and of goroutines, in any form that package capture reads, in the order of the
+// times inside them. covariates is that of DiagnoseFiles.
+func readFiles(paths []string, covariates io.Reader, module string) (*Series, error) {
 	t := &record.Trial{Schema: record.TrialSchema, Kind: record.Passive, Outcome: record.OK, Settings: map[string]string{}}
-	s := newSeries(t, o)
+	s := newSeries(t, module)
 	notes := map[string]int{}
 	for i, p := range paths {
 		n := &Snapshot{Snapshot: record.Snapshot{Seq: i + 1, State: record.StateFree, Heap: filepath.ToSlash(p)}}
@@ -55,10 +50,7 @@ func DiagnoseFiles(paths []string, covariates io.Reader, o Options) (*record.Ver
 	}
 	s.finish()
 	t.Started, t.Ended = s.Snaps[0].Time, s.Snaps[len(s.Snaps)-1].Time
-	if covariates == nil {
-		return s.plainVerdict(o), nil
-	}
-	return s.Diagnose(o), nil
+	return s, nil
 }
 
 // noProfiles is the error of files of which none could be used, in one line.
@@ -86,17 +78,14 @@ func (s *Series) addFile(n *Snapshot, path string, notes map[string]int) error {
 	n.Time = c.Time()
 	switch {
 	case c.Kind == capture.Goroutine:
-		s.gather.add(n, c)
-		n.Routines, err = s.countRoutines(c.Profile)
-		n.Counted = err == nil
-		return err
+		return s.addRoutines(n, c)
 	case c.Kind == capture.Other:
 		return fmt.Errorf("%s: a profile of %s, which says nothing of memory; that is in /debug/pprof/heap", path, typesOf(c))
 	case c.InuseBytes == capture.Missing:
 		s.gather.add(n, c)
 		return nil
 	}
-	return s.addCapture(n, c)
+	return s.addHeap(n, c)
 }
 
 func typesOf(c *capture.Capture) string {
@@ -234,6 +223,3 @@ func readCovariates(r io.Reader) ([]covariateRow, error) {
 		rows = append(rows, row)
 	}
 }
-
-// ProfileFiles lists the files below a directory that may be profiles: their content decides, not their names.
-func ProfileFiles(dir string) ([]string, error) { return capture.Files(dir) }

@@ -99,6 +99,7 @@ func (t term) scaled(f float64) term {
 	return t
 }
 
+// processFinding is a finding at a site, with the slope of a term in bytes.
 func (s *Series) processFinding(c record.Class, site Site, t term) *judged {
 	j := &judged{term: t, owner: site.Owner, stack: site.Stack}
 	j.Class, j.Site = c, site.Site
@@ -139,8 +140,8 @@ func (s *Series) judgeStacks(u *units, sofar []*judged) []*judged {
 		t = t.scaled(per / math.Max(t.slope, 1e-9))
 		t.name, t.amount = "goroutine", per*float64(max(group.count, 1))
 		site := group.Site
-		if f, ok := s.intern.blamer.recursion(group.Stack); ok {
-			site.Site = record.Site{Function: CleanName(f.Function), File: shortFile(f, s.intern.blamer.module), Line: f.Line}
+		if f, ok := s.blamer().recursion(group.Stack); ok {
+			site.Site = s.blamer().Site(f)
 		}
 		j := s.processFinding(record.Stacks, site, t)
 		j.Evidence = append(j.Evidence,

@@ -23,11 +23,11 @@ type quantity struct {
 // term is one thing that a quantity grows with.
 type term struct {
 	unit
-	slope  float64
-	se     float64
+	slope  float64 // bytes, or a count, per unit
+	se     float64 // the slope's standard error
 	amount float64 // the most that the term came to in the trial
 	share  float64 // of the quantity's range
-	r2     float64
+	r2     float64 // of the fit
 	bound  float64 // distinct items at which it stopped, for caches
 	from   [2]int  // snapshots whose contrast decided: before and after
 	steps  int     // floors or holds that were used
@@ -35,6 +35,7 @@ type term struct {
 	retainedTerm bool
 }
 
+// t is the t statistic of the slope.
 func (t *term) t() float64 {
 	if t.se <= 0 {
 		return math.Inf(1)
@@ -138,6 +139,7 @@ func (q *quantity) rises(idx []int) bool {
 	return true
 }
 
+// phaseKind is the kind of a phase by its name, empty for none.
 func (s *Series) phaseKind(name string) string {
 	for _, p := range s.Trial.Phases {
 		if p.Name == name {
@@ -170,6 +172,7 @@ func fitted(f *trend.Fit, cands []trend.Candidate, k int) float64 {
 	return sum
 }
 
+// square is x times x.
 func square(x float64) float64 { return x * x }
 
 // selectBelieved is trend.Select without the terms that are not believed in the end, but for as many as keep says: the

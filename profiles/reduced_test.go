@@ -241,11 +241,11 @@ func (p *reducer) expand(at []int) []Frame {
 
 // series makes a series of a reduced recording, by the code that reads profiles.
 func (r *reduced) series() (*Series, error) {
-	s := newSeries(r.Trial, Options{})
+	s := newSeries(r.Trial, "")
 	for i, x := range r.Snaps {
 		n := &Snapshot{Snapshot: r.Trial.Snapshots[i]}
 		if len(x.Heap) > 0 {
-			if err := s.addCapture(n, captureOf(s, r.heap(x))); err != nil {
+			if err := s.addHeap(n, captureOf(s, r.heap(x))); err != nil {
 				return nil, err
 			}
 		}
@@ -254,12 +254,9 @@ func (r *reduced) series() (*Series, error) {
 			for _, row := range x.Routines {
 				p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, r.stack(row[0])), Value: []int64{row[1]}})
 			}
-			s.gather.add(n, captureOf(s, p))
-			counts, err := s.countRoutines(p)
-			if err != nil {
+			if err := s.addRoutines(n, captureOf(s, p)); err != nil {
 				return nil, err
 			}
-			n.Routines, n.Counted = counts, true
 		}
 		s.Snaps = append(s.Snaps, n)
 	}
@@ -289,7 +286,7 @@ func (r *reduced) heap(x reducedSnapshot) *profile.Profile {
 // profile alone: then it isn't written and read again.
 func captureOf(s *Series, p *profile.Profile) *capture.Capture {
 	const name = "a profile in memory"
-	if s.gather == nil {
+	if s.Trial.Kind != record.Passive {
 		return &capture.Capture{Profile: p, Path: name}
 	}
 	var b bytes.Buffer
@@ -362,7 +359,7 @@ func TestReduceRecording(t *testing.T) {
 	if *reduceDir == "" {
 		t.Skip("no -reduce")
 	}
-	recorded, err := ReadSeries(*reduceDir, Options{})
+	recorded, err := ReadSeries(*reduceDir, "")
 	require.NoError(t, err)
 	full := recorded.Diagnose(Options{})
 	is := reducedGolden(t, *reduceDir)

@@ -16,8 +16,8 @@ import (
 
 // series makes a series of snapshots with these covariates, a second apart.
 func series(states []record.State, covs []record.Covariates) *Series {
-	s := newSeries(&record.Trial{Kind: record.Attribution, SampleRate: synthRate, Subject: record.Subject{Module: "app"}},
-		Options{})
+	s := newSeries(&record.Trial{Kind: record.Attribution, SampleRate: 4096, Subject: record.Subject{Module: "app"}},
+		"")
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for i, st := range states {
 		n := &Snapshot{Profiled: true}
@@ -86,12 +86,11 @@ func TestLargestPerWorker(t *testing.T) {
 // TestHeadroomFromWaves judges garbage without a free run: the memory when each wave's floor began.
 func TestHeadroomFromWaves(t *testing.T) {
 	make := func(garbage int64, kind string) *Series {
-		states := []record.State{record.StateFloor, record.StateFloor, record.StateFloor, record.StateFloor}
-		s := series(states, nil)
-		s.Trial.Phases = []record.Phase{{Name: "wave-1", Kind: kind}}
-		for _, n := range s.Snaps {
-			n.Live = Amount{Bytes: 4 << 20}
-			n.HeapBefore = 4<<20 + garbage
+		s := &Series{Trial: &record.Trial{Phases: []record.Phase{{Name: "wave-1", Kind: kind}}}}
+		for range 4 {
+			n := &Snapshot{Profiled: true, Live: Amount{Bytes: 4 << 20}}
+			n.State, n.Phase, n.HeapBefore = record.StateFloor, "wave-1", 4<<20+garbage
+			s.Snaps = append(s.Snaps, n)
 		}
 		return s
 	}
@@ -328,7 +327,9 @@ func TestGrowthWithoutALineIsWorthMoreWorkUntilOneHasSamples(t *testing.T) {
 		}
 	}
 	assert.Contains(t, growing, "file")
+}
 
+func TestALineIsNamedOnceItHasSamples(t *testing.T) {
 	const rate = 4 << 10
 	r := &remainder{}
 	assert.True(t, r.unsampled(rate), "no line at all")

@@ -23,35 +23,35 @@ type Snapshot struct {
 	Counted  bool
 	Routines map[int]int
 
-	stacks []stackBytes
+	stacks []stackBytes // of a profiled one, each stack once
 }
 
 // Series is a trial's snapshots in order, with the sites and groups of goroutines that occur in them. It holds no
 // profiles, only their sums, so it is small.
 type Series struct {
 	Trial    *record.Trial
-	Snaps    []*Snapshot
-	Sites    []*Site
-	Routines []*RoutineGroup
+	Snaps    []*Snapshot     // in order of time
+	Sites    []*Site         // in order of their first stack
+	Routines []*RoutineGroup // in order of their first goroutine
 	// Samples are the readings between the snapshots, 1 Hz.
 	Samples  []record.Sample
 	Warnings []string
 
-	rate     float64
-	binaries []string
+	rate     float64  // of sampling: bytes per sample
+	binaries []string // build ids
 	intern   *interner
 	gather   *gatherer
 	open     func(path string) (*capture.Capture, error)
 }
 
 // ReadSeries reads a recorded trial. A file that is missing or malformed is named in Warnings and the rest is used;
-// only an unreadable trial.json is an error.
-func ReadSeries(dir string, o Options) (*Series, error) {
+// only an unreadable trial.json is an error. Frames of the module are blamed; empty: of the recorded one.
+func ReadSeries(dir, module string) (*Series, error) {
 	t, err := record.ReadTrial(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := newSeries(t, o)
+	s := newSeries(t, module)
 	if s.gather == nil {
 		r := readers.Get().(*capture.Reader)
 		defer readers.Put(r)
@@ -75,18 +75,24 @@ func ReadSeries(dir string, o Options) (*Series, error) {
 // readers keeps the memory of what reads profiles from one trial to the next.
 var readers = sync.Pool{New: func() any { return new(capture.Reader) }}
 
-func newSeries(t *record.Trial, o Options) *Series {
-	module := t.Subject.Module
-	if o.Module != "" {
-		module = o.Module
-	}
-	s := &Series{Trial: t, intern: newInterner(NewBlamer(module)), rate: float64(t.SampleRate),
+// newSeries is the series of a trial without its snapshots.
+func newSeries(t *record.Trial, module string) *Series {
+	s := &Series{Trial: t, intern: newInterner(NewBlamer(cmp.Or(module, t.Subject.Module))), rate: float64(t.SampleRate),
 		open: new(capture.Reader).Read}
 	if t.Kind == record.Passive {
 		s.gather, s.open = newGatherer(s.intern.blamer), capture.Read // labels say why goroutines wait
 	}
 	return s
 }
+
+// blamer finds the user's frames of the series' stacks.
+func (s *Series) blamer() Blamer { return s.intern.blamer }
+
+// expand is a stack by its number, leaf first.
+func (s *Series) expand(stack int32) []Frame { return s.intern.expand(s.intern.paths[stack]) }
+
+// siteOf is the site of a stack by its number, as an index into Sites; -1: it is left out.
+func (s *Series) siteOf(stack int32) int32 { return s.intern.blamed[stack] }
 
 func (s *Series) warn(format string, args ...any) {
 	w := fmt.Sprintf(format, args...)
@@ -95,31 +101,32 @@ func (s *Series) warn(format string, args ...any) {
 	}
 }
 
+// readSnapshot reads the profiles of a snapshot of the trial in dir.
 func (s *Series) readSnapshot(dir string, r record.Snapshot) *Snapshot {
 	n := &Snapshot{Snapshot: r}
 	if r.Heap != "" {
-		if err := s.addHeap(n, filepath.Join(dir, filepath.FromSlash(r.Heap))); err != nil {
+		if err := s.openHeap(n, filepath.Join(dir, filepath.FromSlash(r.Heap))); err != nil {
 			s.warn("heap profile left out: %v", err)
 		}
 	}
 	if r.Goroutine != "" {
-		if err := s.addRoutines(n, filepath.Join(dir, filepath.FromSlash(r.Goroutine))); err != nil {
+		if err := s.openRoutines(n, filepath.Join(dir, filepath.FromSlash(r.Goroutine))); err != nil {
 			s.warn("goroutine profile left out: %v", err)
 		}
 	}
 	return n
 }
 
-func (s *Series) addHeap(n *Snapshot, path string) error {
+func (s *Series) openHeap(n *Snapshot, path string) error {
 	c, err := s.open(path)
 	if err != nil {
 		return err
 	}
-	return s.addCapture(n, c)
+	return s.addHeap(n, c)
 }
 
-// addCapture reduces a heap profile to sites.
-func (s *Series) addCapture(n *Snapshot, c *capture.Capture) error {
+// addHeap reduces a snapshot's heap profile to sites.
+func (s *Series) addHeap(n *Snapshot, c *capture.Capture) error {
 	p, path := c.Profile, c.Path
 	s.gather.add(n, c)
 	// The profile says how finely it was sampled; a binary may ignore the rate that it was asked for.
@@ -144,7 +151,7 @@ func (s *Series) addCapture(n *Snapshot, c *capture.Capture) error {
 func (s *Series) finish() {
 	s.Sites = s.intern.sites
 	for i, top := range s.intern.top {
-		s.Sites[i].Stack = s.intern.expand(s.intern.paths[top.stack])
+		s.Sites[i].Stack = s.expand(top.stack)
 	}
 	for _, n := range s.Snaps { // sites that came later
 		n.Sites = append(n.Sites, make([]Amount, len(s.Sites)-len(n.Sites))...)
@@ -159,6 +166,7 @@ func (s *Series) finish() {
 // floors are the profiled snapshots at a quiesce.
 func (s *Series) floors() []*Snapshot { return s.where(record.StateFloor) }
 
+// where are the profiled snapshots in one of the states.
 func (s *Series) where(states ...record.State) []*Snapshot {
 	var out []*Snapshot
 	for _, n := range s.Snaps {
@@ -201,6 +209,7 @@ func (s *Series) topSites(n *Snapshot, count int) []record.SiteSize {
 	return out
 }
 
+// sign is that of a number: -1, 0 or 1.
 func sign(f float64) int {
 	switch {
 	case f > 0:

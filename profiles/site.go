@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -23,14 +24,15 @@ const (
 
 // Frame is a function at a line, as a profile shows it.
 type Frame struct {
-	Function string
-	File     string
+	Function string // as the linker has it
+	File     string // on the machine that built it
 	Line     int
 }
 
 // Site is a place to blame: all allocation stacks that lead to the same frame of the user's module.
 type Site struct {
 	record.Site
+	// Owner says whose code it is.
 	Owner Owner
 	// Raw is the function's name as the linker has it; Site.Function is the name a person would say.
 	Raw string
@@ -64,7 +66,7 @@ func (b Blamer) Blame(stack []Frame) (site Site, ok bool) {
 	site = Site{Container: isContainer(stack), Stack: stack}
 	pick := func(f Frame, o Owner) (Site, bool) {
 		site.Owner, site.Raw = o, f.Function
-		site.Site = record.Site{Function: CleanName(f.Function), File: shortFile(f, b.module), Line: f.Line}
+		site.Site = b.Site(f)
 		return site, true
 	}
 	if i := slices.IndexFunc(stack, b.User); i >= 0 {
@@ -84,6 +86,24 @@ func (b Blamer) Blame(stack []Frame) (site Site, ok bool) {
 		return pick(stack[i], OwnerRuntime)
 	}
 	return pick(stack[0], OwnerRuntime)
+}
+
+// Site is a frame as findings name it.
+func (b Blamer) Site(f Frame) record.Site {
+	return record.Site{Function: CleanName(f.Function), File: b.File(f), Line: f.Line}
+}
+
+// File is a frame's file below the module's root, or below its package's path.
+func (b Blamer) File(f Frame) string { return shortFile(f, b.module) }
+
+// Text is a stack as findings show it, leaf first: "function file:line".
+func (b Blamer) Text(stack []Frame) []string {
+	out := make([]string, 0, len(stack))
+	for _, f := range stack {
+		at := b.Site(f)
+		out = append(out, fmt.Sprintf("%s %s:%d", at.Function, at.File, at.Line))
+	}
+	return out
 }
 
 // User reports whether the frame belongs to the user's module.
@@ -140,6 +160,7 @@ var standardRoots = func() map[string]bool {
 	return m
 }()
 
+// isProfiler reports whether the frame belongs to the taking of profiles.
 func isProfiler(f Frame) bool { return capture.Reads(f.Function) }
 
 // isConnection reports whether the frame makes or keeps a connection: what it allocates exists once per connection.

@@ -14,7 +14,7 @@ import (
 // judged is a finding on its way, with what the rules after the first still need.
 type judged struct {
 	record.Finding
-	term  term
+	term  term // what it grows with
 	owner Owner
 	sites []int // of heap findings
 	// members are further sites that the finding explains: other lines of the function, what absorbed findings hold.
@@ -26,8 +26,8 @@ type judged struct {
 	container bool
 	routines  bool    // goroutines that are counted
 	most      float64 // bytes of the line that stands for its function, once others were absorbed
-	stack     []Frame
-	key       string // what merges: class, unit, function
+	stack     []Frame // of the site, leaf first
+	key       string  // what merges: class, unit, function
 	// passive says that no state decided: a guess from a curve.
 	passive bool
 }
@@ -302,15 +302,15 @@ func (s *Series) blameHelper(id int, t *term) (Site, []Frame) {
 	best := slices.MaxFunc(slices.Collect(maps.Keys(grew)), func(a, b int32) int {
 		return cmp.Or(cmp.Compare(grew[a], grew[b]), cmp.Compare(b, a))
 	})
-	stack := s.intern.expand(s.intern.paths[best])
-	at := slices.IndexFunc(stack, s.intern.blamer.User)
+	stack := s.expand(best)
+	at := slices.IndexFunc(stack, s.blamer().User)
 	for at >= 0 && at+1 < len(stack) {
 		callers := s.callers(grew, stack[at])
 		if len(callers) < 2 {
 			break
 		}
 		next := slices.IndexFunc(stack[at+1:], func(f Frame) bool {
-			return s.intern.blamer.User(f) && CleanName(f.Function) != CleanName(stack[at].Function)
+			return s.blamer().User(f) && CleanName(f.Function) != CleanName(stack[at].Function)
 		})
 		if next < 0 {
 			break
@@ -325,7 +325,7 @@ func (s *Series) blameHelper(id int, t *term) (Site, []Frame) {
 		return site, stack
 	}
 	f := stack[at]
-	site.Site = record.Site{Function: CleanName(f.Function), File: shortFile(f, s.intern.blamer.module), Line: f.Line}
+	site.Site = s.blamer().Site(f)
 	site.Raw = f.Function
 	return site, stack
 }
@@ -337,7 +337,7 @@ func (s *Series) stackGrowth(id int, t *term) map[int32]float64 {
 	out := map[int32]float64{}
 	for k, i := range t.from {
 		for _, b := range s.Snaps[i].stacks {
-			if s.intern.blamed[b.stack] != int32(id) || b.live <= 0 && (b.alloc <= 0 || !t.retainedTerm) {
+			if s.siteOf(b.stack) != int32(id) || b.live <= 0 && (b.alloc <= 0 || !t.retainedTerm) {
 				continue
 			}
 			if k == 0 {
@@ -355,8 +355,8 @@ func (s *Series) callers(grew map[int32]float64, f Frame) map[string]float64 {
 	name := CleanName(f.Function)
 	for st, g := range grew {
 		inside := false
-		for _, x := range s.intern.expand(s.intern.paths[st]) {
-			if !s.intern.blamer.User(x) {
+		for _, x := range s.expand(st) {
+			if !s.blamer().User(x) {
 				continue
 			}
 			n := CleanName(x.Function)
@@ -367,15 +367,6 @@ func (s *Series) callers(grew map[int32]float64, f Frame) map[string]float64 {
 				break
 			}
 		}
-	}
-	return out
-}
-
-// stackText is a stack as a verdict shows it, leaf first.
-func stackText(stack []Frame, module string) []string {
-	out := make([]string, 0, len(stack))
-	for _, f := range stack {
-		out = append(out, fmt.Sprintf("%s %s:%d", CleanName(f.Function), shortFile(f, module), f.Line))
 	}
 	return out
 }

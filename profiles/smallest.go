@@ -26,14 +26,11 @@ const (
 	sizingMost = 1 << 40
 )
 
-// SmallestLimit says which limit so many workers need, from a recorded run, for the planned work; its Limit is not
-// read. It reads the whole run. The error is ErrNoModel, wrapped, where the run can't tell.
-func SmallestLimit(dir string, workers int, p Plan, o Options) (*Sizing, error) {
-	rv, e, err := diagnoseRun(dir, o, nil)
-	if err != nil {
-		return nil, err
-	}
-	if rv.Model == nil {
+// smallestLimit says which limit so many workers need for the planned work, whose Limit is not read. The error is
+// ErrNoModel, wrapped, where the run can't tell.
+func (e *evidenceOfRun) smallestLimit(workers int, p Plan) (*Sizing, error) {
+	m := e.peakModel()
+	if m == nil {
 		return nil, fmt.Errorf("%w: need >= %d steered snapshots, have %d", ErrNoModel, minModelRows, len(e.rows))
 	}
 	g := e.grounds(p)
@@ -43,7 +40,7 @@ func SmallestLimit(dir string, workers int, p Plan, o Options) (*Sizing, error) 
 	if p.LargestFile == 0 {
 		p.LargestFile = g.held
 	}
-	return e.peakModel().sizing(p, workers)
+	return m.sizing(p, workers)
 }
 
 // sizing rounds what the workers need up to whole steps. Garbage needs no room of its own: GOMEMLIMIT is below the

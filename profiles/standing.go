@@ -64,10 +64,10 @@ func (s *Series) standing(v *record.Verdict) standing {
 }
 
 // unread is a trial that ran and whose record can't be read: it may have been the one that was killed.
-func unread(r *trialResult, limit int64) trialSize {
-	t := trialSize{cell: r.cell, kind: r.status.Kind, outcome: cmp.Or(r.status.Outcome, record.OK),
-		standing: standing{unread: true, judged: r.status.Kind != record.Speed, headline: record.Inconclusive}}
-	t.workers, _ = strconv.Atoi(r.cell["workers"])
+func unread(cell record.Cell, r record.TrialStatus, limit int64) trialSize {
+	t := trialSize{cell: cell, kind: r.Kind, outcome: cmp.Or(r.Outcome, record.OK),
+		standing: standing{unread: true, judged: r.Kind != record.Speed, headline: record.Inconclusive}}
+	t.workers, _ = strconv.Atoi(cell["workers"])
 	if t.outcome == record.OOMKilled {
 		t.killed = limit
 	}

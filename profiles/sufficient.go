@@ -9,10 +9,10 @@ import (
 
 // sufficiency says what the data can carry.
 type sufficiency struct {
-	contradiction string  // why nothing can be believed
-	complete      bool    // a fault would have shown: healthy can be said
-	quality       float64 // 0 to 1, a factor of the confidence
-	warnings      []string
+	contradiction string   // why nothing can be believed
+	complete      bool     // a fault would have shown: healthy can be said
+	quality       float64  // 0 to 1, a factor of the confidence
+	warnings      []string // of missing data
 }
 
 // sufficient checks the data before any rule looks at it. No data never passes.
@@ -75,6 +75,7 @@ func (s *Series) hurried() bool {
 // answered says that all requests had been answered and nothing was held.
 func (n *Snapshot) answered() bool { return n.Hold != nil && n.Hold.Point == record.PointAnswered }
 
+// orUnknown is the text, or "not finished" for an empty one.
 func orUnknown(t string) string {
 	if t == "" {
 		return "not finished"

@@ -17,6 +17,8 @@ import (
 
 const synthRate = 4096
 
+const mib = 1 << 20
+
 // source is one allocation site of a synthetic subject: objects of one size, so many retained in all after the work so
 // far, so many held in the state of the moment.
 type source struct {
@@ -239,8 +241,9 @@ func (l *lab) snap(state record.State, forced int) {
 			live += count * src.size
 		}
 	}
-	addSample(p, []Frame{{"compress/flate.NewWriter", "/usr/local/go/src/compress/flate/deflate.go", 7},
-		{"runtime/pprof.newProfileBuilder", "/usr/local/go/src/runtime/pprof/proto.go", 9}}, 1, 1200<<10, 0)
+	addSample(p, []Frame{
+		{Function: "compress/flate.NewWriter", File: "/usr/local/go/src/compress/flate/deflate.go", Line: 7},
+		{Function: "runtime/pprof.newProfileBuilder", File: "/usr/local/go/src/runtime/pprof/proto.go", Line: 9}}, 1, 1200<<10, 0)
 	routines := int64(12)
 	g := newRoutineProfile(l.now)
 	if c.InFlight > 0 {
@@ -309,17 +312,14 @@ func (l *lab) binomial(n, p float64) float64 {
 // series is what ReadSeries makes of the trial, without files: those cost most of a test's time. That both are the same
 // is tested where trials are reduced.
 func (l *lab) series() *Series {
-	s := newSeries(l.trial, Options{})
+	s := newSeries(l.trial, "")
 	for i, r := range l.trial.Snapshots {
 		n := &Snapshot{Snapshot: r}
 		if r.Heap != "" {
-			require.NoError(l.t, s.addCapture(n, captureOf(s, l.heaps[i])))
+			require.NoError(l.t, s.addHeap(n, captureOf(s, l.heaps[i])))
 		}
 		if r.Goroutine != "" {
-			s.gather.add(n, captureOf(s, l.counts[i]))
-			counts, err := s.countRoutines(l.counts[i])
-			require.NoError(l.t, err)
-			n.Routines, n.Counted = counts, true
+			require.NoError(l.t, s.addRoutines(n, captureOf(s, l.counts[i])))
 		}
 		s.Snaps = append(s.Snaps, n)
 	}

@@ -48,7 +48,7 @@ func (s *Series) Diagnose(o Options) *record.Verdict {
 			v.Findings = append(v.Findings, j.Finding)
 		}
 	}
-	s.addGrowth(v, o)
+	s.addGrowth(v, o.OnSeries)
 	if t.Subject.Pprof != "" && d.contradiction == "" {
 		d.warnings = nil // a recording has no states to miss: its Growth says what would decide
 	}
@@ -98,7 +98,7 @@ func (s *Series) judge(o Options) *explained {
 			cmp.Compare(rank(a.Class), rank(b.Class)),
 			cmp.Compare(a.key, b.key))
 	})
-	return &explained{found: explainsFirst(js), left: left, outside: s.outside(js), doubted: s.doubts()}
+	return s.explainedBy(explainsFirst(js), left)
 }
 
 // complete fills in what follows from the rest of a finding.
@@ -110,7 +110,7 @@ func (s *Series) complete(j *judged, o Options) {
 	if j.passive {
 		j.Confidence = math.Min(j.Confidence, passiveTrust)
 	}
-	j.Stack = stackText(j.stack, s.intern.blamer.module)
+	j.Stack = s.blamer().Text(j.stack)
 	j.Summary = summarize(j)
 	if j.Class == record.BufferWorker && len(j.sites) > 0 {
 		j.Summary += s.sizesText(j)
@@ -144,6 +144,7 @@ func (s *Series) atPlan(j *judged, o Options) float64 {
 	return j.term.amount
 }
 
+// boolInt is 1 for true.
 func boolInt(b bool) int {
 	if b {
 		return 1

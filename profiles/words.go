@@ -118,6 +118,7 @@ func speakCapacity(c *record.Capacity) {
 	c.Binds = sayCapacity(c.Words, c.Binds)
 }
 
+// sayAll puts texts into the words of the item, in place.
 func sayAll(item string, texts []string) {
 	for i := range texts {
 		texts[i] = say(item, texts[i])

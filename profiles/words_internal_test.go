@@ -55,18 +55,26 @@ func TestAServiceIsSpokenOfInRequests(t *testing.T) {
 	}
 }
 
-func TestOneIsNoPlural(t *testing.T) {
+func TestATrialIsNamedByItsCell(t *testing.T) {
 	killed := standing{killed: 128 << 20}
 	one := trialSize{standing: killed, outcome: record.OOMKilled}
 	assert.Equal(t, "the trial was killed at its limit of 128.0 MiB", one.name()+" "+one.why())
 	one.cell = record.Cell{"workers": "4"}
 	assert.Equal(t, "trial workers=4", one.name())
+}
+
+func TestOneTrialIsNoPlural(t *testing.T) {
 	assert.Equal(t, "1 of 3 trials is", trialsAre(1, 3))
 	assert.Equal(t, "2 of 3 trials are", trialsAre(2, 3))
+}
 
+func TestOneTransferIsNoPlural(t *testing.T) {
 	held := Series{Snaps: []*Snapshot{{Snapshot: record.Snapshot{State: record.StateHeader,
 		Sample: record.Sample{Covariates: &record.Covariates{InFlight: 1, Backlog: 9}}}}}}
 	assert.Equal(t, "snapshot 0: 1 transfer held at the download's header, 9 files waiting", held.describe(0))
+}
+
+func TestOneWorkerIsNoPlural(t *testing.T) {
 	assert.Equal(t, "Up to 1 worker is safe in 1.0 GiB with GOMEMLIMIT=896MiB",
 		capacityText(&record.Capacity{Limit: 1 << 30, MaxWorkers: 1, GOMEMLIMIT: 896 << 20})[0])
 }

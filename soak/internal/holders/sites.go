@@ -60,7 +60,7 @@ func (h *heap) sites(module string) []*site {
 			bytes += o.weight
 		}
 		if bytes > s.largest {
-			s.largest, s.stack = bytes, profiles.StackText(frames, module)
+			s.largest, s.stack = bytes, profiles.NewBlamer(module).Text(frames)
 		}
 		s.samples, s.bytes = append(s.samples, byBucket[b]...), s.bytes+bytes
 	}
