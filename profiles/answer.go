@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/memsoak/memsoak/profiles/blame"
+	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
+	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -43,7 +47,7 @@ func unexplainedText(rv *record.RunVerdict, cells []int) string {
 	var most *record.Closure
 	for _, i := range cells {
 		c := rv.Cells[i].Closure
-		if c != nil && len(c.Sites) > 0 && c.Unexplained >= leastUnexplained &&
+		if c != nil && len(c.Sites) > 0 && c.Unexplained >= threshold.LeastUnexplained &&
 			(most == nil || c.Unexplained > most.Unexplained) {
 			most = c
 		}
@@ -53,7 +57,8 @@ func unexplainedText(rv *record.RunVerdict, cells []int) string {
 	}
 	at := most.Sites[0]
 	return fmt.Sprintf(": %s of growth that no finding explains, %s of it from %s (%s:%d); the warnings say what decides",
-		bytesText(float64(most.Unexplained)), bytesText(float64(at.Bytes)), short(CleanName(at.Site.Function)), at.Site.File,
+		words.Bytes(float64(most.Unexplained)), words.Bytes(float64(at.Bytes)),
+		words.Short(blame.CleanName(at.Site.Function)), at.Site.File,
 		at.Site.Line)
 }
 
@@ -73,7 +78,7 @@ func faultSentences(rv *record.RunVerdict) []string {
 			continue
 		}
 		for i, f := range v.Findings {
-			if i > 0 && (byNature(f) > 0 || float64(f.AtPlan) < alsoShare*float64(v.Findings[0].AtPlan)) {
+			if i > 0 && (costs.ByNature(f) > 0 || float64(f.AtPlan) < alsoShare*float64(v.Findings[0].AtPlan)) {
 				continue
 			}
 			k := string(f.Class) + f.Site.Function
@@ -114,8 +119,8 @@ const alsoShare = 0.05
 // growthSentence is the text of a verdict on uncontrolled profiles: the total, and the place that grew most.
 func growthSentence(g *record.Growth) string {
 	t := &g.Total
-	out := fmt.Sprintf("live heap %s to %s in %d profiles (growth %s): ", bytesText(t.First),
-		bytesText(t.Last), g.Profiles, t.State)
+	out := fmt.Sprintf("live heap %s to %s in %d profiles (growth %s): ", words.Bytes(t.First),
+		words.Bytes(t.Last), g.Profiles, t.State)
 	switch {
 	case len(g.Causes) == 0 && len(g.Routines) == 0:
 		return out + "no place grew beyond its ups and downs"
@@ -123,11 +128,11 @@ func growthSentence(g *record.Growth) string {
 		r := &g.Routines[0]
 		return out + fmt.Sprintf("%.0f goroutines of %s became %.0f", r.First, r.Root, r.Last)
 	case g.Profiles == 1:
-		return out + fmt.Sprintf("most of it, %s, is from %s", bytesText(g.Causes[0].Last),
+		return out + fmt.Sprintf("most of it, %s, is from %s", words.Bytes(g.Causes[0].Last),
 			g.Causes[0].Site.Function)
 	}
 	c := &g.Causes[0]
-	return out + fmt.Sprintf("%s grew by %s", c.Site.Function, bytesText(c.Grew()))
+	return out + fmt.Sprintf("%s grew by %s", c.Site.Function, words.Bytes(c.Grew()))
 }
 
 // healthySentence says how many trials are healthy, and between which peaks.
@@ -141,9 +146,9 @@ func healthySentence(rv *record.RunVerdict, healthy []int) string {
 		}
 		hi, mark = max(hi, n), kind.Mark()
 	}
-	peaks := bytesText(float64(lo))
+	peaks := words.Bytes(float64(lo))
 	if hi != lo {
-		peaks += " to " + bytesText(float64(hi))
+		peaks += " to " + words.Bytes(float64(hi))
 	}
 	return fmt.Sprintf("%s healthy: peak %s%s", trialsAre(len(healthy), len(rv.Cells)), peaks, mark)
 }
@@ -157,73 +162,4 @@ func trialsAre(n, all int) string {
 		return fmt.Sprintf("1 of %d trials is", all)
 	}
 	return fmt.Sprintf("%d of %d trials are", n, all)
-}
-
-// decidesPrefix begins the sentence that names a command.
-const decidesPrefix = "What decides: "
-
-// capacityText is a capacity in sentences, in the words of the subject's item.
-func capacityText(c *record.Capacity) []string {
-	out := capacitySentences(c)
-	for i, s := range out {
-		out[i] = sayCapacity(c.Words, s)
-	}
-	return out
-}
-
-// capacitySentences are a capacity in a copier's words, the most important first: how many workers are safe, or why
-// that is not known and which run decides.
-func capacitySentences(c *record.Capacity) []string {
-	limit, out := bytesText(float64(c.Limit)), []string{}
-	if c.Fits != nil && c.MaxWorkers != 0 {
-		out = append(out, fitText(c.Fits, c.Limit))
-	}
-	if c.FitsUnknown != "" {
-		out = append(out, fmt.Sprintf("How many files fit in %s is not known: %s", limit, c.FitsUnknown))
-	}
-	if c.MaxWorkers == 0 {
-		for _, u := range c.Unknown {
-			out = append(out, fmt.Sprintf("How many workers fit in %s is not known: %s", limit, u))
-		}
-		if c.KilledAt > 0 {
-			out = append(out, fmt.Sprintf("Fewer than %d: so many were killed in this run", c.KilledAt))
-		}
-		if c.Decides != "" {
-			out = append(out, decidesPrefix+c.Decides)
-		}
-		return out
-	}
-	work, binds, limited := "", "", fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20)
-	if w := c.Without; w != nil {
-		limited += fmt.Sprintf(", without which %s peaked at %s", count(w.Workers, "worker"), bytesText(float64(w.Bytes)))
-	}
-	if c.LargestFile > 0 {
-		work = fmt.Sprintf(" with files of up to %s", bytesText(float64(c.LargestFile)))
-	}
-	if c.Binds != "" {
-		binds = "; what binds first is " + c.Binds
-	}
-	switch {
-	case c.MaxWorkers < 0 && c.KilledAt == 1:
-		out = append(out, fmt.Sprintf("Not even one worker is safe in %s: one was killed in this run", limit))
-	case c.MaxWorkers < 0 && c.Fits != nil:
-		out = append(out, fmt.Sprintf("For %s files not even one worker is safe in %s%s%s", thousands(float64(c.Files)),
-			limit, work, binds))
-	case c.MaxWorkers < 0:
-		out = append(out, fmt.Sprintf("Not even one worker is safe in %s%s%s", limit, work, binds))
-	case c.AtLeast:
-		out = append(out, fmt.Sprintf("At least %s safe in %s%s with %s; more were not tried",
-			countIs(c.MaxWorkers, "worker"), limit, work, limited))
-	default:
-		out = append(out, fmt.Sprintf("Up to %s safe in %s%s with %s%s",
-			countIs(c.MaxWorkers, "worker"), limit, work, limited, binds))
-	}
-	for _, e := range c.Extrapolated {
-		out = append(out, "Extrapolated: "+e)
-	}
-	if c.Mended > max(c.MaxWorkers, 0) {
-		out = append(out, fmt.Sprintf("With the largest cost mended at least %s would fit",
-			count(c.Mended, "worker")))
-	}
-	return out
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -74,11 +75,11 @@ func TestDiagnoseRunJudgesEveryCellAndTheWhole(t *testing.T) {
 	for w, e := range rv.Model.CrossCheck {
 		require.InDelta(t, 0, e, 0.05, w)
 	}
-	c, err := Capacity(dir, Plan{Limit: 256 << 20, LargestFile: 8 << 20, Files: 1000}, Options{})
+	c, err := Capacity(dir, costs.Plan{Limit: 256 << 20, LargestFile: 8 << 20, Files: 1000}, Options{})
 	require.NoError(t, err)
 	require.Contains(t, c.Binds, "bytes-in-flight")
 	require.InDelta(t, 25, c.MaxWorkers, 4, "(256 MiB - what is not the heap's) / 8 MiB and the collector's needs")
-	small, err := Capacity(dir, Plan{Limit: 256 << 20, LargestFile: 5 << 30, Files: 1000}, Options{})
+	small, err := Capacity(dir, costs.Plan{Limit: 256 << 20, LargestFile: 5 << 30, Files: 1000}, Options{})
 	require.NoError(t, err)
 	require.Equal(t, -1, small.MaxWorkers)
 }

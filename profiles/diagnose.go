@@ -11,8 +11,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memsoak/memsoak/profiles/capacity"
 	"github.com/memsoak/memsoak/profiles/capture"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/growth"
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
+	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -28,15 +33,9 @@ type Options struct {
 	OnSeries func(growth.Series)
 }
 
-// Default amounts of planned work.
-const (
-	DefaultPlannedFiles = 1_000_000
-	DefaultLargestFile  = 5 << 30
-)
-
 func (o Options) withDefaults() Options {
-	o.PlannedFiles = cmp.Or(o.PlannedFiles, DefaultPlannedFiles)
-	o.LargestFile = cmp.Or(o.LargestFile, DefaultLargestFile)
+	o.PlannedFiles = cmp.Or(o.PlannedFiles, costs.DefaultPlannedFiles)
+	o.LargestFile = cmp.Or(o.LargestFile, costs.DefaultLargestFile)
 	return o
 }
 
@@ -55,14 +54,14 @@ func DiagnoseTrial(dir string, o Options) (*record.Verdict, error) {
 // (RFC 3339) and any fields of record.Covariates by their JSON names, such as files_done, in_flight, backlog. Profiles
 // at which in_flight and backlog are both zero count as floors.
 func DiagnoseFiles(paths []string, covariates io.Reader, o Options) (*record.Verdict, error) {
-	s, err := readFiles(paths, covariates, o.Module)
+	s, err := series.ReadFiles(paths, covariates, o.Module)
 	switch {
 	case err != nil:
 		return nil, err
 	case covariates == nil:
-		return s.plainVerdict(o), nil
+		return plainVerdict(s, o), nil
 	}
-	return s.Diagnose(o), nil
+	return diagnose(s, o), nil
 }
 
 // ProfileFiles lists the files below a directory that may be profiles: their content decides, not their names.
@@ -77,62 +76,63 @@ func DiagnoseRun(dir string, o Options) (*record.RunVerdict, error) {
 }
 
 // diagnoseRun is DiagnoseRun for a run of which some trials, by their directories, may have been judged already.
-func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record.RunVerdict, *evidenceOfRun, error) {
+func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record.RunVerdict,
+	*capacity.Evidence, error) {
 	run, err := record.ReadRun(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("diagnose run: %w", err)
 	}
-	plan := Plan{Limit: run.Limit, LargestFile: o.LargestFile, Files: o.PlannedFiles}
+	plan := costs.Plan{Limit: run.Limit, LargestFile: o.LargestFile, Files: o.PlannedFiles}
 	o = o.withDefaults()
 	rv := &record.RunVerdict{Schema: record.RunVerdictSchema, Cells: []record.Verdict{}, Warnings: []string{}}
-	e := &evidenceOfRun{}
+	e := &capacity.Evidence{}
 	for _, r := range readTrials(dir, run, o, judged) {
 		switch {
 		case errors.Is(r.err, os.ErrNotExist) && r.status.Outcome == "":
 			rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s trial %d was not run", r.cell, r.status.Index))
 		case r.err != nil:
 			rv.Warnings = append(rv.Warnings, r.err.Error())
-			e.trials = append(e.trials, unread(r.cell, r.status, run.Limit))
+			e.Trials = append(e.Trials, capacity.Unread(r.cell, r.status, run.Limit))
 		default:
-			e.rows = append(e.rows, r.evidence.rows...)
-			e.trials = append(e.trials, r.evidence.trials...)
-			e.states = append(e.states, r.evidence.states...)
-			e.words = r.evidence.words
+			e.Rows = append(e.Rows, r.evidence.Rows...)
+			e.Trials = append(e.Trials, r.evidence.Trials...)
+			e.States = append(e.States, r.evidence.States...)
+			e.Words = r.evidence.Words
 			if r.kind != record.Speed {
 				rv.Cells = append(rv.Cells, *r.verdict)
 			} else if r.verdict.Outcome != record.OK {
 				rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s: the speed trial ended as %s", r.cell,
-					orUnknown(string(r.verdict.Outcome))))
+					words.OrUnknown(string(r.verdict.Outcome))))
 			}
 		}
 	}
-	peaks := e.peakModel()
-	rv.Costs = e.costs()
-	rv.Model = e.memoryModel(peaks)
+	peaks := e.PeakModel()
+	rv.Costs = e.Costs()
+	rv.Model = e.MemoryModel(peaks)
 	if run.Limit > 0 {
-		rv.Capacity = e.capacity(peaks, plan)
+		rv.Capacity = e.Capacity(peaks, plan)
 	}
 	rv.Answer = answer(rv)
 	return rv, e, nil
 }
 
 // Capacity answers how many workers are safe below a limit, from a recorded run. It reads the whole run.
-func Capacity(dir string, p Plan, o Options) (*record.Capacity, error) {
+func Capacity(dir string, p costs.Plan, o Options) (*record.Capacity, error) {
 	_, e, err := diagnoseRun(dir, o, nil)
 	if err != nil {
 		return nil, err
 	}
-	return e.capacity(e.peakModel(), p), nil
+	return e.Capacity(e.PeakModel(), p), nil
 }
 
 // SmallestLimit says which limit so many workers need, from a recorded run, for the planned work; its Limit is not
 // read. It reads the whole run. The error is ErrNoModel, wrapped, where the run can't tell.
-func SmallestLimit(dir string, workers int, p Plan, o Options) (*Sizing, error) {
+func SmallestLimit(dir string, workers int, p costs.Plan, o Options) (*capacity.Sizing, error) {
 	_, e, err := diagnoseRun(dir, o, nil)
 	if err != nil {
 		return nil, err
 	}
-	return e.smallestLimit(workers, p)
+	return e.SmallestLimit(workers, p)
 }
 
 // trialResult is a trial's share of a run's verdict: numbers, no profiles.
@@ -141,31 +141,31 @@ type trialResult struct {
 	status   record.TrialStatus
 	kind     record.TrialKind
 	verdict  *record.Verdict
-	evidence evidenceOfRun
+	evidence capacity.Evidence
 	err      error
 }
 
 // judgeTrial judges the trial in dir.
 func judgeTrial(dir string, o Options) *trialResult {
 	r := &trialResult{}
-	s, err := ReadSeries(dir, o.Module)
+	s, err := series.Read(dir, o.Module)
 	if err != nil {
 		r.err = fmt.Errorf("diagnose %s: %w", dir, err)
 		return r
 	}
-	r.kind, r.verdict = s.Trial.Kind, s.Diagnose(o)
+	r.kind, r.verdict = s.Trial.Kind, diagnose(s, o)
 	addHolder(dir, r.verdict)
-	speak(s.Trial.Item, r.verdict)
-	r.evidence.collect(s, r.verdict)
+	words.Speak(s.Trial.Item, r.verdict)
+	r.evidence.Collect(s, r.verdict)
 	return r
 }
 
 // readTrials judges the trials of a run that are not judged yet, in parallel: as many as there are CPUs, at most
-// maxAtOnce.
+// threshold.MaxAtOnce.
 func readTrials(dir string, run *record.Run, o Options, judged map[string]*trialResult) []*trialResult {
 	var all []*trialResult
 	var g errgroup.Group
-	g.SetLimit(min(maxAtOnce, runtime.GOMAXPROCS(0)))
+	g.SetLimit(min(threshold.MaxAtOnce, runtime.GOMAXPROCS(0)))
 	for _, c := range run.Status {
 		for _, t := range c.Trials {
 			r := &trialResult{}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -191,7 +192,7 @@ func TestDiagnoseFindsTheSeededFault(t *testing.T) {
 				ok := assert.Equal(t, f.headline, v.Headline)
 				if f.class == "" {
 					for _, x := range v.Findings {
-						ok = assert.Empty(t, kindOf(x)) && ok
+						ok = assert.Empty(t, costs.KindOf(x)) && ok
 					}
 				} else if ok = assert.NotEmpty(t, v.Findings) && ok; ok {
 					got := v.Findings[0]

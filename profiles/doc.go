@@ -6,11 +6,25 @@
 // memory that appears in a held state and is gone at the floor is a buffer or metadata, by what varied between the
 // holds: transfers, bytes, backlog. Where the deciding contrast is missing the verdict is inconclusive.
 //
-// The way through the package: a [Series] (ReadSeries) holds the [Snapshot]s of a trial, each with the live bytes per
-// [Site]; a quantity (a site, a group of goroutines, a part of the process) is judged by its floors and by its holds;
-// rules turn that into findings and [DiagnoseTrial] into a verdict. [DiagnoseRun] does it for every cell and fits the
-// memory model across them. Every threshold stands in thresholds.go with its reason; the statistics alone are in the
-// package trend, the schema of its input and output in the package record.
+// The way of a trial, package by package, each of which imports only those above it:
+//
+//	record             the schema of recordings and verdicts
+//	capture, trend     reading of profiles in any form; statistics that know no memory
+//	blame              whose line is to blame for a stack
+//	internal/words     sizes, counts and answers as a person says them
+//	internal/threshold every threshold, with its reason
+//	growth             what grew over profiles of a process that is only watched
+//	internal/series    a recording as numbers: snapshots in order of time
+//	internal/fit       what a quantity grows with: units, slopes
+//	costs              bytes per unit, and what that comes to for planned work
+//	internal/finding   a finding, its evidence, and how findings of one fault merge
+//	internal/classes   the rules: which findings a site, goroutines, connections and the collector make
+//	internal/closure   what no finding explains, and how each hypothesis stands
+//	internal/ends      trials that were killed, broken off or only watched
+//	capacity           the memory model of a run, and what fits below a limit
+//
+// This package goes the way: [DiagnoseTrial] reads, judges and writes the headline, [DiagnoseRun] joins the trials of a
+// run, [Judge] does it as they end, and a [Follower] while one is being recorded.
 //
 // It is not for taking measurements and imports nothing that does.
 package profiles

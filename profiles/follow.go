@@ -5,7 +5,13 @@ import (
 	"math"
 	"slices"
 
+	"github.com/memsoak/memsoak/profiles/internal/closure"
+	"github.com/memsoak/memsoak/profiles/internal/finding"
+	"github.com/memsoak/memsoak/profiles/internal/fit"
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 // Follower judges a trial while it is being recorded. Each Update reads only the snapshots that are new, so that asking
@@ -13,7 +19,7 @@ import (
 type Follower struct {
 	dir     string
 	options Options
-	series  *Series
+	series  *series.Series
 	read    int // snapshots of the trial that the series has
 	last    int // sequence number of the last of them
 }
@@ -30,25 +36,25 @@ func (f *Follower) Update() ([]record.Hypothesis, error) {
 	}
 	f.take(t)
 	s := f.series
-	if why := s.contradiction(); why != "" {
-		return s.undecided(why), nil
+	if why := closure.Contradiction(s); why != "" {
+		return closure.Undecided(s, why), nil
 	}
-	if s.peak() == nil {
-		return s.undecided("no heap profile was read: profiles of the subject"), nil
+	if s.Peak() == nil {
+		return closure.Undecided(s, "no heap profile was read: profiles of the subject"), nil
 	}
-	e := s.judge(f.options.withDefaults())
-	hs := s.hypotheses(e)
+	e := judge(s, f.options.withDefaults())
+	hs := closure.Hypotheses(s, e)
 	for i := range hs {
 		h := &hs[i]
 		switch {
 		case h.State != record.Found:
-		case s.fillable(e.found, h):
+		case fillable(s, e.Found, h):
 			h.State, h.Needs = record.Open, "more of the same work: buffers of the workers that fill up grow alike so far"
-		case h.Per == "error" && s.Snaps[len(s.Snaps)-1].cov().Failed < minErrors:
+		case h.Per == "error" && s.Snaps[len(s.Snaps)-1].Cov().Failed < minErrors:
 			h.State, h.Needs = record.Open, "more failed transfers: a ring of the last of them grows alike until it is full"
-		case s.unsampled(e.found, h):
+		case unsampled(s, e.Found, h):
 			h.State, h.Needs = record.Open, "more of the same work: too few samples of the growth to name its line"
-		case s.stopped(e.found, h):
+		case stopped(s, e.Found, h):
 			h.State, h.Needs = record.Open, "more of the same work: the last of it added next to nothing"
 		}
 	}
@@ -61,15 +67,15 @@ const fillSize = 64 << 10
 
 // fillable reports whether all that grows with the unit of a hypothesis would fit into a buffer for each transfer in
 // flight: such a growth ends when they are full. More of the work tells.
-func (s *Series) fillable(found []*judged, h *record.Hypothesis) bool {
+func fillable(s *series.Series, found []*finding.Judged, h *record.Hypothesis) bool {
 	flight := int64(1)
 	for _, n := range s.Snaps {
-		flight = max(flight, n.cov().InFlight)
+		flight = max(flight, n.Cov().InFlight)
 	}
 	grown, some := 0.0, false
 	for _, j := range found {
-		if j.Class == h.Class && j.Slope != nil && j.Slope.Per == h.Per && j.term.retainedTerm && !j.routines {
-			grown, some = grown+j.term.amount, true
+		if j.Class == h.Class && j.Slope != nil && j.Slope.Per == h.Per && j.Term.RetainedTerm && !j.Routines {
+			grown, some = grown+j.Term.Amount, true
 		}
 	}
 	return some && grown < fillSize*float64(flight)
@@ -77,30 +83,26 @@ func (s *Series) fillable(found []*judged, h *record.Hypothesis) bool {
 
 // unsampled reports whether what grows has no line because it is no more than a few samples of the heap profile, as in
 // a process that runs with Go's own rate. Growth over many lines has samples enough and no line all the same.
-func (s *Series) unsampled(found []*judged, h *record.Hypothesis) bool {
-	return slices.ContainsFunc(found, func(j *judged) bool {
-		return j.Class == h.Class && j.Slope != nil && j.Slope.Per == h.Per && j.term.retainedTerm && j.Site.Function == "" &&
-			j.term.amount < lineSamples*s.rate
+func unsampled(s *series.Series, found []*finding.Judged, h *record.Hypothesis) bool {
+	return slices.ContainsFunc(found, func(j *finding.Judged) bool {
+		return j.Class == h.Class && j.Slope != nil && j.Slope.Per == h.Per && j.Term.RetainedTerm && j.Site.Function == "" &&
+			j.Term.Amount < threshold.LineSamples*s.Rate
 	})
 }
-
-// lineSamples is how many samples a growth is waited for: of so many at one line, fewer than the three that name it are
-// seen in one trial of ten thousand.
-const lineSamples = 16
 
 // take adds the snapshots that are new. A trial whose recorder dropped a snapshot that was read is read from its
 // beginning.
 func (f *Follower) take(t *record.Trial) {
 	fits := f.series != nil && len(t.Snapshots) >= f.read && (f.read == 0 || t.Snapshots[f.read-1].Seq == f.last)
 	if !fits {
-		f.series, f.read, f.last = newSeries(t, f.options.Module), 0, 0
+		f.series, f.read, f.last = series.New(t, f.options.Module), 0, 0
 	}
 	f.series.Trial = t
 	for ; f.read < len(t.Snapshots); f.read++ {
-		f.series.Snaps = append(f.series.Snaps, f.series.readSnapshot(f.dir, t.Snapshots[f.read]))
+		f.series.Snaps = append(f.series.Snaps, f.series.ReadSnapshot(f.dir, t.Snapshots[f.read]))
 		f.last = t.Snapshots[f.read].Seq
 	}
-	f.series.finish()
+	f.series.Finish()
 }
 
 // minErrors is how many failures a leak per error has to come of: rings of the last 100, or 256, are common.
@@ -114,14 +116,14 @@ const (
 
 // stopped reports whether the growth of a hypothesis may have ended: by far too little came with the last of the work,
 // as of a full ring. A slice with room to spare does the same, so that more of the work has to tell.
-func (s *Series) stopped(found []*judged, h *record.Hypothesis) bool {
+func stopped(s *series.Series, found []*finding.Judged, h *record.Hypothesis) bool {
 	for _, j := range found {
-		if j.Class != h.Class || j.Slope == nil || j.Slope.Per != h.Per || !j.term.retainedTerm || len(j.sites) == 0 {
+		if j.Class != h.Class || j.Slope == nil || j.Slope.Per != h.Per || !j.Term.RetainedTerm || len(j.Sites) == 0 {
 			continue
 		}
-		q, x := s.siteQuantity(j.sites...), j.term.values
-		idx := s.rest(q)
-		if len(idx) < minFloors || len(x) < len(s.Snaps) {
+		q, x := fit.OfSites(s, j.Sites...), j.Term.Values
+		idx := fit.Rest(s, q)
+		if len(idx) < threshold.MinFloors || len(x) < len(s.Snaps) {
 			continue
 		}
 		first, last := idx[0], idx[len(idx)-1]
@@ -129,8 +131,8 @@ func (s *Series) stopped(found []*judged, h *record.Hypothesis) bool {
 		for k := len(idx) - 1; k > 0 && x[last]-x[from] < lastPart*(x[last]-x[first]); k-- {
 			from = idx[k-1]
 		}
-		expected, came := j.term.slope*(x[last]-x[from]), q.values[last]-q.values[from]
-		sd := math.Sqrt(math.Abs(q.variance[last]-q.variance[from]) + square(q.grain))
+		expected, came := j.Term.Slope*(x[last]-x[from]), q.Values[last]-q.Values[from]
+		sd := math.Sqrt(math.Abs(q.Variance[last]-q.Variance[from]) + trend.Square(q.Grain))
 		if came < stoppedShare*expected && expected-came > 2*sd {
 			return true
 		}

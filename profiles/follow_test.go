@@ -91,20 +91,6 @@ func TestALeakWhoseLineWasNotSampledGetsMoreWork(t *testing.T) {
 	}
 }
 
-// TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal has a sample of 512 KiB of the runtime's own come in the middle of
-// a leak of as much. To take it off would hide the leak.
-func TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal(t *testing.T) {
-	const rate = 512 << 10
-	s := &Series{rate: rate, Snaps: []*Snapshot{{Sites: []Amount{{}}}, {}},
-		Sites: []*Site{{Owner: OwnerRuntime, Stack: []Frame{{Function: "runtime.malg"}}}}}
-	one := Amount{Bytes: rate, Objects: 1, Variance: square(rate)}
-	s.Snaps[1].Sites = []Amount{one}
-	assert.Empty(t, s.members(nil, true))
-	assert.NotEmpty(t, s.members(nil, false), "a total of samples has it")
-	s.Snaps[1].Sites[0] = Amount{Bytes: 9 * rate, Objects: 9, Variance: 9 * square(rate)}
-	assert.NotEmpty(t, s.members(nil, true))
-}
-
 // TestALeakBelowAWiderTargetThatTheHeapShowsIsNotExcluded has a leak of 144 B a file, none of it sampled, in a trial
 // that was asked for 256.
 func TestALeakBelowAWiderTargetThatTheHeapShowsIsNotExcluded(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -90,7 +91,7 @@ func (r right) of(v *record.Verdict) grade {
 		return isMisnamed
 	case r.Class == "":
 		return isRight
-	case !slices.ContainsFunc(v.Findings, r.names), kindOf(v.Findings[0]) != "" && !r.names(v.Findings[0]):
+	case !slices.ContainsFunc(v.Findings, r.names), costs.KindOf(v.Findings[0]) != "" && !r.names(v.Findings[0]):
 		return isMisnamed
 	}
 	return isRight
@@ -100,7 +101,7 @@ func (r right) of(v *record.Verdict) grade {
 func onlySuspected(v *record.Verdict) bool { return v.Headline == record.Inconclusive }
 
 // byItsNature reports whether a finding is a fault however small it is today.
-func byItsNature(f record.Finding) bool { return kindOf(f) != "" }
+func byItsNature(f record.Finding) bool { return costs.KindOf(f) != "" }
 
 func (r right) names(f record.Finding) bool {
 	return f.Class == r.Class && strings.HasSuffix(f.Site.Function, r.Function)
@@ -147,7 +148,7 @@ func TestGoldenVerdictsOfRecordings(t *testing.T) {
 				require.True(t, ok, "right.json has no right verdict of %s", name)
 				s, err := readReduced(t, filepath.Join(recordings, name+".json.gz")).series()
 				require.NoError(t, err)
-				v := s.Diagnose(Options{})
+				v := diagnose(s, Options{})
 				keepsToMeasurements(t, s, v)
 				checkGolden(t, filepath.Join(recordings, name+".golden.json"), goldenOf(v), r)
 				x := r.of(v)

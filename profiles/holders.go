@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -78,10 +79,10 @@ func heldSite(h *record.Holders, f *record.Finding) *record.HeldSite {
 func holderText(s *record.HeldSite) string {
 	if s.Status == record.HeldByEach {
 		return fmt.Sprintf("at the end of the trial each of %d goroutines, of %s, had %d objects of %s of its own",
-			s.Goroutines, s.Path[0], s.Each, bytesText(float64(s.ObjectSize)))
+			s.Goroutines, s.Path[0], s.Each, words.Bytes(float64(s.ObjectSize)))
 	}
 	text := fmt.Sprintf("at the end of the trial %.0f %% of %s (%s objects, %d of them sampled) would be garbage without",
-		100*s.Share, bytesText(float64(s.Bytes)), bytesText(float64(s.ObjectSize)), s.Samples)
+		100*s.Share, words.Bytes(float64(s.Bytes)), words.Bytes(float64(s.ObjectSize)), s.Samples)
 	if s.Status == record.HeldByShared {
 		return text + " one object, which several roots reach: " + rootsText(s.Roots)
 	}

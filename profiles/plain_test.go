@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -48,7 +50,7 @@ func TestPlainProfilesAloneSuspectAndSayWhatWouldDecide(t *testing.T) {
 	require.NotEmpty(t, v.Findings)
 	f := v.Findings[0]
 	assert.Equal(t, "app/reg.keep", f.Site.Function)
-	assert.LessOrEqual(t, f.Confidence, passiveTrust)
+	assert.LessOrEqual(t, f.Confidence, threshold.PassiveTrust)
 	assert.InEpsilon(t, 4096*300/600.0, f.Slope.Bytes, 0.1, "bytes per second")
 	require.NotNil(t, v.Growth)
 	assert.Equal(t, record.Found, v.Growth.Total.State)
@@ -102,5 +104,5 @@ func TestCovariatesAreCheckedWithTheLine(t *testing.T) {
 
 func TestNoProfilesIsAnError(t *testing.T) {
 	_, err := DiagnoseFiles([]string{filepath.Join(t.TempDir(), "gone.pb.gz")}, nil, Options{})
-	require.ErrorIs(t, err, ErrNoProfiles)
+	require.ErrorIs(t, err, series.ErrNoProfiles)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -60,7 +61,7 @@ func TestPlantedGrowthIsFoundAtTheLimit(t *testing.T) {
 // plantSeen reports whether a fault by nature was found at the plant.
 func plantSeen(v *record.Verdict) bool {
 	return slices.ContainsFunc(v.Findings, func(f record.Finding) bool {
-		return kindOf(f) != "" && strings.HasSuffix(f.Site.Function, "/plant.keep")
+		return costs.KindOf(f) != "" && strings.HasSuffix(f.Site.Function, "/plant.keep")
 	})
 }
 

@@ -4,7 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -87,7 +88,7 @@ func TestGrowthPlantedIntoRecordingsIsFoundAtTheirLimit(t *testing.T) {
 				host := readReduced(t, filepath.Join(recordings, name+".json.gz"))
 				s, err := host.series()
 				require.NoError(t, err)
-				v := s.Diagnose(Options{})
+				v := diagnose(s, Options{})
 				if host.Trial.Kind != record.Attribution || v.Headline != record.Healthy {
 					return // it prints no limits that healthy rests on
 				}
@@ -157,7 +158,7 @@ func diagnosePlant(
 	planted := host.plant(per, g, slope, rnd)
 	s, err := planted.series()
 	require.NoError(t, err)
-	return s.Diagnose(Options{})
+	return diagnose(s, Options{})
 }
 
 // plant is a copy of the recording in which a line keeps so many bytes per unit of the work done: exactly in the
@@ -170,7 +171,7 @@ func (r *reduced) plant(per string, g grower, slope float64, rnd *rand.Rand) *re
 	var at []int
 	for _, fn := range []string{"plant.keep", "soak/specimens/copier.(*Engine).copy"} {
 		at = append(at, len(out.Frames))
-		f := Frame{Function: trial.Subject.Module + "/" + fn, File: "/build/memsoak/plant/plant.go", Line: 7 + len(at)}
+		f := blame.Frame{Function: trial.Subject.Module + "/" + fn, File: "/build/memsoak/plant/plant.go", Line: 7 + len(at)}
 		out.Frames = append(out.Frames, f)
 	}
 	stack := int64(len(out.Stacks))
@@ -259,7 +260,7 @@ func TestGrowthInManySmallStepsIsFound(t *testing.T) {
 	host := readReduced(t, filepath.Join(recordings, "cache-lru.json.gz"))
 	s, err := host.series()
 	require.NoError(t, err)
-	hs := s.Diagnose(Options{}).Hypotheses
+	hs := diagnose(s, Options{}).Hypotheses
 	i := slices.IndexFunc(hs, func(h record.Hypothesis) bool { return h.Class == record.Leak && h.Per == "second" })
 	require.GreaterOrEqual(t, i, 0)
 	var seen tally

@@ -19,7 +19,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/capture"
+	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -48,7 +50,7 @@ const (
 type reduced struct {
 	Trial   *record.Trial     `json:"trial"`
 	Samples []record.Sample   `json:"samples"`
-	Frames  []Frame           `json:"frames"`
+	Frames  []blame.Frame     `json:"frames"`
 	Stacks  [][]int           `json:"stacks"` // of frames, leaf first
 	Snaps   []reducedSnapshot `json:"snaps"`  // by snapshot of the trial
 }
@@ -79,7 +81,7 @@ func reduce(dir string) (*reduced, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &reducer{to: r, checkout: root, stacks: map[string]int{}, frames: map[Frame]int{}, most: map[int]float64{},
+	p := &reducer{to: r, checkout: root, stacks: map[string]int{}, frames: map[blame.Frame]int{}, most: map[int]float64{},
 		alloc: map[int]int64{}}
 	for i := range t.Snapshots {
 		n := &t.Snapshots[i]
@@ -105,7 +107,7 @@ type reducer struct {
 	to       *reduced
 	checkout string // where the subject was built
 	stacks   map[string]int
-	frames   map[Frame]int
+	frames   map[blame.Frame]int
 	most     map[int]float64 // by stack: the most bytes in any snapshot, in sampling intervals
 	alloc    map[int]int64
 }
@@ -118,7 +120,7 @@ func (p *reducer) stack(s *profile.Sample) int {
 			if ln.Function == nil {
 				continue
 			}
-			f := Frame{Function: ln.Function.Name, File: ln.Function.Filename, Line: int(ln.Line)}
+			f := blame.Frame{Function: ln.Function.Name, File: ln.Function.Filename, Line: int(ln.Line)}
 			if path, ok := strings.CutPrefix(f.File, p.checkout+"/"); ok {
 				f.File = "/build/memsoak/" + path // a path of the machine says nothing
 			}
@@ -191,7 +193,7 @@ func (p *reducer) prune() {
 	for _, id := range busiest[:min(len(busiest), reducedAllocs)] {
 		kept[id] = true
 	}
-	blamer := NewBlamer(p.to.Trial.Subject.Module)
+	blamer := blame.NewBlamer(p.to.Trial.Subject.Module)
 	least := float64(reducedMin)
 	if p.to.Trial.Kind == record.Passive {
 		least = 0
@@ -203,7 +205,7 @@ func (p *reducer) prune() {
 		into[id] = len(stacks)
 		if !kept[id] && p.most[id] < least {
 			site, ok := blamer.Blame(p.expand(at))
-			kind := fmt.Sprint(ok, ok && site.ofRuntime(), ok && site.Owner == OwnerConnection)
+			kind := fmt.Sprint(ok, ok && site.OfRuntime(), ok && site.Owner == blame.OwnerConnection)
 			if first, seen := other[kind]; seen {
 				into[id] = first
 				continue
@@ -231,8 +233,8 @@ func (p *reducer) prune() {
 	}
 }
 
-func (p *reducer) expand(at []int) []Frame {
-	var out []Frame
+func (p *reducer) expand(at []int) []blame.Frame {
+	var out []blame.Frame
 	for _, id := range at {
 		out = append(out, p.to.Frames[id])
 	}
@@ -240,12 +242,12 @@ func (p *reducer) expand(at []int) []Frame {
 }
 
 // series makes a series of a reduced recording, by the code that reads profiles.
-func (r *reduced) series() (*Series, error) {
-	s := newSeries(r.Trial, "")
+func (r *reduced) series() (*series.Series, error) {
+	s := series.New(r.Trial, "")
 	for i, x := range r.Snaps {
-		n := &Snapshot{Snapshot: r.Trial.Snapshots[i]}
+		n := &series.Snapshot{Snapshot: r.Trial.Snapshots[i]}
 		if len(x.Heap) > 0 {
-			if err := s.addHeap(n, captureOf(s, r.heap(x))); err != nil {
+			if err := s.AddHeap(n, captureOf(s, r.heap(x))); err != nil {
 				return nil, err
 			}
 		}
@@ -254,19 +256,19 @@ func (r *reduced) series() (*Series, error) {
 			for _, row := range x.Routines {
 				p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, r.stack(row[0])), Value: []int64{row[1]}})
 			}
-			if err := s.addRoutines(n, captureOf(s, p)); err != nil {
+			if err := s.AddRoutines(n, captureOf(s, p)); err != nil {
 				return nil, err
 			}
 		}
 		s.Snaps = append(s.Snaps, n)
 	}
 	s.Samples = r.Samples
-	s.finish()
+	s.Finish()
 	return s, nil
 }
 
-func (r *reduced) stack(id int64) []Frame {
-	var out []Frame
+func (r *reduced) stack(id int64) []blame.Frame {
+	var out []blame.Frame
 	for _, f := range r.Stacks[id] {
 		out = append(out, r.Frames[f])
 	}
@@ -284,7 +286,7 @@ func (r *reduced) heap(x reducedSnapshot) *profile.Profile {
 
 // captureOf is what capture.Read makes of a profile. What the series gathers in passing reads its columns, the rest the
 // profile alone: then it isn't written and read again.
-func captureOf(s *Series, p *profile.Profile) *capture.Capture {
+func captureOf(s *series.Series, p *profile.Profile) *capture.Capture {
 	const name = "a profile in memory"
 	if s.Trial.Kind != record.Passive {
 		return &capture.Capture{Profile: p, Path: name}
@@ -351,7 +353,7 @@ func reducedGolden(t *testing.T, dir string) golden {
 	r.write(t, path)
 	s, err := readReduced(t, path).series()
 	require.NoError(t, err)
-	return goldenOf(s.Diagnose(Options{}))
+	return goldenOf(diagnose(s, Options{}))
 }
 
 // TestReduceRecording adds a recording to testdata; see -reduce. One whose verdict would change is refused.
@@ -359,9 +361,9 @@ func TestReduceRecording(t *testing.T) {
 	if *reduceDir == "" {
 		t.Skip("no -reduce")
 	}
-	recorded, err := ReadSeries(*reduceDir, "")
+	recorded, err := series.Read(*reduceDir, "")
 	require.NoError(t, err)
-	full := recorded.Diagnose(Options{})
+	full := diagnose(recorded, Options{})
 	is := reducedGolden(t, *reduceDir)
 	require.Equal(t, goldenOf(full).Headline, is.Headline)
 	require.Equal(t, goldenOf(full).Hypotheses, is.Hypotheses)

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -28,21 +30,21 @@ func leaky() *subject {
 func diagnoseLab(t *testing.T, l *lab) *record.Verdict {
 	t.Helper()
 	s := l.series()
-	v := s.Diagnose(Options{})
-	speak(s.Trial.Item, v)
+	v := diagnose(s, Options{})
+	words.Speak(s.Trial.Item, v)
 	return v
 }
 
 func TestDiagnosisDoesNotDependOnTheOrderOfSamples(t *testing.T) {
 	l := newLab(t, leaky(), 6, 3).run(9)
 	want := diagnoseLab(t, l)
-	require.Len(t, classes(want), 3)
+	require.Len(t, classesOf(want), 3)
 	for _, p := range l.heaps {
 		slices.Reverse(p.Sample)
 	}
 	got := diagnoseLab(t, l)
 	assert.Equal(t, want.Headline, got.Headline)
-	assert.Equal(t, classes(want), classes(got))
+	assert.Equal(t, classesOf(want), classesOf(got))
 	for i, f := range want.Findings {
 		assert.InEpsilon(t, f.Slope.Bytes, got.Findings[i].Slope.Bytes, 1e-9)
 	}
@@ -76,13 +78,13 @@ func TestDiagnosisDoesNotDependOnTheClock(t *testing.T) {
 		n := &l.trial.Snapshots[i]
 		n.Time = n.Time.Add(n.Time.Sub(l.start) * 3).Add(1000 * time.Hour)
 	}
-	assert.Equal(t, classes(want), classes(diagnoseLab(t, l)))
+	assert.Equal(t, classesOf(want), classesOf(diagnoseLab(t, l)))
 }
 
-func classes(v *record.Verdict) []string {
+func classesOf(v *record.Verdict) []string {
 	var out []string
 	for _, f := range v.Findings {
-		if kindOf(f) != "" {
+		if costs.KindOf(f) != "" {
 			out = append(out, string(f.Class)+" "+f.Site.Function)
 		}
 	}
@@ -139,7 +141,7 @@ func TestADamagedProfileIsNamedAndTheRestIsUsed(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, l.trial.Snapshots[8].Goroutine)))
 	v, err := DiagnoseTrial(dir, Options{})
 	require.NoError(t, err)
-	assert.Len(t, classes(v), 3, "the others suffice")
+	assert.Len(t, classesOf(v), 3, "the others suffice")
 	all := strings.Join(v.Warnings, "\n")
 	assert.Contains(t, all, filepath.Base(broken))
 	assert.Contains(t, all, filepath.Base(l.trial.Snapshots[8].Goroutine))

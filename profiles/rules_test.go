@@ -2,138 +2,18 @@ package profiles
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/profiles/trend"
 )
 
-// series makes a series of snapshots with these covariates, a second apart.
-func series(states []record.State, covs []record.Covariates) *Series {
-	s := newSeries(&record.Trial{Kind: record.Attribution, SampleRate: 4096, Subject: record.Subject{Module: "app"}},
-		"")
-	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for i, st := range states {
-		n := &Snapshot{Profiled: true}
-		n.Seq, n.State, n.Phase, n.Time = i+1, st, "wave-1", start.Add(time.Duration(i)*time.Second)
-		if covs != nil {
-			n.Covariates = &covs[i]
-		}
-		s.Snaps = append(s.Snaps, n)
-	}
-	return s
-}
-
-// TestSteadyWithOneLargeStep has the work of a trial whose last step is more than half of it.
-func TestSteadyWithOneLargeStep(t *testing.T) {
-	work := []float64{60, 60, 60, 60, 60, 60, 60, 60, 106, 406, 1506, 6}
-	grows := func(slope func(k int) float64) []float64 {
-		y := make([]float64, len(work))
-		for k, w := range work {
-			y[k] = w * slope(k)
-		}
-		return y
-	}
-	steady := func(y []float64) bool {
-		cands := []trend.Candidate{{Values: work}}
-		fit := &trend.Fit{Terms: []int{0}, Coef: []float64{100}}
-		return new(term).steady(fit, 0, y, cands, 1)
-	}
-	assert.True(t, steady(grows(func(int) float64 { return 100 })))
-	assert.False(t, steady(grows(func(k int) float64 {
-		if k >= 9 {
-			return 10
-		}
-		return 100
-	})), "it rose early and is flat in the larger half")
-}
-
-func TestLargestPerWorker(t *testing.T) {
-	const mib = 1 << 20
-	held := func(flight, size int64) record.Covariates {
-		return record.Covariates{InFlight: flight, BytesInFlight: flight * size, Largest: 16 * mib}
-	}
-	s := series([]record.State{record.StateIdle, record.StateFloor, record.StateReply, record.StateReply,
-		record.StateReply, record.StateHeader},
-		[]record.Covariates{
-			{},
-			{FilesDone: 42, BytesDone: 2*2*mib + 40<<12, Largest: 2 * mib}, // two concurrent ones of 2 MiB, and small ones
-			held(5, mib),
-			held(5, 4*mib),
-			held(2, 16*mib),
-			{InFlight: 5, AtHeader: 5, Largest: 16 * mib},
-		})
-	for i, n := range s.Snaps {
-		n.Phase = strconv.Itoa(i)
-	}
-	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 44 * mib, 44 * mib}, s.largestPerWorker(false))
-	s.Snaps[4].Phase = s.Snaps[3].Phase
-	assert.Equal(t, []float64{0, 4 * mib, 7 * mib, 20 * mib, 20 * mib, 20 * mib}, s.largestPerWorker(false),
-		"the same two")
-	s.Snaps[4].Phase = "larger"
-	s.Snaps = append(s.Snaps, &Snapshot{Snapshot: record.Snapshot{State: record.StateReply, Phase: "largest",
-		Sample: record.Sample{Covariates: &record.Covariates{InFlight: 1, BytesInFlight: 64 * mib, Largest: 64 * mib}}}})
-	assert.Equal(t, float64((44+60)*mib), s.largestPerWorker(false)[6], "a worker with 4 MiB gets the largest")
-	assert.Equal(t, float64((44+48)*mib), s.largestPerWorker(true)[6], "one with 16 MiB gets it")
-}
-
-// TestHeadroomFromWaves judges garbage without a free run: the memory when each wave's floor began.
-func TestHeadroomFromWaves(t *testing.T) {
-	make := func(garbage int64, kind string) *Series {
-		s := &Series{Trial: &record.Trial{Phases: []record.Phase{{Name: "wave-1", Kind: kind}}}}
-		for range 4 {
-			n := &Snapshot{Profiled: true, Live: Amount{Bytes: 4 << 20}}
-			n.State, n.Phase, n.HeapBefore = record.StateFloor, "wave-1", 4<<20+garbage
-			s.Snaps = append(s.Snaps, n)
-		}
-		return s
-	}
-	j := make(40<<20, "wave").headroom()
-	require.NotNil(t, j)
-	assert.Equal(t, record.GCHeadroom, j.Class)
-	assert.InDelta(t, 40<<20, j.term.amount, 1)
-	assert.Nil(t, make(3<<20, "wave").headroom(), "as much garbage as GOGC=100 allows")
-	assert.Nil(t, make(40<<20, "repeat").headroom(), "a heap that had just been large by a hold")
-}
-
-// TestRecursionNamesTheCall has the innermost frame at the line that ends the recursion.
-func TestRecursionNamesTheCall(t *testing.T) {
-	at := func(fn string, line int) Frame { return Frame{Function: fn, File: "/src/app/walk.go", Line: line} }
-	stack := []Frame{at("net/http.send", 3), at("app/walk.down", 12), at("app/walk.down", 15), at("app/walk.down", 15),
-		at("app/walk.down", 15),
-		at("app/copy.run", 9), at("app/copy.run", 9)}
-	f, ok := NewBlamer("app").recursion(stack)
-	assert.True(t, ok)
-	assert.Equal(t, at("app/walk.down", 15), f)
-	_, ok = NewBlamer("app").recursion(stack[:2])
-	assert.False(t, ok, "nothing occurs twice")
-}
-
-// TestAbsorbedLineWithMostBytes has connections dialled in one line and their buffers made in another of the function.
-func TestAbsorbedLineWithMostBytes(t *testing.T) {
-	finding := func(c record.Class, line int, amount float64) *judged {
-		j := &judged{owner: OwnerUser, term: term{unit: unit{name: "file", class: c}, slope: amount / 1000, se: 1,
-			amount: amount, retainedTerm: true}}
-		j.Class, j.Site = c, record.Site{Function: "app/probe.dial", File: "probe/probe.go", Line: line}
-		j.Slope = &record.Slope{Bytes: j.term.slope, Per: "file"}
-		return j
-	}
-	out := absorb([]*judged{finding(record.ConnectionLeak, 10, 3000), finding(record.Leak, 15, 8000), finding(record.Leak,
-		12, 100)})
-	require.Len(t, out, 1)
-	assert.Equal(t, 15, out[0].Site.Line)
-	assert.InDelta(t, 11.1, out[0].Slope.Bytes, 1e-9)
-	assert.Len(t, out[0].Evidence, 2)
-}
-
 // serviceLab plays the runner of a service whose handler reads a body whole while it arrives and drops it then.
-func serviceLab(t *testing.T, uploads bool) *Series {
+func serviceLab(t *testing.T, uploads bool) *series.Series {
 	t.Helper()
 	arriving := func(c record.Covariates) float64 {
 		if c.InFlight == 0 || c.WithBody > 0 || c.AtHeader > 0 {
@@ -157,7 +37,7 @@ func serviceLab(t *testing.T, uploads bool) *Series {
 }
 
 func TestABodyThatIsHeldWhileItArrivesIsFound(t *testing.T) {
-	v := serviceLab(t, true).Diagnose(Options{})
+	v := diagnose(serviceLab(t, true), Options{})
 	i := slices.IndexFunc(v.Findings, func(f record.Finding) bool { return f.Class == record.BufferFile })
 	require.GreaterOrEqual(t, i, 0, "%+v", v.Findings)
 	assert.Equal(t, "app/web.readBody", v.Findings[i].Site.Function)
@@ -165,7 +45,7 @@ func TestABodyThatIsHeldWhileItArrivesIsFound(t *testing.T) {
 }
 
 func TestAHeldStateOfAServiceThatNothingExplainsIsNoComfort(t *testing.T) {
-	v := serviceLab(t, false).Diagnose(Options{}) // one size of body alone: the unit of its growth is unknown
+	v := diagnose(serviceLab(t, false), Options{}) // one size of body alone: the unit of its growth is unknown
 	for _, h := range v.Hypotheses {
 		if h.Per == "byte-in-flight" {
 			assert.NotEqual(t, record.Excluded, h.State)
@@ -193,7 +73,7 @@ func prefixLab(t *testing.T, sizes ...int64) *record.Verdict {
 		l.hold(record.StateBody, 8, size, 0)
 		l.floor()
 	}
-	return l.series().Diagnose(Options{})
+	return diagnose(l.series(), Options{})
 }
 
 func TestAPrefixInMemoryIsPerTransferWhereSizesTell(t *testing.T) {
@@ -207,24 +87,6 @@ func TestAPrefixInMemoryIsPerTransferWhereSizesTell(t *testing.T) {
 	v = prefixLab(t)
 	assert.NotEqual(t, record.Healthy, v.Headline, "of larger files nothing is known")
 	assert.Contains(t, strings.Join(v.Warnings, "\n"), "files of other sizes held where copier.sniff has")
-}
-
-// TestALeakKeepsWhatTheNetworkPackagesMadeForIt has headers that no frame of the user's allocated, kept by each
-// request.
-func TestALeakKeepsWhatTheNetworkPackagesMadeForIt(t *testing.T) {
-	finding := func(function string, owner Owner, per string, slope float64) *judged {
-		j := &judged{owner: owner, term: term{unit: unit{name: per, class: record.Leak}, slope: slope, se: 1,
-			amount: 1000 * slope, retainedTerm: true}}
-		j.Class, j.Site = record.Leak, record.Site{Function: function, File: "a.go", Line: 1}
-		j.Slope = &record.Slope{Bytes: slope, Per: per}
-		return j
-	}
-	out := adopt([]*judged{finding("app.note", OwnerUser, "file", 40), finding("net/http.readRequest", OwnerConnection,
-		"file", 69),
-		finding("app.record", OwnerUser, "file", 2112), finding("net/textproto.read", OwnerConnection, "second", 50)})
-	require.Len(t, out, 3, "another unit is another cause")
-	assert.Equal(t, "app.record", out[1].Site.Function)
-	assert.InDelta(t, 2181, out[1].Slope.Bytes, 1e-9)
 }
 
 // TestErrorsThatNeverCameExcludeNothing has phases that were to make transfers fail, and none that did.
@@ -329,16 +191,6 @@ func TestGrowthWithoutALineIsWorthMoreWorkUntilOneHasSamples(t *testing.T) {
 	assert.Contains(t, growing, "file")
 }
 
-func TestALineIsNamedOnceItHasSamples(t *testing.T) {
-	const rate = 4 << 10
-	r := &remainder{}
-	assert.True(t, r.unsampled(rate), "no line at all")
-	r.sites = []record.SiteSize{{Bytes: 10 * rate}, {Bytes: 8 * rate}}
-	assert.True(t, r.unsampled(rate))
-	r.sites[0].Bytes = 20 * rate
-	assert.False(t, r.unsampled(rate), "more samples of it name no other line")
-}
-
 func TestAnInconclusiveRunSaysWhatGrewMost(t *testing.T) {
 	at := record.SiteSize{Site: record.Site{Function: "app/slab.take", File: "slab/slab.go", Line: 136}, Bytes: 32 << 20}
 	rv := &record.RunVerdict{Cells: []record.Verdict{{Headline: record.Inconclusive,
@@ -383,7 +235,7 @@ func TestDoubtIsNoLimit(t *testing.T) {
 		}
 	}
 	some := false
-	for _, h := range s.Diagnose(Options{}).Hypotheses {
+	for _, h := range diagnose(s, Options{}).Hypotheses {
 		if strings.Contains(h.Needs, "held 1 of the 2 transfers asked for") {
 			some = true
 			assert.Zero(t, h.Limit, h.Per)
@@ -391,50 +243,4 @@ func TestDoubtIsNoLimit(t *testing.T) {
 		}
 	}
 	assert.True(t, some)
-}
-
-// TestWhatStaysIsThereAtTheEnd has a map of connections that grew to 44 KiB, fitted as 144 KiB kept for the most bytes in
-// flight.
-func TestWhatStaysIsThereAtTheEnd(t *testing.T) {
-	q := &quantity{values: []float64{12 << 10, 0}}
-	u := unit{name: "byte-in-flight", class: record.BufferFile, running: true}
-	kept := &term{unit: u, slope: 0.035, se: 0.005, amount: 144 << 10, share: 1, from: [2]int{0, 1}}
-	for last, want := range map[float64]bool{56 << 10: false, 120 << 10: true} {
-		q.values[1] = last
-		assert.Equal(t, want, (&Series{}).believeRetained(q, kept), "%v", last)
-	}
-}
-
-// TestSamplesBeyondTheExactHeapAreNoMemory has a site of a few sampled objects of 512 KiB in a state whose whole live
-// heap is known to be smaller.
-func TestSamplesBeyondTheExactHeapAreNoMemory(t *testing.T) {
-	snap := func(st record.State, live int64) *Snapshot {
-		return &Snapshot{Snapshot: record.Snapshot{State: st, Exact: true, Sample: record.Sample{
-			Runtime: &record.Runtime{HeapAlloc: live}}}, Profiled: true}
-	}
-	s := &Series{Snaps: []*Snapshot{snap(record.StateFloor, 1<<20), snap(record.StateBody, 1300<<10),
-		snap(record.StateFloor, 1<<20)}}
-	believed := func(slope float64) bool {
-		u := unit{name: "byte-in-flight", class: record.BufferFile, values: []float64{0, 13 << 20, 0}}
-		return s.believeHeld(nil, &term{unit: u, slope: slope, se: slope / 20, amount: slope * (13 << 20), share: 1,
-			from: [2]int{0, 1}})
-	}
-	assert.False(t, believed(0.2), "2.6 MiB of a state that has 0.3 MiB more than at rest")
-	assert.True(t, believed(0.02))
-	s.Snaps[1].Exact = false
-	assert.True(t, believed(0.2), "a total of samples bounds nothing")
-}
-
-// TestGrowthThatIsPlainToSeeIsNotBelowALimit has growth of a known total that no line was sampled of: less than a wider
-// target, more than the contract's.
-func TestGrowthThatIsPlainToSeeIsNotBelowALimit(t *testing.T) {
-	r := &remainder{noise: 4 << 10, grown: 840 << 10}
-	assert.True(t, r.plain(nil, 5800), "148 B a file")
-	assert.True(t, r.plain(nil, 14000), "61 B a file, where three quarters of 64 B are found by themselves")
-	assert.False(t, r.plain(nil, 20000), "43 B a file")
-	r.noise = 400 << 10
-	assert.False(t, r.plain(nil, 5800), "it wanders by as much")
-	r.noise = 0
-	leak := &judged{Finding: record.Finding{Class: record.Leak}}
-	assert.False(t, r.plain([]*judged{leak}, 5800), "a fault says why")
 }

@@ -3,7 +3,7 @@ package profiles
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +12,8 @@ import (
 	"github.com/google/pprof/profile"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/blame"
+	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -22,7 +24,7 @@ const mib = 1 << 20
 // source is one allocation site of a synthetic subject: objects of one size, so many retained in all after the work so
 // far, so many held in the state of the moment.
 type source struct {
-	stack    []Frame
+	stack    []blame.Frame
 	size     float64
 	retained func(c record.Covariates, sec float64) float64 // objects, never falling
 	held     func(c record.Covariates) float64              // objects
@@ -41,20 +43,20 @@ type subject struct {
 }
 
 type routineSource struct {
-	stack []Frame
+	stack []blame.Frame
 	count func(c record.Covariates) float64
 }
 
-func frames(list ...string) []Frame {
-	var out []Frame
+func frames(list ...string) []blame.Frame {
+	var out []blame.Frame
 	for i, fn := range list {
-		pkg := packagePath(fn)
+		pkg := blame.PackagePath(fn)
 		file := "/src/app/" + pkg + "/file.go"
 		if first := pkg; first == "net/http" || first == "io" || first == "bytes" || first == "runtime" ||
 			first == "strings" || first == "bufio" {
 			file = "/usr/local/go/src/" + pkg + "/file.go"
 		}
-		out = append(out, Frame{Function: fn, File: file, Line: 10*(i+1) + len(fn)%7})
+		out = append(out, blame.Frame{Function: fn, File: file, Line: 10*(i+1) + len(fn)%7})
 	}
 	return out
 }
@@ -241,9 +243,10 @@ func (l *lab) snap(state record.State, forced int) {
 			live += count * src.size
 		}
 	}
-	addSample(p, []Frame{
+	addSample(p, []blame.Frame{
 		{Function: "compress/flate.NewWriter", File: "/usr/local/go/src/compress/flate/deflate.go", Line: 7},
-		{Function: "runtime/pprof.newProfileBuilder", File: "/usr/local/go/src/runtime/pprof/proto.go", Line: 9}}, 1, 1200<<10, 0)
+		{Function: "runtime/pprof.newProfileBuilder", File: "/usr/local/go/src/runtime/pprof/proto.go", Line: 9}}, 1,
+		1200<<10, 0)
 	routines := int64(12)
 	g := newRoutineProfile(l.now)
 	if c.InFlight > 0 {
@@ -311,19 +314,19 @@ func (l *lab) binomial(n, p float64) float64 {
 
 // series is what ReadSeries makes of the trial, without files: those cost most of a test's time. That both are the same
 // is tested where trials are reduced.
-func (l *lab) series() *Series {
-	s := newSeries(l.trial, "")
+func (l *lab) series() *series.Series {
+	s := series.New(l.trial, "")
 	for i, r := range l.trial.Snapshots {
-		n := &Snapshot{Snapshot: r}
+		n := &series.Snapshot{Snapshot: r}
 		if r.Heap != "" {
-			require.NoError(l.t, s.addHeap(n, captureOf(s, l.heaps[i])))
+			require.NoError(l.t, s.AddHeap(n, captureOf(s, l.heaps[i])))
 		}
 		if r.Goroutine != "" {
-			require.NoError(l.t, s.addRoutines(n, captureOf(s, l.counts[i])))
+			require.NoError(l.t, s.AddRoutines(n, captureOf(s, l.counts[i])))
 		}
 		s.Snaps = append(s.Snaps, n)
 	}
-	s.finish()
+	s.Finish()
 	return s
 }
 
@@ -359,16 +362,16 @@ func newRoutineProfile(at time.Time) *profile.Profile {
 		Mapping: []*profile.Mapping{{ID: 1, File: "/bin/app", BuildID: "build-1"}}}
 }
 
-func addSample(p *profile.Profile, stack []Frame, objects, bytes, churn int64) {
+func addSample(p *profile.Profile, stack []blame.Frame, objects, bytes, churn int64) {
 	p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, stack), Value: []int64{objects, bytes + churn,
 		objects, bytes}})
 }
 
-func addRoutine(p *profile.Profile, stack []Frame, count int64) {
+func addRoutine(p *profile.Profile, stack []blame.Frame, count int64) {
 	p.Sample = append(p.Sample, &profile.Sample{Location: locations(p, stack), Value: []int64{count}})
 }
 
-func locations(p *profile.Profile, stack []Frame) []*profile.Location {
+func locations(p *profile.Profile, stack []blame.Frame) []*profile.Location {
 	var out []*profile.Location
 	for _, f := range stack {
 		fn := &profile.Function{ID: uint64(len(p.Function) + 1), Name: f.Function, SystemName: f.Function, Filename: f.File}

@@ -8,6 +8,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/internal/ends"
+	"github.com/memsoak/memsoak/profiles/internal/fit"
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -125,10 +129,10 @@ func TestABufferPerRequestInFlightShowsWhereNothingIsHeld(t *testing.T) {
 // TestAStateOfRequestsThatComeAndGoIsLessExact has more buffers in the heap than requests in flight, as a collection
 // sees them that requests end in.
 func TestAStateOfRequestsThatComeAndGoIsLessExact(t *testing.T) {
-	running := &Snapshot{Snapshot: record.Snapshot{Hold: &record.Hold{Point: record.PointRunning}}}
-	s := &Series{Snaps: []*Snapshot{running, {}}}
-	assert.Greater(t, s.modelError(0), 4*s.modelError(1))
-	assert.Less(t, minT*s.modelError(0), 1.0, "a state that nothing explains is seen all the same")
+	running := &series.Snapshot{Snapshot: record.Snapshot{Hold: &record.Hold{Point: record.PointRunning}}}
+	s := &series.Series{Snaps: []*series.Snapshot{running, {}}}
+	assert.Greater(t, fit.ModelError(s, 0), 4*fit.ModelError(s, 1))
+	assert.Less(t, threshold.MinT*fit.ModelError(s, 0), 1.0, "a state that nothing explains is seen all the same")
 }
 
 func TestWorkThatFailedIsNoDeath(t *testing.T) {
@@ -136,6 +140,6 @@ func TestWorkThatFailedIsNoDeath(t *testing.T) {
 		retained: func(record.Covariates, float64) float64 { return 3 }})}, 4, 1).run(6)
 	for outcome, alleged := range map[record.Outcome]bool{record.OOMKilled: true, record.WaveFailed: false} {
 		l.trial.Outcome = outcome
-		assert.Equal(t, alleged, len(l.series().judgeEnd(nil)) > 0, string(outcome))
+		assert.Equal(t, alleged, len(ends.JudgeEnd(l.series(), nil)) > 0, string(outcome))
 	}
 }

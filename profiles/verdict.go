@@ -2,64 +2,71 @@ package profiles
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 
+	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/classes"
+	"github.com/memsoak/memsoak/profiles/internal/closure"
+	"github.com/memsoak/memsoak/profiles/internal/ends"
+	"github.com/memsoak/memsoak/profiles/internal/finding"
+	"github.com/memsoak/memsoak/profiles/internal/fit"
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// Diagnose judges the series.
-func (s *Series) Diagnose(o Options) *record.Verdict {
+// diagnose judges the series.
+func diagnose(s *series.Series, o Options) *record.Verdict {
 	o = o.withDefaults()
 	t := s.Trial
 	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome,
-		Headline: record.Inconclusive, Peak: t.Peak, Waterfall: s.waterfall(), Findings: []record.Finding{},
+		Headline: record.Inconclusive, Peak: t.Peak, Waterfall: s.Waterfall(), Findings: []record.Finding{},
 		Warnings: []string{}}
-	peak := s.peak()
+	peak := s.Peak()
 	if peak != nil {
 		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
 	}
-	v.TopAtPeak = s.topSites(peak, topSiteCount)
-	for _, f := range s.floors() {
+	v.TopAtPeak = s.TopSites(peak, threshold.TopSiteCount)
+	for _, f := range s.Floors() {
 		v.Floors = append(v.Floors, floorOf(f))
-		v.TopAtFloor = s.topSites(f, topSiteCount)
+		v.TopAtFloor = s.TopSites(f, threshold.TopSiteCount)
 	}
-	d := s.sufficient()
+	d := closure.Sufficient(s)
 	switch {
 	case t.Kind == record.Speed:
-	case d.contradiction != "":
-		v.Hypotheses = s.undecided(d.contradiction)
+	case d.Contradiction != "":
+		v.Hypotheses = closure.Undecided(s, d.Contradiction)
 	case peak == nil:
-		v.Hypotheses = s.undecided("no heap profile was read: profiles of the subject")
+		v.Hypotheses = closure.Undecided(s, "no heap profile was read: profiles of the subject")
 	}
-	if d.contradiction == "" && peak != nil {
-		e := s.judge(o)
-		js := e.found
-		v.Costs = s.costs(js)
-		v.Hypotheses, v.Closure = s.hypotheses(e), s.closure(e)
-		d.complete = d.complete && allExcluded(v.Hypotheses)
-		v.Headline, v.Confidence = s.headline(js, d)
-		d.warnings = append(d.warnings, openWarnings(v.Hypotheses)...)
-		if len(js) > 0 && js[0].term.retainedTerm && !js[0].passive && len(js[0].sites) > 0 {
-			d.warnings = append(d.warnings, noPath)
+	if d.Contradiction == "" && peak != nil {
+		e := judge(s, o)
+		js := e.Found
+		v.Costs = finding.Costs(s, js)
+		v.Hypotheses, v.Closure = closure.Hypotheses(s, e), closure.Closure(s, e)
+		d.Complete = d.Complete && closure.AllExcluded(v.Hypotheses)
+		v.Headline, v.Confidence = headline(s, js, d)
+		d.Warnings = append(d.Warnings, closure.OpenWarnings(v.Hypotheses)...)
+		if len(js) > 0 && js[0].Term.RetainedTerm && !js[0].Passive && len(js[0].Sites) > 0 {
+			d.Warnings = append(d.Warnings, noPath)
 		}
-		for _, j := range js[:min(len(js), maxFindings)] {
+		for _, j := range js[:min(len(js), threshold.MaxFindings)] {
 			v.Findings = append(v.Findings, j.Finding)
 		}
 	}
-	s.addGrowth(v, o.OnSeries)
-	if t.Subject.Pprof != "" && d.contradiction == "" {
-		d.warnings = nil // a recording has no states to miss: its Growth says what would decide
+	ends.AddGrowth(s, v, o.OnSeries)
+	if t.Subject.Pprof != "" && d.Contradiction == "" {
+		d.Warnings = nil // a recording has no states to miss: its Growth says what would decide
 	}
-	v.Warnings = append(v.Warnings, d.warnings...)
+	v.Warnings = append(v.Warnings, d.Warnings...)
 	v.Warnings = append(v.Warnings, t.Warnings...)
 	v.Warnings = append(v.Warnings, s.Warnings...)
 	return v
 }
 
-func floorOf(n *Snapshot) record.Floor {
-	f := record.Floor{Seq: n.Seq, HeapLive: int64(n.Live.Bytes), Files: n.cov().FilesDone}
+func floorOf(n *series.Snapshot) record.Floor {
+	f := record.Floor{Seq: n.Seq, HeapLive: int64(n.Live.Bytes), Files: n.Cov().FilesDone}
 	if n.Process != nil {
 		f.RSS = n.Process.RSS
 	}
@@ -70,78 +77,78 @@ func floorOf(n *Snapshot) record.Floor {
 }
 
 // judge runs all rules and returns the findings, the most important first, with what they leave unexplained.
-func (s *Series) judge(o Options) *explained {
-	u := s.units()
-	js := mergeByFunction(append(s.judgeProcess(u), s.judgeSites(u)...))
+func judge(s *series.Series, o Options) *closure.Explained {
+	u := fit.UnitsOf(s)
+	js := finding.MergeByFunction(append(classes.JudgeProcess(s, u), classes.JudgeSites(s, u)...))
 	for _, j := range js {
-		s.explain(j)
+		finding.Explain(s, j)
 	}
-	js = wholeRoutines(adopt(absorb(js)))
-	left := s.remainder(js, u)
-	if j := s.judgeRemainder(left, u); j != nil {
+	js = finding.WholeRoutines(finding.Adopt(finding.AbsorbParts(js)))
+	left := closure.RemainderOf(s, js, u)
+	if j := closure.JudgeRemainder(s, left, u); j != nil {
 		js = append(js, j)
 	}
-	js = append(js, s.judgeEnd(js)...)
-	js = append(js, s.judgeStatic(js)...)
-	js = append(js, s.judgeCollector()...)
-	s.boundByTotal(js)
+	js = append(js, ends.JudgeEnd(s, js)...)
+	js = append(js, classes.JudgeStatic(s, js)...)
+	js = append(js, classes.JudgeCollector(s)...)
+	finding.BoundByTotal(s, js)
 	for _, j := range js {
-		s.complete(j, o)
+		complete(s, j, o)
 	}
-	full := s.broke() && !s.fits() // the live memory breaks the limit, whatever the collector does
-	slices.SortStableFunc(js, func(a, b *judged) int {
+	full := broke(s) && !ends.Fits(s) // the live memory breaks the limit, whatever the collector does
+	slices.SortStableFunc(js, func(a, b *finding.Judged) int {
 		return cmp.Or(
-			cmp.Compare(byNature(a.Finding), byNature(b.Finding)),
-			cmp.Compare(boolInt(a.passive), boolInt(b.passive)),
+			cmp.Compare(costs.ByNature(a.Finding), costs.ByNature(b.Finding)),
+			cmp.Compare(boolInt(a.Passive), boolInt(b.Passive)),
 			cmp.Compare(boolInt(full && ofCollector(a.Class)), boolInt(full && ofCollector(b.Class))),
 			cmp.Compare(b.AtPlan, a.AtPlan),
 			cmp.Compare(rank(a.Class), rank(b.Class)),
-			cmp.Compare(a.key, b.key))
+			cmp.Compare(a.Key, b.Key))
 	})
-	return s.explainedBy(explainsFirst(js), left)
+	return closure.Explain(s, explainsFirst(js), left)
 }
 
 // complete fills in what follows from the rest of a finding.
-func (s *Series) complete(j *judged, o Options) {
-	j.BytesAtPeak = int64(j.term.amount)
-	j.Bound = int64(math.Round(j.term.bound))
-	j.AtPlan = int64(math.Min(s.atPlan(j, o), math.MaxInt64/4))
-	j.Confidence = confidence(j.term)
-	if j.passive {
-		j.Confidence = math.Min(j.Confidence, passiveTrust)
+func complete(s *series.Series, j *finding.Judged, o Options) {
+	j.BytesAtPeak = int64(j.Term.Amount)
+	j.Bound = int64(math.Round(j.Term.Bound))
+	j.AtPlan = int64(math.Min(atPlan(s, j, o), math.MaxInt64/4))
+	j.Confidence = confidence(j.Term)
+	if j.Passive {
+		j.Confidence = math.Min(j.Confidence, threshold.PassiveTrust)
 	}
-	j.Stack = s.blamer().Text(j.stack)
-	j.Summary = summarize(j)
-	if j.Class == record.BufferWorker && len(j.sites) > 0 {
-		j.Summary += s.sizesText(j)
+	j.Stack = s.Blamer().Text(j.Frames)
+	j.Summary = finding.Summarize(j)
+	if j.Class == record.BufferWorker && len(j.Sites) > 0 {
+		j.Summary += finding.SizesText(s, j)
 	}
 }
 
 // confidence turns a t statistic into the probability that the term is real, never above 0.99: the model itself may
 // be wrong.
-func confidence(t term) float64 {
-	if t.slope == 0 {
+func confidence(t fit.Term) float64 {
+	if t.Slope == 0 {
 		return 0.9
 	}
-	return math.Min(0.99, math.Erf(t.t()/2/math.Sqrt2))
+	return math.Min(0.99, math.Erf(t.T()/2/math.Sqrt2))
 }
 
 // atPlan is the predicted size of a finding at the planned work, by the computation of a plan: all memory that comes
 // with the unit, times the units that the work comes to.
-func (s *Series) atPlan(j *judged, o Options) float64 {
+func atPlan(s *series.Series, j *finding.Judged, o Options) float64 {
 	if j.Slope == nil {
-		return j.term.amount
+		return j.Term.Amount
 	}
-	bytes := j.bytes()
+	bytes := j.Bytes()
 	flight := 1.0
 	for _, n := range s.Snaps {
-		flight = math.Max(flight, float64(n.cov().InFlight))
+		flight = math.Max(flight, float64(n.Cov().InFlight))
 	}
-	plan := Plan{LargestFile: o.LargestFile, Files: o.PlannedFiles}
-	if units, ok := RatesOf(s.Trial).planned(j.Slope.Per, j.term.bound, plan, flight); ok {
+	plan := costs.Plan{LargestFile: o.LargestFile, Files: o.PlannedFiles}
+	if units, ok := costs.RatesOf(s.Trial).Planned(j.Slope.Per, j.Term.Bound, plan, flight); ok {
 		return cmp.Or(bytes, j.Slope.Bytes) * units
 	}
-	return j.term.amount
+	return j.Term.Amount
 }
 
 // boolInt is 1 for true.
@@ -150,36 +157,6 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// byNature is 0 for what grows without bound as the work grows, 1 for what settings bound.
-func byNature(f record.Finding) int {
-	if kindOf(f) == "" {
-		return 1
-	}
-	return 0
-}
-
-// kindOf is the headline that a finding makes by its nature, empty for what settings bound.
-func kindOf(f record.Finding) record.Headline {
-	switch f.Class {
-	case record.Leak, record.GoroutineLeak, record.ConnectionLeak:
-		return record.HeadLeak
-	case record.Metadata:
-		return record.HeadMetadata
-	case record.BufferFile:
-		return record.HeadBuffer
-	case record.OffHeap, record.PageCache:
-		if f.Class == record.PageCache && !f.Unreclaimable || f.Slope == nil {
-			return ""
-		}
-		switch f.Slope.Per {
-		case "worker", "connection", "goroutine":
-			return ""
-		}
-		return record.HeadOffHeap
-	}
-	return ""
 }
 
 // rank breaks ties by the order of the rule.
@@ -194,36 +171,36 @@ func rank(c record.Class) int {
 // headline applies the rule: faults by nature first, the one with the largest predicted share; what settings bound only
 // where it is what breaks the limit, and nothing is suspected that no setting bounds; healthy only when the data would
 // have shown a fault.
-func (s *Series) headline(js []*judged, d sufficiency) (record.Headline, float64) {
-	if len(js) > 0 && byNature(js[0].Finding) == 0 {
-		if js[0].passive {
+func headline(s *series.Series, js []*finding.Judged, d closure.Sufficiency) (record.Headline, float64) {
+	if len(js) > 0 && costs.ByNature(js[0].Finding) == 0 {
+		if js[0].Passive {
 			return record.Inconclusive, 0
 		}
-		return kindOf(js[0].Finding), js[0].Confidence * d.quality
+		return costs.KindOf(js[0].Finding), js[0].Confidence * d.Quality
 	}
-	if k, ok := s.bounded(js); ok {
-		return k, 0.9 * d.quality
+	if k, ok := bounded(s, js); ok {
+		return k, 0.9 * d.Quality
 	}
-	if !d.complete {
+	if !d.Complete {
 		return record.Inconclusive, 0
 	}
-	return record.Healthy, 0.95 * d.quality
+	return record.Healthy, 0.95 * d.Quality
 }
 
 // bounded is the headline of the finding that breaks the limit, when one does and the largest finding is bounded by
 // settings.
-func (s *Series) bounded(js []*judged) (record.Headline, bool) {
+func bounded(s *series.Series, js []*finding.Judged) (record.Headline, bool) {
 	if len(js) == 0 {
 		return "", false
 	}
-	broke := s.broke()
-	i := slices.IndexFunc(js, func(j *judged) bool { return j.Class == record.GCThrash })
+	broke := broke(s)
+	i := slices.IndexFunc(js, func(j *finding.Judged) bool { return j.Class == record.GCThrash })
 	if i < 0 && !broke {
 		return "", false
 	}
 	top := js[max(i, 0)]
-	if broke && !s.fits() {
-		at := slices.IndexFunc(js, func(j *judged) bool { return !j.passive && !ofCollector(j.Class) })
+	if broke && !ends.Fits(s) {
+		at := slices.IndexFunc(js, func(j *finding.Judged) bool { return !j.Passive && !ofCollector(j.Class) })
 		if at < 0 {
 			return "", false
 		}
@@ -240,9 +217,9 @@ func (s *Series) bounded(js []*judged) (record.Headline, bool) {
 
 // broke reports whether the trial was killed by its limit or came near it. Of a subject in a cgroup the charge counts:
 // resident file pages go when the limit presses.
-func (s *Series) broke() bool {
+func broke(s *series.Series) bool {
 	limit, peak := s.Trial.Isolation.Limit, s.Trial.Peak.Bytes()
-	return s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > limitShare*float64(limit)
+	return s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > threshold.LimitShare*float64(limit)
 }
 
 // ofCollector reports whether a class is about garbage and not about live memory.
@@ -250,109 +227,13 @@ func ofCollector(c record.Class) bool {
 	return c == record.GCHeadroom || c == record.GCThrash || c == record.Unreturned
 }
 
-// absorb folds findings that are parts of another fault into it: the heap that leaked goroutines and connections hold,
-// and the second name of one thing.
-func absorb(js []*judged) []*judged {
-	var heads []*judged
-	for _, c := range []record.Class{record.ConnectionLeak, record.GoroutineLeak} {
-		for _, j := range js {
-			if j.Class == c {
-				heads = append(heads, j)
-			}
-		}
-	}
-	if len(heads) == 0 {
-		return js
-	}
-	head := heads[0]
-	return slices.DeleteFunc(js, func(j *judged) bool {
-		if j == head || !partClass(j, head) || !heldBy(j, head) {
-			return false
-		}
-		head.absorb(j)
-		return true
-	})
-}
-
-// adopt folds what the network packages allocated and a leak with the same unit keeps, as the header of each request,
-// into that leak: the allocation has no frame of the user's, what keeps it has.
-func adopt(js []*judged) []*judged {
-	return slices.DeleteFunc(js, func(j *judged) bool {
-		if j.Class != record.Leak || j.owner != OwnerConnection || !j.term.retainedTerm {
-			return false
-		}
-		var head *judged
-		for _, o := range js {
-			keeps := o != nil && o.Class == record.Leak && o.owner == OwnerUser && o.term.retainedTerm &&
-				o.Slope.Per == j.Slope.Per
-			if keeps && o.term.slope > j.term.slope && (head == nil || o.term.slope > head.term.slope) {
-				head = o
-			}
-		}
-		if head == nil {
-			return false
-		}
-		head.absorb(j)
-		return true
-	})
-}
-
-// partClass reports whether j can be a part of head by its class. What a request left with a connection is gone from
-// the floors, where idle connections are closed: held states show it, as if it went with each listed file.
-func partClass(j, head *judged) bool {
-	switch j.Class {
-	case record.Leak, record.GoroutineLeak, record.ConnectionLeak:
-		return j.term.retainedTerm
-	case record.Metadata:
-		return j.Slope.Per == "listed-file" && head.Class == record.ConnectionLeak && j.owner == OwnerUser &&
-			makesRequest(j.stack)
-	}
-	return false
-}
-
-// absorb adds to a finding another that is a part of it.
-func (j *judged) absorb(o *judged) {
-	j.take(o)
-	if j.most == 0 {
-		j.most = j.term.amount
-	}
-	// As everywhere, the line with the most bytes stands for its function.
-	line := o.Site.Function == j.Site.Function && o.term.amount > j.most
-	j.term.slope += o.term.slope
-	j.term.se = math.Hypot(j.term.se, o.term.se)
-	j.term.amount += o.term.amount
-	j.Slope.Bytes, j.Slope.CI95 = j.term.slope, j.term.ci95()
-	j.Evidence = append(j.Evidence, fmt.Sprintf("with it stays %s per %s from %s %s:%d", bytesText(o.Slope.Bytes),
-		itemText(o.Slope.Per),
-		short(o.Site.Function), o.Site.File, o.Site.Line))
-	if j.Site.Function == "" || j.owner != OwnerUser && o.owner == OwnerUser || line {
-		j.Site, j.owner, j.stack, j.most = o.Site, o.owner, o.stack, o.term.amount
-	}
-}
-
-// heldBy reports whether what leaks in j is held by the leaked goroutines or connections of head: what goes through the
-// network packages with connections, what the same package made with goroutines, and what has no frame of the user's.
-func heldBy(j, head *judged) bool {
-	switch {
-	case j.Class != record.Leak && j.Class != record.Metadata:
-		return true
-	case (j.Slope.Per == "second") != (head.Slope.Per == "second"):
-		return false
-	case j.owner != OwnerUser || j.Site.Function == head.Site.Function:
-		return true
-	case head.Class == record.ConnectionLeak:
-		return throughNetwork(j.stack)
-	}
-	return packagePath(j.Site.Function) == packagePath(head.Site.Function)
-}
-
 // explainsFirst moves a leak of goroutines or connections ahead of a leak of memory that leads: it may be what holds
 // it.
-func explainsFirst(js []*judged) []*judged {
+func explainsFirst(js []*finding.Judged) []*finding.Judged {
 	if len(js) == 0 || js[0].Class != record.Leak {
 		return js
 	}
-	i := slices.IndexFunc(js, func(j *judged) bool {
+	i := slices.IndexFunc(js, func(j *finding.Judged) bool {
 		return j.Class == record.GoroutineLeak ||
 			j.Class == record.ConnectionLeak
 	})
@@ -361,4 +242,20 @@ func explainsFirst(js []*judged) []*judged {
 	}
 	head := js[i]
 	return slices.Insert(slices.Delete(js, i, i+1), 0, head)
+}
+
+// plainVerdict is the verdict of profiles of which only the times are known: what grew, and nothing of why.
+func plainVerdict(s *series.Series, o Options) *record.Verdict {
+	t := s.Trial
+	v := &record.Verdict{Schema: record.VerdictSchema, Cell: t.Cell, Trial: t.Index, Outcome: t.Outcome,
+		Headline: record.Inconclusive,
+		Peak:     t.Peak, Waterfall: []record.Part{}, Findings: []record.Finding{}, Warnings: []string{}}
+	peak := s.Peak()
+	if peak != nil {
+		v.Peak.HeapLive = max(v.Peak.HeapLive, int64(peak.Live.Bytes))
+	}
+	v.TopAtPeak = s.TopSites(peak, threshold.TopSiteCount)
+	ends.AddGrowth(s, v, o.OnSeries)
+	v.Warnings = append(v.Warnings, s.Warnings...)
+	return v
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/internal/units"
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -326,11 +326,11 @@ func (q Quantities) setFindings(c CellData) {
 			continue
 		}
 		counts = append(counts, float64(len(v.Findings)))
-		costs := profiles.Costs(v)
-		sums[growthQuantity] = append(sums[growthQuantity], profiles.Growth(costs, profiles.RatesOf(t.Trial)))
+		table := costs.Of(v)
+		sums[growthQuantity] = append(sums[growthQuantity], costs.Growth(table, costs.RatesOf(t.Trial)))
 		for _, s := range slopes {
 			total := 0.0
-			for _, row := range costs {
+			for _, row := range table {
 				if s.of(row.Class, row.Per) {
 					total += row.Bytes
 				}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -50,7 +51,7 @@ func capacity(dir string) func(limit int64) (Workers, bool) {
 	return func(limit int64) (Workers, bool) {
 		n, ok := known[limit]
 		if !ok {
-			c, err := profiles.Capacity(dir, profiles.Plan{Limit: limit}, profiles.Options{})
+			c, err := profiles.Capacity(dir, costs.Plan{Limit: limit}, profiles.Options{})
 			if err == nil {
 				n = Workers{Most: c.MaxWorkers, AtLeast: c.AtLeast}
 			}
@@ -174,12 +175,12 @@ func (r *Run) growsMost(c record.Cell) *record.Finding {
 		if t.Verdict == nil {
 			continue
 		}
-		rates := profiles.RatesOf(t.Trial)
-		for _, row := range profiles.Costs(t.Verdict) {
+		rates := costs.RatesOf(t.Trial)
+		for _, row := range costs.Of(t.Verdict) {
 			i := slices.IndexFunc(t.Verdict.Findings, func(f record.Finding) bool {
 				return f.Class == row.Class && f.Site.Function == row.Site.Function
 			})
-			if g := profiles.Growth([]record.Cost{row}, rates); i >= 0 && g > grew {
+			if g := costs.Growth([]record.Cost{row}, rates); i >= 0 && g > grew {
 				most, grew = &t.Verdict.Findings[i], g
 			}
 		}

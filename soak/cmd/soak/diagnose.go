@@ -15,6 +15,7 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/growth"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -54,7 +55,7 @@ With --pyroscope the profiles are those that a Pyroscope server has of one proce
 	f := c.Flags()
 	f.StringVar(&o.Module, "module", "",
 		"module path whose frames may be blamed (default: as recorded, or all that is no dependency)")
-	f.Int64Var(&o.PlannedFiles, "files", profiles.DefaultPlannedFiles,
+	f.Int64Var(&o.PlannedFiles, "files", costs.DefaultPlannedFiles,
 		"planned number of files, by which findings are ranked")
 	o.LargestFile = 5 << 30
 	f.Var((*units.Bytes)(&o.LargestFile), "largest-file", "largest file planned")

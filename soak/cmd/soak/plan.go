@@ -14,13 +14,15 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/capacity"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 )
 
 // planOptions are the flags of soak plan.
 type planOptions struct {
-	profiles.Plan
+	costs.Plan
 	module, fakedrive string
 	verify, json      bool
 }
@@ -119,7 +121,7 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 			return fmt.Errorf("verify: %w", err)
 		}
 		claimed := c.MaxWorkers
-		profiles.Verify(c, t)
+		capacity.Verify(c, t)
 		if claimed > 0 && n == claimed && t.Outcome != record.OK {
 			return fmt.Errorf("the plan does not hold: killed with %s below %s", units.Count(t.Workers, "worker"),
 				units.FormatBytes(c.Limit))

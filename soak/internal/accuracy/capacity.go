@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 )
@@ -173,7 +174,7 @@ const matrixDir = "matrix"
 // predict fills in the score's predictions from a recorded matrix and returns the GOMEMLIMIT that goes with the answer.
 func (s *CapacityScore) predict(matrix string) (memlimit int64, err error) {
 	predict := func(limit int64) (*record.Capacity, error) {
-		return profiles.Capacity(matrix, profiles.Plan{Limit: limit, LargestFile: s.FileSize, Files: 1000},
+		return profiles.Capacity(matrix, costs.Plan{Limit: limit, LargestFile: s.FileSize, Files: 1000},
 			profiles.Options{})
 	}
 	wide, err := predict(ample)

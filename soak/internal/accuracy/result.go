@@ -3,7 +3,7 @@ package accuracy
 import (
 	"slices"
 
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
@@ -64,7 +64,7 @@ func namedFirst(t *truth.Truth, v *record.Verdict) bool {
 		return f.Class == t.Class
 	}
 	return (f.Class == t.Class || slices.Contains(accusing, f.Class)) &&
-		f.Site.Function == profiles.CleanName(t.FullFunction())
+		f.Site.Function == blame.CleanName(t.FullFunction())
 }
 
 // limitPerFile is the least detection limit that the verdict states for what gathers per file, in bytes; 0 for none.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
@@ -233,7 +233,7 @@ func match(t *truth.Truth, v *record.Verdict) (exact, class *record.Finding) {
 		if class == nil {
 			class = f
 		}
-		if exact == nil && (t.Function == "" || f.Site.Function == profiles.CleanName(t.FullFunction())) {
+		if exact == nil && (t.Function == "" || f.Site.Function == blame.CleanName(t.FullFunction())) {
 			exact = f
 		}
 	}

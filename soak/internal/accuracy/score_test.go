@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
 )
@@ -158,7 +158,7 @@ func TestRemainderIsSmall(t *testing.T) {
 func TestBuffersMayHaveKilledATrial(t *testing.T) {
 	tr := &truth.Truth{Name: "worker-pool", Headline: record.Healthy, Class: record.BufferWorker,
 		Function: "buffers.newPooled"}
-	f := record.Finding{Class: record.BufferWorker, Site: record.Site{Function: profiles.CleanName(tr.FullFunction())}}
+	f := record.Finding{Class: record.BufferWorker, Site: record.Site{Function: blame.CleanName(tr.FullFunction())}}
 	v := &record.Verdict{Outcome: record.OOMKilled, Headline: record.HeadBuffer, Findings: []record.Finding{f}}
 	assert.True(t, Judge(tr, nil, v).Right)
 	v.Outcome = record.OK

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/gate"
 	"github.com/memsoak/memsoak/soak/internal/report"
@@ -39,7 +40,7 @@ type sample struct {
 	limit   int64
 	parts   []part
 	verdict *record.RunVerdict
-	plans   map[profiles.Plan]*record.Capacity
+	plans   map[costs.Plan]*record.Capacity
 }
 
 func (s *sample) String() string {
@@ -56,7 +57,7 @@ func draw(t *testing.T, n int, rng *rand.Rand) *sample {
 	t.Helper()
 	names, err := Names(recordings)
 	require.NoError(t, err)
-	s := &sample{dir: t.TempDir(), plans: map[profiles.Plan]*record.Capacity{}, limit: []int64{48 << 20, 128 << 20,
+	s := &sample{dir: t.TempDir(), plans: map[costs.Plan]*record.Capacity{}, limit: []int64{48 << 20, 128 << 20,
 		256 << 20, 2 << 30}[rng.IntN(4)]}
 	m, count := Mutations[n%len(Mutations)], 1+rng.IntN(3)
 	// A kill contradicts an answer only where a sound trial of more workers gives one, which few drawn runs have.
@@ -116,7 +117,7 @@ func (s *sample) sound() bool {
 	return false
 }
 
-func (s *sample) plan(t *testing.T, p profiles.Plan) *record.Capacity {
+func (s *sample) plan(t *testing.T, p costs.Plan) *record.Capacity {
 	t.Helper()
 	if c := s.plans[p]; c != nil {
 		return c
@@ -167,7 +168,7 @@ func TestNoTwoOutputsOfARunDisagree(t *testing.T) {
 
 func noAnswerAboveAKill(t *testing.T, s *sample) {
 	for _, limit := range []int64{s.limit} {
-		c := s.plan(t, profiles.Plan{Limit: limit})
+		c := s.plan(t, costs.Plan{Limit: limit})
 		for _, p := range s.parts {
 			if p.Trial.Outcome != record.OOMKilled {
 				continue
@@ -223,7 +224,7 @@ func deadAndIdleSayNothing(t *testing.T, s *sample) {
 		}
 	}
 	if !s.sound() {
-		c := s.plan(t, profiles.Plan{Limit: s.limit})
+		c := s.plan(t, costs.Plan{Limit: s.limit})
 		assert.LessOrEqual(t, c.MaxWorkers, 0, "%v", c.Answer)
 		assert.Nil(t, c.Fits, "%v", c.Answer)
 		assert.Zero(t, c.Mended, "%v", c.Answer)
@@ -300,7 +301,7 @@ func modelIsWhatWasMeasured(t *testing.T, s *sample) {
 			c.BytesInFlight == 0 || n.Process == nil {
 			continue
 		}
-		plan := profiles.Plan{Limit: 64 << 30, Files: max(1, c.FilesListed), LargestFile: c.BytesInFlight / c.InFlight}
+		plan := costs.Plan{Limit: 64 << 30, Files: max(1, c.FilesListed), LargestFile: c.BytesInFlight / c.InFlight}
 		for _, step := range s.plan(t, plan).At {
 			if step.Workers < p.workers {
 				continue
@@ -320,7 +321,7 @@ func modelIsWhatWasMeasured(t *testing.T, s *sample) {
 const ample = 1 << 42
 
 func predictionsCoverPeaks(t *testing.T, s *sample) {
-	c := s.plan(t, profiles.Plan{Limit: ample})
+	c := s.plan(t, costs.Plan{Limit: ample})
 	for i, step := range c.At {
 		assert.LessOrEqual(t, step.PI95[0], step.Peak)
 		assert.LessOrEqual(t, step.Peak, step.PI95[1])
@@ -338,7 +339,7 @@ func predictionsCoverPeaks(t *testing.T, s *sample) {
 		}
 	}
 	if p := s.parts[0]; len(s.parts) == 1 && s.sound() && s.verdict.Model != nil {
-		c := s.plan(t, profiles.Plan{Limit: ample, Files: max(1, mostFiles(p.Recording)), LargestFile: p.whole})
+		c := s.plan(t, costs.Plan{Limit: ample, Files: max(1, mostFiles(p.Recording)), LargestFile: p.whole})
 		for _, step := range c.At {
 			if peak := p.Trial.Peak.Bytes(); step.Workers == p.workers && p.whole > 0 {
 				assert.LessOrEqual(t, step.PI95[0], peak, "the trial's own work")
@@ -356,8 +357,8 @@ func answersHoldWhatWasSeen(t *testing.T, s *sample) {
 				most = max(most, min(n.HeapLive, r.HeapArena+r.Swap)+r.OtherAnon)
 			}
 		}
-		plan := profiles.Plan{Limit: most - 1<<16}
-		if p.held > s.plan(t, profiles.Plan{Limit: ample}).LargestFile || plan.Limit <= 0 {
+		plan := costs.Plan{Limit: most - 1<<16}
+		if p.held > s.plan(t, costs.Plan{Limit: ample}).LargestFile || plan.Limit <= 0 {
 			continue
 		}
 		c := s.plan(t, plan)
@@ -366,7 +367,7 @@ func answersHoldWhatWasSeen(t *testing.T, s *sample) {
 }
 
 func firstScreenIsThePlan(t *testing.T, s *sample) {
-	c := s.plan(t, profiles.Plan{Limit: s.limit})
+	c := s.plan(t, costs.Plan{Limit: s.limit})
 	kept, err := record.ReadRunVerdict(s.dir)
 	require.NoError(t, err)
 	require.NotNil(t, kept.Capacity)
@@ -410,7 +411,7 @@ func atPlanIsTheRow(t *testing.T, s *sample) {
 			for _, row := range v.Costs {
 				if row.Class == f.Class && row.Site == f.Site && row.Per == f.Slope.Per {
 					rows = append(rows, row.Bytes)
-					want := n * row.Bytes * profiles.DefaultPlannedFiles
+					want := n * row.Bytes * costs.DefaultPlannedFiles
 					found = found || math.Abs(float64(f.AtPlan)-want) <= 1e-6*want+1
 				}
 			}
@@ -424,9 +425,9 @@ func runIsItsTrials(t *testing.T, s *sample) {
 	if len(s.parts) > 1 || len(s.verdict.Costs) == 0 {
 		return
 	}
-	rates := profiles.RatesOf(&s.parts[0].Trial)
-	sum := profiles.Growth(s.verdict.Cells[0].Costs, rates)
-	assert.InDelta(t, sum, profiles.Growth(s.verdict.Costs, rates), 1e-6*math.Max(1, sum))
+	rates := costs.RatesOf(&s.parts[0].Trial)
+	sum := costs.Growth(s.verdict.Cells[0].Costs, rates)
+	assert.InDelta(t, sum, costs.Growth(s.verdict.Costs, rates), 1e-6*math.Max(1, sum))
 }
 
 func (s *sample) trial(v record.Verdict) *record.Trial {

@@ -20,17 +20,18 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Recording is a recorded trial without its profiles: stacks, and what each held in each snapshot.
 type Recording struct {
-	Name    string           `json:"-"`
-	Trial   record.Trial     `json:"trial"`
-	Samples []record.Sample  `json:"samples"`
-	Frames  []profiles.Frame `json:"frames"`
-	Stacks  [][]int          `json:"stacks"` // of frames, leaf first
-	Snaps   []Snap           `json:"snaps"`  // by snapshot of the trial
+	Name    string          `json:"-"`
+	Trial   record.Trial    `json:"trial"`
+	Samples []record.Sample `json:"samples"`
+	Frames  []blame.Frame   `json:"frames"`
+	Stacks  [][]int         `json:"stacks"` // of frames, leaf first
+	Snaps   []Snap          `json:"snaps"`  // by snapshot of the trial
 }
 
 // Snap has a row for each stack that is not empty: its number and values.
@@ -146,7 +147,7 @@ func (r *Recording) builder(x Snap, at time.Time, types []*profile.ValueType) *b
 	return b
 }
 
-func (r *Recording) stack(number int64) (out []profiles.Frame) {
+func (r *Recording) stack(number int64) (out []blame.Frame) {
 	for _, id := range r.Stacks[number] {
 		out = append(out, r.Frames[id])
 	}

@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -39,12 +39,12 @@ func (h *heap) sites(module string) []*site {
 		byBucket[s.bucket] = append(byBucket[s.bucket], s)
 		all += s.weight
 	}
-	blamer := profiles.NewBlamer(module)
+	blamer := blame.NewBlamer(module)
 	bySite := map[record.Site]*site{}
 	for _, b := range slices.Sorted(maps.Keys(byBucket)) {
-		var frames []profiles.Frame
+		var frames []blame.Frame
 		for _, f := range h.stack(b) {
-			frames = append(frames, profiles.Frame(f))
+			frames = append(frames, blame.Frame(f))
 		}
 		blamed, ok := blamer.Blame(frames)
 		if !ok {
@@ -60,7 +60,7 @@ func (h *heap) sites(module string) []*site {
 			bytes += o.weight
 		}
 		if bytes > s.largest {
-			s.largest, s.stack = bytes, profiles.NewBlamer(module).Text(frames)
+			s.largest, s.stack = bytes, blame.NewBlamer(module).Text(frames)
 		}
 		s.samples, s.bytes = append(s.samples, byBucket[b]...), s.bytes+bytes
 	}

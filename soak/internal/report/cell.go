@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/pyroscope"
 )
@@ -183,7 +183,7 @@ func (b cellBuilder) profiles(v *cellView) {
 	note := func(err error) {
 		v.Notes = append(v.Notes, fmt.Sprintf("snapshot: %s", oneLine(b.run.Dir, err)))
 	}
-	paint := painter{blamer: profiles.NewBlamer(rec.Subject.Module), culprits: culprits(v.Verdict)}
+	paint := painter{blamer: blame.NewBlamer(rec.Subject.Module), culprits: culprits(v.Verdict)}
 	top, live, err := peak(dir, rec)
 	if err != nil {
 		note(err)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/capture"
 )
 
@@ -42,7 +42,7 @@ type flameFrame struct {
 
 // node is a frame of the tree from which a flame is laid out.
 type node struct {
-	frame       profiles.Frame
+	frame       blame.Frame
 	bytes, self int64
 	children    map[string]*node
 }
@@ -51,7 +51,7 @@ type node struct {
 type weights map[string]*weighted
 
 type weighted struct {
-	stack []profiles.Frame
+	stack []blame.Frame
 	bytes int64
 }
 
@@ -113,19 +113,19 @@ func readProfile(path string) (*profile.Profile, error) {
 }
 
 // framesOf is a sample's stack, leaf first, inlined frames in place.
-func framesOf(s *profile.Sample) []profiles.Frame {
-	var out []profiles.Frame
+func framesOf(s *profile.Sample) []blame.Frame {
+	var out []blame.Frame
 	for _, l := range s.Location {
 		for _, line := range l.Line {
 			if line.Function != nil {
-				out = append(out, profiles.Frame{Function: line.Function.Name, File: line.Function.Filename, Line: int(line.Line)})
+				out = append(out, blame.Frame{Function: line.Function.Name, File: line.Function.Filename, Line: int(line.Line)})
 			}
 		}
 	}
 	return out
 }
 
-func stackKey(frames []profiles.Frame) string {
+func stackKey(frames []blame.Frame) string {
 	var b strings.Builder
 	for _, f := range frames {
 		fmt.Fprintf(&b, "%s\x00%d\x01", f.Function, f.Line)
@@ -157,13 +157,13 @@ func (w weights) minus(before weights) (growth weights, shrunk int64) {
 
 // painter colours frames and marks the culprits.
 type painter struct {
-	blamer   profiles.Blamer
+	blamer   blame.Blamer
 	culprits map[string]bool // functions of findings
 }
 
 // draw lays out at most budget frames, the widest first.
 func (p painter) draw(title string, w weights, budget int) *flame {
-	root := &node{frame: profiles.Frame{Function: "all"}, children: map[string]*node{}}
+	root := &node{frame: blame.Frame{Function: "all"}, children: map[string]*node{}}
 	for _, k := range slices.Sorted(maps.Keys(w)) {
 		root.add(w[k])
 	}
@@ -257,7 +257,7 @@ func (p painter) chain(n *node, least int64) (last *node, between int) {
 
 func (p painter) frame(f *flame, n *node, row int, left float64) flameFrame {
 	fr := flameFrame{
-		Name: n.frame.Function, Short: profiles.CleanName(n.frame.Function), Row: row, Bytes: n.bytes, Self: n.self,
+		Name: n.frame.Function, Short: blame.CleanName(n.frame.Function), Row: row, Bytes: n.bytes, Self: n.self,
 		Kind: "all",
 		Left: math.Round(left*1000) / 1000, Width: math.Round(100000*float64(n.bytes)/float64(f.Total)) / 1000,
 	}
@@ -268,8 +268,8 @@ func (p painter) frame(f *flame, n *node, row int, left float64) flameFrame {
 	return fr
 }
 
-func (p painter) culprit(fr profiles.Frame) bool {
-	return p.culprits[fr.Function] || p.culprits[profiles.CleanName(fr.Function)]
+func (p painter) culprit(fr blame.Frame) bool {
+	return p.culprits[fr.Function] || p.culprits[blame.CleanName(fr.Function)]
 }
 
 // sorted are the node's children, the largest first.
@@ -284,12 +284,12 @@ func (n *node) sorted() []*node {
 	return children
 }
 
-func (p painter) kind(fr profiles.Frame) string {
+func (p painter) kind(fr blame.Frame) string {
 	if p.blamer.User(fr) {
 		return "own"
 	}
-	site, ok := p.blamer.Blame([]profiles.Frame{fr})
-	if ok && site.Owner == profiles.OwnerThirdParty {
+	site, ok := p.blamer.Blame([]blame.Frame{fr})
+	if ok && site.Owner == blame.OwnerThirdParty {
 		return "dep"
 	}
 	return "std"

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/memsoak/memsoak/internal/units"
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -112,7 +112,7 @@ func stackLine(s string) string {
 	if !ok {
 		return s
 	}
-	return profiles.CleanName(fn) + " " + where
+	return blame.CleanName(fn) + " " + where
 }
 
 // termText says what a term of the model is multiplied with.

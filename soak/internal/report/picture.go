@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -96,7 +96,7 @@ func flamePicture(run *Run, t *Trial) ([]byte, error) {
 	if top == nil {
 		return nil, fmt.Errorf("%w: no heap profile in %s", ErrNoPicture, dir)
 	}
-	paint := painter{blamer: profiles.NewBlamer(t.Record.Subject.Module), culprits: culprits(t.Verdict)}
+	paint := painter{blamer: blame.NewBlamer(t.Record.Subject.Module), culprits: culprits(t.Verdict)}
 	f := paint.draw("", live, pictureFrames)
 	var b bytes.Buffer
 	begin(&b, wideWidth, f.Rows*flameRow, fmt.Sprintf("Flame graph of %s live; the largest function of the subject is %s",

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/blame"
 )
 
 // routineGroup is goroutines that wait at the same place.
@@ -27,7 +27,7 @@ func routines(path, module string) ([]routineGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	blamer := profiles.NewBlamer(module)
+	blamer := blame.NewBlamer(module)
 	groups := map[routineGroup]int64{}
 	for _, s := range p.Sample {
 		frames := framesOf(s)
@@ -38,9 +38,9 @@ func routines(path, module string) ([]routineGroup, error) {
 		if i < 0 {
 			i = max(0, len(frames)-2) // below runtime.goexit
 		}
-		g := routineGroup{Own: profiles.CleanName(frames[i].Function), Where: fmt.Sprintf("%s:%d",
+		g := routineGroup{Own: blame.CleanName(frames[i].Function), Where: fmt.Sprintf("%s:%d",
 			filepath.Base(frames[i].File), frames[i].Line),
-			At: profiles.CleanName(waitsAt(frames).Function)}
+			At: blame.CleanName(waitsAt(frames).Function)}
 		groups[g] += s.Value[0]
 	}
 	out := make([]routineGroup, 0, len(groups))
@@ -55,7 +55,7 @@ func routines(path, module string) ([]routineGroup, error) {
 }
 
 // waitsAt is the frame that says what a goroutine waits for: the leaf without the scheduler's own frames.
-func waitsAt(frames []profiles.Frame) profiles.Frame {
+func waitsAt(frames []blame.Frame) blame.Frame {
 	for _, f := range frames {
 		switch f.Function {
 		case "runtime.gopark", "runtime.goparkunlock", "runtime.netpollblock", "runtime.semacquire1", "runtime.chanrecv",

@@ -12,6 +12,7 @@ import (
 	"github.com/memsoak/memsoak/internal/stat"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
@@ -137,7 +138,7 @@ func (f *FullSize) predict(p history.Preset, full Corpus) ([]Prediction, error) 
 		return nil, err
 	}
 	line.Peak, line.Interval = int64(peak), [2]int64{int64(peak - half), int64(peak + half)}
-	capacity, err := profiles.Capacity(f.Scaled[0].Dir, profiles.Plan{Limit: int64(p.Limit), LargestFile: int64(full.Size),
+	capacity, err := profiles.Capacity(f.Scaled[0].Dir, costs.Plan{Limit: int64(p.Limit), LargestFile: int64(full.Size),
 		Files: full.Files}, options(full))
 	if err != nil {
 		return nil, fmt.Errorf("full size: %w", err)

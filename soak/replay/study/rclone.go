@@ -14,6 +14,8 @@ import (
 
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/capacity"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
@@ -166,7 +168,7 @@ func (b *Bench) rcloneCapacity(ctx context.Context) (*Capacity, error) {
 }
 
 // rcloneSizing records rclone over transfers and asks the model.
-func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *profiles.Sizing, error) {
+func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *capacity.Sizing, error) {
 	row := rcloneRow("over transfers", nil)
 	w, err := b.work(row, rcloneCorpus)
 	if err != nil {
@@ -178,13 +180,13 @@ func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *profiles.Sizing, 
 	delete(w.Set, "workers")
 	w.Axes = map[string][]string{"workers": rcloneWorkers}
 	c := &Capacity{Transfers: rcloneMost, Dir: filepath.Join(b.Out, slug(row.Name))}
-	var sizing *profiles.Sizing
+	var sizing *capacity.Sizing
 	err = b.schedule.piece(row.Name, time.Duration(len(rcloneWorkers))*rclonePiece, func() (string, bool, error) {
 		kept, err := b.record(ctx, w, c.Dir, options(rcloneCorpus))
 		if err != nil {
 			return "", false, err
 		}
-		plan := profiles.Plan{LargestFile: rcloneCorpus.Largest(), Files: rcloneCorpus.Files}
+		plan := costs.Plan{LargestFile: rcloneCorpus.Largest(), Files: rcloneCorpus.Files}
 		if sizing, err = profiles.SmallestLimit(c.Dir, rcloneMost, plan, options(rcloneCorpus)); err != nil {
 			return "", false, err
 		}
@@ -228,7 +230,7 @@ phases:
 
 // try says whether rclone survives below a limit, with the GOMEMLIMIT that belongs to it. To hang at the limit is not
 // to survive.
-func (b *Bench) try(sizing *profiles.Sizing) soak.Try {
+func (b *Bench) try(sizing *capacity.Sizing) soak.Try {
 	return func(ctx context.Context, limit int64) (survived bool, err error) {
 		name := "rclone below " + units.FormatBytes(limit)
 		err = b.schedule.piece(name, rcloneTry, func() (string, bool, error) {

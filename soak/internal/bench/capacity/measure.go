@@ -15,6 +15,7 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 )
@@ -126,7 +127,7 @@ func (b *bench) answer(ctx context.Context, q question, dir string, s *score) (*
 	if b.recorded && recordedBy(matrix) == "" {
 		return nil, nil
 	}
-	p := profiles.Plan{Limit: s.Limit, LargestFile: q.size}
+	p := costs.Plan{Limit: s.Limit, LargestFile: q.size}
 	counts := []string{"4"}
 	if q.asks == workers {
 		p.Files, counts = 1000, []string{"2", "4", "8"}

@@ -1,0 +1,289 @@
+package capacity
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
+	"github.com/memsoak/memsoak/profiles/internal/words"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
+)
+
+// ErrNoModel is returned, wrapped, when a run does not carry a memory model.
+var ErrNoModel = errors.New("the run carries no memory model")
+
+// An answer reaches as far as firmReach times the most workers that a sound trial had; the estimate beside it, from
+// which nothing follows, as far as reach times, and leastReach where the matrix had few.
+const (
+	firmReach  = 2
+	reach      = 8
+	leastReach = 16
+)
+
+// forecast is what the model says of n workers on the planned work, in bytes.
+type forecast struct {
+	Live, arenas, outside float64
+	spread                float64 // 95 % of all three together, either way
+	unwritten             float64 // live heap without pages, which no limit counts and the collector does
+	// copies is the memory beside buffers that grow by copying: at one of the worst moments, and at one in forty.
+	copies, mostCopies float64
+	measured           float64 // what fewer workers or as many were seen to need, whatever the model says
+}
+
+// Needs is the least that n workers can live in, in the middle and at the upper end of the interval.
+func (f forecast) Needs() (mid, high float64) {
+	sum := f.Live + f.arenas + f.outside
+	return math.Max(sum+f.copies, f.measured),
+		math.Max(sum+f.spread+f.mostCopies+threshold.CollectorFloats*f.Live, f.measured)
+}
+
+// Forecast adds up the parts of the model.
+func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
+	var f forecast
+	variance := 0.0
+	part := func(l *linear, absent, error float64) float64 {
+		if l == nil {
+			return absent
+		}
+		v, se := l.planned(p, n)
+		variance += trend.Square(se) + trend.Square(math.Min(l.sigma, threshold.ModelError*v+error))
+		return v
+	}
+	f.Live = part(m.live, 0, threshold.ModelFloor)
+	liveVariance := variance
+	f.arenas = part(m.arenas, 0, arenasFloor)
+	f.outside = part(m.outside, threshold.DefaultOutside, outsideFloor)
+	rest, _ := m.live.planned(p, 0)
+	// What the table has for each worker can't be dropped by the fit.
+	f.Live = math.Max(f.Live, rest+m.inFlight(p, n))
+	if t, ok := m.measured(float64(p.LargestFile)); ok && rest+float64(n)*t.each < (1-threshold.ModelError)*f.Live {
+		f.Live, f.unwritten = rest+float64(n)*t.each, float64(n)*t.unwritten
+		variance += math.Max(trend.Square(float64(n)*t.se)+trend.Square(t.sigma),
+			trend.Square(threshold.ClearedShare*f.unwritten/1.96)) - liveVariance
+	}
+	g := costs.GrowthOf(m.costs,
+		func(c record.Cost) (float64, bool) { return m.Rates.Planned(c.Per, c.Bound, p, float64(n)) })
+	f.Live, f.arenas, f.outside, variance = f.Live+g.Live, f.arenas+g.Arenas, f.outside+g.Outside, variance+g.Variance
+	f.spread = 1.96 * math.Sqrt(variance)
+	rest += g.Live
+	beside := m.copies.Share * m.copies.Beside * math.Max(0, f.Live-rest) / float64(max(n, 1))
+	f.copies, f.mostCopies = beside*m.copies.Copying(n, 1), beside*m.copies.Copying(n, 1.96)
+	f.measured = m.floor(p, n, f)
+	return f
+}
+
+// inFlight is what the cost table has on the live heap for n workers, each with the largest file.
+func (m *peakModel) inFlight(p costs.Plan, n int) float64 {
+	sum := 0.0
+	for _, c := range m.costs {
+		switch c.Per {
+		case "worker":
+			sum += float64(n) * costs.Share(c, record.PartLive)
+		case "byte-in-flight":
+			sum += float64(n) * float64(p.LargestFile) * costs.Share(c, record.PartLive)
+		}
+	}
+	return sum
+}
+
+// planned is the fit's value at n workers on the planned work, with its standard error: all files listed and done, all
+// workers with the largest file whole, each with a connection on either side.
+func (l *linear) planned(p costs.Plan, n int) (value, se float64) {
+	o := planned(p, n)
+	x := make([]float64, len(l.terms))
+	for j, t := range l.terms {
+		x[j] = t.value(o)
+	}
+	return l.fit.Predict(x)
+}
+
+func planned(p costs.Plan, n int) observation {
+	w := int64(n)
+	return observation{workers: n, held: true, most: w * p.LargestFile, cov: record.Covariates{
+		InFlight: w, WithBody: w, BytesInFlight: w * p.LargestFile, Largest: p.LargestFile, ConnsOpen: 2 * w,
+		Backlog: p.Files, FilesListed: p.Files, FilesDone: p.Files, Distinct: p.Files,
+	}}
+}
+
+// Capacity searches the largest worker count whose predicted need, at the upper end of its interval, is below the
+// limit, and says so as far as the run's trials are grounds for it. The model may be nil.
+func (e *Evidence) Capacity(m *peakModel, p costs.Plan) *record.Capacity {
+	g := e.grounds(p)
+	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt,
+		Unknown: g.why, Words: e.Words}
+	p.Files, p.LargestFile = cmp.Or(p.Files, max(costs.DefaultPlannedFiles, g.files)), cmp.Or(p.LargestFile, g.held)
+	c.Files, c.LargestFile = p.Files, p.LargestFile
+	if m == nil && len(c.Unknown) == 0 {
+		c.Unknown = append(c.Unknown, fmt.Sprintf("the memory model needs >= %d snapshots of steered states, there are %d",
+			threshold.MinModelRows, len(e.Rows)))
+	}
+	if m != nil {
+		e.search(c, m, p, g)
+	}
+	conclude(c, p, g)
+	c.Answer = words.Capacity(c)
+	words.SpeakCapacity(c)
+	return c
+}
+
+// search asks the model.
+func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grounds) {
+	c.BytesInFlight = slices.ContainsFunc(m.parts(p, 1), func(t part) bool { return t.term == "bytes-in-flight" })
+	most := max(leastReach, reach*g.seen)
+	lo := m.largest(p, most)
+	c.Estimate, c.Binds = lo, m.binding(p, lo+1)
+	answer := m.Forecast(p, max(lo, 1))
+	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
+	c.Assumes = assumptions(c, p, answer)
+	if why := m.missed(min(lo, firmReach*g.seen)); why != "" {
+		c.Unknown = append(c.Unknown, why)
+	}
+	e.doubts(c, p, g)
+	if firm := firmReach * g.seen; lo > firm && firm > 0 {
+		lo, c.AtLeast, c.Binds = firm, true, ""
+	}
+	if lo > g.seen && g.seen > 0 {
+		at := m.Step(p, lo, c.GOMEMLIMIT).PI95
+		c.Extrapolated = append(c.Extrapolated,
+			fmt.Sprintf("%s from %d, the most of a sound trial: peak %s to %s (95 %%)",
+				words.Count(lo, "worker"), g.seen, words.Bytes(float64(at[0])), words.Bytes(float64(at[1]))))
+	}
+	c.MaxWorkers = lo
+	if lo == 0 {
+		c.MaxWorkers = -1
+	}
+	if c.Fits = m.fits(p, g); c.Fits != nil {
+		if c.FitsUnknown = e.refuted(c.Fits, p); c.FitsUnknown != "" {
+			c.Fits = nil
+		}
+	}
+	c.Mended = m.mended(p, min(most, firmReach*g.seen))
+	c.Without = m.without(p, lo, c.GOMEMLIMIT)
+	c.At = m.steps(p, lo, c.GOMEMLIMIT)
+	// The collector counts what has no pages as well.
+	if f := m.Forecast(p, max(lo, 1)); lo > 0 && !c.AtLeast &&
+		(f.Live+f.unwritten)*threshold.CollectorNeeds > float64(c.GOMEMLIMIT) {
+		c.Warnings = append(c.Warnings,
+			fmt.Sprintf("at %s %s are live below a GOMEMLIMIT of %s: if they are many small objects, the collector will eat "+
+				"the CPU",
+				words.Count(lo, "worker"), words.Bytes(f.Live+f.unwritten), words.Bytes(float64(c.GOMEMLIMIT))))
+	}
+}
+
+// largest is the most workers, up to a number of them, whose need at the upper end of its interval is below the limit.
+func (m *peakModel) largest(p costs.Plan, most int) int {
+	return sort.Search(most, func(i int) bool {
+		_, high := m.Forecast(p, i+1).Needs()
+		return high > float64(p.Limit)
+	})
+}
+
+// doubts adds to c what keeps the model's word from being an answer.
+func (e *Evidence) doubts(c *record.Capacity, p costs.Plan, g grounds) {
+	firm := min(c.Estimate, firmReach*g.seen)
+	switch {
+	case g.killedAt > 1 && c.Estimate >= g.killedAt:
+		c.Unknown = append(c.Unknown,
+			fmt.Sprintf("by the memory model %d fit, but %d were killed by a limit as large: the model misses something",
+				c.Estimate, g.killedAt))
+	case g.doubtAt > 0 && firm >= g.doubtAt:
+		c.Unknown = append(c.Unknown, g.doubt)
+	}
+	if p.LargestFile > g.held && g.held > 0 {
+		what := fmt.Sprintf("files of %s, and %s were the largest held", words.Bytes(float64(p.LargestFile)),
+			words.Bytes(float64(g.held)))
+		if c.BytesInFlight {
+			c.Extrapolated = append(c.Extrapolated, what+": in proportion to their size")
+		} else {
+			c.UntriedSize = len(c.Unknown) == 0
+			c.Unknown = append(c.Unknown, "it hangs on "+what)
+		}
+	}
+}
+
+// assumptions are what the answer takes for granted.
+func assumptions(c *record.Capacity, p costs.Plan, answer forecast) []string {
+	out := []string{
+		"largest file " + words.Bytes(float64(p.LargestFile)), fmt.Sprintf("%d files", p.Files),
+		fmt.Sprintf("%s outside the Go heap that cannot be reclaimed", words.Bytes(answer.outside)),
+		fmt.Sprintf("%s of stacks and spans partly used beside live objects", words.Bytes(answer.arenas)),
+	}
+	if c.GOMEMLIMIT > 0 {
+		out = append(out, fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20))
+	}
+	if answer.unwritten >= threshold.ModelFloor {
+		out = append(out, fmt.Sprintf("%s of live heap stay without pages, as with files of %s in this run: never written",
+			words.Bytes(answer.unwritten), words.Bytes(float64(p.LargestFile))))
+	}
+	if answer.copies > 0 {
+		out = append(out, fmt.Sprintf("%s beside buffers that grow by copying", words.Bytes(answer.mostCopies)))
+	}
+	return out
+}
+
+// goMemoryLimit is the GOMEMLIMIT to set below a limit, in whole MiB: the collector cannot reduce memory outside of
+// the Go heap.
+func goMemoryLimit(limit int64, f forecast) int64 {
+	return max(0, int64((float64(limit)-f.outside)*threshold.LimitHeadroom)) &^ (1<<20 - 1)
+}
+
+// part is one term of the forecast.
+type part struct {
+	term  string
+	what  string
+	bytes float64
+}
+
+// parts are the terms of the forecast for n workers.
+func (m *peakModel) parts(p costs.Plan, n int) []part {
+	o := planned(p, n)
+	var out []part
+	add := func(l *linear, what map[string]string) {
+		if l == nil {
+			return
+		}
+		for i, j := range l.fit.Terms {
+			name := l.terms[j].name
+			out = append(out, part{term: name, what: what[name], bytes: l.fit.Coef[i] * l.terms[j].value(o)})
+		}
+	}
+	for _, c := range m.costs {
+		if _, grows := m.Rates.PerFile(c.Per); grows && !c.Bounded {
+			units, _ := m.Rates.Planned(c.Per, c.Bound, p, float64(n))
+			out = append(out, part{term: c.Per, what: words.Cost(c), bytes: units * c.Bytes})
+		}
+	}
+	add(m.live, map[string]string{
+		"constant": "what the process holds at rest", "workers": "memory per worker",
+		"workers*part":    "part buffers per worker",
+		"bytes-in-flight": "whole files in flight", "backlog": "listed files that wait",
+		"files":    "what stays behind per file",
+		"distinct": "what is kept per distinct item", "connections": "connection buffers",
+	})
+	add(m.arenas, beside("stacks and spans partly used"))
+	add(m.outside, beside("memory outside the Go heap"))
+	return out
+}
+
+// beside names the terms of the memory beside the live heap.
+func beside(what string) map[string]string {
+	out := map[string]string{"constant": what}
+	for term, per := range map[string]string{"workers": "worker", "workers*part": "worker",
+		"bytes-in-flight": "byte in flight", "backlog": "listed file that waits",
+		"files": "file", "distinct": "distinct item", "connections": "connection"} {
+		out[term] = what + " per " + per
+	}
+	return out
+}
+
+// binding says what makes up most of the need.
+func (m *peakModel) binding(p costs.Plan, n int) string {
+	t := slices.MaxFunc(m.parts(p, n), func(a, b part) int { return cmp.Compare(a.bytes, b.bytes) })
+	return fmt.Sprintf("%s (%s): %s at %s", t.what, t.term, words.Bytes(t.bytes), words.Count(n, "worker"))
+}

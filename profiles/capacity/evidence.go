@@ -1,0 +1,134 @@
+package capacity
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/internal/words"
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// rates are those of all trials that did work, together.
+func (e *Evidence) rates() costs.Rates {
+	var all record.Covariates
+	seconds := 0.0
+	for _, t := range e.Trials {
+		if t.judged && t.speaks() {
+			all.FilesDone, all.BytesDone, all.Requests = all.FilesDone+t.last.FilesDone, all.BytesDone+t.last.BytesDone,
+				all.Requests+t.last.Requests
+			all.Pages, all.Waves, all.Failed = all.Pages+t.last.Pages, all.Waves+t.last.Waves, all.Failed+t.last.Failed
+			seconds += t.seconds
+		}
+	}
+	return costs.RatesFrom(all, seconds)
+}
+
+// Costs is the run's table: that of all trials which did work.
+func (e *Evidence) Costs() []record.Cost {
+	var tables [][]record.Cost
+	for _, t := range e.Trials {
+		if t.judged && t.speaks() && len(t.costs) > 0 {
+			tables = append(tables, t.costs)
+		}
+	}
+	return costs.OfRun(tables)
+}
+
+// liveRest is the live heap without what the cost table says has gathered.
+func (o observation) liveRest() float64 { return o.live - o.growth.Live }
+
+// units is how much of a cost's unit there was in an observation.
+func (o observation) units(row record.Cost) (float64, bool) {
+	c, per := o.cov, row.Per
+	v, ok := map[string]int64{"file": c.FilesDone, "listed-file": c.FilesListed, "backlog-item": c.Backlog,
+		"distinct-item": c.Distinct,
+		"byte":          c.BytesDone, "request": c.Requests, "page": c.Pages, "wave": c.Waves, "error": c.Failed,
+		"byte-in-flight": c.BytesInFlight}[per]
+	if per == "second" {
+		return o.seconds, true
+	}
+	return float64(v), ok
+}
+
+// observation is one steered snapshot reduced to what the memory model needs. Sizes are bytes.
+type observation struct {
+	cell    string // the cell's canonical form
+	workers int
+	held    bool
+	cov     record.Covariates
+	seconds float64        // since the trial's first snapshot
+	growth  costs.Gathered // what the cost table says has gathered by then
+	most    int64          // the most bytes in flight in the trial so far
+	live    float64
+	// unwritten is the part of the live heap that no page stands for: buffers of which nothing was written yet.
+	unwritten float64
+	// arenas is what the Go heap's arenas have to have beside live objects, outside what a limit counts beside them; NaN
+	// where it was not read.
+	arenas, outside float64
+}
+
+// trialSize is a trial reduced to what the model of resident memory needs.
+type trialSize struct {
+	cell    record.Cell
+	setting string // "gomemlimit=...,gogc=..."
+	kind    record.TrialKind
+	outcome record.Outcome
+	Peak    record.Peak
+	limit   int64
+	standing
+	beside float64 // the most resident bytes outside the Go heap's arenas
+	// memlimit is the GOMEMLIMIT that it ran with, bytes; 0: none.
+	memlimit int64
+	copies   series.Copies
+	costs    []record.Cost
+	last     record.Covariates // at its last floor
+	seconds  float64           // until then
+}
+
+// Evidence is what a run's trials leave behind for the model: numbers, no profiles.
+type Evidence struct {
+	Rows   []observation // of all trials, in order
+	Trials []trialSize
+	States []seenState  // that no prediction may be below
+	Words  record.Words // of the answer
+}
+
+// Collect takes from a series and its verdict what the model needs.
+func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
+	t := s.Trial
+	e.Words.Item = t.Item
+	e.Words.InFlight = t.Item == record.ItemRequest && s.Setting("workers", "") == ""
+	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, Peak: v.Peak, limit: t.Isolation.Limit,
+		standing: standingOf(s, v), copies: s.Copies(),
+		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.Setting("gomemlimit", "off"), s.Setting("gogc", "100"))}
+	workers, _ := strconv.Atoi(s.Setting("workers", "0"))
+	size.memlimit, _ = words.ParseSize(s.Setting("gomemlimit", "off"))
+	apart := s.Apart()
+	var most int64
+	var at work
+	for _, n := range s.Snaps {
+		most = max(most, n.Cov().BytesInFlight)
+		at = at.then(n)
+		if n.Process != nil {
+			size.beside = math.Max(size.beside, float64(n.Process.RSS-n.Process.HeapArena))
+			e.States = append(e.States, seen(n, workers, at, apart))
+		}
+		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
+		if size.speaks() && n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) &&
+			n.Covariates != nil {
+			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most,
+				live: n.Live.Bytes}
+			o.arenas, o.outside = n.BesideLive()
+			o.unwritten = n.Unwritten(o.arenas)
+			o.outside += apart
+			o.seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
+			e.Rows = append(e.Rows, o)
+		}
+	}
+	size.costs = costs.Of(v)
+	size.last, size.seconds = costs.LastWork(t)
+	e.Trials = append(e.Trials, size)
+}

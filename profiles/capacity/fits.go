@@ -1,0 +1,113 @@
+package capacity
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
+	"github.com/memsoak/memsoak/profiles/internal/words"
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// fits says how much work fits beside the most workers that a sound trial had, or fewer where the limit has no room for
+// so many, where rows of the cost table grow with it; nil where none does, or where one worker needs all of the limit.
+func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
+	var rows []record.Cost
+	var low, mid, high float64 // bytes a file
+	for _, c := range m.costs {
+		if n, ok := m.Rates.PerFile(c.Per); ok && !c.Bounded && n > 0 {
+			rows = append(rows, c)
+			low, mid, high = low+n*c.CI95[0], mid+n*c.Bytes,
+				high+n*(c.CI95[1]+threshold.CollectorFloats*costs.Share(c, record.PartLive))
+		}
+	}
+	if len(rows) == 0 || mid <= 0 || g.seen == 0 {
+		return nil
+	}
+	beside := math.Max(0, m.perFile(p)-mid)
+	low, mid, high = low+beside, mid+beside, high+beside
+	top := slices.MaxFunc(rows, func(a, b record.Cost) int {
+		x, _ := m.Rates.PerFile(a.Per)
+		y, _ := m.Rates.PerFile(b.Per)
+		return cmp.Compare(x*a.Bytes, y*b.Bytes)
+	})
+	without := p
+	without.Files = 0
+	workers := m.largest(without, g.seen)
+	if workers == 0 {
+		return nil
+	}
+	f := m.Forecast(without, workers)
+	need, most := f.Needs()
+	least := math.Max(0, need-f.spread)
+	per, _ := m.Rates.PerFile(top.Per)
+	files := func(need, bytes float64) float64 {
+		return math.Max(0, math.Floor((float64(p.Limit)-need)/math.Max(bytes, 1e-9)))
+	}
+	safe := math.Min(files(most, high), m.unseen(p, workers))
+	return &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per,
+		files(least, low) * per},
+		Tried: top.Tried[1], PerFile: mid, Cost: top}
+}
+
+// perFile is what each of many files adds to the need by the whole model: stacks, spans partly used and memory outside
+// the heap come with files as well, beyond what rows of the cost table say.
+func (m *peakModel) perFile(p costs.Plan) float64 {
+	const many = 1 << 40
+	p.Files = many
+	with, _ := m.Forecast(p, 1).Needs()
+	p.Files = 0
+	without, _ := m.Forecast(p, 1).Needs()
+	return (with - without) / many
+}
+
+// refuted says which kill of the run says otherwise: as many workers or fewer were killed by a limit as large after no
+// more files than fit. "" for none.
+func (e *Evidence) refuted(f *record.Fit, p costs.Plan) string {
+	for i := range e.Trials {
+		t := &e.Trials[i]
+		if t.outcome == record.OOMKilled && t.killed >= p.Limit && t.Workers <= f.Workers && t.Files > 0 &&
+			float64(t.Files) <= f.Files {
+			return fmt.Sprintf("by the memory model %s with %s, but a run of %s was killed by a limit as large with %s "+
+				"listed or done",
+				words.Work(f.Most, f.Per), words.Count(f.Workers, "worker"), words.Count(t.Workers, "worker"),
+				words.Work(float64(t.Files), "file"))
+		}
+	}
+	return ""
+}
+
+// mended is how many workers would fit, up to a number of them, without the row of the cost table that is largest for
+// the planned work; 0 where the table has no row.
+func (m *peakModel) mended(p costs.Plan, most int) int {
+	if len(m.costs) == 0 {
+		return 0
+	}
+	size := func(c record.Cost) float64 {
+		n, ok := m.Rates.Planned(c.Per, c.Bound, p, 1)
+		if c.Per == "worker" {
+			n, ok = 1, true
+		}
+		if !ok {
+			return 0
+		}
+		return n * c.Bytes
+	}
+	top := slices.MaxFunc(m.costs, func(a, b record.Cost) int { return cmp.Compare(size(a), size(b)) })
+	n := 0
+	for n < most {
+		_, high := m.Forecast(p, n+1).Needs()
+		units, ok := m.Rates.Planned(top.Per, top.Bound, p, float64(n+1))
+		if top.Per == "worker" {
+			units, ok = float64(n+1), true
+		}
+		if !ok || high-units*top.CI95[0] > float64(p.Limit) {
+			break
+		}
+		n++
+	}
+	return n
+}

@@ -1,0 +1,29 @@
+package capacity
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+func TestWhatComesWithFilesBesideTheHeapFillsALimitToo(t *testing.T) {
+	fit := func(outside float64) *record.Fit {
+		e, _ := sized(t, 36*mib)
+		e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 4 << 10,
+			CI95: [2]float64{4 << 10, 4 << 10}}}
+		for i := range e.Rows {
+			o := &e.Rows[i]
+			o.cov.FilesDone = int64(500 * i)
+			o.live += 4 << 10 * float64(o.cov.FilesDone)
+			o.outside = 5*mib + outside*float64(o.cov.FilesDone)
+		}
+		return e.PeakModel().fits(costs.Plan{Limit: 900 * mib, LargestFile: 48 * mib}, grounds{seen: 8})
+	}
+	heap, all := fit(0), fit(2<<10)
+	require.InEpsilon(t, 4<<10, heap.PerFile, 0.02)
+	require.InEpsilon(t, 6<<10, all.PerFile, 0.02)
+	require.InEpsilon(t, heap.Files*4/6, all.Files, 0.05)
+}

@@ -1,0 +1,68 @@
+package capacity
+
+// Measurements with files of one size, beside the fit over all sizes. A limit counts pages, and a page comes with
+// the first write: a subject that makes buffers larger than its files lives in less than its live heap, by how much
+// only the states say that held such files.
+
+import (
+	"math"
+
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
+	"github.com/memsoak/memsoak/profiles/trend"
+)
+
+// hold is a state held with transfers whose bodies are there.
+type hold struct {
+	size, transfers float64
+	// written is the live heap that they brought with pages for it, unwritten that without. Bytes.
+	written, unwritten float64
+}
+
+// holds takes from the live heap of each held state what the model of it says is there without transfers.
+func (e *Evidence) holds(live *linear) []hold {
+	var out []hold
+	for _, o := range e.Rows {
+		n := float64(o.cov.InFlight - o.cov.AtHeader)
+		if !o.held || n <= 0 {
+			continue
+		}
+		idle := o
+		idle.cov.InFlight, idle.cov.AtHeader, idle.cov.WithBody, idle.cov.BytesInFlight, idle.cov.ConnsOpen = 0, 0, 0, 0, 0
+		out = append(out, hold{size: float64(o.cov.BytesInFlight) / n, transfers: n, unwritten: o.unwritten,
+			written: math.Max(0, o.liveRest()-o.unwritten-live.of(idle))})
+	}
+	return out
+}
+
+// measured is what each transfer of a planned size brought to the live heap.
+type measured struct {
+	each, se  float64 // with pages for it, and the standard error
+	sigma     float64 // residual standard deviation of a state
+	unwritten float64 // the most without pages
+}
+
+// measured reads it from the states that held such files; ok is false where there are few, or where they held fewer
+// transfers than half of the most of any: what many at a time share does not show in few.
+func (m *peakModel) measured(size float64) (t measured, ok bool) {
+	var sum, squares, most, mostHere float64
+	var here []hold
+	for _, h := range m.holds {
+		most = math.Max(most, h.transfers)
+		if math.Abs(h.size-size) <= threshold.SameSize*size {
+			here = append(here, h)
+			sum, squares = sum+h.transfers*h.written, squares+trend.Square(h.transfers)
+			mostHere = math.Max(mostHere, h.transfers)
+			t.unwritten = math.Max(t.unwritten, h.unwritten/h.transfers)
+		}
+	}
+	if len(here) < threshold.LeastHolds || 2*mostHere < most {
+		return measured{}, false
+	}
+	t.each = sum / squares
+	for _, h := range here {
+		t.sigma += trend.Square(h.written - t.each*h.transfers)
+	}
+	t.sigma = math.Max(threshold.ModelFloor, math.Sqrt(t.sigma/float64(len(here)-1)))
+	t.se = t.sigma / math.Sqrt(squares)
+	return t, true
+}

@@ -1,0 +1,85 @@
+package capacity
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// roomy is a subject that makes 32 MiB for each transfer and writes as much of it as the file is large. Below 16 MiB
+// its buffers are as large as the file.
+func roomy(workers ...int64) *Evidence {
+	e := &Evidence{}
+	for _, m := range workers {
+		for _, size := range []int64{64 << 10, mib, 4 * mib, 16 * mib, 64 * mib} {
+			n := m
+			if size > 8*mib {
+				n = max(1, m/2)
+			}
+			made, written := n*size, n*min(size, 32*mib)
+			if size >= 16*mib {
+				made = n * 32 * mib
+			}
+			e.Rows = append(e.Rows, observation{cell: strconv.FormatInt(m, 10), workers: int(m), held: true,
+				live: float64(2*mib + made), unwritten: float64(made - written), arenas: 2 * mib, outside: 5 * mib,
+				cov: record.Covariates{InFlight: n, WithBody: n, BytesInFlight: n * size, ConnsOpen: 2 * n}})
+		}
+		e.Rows = append(e.Rows, observation{workers: int(m), live: 2 * mib, arenas: 2 * mib, outside: 5 * mib})
+		t := sound(int(m), 64*mib)
+		e.Trials = append(e.Trials, t)
+	}
+	return e
+}
+
+func TestBuffersThatAreNotWrittenTakeNoWorkersAway(t *testing.T) {
+	e := roomy(2, 4, 8)
+	m := e.PeakModel()
+	most := func(size int64) int { return m.largest(costs.Plan{Limit: 256 * mib, LargestFile: size}, 100) }
+	require.InDelta(t, 13, most(16*mib), 1, "16 of 32 MiB have pages, and a tenth of the others may get some")
+	require.LessOrEqual(t, most(16*mib), (256-9)/16)
+	require.LessOrEqual(t, most(64*mib), (256-9)/32, "all of the buffer is written")
+	require.LessOrEqual(t, most(24*mib), (256-9)/24, "files as large as that were not held")
+}
+
+func TestWhatWasNeverHeldIsTakenForWritten(t *testing.T) {
+	e := roomy(2, 4, 8)
+	m := e.PeakModel()
+	at := func(size int64) bool { _, ok := m.measured(float64(size)); return ok }
+	require.True(t, at(16*mib))
+	require.False(t, at(20*mib), "no such files were held")
+	m.holds = m.holds[:5]
+	require.False(t, at(16*mib), "one state is no measurement")
+
+	few := roomy(2, 4, 8)
+	few.Rows[len(few.Rows)-2].cov.InFlight = 64 // the most transfers of any state
+	m = few.PeakModel()
+	_, ok := m.measured(16 * mib)
+	require.False(t, ok, "few transfers say nothing of many")
+}
+
+// pages are readings of a live heap of 40 MiB with 2 MiB beside its objects, and how much of it has no pages.
+var pages = map[string]struct {
+	process *record.Process
+	arenas  float64
+	want    float64
+}{
+	"half of it":              {&record.Process{HeapArena: 22 * mib}, 2 * mib, 20 * mib},
+	"free pages hide some":    {&record.Process{HeapArena: 36 * mib}, 2 * mib, 6 * mib},
+	"all has pages":           {&record.Process{HeapArena: 60 * mib}, 2 * mib, 0},
+	"swapped out pages count": {&record.Process{HeapArena: 22 * mib, Swap: 20 * mib}, 2 * mib, 0},
+	"arenas not read":         {&record.Process{}, 2 * mib, 0},
+	"no process":              {nil, 2 * mib, 0},
+}
+
+func TestLiveHeapWithoutPages(t *testing.T) {
+	for name, c := range pages {
+		n := &series.Snapshot{Live: series.Amount{Bytes: 40 * mib}}
+		n.Process = c.process
+		require.InDelta(t, c.want, n.Unwritten(c.arenas), 1, name)
+	}
+}

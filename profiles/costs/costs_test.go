@@ -1,0 +1,62 @@
+package costs
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+func TestTablesOfTrialsAreJoinedRowByRow(t *testing.T) {
+	row := func(class record.Class, function, per string, bytes float64) record.Cost {
+		return record.Cost{Class: class, Site: record.Site{Function: function}, Per: per, Bytes: bytes,
+			CI95: [2]float64{bytes - 2, bytes + 2}}
+	}
+	got := OfRun([][]record.Cost{
+		{row(record.Leak, "a", "file", 100), row(record.BufferWorker, "a", "worker", 9)},
+		{row(record.Leak, "a", "file", 110)},
+		{row(record.Metadata, "a", "distinct-item", 105)}, // the same bytes by another unit
+		{row(record.Metadata, "b", "listed-file", 7)},
+	})
+	require.Len(t, got, 3)
+	assert.Equal(t, "file", got[0].Per)
+	assert.InDelta(t, 105, got[0].Bytes, 1e-9)
+	assert.GreaterOrEqual(t, got[0].CI95[1], 110.0, "the interval covers how far trials differ")
+	assert.Equal(t, []string{"worker", "listed-file"}, []string{got[1].Per, got[2].Per},
+		"what one trial has beside it stays")
+}
+
+func TestVerdictsWithoutATableHaveTheirSlopesAsRows(t *testing.T) {
+	v := &record.Verdict{Findings: []record.Finding{
+		{Class: record.Leak, Slope: &record.Slope{Bytes: 64, Per: "file"}}, {Class: record.BufferWorker,
+			Slope: &record.Slope{Bytes: 1, Per: "worker"}}, {Class: record.GCHeadroom}}}
+	got := Of(v)
+	require.Len(t, got, 2)
+	assert.False(t, got[0].Bounded)
+	assert.True(t, got[1].Bounded)
+	assert.InDelta(t, 64, Growth(got, Rates{}), 1e-9)
+}
+
+func TestTwoStacksOfOneFunctionAddUp(t *testing.T) {
+	row := record.Cost{Class: record.GoroutineLeak, Site: record.Site{Function: "a.send", Line: 7}, Per: "file",
+		Bytes: 2000, CI95: [2]float64{1970, 2030},
+		Parts: map[string]float64{record.PartStacks: 1900, record.PartLive: 100}}
+	other := row
+	other.Bytes, other.CI95, other.Parts = 1000, [2]float64{960, 1040}, nil
+	got := OfRun([][]record.Cost{{row, other}})
+	require.Len(t, got, 1)
+	assert.Equal(t, 3000.0, got[0].Bytes, "each file leaves both")
+	assert.InDelta(t, 100, got[0].CI95[1]-got[0].CI95[0], 1e-9)
+	assert.Equal(t, 1100.0, got[0].Parts[record.PartLive])
+	assert.Equal(t, 1900.0, got[0].Parts[record.PartStacks])
+	assert.Equal(t, Growth([]record.Cost{row, other}, Rates{}), Growth(got, Rates{}))
+}
+
+func TestSuspectsHaveNoCosts(t *testing.T) {
+	v := &record.Verdict{Findings: []record.Finding{{Class: record.Leak, Slope: &record.Slope{Bytes: 64, Per: "file"}}}}
+	require.Len(t, Of(v), 1, "a verdict from before there was a table")
+	v.Hypotheses = []record.Hypothesis{{Class: record.Leak, Per: "file"}}
+	require.Empty(t, Of(v))
+}

@@ -1,0 +1,117 @@
+package closure
+
+// Closure outside the live heap: stacks, anonymous memory and shared memory that stay from floor to floor.
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/memsoak/memsoak/profiles/internal/classes"
+	"github.com/memsoak/memsoak/profiles/internal/finding"
+	"github.com/memsoak/memsoak/profiles/internal/fit"
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
+	"github.com/memsoak/memsoak/profiles/internal/words"
+	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
+)
+
+// stackGrowth is the least growth of stacks between floors that counts: below it are spans that the runtime keeps from
+// the most goroutines so far.
+const stackGrowth = 1 << 20
+
+// contrast is growth from the first floor to the last of one kind of memory, beyond what findings explain.
+type contrast struct {
+	kind  string // that of record.Closure
+	from  [2]int
+	grown float64
+}
+
+// outsideKinds are the kinds of memory beside the live heap, with the hypotheses that their growth leaves open and the
+// part of a finding's cost that explains it.
+var outsideKinds = []struct {
+	kind  string
+	leans evidenceKind
+	part  string
+	least float64
+	read  func(n *series.Snapshot) (float64, bool)
+}{
+	{"stacks", byRoutines, record.PartStacks, stackGrowth, func(n *series.Snapshot) (float64, bool) {
+		if n.Runtime == nil {
+			return 0, false
+		}
+		return float64(n.Runtime.StackInuse), true
+	}},
+	{"off-heap", byOffHeap, finding.MainPart(record.OffHeap), threshold.OffHeapMin, classes.Areas[0].Reading},
+	{"file", byShared, finding.MainPart(record.PageCache), threshold.FileMin, classes.Areas[1].Reading},
+}
+
+// outside are the contrasts that findings leave, by the hypotheses that they leave open.
+func outside(s *series.Series, found []*finding.Judged) map[evidenceKind]contrast {
+	out := map[evidenceKind]contrast{}
+	for _, k := range outsideKinds {
+		q := fit.Read(s, 1, k.read)
+		idx := fit.Rest(s, q)
+		if len(idx) < threshold.MinFloors {
+			continue
+		}
+		c := contrast{kind: k.kind, from: [2]int{idx[0], idx[len(idx)-1]}}
+		c.grown = q.Values[c.from[1]] - q.Values[c.from[0]] - explainedPart(found, k.part)
+		if c.grown > math.Max(k.least, threshold.MinT*wander(q, idx)) {
+			out[k.leans] = c
+		}
+	}
+	return out
+}
+
+// explainedPart is how much of a kind of memory findings say stays behind. An amount is that of a finding's term, whose
+// parts share it as they share its cost.
+func explainedPart(found []*finding.Judged, part string) float64 {
+	sum := 0.0
+	for _, j := range found {
+		if j.Passive || !j.Term.RetainedTerm || j.Class == record.PageCache && !j.Unreclaimable {
+			continue // pages of files that the kernel can drop say nothing of shared memory
+		}
+		if whole := j.Term.Slope; whole > 0 {
+			sum += j.Term.Amount * j.Parts[part] / whole
+		}
+	}
+	return sum
+}
+
+// wander is how far a quantity that doesn't grow is from its first value in the end: the steps between floors about
+// their median, by the root of their number.
+func wander(q *fit.Quantity, idx []int) float64 {
+	var steps []float64
+	for k := 1; k < len(idx); k++ {
+		steps = append(steps, q.Values[idx[k]]-q.Values[idx[k-1]])
+	}
+	mid := trend.Median(steps)
+	for k := range steps {
+		steps[k] = math.Abs(steps[k] - mid)
+	}
+	return 1.4826 * trend.Median(steps) * math.Sqrt(float64(len(steps)))
+}
+
+// needs says what decides about growth that no finding explains.
+func (c contrast) needs() string {
+	name := map[string]string{
+		"stacks": "stacks", "off-heap": "memory outside the Go heap", "file": "shared memory (tmpfs)",
+	}[c.kind]
+	return fmt.Sprintf("%s of %s more at the last floor than at the first, which no finding explains: "+
+		"a longer trial tells whether it goes on", words.Bytes(c.grown), name)
+}
+
+// Closure is what the findings leave of the kind of memory with the largest unexplained part.
+func Closure(s *series.Series, e *Explained) *record.Closure {
+	c := e.left.closure(s)
+	for _, k := range outsideKinds {
+		x, ok := e.outside[k.leans]
+		if !ok || int64(x.grown) <= c.Unexplained {
+			continue
+		}
+		c.Unexplained, c.Kind, c.Sites = int64(x.grown), x.kind, nil
+		c.Contrast = fmt.Sprintf("floor %d to floor %d", s.Snaps[x.from[0]].Seq, s.Snaps[x.from[1]].Seq)
+	}
+	return c
+}

@@ -1,0 +1,128 @@
+package words
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// Capacity is a capacity in sentences, in the words of the subject's item.
+func Capacity(c *record.Capacity) []string {
+	out := capacitySentences(c)
+	for i, s := range out {
+		out[i] = sayCapacity(c.Words, s)
+	}
+	return out
+}
+
+// capacitySentences are a capacity in a copier's words, the most important first: how many workers are safe, or why
+// that is not known and which run decides.
+func capacitySentences(c *record.Capacity) []string {
+	limit, out := Bytes(float64(c.Limit)), []string{}
+	if c.Fits != nil && c.MaxWorkers != 0 {
+		out = append(out, fitText(c.Fits, c.Limit))
+	}
+	if c.FitsUnknown != "" {
+		out = append(out, fmt.Sprintf("How many files fit in %s is not known: %s", limit, c.FitsUnknown))
+	}
+	if c.MaxWorkers == 0 {
+		for _, u := range c.Unknown {
+			out = append(out, fmt.Sprintf("How many workers fit in %s is not known: %s", limit, u))
+		}
+		if c.KilledAt > 0 {
+			out = append(out, fmt.Sprintf("Fewer than %d: so many were killed in this run", c.KilledAt))
+		}
+		if c.Decides != "" {
+			out = append(out, decidesPrefix+c.Decides)
+		}
+		return out
+	}
+	work, binds, limited := "", "", fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20)
+	if w := c.Without; w != nil {
+		limited += fmt.Sprintf(", without which %s peaked at %s", Count(w.Workers, "worker"), Bytes(float64(w.Bytes)))
+	}
+	if c.LargestFile > 0 {
+		work = fmt.Sprintf(" with files of up to %s", Bytes(float64(c.LargestFile)))
+	}
+	if c.Binds != "" {
+		binds = "; what binds first is " + c.Binds
+	}
+	switch {
+	case c.MaxWorkers < 0 && c.KilledAt == 1:
+		out = append(out, fmt.Sprintf("Not even one worker is safe in %s: one was killed in this run", limit))
+	case c.MaxWorkers < 0 && c.Fits != nil:
+		out = append(out, fmt.Sprintf("For %s files not even one worker is safe in %s%s%s", thousands(float64(c.Files)),
+			limit, work, binds))
+	case c.MaxWorkers < 0:
+		out = append(out, fmt.Sprintf("Not even one worker is safe in %s%s%s", limit, work, binds))
+	case c.AtLeast:
+		out = append(out, fmt.Sprintf("At least %s safe in %s%s with %s; more were not tried",
+			countIs(c.MaxWorkers, "worker"), limit, work, limited))
+	default:
+		out = append(out, fmt.Sprintf("Up to %s safe in %s%s with %s%s",
+			countIs(c.MaxWorkers, "worker"), limit, work, limited, binds))
+	}
+	for _, e := range c.Extrapolated {
+		out = append(out, "Extrapolated: "+e)
+	}
+	if c.Mended > max(c.MaxWorkers, 0) {
+		out = append(out, fmt.Sprintf("With the largest cost mended at least %s would fit",
+			Count(c.Mended, "worker")))
+	}
+	return out
+}
+
+// Cost is a row in a clause: "3.3 KiB per listed file at drive.(*Walker).walk".
+func Cost(c record.Cost) string {
+	text := Bytes(c.Bytes) + " per " + Item(c.Per)
+	if c.Site.Function != "" {
+		text += " at " + Short(c.Site.Function)
+	}
+	return text
+}
+
+// fitText says it in a sentence.
+func fitText(f *record.Fit, limit int64) string {
+	s := fmt.Sprintf("%s fit in %s with %s, to %s (95 %%): %s stays", Work(f.Most, f.Per),
+		Bytes(float64(limit)), Count(f.Workers, "worker"),
+		Work(f.Range[1], f.Per), Cost(f.Cost))
+	if f.PerFile > 1.05*f.Cost.Bytes && f.Per != "second" {
+		s += fmt.Sprintf(", %s a file with all that grows", Bytes(f.PerFile))
+	}
+	if f.Tried > 0 && f.Most > f.Tried {
+		s += fmt.Sprintf("; extrapolated from %s", Work(f.Tried, f.Per))
+	}
+	return s
+}
+
+// Work is an amount of work as a person says it: 610,000 files, 12.5 hours, 3.1 GiB.
+func Work(n float64, per string) string {
+	switch per {
+	case "second":
+		if n >= 3600 {
+			return fmt.Sprintf("%.1f hours", n/3600)
+		}
+		return fmt.Sprintf("%.0f seconds", n)
+	case "byte":
+		return Bytes(n) + " copied"
+	}
+	unit := map[string]string{"file": "files", "listed-file": "listed files", "backlog-item": "waiting files",
+		"distinct-item": "distinct files",
+		"request":       "requests", "page": "pages", "wave": "waves", "error": "errors"}[per]
+	return thousands(n) + " " + cmp.Or(unit, per)
+}
+
+// thousands is a number with its thousands apart, rounded down to three digits.
+func thousands(n float64) string {
+	if n >= 1000 {
+		step := math.Pow(10, math.Floor(math.Log10(n))-2)
+		n = math.Floor(n/step) * step
+	}
+	text := fmt.Sprintf("%.0f", n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}

@@ -1,0 +1,64 @@
+package words
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Bytes writes a size the way a person says it: 872 B, 4.0 KiB, 1.2 GiB.
+func Bytes(b float64) string {
+	a := math.Abs(b)
+	for _, u := range []struct {
+		size float64
+		name string
+	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if a >= u.size {
+			return fmt.Sprintf("%.1f %s", b/u.size, u.name)
+		}
+	}
+	if a < 10 && b != math.Trunc(b) {
+		return fmt.Sprintf("%.2g B", b)
+	}
+	return fmt.Sprintf("%.0f B", b)
+}
+
+// Item is a unit in words: "backlog item".
+func Item(per string) string { return strings.ReplaceAll(per, "-", " ") }
+
+// ParseSize reads a size as GOMEMLIMIT takes it: an integer with an optional B, KiB, MiB, GiB or TiB, or the short
+// forms Ki, Mi, Gi, Ti. "off" and the empty text are no limit; ok is false for anything else.
+func ParseSize(text string) (size int64, ok bool) {
+	if text == "" || text == "off" {
+		return 0, true
+	}
+	num := strings.TrimRight(text, "KMGTiB")
+	v, err := strconv.ParseInt(num, 10, 64)
+	if err != nil || v < 0 {
+		return 0, false
+	}
+	shift, known := map[string]uint{"": 0, "B": 0, "KiB": 10, "Ki": 10, "MiB": 20, "Mi": 20, "GiB": 30, "Gi": 30,
+		"TiB": 40, "Ti": 40}[text[len(num):]]
+	if !known || v > math.MaxInt64>>shift {
+		return 0, false
+	}
+	return v << shift, true
+}
+
+// decidesPrefix begins the sentence that names a command.
+const decidesPrefix = "What decides: "
+
+// Share is a share in percent.
+func Share(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
+
+// Short is the last element of a function's path: what a person calls it.
+func Short(fn string) string { return fn[strings.LastIndexByte(fn, '/')+1:] }
+
+// OrUnknown is the text, or "not finished" for an empty one.
+func OrUnknown(t string) string {
+	if t == "" {
+		return "not finished"
+	}
+	return t
+}
