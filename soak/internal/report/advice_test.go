@@ -117,7 +117,8 @@ func TestEveryClassHasACure(t *testing.T) {
 			classes++
 			c := record.Class(strings.Trim(f[3], `"`))
 			assert.NotEmpty(t, report.Cure(c, "file"), "class %s", f[3])
-			assert.NotRegexp(t, "largest file|tree|transfer|upload", report.Cure(c, record.ItemRequest), "class %s of a service", f[3])
+			assert.NotRegexp(t, "largest file|tree|transfer|upload", report.Cure(c, record.ItemRequest),
+				"class %s of a service", f[3])
 		}
 	}
 	assert.Greater(t, classes, 10)
