@@ -66,7 +66,7 @@ race: ## the tests of concurrent code under the race detector (RACE_ALL=1: also 
 	@$(foreach m,$(filter-out .,$(MODULES)),(cd $(m) && $(call twice,$(GO) test,-race -short ./...)) && )true
 
 # test-fast leaves out packages that start brokers, browsers and subjects, or that judge hundreds of series.
-SLOW := /e2e$$|/migrator/internal/queue|/migrator/internal/httpx$$|/migrator/cmd/|/profiles$$|/memtest$$|/internal/view$$|/internal/pyroscope$$
+SLOW := /e2e$$|/migrator/internal/queue|/soak/internal/fakes$$|/migrator/cmd/|/profiles$$|/memtest$$|/internal/view$$|/internal/pyroscope$$
 SLOW := $(SLOW)|/internal/holders$$|/internal/trial$$|/soak$$|/soak/specimens/all$$|/replay/study$$|/replay/service$$|/internal/bench|/internal/report$$
 
 .PHONY: test-fast
