@@ -79,7 +79,7 @@ func (e *Engine) Close() {
 	}
 }
 
-// Open makes an Engine. It makes no request but what the credential chains need.
+// Open makes an Engine, which may outlive ctx. It makes no request but what the credential chains need.
 func Open(ctx context.Context, s Settings) (*Engine, error) {
 	if s.PageSize < 1 || s.PageSize > 1000 {
 		return nil, fmt.Errorf("page size %d: Drive takes 1 to 1000", s.PageSize)
@@ -123,7 +123,8 @@ func (e *Engine) transport(s Settings) (*http.Transport, error) {
 // than Google's and no credentials set, requests go without.
 func driveAuth(ctx context.Context, s Settings, t http.RoundTripper) (http.RoundTripper, error) {
 	capped := httpx.CapErrors(t)
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: capped})
+	// Tokens are fetched as long as the engine is used, also while a stopped copy ends.
+	ctx = context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: capped})
 	var tokens oauth2.TokenSource
 	switch {
 	case s.RefreshToken != "":
