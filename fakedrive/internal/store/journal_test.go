@@ -61,7 +61,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 	folder := r.newFolder(t, RootAlias, "folder")
 	own := r.file(t, folder, "own", "text")
 	r.write(t, own, "second", true)
-	r.file(t, AppDataAlias, "hidden", "settings")
+	hidden := r.file(t, AppDataAlias, "hidden", "settings")
 	r.edit(t, r.file(t, shared.ID(0), "theirs", "in the trash"), trash)
 	altered, twice := r.file(t, folder, "altered", "x"), r.file(t, folder, "altered twice", "y")
 	for _, id := range []string{altered, twice, twice, pick(t, tree, isPlain)} {
@@ -84,7 +84,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 	_, err = r.EditDrive(d.ID, func(d *Drive) { d.Hidden = true })
 	require.NoError(t, err)
 	token, total, thrown := r.NextChange(), int64(0), int64(0)
-	want := r.state(t)
+	want, order := r.state(t), r.ids(t, Scope{AllDrives: true}, 1000)
 	total, thrown = r.Usage()
 	used := r.blobs.Used()
 	for restart := range 3 {
@@ -93,6 +93,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 		}
 		r = kept(t, dir)
 		require.Equal(t, want, r.state(t), "restart %d", restart)
+		require.Equal(t, order, r.ids(t, Scope{AllDrives: true}, 1000))
 		require.Equal(t, token, r.NextChange())
 		gotTotal, gotThrown := r.Usage()
 		require.Equal(t, []int64{total, thrown}, []int64{gotTotal, gotThrown})
@@ -101,6 +102,8 @@ func TestStateSurvivesARestart(t *testing.T) {
 	next := r.file(t, RootAlias, "after the restarts", "new")
 	list := r.ids(t, Scope{Parents: []string{RootAlias}}, 1000)
 	require.Equal(t, next, list[len(list)-1], "the last in its folder")
+	require.NoError(t, r.Delete(hidden))
+	require.Equal(t, used+int64(len("new")-len("settings")), r.blobs.Used(), "freed with its file")
 }
 
 func TestTheLastDriveStaysDeletedAfterARestart(t *testing.T) {
@@ -202,8 +205,11 @@ func TestAFullDiskIsSaidAtTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	r := kept(t, dir)
 	require.NoError(t, r.log.f.Close())
+	var err error
+	r.log.f, err = os.Open(filepath.Join(dir, journalFile)) // which cannot be written
+	require.NoError(t, err)
 	id := r.file(t, RootAlias, "file", "text")
-	_, err := r.Get(id)
+	_, err = r.Get(id)
 	require.NoError(t, err, "the Drive continues")
 	require.ErrorContains(t, r.Close(), "keep the state: ")
 	require.NoError(t, newRig(t, t.TempDir()).Close(), "a store without a journal")

@@ -60,13 +60,10 @@ func (s *Store) put(e *entry) {
 	id := e.f.ID
 	old := s.entries[id]
 	e.retain()
-	switch {
-	case old == nil && e.seq > s.seq: // from the journal
-		s.seq = e.seq
-	case old == nil:
+	if old == nil {
 		s.seq++
 		e.seq = s.seq
-	default:
+	} else {
 		e.seq, e.src, e.ord = old.seq, old.src, old.ord
 		s.unlink(old)
 		old.release()

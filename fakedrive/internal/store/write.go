@@ -338,14 +338,14 @@ func (s *Store) EditRevisions(id string, edit func([]Revision) ([]Revision, erro
 	return nil
 }
 
-// contents are the distinct blobs that an entry refers to.
+// contents are the blobs that an entry refers to, one for each reference.
 func (e *entry) contents() []*blob.Blob {
 	var list []*blob.Blob
 	add := func(c resource.Content) {
 		if a, ok := c.(*altered); ok {
 			c = a.Content
 		}
-		if b, ok := c.(*blob.Blob); ok && !slices.Contains(list, b) {
+		if b, ok := c.(*blob.Blob); ok {
 			list = append(list, b)
 		}
 	}

@@ -218,7 +218,13 @@ func TestAnUpdateThatIsRefusedChangesNothing(t *testing.T) {
 		require.Equal(t, used, r.blobs.Used())
 		_, err = r.Copy(id, func(*resource.File) error { return refused })
 		require.ErrorIs(t, err, refused)
-		require.ErrorIs(t, r.EditRevisions(id, func([]Revision) ([]Revision, error) { return nil, refused }), refused)
+		require.ErrorIs(t, r.EditRevisions(id, func(revs []Revision) ([]Revision, error) {
+			revs[0].KeepForever = true
+			return nil, refused
+		}), refused)
+		revs, err := r.Revisions(id)
+		require.NoError(t, err)
+		require.False(t, revs[0].KeepForever)
 		after, err := r.Get(id)
 		require.NoError(t, err)
 		require.Equal(t, describe(t, before.File), describe(t, after.File))
@@ -273,6 +279,8 @@ func TestEmptyTrashTakesWhatItsDriveThrewAway(t *testing.T) {
 	r.edit(t, folder, trash)
 	r.edit(t, inFolder, trash) // gone with the folder, and on its own
 	r.edit(t, theirs, trash)
+	others := pick(t, tree, func(it *corpus.Item) bool { return it.SharedWithMe && !it.Trashed })
+	r.edit(t, others, trash) // its owner keeps it
 	kept := pick(t, tree, func(it *corpus.Item) bool { return it.ExplicitlyTrashed && !it.SharedWithMe })
 	r.edit(t, kept, untrash)
 	gone := func(id string) bool {
@@ -281,7 +289,7 @@ func TestEmptyTrashTakesWhatItsDriveThrewAway(t *testing.T) {
 	}
 	require.NoError(t, r.EmptyTrash(""))
 	require.True(t, gone(folder) && gone(inFolder))
-	require.False(t, gone(kept) || gone(theirs))
+	require.False(t, gone(kept) || gone(theirs) || gone(others))
 	seen := 0
 	for n := range tree.Len() {
 		it := tree.Item(n)
