@@ -103,6 +103,9 @@ func find(set, name, self string) (string, error) {
 	return "", version.Read().Missing(name)
 }
 
+// saidBytes is how much of a log an error has.
+const saidBytes = 1 << 10
+
 // startTimeout is how long a fake may take to listen.
 const startTimeout = 20 * time.Second
 
@@ -179,7 +182,7 @@ func launch(name, path string, args []string, o Options) (*fake, error) {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // an end before Stop shows in await or as failing admin calls
+		_ = p.cmd.Wait() // ended says how
 		close(p.done)
 	}()
 	return p, nil
@@ -198,13 +201,46 @@ func (p *fake) await(ctx context.Context, dir string) (fault.Addresses, error) {
 		}
 		select {
 		case <-p.done:
-			said, _ := os.ReadFile(p.log)
-			return a, fmt.Errorf("%s ended with %s: %s", p.name, p.cmd.ProcessState, strings.TrimSpace(string(said)))
+			return a, p.ended(0)
 		case <-ctx.Done():
 			return a, fmt.Errorf("%s does not listen: %w", p.name, ctx.Err())
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+}
+
+// ended is the error of a process that ends within some time, before it is stopped: how, and the end of what it said.
+func (p *fake) ended(within time.Duration) error {
+	select {
+	case <-p.done: // first of all: of two that are ready, the select below takes either
+	default:
+		select {
+		case <-p.done:
+		case <-time.After(within):
+			return nil
+		}
+	}
+	said, _ := os.ReadFile(p.log)
+	said = said[max(0, len(said)-saidBytes):]
+	return fmt.Errorf("%s ended with %s: %s", p.name, p.cmd.ProcessState, strings.Join(strings.Fields(string(said)), " "))
+}
+
+// stop kills the process and waits for it. One that has ended is left alone: its number may be another's by now.
+func (p *fake) stop() {
+	if p.ended(0) == nil {
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	}
+	<-p.done
+}
+
+// Ended is the error of a fake that ended by itself; what was measured from then on says nothing about the subject.
+// A connection is refused a moment before the process is known to have ended: within is how long to wait for that.
+func (f *Fakes) Ended(within time.Duration) error {
+	var errs []error
+	for _, p := range f.procs {
+		errs = append(errs, p.ended(within))
+	}
+	return errors.Join(errs...)
 }
 
 // joinCAs writes the certificates of both CAs into one file, so that one --ca-file or SSL_CERT_FILE trusts both.
@@ -247,10 +283,7 @@ func (f *Fakes) Stop() {
 		return
 	}
 	for _, p := range f.procs {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	}
-	for _, p := range f.procs {
-		<-p.done
+		p.stop()
 	}
 	f.procs = nil
 	for _, c := range []*fault.Client{f.Drive, f.S3} {

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"syscall"
+	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/soak/internal/gateway"
@@ -44,13 +44,20 @@ func StartGates(ctx context.Context, o Options, c gateway.Config) (*Gates, error
 	return g, nil
 }
 
+// Ended is the error of gates that ended by themselves, or do so within some time.
+func (g *Gates) Ended(within time.Duration) error {
+	if g.proc == nil {
+		return nil
+	}
+	return g.proc.ended(within)
+}
+
 // Stop kills the gates, which have nothing to save, and waits for them. It may be called twice.
 func (g *Gates) Stop() {
 	if g.proc == nil {
 		return
 	}
-	_ = syscall.Kill(-g.proc.cmd.Process.Pid, syscall.SIGKILL)
-	<-g.proc.done
+	g.proc.stop()
 	g.proc = nil
 	if g.Client != nil {
 		g.Close()

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/sampler"
@@ -37,6 +39,8 @@ type rig interface {
 	give(ctx context.Context, j job, prefix string) (work, error)
 	// keep records, at the end of a trial, the data needed to check the work later.
 	keep(given []*running)
+	// ended is the error of a process of the rig that ended by itself, or does so within some time.
+	ended(within time.Duration) error
 	stop()
 }
 
@@ -115,6 +119,8 @@ func (c *copierRig) values() map[string]string {
 		"ca_file": c.fakes.CAFile, "proxy_url": c.fakes.DriveAddr.Proxy,
 	}
 }
+
+func (c *copierRig) ended(within time.Duration) error { return c.fakes.Ended(within) }
 
 func (c *copierRig) caFile() string { return c.fakes.CAFile }
 
@@ -247,6 +253,26 @@ func (c *copierRig) keep(given []*running) {
 const sinkTimeout = 20 * time.Second
 
 func (c *copierRig) stop() { c.fakes.Stop() }
+
+// rigGrace is how long after a failure an end of the fakes may become known.
+const rigGrace = 200 * time.Millisecond
+
+// withoutRig replaces the error of a trial whose fakes ended by themselves: what the subject did without them says
+// nothing about it. That it was killed for its memory stands.
+func (t *trial) withoutRig(err error) error {
+	var e *ended
+	if t.rig == nil || errors.As(err, &e) && e.outcome == record.OOMKilled {
+		return err
+	}
+	var within time.Duration
+	if err != nil {
+		within = rigGrace
+	}
+	if gone := t.rig.ended(within); gone != nil {
+		return fmt.Errorf("%w: %w", ErrSetup, gone)
+	}
+	return err
+}
 
 // placeholders are the values of the subject's placeholders at its start.
 func (t *trial) placeholders() map[string]string {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/units"
@@ -228,6 +229,8 @@ func ReadGates(dir string) (map[string]GateRecord, error) {
 	var all map[string]GateRecord
 	return all, json.Unmarshal(b, &all)
 }
+
+func (s *serviceRig) ended(within time.Duration) error { return s.Gates.Ended(within) }
 
 func (s *serviceRig) stop() {
 	if s.engine != nil {

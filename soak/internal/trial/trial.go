@@ -83,8 +83,8 @@ type Corpus struct {
 	Spec string // YAML; empty for a preset
 }
 
-// ErrSetup is returned, wrapped, when a trial could not begin for a reason that is not the subject's: the fakes, the
-// disk, the configuration.
+// ErrSetup is returned, wrapped, when a trial could not begin or go on for a reason that is not the subject's: the
+// fakes, the disk, the configuration.
 var ErrSetup = errors.New("trial could not be set up")
 
 // trial is a trial under way.
@@ -143,7 +143,7 @@ func Run(ctx context.Context, o Options) (*record.Trial, error) {
 	}
 	rec.taken = o.OnSnapshot
 	t.rec = rec
-	runErr := t.run(ctx)
+	runErr := t.withoutRig(t.run(ctx))
 	t.cleanup()
 	return rec.finish(runErr)
 }
