@@ -233,7 +233,7 @@ func (p *fake) stop() {
 	<-p.done
 }
 
-// Ended is the error of a fake that ended by itself; what was measured from then on says nothing about the subject.
+// Ended is the error of a fake that ended by itself; measurements from then on say nothing about the subject.
 // A connection is refused a moment before the process is known to have ended: within is how long to wait for that.
 func (f *Fakes) Ended(within time.Duration) error {
 	var errs []error
