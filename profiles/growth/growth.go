@@ -170,7 +170,7 @@ func (s *Series) totalOf(life []*Point) samples {
 			used[id] = true
 		}
 	}
-	for id := range used {
+	for _, id := range sortedKeys(used) {
 		v, _, _ := s.flow(id, life)
 		out.noise += v
 	}

@@ -61,7 +61,7 @@ const (
 	// FlatShare is how much of the early growth per distinct item may remain late for a cache to count as full.
 	FlatShare = 0.15
 
-	// minLeakBytes is the least growth over a trial that counts as retained, in sampling intervals: 25 sampled objects
+	// MinLeakSamples is the least growth over a trial that counts as retained, in sampling intervals: 25 sampled objects
 	// make t = 5 by themselves.
 	MinLeakSamples = 22
 
