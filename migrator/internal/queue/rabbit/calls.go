@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
 )
 
 // publish sends a message to a queue. The confirmation is waited for by confirmed.
@@ -90,7 +91,7 @@ func (s *session) or(err error) error {
 }
 
 // tell sends an event to the ledger and waits until the broker has it.
-func (s *session) tell(ctx context.Context, e *event) error {
+func (s *session) tell(ctx context.Context, e *ledger.Event) error {
 	if err := s.present(); err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (s *session) tell(ctx context.Context, e *event) error {
 	if err != nil {
 		return err
 	}
-	d, err := s.publish(s.talk, s.q.name(queueEvents), persistent(b))
+	d, err := s.publish(s.talk, s.q.name(ledger.QueueEvents), persistent(b))
 	if err != nil {
 		return s.or(err)
 	}
@@ -119,7 +120,7 @@ func (s *session) present() error {
 }
 
 // ask sends an event to the ledger and waits for the reply, which speaks of a state that nothing can undo.
-func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
+func (s *session) ask(ctx context.Context, e *ledger.Event) (r ledger.Reply, err error) {
 	if err := s.present(); err != nil {
 		return r, err
 	}
@@ -128,7 +129,7 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 		return r, err
 	}
 	id := strconv.FormatInt(s.q.serial.Add(1), 10)
-	answer := make(chan reply, 1)
+	answer := make(chan ledger.Reply, 1)
 	s.mu.Lock()
 	s.replies[id] = answer
 	s.mu.Unlock()
@@ -139,7 +140,7 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 	}()
 	p := persistent(b)
 	p.ReplyTo, p.CorrelationId = directReply, id
-	if _, err := s.publish(s.talk, s.q.name(queueEvents), p); err != nil {
+	if _, err := s.publish(s.talk, s.q.name(ledger.QueueEvents), p); err != nil {
 		return r, s.or(err)
 	}
 	late := time.NewTimer(s.q.limits.silence)
@@ -157,8 +158,8 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 			late.Reset(s.q.limits.silence)
 		}
 	}
-	if r.Schema != schema {
-		return r, fmt.Errorf("schema %s, not %s: %w", r.Schema, schema, broker.ErrSchema)
+	if r.Schema != ledger.Schema {
+		return r, fmt.Errorf("schema %s, not %s: %w", r.Schema, ledger.Schema, broker.ErrSchema)
 	}
 	s.q.learn(&r)
 	if r.Lost {
@@ -170,7 +171,7 @@ func (s *session) ask(ctx context.Context, e *event) (r reply, err error) {
 // hear hands replies to those who wait for them.
 func (s *session) hear(answers <-chan amqp.Delivery) {
 	for d := range answers {
-		var r reply
+		var r ledger.Reply
 		if err := json.Unmarshal(d.Body, &r); err != nil {
 			s.fail(fmt.Errorf("reply: %w: %w", broker.ErrSchema, err))
 			return
@@ -182,4 +183,10 @@ func (s *session) hear(answers <-chan amqp.Delivery) {
 			answer <- r
 		}
 	}
+}
+
+// persistent is a message that survives the broker's restart.
+func persistent(body []byte) amqp.Publishing {
+	return amqp.Publishing{DeliveryMode: amqp.Persistent, Type: ledger.Schema, ContentType: "application/octet-stream",
+		Body: body}
 }

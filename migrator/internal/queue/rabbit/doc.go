@@ -67,8 +67,8 @@
 //
 // Items may be lost all the same, because a queue is purged or a disk loses synced data. The loss is noticed: the
 // ledger has open items, and for a time in which a dead process's items would have come back none is ready, none is in
-// the hands of a process (those tell it now and then), and no event is about one: see audit. Then every call fails, and
-// the migration has to be begun again. It never counts as done, since the ledger knows the open items.
+// the hands of a process (those tell it now and then), and no event is about one: see ledger.Audit. Then every call
+// fails, and the migration has to be begun again. It never counts as done, since the ledger knows the open items.
 //
 // Each migration draws a number at random that all of its items and events bear, so that nothing of one that was
 // forgotten counts in the next.

@@ -9,8 +9,8 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
 )
 
 // keeper keeps the ledger while the broker lets this process do so.
@@ -20,11 +20,11 @@ type keeper struct {
 	inbox   *amqp.Channel
 	states  <-chan amqp.Delivery
 	events  <-chan amqp.Delivery
-	l       *ledger
+	l       *ledger.Ledger
 	stale   []amqp.Delivery // messages of the state queue that the next commit replaces
 	emptied bool            // the rest of the work queues is removed, at the end
 	serial  int
-	audit   *audit
+	audit   *ledger.Audit
 }
 
 const (
@@ -37,7 +37,7 @@ const (
 
 // keep waits for its turn to keep the ledger, and keeps it until the session ends.
 func (s *session) keep() error {
-	k := &keeper{s: s, audit: newAudit(s.q.limits, s.ready)}
+	k := &keeper{s: s, audit: ledger.NewAudit(s.q.limits.tell(), s.q.limits.lost, s.ready)}
 	var err error
 	if k.state, err = s.channel(true); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (s *session) keep() error {
 	if k.inbox, err = s.channel(false); err != nil {
 		return err
 	}
-	if k.states, err = k.state.Consume(s.q.name(queueState), "", false, false, false, false, nil); err != nil {
+	if k.states, err = k.state.Consume(s.q.name(ledger.QueueState), "", false, false, false, false, nil); err != nil {
 		return err
 	}
 	if _, err := k.hello(); err != nil {
@@ -57,7 +57,7 @@ func (s *session) keep() error {
 	if err := k.inbox.Qos(keeperAhead, 0, false); err != nil {
 		return err
 	}
-	if k.events, err = k.inbox.Consume(s.q.name(queueEvents), "", false, false, false, false, nil); err != nil {
+	if k.events, err = k.inbox.Consume(s.q.name(ledger.QueueEvents), "", false, false, false, false, nil); err != nil {
 		return err
 	}
 	for {
@@ -73,7 +73,7 @@ func (k *keeper) hello() (id string, err error) {
 	id = fmt.Sprintf("%s.%d.%d", k.s.q.me, k.s.q.serial.Add(1), k.serial)
 	p := persistent(nil)
 	p.AppId, p.MessageId = appHello, id
-	_, err = k.s.publish(k.state, k.s.q.name(queueState), p)
+	_, err = k.s.publish(k.state, k.s.q.name(ledger.QueueState), p)
 	return id, err
 }
 
@@ -90,8 +90,8 @@ func (k *keeper) nextState(ctx context.Context) (d amqp.Delivery, err error) {
 	if !ok {
 		return d, k.s.or(errSession)
 	}
-	if d.Type != schema {
-		return d, fmt.Errorf("schema %q, not %s: %w", d.Type, schema, broker.ErrSchema)
+	if d.Type != ledger.Schema {
+		return d, fmt.Errorf("schema %q, not %s: %w", d.Type, ledger.Schema, broker.ErrSchema)
 	}
 	return d, nil
 }
@@ -110,18 +110,18 @@ func (k *keeper) adopt() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*k.s.q.limits.silence)
 	defer cancel()
-	k.l = newLedger()
+	k.l = ledger.New()
 	hellos := uint64(0)
 	for d := first; ; {
 		k.stale = append(k.stale, d)
 		if d.AppId == appHello {
 			hellos++
 		} else {
-			l, err := decodeLedger(d.Body)
+			l, err := ledger.Decode(d.Body)
 			if err != nil {
 				return err
 			}
-			if l.epoch > k.l.epoch || l.epoch == k.l.epoch && l.version > k.l.version {
+			if l.Newer(k.l) {
 				k.l = l
 			}
 		}
@@ -132,22 +132,20 @@ func (k *keeper) adopt() error {
 			return err
 		}
 	}
-	k.l.epoch += hellos
-	k.l.next = 0
+	k.l.Succeed(hellos)
 	return k.commit()
 }
 
 // commit makes the state outlive this process: it goes into the state queue and has to come back, which it does only as
 // long as no other process has the turn.
 func (k *keeper) commit() error {
-	k.l.version++
-	b, err := k.l.encode()
+	b, name, err := k.l.Commit()
 	if err != nil {
 		return err
 	}
 	p := persistent(b)
-	p.AppId, p.MessageId = appState, fmt.Sprintf("%s.%d.%d", k.s.q.me, k.l.epoch, k.l.version)
-	if _, err := k.s.publish(k.state, k.s.q.name(queueState), p); err != nil {
+	p.AppId, p.MessageId = appState, k.s.q.me+"."+name
+	if _, err := k.s.publish(k.state, k.s.q.name(ledger.QueueState), p); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*k.s.q.limits.silence)
@@ -173,11 +171,11 @@ func (k *keeper) commit() error {
 // stray removes a message of the state queue that isn't this keeper's: a hello, or the state of one before.
 func (k *keeper) stray(d amqp.Delivery) error {
 	if d.AppId == appState {
-		l, err := decodeLedger(d.Body)
+		l, err := ledger.Decode(d.Body)
 		if err != nil {
 			return err
 		}
-		if l.epoch >= k.l.epoch {
+		if !l.Earlier(k.l) {
 			return fmt.Errorf("%w: another process keeps the ledger", errSession)
 		}
 	}
@@ -189,7 +187,7 @@ type batch struct {
 	last     amqp.Delivery
 	n        int
 	asked    []amqp.Delivery
-	replies  []reply
+	replies  []ledger.Reply
 	outgoing []*amqp.DeferredConfirmation
 }
 
@@ -238,27 +236,27 @@ func (k *keeper) round() error {
 }
 
 func (k *keeper) handle(b *batch, d amqp.Delivery) error {
-	var e event
-	if d.Type != schema {
-		return fmt.Errorf("an event of schema %q, not %s: %w", d.Type, schema, broker.ErrSchema)
+	var e ledger.Event
+	if d.Type != ledger.Schema {
+		return fmt.Errorf("an event of schema %q, not %s: %w", d.Type, ledger.Schema, broker.ErrSchema)
 	}
 	if err := json.Unmarshal(d.Body, &e); err != nil {
 		return fmt.Errorf("event: %w: %w", broker.ErrSchema, err)
 	}
 	b.last = d
 	b.n++
-	k.audit.saw(&e)
-	if e.Begin != nil && e.Begin.Restart && k.l.migration != nil && k.l.request != e.Begin.Request {
+	k.audit.Saw(&e)
+	if k.l.Replaced(e.Begin) {
 		// First nothing is open any more; then nothing need be there.
-		k.l.forget()
+		k.l.Forget()
 		if err := k.commit(); err != nil {
 			return err
 		}
-		if err := k.empty(contentQueues()); err != nil {
+		if err := k.empty(ledger.ContentQueues()); err != nil {
 			return err
 		}
 	}
-	out, r := k.l.apply(&e)
+	out, r := k.l.Apply(&e)
 	for _, o := range out {
 		c, err := k.send(&o)
 		if err != nil {
@@ -273,17 +271,12 @@ func (k *keeper) handle(b *batch, d amqp.Delivery) error {
 }
 
 // send publishes an item or a parked line.
-func (k *keeper) send(o *outgoing) (*amqp.DeferredConfirmation, error) {
-	if o.parked != nil {
-		line, err := json.Marshal(o.parked)
-		if err != nil {
-			return nil, err
-		}
-		list := broker.CountParked(&migrator.Totals{}, o.parked.Outcome)
-		return k.s.publish(k.s.out, k.s.q.name(queueParked+"."+list), persistent(line))
+func (k *keeper) send(o *ledger.Outgoing) (*amqp.DeferredConfirmation, error) {
+	queue, body, err := k.l.Message(o)
+	if err != nil {
+		return nil, err
 	}
-	w := work{run: k.l.run, id: o.id, level: o.product.Level, item: o.product.Payload}
-	return k.s.publish(k.s.out, k.s.q.name(w.queue()), persistent(bundle{w}.encode()))
+	return k.s.publish(k.s.out, k.s.q.name(queue), persistent(body))
 }
 
 func (k *keeper) finish(b *batch) error {
@@ -296,27 +289,27 @@ func (k *keeper) finish(b *batch) error {
 	if err := b.last.Ack(true); err != nil {
 		return err
 	}
-	if err := k.audit.look(k.l); err != nil {
+	if err := k.audit.Look(k.l); err != nil {
 		return err
 	}
 	for i, d := range b.asked {
 		r := b.replies[i]
-		k.l.status(&r)
-		r.Lost = k.audit.lost()
+		k.l.Status(&r)
+		r.Lost = k.audit.Lost()
 		body, err := json.Marshal(&r)
 		if err != nil {
 			return err
 		}
 		// Each reply is sent once: a process that hears nothing asks again.
 		if err := k.s.talk.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
-			amqp.Publishing{CorrelationId: d.CorrelationId, Type: schema, Body: body}); err != nil {
+			amqp.Publishing{CorrelationId: d.CorrelationId, Type: ledger.Schema, Body: body}); err != nil {
 			return err
 		}
 	}
-	if done := k.l.done(); done != k.emptied {
+	if done := k.l.Done(); done != k.emptied {
 		k.emptied = done
 		if done {
-			return k.empty(workQueues()) // second copies of items, from listings that didn't count
+			return k.empty(ledger.WorkQueues()) // second copies of items, from listings that didn't count
 		}
 	}
 	return nil

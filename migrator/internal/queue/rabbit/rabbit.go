@@ -20,6 +20,7 @@ import (
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/pace"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
 )
 
 // Queue is a broker.Queue. Safe for concurrent use.
@@ -44,7 +45,7 @@ type Queue struct {
 	inside [2]int // by kind - 1: on the way from ahead to held
 	begun  bool   // a migration was there
 	run    uint64
-	known  reply // the ledger's last word
+	known  ledger.Reply // the ledger's last word
 	at     time.Time
 	locks  map[string]struct{}
 
@@ -130,7 +131,7 @@ func (q *Queue) look(ctx context.Context) error {
 	}
 	answer := make(chan error, 1)
 	go func() {
-		_, err := s.ask(ctx, &event{})
+		_, err := s.ask(ctx, &ledger.Event{})
 		answer <- err
 	}()
 	select {
@@ -206,21 +207,21 @@ func (q *Queue) break_(err error) {
 func (q *Queue) unfinished() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.begun && !q.known.done()
+	return q.begun && !q.known.Done()
 }
 
 // finished says that a migration was there, and done.
 func (q *Queue) finished() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.begun && q.known.done()
+	return q.begun && q.known.Done()
 }
 
 // learn keeps the ledger's word.
-func (q *Queue) learn(r *reply) {
+func (q *Queue) learn(r *ledger.Reply) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if r.begun() {
+	if r.Begun() {
 		q.begun = true
 	} else if q.begun {
 		return // forgotten: the last known state tells whether it was done
@@ -228,12 +229,8 @@ func (q *Queue) learn(r *reply) {
 	q.known, q.at, q.run = *r, time.Now(), r.Run
 }
 
-func (r *reply) done() bool { return r.begun() && r.Folders == 0 && r.Files == 0 }
-
-func (r *reply) begun() bool { return len(r.Mine) > 0 && string(r.Mine) != "null" }
-
 // ask asks the ledger with patience.
-func (q *Queue) ask(ctx context.Context, e *event) (r reply, err error) {
+func (q *Queue) ask(ctx context.Context, e *ledger.Event) (r ledger.Reply, err error) {
 	err = q.patiently(ctx, func(s *session) (err error) {
 		r, err = s.ask(ctx, e)
 		return err
@@ -242,11 +239,11 @@ func (q *Queue) ask(ctx context.Context, e *event) (r reply, err error) {
 }
 
 // askNow asks how far the migration is, all that this process has done included.
-func (q *Queue) askNow(ctx context.Context) (r reply, err error) {
+func (q *Queue) askNow(ctx context.Context) (r ledger.Reply, err error) {
 	if err := q.ends.Flush(ctx); err != nil {
 		return r, err
 	}
-	return q.ask(ctx, &event{})
+	return q.ask(ctx, &ledger.Event{})
 }
 
 // Begin implements broker.Queue.
@@ -256,12 +253,13 @@ func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Ite
 	if err != nil {
 		return m, err
 	}
-	p, err := makeProduct(nil, &root)
+	p, err := ledger.NewProduct(nil, &root)
 	if err != nil {
 		return m, err
 	}
-	e := &event{Begin: &begin{Request: rand.Text(), Run: mathrand.Uint64() >> 16, Migration: b, Root: p, Restart: restart}}
-	var r reply
+	e := &ledger.Event{Begin: &ledger.Begin{Request: rand.Text(), Run: mathrand.Uint64() >> 16, Migration: b, Root: p,
+		Restart: restart}}
+	var r ledger.Reply
 	err = q.patiently(ctx, func(s *session) (err error) {
 		if err := s.join(true); err != nil {
 			return s.or(err)
@@ -279,8 +277,8 @@ func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Ite
 }
 
 // decode reads the description of a migration from a reply.
-func (q *Queue) decode(r *reply) (m broker.Migration, err error) {
-	if !r.begun() {
+func (q *Queue) decode(r *ledger.Reply) (m broker.Migration, err error) {
+	if !r.Begun() {
 		none := broker.ErrNone
 		if q.unfinished() {
 			none = broker.ErrLost
@@ -295,7 +293,7 @@ func (q *Queue) decode(r *reply) (m broker.Migration, err error) {
 
 // Migration implements broker.Queue.
 func (q *Queue) Migration(ctx context.Context) (broker.Migration, error) {
-	r, err := q.ask(ctx, &event{})
+	r, err := q.ask(ctx, &ledger.Event{})
 	if err != nil {
 		return broker.Migration{}, err
 	}
@@ -309,9 +307,9 @@ func (q *Queue) Forget(ctx context.Context, unfinished bool) error {
 	case errors.Is(err, broker.ErrLost) && unfinished:
 	case err != nil:
 		return err
-	case !r.begun():
+	case !r.Begun():
 		return fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrNone)
-	case !r.done() && !unfinished:
+	case !r.Done() && !unfinished:
 		return fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrUnfinished)
 	}
 	return q.patiently(ctx, func(s *session) error {
@@ -320,7 +318,7 @@ func (q *Queue) Forget(ctx context.Context, unfinished bool) error {
 		if err != nil {
 			return s.or(err)
 		}
-		for _, name := range allQueues() {
+		for _, name := range ledger.AllQueues() {
 			if _, err := ch.QueueDelete(q.name(name), false, false, false); err != nil {
 				return s.or(err)
 			}

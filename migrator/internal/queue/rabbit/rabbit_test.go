@@ -20,6 +20,7 @@ import (
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker/brokertest"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
@@ -147,19 +148,20 @@ func TestOrphansAreRemoved(t *testing.T) {
 	brokertest.Begin(t, q, "m")
 	l := brokertest.Take(t, q, migrator.Folder)
 	h := l.Ref.(*held)
-	var orphans bundle
+	var orphans ledger.Bundle
 	for n := range uint32(5) {
 		b, err := new(migrator.Item{Kind: migrator.File, ID: "orphan"}).AppendBinary(nil)
 		require.NoError(t, err)
-		orphans = append(orphans, work{run: h.work.run, id: itemID{h.work.id.Page, h.work.id.Try + 1, n + 1}, item: b})
+		id := ledger.ItemID{Page: h.work.ID.Page, Try: h.work.ID.Try + 1, N: n + 1}
+		orphans = append(orphans, ledger.Work{Run: h.work.Run, ID: id, Item: b})
 	}
-	require.NoError(t, q.send(t.Context(), []bundle{orphans}))
+	require.NoError(t, q.send(t.Context(), []ledger.Bundle{orphans}))
 	require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Listed}))
 	st, err := q.Status(t.Context())
 	require.NoError(t, err)
 	assert.True(t, st.Done())
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		assert.Zero(c, ready(t, q, queueFiles))
+		assert.Zero(c, ready(t, q, ledger.QueueFiles))
 	}, time.Minute, 20*time.Millisecond)
 }
 
@@ -202,7 +204,7 @@ func TestRefusals(t *testing.T) {
 	}
 	other := o
 	other.Name += "-classic"
-	_, err := raw(t).QueueDeclare(other.Name+"."+queueState, true, false, false, false, nil)
+	_, err := raw(t).QueueDeclare(other.Name+"."+ledger.QueueState, true, false, false, false, nil)
 	require.NoError(t, err)
 	assert.ErrorIs(t, refused(s.URL(), other), broker.ErrSchema, "a queue of somebody else")
 
@@ -213,7 +215,7 @@ func TestRefusals(t *testing.T) {
 	brokertest.Begin(t, q, "m")
 	require.NoError(t, q.Close())
 	newer := amqp.Publishing{Type: "migrator/rabbit/9", AppId: appState, DeliveryMode: amqp.Persistent, Body: []byte("?")}
-	require.NoError(t, raw(t).PublishWithContext(t.Context(), "", other.Name+"."+queueState, true, false, newer))
+	require.NoError(t, raw(t).PublishWithContext(t.Context(), "", other.Name+"."+ledger.QueueState, true, false, newer))
 	err = refused(s.URL(), other)
 	assert.ErrorIs(t, err, broker.ErrSchema)
 	assert.ErrorContains(t, err, "migrator/rabbit/9")
@@ -299,7 +301,7 @@ func TestLost(t *testing.T) {
 	q := open(t, brokertest.Options(t))
 	brokertest.Begin(t, q, "m")
 	ch := raw(t)
-	for _, name := range allQueues() {
+	for _, name := range ledger.AllQueues() {
 		_, err := ch.QueueDelete(q.name(name), false, false, false)
 		require.NoError(t, err)
 	}
@@ -324,7 +326,7 @@ func TestLostItems(t *testing.T) {
 	brokertest.Begin(t, qs[0], "m")
 	brokertest.List(t, qs[0], append(brokertest.Files(5), brokertest.Folder("sub", 2))...)
 	folder := brokertest.Take(t, qs[0], migrator.Folder)
-	_, err := raw(t).QueuePurge(qs[0].name(queueFiles), false)
+	_, err := raw(t).QueuePurge(qs[0].name(ledger.QueueFiles), false)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

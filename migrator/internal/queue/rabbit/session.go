@@ -16,6 +16,7 @@ import (
 
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
 )
 
 // session is one connection and all that depends on it. It dies as a whole: at the first error of any of its channels.
@@ -38,7 +39,7 @@ type session struct {
 	mute   atomic.Bool   // the broker is full now and reads nothing
 
 	mu      sync.Mutex
-	replies map[string]chan reply
+	replies map[string]chan ledger.Reply
 	taking  [2]bool  // by kind - 1: items of it come
 	tags    []string // of the consumers that bring them
 	joined  bool
@@ -72,7 +73,7 @@ func (q *Queue) heartbeat() time.Duration { return min(max(q.o.Lease/3, time.Sec
 
 // dial connects.
 func (q *Queue) dial(ctx context.Context) (*session, error) {
-	s := &session{q: q, dead: make(chan struct{}), full: make(chan struct{}), replies: map[string]chan reply{}}
+	s := &session{q: q, dead: make(chan struct{}), full: make(chan struct{}), replies: map[string]chan ledger.Reply{}}
 	config := amqp.Config{Heartbeat: q.heartbeat(), Locale: "en_US",
 		Properties: amqp.Table{"connection_name": "migrator " + q.me},
 		Dial: func(network, addr string) (net.Conn, error) {
@@ -141,7 +142,7 @@ func (s *session) channel(confirm bool) (*amqp.Channel, error) {
 			case <-cancelled: // the queue was removed: the next connection shows it
 				s.fail(errSession)
 			case r, ok := <-returned:
-				if ok && r.RoutingKey != "" && r.Type == schema {
+				if ok && r.RoutingKey != "" && r.Type == ledger.Schema {
 					s.fail(broker.ErrLost)
 				}
 				if !ok {
@@ -238,7 +239,7 @@ func (s *session) declare() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range allQueues() {
+	for _, name := range ledger.AllQueues() {
 		if _, err := ch.QueueDeclare(s.q.name(name), true, false, false, false, arguments(name)); err != nil {
 			return err
 		}
@@ -253,7 +254,7 @@ func (s *session) there() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	names := allQueues()
+	names := ledger.AllQueues()
 	slices.Reverse(names)
 	for i, name := range names {
 		_, err = ch.QueueDeclarePassive(s.q.name(name), true, false, false, false, nil)
@@ -302,10 +303,10 @@ func (s *session) take(k migrator.Kind) error {
 		return nil
 	}
 	defer s.limit()()
-	ahead, names := s.q.o.Prefetch, workQueues()[1:]
+	ahead, names := s.q.o.Prefetch, ledger.WorkQueues()[1:]
 	if k == migrator.File {
 		// As many messages as workers are in hand, as many wait in memory, and of twice as many ends wait to go out.
-		ahead, names = 4*s.q.o.Prefetch, workQueues()[:1]
+		ahead, names = 4*s.q.o.Prefetch, ledger.WorkQueues()[:1]
 	}
 	if err := s.in.Qos(ahead, 0, false); err != nil {
 		return err
@@ -345,9 +346,9 @@ func (s *session) ready(k migrator.Kind) (n int, err error) {
 		return 0, s.or(err)
 	}
 	defer ch.Close()
-	names := workQueues()[1:]
+	names := ledger.WorkQueues()[1:]
 	if k == migrator.File {
-		names = workQueues()[:1]
+		names = ledger.WorkQueues()[:1]
 	}
 	for _, name := range names {
 		got, err := ch.QueueDeclarePassive(s.q.name(name), true, false, false, false, nil)
@@ -384,4 +385,16 @@ func (s *session) end() {
 	s.fail(broker.ErrClosed)
 	s.serving.Wait()
 	s.arrival.Wait()
+}
+
+// arguments are what a queue is declared with: replicated, on disk, and never dropping anything by itself. (Newer
+// versions of RabbitMQ drop a message delivered 20 times, and close consumers that hold a message for half an hour: an
+// upload may take longer.)
+func arguments(queue string) amqp.Table {
+	t := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": int64(1 << 30),
+		"x-consumer-timeout": int64(7 * 24 * 3600 * 1000)}
+	if queue == ledger.QueueState {
+		t[amqp.SingleActiveConsumerArg] = true
+	}
+	return t
 }

@@ -6,14 +6,15 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
 )
 
 // Push implements migrator.Queue. However often it has to be sent, its items enter once: the ledger knows the number of
 // this process's last push, so there is one at a time.
 func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
-	var s settled
+	var s ledger.Settled
 	for i := range items {
-		p, err := makeProduct(nil, &items[i])
+		p, err := ledger.NewProduct(nil, &items[i])
 		if err != nil {
 			return err
 		}
@@ -25,11 +26,11 @@ func (q *Queue) Push(ctx context.Context, items ...migrator.Item) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return q.tell(ctx, &event{Settled: []settled{s}, Push: &push{Proc: q.me, N: q.serial.Add(1)}})
+	return q.tell(ctx, &ledger.Event{Settled: []ledger.Settled{s}, Push: &ledger.Push{Proc: q.me, N: q.serial.Add(1)}})
 }
 
 // tell tells the ledger with patience.
-func (q *Queue) tell(ctx context.Context, e *event) error {
+func (q *Queue) tell(ctx context.Context, e *ledger.Event) error {
 	return q.patiently(ctx, func(s *session) error { return s.tell(ctx, e) })
 }
 
@@ -42,18 +43,18 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		return err
 	}
 	if r.Outcome == migrator.Returned && len(r.Produced) == 0 {
-		h.work.again = true
+		h.work.Again = true
 		return q.giveBack(ctx, h)
 	}
-	s := settled{ID: h.work.id, Run: h.work.run, Outcome: r.Outcome, Bytes: r.Bytes}
+	s := ledger.Settled{ID: h.work.ID, Run: h.work.Run, Outcome: r.Outcome, Bytes: r.Bytes}
 	for _, p := range r.Parked {
-		s.Parked = append(s.Parked, parked{p, p.Outcome})
+		s.Parked = append(s.Parked, ledger.Parked{Parked: p, Outcome: p.Outcome})
 	}
-	var files []work
+	var files []ledger.Work
 	var sizes []int64
 	for i := range r.Produced {
 		it := &r.Produced[i]
-		p, err := makeProduct(&lease.Item, it)
+		p, err := ledger.NewProduct(&lease.Item, it)
 		if err != nil {
 			return err
 		}
@@ -63,14 +64,15 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 		}
 		s.Files++
 		s.Size += p.Size
-		files = append(files, work{run: h.work.run, id: itemID{s.ID.Page, s.ID.Try, s.Files}, item: p.Payload})
+		id := ledger.ItemID{Page: s.ID.Page, Try: s.ID.Try, N: s.Files}
+		files = append(files, ledger.Work{Run: h.work.Run, ID: id, Item: p.Payload})
 		sizes = append(sizes, it.Size)
 	}
 	if h.kind == migrator.File && len(s.Products) == 0 {
 		return q.endLater(ctx, h, s)
 	}
-	if err = q.send(ctx, bundles(files, sizes)); err == nil {
-		err = q.tell(ctx, &event{Settled: []settled{s}})
+	if err = q.send(ctx, ledger.Pack(files, sizes)); err == nil {
+		err = q.tell(ctx, &ledger.Event{Settled: []ledger.Settled{s}})
 	}
 	if err == nil {
 		q.release(h)
@@ -81,12 +83,12 @@ func (q *Queue) Settle(ctx context.Context, lease *migrator.Lease, r migrator.Re
 // ended is a file's lease at its end.
 type ended struct {
 	h       *held
-	settled settled
+	settled ledger.Settled
 }
 
 // endLater ends a file without products. One that a process may have died with ends without delay: beside an item that
 // processes die of it would come again each time, until it is held to be the cause.
-func (q *Queue) endLater(ctx context.Context, h *held, s settled) error {
+func (q *Queue) endLater(ctx context.Context, h *held, s ledger.Settled) error {
 	q.mu.Lock()
 	delete(q.held, h)
 	q.mu.Unlock()
@@ -98,7 +100,7 @@ func (q *Queue) endLater(ctx context.Context, h *held, s settled) error {
 
 // settleAll ends leases by one event. An acknowledged item is in the ledger's hands.
 func (q *Queue) settleAll(ctx context.Context, all []ended) error {
-	var e event
+	var e ledger.Event
 	for i := range all {
 		e.Settled = append(e.Settled, all[i].settled)
 	}
@@ -112,7 +114,7 @@ func (q *Queue) settleAll(ctx context.Context, all []ended) error {
 }
 
 // send publishes items and waits until the broker has them.
-func (q *Queue) send(ctx context.Context, items []bundle) error {
+func (q *Queue) send(ctx context.Context, items []ledger.Bundle) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -122,7 +124,7 @@ func (q *Queue) send(ctx context.Context, items []bundle) error {
 		}
 		all := make([]*amqp.DeferredConfirmation, 0, len(items))
 		for _, b := range items {
-			d, err := s.publish(s.out, q.name(b[0].queue()), persistent(b.encode()))
+			d, err := s.publish(s.out, q.name(b[0].Queue()), persistent(b.Encode()))
 			if err != nil {
 				return s.or(err)
 			}
@@ -157,11 +159,11 @@ func (q *Queue) acknowledge(h *held) {
 // giveBack puts items back: second messages take the place of the first, so that this doesn't look like a death. What
 // came together goes together. Where the connection that they came by has ended, they are back already.
 func (q *Queue) giveBack(ctx context.Context, items ...*held) error {
-	var again []bundle
+	var again []ledger.Bundle
 	at := map[*delivery]int{} // in again, from 1
 	for _, h := range items {
 		if h.asked {
-			if err := q.tell(ctx, &event{Back: &back{h.work.id, h.work.run, q.me}}); err != nil {
+			if err := q.tell(ctx, &ledger.Event{Back: &ledger.Back{ID: h.work.ID, Run: h.work.Run, Proc: q.me}}); err != nil {
 				return err
 			}
 		}
@@ -171,10 +173,10 @@ func (q *Queue) giveBack(ctx context.Context, items ...*held) error {
 		default:
 		}
 		w := h.work
-		if w.id.N == 0 {
-			w.id.Try = 0
+		if w.ID.N == 0 {
+			w.ID.Try = 0
 		}
-		w.again = w.again || h.redelivered
+		w.Again = w.Again || h.redelivered
 		if at[h.delivery] == 0 {
 			again = append(again, nil)
 			at[h.delivery] = len(again)
@@ -197,5 +199,6 @@ func (q *Queue) Checkpoint(ctx context.Context, lease *migrator.Lease, state []b
 	if err != nil {
 		return err
 	}
-	return q.tell(ctx, &event{State: &saved{h.work.id, h.work.run, q.me, state}})
+	s := &ledger.Saved{ID: h.work.ID, Run: h.work.Run, Proc: q.me, State: state}
+	return q.tell(ctx, &ledger.Event{State: s})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
 )
 
 // Status implements broker.Queue.
@@ -30,7 +31,7 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 		}
 		defer ch.Close()
 		st.Workers = 0
-		for _, name := range []string{queueFiles, folders(0)} {
+		for _, name := range []string{ledger.QueueFiles, ledger.Folders(0)} {
 			got, err := ch.QueueDeclarePassive(q.name(name), true, false, false, false, nil)
 			if err != nil {
 				return s.or(err)
@@ -63,14 +64,14 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 		defer ch.Close()
 		seen := map[string]bool{} // a keeper that died may have parked a line twice
 		for int64(len(out)) < most {
-			d, ok, err := ch.Get(q.name(queueParked+"."+o.String()), false)
+			d, ok, err := ch.Get(q.name(ledger.QueueParked+"."+o.String()), false)
 			if err != nil {
 				return s.or(err)
 			}
 			if !ok {
 				return nil
 			}
-			var p parked
+			var p ledger.Parked
 			if err := json.Unmarshal(d.Body, &p); err != nil {
 				return fmt.Errorf("parked: %w: %w", broker.ErrSchema, err)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -13,13 +14,14 @@ import (
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/pace"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
 )
 
 // held is an item that this process has.
 type held struct {
 	*delivery
 	kind        migrator.Kind
-	work        work
+	work        ledger.Work
 	redelivered bool
 	asked       bool  // the ledger knows that this process has it
 	deaths      int64 // of processes that had it, as far as the ledger knows
@@ -36,12 +38,12 @@ const (
 
 // arrived keeps the items of a message until callers take them.
 func (q *Queue) arrived(s *session, k migrator.Kind, level int, d amqp.Delivery) {
-	b, bad := decodeBundle(d.Body, level)
-	if d.Type != schema {
+	b, bad := ledger.DecodeBundle(d.Body, level)
+	if d.Type != ledger.Schema {
 		bad = broker.ErrSchema
 	}
 	if bad != nil {
-		b = bundle{{level: level}}
+		b = ledger.Bundle{{Level: level}}
 	}
 	from, now := &delivery{s: s, tag: d.DeliveryTag}, time.Now()
 	from.left.Store(int64(len(b)))
@@ -63,7 +65,7 @@ func (q *Queue) putAhead(h *held, first bool) {
 	switch {
 	case h.kind == migrator.Folder:
 		at = slices.IndexFunc(*lane, func(o *held) bool {
-			return o.work.level < h.work.level || first && o.work.level == h.work.level
+			return o.work.Level < h.work.Level || first && o.work.Level == h.work.Level
 		})
 		if at < 0 {
 			at = len(*lane)
@@ -118,7 +120,7 @@ func (q *Queue) returner() {
 
 // tellHolds tells the keeper that items are here. Without such news and with nothing ready, the keeper waits no longer.
 func (q *Queue) tellHolds(ctx context.Context) {
-	h := holds{Proc: q.me}
+	h := ledger.Holds{Proc: q.me}
 	q.mu.Lock()
 	h.Folders = len(q.ahead[0])+q.inside[0] > 0
 	h.Files = len(q.ahead[1])+q.inside[1] > 0
@@ -128,7 +130,7 @@ func (q *Queue) tellHolds(ctx context.Context) {
 	}
 	q.mu.Unlock()
 	if h.Folders || h.Files {
-		_ = q.tell(ctx, &event{Holds: &h}) // the next one follows
+		_ = q.tell(ctx, &ledger.Event{Holds: &h}) // the next one follows
 	}
 }
 
@@ -139,7 +141,7 @@ func (q *Queue) share(ctx context.Context) {
 	for _, lane := range q.ahead {
 		for _, h := range lane {
 			if time.Since(h.since) > aheadWait {
-				queues[h.work.queue()] = h.s
+				queues[h.work.Queue()] = h.s
 			}
 		}
 	}
@@ -149,7 +151,7 @@ func (q *Queue) share(ctx context.Context) {
 			continue
 		}
 		spare := q.removeAhead(func(h *held) bool {
-			return h.s == s && h.work.queue() == name && time.Since(h.since) > aheadWait
+			return h.s == s && h.work.Queue() == name && time.Since(h.since) > aheadWait
 		})
 		if q.giveBack(ctx, spare...) != nil {
 			q.keep(s, spare)
@@ -271,7 +273,7 @@ func (q *Queue) over(ctx context.Context, k migrator.Kind, began time.Time, paus
 	q.mu.Unlock()
 	if s == nil || !s.takes(k) || at.Before(began) || time.Since(at) > pause {
 		err := q.patiently(ctx, func(s *session) (err error) {
-			if r, err = s.ask(ctx, &event{}); err != nil {
+			if r, err = s.ask(ctx, &ledger.Event{}); err != nil {
 				return err
 			}
 			if err := s.take(k); err != nil {
@@ -289,7 +291,7 @@ func (q *Queue) over(ctx context.Context, k migrator.Kind, began time.Time, paus
 	if r.Lost {
 		return false, q.explain(broker.ErrLost)
 	}
-	if !r.begun() {
+	if !r.Begun() {
 		if q.unfinished() {
 			return false, q.explain(broker.ErrLost)
 		}
@@ -307,14 +309,14 @@ func (s *session) takes(k migrator.Kind) bool {
 // begin makes a lease of an item, with the ledger's leave where that is needed; nil when the item is none any more.
 func (q *Queue) begin(ctx context.Context, h *held) (*migrator.Lease, error) {
 	it := &h.lease.Item
-	if h.bad != nil || it.UnmarshalBinary(h.work.item) != nil || it.Kind != h.kind {
+	if h.bad != nil || it.UnmarshalBinary(h.work.Item) != nil || it.Kind != h.kind {
 		return nil, fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrSchema)
 	}
 	// The ledger knows of each page whether a process had it. Of a file the broker knows no more than that it went out,
 	// even if only into a process's memory.
-	h.lease.Again = h.work.again || h.redelivered && h.kind == migrator.File
+	h.lease.Again = h.work.Again || h.redelivered && h.kind == migrator.File
 	q.mu.Lock()
-	other := h.work.run != q.run
+	other := h.work.Run != q.run
 	q.mu.Unlock()
 	if h.kind == migrator.Folder || h.lease.Again || other {
 		v, err := q.leave(ctx, h)
@@ -325,12 +327,12 @@ func (q *Queue) begin(ctx context.Context, h *held) (*migrator.Lease, error) {
 			q.broadcast()
 			q.mu.Unlock()
 			return nil, err
-		case v == gone:
+		case v == ledger.Gone:
 			q.acknowledge(h)
 			return nil, nil
-		case v == poison:
+		case v == ledger.Poison:
 			return nil, q.poisoned(ctx, h)
-		case v != goOn:
+		case v != ledger.GoOn:
 			return nil, nil
 		}
 	}
@@ -347,9 +349,9 @@ func (q *Queue) hold(h *held) {
 
 // leave asks the ledger for an item, and waits while too many files are queued. It returns nothing where another
 // process has the item by now.
-func (q *Queue) leave(ctx context.Context, h *held) (verdict, error) {
-	e := &event{Took: &took{ID: h.work.id, Run: h.work.run, Proc: q.me, Redelivered: h.redelivered, Limit: q.o.Limit,
-		Deliveries: q.o.Deliveries}}
+func (q *Queue) leave(ctx context.Context, h *held) (ledger.Verdict, error) {
+	e := &ledger.Event{Took: &ledger.Took{ID: h.work.ID, Run: h.work.Run, Proc: q.me, Redelivered: h.redelivered,
+		Limit: q.o.Limit, Deliveries: q.o.Deliveries}}
 	for pause := 4 * pauseMin; ; pause = min(2*pause, pauseMax) {
 		select {
 		case <-h.s.dead:
@@ -364,14 +366,14 @@ func (q *Queue) leave(ctx context.Context, h *held) (verdict, error) {
 			return "", nil // it comes again
 		case err != nil:
 			return "", q.explain(err)
-		case r.Verdict == wait:
+		case r.Verdict == ledger.Wait:
 			if err := pace.Sleep(ctx, pause); err != nil {
 				return "", err
 			}
 			continue
 		}
 		h.asked = true
-		h.work.id.Try = max(h.work.id.Try, r.Try)
+		h.work.ID.Try = max(h.work.ID.Try, r.Try)
 		if len(r.State) > 0 {
 			h.lease.State = r.State
 		}
@@ -388,4 +390,11 @@ func (q *Queue) poisoned(ctx context.Context, h *held) error {
 		Detail: fmt.Sprintf("%d processes in a row took it and died before they were done with it", h.deaths)}
 	q.hold(h)
 	return q.Settle(ctx, &h.lease, migrator.Result{Outcome: migrator.Failed, Parked: []migrator.Parked{p}})
+}
+
+// delivery is the message that items came by. It is acknowledged when this process has no item of it any more.
+type delivery struct {
+	s    *session // the items are another process's when it has ended
+	tag  uint64
+	left atomic.Int64 // items
 }

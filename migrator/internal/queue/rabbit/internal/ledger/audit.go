@@ -1,4 +1,4 @@
-package rabbit
+package ledger
 
 import (
 	"time"
@@ -6,23 +6,25 @@ import (
 	"github.com/memsoak/memsoak/migrator"
 )
 
-// audit finds open items that are nowhere: not ready in the broker, not in flight, and not settled. Processes can't
+// Audit finds open items that are nowhere: not ready in the broker, not in flight, and not settled. Processes can't
 // cause that; but a queue may be purged, or a broker may lose confirmed messages. Without audit all processes would
 // wait for ever. It reports a loss after a time in which a dead process's items would have come back.
-type audit struct {
-	limits  limits
+type Audit struct {
+	tell    time.Duration                    // how often processes say that they have items
+	allow   time.Duration                    // without a sign of open items
 	ready   func(migrator.Kind) (int, error) // how many items of a kind wait in the broker
 	holders [2]map[string]time.Time          // by kind - 1: who said when that he has some
 	bare    [2]time.Time                     // since when there was no sign of any
 	next    time.Time                        // when to look again
 }
 
-func newAudit(l limits, ready func(migrator.Kind) (int, error)) *audit {
-	return &audit{limits: l, ready: ready, holders: [2]map[string]time.Time{{}, {}}}
+// NewAudit expects news of items every tell, and takes them for lost after a time without any.
+func NewAudit(tell, lost time.Duration, ready func(migrator.Kind) (int, error)) *Audit {
+	return &Audit{tell: tell, allow: lost, ready: ready, holders: [2]map[string]time.Time{{}, {}}}
 }
 
-// saw takes an event as a sign of items.
-func (a *audit) saw(e *event) {
+// Saw takes an event as a sign of items.
+func (a *Audit) Saw(e *Event) {
 	if h := e.Holds; h != nil {
 		for i, has := range [2]bool{h.Folders, h.Files} {
 			if has {
@@ -40,12 +42,12 @@ func (a *audit) saw(e *event) {
 	}
 }
 
-func (a *audit) sign(kind int) { a.bare[kind] = time.Time{} }
+func (a *Audit) sign(kind int) { a.bare[kind] = time.Time{} }
 
-// lost says that there was no sign of open items for too long.
-func (a *audit) lost() bool {
+// Lost says that there was no sign of open items for too long.
+func (a *Audit) Lost() bool {
 	for _, since := range a.bare {
-		if !since.IsZero() && time.Since(since) > a.limits.lost {
+		if !since.IsZero() && time.Since(since) > a.allow {
 			return true
 		}
 	}
@@ -53,7 +55,7 @@ func (a *audit) lost() bool {
 }
 
 // items are those that an event is about, but for settled ones.
-func (e *event) items() (ids []itemID) {
+func (e *Event) items() (ids []ItemID) {
 	if e.Took != nil {
 		ids = append(ids, e.Took.ID)
 	}
@@ -66,23 +68,23 @@ func (e *event) items() (ids []itemID) {
 	return ids
 }
 
-func (id itemID) kind() migrator.Kind {
+func (id ItemID) kind() migrator.Kind {
 	if id.N > 0 {
 		return migrator.File
 	}
 	return migrator.Folder
 }
 
-// look looks for signs of open items, now and then.
-func (a *audit) look(l *ledger) error {
+// Look looks for signs of open items, now and then.
+func (a *Audit) Look(l *Ledger) error {
 	now := time.Now()
 	if now.Before(a.next) {
 		return nil
 	}
-	a.next = now.Add(a.limits.tell())
+	a.next = now.Add(a.tell)
 	for i, open := range [2]bool{len(l.pages) > 0, l.openFiles > 0} {
 		for who, at := range a.holders[i] {
-			if now.Sub(at) > a.limits.lost {
+			if now.Sub(at) > a.allow {
 				delete(a.holders[i], who)
 			}
 		}

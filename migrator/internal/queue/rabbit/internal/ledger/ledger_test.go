@@ -1,8 +1,8 @@
-package rabbit
+package ledger
 
 import (
 	"fmt"
-	"math/rand/v2"
+	rand "math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,8 +18,8 @@ type model struct {
 	t         *testing.T
 	rnd       *rand.Rand
 	committed []byte
-	work      []work  // ready
-	events    []event // applied and not committed
+	work      []Work  // ready
+	events    []Event // applied and not committed
 	settled   map[string]int
 	epoch     uint64
 }
@@ -35,16 +35,16 @@ func (m *model) children(name string) (files int, folders []string) {
 
 // step lets the ledger's keeper handle some events; it may die before or after what comes of them is published.
 func (m *model) keep() {
-	l, err := decodeLedger(m.committed)
+	l, err := Decode(m.committed)
 	require.NoError(m.t, err)
 	m.epoch++
 	l.epoch, l.next = m.epoch, 0
 	n := m.rnd.IntN(len(m.events) + 1)
 	for i := range n {
-		out, _ := l.apply(&m.events[i])
+		out, _ := l.Apply(&m.events[i])
 		for _, o := range out {
 			if o.parked == nil {
-				m.work = append(m.work, work{id: o.id, item: o.product.Payload})
+				m.work = append(m.work, Work{ID: o.id, Item: o.product.Payload})
 			}
 		}
 	}
@@ -53,7 +53,7 @@ func (m *model) keep() {
 	}
 	m.committed, err = l.encode()
 	require.NoError(m.t, err)
-	m.events = append([]event{}, m.events[n:]...)
+	m.events = append([]Event{}, m.events[n:]...)
 }
 
 // take lets a process have an item and die in the middle, or be done with it.
@@ -63,21 +63,21 @@ func (m *model) take() {
 	}
 	i := m.rnd.IntN(len(m.work))
 	w := m.work[i]
-	name := string(w.item)
-	l, err := decodeLedger(m.committed)
+	name := string(w.Item)
+	l, err := Decode(m.committed)
 	require.NoError(m.t, err)
-	if w.id.N == 0 {
-		r := l.took(&took{ID: w.id, Proc: fmt.Sprint(m.rnd.IntN(5)), Limit: 1 << 30, Deliveries: 1 << 30})
-		if m.committed, err = l.encode(); r.Verdict == gone {
+	if w.ID.N == 0 {
+		r := l.took(&Took{ID: w.ID, Proc: fmt.Sprint(m.rnd.IntN(5)), Limit: 1 << 30, Deliveries: 1 << 30})
+		if m.committed, err = l.encode(); r.Verdict == Gone {
 			m.drop(i)
 			return
 		}
-		if !m.list(w.id.Page, r.Try, name) {
+		if !m.list(w.ID.Page, r.Try, name) {
 			return // dies; the item comes again
 		}
 	} else {
 		m.settled[name]++
-		m.tell(event{Settled: []settled{{ID: w.id, Outcome: migrator.Copied, Bytes: 1}}})
+		m.tell(Event{Settled: []Settled{{ID: w.ID, Outcome: migrator.Copied, Bytes: 1}}})
 	}
 	require.NoError(m.t, err)
 	if m.rnd.IntN(3) > 0 {
@@ -88,26 +88,26 @@ func (m *model) take() {
 func (m *model) drop(i int) { m.work = append(m.work[:i], m.work[i+1:]...) }
 
 // tell puts events in no order at all.
-func (m *model) tell(e event) {
+func (m *model) tell(e Event) {
 	i := m.rnd.IntN(len(m.events) + 1)
-	m.events = append(m.events[:i], append([]event{e}, m.events[i:]...)...)
+	m.events = append(m.events[:i], append([]Event{e}, m.events[i:]...)...)
 }
 
 // list publishes files, and may die before the listing is settled.
 func (m *model) list(page uint64, try uint32, name string) bool {
-	s := settled{ID: itemID{Page: page, Try: try}, Outcome: migrator.Listed}
+	s := Settled{ID: ItemID{Page: page, Try: try}, Outcome: migrator.Listed}
 	files, folders := m.children(name)
 	for n := range files {
 		s.Files++
-		m.work = append(m.work, work{id: itemID{page, try, s.Files}, item: []byte(fmt.Sprintf("%s/%d", name, n))})
+		m.work = append(m.work, Work{ID: ItemID{page, try, s.Files}, Item: []byte(fmt.Sprintf("%s/%d", name, n))})
 		if m.rnd.IntN(20) == 0 {
 			return false
 		}
 	}
 	for _, f := range folders {
-		s.Products = append(s.Products, product{Folder: true, Found: true, Payload: []byte(f)})
+		s.Products = append(s.Products, Product{Folder: true, Found: true, Payload: []byte(f)})
 	}
-	m.tell(event{Settled: []settled{s}})
+	m.tell(Event{Settled: []Settled{s}})
 	return true
 }
 
@@ -116,24 +116,24 @@ func (m *model) list(page uint64, try uint32, name string) bool {
 func TestEveryItemCountsOnce(t *testing.T) {
 	for seed := range uint64(100) {
 		m := &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), settled: map[string]int{}}
-		l := newLedger()
+		l := New()
 		l.epoch = 1
 		m.epoch = 1
-		out := l.begin(&begin{Migration: []byte(`{}`), Root: product{Folder: true, Found: true, Payload: []byte("r")}})
-		m.work = append(m.work, work{id: out[0].id, item: out[0].product.Payload})
+		out := l.begin(&Begin{Migration: []byte(`{}`), Root: Product{Folder: true, Found: true, Payload: []byte("r")}})
+		m.work = append(m.work, Work{ID: out[0].id, Item: out[0].product.Payload})
 		var err error
 		m.committed, err = l.encode()
 		require.NoError(t, err)
-		for step := 0; !l.done(); step++ {
+		for step := 0; !l.Done(); step++ {
 			require.Less(t, step, 100_000, "seed %d: it doesn't end", seed)
 			if m.rnd.IntN(4) == 0 {
 				m.keep()
 			} else {
 				m.take()
 			}
-			l, err = decodeLedger(m.committed)
+			l, err = Decode(m.committed)
 			require.NoError(t, err)
-			require.False(t, !l.done() && len(m.work) == 0 && len(m.events) == 0, "seed %d: open items that are nowhere", seed)
+			require.False(t, !l.Done() && len(m.work) == 0 && len(m.events) == 0, "seed %d: open items that are nowhere", seed)
 		}
 		want := 1 + 2*2 + 4*3 + 8*3 // files of folders one to four deep
 		require.Len(t, m.settled, want, "seed %d", seed)
@@ -147,69 +147,69 @@ func TestEveryItemCountsOnce(t *testing.T) {
 // TestPushEntersOnce: a push that is sent again, or comes late after the next, opens nothing, also for the keeper after
 // this one and after the migration was begun again.
 func TestPushEntersOnce(t *testing.T) {
-	l := newLedger()
+	l := New()
 	push := func(proc string, n int64) int {
-		out, _ := l.apply(&event{Settled: []settled{{Products: []product{{Size: 1}}}}, Push: &push{proc, n}})
+		out, _ := l.Apply(&Event{Settled: []Settled{{Products: []Product{{Size: 1}}}}, Push: &Push{proc, n}})
 		return len(out)
 	}
 	assert.Equal(t, []int{1, 0, 1, 0, 1}, []int{push("a", 1), push("a", 1), push("a", 5), push("a", 1), push("b", 1)})
 	b, err := l.encode()
 	require.NoError(t, err)
-	l, err = decodeLedger(b)
+	l, err = Decode(b)
 	require.NoError(t, err)
 	assert.Equal(t, []int{0, 0, 1}, []int{push("a", 5), push("b", 1), push("b", 2)})
-	l.forget()
+	l.Forget()
 	assert.Equal(t, []int{0, 1}, []int{push("a", 5), push("a", 6)})
 }
 
 func TestSnapshot(t *testing.T) {
-	l := newLedger()
+	l := New()
 	l.epoch, l.version = 3, 7
-	var root product
+	var root Product
 	root.Folder, root.Found = true, true
-	l.begin(&begin{Request: "r", Migration: []byte(`{"id":"m"}`), Root: root})
-	var folders []product
+	l.begin(&Begin{Request: "r", Migration: []byte(`{"id":"m"}`), Root: root})
+	var folders []Product
 	for range 3 {
 		folders = append(folders, root)
 	}
-	l.apply(&event{Settled: []settled{{ID: itemID{Page: 3<<40 | 1, Try: 1}, Outcome: migrator.Listed, Files: 200, Size: 9,
+	l.Apply(&Event{Settled: []Settled{{ID: ItemID{Page: 3<<40 | 1, Try: 1}, Outcome: migrator.Listed, Files: 200, Size: 9,
 		Products: folders}}})
-	file := itemID{3<<40 | 1, 1, 150}
-	l.apply(&event{Settled: []settled{{ID: itemID{3<<40 | 1, 1, 199}, Outcome: migrator.Copied, Bytes: 5}}})
-	l.apply(&event{State: &saved{ID: file, Proc: "p", State: []byte("half")}})
-	l.apply(&event{Took: &took{ID: itemID{Page: 3<<40 | 2}, Proc: "p", Limit: 1000, Deliveries: 3}})
-	early := settled{ID: itemID{3<<40 | 2, 1, 70}, Outcome: migrator.Failed, Parked: []parked{{migrator.Parked{ID: "x",
+	file := ItemID{3<<40 | 1, 1, 150}
+	l.Apply(&Event{Settled: []Settled{{ID: ItemID{3<<40 | 1, 1, 199}, Outcome: migrator.Copied, Bytes: 5}}})
+	l.Apply(&Event{State: &Saved{ID: file, Proc: "p", State: []byte("half")}})
+	l.Apply(&Event{Took: &Took{ID: ItemID{Page: 3<<40 | 2}, Proc: "p", Limit: 1000, Deliveries: 3}})
+	early := Settled{ID: ItemID{3<<40 | 2, 1, 70}, Outcome: migrator.Failed, Parked: []Parked{{migrator.Parked{ID: "x",
 		Reason: "why"}, migrator.Failed}}}
-	l.apply(&event{Settled: []settled{early}})
-	l.apply(&event{Settled: []settled{{Products: []product{{Size: 1}}}}, Push: &push{"p", 4}})
+	l.Apply(&Event{Settled: []Settled{early}})
+	l.Apply(&Event{Settled: []Settled{{Products: []Product{{Size: 1}}}}, Push: &Push{"p", 4}})
 	b, err := l.encode()
 	require.NoError(t, err)
-	again, err := decodeLedger(b)
+	again, err := Decode(b)
 	require.NoError(t, err)
 	again.next = l.next // which a new epoch begins again
 	assert.Equal(t, l, again)
 	for n := range b {
-		if l, err := decodeLedger(b[:n]); err == nil {
+		if l, err := Decode(b[:n]); err == nil {
 			t.Fatalf("cut at %d of %d: %+v", n, len(b), l)
 		}
 	}
-	_, err = decodeLedger([]byte(`{"listings":"/w=="}`))
+	_, err = Decode([]byte(`{"listings":"/w=="}`))
 	assert.ErrorIs(t, err, broker.ErrSchema)
 }
 
 // TestSnapshotStaysSmall: with 100,000 files open, one in each folder, the state takes few bytes for each.
 func TestSnapshotStaysSmall(t *testing.T) {
-	l := newLedger()
+	l := New()
 	const files = 100_000
 	for n := range uint64(files) {
 		id := 1<<40 | n + 1
 		l.pages[id] = &page{}
-		l.apply(&event{Settled: []settled{{ID: itemID{Page: id, Try: 1}, Outcome: migrator.Listed, Files: 1, Size: 5}}})
+		l.Apply(&Event{Settled: []Settled{{ID: ItemID{Page: id, Try: 1}, Outcome: migrator.Listed, Files: 1, Size: 5}}})
 	}
 	b, err := l.encode()
 	require.NoError(t, err)
 	assert.Less(t, len(b), 8*files)
-	l, err = decodeLedger(b)
+	l, err = Decode(b)
 	require.NoError(t, err)
 	assert.EqualValues(t, files, l.openFiles)
 }

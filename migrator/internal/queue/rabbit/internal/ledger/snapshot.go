@@ -1,4 +1,4 @@
-package rabbit
+package ledger
 
 import (
 	"cmp"
@@ -43,19 +43,19 @@ type savedEarly struct {
 	Done     bits            `json:"done"`
 	Count    int64           `json:"count"`
 	Totals   migrator.Totals `json:"totals"`
-	Parked   []parked        `json:"parked,omitempty"`
-	Products []product       `json:"products,omitempty"`
+	Parked   []Parked        `json:"parked,omitempty"`
+	Products []Product       `json:"products,omitempty"`
 }
 
 type takenFile struct {
-	ID     itemID `json:"id"`
+	ID     ItemID `json:"id"`
 	Deaths int64  `json:"deaths,omitempty"`
 	Last   string `json:"last,omitempty"`
 	State  []byte `json:"state,omitempty"`
 }
 
 // encode writes the ledger.
-func (l *ledger) encode() ([]byte, error) {
+func (l *Ledger) encode() ([]byte, error) {
 	s := snapshot{Epoch: l.epoch, Version: l.version, Run: l.run, Request: l.request, Migration: l.migration,
 		Totals:  l.totals,
 		Reasons: l.reasons, Lines: l.lines, Pushes: l.pushes}
@@ -86,7 +86,7 @@ func (l *ledger) encode() ([]byte, error) {
 		}
 		last = n
 	}
-	byID := func(a, b itemID) int {
+	byID := func(a, b ItemID) int {
 		return cmp.Or(cmp.Compare(a.Page, b.Page), cmp.Compare(a.Try, b.Try), cmp.Compare(a.N, b.N))
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(l.files), byID) {
@@ -98,13 +98,13 @@ func (l *ledger) encode() ([]byte, error) {
 
 var errSnapshot = errors.New("a damaged state")
 
-// decodeLedger reads what encode wrote.
-func decodeLedger(b []byte) (*ledger, error) {
+// Decode reads what encode wrote.
+func Decode(b []byte) (*Ledger, error) {
 	var s snapshot
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, fmt.Errorf("%w: %w: %w", broker.ErrSchema, errSnapshot, err)
 	}
-	l := newLedger()
+	l := New()
 	l.epoch, l.version, l.run, l.request, l.totals = s.Epoch, s.Version, s.Run, s.Request, s.Totals
 	if len(s.Migration) > 0 && string(s.Migration) != "null" {
 		l.migration = s.Migration

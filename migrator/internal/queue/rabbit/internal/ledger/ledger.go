@@ -1,16 +1,17 @@
-package rabbit
+package ledger
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
 
-// ledger knows every item that is open: found and not settled. It is a plain state machine; the keeper feeds it with
+// Ledger knows every item that is open: found and not settled. It is a plain state machine; the keeper feeds it with
 // events and sees to it that its state outlives it. What isn't open is gone: events about it change nothing, so an
 // event may come any number of times, and so may an item.
-type ledger struct {
+type Ledger struct {
 	epoch, next uint64 // numbers of pages; the epoch is the keeper's
 	version     uint64
 	run         uint64 // names the migration
@@ -22,7 +23,7 @@ type ledger struct {
 	pages       map[uint64]*page
 	listings    map[uint64]*listing // settled pages with files that are open, by page
 	openFiles   int64
-	files       map[itemID]*file
+	files       map[ItemID]*file
 	pushes      map[string]int64 // the last of each process that made any
 }
 
@@ -39,8 +40,8 @@ type early struct {
 	done     bits
 	count    int64
 	totals   migrator.Totals
-	parked   []parked
-	products []product
+	parked   []Parked
+	products []Product
 }
 
 // listing is a page that was listed, with files that are open.
@@ -57,24 +58,51 @@ type file struct {
 	state  []byte
 }
 
-func newLedger() *ledger {
-	return &ledger{reasons: map[string]int64{}, lines: map[string]int{}, pages: map[uint64]*page{},
+// New is the state before any migration.
+func New() *Ledger {
+	return &Ledger{reasons: map[string]int64{}, lines: map[string]int{}, pages: map[uint64]*page{},
 		listings: map[uint64]*listing{},
-		files:    map[itemID]*file{}, pushes: map[string]int64{}}
+		files:    map[ItemID]*file{}, pushes: map[string]int64{}}
 }
 
-// done says that nothing is open, of a migration that was begun.
-func (l *ledger) done() bool { return l.migration != nil && len(l.pages) == 0 && l.openFiles == 0 }
+// Done says that nothing is open, of a migration that was begun.
+func (l *Ledger) Done() bool { return l.migration != nil && len(l.pages) == 0 && l.openFiles == 0 }
 
-// forget forgets the migration. Its pushes stay known: one may be on the way again.
-func (l *ledger) forget() {
-	fresh := newLedger()
+// Newer says that l was committed after the other.
+func (l *Ledger) Newer(other *Ledger) bool {
+	return l.epoch > other.epoch || l.epoch == other.epoch && l.version > other.version
+}
+
+// Earlier says that l is of a keeper before the other's.
+func (l *Ledger) Earlier(other *Ledger) bool { return l.epoch < other.epoch }
+
+// Succeed begins the epoch of a new keeper, so many after the last.
+func (l *Ledger) Succeed(epochs uint64) {
+	l.epoch += epochs
+	l.next = 0
+}
+
+// Replaced says that a begin ends the migration that is there.
+func (l *Ledger) Replaced(b *Begin) bool {
+	return b != nil && b.Restart && l.migration != nil && l.request != b.Request
+}
+
+// Commit returns the next version as a message, and its name.
+func (l *Ledger) Commit() (state []byte, name string, err error) {
+	l.version++
+	state, err = l.encode()
+	return state, fmt.Sprintf("%d.%d", l.epoch, l.version), err
+}
+
+// Forget forgets the migration. Its pushes stay known: one may be on the way again.
+func (l *Ledger) Forget() {
+	fresh := New()
 	fresh.epoch, fresh.next, fresh.version, fresh.pushes = l.epoch, l.next, l.version, l.pushes
 	*l = *fresh
 }
 
-// apply changes the state as an event says. The reply answers the event's question; an event without one gets none.
-func (l *ledger) apply(e *event) (out []outgoing, r reply) {
+// Apply changes the state as an event says. The reply answers the event's question; an event without one gets none.
+func (l *Ledger) Apply(e *Event) (out []Outgoing, r Reply) {
 	switch {
 	case e.Begin != nil:
 		out = l.begin(e.Begin)
@@ -97,22 +125,22 @@ func (l *ledger) apply(e *event) (out []outgoing, r reply) {
 	return out, r
 }
 
-// status fills in how far the migration is.
-func (l *ledger) status(r *reply) {
-	r.Schema, r.Run, r.Mine, r.Totals, r.Reasons = schema, l.run, l.migration, l.totals, l.reasons
+// Status fills in how far the migration is.
+func (l *Ledger) Status(r *Reply) {
+	r.Schema, r.Run, r.Mine, r.Totals, r.Reasons = Schema, l.run, l.migration, l.totals, l.reasons
 	r.Folders, r.Files = int64(len(l.pages)), l.openFiles
 }
 
-func (l *ledger) begin(b *begin) []outgoing {
+func (l *Ledger) begin(b *Begin) []Outgoing {
 	if l.migration != nil {
 		return nil
 	}
 	l.run, l.request, l.migration = b.Run, b.Request, b.Migration
-	return l.produce([]product{b.Root})
+	return l.produce([]Product{b.Root})
 }
 
 // produce opens products and returns them to be published: each folder is a page, files are a listing of their own.
-func (l *ledger) produce(products []product) (out []outgoing) {
+func (l *Ledger) produce(products []Product) (out []Outgoing) {
 	var files uint32
 	var id uint64
 	for _, p := range products {
@@ -122,7 +150,7 @@ func (l *ledger) produce(products []product) (out []outgoing) {
 			if p.Found {
 				l.totals.Folders++
 			}
-			out = append(out, outgoing{id: itemID{Page: n}, product: p})
+			out = append(out, Outgoing{id: ItemID{Page: n}, product: p})
 			continue
 		}
 		if files == 0 {
@@ -131,7 +159,7 @@ func (l *ledger) produce(products []product) (out []outgoing) {
 		files++
 		l.totals.Files++
 		l.totals.Size += p.Size
-		out = append(out, outgoing{id: itemID{Page: id, Try: 1, N: files}, product: p})
+		out = append(out, Outgoing{id: ItemID{Page: id, Try: 1, N: files}, product: p})
 	}
 	if files > 0 {
 		l.listings[id] = &listing{try: 1, left: files}
@@ -141,12 +169,12 @@ func (l *ledger) produce(products []product) (out []outgoing) {
 }
 
 // number returns one that no page has had. Those of an epoch that never came to be are in no state.
-func (l *ledger) number() uint64 {
+func (l *Ledger) number() uint64 {
 	l.next++
 	return l.epoch<<40 | l.next
 }
 
-func (l *ledger) settle(s *settled) (out []outgoing) {
+func (l *Ledger) settle(s *Settled) (out []Outgoing) {
 	switch {
 	case s.ID.Page == 0:
 		return l.produce(s.Products)
@@ -179,7 +207,7 @@ func (l *ledger) settle(s *settled) (out []outgoing) {
 }
 
 // list opens the files of a listing, except those that are done already.
-func (l *ledger) list(s *settled, p *page) (out []outgoing) {
+func (l *Ledger) list(s *Settled, p *page) (out []Outgoing) {
 	b := &listing{try: s.ID.Try, left: s.Files}
 	l.totals.Files += int64(s.Files)
 	l.totals.Size += s.Size
@@ -196,7 +224,7 @@ func (l *ledger) list(s *settled, p *page) (out []outgoing) {
 }
 
 // settleEarly keeps what becomes of a file until its page is settled: by this listing or by another.
-func (l *ledger) settleEarly(p *page, s *settled) {
+func (l *Ledger) settleEarly(p *page, s *Settled) {
 	e := p.early[s.ID.Try]
 	if e == nil {
 		if p.early == nil {
@@ -213,22 +241,32 @@ func (l *ledger) settleEarly(p *page, s *settled) {
 }
 
 // park counts the items given up or left out, and returns the lines that are kept.
-func (l *ledger) park(ps []parked) (out []outgoing) {
+func (l *Ledger) park(ps []Parked) (out []Outgoing) {
 	for i := range ps {
 		p := &ps[i]
 		list := broker.CountParked(&l.totals, p.Outcome)
 		broker.CountReason(l.reasons, list+": "+p.Reason, list+": other", maxReasons)
 		if l.lines[list] < maxParked {
 			l.lines[list]++
-			out = append(out, outgoing{parked: p})
+			out = append(out, Outgoing{parked: p})
 		}
 	}
 	return out
 }
 
-func (l *ledger) took(t *took) reply {
+// Message returns an outgoing item or parked line as published, and the queue that it goes to.
+func (l *Ledger) Message(o *Outgoing) (queue string, body []byte, err error) {
+	if o.parked != nil {
+		body, err = json.Marshal(o.parked)
+		return QueueParked + "." + broker.CountParked(&migrator.Totals{}, o.parked.Outcome), body, err
+	}
+	w := Work{Run: l.run, ID: o.id, Level: o.product.Level, Item: o.product.Payload}
+	return w.Queue(), Bundle{w}.Encode(), nil
+}
+
+func (l *Ledger) took(t *Took) Reply {
 	if t.Run != l.run {
-		return reply{Verdict: gone}
+		return Reply{Verdict: Gone}
 	}
 	if t.ID.N > 0 {
 		return l.tookFile(t)
@@ -236,9 +274,9 @@ func (l *ledger) took(t *took) reply {
 	p := l.pages[t.ID.Page]
 	switch {
 	case p == nil:
-		return reply{Verdict: gone}
+		return Reply{Verdict: Gone}
 	case l.openFiles >= t.Limit:
-		return reply{Verdict: wait}
+		return Reply{Verdict: Wait}
 	}
 	if p.last != "" && p.last != t.Proc {
 		p.deaths++
@@ -246,17 +284,17 @@ func (l *ledger) took(t *took) reply {
 	p.last = t.Proc
 	p.tries++
 	if p.deaths >= t.Deliveries {
-		return reply{Verdict: poison, Try: p.tries, Deaths: p.deaths}
+		return Reply{Verdict: Poison, Try: p.tries, Deaths: p.deaths}
 	}
-	return reply{Verdict: goOn, Try: p.tries}
+	return Reply{Verdict: GoOn, Try: p.tries}
 }
 
-func (l *ledger) tookFile(t *took) reply {
+func (l *Ledger) tookFile(t *Took) Reply {
 	if l.pages[t.ID.Page] != nil {
-		return reply{Verdict: goOn} // its listing is on the way
+		return Reply{Verdict: GoOn} // its listing is on the way
 	}
 	if !l.open(t.ID) {
-		return reply{Verdict: gone}
+		return Reply{Verdict: Gone}
 	}
 	f := l.files[t.ID]
 	if f == nil {
@@ -269,20 +307,20 @@ func (l *ledger) tookFile(t *took) reply {
 		f.deaths++
 	}
 	f.last = t.Proc
-	r := reply{Verdict: goOn, Deaths: f.deaths, State: f.state}
+	r := Reply{Verdict: GoOn, Deaths: f.deaths, State: f.state}
 	if f.deaths >= t.Deliveries {
-		r.Verdict = poison
+		r.Verdict = Poison
 	}
 	return r
 }
 
 // open says that a file is.
-func (l *ledger) open(id itemID) bool {
+func (l *Ledger) open(id ItemID) bool {
 	b := l.listings[id.Page]
 	return b != nil && b.try == id.Try && !b.done.has(id.N)
 }
 
-func (l *ledger) back(b *back) {
+func (l *Ledger) back(b *Back) {
 	if b.Run != l.run {
 		return
 	}
@@ -295,7 +333,7 @@ func (l *ledger) back(b *back) {
 }
 
 // save keeps the progress of a file, except of one whose listing is still on the way: that one would begin again.
-func (l *ledger) save(s *saved) {
+func (l *Ledger) save(s *Saved) {
 	if s.Run != l.run || !l.open(s.ID) {
 		return
 	}
