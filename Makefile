@@ -74,7 +74,7 @@ test-fast: testsum ## the quick half of the tests, in a minute: what needs no br
 	@$(call twice,$(TESTSUM),-short $$($(GO) list ./... | grep -Ev '$(SLOW)'))
 
 .PHONY: test-long
-test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase
+test-long: build ## the long forms: 200 kills, value tables by hashing, every fault against every phase, the recipes of CONTRIBUTING.md
 	$(foreach m,$(MODULES),(cd $(m) && MEMSOAK_LONG=1 $(GO) test -timeout 3h ./...) && )true
 	$(MAKE) fuzz
 

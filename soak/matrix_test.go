@@ -1,8 +1,10 @@
 package soak_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 	"github.com/memsoak/memsoak/soak/subjects"
 )
 
@@ -149,6 +152,21 @@ func TestWrongSettingsAreRefusedBeforeAnythingRuns(t *testing.T) {
 		require.ErrorIs(t, err, soak.ErrConfig, want)
 		assert.ErrorContains(t, err, want)
 		assert.NotContains(t, err.Error(), "\n", "one clear line")
+	}
+}
+
+// TestEachSettingOfTheRunnerIsChecked has a wrong value of each.
+func TestEachSettingOfTheRunnerIsChecked(t *testing.T) {
+	wrong := map[string]string{
+		"corpus": "mixd", "cpu_limit": "0", "cpuset": "x", "drive_faults": "nowhere.yaml", "gogc": "-1", "gomaxprocs": "0",
+		"gomemlimit": "1.8GB", "limit": "lots", "memprofilerate": "0", "s3_faults": "nowhere.yaml", "s3_min_part": "0",
+		"subject_ref": "--force", "transport": "quic",
+	}
+	require.ElementsMatch(t, soak.SettingNames(&subject.Spec{}), slices.Collect(maps.Keys(wrong)))
+	for name, value := range wrong {
+		_, err := plan(t, func(c *soak.Config) { c.Set = soak.Cell{name: value} })
+		require.ErrorIs(t, err, soak.ErrConfig, name)
+		assert.ErrorContains(t, err, name+"="+value+": ")
 	}
 }
 

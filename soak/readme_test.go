@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/soak"
+	"github.com/memsoak/memsoak/soak/internal/subject"
 	"github.com/memsoak/memsoak/soak/internal/testsubject"
 )
 
@@ -22,6 +24,21 @@ func block(t *testing.T, lang string) string {
 	m := regexp.MustCompile("(?s)```" + lang + "\n(.*?)```").FindSubmatch(text)
 	require.NotNil(t, m, "README.md has no block of %s", lang)
 	return string(m[1])
+}
+
+func TestTheReadmeListsEachSetting(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, table, there := strings.Cut(string(text), "| setting | value |")
+	require.True(t, there)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var listed []string
+	for _, row := range regexp.MustCompile(`(?m)^\| (.*?) \|`).FindAllStringSubmatch(table, -1) {
+		for _, name := range regexp.MustCompile("`([a-z0-9_]+)`").FindAllStringSubmatch(row[1], -1) {
+			listed = append(listed, name[1])
+		}
+	}
+	require.ElementsMatch(t, soak.SettingNames(&subject.Spec{}), listed)
 }
 
 // TestTheCommandsOfTheReadmeWork runs them in their order, with the README's own soak.yaml.
