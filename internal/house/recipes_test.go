@@ -89,7 +89,7 @@ func TestRecipesAreFollowed(t *testing.T) {
 			}
 			follow(t, dir, s)
 		}
-		out, err := inCopy(t, dir, "gofmt", "-w", "soak/config.go", "soak/gate/quantity.go", "fakedrive", "soak/internal/trial")
+		out, err := inCopy(t, dir, "gofmt", "-w", "soak/config.go", "soak/gate", "fakedrive", "soak/internal/trial")
 		require.NoError(t, err, out)
 		out, err = inCopy(t, dir, "go", append([]string{"test", "-trimpath"}, r.test...)...)
 		require.NoError(t, err, "%s: %s", r.title, out)

@@ -155,7 +155,7 @@ func driveAuth(ctx context.Context, s Settings, t http.RoundTripper) (http.Round
 		}
 		tokens = creds.TokenSource
 	}
-	return &oauth2.Transport{Source: oauth2.ReuseTokenSource(nil, tokens), Base: capped}, nil
+	return &oauth2.Transport{Source: tokens, Base: capped}, nil
 }
 
 // fileCredentials reads a credentials file of any kind that can be used for Drive.

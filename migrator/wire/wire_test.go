@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -245,7 +246,10 @@ func TestUploadsCarryWhatWasSet(t *testing.T) {
 			for k, v := range c.env {
 				t.Setenv(k, v)
 			}
-			e, err := Open(t.Context(), w.settings(c.set, func(s *Settings) { s.StorageClass, s.SSE = "STANDARD_IA", "AES256" }))
+			e, err := Open(t.Context(), w.settings(c.set, func(s *Settings) {
+				s.StorageClass, s.SSE = "STANDARD_IA", "AES256"
+				s.S3Endpoint = strings.Replace(w.URL, "127.0.0.1", "localhost", 1) // a name, which a bucket could stand before
+			}))
 			require.NoError(t, err)
 			defer e.Close()
 			require.NoError(t, e.Sink.Put(t.Context(), migrator.Object{Key: "a/b", MD5: "d41d8cd98f00b204e9800998ecf8427e"},
@@ -292,7 +296,8 @@ func TestCloseDropsIdleConnections(t *testing.T) {
 	s.Config.ConnState = connStates(&opened, closed)
 	s.Start()
 	defer s.Close()
-	e, err := Open(t.Context(), newWorld(t).settings(at(s.URL)))
+	forever := func(set *Settings) { set.IdleConnTimeout = 0 }
+	e, err := Open(t.Context(), newWorld(t).settings(at(s.URL), forever))
 	require.NoError(t, err)
 	for range 3 {
 		_, err = e.Source.List(t.Context(), migrator.Listing{Folder: "root"})
@@ -300,7 +305,6 @@ func TestCloseDropsIdleConnections(t *testing.T) {
 	}
 	_, _ = e.Sink.Stat(t.Context(), "key")
 	e.Close()
-	<-closed
-	<-closed
+	require.Eventually(t, func() bool { return len(closed) == 2 }, 30*time.Second, time.Millisecond)
 	require.Equal(t, 2, opened, "one connection of each side")
 }
