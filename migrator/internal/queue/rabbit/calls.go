@@ -5,90 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/link"
 )
-
-// publish sends a message to a queue. The confirmation is waited for by confirmed.
-func (s *session) publish(ch *amqp.Channel, queue string, p amqp.Publishing) (*amqp.DeferredConfirmation, error) {
-	d, err := ch.PublishWithDeferredConfirm("", queue, true, false, p)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errSession, err)
-	}
-	return d, nil
-}
-
-// confirmed waits until the broker has all of the messages for good. When it says nothing for too long the session
-// ends: a message that came between its restart and its queue's may be lost without a word, and those behind it wait
-// for it.
-func (s *session) confirmed(ctx context.Context, all ...*amqp.DeferredConfirmation) error {
-	late := time.NewTimer(s.q.limits.silence)
-	defer late.Stop()
-	for _, d := range all {
-		for done := false; !done; {
-			select {
-			case <-d.Done():
-				if !d.Acked() {
-					return s.or(errNack)
-				}
-				done = true
-				late.Reset(s.q.limits.silence)
-			case <-s.dead:
-				return s.err
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-late.C:
-				s.silent(errConfirm)
-				late.Reset(s.q.limits.silence)
-			}
-		}
-	}
-	return nil
-}
-
-// silent ends the session because nothing came that should, unless the broker is full: then watch has the patience.
-func (s *session) silent(err error) {
-	if !s.mute.Load() {
-		s.fail(err)
-	}
-}
-
-// limit ends the session unless stop is called before a call to the broker has taken too long: the client waits for
-// ever.
-func (s *session) limit() (stop func()) {
-	var done sync.WaitGroup
-	stopped := make(chan struct{})
-	done.Go(func() {
-		t := time.NewTicker(3 * s.q.limits.silence)
-		defer t.Stop()
-		for {
-			select {
-			case <-t.C:
-				s.silent(errSilent)
-			case <-stopped:
-				return
-			case <-s.dead:
-				return
-			}
-		}
-	})
-	return func() { close(stopped); done.Wait() }
-}
-
-// or returns why the session ended if it did, else err.
-func (s *session) or(err error) error {
-	select {
-	case <-s.dead:
-		return s.err
-	default:
-		return err
-	}
-}
 
 // tell sends an event to the ledger and waits until the broker has it.
 func (s *session) tell(ctx context.Context, e *ledger.Event) error {
@@ -99,17 +23,17 @@ func (s *session) tell(ctx context.Context, e *ledger.Event) error {
 	if err != nil {
 		return err
 	}
-	d, err := s.publish(s.talk, s.q.name(ledger.QueueEvents), persistent(b))
+	d, err := s.Publish(s.Talk, s.q.name(ledger.QueueEvents), link.Persistent(b))
 	if err != nil {
-		return s.or(err)
+		return s.Or(err)
 	}
-	return s.confirmed(ctx, d)
+	return s.Confirmed(ctx, d)
 }
 
 // present is ErrNone or ErrLost where there are no queues.
 func (s *session) present() error {
 	if err := s.join(false); err != nil {
-		return s.or(err)
+		return s.Or(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,24 +62,24 @@ func (s *session) ask(ctx context.Context, e *ledger.Event) (r ledger.Reply, err
 		delete(s.replies, id)
 		s.mu.Unlock()
 	}()
-	p := persistent(b)
+	p := link.Persistent(b)
 	p.ReplyTo, p.CorrelationId = directReply, id
-	if _, err := s.publish(s.talk, s.q.name(ledger.QueueEvents), p); err != nil {
-		return r, s.or(err)
+	if _, err := s.Publish(s.Talk, s.q.name(ledger.QueueEvents), p); err != nil {
+		return r, s.Or(err)
 	}
-	late := time.NewTimer(s.q.limits.silence)
+	late := time.NewTimer(s.q.limits.Silence)
 	defer late.Stop()
 	for heard := false; !heard; {
 		select {
 		case r = <-answer:
 			heard = true
-		case <-s.dead:
-			return r, s.err
+		case <-s.Dead:
+			return r, s.Err
 		case <-ctx.Done():
 			return r, ctx.Err()
 		case <-late.C:
-			s.silent(errReply)
-			late.Reset(s.q.limits.silence)
+			s.Silent(link.ErrReply)
+			late.Reset(s.q.limits.Silence)
 		}
 	}
 	if r.Schema != ledger.Schema {
@@ -173,7 +97,7 @@ func (s *session) hear(answers <-chan amqp.Delivery) {
 	for d := range answers {
 		var r ledger.Reply
 		if err := json.Unmarshal(d.Body, &r); err != nil {
-			s.fail(fmt.Errorf("reply: %w: %w", broker.ErrSchema, err))
+			s.Fail(fmt.Errorf("reply: %w: %w", broker.ErrSchema, err))
 			return
 		}
 		s.mu.Lock()
@@ -183,10 +107,4 @@ func (s *session) hear(answers <-chan amqp.Delivery) {
 			answer <- r
 		}
 	}
-}
-
-// persistent is a message that survives the broker's restart.
-func persistent(body []byte) amqp.Publishing {
-	return amqp.Publishing{DeliveryMode: amqp.Persistent, Type: ledger.Schema, ContentType: "application/octet-stream",
-		Body: body}
 }

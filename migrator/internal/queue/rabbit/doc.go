@@ -2,6 +2,9 @@
 // queues are quorum queues, every message is confirmed by the broker before anything rests on it, and acknowledged by
 // hand.
 //
+// What a process has and how far it is stands here; its connection is package link, the state of the migration package
+// ledger, and package keeper says why one process keeps that and none is lost.
+//
 // # The ledger
 //
 // RabbitMQ has no step that takes one message and puts others, and it doesn't say how many messages are in flight. So
@@ -44,17 +47,6 @@
 // Each item is counted in that transition, too, so it counts once, however often it came. The messages left in the work
 // queues at the end are second copies, which are removed.
 //
-// # Why there is one keeper
-//
-// A commit is a message to the state queue that has come back to the keeper: that happens only while the queue holds it
-// to be the active consumer, and until the next one becomes that, the message is in the queue. A process that becomes
-// the keeper reads the queue as far as a message of its own that it sends then, and takes the state of the highest
-// epoch and version: so it takes one no older than any that was committed, and no process acts upon a state that isn't
-// committed. Its epoch is that state's plus the number of greetings that it saw, which stay in the queue until a
-// commit: a keeper before it that got no commit through saw fewer of them, so even its last words have a lower epoch
-// and are passed over. This doesn't depend on clocks, nor on a dead keeper being dead rather than slow: commits of the
-// slow one don't come back.
-//
 // A process that hears nothing though something should come (an answer of the ledger, the confirmation of a message, an
 // item that is ready) connects again after a while. That is always safe: at worst an item comes twice. Only while the
 // broker says that it is full no process does.
@@ -63,7 +55,7 @@
 //
 // A node of RabbitMQ that is killed knows a quorum queue by a list of names, and it writes the last name of that list
 // with a delay of seconds (3.10.8). Without that name the queue comes back empty and without a leader. So who begins a
-// migration declares one more queue behind its own, and only then anything is put into them: see seal.
+// migration declares one more queue behind its own, and only then anything is put into them: see link.Conn.Seal.
 //
 // Items may be lost all the same, because a queue is purged or a disk loses synced data. The loss is noticed: the
 // ledger has open items, and for a time in which a dead process's items would have come back none is ready, none is in

@@ -6,9 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/memsoak/memsoak/migrator/internal/pace"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/link"
 )
 
 // Lock implements migrator.Locker. The lock is a queue that is this connection's alone: it goes with it.
@@ -18,12 +17,12 @@ func (q *Queue) Lock(ctx context.Context, key string) (unlock func(), err error)
 	for {
 		if q.lockHere(name) {
 			var s *session
-			err = q.patiently(ctx, func(now *session) (err error) { s = now; return now.lock(name) })
+			err = q.patiently(ctx, func(now *session) (err error) { s = now; return now.Lock(name) })
 			if err == nil {
-				return func() { s.unlock(name); q.unlockHere(name) }, nil
+				return func() { s.Unlock(name); q.unlockHere(name) }, nil
 			}
 			q.unlockHere(name)
-			if !errors.Is(err, errLocked) {
+			if !errors.Is(err, link.ErrLocked) {
 				return nil, err
 			}
 		}
@@ -31,37 +30,6 @@ func (q *Queue) Lock(ctx context.Context, key string) (unlock func(), err error)
 			return nil, err
 		}
 	}
-}
-
-var errLocked = errors.New("locked")
-
-// lock makes the queue that is a lock.
-func (s *session) lock(name string) error {
-	defer s.limit()()
-	ch, err := s.conn.Channel() // a refusal closes it
-	if err != nil {
-		return s.or(err)
-	}
-	_, err = ch.QueueDeclare(name, false, false, true, false, nil)
-	var e *amqp.Error
-	if errors.As(err, &e) && e.Code == amqp.ResourceLocked {
-		return errLocked
-	}
-	if err != nil {
-		return s.or(err)
-	}
-	return ch.Close()
-}
-
-// unlock removes it; where the connection is gone, the lock is, too.
-func (s *session) unlock(name string) {
-	defer s.limit()()
-	ch, err := s.conn.Channel()
-	if err != nil {
-		return
-	}
-	_, _ = ch.QueueDelete(name, false, false, false)
-	_ = ch.Close()
 }
 
 // lockHere keeps a lock from others in this process, which share the connection.

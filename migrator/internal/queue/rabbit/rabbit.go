@@ -21,6 +21,7 @@ import (
 	"github.com/memsoak/memsoak/migrator/internal/pace"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/link"
 )
 
 // Queue is a broker.Queue. Safe for concurrent use.
@@ -32,7 +33,7 @@ type Queue struct {
 	me     string // process, in the ledger
 	serial atomic.Int64
 
-	limits limits
+	limits link.Limits
 
 	dialing chan struct{} // its holder connects
 
@@ -63,7 +64,7 @@ func Open(ctx context.Context, raw string, o broker.Options) (*Queue, error) {
 }
 
 // openWith opens a queue with limits of the caller's, if he gives any.
-func openWith(ctx context.Context, raw string, o broker.Options, l *limits) (*Queue, error) {
+func openWith(ctx context.Context, raw string, o broker.Options, l *link.Limits) (*Queue, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func (q *Queue) hello(ctx context.Context) error {
 		switch {
 		case err == nil, errors.Is(err, broker.ErrNone), errors.Is(err, broker.ErrLost):
 			return nil // a migration that is lost can still be begun again
-		case !passing(err), errors.As(err, &dial) && dial.Op == "dial", time.Since(began) >= q.o.Patience:
+		case !link.Passing(err), errors.As(err, &dial) && dial.Op == "dial", time.Since(began) >= q.o.Patience:
 			return q.explain(err)
 		}
 		if err := pace.Sleep(ctx, pauseMax); err != nil {
@@ -136,9 +137,9 @@ func (q *Queue) look(ctx context.Context) error {
 	}()
 	select {
 	case err = <-answer:
-	case <-s.full:
-		err = &fullError{s.reason}
-		s.fail(err)
+	case <-s.Full:
+		err = &link.FullError{Reason: s.Reason}
+		s.Fail(err)
 		<-answer
 	}
 	return err
@@ -167,8 +168,8 @@ func (q *Queue) session(ctx context.Context) (*session, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	select {
-	case <-s.dead: // in the meantime
-		return nil, s.err
+	case <-s.Dead: // in the meantime
+		return nil, s.Err
 	default:
 		q.now = s
 		return s, nil
@@ -262,10 +263,10 @@ func (q *Queue) Begin(ctx context.Context, m broker.Migration, root migrator.Ite
 	var r ledger.Reply
 	err = q.patiently(ctx, func(s *session) (err error) {
 		if err := s.join(true); err != nil {
-			return s.or(err)
+			return s.Or(err)
 		}
-		if err := s.seal(); err != nil {
-			return s.or(err)
+		if err := s.Seal(); err != nil {
+			return s.Or(err)
 		}
 		r, err = s.ask(ctx, e)
 		return err
@@ -313,14 +314,14 @@ func (q *Queue) Forget(ctx context.Context, unfinished bool) error {
 		return fmt.Errorf("queue %s on RabbitMQ at %s: %w", q.o.Name, q.addr, broker.ErrUnfinished)
 	}
 	return q.patiently(ctx, func(s *session) error {
-		defer s.limit()()
-		ch, err := s.conn.Channel()
+		defer s.Limit()()
+		ch, err := s.Broker.Channel()
 		if err != nil {
-			return s.or(err)
+			return s.Or(err)
 		}
 		for _, name := range ledger.AllQueues() {
 			if _, err := ch.QueueDelete(q.name(name), false, false, false); err != nil {
-				return s.or(err)
+				return s.Or(err)
 			}
 		}
 		return ch.Close()
@@ -337,7 +338,7 @@ func (q *Queue) Close() error {
 	q.mu.Unlock()
 	if s != nil {
 		// A broker that is full reads nothing and answers nothing.
-		defer context.AfterFunc(ctx, func() { s.fail(broker.ErrClosed) })()
+		defer context.AfterFunc(ctx, func() { s.Fail(broker.ErrClosed) })()
 	}
 	err := q.ends.Close(ctx)
 	if s != nil && s.takeNoMore() == nil {
@@ -359,4 +360,34 @@ func (q *Queue) disconnect() {
 	if s != nil {
 		s.end()
 	}
+}
+
+// patiently calls f with a connection until it succeeds, fails for good, or the broker was unreachable for too long.
+// Whatever f asks for may be asked for twice.
+func (q *Queue) patiently(ctx context.Context, f func(*session) error) error {
+	began := time.Now()
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		s, err := q.session(ctx)
+		if err == nil {
+			err = f(s)
+		}
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			return ctx.Err()
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		case !link.Passing(err) || time.Since(began) > q.o.Patience:
+			return q.explain(err)
+		}
+		if err := pace.Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// explain names in one line the cause and the next step.
+func (q *Queue) explain(err error) error {
+	return link.Explain(err, link.Place{Addr: q.addr, Vhost: q.vhost, Queue: q.o.Name})
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker/brokertest"
 	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/link"
 	"github.com/memsoak/memsoak/migrator/internal/rig"
 )
 
@@ -78,8 +79,8 @@ func die(q *Queue) {
 	s := q.now
 	q.mu.Unlock()
 	if s != nil {
-		s.fail(broker.ErrClosed)
-		s.serving.Wait()
+		s.Fail(broker.ErrClosed)
+		s.Wait()
 	}
 	q.end()
 	q.done.Wait()
@@ -169,7 +170,7 @@ func TestOrphansAreRemoved(t *testing.T) {
 func ready(t *testing.T, q *Queue, name string) int {
 	s, err := q.session(t.Context())
 	require.NoError(t, err)
-	ch, err := s.conn.Channel()
+	ch, err := s.Broker.Channel()
 	require.NoError(t, err)
 	defer ch.Close()
 	got, err := ch.QueueDeclarePassive(q.name(name), true, false, false, false, nil)
@@ -214,7 +215,7 @@ func TestRefusals(t *testing.T) {
 	require.NoError(t, err)
 	brokertest.Begin(t, q, "m")
 	require.NoError(t, q.Close())
-	newer := amqp.Publishing{Type: "migrator/rabbit/9", AppId: appState, DeliveryMode: amqp.Persistent, Body: []byte("?")}
+	newer := amqp.Publishing{Type: "migrator/rabbit/9", AppId: "state", DeliveryMode: amqp.Persistent, Body: []byte("?")}
 	require.NoError(t, raw(t).PublishWithContext(t.Context(), "", other.Name+"."+ledger.QueueState, true, false, newer))
 	err = refused(s.URL(), other)
 	assert.ErrorIs(t, err, broker.ErrSchema)
@@ -318,7 +319,7 @@ func TestLostItems(t *testing.T) {
 	o := steady(brokertest.Options(t))
 	var qs []*Queue
 	for range 2 {
-		q, err := openWith(t.Context(), server(t).URL(), o, &limits{silence: 4 * time.Second, lost: 2 * time.Second})
+		q, err := openWith(t.Context(), server(t).URL(), o, &link.Limits{Silence: 4 * time.Second, Lost: 2 * time.Second})
 		require.NoError(t, err)
 		t.Cleanup(func() { die(q) })
 		qs = append(qs, q)
@@ -419,8 +420,8 @@ func TestSilence(t *testing.T) {
 	d := newDeaf(t, server(t).Addr)
 	o := steady(brokertest.Options(t))
 	o.Prefetch = 1
-	q, err := openWith(t.Context(), "amqp://guest:guest@"+d.ln.Addr().String(), o, &limits{silence: 500 * time.Millisecond,
-		lost: time.Hour})
+	q, err := openWith(t.Context(), "amqp://guest:guest@"+d.ln.Addr().String(), o,
+		&link.Limits{Silence: 500 * time.Millisecond, Lost: time.Hour})
 	require.NoError(t, err)
 	t.Cleanup(func() { die(q) })
 	brokertest.Begin(t, q, "m")

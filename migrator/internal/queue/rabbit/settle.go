@@ -7,6 +7,7 @@ import (
 
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/link"
 )
 
 // Push implements migrator.Queue. However often it has to be sent, its items enter once: the ledger knows the number of
@@ -124,13 +125,13 @@ func (q *Queue) send(ctx context.Context, items []ledger.Bundle) error {
 		}
 		all := make([]*amqp.DeferredConfirmation, 0, len(items))
 		for _, b := range items {
-			d, err := s.publish(s.out, q.name(b[0].Queue()), persistent(b.Encode()))
+			d, err := s.Publish(s.Out, q.name(b[0].Queue()), link.Persistent(b.Encode()))
 			if err != nil {
-				return s.or(err)
+				return s.Or(err)
 			}
 			all = append(all, d)
 		}
-		return s.confirmed(ctx, all...)
+		return s.Confirmed(ctx, all...)
 	})
 }
 
@@ -168,7 +169,7 @@ func (q *Queue) giveBack(ctx context.Context, items ...*held) error {
 			}
 		}
 		select {
-		case <-h.s.dead:
+		case <-h.s.Dead:
 			continue
 		default:
 		}

@@ -24,17 +24,17 @@ func (q *Queue) Status(ctx context.Context) (st broker.Status, err error) {
 		st.Reasons = map[string]int64{}
 	}
 	err = q.patiently(ctx, func(s *session) error {
-		defer s.limit()()
-		ch, err := s.conn.Channel()
+		defer s.Limit()()
+		ch, err := s.Broker.Channel()
 		if err != nil {
-			return s.or(err)
+			return s.Or(err)
 		}
 		defer ch.Close()
 		st.Workers = 0
 		for _, name := range []string{ledger.QueueFiles, ledger.Folders(0)} {
 			got, err := ch.QueueDeclarePassive(q.name(name), true, false, false, false, nil)
 			if err != nil {
-				return s.or(err)
+				return s.Or(err)
 			}
 			st.Workers += int64(got.Consumers)
 		}
@@ -56,17 +56,17 @@ func (q *Queue) Parked(ctx context.Context, o migrator.Outcome, most int64) (out
 	}
 	err = q.patiently(ctx, func(s *session) error {
 		out = nil
-		defer s.limit()()
-		ch, err := s.conn.Channel() // when it closes, the messages read are back in their queue
+		defer s.Limit()()
+		ch, err := s.Broker.Channel() // when it closes, the messages read are back in their queue
 		if err != nil {
-			return s.or(err)
+			return s.Or(err)
 		}
 		defer ch.Close()
 		seen := map[string]bool{} // a keeper that died may have parked a line twice
 		for int64(len(out)) < most {
 			d, ok, err := ch.Get(q.name(ledger.QueueParked+"."+o.String()), false)
 			if err != nil {
-				return s.or(err)
+				return s.Or(err)
 			}
 			if !ok {
 				return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/memsoak/memsoak/migrator/internal/pace"
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/link"
 )
 
 // held is an item that this process has.
@@ -97,7 +98,7 @@ const aheadWait = time.Second
 
 // returner gives items back that wait here in vain, until Close.
 func (q *Queue) returner() {
-	t := time.NewTicker(min(aheadWait, q.limits.silence) / 2)
+	t := time.NewTicker(min(aheadWait, q.limits.Silence) / 2)
 	defer t.Stop()
 	var told time.Time
 	for {
@@ -109,7 +110,7 @@ func (q *Queue) returner() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*aheadWait)
 		unless := context.AfterFunc(q.ending, cancel)
 		q.share(ctx)
-		if time.Since(told) > q.limits.tell() {
+		if time.Since(told) > q.limits.Tell() {
 			told = time.Now()
 			q.tellHolds(ctx)
 		}
@@ -147,7 +148,7 @@ func (q *Queue) share(ctx context.Context) {
 	}
 	q.mu.Unlock()
 	for name, s := range queues {
-		if !s.wanted(q.name(name)) {
+		if !s.Wanted(q.name(name)) {
 			continue
 		}
 		spare := q.removeAhead(func(h *held) bool {
@@ -171,18 +172,6 @@ func (q *Queue) keep(s *session, items []*held) {
 		q.putAhead(h, true)
 	}
 	q.broadcast()
-}
-
-// wanted says that a queue has nothing for other processes that take from it.
-func (s *session) wanted(queue string) bool {
-	defer s.limit()()
-	ch, err := s.conn.Channel()
-	if err != nil {
-		return false
-	}
-	defer ch.Close()
-	got, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-	return err == nil && got.Messages == 0 && got.Consumers > 1
 }
 
 // Take implements migrator.Queue. It waits for a migration to begin.
@@ -217,14 +206,14 @@ func (q *Queue) Take(ctx context.Context, k migrator.Kind) (*migrator.Lease, err
 			return nil, err
 		case over:
 			return nil, io.EOF
-		case time.Since(heard) > q.limits.silence:
+		case time.Since(heard) > q.limits.Silence:
 			heard = time.Now()
 			if s, err := q.session(ctx); err != nil || !s.starve(k) {
 				starved = time.Time{}
 			} else if starved.IsZero() {
 				starved = heard
-			} else if time.Since(starved) > max(q.o.Patience, 3*q.limits.silence) {
-				return nil, q.explain(errStarved)
+			} else if time.Since(starved) > max(q.o.Patience, 3*q.limits.Silence) {
+				return nil, q.explain(link.ErrStarved)
 			}
 		}
 		t := time.NewTimer(pause)
@@ -277,7 +266,7 @@ func (q *Queue) over(ctx context.Context, k migrator.Kind, began time.Time, paus
 				return err
 			}
 			if err := s.take(k); err != nil {
-				return s.or(err)
+				return s.Or(err)
 			}
 			return nil
 		})
@@ -354,7 +343,7 @@ func (q *Queue) leave(ctx context.Context, h *held) (ledger.Verdict, error) {
 		Limit: q.o.Limit, Deliveries: q.o.Deliveries}}
 	for pause := 4 * pauseMin; ; pause = min(2*pause, pauseMax) {
 		select {
-		case <-h.s.dead:
+		case <-h.s.Dead:
 			return "", nil
 		default:
 		}
@@ -362,7 +351,7 @@ func (q *Queue) leave(ctx context.Context, h *held) (ledger.Verdict, error) {
 		switch {
 		case ctx.Err() != nil:
 			return "", ctx.Err()
-		case err != nil && passing(err):
+		case err != nil && link.Passing(err):
 			return "", nil // it comes again
 		case err != nil:
 			return "", q.explain(err)

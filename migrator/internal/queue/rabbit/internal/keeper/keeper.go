@@ -1,21 +1,25 @@
-package rabbit
+package keeper
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/ledger"
+	"github.com/memsoak/memsoak/migrator/internal/queue/rabbit/internal/link"
 )
 
 // keeper keeps the ledger while the broker lets this process do so.
 type keeper struct {
-	s       *session
+	c       *link.Conn
+	me      string        // this process
+	numbers *atomic.Int64 // of this process, each used once
 	state   *amqp.Channel
 	inbox   *amqp.Channel
 	states  <-chan amqp.Delivery
@@ -35,17 +39,17 @@ const (
 	keeperLinger = 10 * time.Millisecond // how long a batch waits for more events when no caller waits for it
 )
 
-// keep waits for its turn to keep the ledger, and keeps it until the session ends.
-func (s *session) keep() error {
-	k := &keeper{s: s, audit: ledger.NewAudit(s.q.limits.tell(), s.q.limits.lost, s.ready)}
+// Keep waits for its turn to keep the ledger, and keeps it until the session ends.
+func Keep(c *link.Conn, me string, numbers *atomic.Int64) error {
+	k := &keeper{c: c, me: me, numbers: numbers, audit: ledger.NewAudit(c.Limits.Tell(), c.Limits.Lost, c.Ready)}
 	var err error
-	if k.state, err = s.channel(true); err != nil {
+	if k.state, err = c.Channel(true); err != nil {
 		return err
 	}
-	if k.inbox, err = s.channel(false); err != nil {
+	if k.inbox, err = c.Channel(false); err != nil {
 		return err
 	}
-	if k.states, err = k.state.Consume(s.q.name(ledger.QueueState), "", false, false, false, false, nil); err != nil {
+	if k.states, err = k.state.Consume(c.Name(ledger.QueueState), "", false, false, false, false, nil); err != nil {
 		return err
 	}
 	if _, err := k.hello(); err != nil {
@@ -57,7 +61,7 @@ func (s *session) keep() error {
 	if err := k.inbox.Qos(keeperAhead, 0, false); err != nil {
 		return err
 	}
-	if k.events, err = k.inbox.Consume(s.q.name(ledger.QueueEvents), "", false, false, false, false, nil); err != nil {
+	if k.events, err = k.inbox.Consume(c.Name(ledger.QueueEvents), "", false, false, false, false, nil); err != nil {
 		return err
 	}
 	for {
@@ -70,10 +74,10 @@ func (s *session) keep() error {
 // hello puts a message into the state queue that is known again.
 func (k *keeper) hello() (id string, err error) {
 	k.serial++
-	id = fmt.Sprintf("%s.%d.%d", k.s.q.me, k.s.q.serial.Add(1), k.serial)
-	p := persistent(nil)
+	id = fmt.Sprintf("%s.%d.%d", k.me, k.numbers.Add(1), k.serial)
+	p := link.Persistent(nil)
 	p.AppId, p.MessageId = appHello, id
-	_, err = k.s.publish(k.state, k.s.q.name(ledger.QueueState), p)
+	_, err = k.c.Publish(k.state, k.c.Name(ledger.QueueState), p)
 	return id, err
 }
 
@@ -82,13 +86,13 @@ func (k *keeper) nextState(ctx context.Context) (d amqp.Delivery, err error) {
 	var ok bool
 	select {
 	case d, ok = <-k.states:
-	case <-k.s.dead:
-		return d, k.s.err
+	case <-k.c.Dead:
+		return d, k.c.Err
 	case <-ctx.Done():
-		return d, errors.Join(errSession, ctx.Err())
+		return d, errors.Join(link.ErrSession, ctx.Err())
 	}
 	if !ok {
-		return d, k.s.or(errSession)
+		return d, k.c.Or(link.ErrSession)
 	}
 	if d.Type != ledger.Schema {
 		return d, fmt.Errorf("schema %q, not %s: %w", d.Type, ledger.Schema, broker.ErrSchema)
@@ -108,7 +112,7 @@ func (k *keeper) adopt() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*k.s.q.limits.silence)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*k.c.Limits.Silence)
 	defer cancel()
 	k.l = ledger.New()
 	hellos := uint64(0)
@@ -143,12 +147,12 @@ func (k *keeper) commit() error {
 	if err != nil {
 		return err
 	}
-	p := persistent(b)
-	p.AppId, p.MessageId = appState, k.s.q.me+"."+name
-	if _, err := k.s.publish(k.state, k.s.q.name(ledger.QueueState), p); err != nil {
+	p := link.Persistent(b)
+	p.AppId, p.MessageId = appState, k.me+"."+name
+	if _, err := k.c.Publish(k.state, k.c.Name(ledger.QueueState), p); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*k.s.q.limits.silence)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*k.c.Limits.Silence)
 	defer cancel()
 	for {
 		d, err := k.nextState(ctx)
@@ -176,7 +180,7 @@ func (k *keeper) stray(d amqp.Delivery) error {
 			return err
 		}
 		if !l.Earlier(k.l) {
-			return fmt.Errorf("%w: another process keeps the ledger", errSession)
+			return fmt.Errorf("%w: another process keeps the ledger", link.ErrSession)
 		}
 	}
 	return d.Ack(false)
@@ -213,7 +217,7 @@ func (k *keeper) round() error {
 			case d, ok = <-k.events:
 			case d, ok := <-k.states:
 				if !ok {
-					return k.s.or(errSession)
+					return k.c.Or(link.ErrSession)
 				}
 				if err := k.stray(d); err != nil {
 					return err
@@ -221,12 +225,12 @@ func (k *keeper) round() error {
 				continue
 			case <-linger.C:
 				return k.finish(&b)
-			case <-k.s.dead:
-				return k.s.err
+			case <-k.c.Dead:
+				return k.c.Err
 			}
 		}
 		if !ok {
-			return k.s.or(errSession)
+			return k.c.Or(link.ErrSession)
 		}
 		if err := k.handle(&b, d); err != nil {
 			return err
@@ -276,11 +280,11 @@ func (k *keeper) send(o *ledger.Outgoing) (*amqp.DeferredConfirmation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.s.publish(k.s.out, k.s.q.name(queue), persistent(body))
+	return k.c.Publish(k.c.Out, k.c.Name(queue), link.Persistent(body))
 }
 
 func (k *keeper) finish(b *batch) error {
-	if err := k.s.confirmed(context.Background(), b.outgoing...); err != nil {
+	if err := k.c.Confirmed(context.Background(), b.outgoing...); err != nil {
 		return err
 	}
 	if err := k.commit(); err != nil {
@@ -301,7 +305,7 @@ func (k *keeper) finish(b *batch) error {
 			return err
 		}
 		// Each reply is sent once: a process that hears nothing asks again.
-		if err := k.s.talk.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
+		if err := k.c.Talk.PublishWithContext(context.Background(), "", d.ReplyTo, false, false,
 			amqp.Publishing{CorrelationId: d.CorrelationId, Type: ledger.Schema, Body: body}); err != nil {
 			return err
 		}
@@ -317,9 +321,9 @@ func (k *keeper) finish(b *batch) error {
 
 // empty removes the ready messages of queues.
 func (k *keeper) empty(names []string) error {
-	defer k.s.limit()()
+	defer k.c.Limit()()
 	for _, name := range names {
-		if _, err := k.inbox.QueuePurge(k.s.q.name(name), false); err != nil {
+		if _, err := k.inbox.QueuePurge(k.c.Name(name), false); err != nil {
 			return err
 		}
 	}
