@@ -227,15 +227,20 @@ func ofCollector(c record.Class) bool {
 	return c == record.GCHeadroom || c == record.GCThrash || c == record.Unreturned
 }
 
-// explainsFirst moves a leak of goroutines or connections ahead of a leak of memory that leads: it may be what holds
-// it.
+// explainsFirst moves a leak of goroutines or connections ahead of a leak of memory that leads, as it may be what holds
+// it; and a leak of memory ahead of what the same function holds for files in flight, as that is never released.
 func explainsFirst(js []*finding.Judged) []*finding.Judged {
-	if len(js) == 0 || js[0].Class != record.Leak {
+	if len(js) == 0 {
 		return js
 	}
 	i := slices.IndexFunc(js, func(j *finding.Judged) bool {
-		return j.Class == record.GoroutineLeak ||
-			j.Class == record.ConnectionLeak
+		switch js[0].Class {
+		case record.Leak:
+			return j.Class == record.GoroutineLeak || j.Class == record.ConnectionLeak
+		case record.BufferFile:
+			return j.Class == record.Leak && j.Site.Function == js[0].Site.Function
+		}
+		return false
 	})
 	if i < 0 {
 		return js

@@ -91,11 +91,13 @@ func connectionFinding(s *series.Series, t fit.Term, idle bool) *finding.Judged 
 }
 
 // idleGrowth fits connections against the files done since idle ones were last closed: a pool that is used again stays
-// as large as the number of transfers.
+// as large as the number of transfers that were in flight together since then. At rest these have ended, so it is as
+// many as there ever were, or as there were files.
 func idleGrowth(s *series.Series, q *fit.Quantity) (fit.Term, bool) {
 	files := make([]float64, len(s.Snaps))
-	base, prev := 0.0, 0.0
+	base, prev, most := 0.0, 0.0, 0.0
 	for i, n := range s.Snaps {
+		most = math.Max(most, float64(n.Cov().InFlight))
 		done := float64(n.Cov().FilesDone)
 		if prev = done; n.State == record.StateFloor || n.State == record.StateIdle {
 			files[i], base = done-base, prev
@@ -111,7 +113,7 @@ func idleGrowth(s *series.Series, q *fit.Quantity) (fit.Term, bool) {
 		}
 		m := 0.1*q.Values[i] + 3
 		idx, y, v, one = append(idx, i), append(y, q.Values[i]), append(v, m*m), append(one, 1)
-		flight, since = append(flight, float64(n.Cov().InFlight)), append(since, files[i])
+		flight, since = append(flight, math.Max(float64(n.Cov().InFlight), math.Min(files[i], most))), append(since, files[i])
 	}
 	fitted, err := trend.NNLS([][]float64{one, flight, since}, y, v)
 	if err != nil || fitted.R2 < threshold.MinFit {
