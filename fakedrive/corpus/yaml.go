@@ -73,7 +73,8 @@ func syntaxError(err error) error {
 	return &SpecError{max(line, 1), max(column, 1), msg}
 }
 
-// specDecoder reads a spec from a parsed document. It remembers where each field was written.
+// specDecoder reads a spec from a parsed document. It remembers where each field was written. The library's strict
+// decoder would take no value for any, and merges, aliases and keys that are no text; here each is an error.
 type specDecoder struct {
 	at map[string]*token.Token
 }
@@ -298,7 +299,7 @@ func (d *specDecoder) distributions(to *Size, mixed bool) fields {
 			if err := d.mapping(field, n, known); err != nil {
 				return err
 			}
-			for _, name := range strings.Split(known.names(), ", ") {
+			for _, name := range slices.Sorted(maps.Keys(known)) {
 				if d.at[field+"."+name] == nil && name != "min" {
 					return at(d.at[field], "%s: %s is missing", field, name)
 				}
@@ -326,20 +327,17 @@ func (d *specDecoder) distributions(to *Size, mixed bool) fields {
 
 // distribution reads a mapping that has exactly one of the distributions' keys.
 func (d *specDecoder) distribution(to *Size, field string, n ast.Node, known fields) error {
-	var seen []string
-	for name, read := range known {
-		if name != "share" {
-			known[name] = func(field string, n ast.Node) error {
-				seen = append(seen, name)
-				return read(field, n)
-			}
-		}
-	}
 	if err := d.mapping(field, n, known); err != nil {
 		return err
 	}
-	if len(seen) != 1 {
-		return at(d.at[field], "%s: want one distribution, have %d; there are %s", field, len(seen), known.names())
+	have := 0
+	for name := range known {
+		if name != "share" && d.at[field+"."+name] != nil {
+			have++
+		}
+	}
+	if have != 1 {
+		return at(d.at[field], "%s: want one distribution, have %d; there are %s", field, have, known.names())
 	}
 	return nil
 }

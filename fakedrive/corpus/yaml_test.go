@@ -117,6 +117,10 @@ func TestParseSpecSaysWhereTheProblemIs(t *testing.T) {
 		"folders: 30000\nfan_out: 1":       "line 2, column 1: fan_out: a fan-out of 1 makes a chain of 30000 folders",
 		"files: 1000000000\nsize: 1TiB":    "line 2, column 1: size: 1000000000 files of up to 1099511627776 bytes",
 		"seed: 1\n---\nseed: 2":            "line 3, column ",
+		"size:":                            "line 1, column 7: size: want a size such as 64KiB or a distribution, have null",
+		"kinds:":                           "line 1, column 8: kinds: want a mapping, have null",
+		"1: 3":                             `line 1, column 1: unknown key "1"`,
+		"<<: {files: 3}":                   `line 1, column 1: unknown key "<<"`,
 		"seed: &a 1\nfiles: *a":            "line 1, column 7: seed: want a whole number from 0 on, have anchor",
 		strings.Repeat("#", MaxSpecText+1): "line 1, column 1: a spec of 65537 bytes is longer than 65536",
 	} {
