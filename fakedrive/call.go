@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/internal/fieldmask"
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 	"github.com/memsoak/memsoak/fakedrive/internal/store"
@@ -88,7 +89,7 @@ func (c *call) admit(req fault.Request) error {
 	req.Op = c.op
 	act, ok := c.ctl.Admit(c.w, c.r, req)
 	if !ok {
-		return fault.ErrCut
+		return control.ErrCut
 	}
 	c.act = act
 	return nil
@@ -112,7 +113,7 @@ func (c *call) write(status int, body []byte) {
 // reply sends JSON, indented unless the client asked for it plain.
 func (c *call) reply(status int, body []byte) error {
 	if !c.ctl.Settle(c.r, c.act) {
-		return fault.ErrCut
+		return control.ErrCut
 	}
 	if p := c.q.Get("prettyPrint"); p != "false" && len(body) < maxIndented {
 		var b bytes.Buffer
@@ -128,7 +129,7 @@ func (c *call) reply(status int, body []byte) error {
 // empty sends a reply without a body.
 func (c *call) empty() error {
 	if !c.ctl.Settle(c.r, c.act) {
-		return fault.ErrCut
+		return control.ErrCut
 	}
 	c.write(http.StatusNoContent, nil)
 	return nil

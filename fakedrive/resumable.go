@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
@@ -129,7 +130,7 @@ func (c *call) startSession(id string) error {
 		query: c.q, total: total}
 	session := c.sessions.add(x, c.cfg.Now())
 	if !c.ctl.Settle(c.r, c.act) {
-		return fault.ErrCut
+		return control.ErrCut
 	}
 	q := url.Values{"uploadType": {"resumable"}, "upload_id": {session}}
 	h := c.w.Header()
@@ -271,7 +272,7 @@ func (c *call) takeChunk(id string, x *session, part chunkRange) (err error) {
 }
 
 // chunkDone replies to a chunk: with how far the upload is, or with the file.
-func (c *call) chunkDone(id string, x *session, t *fault.Transfer) error {
+func (c *call) chunkDone(id string, x *session, t *control.Transfer) error {
 	have := x.w.Size()
 	if x.total >= 0 && have > x.total {
 		return errBadRequest("The upload has more bytes than it said.")

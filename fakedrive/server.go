@@ -11,6 +11,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/internal/blob"
 	"github.com/memsoak/memsoak/fakedrive/internal/pagetoken"
 	"github.com/memsoak/memsoak/fakedrive/internal/store"
@@ -19,7 +20,7 @@ import (
 // Server is a Drive. It is an http.Handler, safe for concurrent use.
 type Server struct {
 	cfg     Config
-	ctl     *fault.Control
+	ctl     *control.Control
 	store   *store.Store
 	pages   *pagetoken.Codec
 	tokens  *tokens
@@ -42,7 +43,7 @@ func New(cfg Config) (*Server, error) {
 	clock := cfg.Now
 	cfg.Now = func() time.Time { return clock().UTC().Truncate(time.Millisecond) } // as fine as what clients are shown
 	s := &Server{cfg: cfg}
-	s.ctl = fault.NewControl(fault.Options{
+	s.ctl = control.New(fault.Options{
 		Points:    []fault.Point{fault.ListPage, fault.DownloadHeader, fault.DownloadBody},
 		Ops:       ops(),
 		Reasons:   reasonStatuses(),
@@ -111,8 +112,8 @@ func (s *Server) removeScratch() {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Control counts, holds and strikes; hand it the http.Servers that serve this Server ([fault.Control.Watch]).
-func (s *Server) Control() *fault.Control { return s.ctl }
+// Control counts, holds and strikes; hand it the http.Servers that serve this Server ([control.Control.Watch]).
+func (s *Server) Control() *control.Control { return s.ctl }
 
 // Close releases what the Server holds. Requests must have ended.
 func (s *Server) Close() error {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/internal/blob"
 	"github.com/memsoak/memsoak/fakedrive/internal/office"
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
@@ -141,14 +142,14 @@ func (u *upload) readParts(r *http.Request) error {
 
 // malformed tells a body that is cut short or full of nonsense from a disk that is full.
 func malformed(err error, bad func(string) error) error {
-	if errors.Is(err, blob.ErrFull) || errors.Is(err, fault.ErrCut) {
+	if errors.Is(err, blob.ErrFull) || errors.Is(err, control.ErrCut) {
 		return err
 	}
 	return bad(err.Error())
 }
 
 // store1 makes the file of an upload that has arrived and replies with it.
-func (c *call) store1(u *upload, t *fault.Transfer) error {
+func (c *call) store1(u *upload, t *control.Transfer) error {
 	b, err := u.w.Commit()
 	if err != nil {
 		return uploadError(err)

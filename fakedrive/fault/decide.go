@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"context"
 	"encoding/binary"
 	"hash/fnv"
 	"math/bits"
@@ -24,53 +25,56 @@ type Request struct {
 	Size int64
 	// Offset is the first byte of the file that it moves (Range).
 	Offset int64
-	// Part says that it moves a part of a file, which another request completes: see Control.FileFinished.
+	// Part says that it moves a part of a file, which another request completes.
 	Part bool
 }
 
-func (r *Request) key() string {
+// FileKey is the Key or the name.
+func (r *Request) FileKey() string {
 	if r.Key != "" {
 		return r.Key
 	}
 	return r.Name
 }
 
-// Action is what a plan does to one request. The zero Action does nothing. The exported part is for the fake to carry
-// out; Control does the rest.
+// Action is what a plan does to one request. The zero Action does nothing. The first part is for the fake to carry
+// out; package control does the rest.
 type Action struct {
 	Change     bool // serve another revision of the file than was listed
 	EmptyPage  bool // serve a list page without entries but with a token
 	Duplicates int  // serve so many entries of a list page twice
 
-	delay  time.Duration
-	reply  *ErrorReply
-	strike *strike
+	Delay  time.Duration
+	Reply  *ErrorReply
+	Strike *Strike
 	ended  <-chan struct{} // closed when the plan is replaced: no request waits for an old plan's faults
 }
 
-// strike is a fault at a place in the request's life.
-type strike struct {
-	kind    strikeKind
-	at      string
-	pos     int64 // body bytes that this request has moved before, for AtBody
-	stall   time.Duration
-	framing string
+// Strike is a fault at a place in the request's life.
+type Strike struct {
+	Kind    StrikeKind
+	At      string
+	Pos     int64 // body bytes that this request has moved before, for AtBody
+	Stall   time.Duration
+	Framing string
 }
 
-type strikeKind int
+// StrikeKind says which fault it is.
+type StrikeKind int
 
+// The faults at a place.
 const (
-	strikeReset strikeKind = iota
-	strikeStall
-	strikeTruncate
-	strikeFlip
+	StrikeReset StrikeKind = iota
+	StrikeStall
+	StrikeTruncate
+	StrikeFlip
 )
 
 // maxAttemptKeys bounds the memory for attempts; beyond it, arbitrary ones are forgotten.
 const maxAttemptKeys = 1 << 20
 
-// activePlan is a plan at work.
-type activePlan struct {
+// ActivePlan is a plan at work.
+type ActivePlan struct {
 	*Plan
 	ended  chan struct{}
 	total  *rate.Limiter // nil without a limit
@@ -89,16 +93,30 @@ type quotaState struct {
 	used  int64
 }
 
-func activate(p *Plan) *activePlan {
-	return &activePlan{
+// Activate puts a plan to work.
+func Activate(p *Plan) *ActivePlan {
+	return &ActivePlan{
 		Plan: p, ended: make(chan struct{}), total: limiter(p.Bandwidth.Total),
 		rules: make([]ruleState, len(p.Rules)), quotas: make([]quotaState, len(p.Quotas)),
 		attempts: map[uint64]uint32{},
 	}
 }
 
-// overQuota takes the request from the quotas and returns the error of the first that is used up.
-func (p *activePlan) overQuota(op Op, now time.Time) *ErrorReply {
+// End ends the plan's stalls and delays.
+func (p *ActivePlan) End() { close(p.ended) }
+
+// Limits are those on the bandwidth of one more transfer.
+func (p *ActivePlan) Limits() (all []*rate.Limiter) {
+	for _, l := range []*rate.Limiter{limiter(p.Bandwidth.Stream), p.total} {
+		if l != nil {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// OverQuota takes the request from the quotas and returns the error of the first that is used up.
+func (p *ActivePlan) OverQuota(op Op, now time.Time) *ErrorReply {
 	for i := range p.Quotas {
 		q, s := &p.Quotas[i], &p.quotas[i]
 		if len(q.Ops) > 0 && !slices.Contains(q.Ops, op) {
@@ -118,13 +136,13 @@ func (p *activePlan) overQuota(op Op, now time.Time) *ErrorReply {
 	return nil
 }
 
-// decide says what happens to the request. It counts the attempt.
-func (p *activePlan) decide(req *Request) Action {
+// Decide says what happens to the request. It counts the attempt.
+func (p *ActivePlan) Decide(req *Request) Action {
 	act := Action{ended: p.ended}
 	if len(p.Rules) == 0 {
 		return act
 	}
-	id := hash(0, 0, req.Op, req.key(), 0)
+	id := hash(0, 0, req.Op, req.FileKey(), 0)
 	attempt := p.attempt(id)
 	struck := false
 	for i := range p.Rules {
@@ -132,14 +150,14 @@ func (p *activePlan) decide(req *Request) Action {
 		if !r.matches(req) || r.Attempts > 0 && attempt > uint32(r.Attempts) {
 			continue
 		}
-		roll := hash(p.Seed, uint64(i)+1, req.Op, req.key(), attempt)
+		roll := hash(p.Seed, uint64(i)+1, req.Op, req.FileKey(), attempt)
 		if r.Probability > 0 && float64(roll>>11)/(1<<53) >= r.Probability {
 			continue
 		}
 		if !p.rules[i].take(r) {
 			continue
 		}
-		act.delay += time.Duration(r.Latency) + part(time.Duration(r.Jitter), roll)
+		act.Delay += time.Duration(r.Latency) + part(time.Duration(r.Jitter), roll)
 		if len(r.effects()) > 0 {
 			r.fill(&act, req)
 			struck = true
@@ -205,33 +223,33 @@ func (p *Place) position(req *Request) (int64, bool) {
 
 // fill puts the rule's effect into the action.
 func (r *Rule) fill(act *Action, req *Request) {
-	act.reply, act.Change, act.EmptyPage, act.Duplicates = r.Error, r.Change, r.EmptyPage, r.Duplicates
+	act.Reply, act.Change, act.EmptyPage, act.Duplicates = r.Error, r.Change, r.EmptyPage, r.Duplicates
 	pl := r.place()
 	if pl == nil {
 		return
 	}
-	s := &strike{at: pl.at()}
-	s.pos, _ = pl.position(req)
+	s := &Strike{At: pl.at()}
+	s.Pos, _ = pl.position(req)
 	switch {
 	case r.Stall != nil:
-		s.kind, s.stall = strikeStall, time.Duration(r.Stall.For)
+		s.Kind, s.Stall = StrikeStall, time.Duration(r.Stall.For)
 	case r.Truncate != nil:
-		s.kind, s.framing = strikeTruncate, r.Truncate.Framing
+		s.Kind, s.Framing = StrikeTruncate, r.Truncate.Framing
 	case r.Flip != nil:
-		s.kind = strikeFlip
+		s.Kind = StrikeFlip
 	}
-	act.strike = s
+	act.Strike = s
 }
 
 // attempt says which attempt at its operation this is, from 1.
-func (p *activePlan) attempt(id uint64) uint32 {
+func (p *ActivePlan) attempt(id uint64) uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.attempts[id] + 1
 }
 
 // settle remembers a struck attempt and forgets the count after one that was not struck.
-func (p *activePlan) settle(id uint64, attempt uint32, struck bool) {
+func (p *ActivePlan) settle(id uint64, attempt uint32, struck bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !struck {
@@ -262,4 +280,27 @@ func hash(seed, rule uint64, op Op, key string, attempt uint32) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
+}
+
+// Wait waits for d, or until the plan is replaced. Only the end of ctx is an error.
+func (a *Action) Wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-a.ended:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// limiter returns a limiter of so many bytes per second that hands out at most a twentieth of a second per call;
+// nil for 0.
+func limiter(perSecond Size) *rate.Limiter {
+	if perSecond <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), max(int(perSecond/20), 1))
 }

@@ -26,9 +26,6 @@ type Guard struct {
 // NewToken makes a token that can't be guessed.
 func NewToken() string { return rand.Text() }
 
-// SetGuard replaces the guard. Call it before serving.
-func (c *Control) SetGuard(g Guard) { c.guard = g }
-
 // WithToken returns the addresses with the token in the admin URL, where HTTP clients take it from.
 func (a Addresses) WithToken(token string) Addresses {
 	if u, err := url.Parse(a.Admin); err == nil && token != "" {
@@ -48,8 +45,8 @@ var (
 		"Bearer TOKEN")
 )
 
-// check returns the status and the reason of a refusal; nil lets the request pass.
-func (g *Guard) check(r *http.Request) (int, error) {
+// Check returns the status and the reason of a refusal; nil lets the request pass.
+func (g *Guard) Check(r *http.Request) (int, error) {
 	change := r.Method != http.MethodGet && r.Method != http.MethodHead
 	switch {
 	case !g.knows(r.Host):

@@ -5,26 +5,12 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
-// gather collects the metrics of a collector by name.
-func gather(t *testing.T, c prometheus.Collector) map[string]float64 {
-	t.Helper()
-	reg := prometheus.NewPedanticRegistry()
-	require.NoError(t, reg.Register(c))
-	families, err := reg.Gather()
-	require.NoError(t, err)
-	got := map[string]float64{}
-	for _, f := range families {
-		m := f.GetMetric()[0]
-		got[f.GetName()] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
-	}
-	return got
-}
+var options = fault.Options{Ops: []fault.Op{"get", "put", "list", "ack"}, Reasons: map[string]int{"slowDown": 503}}
 
 func TestPlanErrorsHaveAPositionAndOneLine(t *testing.T) {
 	for _, c := range [][2]string{
@@ -92,26 +78,6 @@ rules:
   - {ops: [list], duplicates: 3}
   - {ops: [accept], latency: 1s}
 `
-
-func TestPlanSurvivesTheProtocol(t *testing.T) {
-	f := newFake(t, false)
-	f.plan(t, fullPlan)
-	var got json.RawMessage
-	require.NoError(t, f.client.Do(t.Context(), "GET", "faults", nil, &got))
-	want, err := fault.ParsePlan([]byte(fullPlan), options)
-	require.NoError(t, err)
-	again, err := fault.ParsePlan(got, options)
-	require.NoError(t, err, string(got))
-	require.Equal(t, want, again)
-	require.Equal(t, fault.Size(10<<20), again.Bandwidth.Stream)
-	require.Equal(t, 503, again.Quotas[0].Error.Status, "filled in from the reason")
-
-	require.ErrorContains(t, f.client.SetFaults(t.Context(), []byte("rules: 7")), "line 1, column 8")
-	require.NoError(t, f.client.Do(t.Context(), "GET", "faults", nil, &got))
-	kept, err := fault.ParsePlan(got, options)
-	require.NoError(t, err)
-	require.Equal(t, want, kept, "a bad plan leaves the old one in place")
-}
 
 func FuzzParsePlan(f *testing.F) {
 	f.Add([]byte(fullPlan))

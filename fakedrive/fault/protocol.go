@@ -1,6 +1,13 @@
 package fault
 
-import "time"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
 
 // AdminPrefix is where the admin protocol lives on a fake's listeners. All bodies are JSON; errors are
 // {"error": "..."} with a 4xx status. The protocol:
@@ -62,6 +69,19 @@ type Hold struct {
 	Offset int64 `json:"offset,omitempty"`
 	// Timeout releases the hold by itself, so that a dead runner leaves no stuck fake. Default 10 minutes.
 	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// Check refuses a hold that makes no sense to a fake with these points.
+func (h *Hold) Check(points []Point) error {
+	switch {
+	case !slices.Contains(points, h.Point):
+		return fmt.Errorf("hold: this fake has no point %q; it has %q", h.Point, points)
+	case h.Limit < 0 || h.Skip < 0 || h.Offset < 0 && !h.Point.fromEnd() || h.Timeout < 0:
+		return errors.New("hold: limit, skip, offset and timeout must not be negative")
+	case h.Offset > 0 && !h.Point.body():
+		return fmt.Errorf("hold: offset is for points in a body, and %s is none", h.Point)
+	}
+	return nil
 }
 
 // HoldStatus is a hold and who waits in it.
@@ -159,4 +179,16 @@ type Root struct {
 	Folders int64  `json:"folders"`
 	Bytes   int64  `json:"bytes"` // total size of binary files
 	Largest int64  `json:"largest"`
+}
+
+// WriteJSON answers an admin request with v.
+func WriteJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // fails only when the client is gone
+}
+
+// WriteJSONError answers an admin request with an error, as the protocol has it.
+func WriteJSONError(w http.ResponseWriter, status int, err error) {
+	WriteJSON(w, status, map[string]string{"error": err.Error()})
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/fault/tlsca"
 )
 
@@ -24,7 +25,7 @@ type Config struct {
 	H2               bool     // offer HTTP/2 on TLS and through the proxy
 	Hosts            []string // what the proxy leads here; the certificate covers them
 	Handler          http.Handler
-	Control          *fault.Control
+	Control          *control.Control
 }
 
 // Limits that keep a client from holding a connection for nothing or from growing memory.

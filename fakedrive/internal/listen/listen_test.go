@@ -16,11 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 )
 
-func start(t *testing.T, h2 bool) (*Listeners, *fault.Control) {
+func start(t *testing.T, h2 bool) (*Listeners, *control.Control) {
 	t.Helper()
-	ctl := fault.NewControl(fault.Options{})
+	ctl := control.New(fault.Options{})
 	l, err := Start(Config{
 		HTTP: "127.0.0.1:0", TLS: "127.0.0.1:0", Proxy: "127.0.0.1:0", CAFile: filepath.Join(t.TempDir(), "ca.pem"), H2: h2,
 		Hosts: []string{"www.googleapis.com"}, Control: ctl,
@@ -92,7 +93,7 @@ func TestTheProxyLeadsNowhereElse(t *testing.T) {
 }
 
 func TestStartReportsABadAddress(t *testing.T) {
-	ctl := fault.NewControl(fault.Options{})
+	ctl := control.New(fault.Options{})
 	for _, c := range []Config{{HTTP: "nowhere:x"}, {HTTP: "127.0.0.1:0", TLS: "nowhere:x"}, {HTTP: "127.0.0.1:0",
 		Proxy: "nowhere:x"},
 		{HTTP: "127.0.0.1:0", TLS: "127.0.0.1:0", CAFile: "/no/such/dir/ca.pem"}} {

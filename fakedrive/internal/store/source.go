@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
-	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
 
@@ -25,7 +25,7 @@ type source struct {
 	rootID  string
 	driveID string // of a shared drive, which is its root's id
 	main    bool   // shows below root
-	items   *fault.Items
+	items   *control.Items
 
 	account sync.Once // fills charged
 	charged charge    // what the account pays for the tree as it was made

@@ -10,7 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
-	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/internal/blob"
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
@@ -32,7 +32,7 @@ var ErrNotFound = errors.New("file not found")
 
 // Config is what a store starts with.
 type Config struct {
-	Control *fault.Control // takes the counts of listed and finished files
+	Control *control.Control // takes the counts of listed and finished files
 	// Main is the tree of My Drive; nil starts with an empty one.
 	Main       *corpus.Spec
 	Generation uint64
@@ -56,7 +56,7 @@ type Drive struct {
 
 // Store holds everything.
 type Store struct {
-	ctl    *fault.Control
+	ctl    *control.Control
 	now    func() time.Time
 	me     resource.User
 	rootID string
@@ -146,7 +146,7 @@ func (s *Store) Resolve(id string) string {
 // Found is a file and how it is accounted for.
 type Found struct {
 	*resource.File
-	Items   *fault.Items // nil for files of the overlay
+	Items   *control.Items // nil for files of the overlay
 	Ordinal int64
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/internal/blob"
 	"github.com/memsoak/memsoak/fakedrive/internal/resource"
 )
@@ -34,14 +35,14 @@ var team = &corpus.Spec{Name: "team", Seed: 8, Files: 20, Folders: 4, Size: corp
 type rig struct {
 	*Store
 	blobs *blob.Store
-	ctl   *fault.Control
+	ctl   *control.Control
 	dir   string
 }
 
 // newRig makes a store in the folder dir, with edits to its configuration.
 func newRig(t *testing.T, dir string, edits ...func(*Config)) *rig {
 	t.Helper()
-	r := &rig{blobs: blob.New(filepath.Join(dir, "contents"), 0, 1<<30), ctl: fault.NewControl(fault.Options{}), dir: dir}
+	r := &rig{blobs: blob.New(filepath.Join(dir, "contents"), 0, 1<<30), ctl: control.New(fault.Options{}), dir: dir}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	c := Config{Control: r.ctl, Me: corpus.Account(), MaxFiles: 10_000, Blobs: r.blobs, Now: func() time.Time {
 		at = at.Add(time.Second)

@@ -13,6 +13,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 )
 
 // MaxPut is the largest body that S3 takes in one request. S3006.
@@ -35,7 +36,7 @@ type Config struct {
 // Server is the sink: an http.Handler that serves S3, path-style, and the admin protocol.
 type Server struct {
 	// Control has the sink's counters, holds and faults.
-	Control *fault.Control
+	Control *control.Control
 
 	backend *backend
 	s3      http.Handler
@@ -49,7 +50,7 @@ func New(cfg Config) (*Server, error) {
 	if s.maxPut == 0 {
 		s.maxPut = MaxPut
 	}
-	s.Control = fault.NewControl(fault.Options{
+	s.Control = control.New(fault.Options{
 		Points: []fault.Point{fault.UploadBody, fault.UploadReply},
 		Ops:    Ops,
 		Lacks:  []string{"truncate", "change", "empty_page", "duplicates"}, // they are about what a server sends

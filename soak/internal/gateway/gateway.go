@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 	"github.com/memsoak/memsoak/fakedrive/fault/tlsca"
 )
 
@@ -203,7 +204,7 @@ func open(c Gate, remote []string, ca *tlsca.CA) (*gate, error) {
 		g.target.Store(u)
 	}
 	g.raw = strings.HasPrefix(c.Target, "tcp:")
-	g.ctl = fault.NewControl(fault.Options{Points: g.points(), Ops: []fault.Op{Op}, Lacks: []string{"change", "empty_page",
+	g.ctl = control.New(fault.Options{Points: g.points(), Ops: []fault.Op{Op}, Lacks: []string{"change", "empty_page",
 		"duplicates"}})
 	g.routes()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -20,13 +20,14 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 )
 
 // gate is one open gate.
 type gate struct {
 	Gate
 	remote []string
-	ctl    *fault.Control
+	ctl    *control.Control
 	tally  *tally
 	target atomic.Pointer[url.URL]
 	made   atomic.Pointer[Reply]
@@ -136,7 +137,7 @@ func (g *gate) watchConns() {
 
 // exchange is one request on its way.
 type exchange struct {
-	t   *fault.Transfer
+	t   *control.Transfer
 	w   http.ResponseWriter
 	err error
 }
@@ -255,7 +256,7 @@ func reason(err error) string {
 }
 
 // make answers a request.
-func (g *gate) make(w http.ResponseWriter, r *http.Request, t *fault.Transfer, made *Reply) error {
+func (g *gate) make(w http.ResponseWriter, r *http.Request, t *control.Transfer, made *Reply) error {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return err
 	}

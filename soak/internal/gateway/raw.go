@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 )
 
 // serveRaw passes the bytes of any protocol on. What a request is can't be known: a turn stands for it, from the
@@ -97,7 +98,7 @@ type turn struct {
 	client net.Conn
 	r      *http.Request
 	mu     sync.Mutex
-	open   *fault.Transfer
+	open   *control.Transfer
 }
 
 // up is called with bytes of the client, which may be held.

@@ -1,14 +1,15 @@
-package fault
+package control
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // ErrCut is the error of a transfer that a planned fault has cut. The handler must write nothing more; Wrap ends the
@@ -20,29 +21,29 @@ type cutKey struct{}
 
 // Admit asks the plan what happens to a request, before anything else is done with it, and does what can be done
 // then: it waits, answers with an error, stalls or cuts. If it returns false the handler must return immediately.
-func (c *Control) Admit(w http.ResponseWriter, r *http.Request, req Request) (Action, bool) {
+func (c *Control) Admit(w http.ResponseWriter, r *http.Request, req fault.Request) (fault.Action, bool) {
 	p := c.plan.Load()
 	if p == nil {
-		return Action{}, true
+		return fault.Action{}, true
 	}
-	if e := p.overQuota(req.Op, c.o.Now()); e != nil {
+	if e := p.OverQuota(req.Op, c.o.Now()); e != nil {
 		c.harmed()
 		c.reply(w, r, e)
-		return Action{}, false
+		return fault.Action{}, false
 	}
-	act := p.decide(&req)
-	if act.delay > 0 {
+	act := p.Decide(&req)
+	if act.Delay > 0 {
 		c.fired.Add(1)
-		if act.wait(r.Context(), act.delay) != nil {
+		if act.Wait(r.Context(), act.Delay) != nil {
 			return act, false
 		}
 	}
 	switch {
-	case act.reply != nil:
+	case act.Reply != nil:
 		c.harmed()
-		c.reply(w, r, act.reply)
+		c.reply(w, r, act.Reply)
 		return act, false
-	case act.strike != nil && act.strike.at == AtStart:
+	case act.Strike != nil && act.Strike.At == fault.AtStart:
 		return act, c.carryOut(r, &act) == nil
 	case act.Change || act.EmptyPage || act.Duplicates > 0:
 		c.fired.Add(1)
@@ -58,22 +59,22 @@ func (c *Control) harmed() {
 
 // Settle carries out what an action left for the end of a request that is no transfer (there, Transfer.End does it):
 // the work is done, the reply is not sent. If it returns false the handler must return immediately.
-func (c *Control) Settle(r *http.Request, act Action) bool {
-	return act.strike == nil || act.strike.at != AtEnd || c.carryOut(r, &act) == nil
+func (c *Control) Settle(r *http.Request, act fault.Action) bool {
+	return act.Strike == nil || act.Strike.At != fault.AtEnd || c.carryOut(r, &act) == nil
 }
 
 // carryOut does a stall (and returns nil to go on after it), a reset or a truncation (and returns ErrCut).
-func (c *Control) carryOut(r *http.Request, act *Action) error {
-	if act.strike.kind == strikeStall {
+func (c *Control) carryOut(r *http.Request, act *fault.Action) error {
+	if act.Strike.Kind == fault.StrikeStall {
 		c.fired.Add(1)
-		return act.wait(r.Context(), act.strike.stall)
+		return act.Wait(r.Context(), act.Strike.Stall)
 	}
 	c.harmed()
-	switch act.strike.kind {
-	case strikeReset:
+	switch act.Strike.Kind {
+	case fault.StrikeReset:
 		reset(r.Context())
-	case strikeTruncate:
-		if act.strike.framing == FramingClose {
+	case fault.StrikeTruncate:
+		if act.Strike.Framing == fault.FramingClose {
 			return ErrCut // the end of the handler ends the body
 		}
 	}
@@ -83,22 +84,8 @@ func (c *Control) carryOut(r *http.Request, act *Action) error {
 	return ErrCut
 }
 
-// wait waits for d, or until the plan is replaced. Only the end of ctx is an error.
-func (a *Action) wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-a.ended:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // reply answers with an error as the fake's service would, padded to the size that the plan wants.
-func (c *Control) reply(w http.ResponseWriter, r *http.Request, e *ErrorReply) {
+func (c *Control) reply(w http.ResponseWriter, r *http.Request, e *fault.ErrorReply) {
 	contentType, body := c.o.ErrorBody(e)
 	size := max(int64(len(body)), int64(e.BodySize))
 	h := w.Header()

@@ -1,4 +1,4 @@
-package fault
+package control
 
 import (
 	"context"
@@ -8,26 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-)
 
-// Options say what a fake is, so that holds and plans that make no sense to it are refused.
-type Options struct {
-	// Points are the places where this fake can hold a transfer. A hold elsewhere is refused.
-	Points []Point
-	// Ops are the operations that rules may name. A plan that names another is refused.
-	Ops []Op
-	// Lacks are the effects of rules that this fake can't have, by their name in a plan ("empty_page").
-	Lacks []string
-	// Reasons maps the error reasons that the fake's service is known to give to their status, so that a plan may
-	// leave the status out.
-	Reasons map[string]int
-	// ErrorBody writes an error as the service would: the Content-Type and the body. Default: plain text.
-	ErrorBody func(e *ErrorReply) (contentType string, body []byte)
-	// Log takes what the fake did not understand and plans as they change. Default: discard.
-	Log *slog.Logger
-	// Now is the clock of quotas. Default: time.Now.
-	Now func() time.Time
-}
+	"github.com/memsoak/memsoak/fakedrive/fault"
+)
 
 // Control is the server side of the admin protocol, and what a fake calls while it serves: it counts, holds and
 // strikes. A fake makes one Control, calls [Control.Watch] on each http.Server, serves through [Control.Wrap], and in
@@ -44,12 +27,12 @@ type Options struct {
 // All methods are safe for concurrent use. The paths that every request takes are lock-free but for a map insert at
 // the start and end of a transfer and of a connection's activity.
 type Control struct {
-	o     Options
+	o     fault.Options
 	mux   *http.ServeMux
-	guard Guard
+	guard fault.Guard
 	conns connTable
 	holds holdTable
-	plan  atomic.Pointer[activePlan]
+	plan  atomic.Pointer[fault.ActivePlan]
 
 	requests, notUnderstood, fired, harm       atomic.Int64
 	listPages, filesListed, foldersListed      atomic.Int64
@@ -59,8 +42,8 @@ type Control struct {
 	flight                                     map[*Transfer]struct{}
 }
 
-// NewControl returns a Control without holds and faults.
-func NewControl(o Options) *Control {
+// New returns a Control without holds and faults.
+func New(o fault.Options) *Control {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -68,7 +51,7 @@ func NewControl(o Options) *Control {
 		o.Now = time.Now
 	}
 	if o.ErrorBody == nil {
-		o.ErrorBody = func(e *ErrorReply) (string, []byte) {
+		o.ErrorBody = func(e *fault.ErrorReply) (string, []byte) {
 			return "text/plain; charset=utf-8", []byte(e.Reason + ": " + e.Message + "\n")
 		}
 	}
@@ -87,8 +70,8 @@ func (c *Control) Handle(pattern string, h http.Handler) { c.mux.Handle(pattern,
 func (c *Control) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.conns.admin(r.Context())
-		if status, err := c.guard.check(r); err != nil {
-			WriteJSONError(w, status, err)
+		if status, err := c.guard.Check(r); err != nil {
+			fault.WriteJSONError(w, status, err)
 			return
 		}
 		c.mux.ServeHTTP(w, r)
@@ -100,7 +83,7 @@ func (c *Control) Handler() http.Handler {
 func (c *Control) Wrap(next http.Handler) http.Handler {
 	admin := c.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, AdminPrefix) || r.URL.Path == "/metrics" && r.Method == http.MethodGet {
+		if strings.HasPrefix(r.URL.Path, fault.AdminPrefix) || r.URL.Path == "/metrics" && r.Method == http.MethodGet {
 			admin.ServeHTTP(w, r)
 			return
 		}
@@ -158,8 +141,8 @@ func (c *Control) Distinct(n int64) { c.distinct.Add(n) }
 func (c *Control) FileFinished() { c.filesFinished.Add(1) }
 
 // Counters returns the counters now.
-func (c *Control) Counters() Counters {
-	v := Counters{
+func (c *Control) Counters() fault.Counters {
+	v := fault.Counters{
 		Time:          c.o.Now(),
 		Requests:      c.requests.Load(),
 		NotUnderstood: c.notUnderstood.Load(),
@@ -182,7 +165,7 @@ func (c *Control) Counters() Counters {
 	parts := map[string]bool{}
 	for t := range c.flight {
 		if t.req.Part {
-			parts[t.req.key()] = true
+			parts[t.req.FileKey()] = true
 		} else {
 			v.FilesInFlight++
 		}

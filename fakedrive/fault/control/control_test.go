@@ -1,4 +1,4 @@
-package fault_test
+package control_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 )
 
 // The operations and the size of the little fake that the tests run against.
@@ -47,7 +48,7 @@ func file() []byte {
 // fake is the smallest server that uses everything of a Control: GET and PUT of files, a list, and a request without
 // a transfer.
 type fake struct {
-	*fault.Control
+	*control.Control
 	srv    *httptest.Server
 	client *fault.Client
 	http   *http.Client
@@ -59,7 +60,7 @@ func newFake(t *testing.T, tls bool) *fake { return newFakeWith(t, tls, options)
 
 func newFakeWith(t *testing.T, tls bool, o fault.Options) *fake {
 	t.Helper()
-	f := &fake{Control: fault.NewControl(o), stored: map[string][]byte{}}
+	f := &fake{Control: control.New(o), stored: map[string][]byte{}}
 	f.srv = httptest.NewUnstartedServer(f.Wrap(http.HandlerFunc(f.serve)))
 	f.Watch(f.srv.Config)
 	f.srv.Listener = f.Listen(f.srv.Listener)
@@ -294,7 +295,7 @@ func TestCountersFollowTransfers(t *testing.T) {
 }
 
 func TestItemsCountBacklogAndDistinctOnce(t *testing.T) {
-	c := fault.NewControl(options)
+	c := control.New(options)
 	it := c.NewItems(200_000)
 	var wg sync.WaitGroup
 	for range 4 { // each call is made by four goroutines

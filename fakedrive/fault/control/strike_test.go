@@ -1,4 +1,4 @@
-package fault_test
+package control_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 )
 
 func rawJSON(s string) json.RawMessage { return json.RawMessage(s) }
@@ -268,7 +269,7 @@ func TestBandwidthOfAStreamAndInTotal(t *testing.T) {
 		`bandwidth: {stream: 1MiB, total: 100000}`: 2 * time.Second,
 	} {
 		synctest.Test(t, func(t *testing.T) { // the bubble's clock: exact, and no real waiting
-			c := fault.NewControl(options)
+			c := control.New(options)
 			_, err := c.SetPlanText([]byte(plan))
 			require.NoError(t, err)
 			begun := time.Now()

@@ -1,4 +1,4 @@
-package fault
+package control
 
 import (
 	"context"
@@ -7,26 +7,27 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
+
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // SetPlan replaces the fault plan; nil removes it. Stalls and delays of the old plan end immediately. The plan must
 // come from ParsePlan and is not to be modified afterwards.
-func (c *Control) SetPlan(p *Plan) {
-	var next *activePlan
+func (c *Control) SetPlan(p *fault.Plan) {
+	var next *fault.ActivePlan
 	if p != nil {
-		next = activate(p)
+		next = fault.Activate(p)
 	}
 	if old := c.plan.Swap(next); old != nil {
-		close(old.ended)
+		old.End()
 	}
 }
 
 // SetPlanText parses a plan and puts it to work. Its error is a *PlanError.
-func (c *Control) SetPlanText(text []byte) (*Plan, error) {
-	p, err := ParsePlan(text, c.o)
+func (c *Control) SetPlanText(text []byte) (*fault.Plan, error) {
+	p, err := fault.ParsePlan(text, c.o)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func (c *Control) routes() {
 		if p := c.plan.Load(); p != nil {
 			return p.Plan, nil
 		}
-		return Plan{}, nil
+		return fault.Plan{}, nil
 	})
 	c.route("PUT faults", c.putFaults)
 	c.route("DELETE faults", func(r *http.Request) (any, error) {
@@ -58,8 +59,8 @@ func (c *Control) routes() {
 	c.route("POST connections/close-idle", func(r *http.Request) (any, error) {
 		return map[string]int{"closed": c.CloseIdle(r.Context())}, nil
 	})
-	c.mux.HandleFunc(AdminPrefix, func(w http.ResponseWriter, r *http.Request) {
-		WriteJSONError(w, http.StatusNotFound, fmt.Errorf("no such admin route: %s %s", r.Method, r.URL.Path))
+	c.mux.HandleFunc(fault.AdminPrefix, func(w http.ResponseWriter, r *http.Request) {
+		fault.WriteJSONError(w, http.StatusNotFound, fmt.Errorf("no such admin route: %s %s", r.Method, r.URL.Path))
 	})
 }
 
@@ -70,45 +71,28 @@ var errNotFound = errors.New("not found")
 func (c *Control) route(pattern string, f func(r *http.Request) (any, error)) {
 	var method, path string
 	fmt.Sscan(pattern, &method, &path)
-	c.mux.HandleFunc(method+" "+AdminPrefix+path, func(w http.ResponseWriter, r *http.Request) {
+	c.mux.HandleFunc(method+" "+fault.AdminPrefix+path, func(w http.ResponseWriter, r *http.Request) {
 		v, err := f(r)
 		switch {
 		case errors.Is(err, errNotFound):
-			WriteJSONError(w, http.StatusNotFound, err)
+			fault.WriteJSONError(w, http.StatusNotFound, err)
 		case err != nil:
-			WriteJSONError(w, http.StatusBadRequest, err)
+			fault.WriteJSONError(w, http.StatusBadRequest, err)
 		default:
-			WriteJSON(w, http.StatusOK, v)
+			fault.WriteJSON(w, http.StatusOK, v)
 		}
 	})
 }
 
-// WriteJSON answers an admin request with v.
-func WriteJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // fails only when the client is gone
-}
-
-// WriteJSONError answers an admin request with an error, as the protocol has it.
-func WriteJSONError(w http.ResponseWriter, status int, err error) {
-	WriteJSON(w, status, map[string]string{"error": err.Error()})
-}
-
 func (c *Control) postHold(r *http.Request) (any, error) {
-	var h Hold
+	var h fault.Hold
 	dec := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&h); err != nil {
 		return nil, fmt.Errorf("hold: %w", err)
 	}
-	switch {
-	case !slices.Contains(c.o.Points, h.Point):
-		return nil, fmt.Errorf("hold: this fake has no point %q; it has %q", h.Point, c.o.Points)
-	case h.Limit < 0 || h.Skip < 0 || h.Offset < 0 && !h.Point.fromEnd() || h.Timeout < 0:
-		return nil, errors.New("hold: limit, skip, offset and timeout must not be negative")
-	case h.Offset > 0 && !h.Point.body():
-		return nil, fmt.Errorf("hold: offset is for points in a body, and %s is none", h.Point)
+	if err := h.Check(c.o.Points); err != nil {
+		return nil, err
 	}
 	return c.holds.set(h)
 }
@@ -170,7 +154,7 @@ func intQuery(r *http.Request, name string) (int, error) {
 }
 
 func (c *Control) putFaults(r *http.Request) (any, error) {
-	text, err := io.ReadAll(io.LimitReader(r.Body, MaxPlanBytes+1))
+	text, err := io.ReadAll(io.LimitReader(r.Body, fault.MaxPlanBytes+1))
 	if err != nil {
 		return nil, err
 	}
@@ -181,3 +165,6 @@ func (c *Control) putFaults(r *http.Request) (any, error) {
 	c.o.Log.Info("fault plan set", "rules", len(p.Rules), "quotas", len(p.Quotas))
 	return p, nil
 }
+
+// SetGuard replaces the guard. Call it before serving.
+func (c *Control) SetGuard(g fault.Guard) { c.guard = g }

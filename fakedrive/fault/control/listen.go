@@ -1,9 +1,11 @@
-package fault
+package control
 
 import (
 	"context"
 	"net"
 	"sync"
+
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // Listen makes the plan's rules for OpAccept strike the connections of l. Wrap the listener below TLS. A delay holds
@@ -25,13 +27,13 @@ func (l *listener) Accept() (net.Conn, error) {
 		if p == nil {
 			return conn, nil
 		}
-		act := p.decide(&Request{Op: OpAccept})
-		if act.strike != nil {
+		act := p.Decide(&fault.Request{Op: fault.OpAccept})
+		if act.Strike != nil {
 			l.c.harmed()
 			resetConn(conn)
 			continue
 		}
-		if act.delay > 0 {
+		if act.Delay > 0 {
 			l.c.fired.Add(1)
 			ctx, cancel := context.WithCancel(context.Background())
 			conn = &slowConn{Conn: conn, act: act, ctx: ctx, close: cancel}
@@ -43,14 +45,14 @@ func (l *listener) Accept() (net.Conn, error) {
 // slowConn reads nothing before its time has come.
 type slowConn struct {
 	net.Conn
-	act   Action
+	act   fault.Action
 	once  sync.Once
 	ctx   context.Context // ends when the connection is closed
 	close context.CancelFunc
 }
 
 func (s *slowConn) Read(p []byte) (int, error) {
-	s.once.Do(func() { _ = s.act.wait(s.ctx, s.act.delay) })
+	s.once.Do(func() { _ = s.act.Wait(s.ctx, s.act.Delay) })
 	if s.ctx.Err() != nil {
 		return 0, net.ErrClosed
 	}

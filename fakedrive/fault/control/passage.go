@@ -1,10 +1,12 @@
-package fault
+package control
 
 import (
 	"context"
 	"io"
 	"slices"
 	"sync/atomic"
+
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // Passage is the body of a request on its way through a proxy, beside the [Transfer] that is the reply's: it can be
@@ -32,7 +34,7 @@ func (p *Passage) Read(b []byte) (int, error) {
 		return 0, nil
 	}
 	for _, h := range p.c.holds.list() {
-		if h.Point != GateRequestBody || slices.Contains(p.passed, h) {
+		if h.Point != fault.GateRequestBody || slices.Contains(p.passed, h) {
 			continue
 		}
 		offset, ok := h.offset(p.size)

@@ -1,4 +1,4 @@
-package fault
+package control
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // Bounds of holds. A dead runner must leave no stuck fake, a wild one no heap of holds.
@@ -24,7 +26,7 @@ type holdTable struct {
 
 // hold is one hold. Offset and Point never change; the rest belongs to the table's mutex.
 type hold struct {
-	Hold
+	fault.Hold
 	id      int64
 	arrived int
 	held    int // transfers that were stopped and did not give up
@@ -49,15 +51,15 @@ func (t *holdTable) list() []*hold {
 	return nil
 }
 
-func (t *holdTable) set(h Hold) (HoldStatus, error) {
+func (t *holdTable) set(h fault.Hold) (fault.HoldStatus, error) {
 	if h.Timeout <= 0 {
-		h.Timeout = Duration(DefaultHoldTimeout)
+		h.Timeout = fault.Duration(DefaultHoldTimeout)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := t.list()
 	if len(old) >= maxHolds {
-		return HoldStatus{}, fmt.Errorf("there are %d holds already; release some", len(old))
+		return fault.HoldStatus{}, fmt.Errorf("there are %d holds already; release some", len(old))
 	}
 	t.nextID++
 	n := &hold{Hold: h, id: t.nextID}
@@ -78,12 +80,12 @@ func (t *holdTable) find(id int64) *hold {
 }
 
 // release lets count waiting transfers go, oldest first; 0 lets all go and removes the hold.
-func (t *holdTable) release(id int64, count int) (HoldStatus, bool) {
+func (t *holdTable) release(id int64, count int) (fault.HoldStatus, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.find(id)
 	if h == nil {
-		return HoldStatus{}, false
+		return fault.HoldStatus{}, false
 	}
 	if count == 0 {
 		t.remove(h)
@@ -115,10 +117,10 @@ func (t *holdTable) remove(h *hold) {
 	t.active.Store(&list)
 }
 
-func (t *holdTable) statuses() []HoldStatus {
+func (t *holdTable) statuses() []fault.HoldStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := []HoldStatus{}
+	all := []fault.HoldStatus{}
 	for _, h := range t.list() {
 		all = append(all, h.status())
 	}
@@ -127,12 +129,12 @@ func (t *holdTable) statuses() []HoldStatus {
 
 // await returns the hold's status once n transfers have arrived, the hold is gone or ctx has ended. The boolean is
 // false if there is no such hold.
-func (t *holdTable) await(ctx context.Context, id int64, n int) (HoldStatus, bool) {
+func (t *holdTable) await(ctx context.Context, id int64, n int) (fault.HoldStatus, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.find(id)
 	if h == nil {
-		return HoldStatus{}, false
+		return fault.HoldStatus{}, false
 	}
 	for h.arrived < n && !h.removed && ctx.Err() == nil {
 		if h.changed == nil {
@@ -205,8 +207,8 @@ func (h *hold) notify() {
 }
 
 // status is the hold as the protocol shows it. The caller holds the mutex.
-func (h *hold) status() HoldStatus {
-	s := HoldStatus{ID: h.id, Hold: h.Hold, Arrived: h.arrived, Waiting: len(h.waiting)}
+func (h *hold) status() fault.HoldStatus {
+	s := fault.HoldStatus{ID: h.id, Hold: h.Hold, Arrived: h.arrived, Waiting: len(h.waiting)}
 	for _, w := range h.waiting {
 		s.BytesWaiting += w.size
 	}

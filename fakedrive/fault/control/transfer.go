@@ -1,4 +1,4 @@
-package fault
+package control
 
 import (
 	"context"
@@ -8,14 +8,16 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/time/rate"
+
+	"github.com/memsoak/memsoak/fakedrive/fault"
 )
 
 // Transfer is one body on its way: a download or an upload in flight. All its methods but End belong to one goroutine.
 type Transfer struct {
 	c      *Control
 	r      *http.Request
-	req    Request
-	act    Action
+	req    fault.Request
+	act    fault.Action
 	moved  int64
 	struck bool    // the strike in the body is over
 	passed []*hold // the holds that this transfer has been at
@@ -23,12 +25,12 @@ type Transfer struct {
 	// bodySize is the declared length of a body that goes through a proxy.
 	bodySize int64
 	limits   []*rate.Limiter
-	forPlan  *activePlan // the plan that limits was made for
+	forPlan  *fault.ActivePlan // the plan that limits was made for
 	ended    atomic.Bool
 }
 
 // Begin notes that a transfer is in flight. r is the request it belongs to: the end of its context ends every wait.
-func (c *Control) Begin(r *http.Request, req Request, act Action) *Transfer {
+func (c *Control) Begin(r *http.Request, req fault.Request, act fault.Action) *Transfer {
 	t := &Transfer{c: c, r: r, req: req, act: act}
 	for {
 		l := c.largest.Load()
@@ -49,7 +51,7 @@ func (t *Transfer) End(err error) {
 	if t.ended.Swap(true) {
 		return
 	}
-	if s := t.act.strike; err == nil && s != nil && s.at == AtEnd {
+	if s := t.act.Strike; err == nil && s != nil && s.At == fault.AtEnd {
 		t.doFlush()
 		_ = t.c.carryOut(t.r, &t.act) // the transfer itself is complete
 	}
@@ -67,7 +69,7 @@ func (t *Transfer) End(err error) {
 }
 
 // At brings the transfer to a point outside its body, where holds may keep it. The error is the context's.
-func (t *Transfer) At(p Point) error {
+func (t *Transfer) At(p fault.Point) error {
 	for _, h := range t.c.holds.list() {
 		if h.Point != p || slices.Contains(t.passed, h) {
 			continue
@@ -82,7 +84,7 @@ func (t *Transfer) At(p Point) error {
 }
 
 // At brings a request that is no transfer (a listing) to a point, where holds may keep it. The error is the context's.
-func (c *Control) At(ctx context.Context, p Point) error {
+func (c *Control) At(ctx context.Context, p fault.Point) error {
 	for _, h := range c.holds.list() {
 		if h.Point != p {
 			continue
@@ -96,12 +98,12 @@ func (c *Control) At(ctx context.Context, p Point) error {
 
 // Header fits the headers of a download's reply to a planned truncation. Call it after Content-Length is set.
 func (t *Transfer) Header(h http.Header) {
-	s := t.act.strike
-	if s == nil || s.kind != strikeTruncate || s.framing == FramingLength {
+	s := t.act.Strike
+	if s == nil || s.Kind != fault.StrikeTruncate || s.Framing == fault.FramingLength {
 		return
 	}
 	h.Del("Content-Length")
-	if s.framing == FramingClose && t.r.ProtoMajor == 1 {
+	if s.Framing == fault.FramingClose && t.r.ProtoMajor == 1 {
 		h.Set("Transfer-Encoding", "identity") // tells net/http to end the body by closing
 		h.Set("Connection", "close")
 	}
@@ -114,14 +116,14 @@ func (t *Transfer) Writer(w http.ResponseWriter) io.Writer {
 }
 
 // Reader returns what an upload's body is to be read from: it counts, throttles, holds and strikes.
-func (t *Transfer) Reader(body io.Reader) io.Reader { return &bodyReader{t, body, UploadBody} }
+func (t *Transfer) Reader(body io.Reader) io.Reader { return &bodyReader{t, body, fault.UploadBody} }
 
 // Through returns what a proxy is to read the reply's body of size bytes from, -1 when it is not declared: it counts,
 // throttles, holds and strikes. The bytes read before a stop reach w.
 func (t *Transfer) Through(w http.ResponseWriter, body io.Reader, size int64) io.Reader {
 	t.flush = func() { _ = http.NewResponseController(w).Flush() } // a client that is gone shows at the next write
 	t.bodySize = size
-	return &bodyReader{t, body, GateReplyBody}
+	return &bodyReader{t, body, fault.GateReplyBody}
 }
 
 type bodyWriter struct {
@@ -132,7 +134,7 @@ type bodyWriter struct {
 func (b *bodyWriter) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
-		n, flip, err := b.t.before(DownloadBody, len(p)-done)
+		n, flip, err := b.t.before(fault.DownloadBody, len(p)-done)
 		if err == nil {
 			err = b.t.pay(n)
 		}
@@ -156,7 +158,7 @@ func (b *bodyWriter) Write(p []byte) (int, error) {
 type bodyReader struct {
 	t  *Transfer
 	r  io.Reader
-	at Point
+	at fault.Point
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
@@ -180,7 +182,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 
 // before waits at the holds and suffers the strike that lie at the next byte, and returns how many of n bytes may
 // be moved before the next such place. If flip is set it is one byte, to be inverted.
-func (t *Transfer) before(p Point, n int) (allowed int, flip bool, err error) {
+func (t *Transfer) before(p fault.Point, n int) (allowed int, flip bool, err error) {
 	for _, h := range t.c.holds.list() {
 		if h.Point != p || slices.Contains(t.passed, h) {
 			continue
@@ -196,18 +198,18 @@ func (t *Transfer) before(p Point, n int) (allowed int, flip bool, err error) {
 		t.passed = append(t.passed, h)
 		t.doFlush()
 		size := t.req.Size
-		if p == GateReplyBody {
+		if p == fault.GateReplyBody {
 			size = t.bodySize
 		}
 		if err := t.c.holds.stop(t.r.Context(), h, max(size, 0)); err != nil {
 			return 0, false, err
 		}
 	}
-	if s := t.act.strike; s != nil && s.at == AtBody && !t.struck {
+	if s := t.act.Strike; s != nil && s.At == fault.AtBody && !t.struck {
 		switch {
-		case s.pos > t.moved:
-			n = int(min(int64(n), s.pos-t.moved))
-		case s.kind == strikeFlip:
+		case s.Pos > t.moved:
+			n = int(min(int64(n), s.Pos-t.moved))
+		case s.Kind == fault.StrikeFlip:
 			t.c.harmed()
 			t.struck, flip, n = true, true, 1
 		default:
@@ -238,11 +240,7 @@ func (t *Transfer) turn(n int) int {
 	if p != t.forPlan {
 		t.forPlan, t.limits = p, nil
 		if p != nil {
-			for _, l := range []*rate.Limiter{limiter(p.Bandwidth.Stream), p.total} {
-				if l != nil {
-					t.limits = append(t.limits, l)
-				}
-			}
+			t.limits = p.Limits()
 		}
 	}
 	for _, l := range t.limits {
@@ -259,13 +257,4 @@ func (t *Transfer) pay(n int) error {
 		}
 	}
 	return nil
-}
-
-// limiter returns a limiter of so many bytes per second that hands out at most a twentieth of a second per call;
-// nil for 0.
-func limiter(perSecond Size) *rate.Limiter {
-	if perSecond <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(int(perSecond/20), 1))
 }

@@ -1,4 +1,4 @@
-package fault_test
+package control_test
 
 import (
 	"net/http"
@@ -12,11 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/fakedrive/fault/control"
 )
 
 // TestPagesCannotSteer sends what a browser sends for a page, and what other users of the machine could send.
 func TestPagesCannotSteer(t *testing.T) {
-	ctl := fault.NewControl(fault.Options{Points: []fault.Point{fault.ListPage}})
+	ctl := control.New(fault.Options{Points: []fault.Point{fault.ListPage}})
 	ctl.SetGuard(fault.Guard{Hosts: []string{"fakedrive"}, Token: "sesame"})
 	h := ctl.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	const plan, yes, auth = `{"rules": []}`, "application/json", "Bearer sesame"
@@ -69,7 +70,7 @@ func TestPagesCannotSteer(t *testing.T) {
 }
 
 func TestAddressFileCarriesTheToken(t *testing.T) {
-	ctl := fault.NewControl(fault.Options{})
+	ctl := control.New(fault.Options{})
 	token := fault.NewToken()
 	ctl.SetGuard(fault.Guard{Token: token})
 	srv := httptest.NewServer(ctl.Handler())
