@@ -108,16 +108,16 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	all.Wait()
 	mu.Lock()
-	require.LessOrEqual(t, most, bound)
-	require.Positive(t, most)
+	peak, n := most, len(conns)
 	mu.Unlock()
+	require.LessOrEqual(t, peak, bound)
+	require.Positive(t, peak)
 	tr.CloseIdleConnections()
-	mu.Lock()
-	n := len(conns)
-	mu.Unlock()
 	for range n {
 		<-closed
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	require.Zero(t, open)
 }
 
