@@ -213,24 +213,35 @@ func TestAFakeThatEndsAtItsStartIsSaid(t *testing.T) {
 }
 
 func TestAFakeThatDoesNotListenIsGivenUp(t *testing.T) {
-	o := options(t)
-	note := filepath.Join(o.Dir, "pids")
-	o.Fakedrive = script(t, fmt.Sprintf("echo $$ >> %q; exec sleep 600", note))
-	ctx, cancel := context.WithCancel(t.Context())
-	started := make(chan error, 1)
-	go func() {
-		_, err := fakes.Start(ctx, o)
-		started <- err
-	}()
-	require.Eventually(t, func() bool {
-		b, err := os.ReadFile(note)
-		return err == nil && strings.Count(string(b), "\n") == 2
-	}, time.Minute, 5*time.Millisecond)
-	cancel()
-	err := <-started
-	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "does not listen")
-	noneLeft(t, o)
+	for name, c := range map[string]struct {
+		processes int
+		start     func(ctx context.Context, o fakes.Options) error
+	}{
+		"fakes": {2, func(ctx context.Context, o fakes.Options) error { _, err := fakes.Start(ctx, o); return err }},
+		"gates": {1, func(ctx context.Context, o fakes.Options) error {
+			_, err := fakes.StartGates(ctx, o, gateway.Config{})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t)
+			note := filepath.Join(o.Dir, "pids")
+			o.Fakedrive = script(t, fmt.Sprintf("echo $$ >> %q; exec sleep 600", note))
+			o.Soak = o.Fakedrive
+			ctx, cancel := context.WithCancel(t.Context())
+			started := make(chan error, 1)
+			go func() { started <- c.start(ctx, o) }()
+			require.Eventually(t, func() bool {
+				b, err := os.ReadFile(note)
+				return err == nil && strings.Count(string(b), "\n") == c.processes
+			}, time.Minute, 5*time.Millisecond)
+			cancel()
+			err := <-started
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorContains(t, err, "does not listen")
+			noneLeft(t, o)
+		})
+	}
 }
 
 func TestAFakeThatDiesIsSaid(t *testing.T) {
