@@ -320,6 +320,11 @@ func TestQuickTakesDoubtUnderHardConditions(t *testing.T) {
 	assert.False(t, met(quiet)[2], "a quiet machine leaves no doubt")
 }
 
+func TestAPlantOfLessThanAByteIsNamedByItsSize(t *testing.T) {
+	assert.Equal(t, "plant-byte-521", plantName("byte", 0.0005207))
+	assert.Equal(t, "plant-second-27158310000", plantName("second", 27158.31))
+}
+
 func TestPlantFigures(t *testing.T) {
 	scores := []PlantScore{{Found: true}, {Found: true}, {Half: true, Found: true}, {Half: true}, {Half: true}}
 	r := &Report{Figures: PlantFigures(scores)}

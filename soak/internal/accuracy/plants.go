@@ -45,7 +45,7 @@ func (b *Bench) Plants(ctx context.Context, seeds int, done func(PlantScore)) ([
 		for _, k := range plantKinds {
 			limit := 0.0
 			for _, share := range []float64{0, 1, 0.5} {
-				t := Trial{Truth: &truth.Truth{Name: fmt.Sprintf("plant-%s-%d", k.name, int(math.Round(100*share*limit)))},
+				t := Trial{Truth: &truth.Truth{Name: plantName(k.name, share*limit)},
 					Condition: Conditions[0], Seed: int64(1000 + seed), Workers: UnseenWorkers[seed%len(UnseenWorkers)]}
 				v, err := b.plantVerdict(ctx, t)
 				if err != nil {
@@ -65,6 +65,11 @@ func (b *Bench) Plants(ctx context.Context, seeds int, done func(PlantScore)) ([
 		}
 	}
 	return out, nil
+}
+
+// plantName is the specimen that keeps so many bytes for each unit of a kind, which may be far less than one.
+func plantName(kind string, bytes float64) string {
+	return fmt.Sprintf("plant-%s-%d", kind, int64(math.Round(1e6*bytes)))
 }
 
 // plantVerdict is the verdict of a plant's trial; the zero one of a trial that could not be judged.

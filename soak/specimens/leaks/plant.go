@@ -12,17 +12,16 @@ import (
 	"github.com/memsoak/memsoak/soak/specimens/specimen"
 )
 
-// PlantPrefix begins the names of plants: plant-KIND-N keeps N hundredths of a byte for each unit of the kind.
+// PlantPrefix begins the names of plants: plant-KIND-N keeps N millionths of a byte for each unit of the kind.
 const PlantPrefix = "plant-"
 
 // Plant is the specimen of that name, if it is a plant's: growth of a known size, by which detection limits are judged.
 func Plant(name string) (specimen.Specimen, bool) {
-	kind, size, ok := strings.Cut(strings.TrimPrefix(name, PlantPrefix), "-")
-	n, err := strconv.Atoi(size)
-	if !ok || err != nil || !strings.HasPrefix(name, PlantPrefix) {
+	kind, bytes, ok := parsePlant(name)
+	if !ok {
 		return specimen.Specimen{}, false
 	}
-	p := &plant{bytes: float64(n) / 100}
+	p := &plant{bytes: bytes}
 	hooks := map[string]copier.Hooks{
 		"doubling": {Done: func(context.Context, *copier.Worker, copier.File) { p.keep(1, true) }},
 		"byte":     {Done: func(_ context.Context, _ *copier.Worker, f copier.File) { p.keep(float64(f.Size), false) }},
@@ -33,6 +32,14 @@ func Plant(name string) (specimen.Specimen, bool) {
 	}
 	h, ok := hooks[kind]
 	return specimen.Specimen{Name: name, Hooks: func(*copier.Engine) copier.Hooks { return h }}, ok
+}
+
+// parsePlant reads the kind of growth and its bytes per unit, which may be less than one, from a plant's name.
+func parsePlant(name string) (kind string, bytes float64, ok bool) {
+	rest, found := strings.CutPrefix(name, PlantPrefix)
+	kind, size, cut := strings.Cut(rest, "-")
+	n, err := strconv.ParseInt(size, 10, 64)
+	return kind, float64(n) / 1e6, found && cut && err == nil
 }
 
 // plant keeps cells of one size, or bytes in a slice that doubles.

@@ -27,6 +27,13 @@ func TestAPlantKeepsWhatItsNameSays(t *testing.T) {
 	assert.InDelta(t, 5120, len(p.doubles), cellSize)
 }
 
+func TestAPlantMayKeepLessThanAByteOfEach(t *testing.T) {
+	kind, bytes, ok := parsePlant("plant-byte-560")
+	require.True(t, ok)
+	assert.Equal(t, "byte", kind)
+	assert.InEpsilon(t, 560e-6, bytes, 1e-9)
+}
+
 func TestPlantsAreMadeByName(t *testing.T) {
 	for _, name := range []string{"plant-doubling-5120", "plant-byte-0", "plant-distinct-1", "plant-second-163840000"} {
 		sp, ok := Plant(name)
