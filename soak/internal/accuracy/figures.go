@@ -152,11 +152,20 @@ func slopeFigures(scores []Score) []Figure {
 		errs = append(errs, 100*math.Abs(s.Slope.Error))
 	}
 	return []Figure{
+		share("whole cost within 10 %, from ten times the limit on", filter(with, farAbove), 95,
+			func(s Score) bool { return math.Abs(s.Slope.Error) <= 0.1 }),
 		share("slope within 5 % (findings above 4.5 MB)", large, 95,
 			func(s Score) bool { return math.Abs(s.Slope.Error) <= s.Slope.Tolerance }),
 		{Name: "slope error, median (findings above 4.5 MB)", Value: median(errs), Unit: "%", N: len(errs), Info: true},
 		share("slope's 95 % interval covers the truth", with, 90, func(s Score) bool { return s.Slope.Covered }),
 	}
+}
+
+// farAbove reports whether a truth per item is ten times what the trial would have seen, or more. The limit is that per
+// file; items listed, queued or different have one of the same size.
+func farAbove(s Score) bool {
+	items := []string{"file", "listed-file", "distinct-item", "backlog-item"}
+	return s.Limit > 0 && slices.Contains(items, s.Slope.Unit) && s.Slope.Want >= 10*s.Limit
 }
 
 // DetectionSpecimen leaks as many bytes a file as the detection limit allows.

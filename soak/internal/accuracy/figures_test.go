@@ -325,6 +325,18 @@ func TestAPlantOfLessThanAByteIsNamedByItsSize(t *testing.T) {
 	assert.Equal(t, "plant-second-27158310000", plantName("second", 27158.31))
 }
 
+func TestSlopesFarAboveTheLimitAreJudgedByATenth(t *testing.T) {
+	slope := func(want, error, limit float64, unit string) Score {
+		return Score{Condition: Quiet, Kind: Fault, Limit: limit,
+			Slope: &SlopeScore{Want: want, Error: error, Unit: unit}}
+	}
+	r := Summarize([]Score{slope(500, 0.09, 50, "file"), slope(500, -0.11, 50, "backlog-item"),
+		slope(499, 1, 50, "file"), slope(500, 1, 0, "file"), slope(500, 1, 50, "byte")}, nil)
+	f := figure(t, r, "whole cost within 10 %, from ten times the limit on")
+	assert.Equal(t, 2, f.N)
+	assert.Equal(t, 50.0, f.Value)
+}
+
 func TestPlantFigures(t *testing.T) {
 	scores := []PlantScore{{Found: true}, {Found: true}, {Half: true, Found: true}, {Half: true}, {Half: true}}
 	r := &Report{Figures: PlantFigures(scores)}
