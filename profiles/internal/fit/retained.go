@@ -21,11 +21,12 @@ func Retained(s *series.Series, q *Quantity, us []Unit) []Term {
 		return nil
 	}
 	if all := steered(s, q, idx[0]); q.rises(all) {
-		if out := retainedOver(s, all, q, us); len(out) > 0 {
+		certain := func(t Term) bool { return t.T() >= threshold.MinT }
+		if out := retainedOver(s, all, q, us); slices.ContainsFunc(out, certain) {
 			return out
 		}
-		// Many steps may each be too small to have a direction, and in held states growth may come later than its unit. A
-		// running maximum needs neither: what it explains, it explains in all states.
+		// Many steps may each be too small to have a direction, and in held states growth may come later than its unit, so
+		// that it fits the floors alone. A running maximum needs neither: what it explains, it explains in all states.
 		out := retainedOver(s, idx, q, us)
 		return slices.DeleteFunc(out, func(t Term) bool { return t.Running })
 	}
