@@ -98,7 +98,7 @@ func Summarize(all []Score, capacity []CapacityScore) *Report {
 	add(share("two faults: both found", filter(known, kind(Combination)), 95, func(s Score) bool { return s.Function }))
 	add(detection(known)...)
 	add(CapacityFigures(capacity)...)
-	add(timing(known))
+	add(timing(known), effort(known))
 	add(remainders(known))
 	for i := range r.Figures {
 		if r.Figures[i].Goal == 0 && !r.Figures[i].AtMost {
@@ -166,6 +166,22 @@ func slopeFigures(scores []Score) []Figure {
 func farAbove(s Score) bool {
 	items := []string{"file", "listed-file", "distinct-item", "backlog-item"}
 	return s.Limit > 0 && slices.Contains(items, s.Slope.Unit) && s.Slope.Want >= 10*s.Limit
+}
+
+// The least effort for a limit: a leak is found in 95 of 100 trials from 44 retained samples on (package closure says
+// why), and the protocols of the figures sample once in 4 KiB.
+const leastSamples, samplePeriod = 44, 4096
+
+// effort is how many files a trial took over the least that sampling asks for the limit that it reached.
+func effort(scores []Score) Figure {
+	var of []float64
+	for _, s := range scores {
+		if s.Limit > 0 {
+			of = append(of, float64(s.Files)*s.Limit/(leastSamples*samplePeriod))
+		}
+	}
+	return Figure{Name: "files over the least for the limit reached, median", Value: median(of), Unit: "x", N: len(of),
+		Goal: 1.5, AtMost: true}
 }
 
 // DetectionSpecimen leaks as many bytes a file as the detection limit allows.
