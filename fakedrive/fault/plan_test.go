@@ -1,6 +1,7 @@
 package fault_test
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -61,23 +62,10 @@ func TestEmptyPlanDoesNothing(t *testing.T) {
 	}
 }
 
-const fullPlan = `
-seed: 9
-bandwidth: {stream: 10MiB, total: 1GiB}
-quotas:
-  - {ops: [list, get], per_minute: 600, error: {reason: slowDown, retry_after: 2s}}
-rules:
-  - {name: slow, ops: [get], files: "*.bin", probability: 0.25, latency: 20ms, jitter: 5ms}
-  - {ops: [get], attempts: 2, skip: 1, limit: 5, error: {status: 429, reason: busy, message: later, body_size: 1MiB}}
-  - {ops: [put], reset: {at: end}}
-  - {ops: [put], stall: {offset: 1MiB, for: 30s}}
-  - {ops: [get], truncate: {after: 4096, framing: chunked}}
-  - {ops: [get], flip: {offset: 7}}
-  - {ops: [get], change: true}
-  - {ops: [list], empty_page: true}
-  - {ops: [list], duplicates: 3}
-  - {ops: [accept], latency: 1s}
-`
+// fullPlan has a rule of each kind. The protocol's tests, in control, read it too.
+//
+//go:embed testdata/full.yaml
+var fullPlan string
 
 func FuzzParsePlan(f *testing.F) {
 	f.Add([]byte(fullPlan))

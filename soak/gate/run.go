@@ -162,8 +162,8 @@ func (r *Run) slopeOf(c record.Cell, quantity string) *record.Finding {
 	return nil
 }
 
-// growsMost is the finding whose cost adds most for each finished file, nil for none. What is large and stays so adds
-// nothing.
+// growsMost is the finding whose cost adds most for each finished file, nil for none. A large one that doesn't
+// grow adds nothing.
 func (r *Run) growsMost(c record.Cell) *record.Finding {
 	cell := r.cell(c)
 	if cell == nil {

@@ -2,6 +2,8 @@ package control_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,30 +27,14 @@ func gather(t *testing.T, c prometheus.Collector) map[string]float64 {
 	return got
 }
 
-const fullPlan = `
-seed: 9
-bandwidth: {stream: 10MiB, total: 1GiB}
-quotas:
-  - {ops: [list, get], per_minute: 600, error: {reason: slowDown, retry_after: 2s}}
-rules:
-  - {name: slow, ops: [get], files: "*.bin", probability: 0.25, latency: 20ms, jitter: 5ms}
-  - {ops: [get], attempts: 2, skip: 1, limit: 5, error: {status: 429, reason: busy, message: later, body_size: 1MiB}}
-  - {ops: [put], reset: {at: end}}
-  - {ops: [put], stall: {offset: 1MiB, for: 30s}}
-  - {ops: [get], truncate: {after: 4096, framing: chunked}}
-  - {ops: [get], flip: {offset: 7}}
-  - {ops: [get], change: true}
-  - {ops: [list], empty_page: true}
-  - {ops: [list], duplicates: 3}
-  - {ops: [accept], latency: 1s}
-`
-
 func TestPlanSurvivesTheProtocol(t *testing.T) {
 	f := newFake(t, false)
-	f.plan(t, fullPlan)
+	full, err := os.ReadFile(filepath.Join("..", "testdata", "full.yaml"))
+	require.NoError(t, err)
+	f.plan(t, string(full))
 	var got json.RawMessage
 	require.NoError(t, f.client.Do(t.Context(), "GET", "faults", nil, &got))
-	want, err := fault.ParsePlan([]byte(fullPlan), options)
+	want, err := fault.ParsePlan(full, options)
 	require.NoError(t, err)
 	again, err := fault.ParsePlan(got, options)
 	require.NoError(t, err, string(got))

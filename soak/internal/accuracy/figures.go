@@ -168,9 +168,9 @@ func farAbove(s Score) bool {
 	return s.Limit > 0 && slices.Contains(items, s.Slope.Unit) && s.Slope.Want >= 10*s.Limit
 }
 
-// The least effort for a limit: a leak is found in 95 of 100 trials from 44 retained samples on (package closure says
-// why), and the protocols of the figures sample once in 4 KiB.
-const leastSamples, samplePeriod = 44, 4096
+// The least effort for a limit: of samples that come at random, as many have to be kept as reach a t statistic of 4.5
+// (a count of 21) in 95 of 100 trials, which takes a mean of 29.1; the protocols of the figures take one in 4 KiB.
+const leastSamples, samplePeriod = 29.1, 4096
 
 // effort is how many files a trial took over the least that sampling asks for the limit that it reached.
 func effort(scores []Score) Figure {

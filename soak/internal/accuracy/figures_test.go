@@ -339,7 +339,7 @@ func TestSlopesFarAboveTheLimitAreJudgedByATenth(t *testing.T) {
 
 func TestEffortIsComparedWithWhatSamplingAsks(t *testing.T) {
 	of := func(files int64, limit float64) Score { return Score{Condition: Quiet, Files: files, Limit: limit} }
-	r := Summarize([]Score{of(4096, 44), of(8192, 44), of(4096, 88), of(1000, 0)}, nil)
+	r := Summarize([]Score{of(4096, 29.1), of(8192, 29.1), of(4096, 58.2), of(1000, 0)}, nil)
 	f := figure(t, r, "files over the least for the limit reached, median")
 	assert.Equal(t, 3, f.N)
 	assert.InDelta(t, 2, f.Value, 1e-9)

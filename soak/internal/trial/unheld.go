@@ -67,7 +67,7 @@ const (
 )
 
 // starve holds the subject to a share of a processor until end, which may be called again. A process that memsoak did
-// not start is left alone; what is returned is the share that it has, 0 for all that it can get.
+// not start is left alone. It returns the share that the subject has, 0 for all that it can get.
 func (t *trial) starve(share float64) (has float64, end func()) {
 	own := t.cpuLimit()
 	switch {

@@ -85,7 +85,7 @@ func describe(r run) entry {
 // choice is a snapshot that can be compared. First is the one shown at first: a peak, since the other is a floor.
 type choice struct {
 	Value, Text string
-	First       bool
+	First, peak bool
 }
 
 // compare sends to the difference of two snapshots, or asks which.
@@ -135,13 +135,13 @@ func (s *Server) choices(r *http.Request) ([]choice, error) {
 				filepath.FromSlash(t.Dir)), t.Record), "last floor": lastFloor(t.Record)} {
 				if s != nil {
 					out = append(out, choice{Value: f.Name + "/" + key(i+1, t.Index, s.Seq, record.HeapDir),
-						Text: fmt.Sprintf("%s, %s: %s", f.Name, cell.Cell, what)})
+						Text: fmt.Sprintf("%s, %s: %s", f.Name, cell.Cell, what), peak: what == "peak"})
 				}
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b choice) int { return cmp.Compare(a.Text, b.Text) })
-	if i := slices.IndexFunc(out, func(c choice) bool { return strings.HasSuffix(c.Text, ": peak") }); i >= 0 {
+	if i := slices.IndexFunc(out, func(c choice) bool { return c.peak }); i >= 0 {
 		out[i].First = true
 	}
 	return out, nil
