@@ -11,14 +11,10 @@ import (
 	"github.com/memsoak/memsoak/profiles/internal/fit"
 	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/internal/threshold"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 const (
-	// needSamples is how many sampled objects a site has to retain to be found in 95 of 100 trials: threshold.MinT takes
-	// up to 34 of them where the growth comes in few steps, and a Poisson count with this mean is below that in one of
-	// twenty.
-	needSamples = 44
-
 	// seenAt is the part of a hypothesis's target from which the growth of the whole live heap is a finding, and oneSided
 	// the normal deviate that one trial in twenty exceeds.
 	seenAt   = 0.75
@@ -27,14 +23,19 @@ const (
 
 // power computes detection limits.
 type power struct {
-	s     *series.Series
-	units *fit.Units
-	left  *remainder
-	rest  []int // profiled snapshots at rest, from the first floor on
+	s      *series.Series
+	units  *fit.Units
+	left   *remainder
+	rest   []int // profiled snapshots at rest, from the first floor on
+	states []int // those and the held ones
 }
 
 func powerOf(s *series.Series, left *remainder) *power {
-	return &power{s: s, units: fit.UnitsOf(s), left: left, rest: left.rest}
+	p := &power{s: s, units: fit.UnitsOf(s), left: left, rest: left.rest}
+	if len(p.rest) > 0 {
+		p.states = fit.Steered(s, left.Quantity, p.rest[0])
+	}
+	return p
 }
 
 // limit is the slope that 95 of 100 such trials would show, and how much of the unit there was; 0 where the trial has
@@ -70,7 +71,7 @@ func (p *power) retained(h *hypothesis, target float64) (limit, work float64) {
 	if work <= 0 {
 		return 0, 0
 	}
-	site := needSamples * math.Max(1, p.s.Rate) / work
+	site := p.needSamples() * math.Max(1, p.s.Rate) / work
 	sampled := math.Sqrt(target * work * p.left.grain) // of growth as large as the target, where totals are sampled
 	se := math.Hypot(p.left.noise, sampled)
 	total := (math.Max(seenAt*target*work, threshold.MinT*se) + oneSided*se) / work
@@ -81,6 +82,17 @@ func (p *power) retained(h *hypothesis, target float64) (limit, work float64) {
 		limit = math.Max(limit, p.left.piece/work)
 	}
 	return limit, work
+}
+
+// needSamples is how many sampled objects a site has to retain to be found in 95 of 100 trials. A fit believes n of
+// them that came in so many steps where n / sqrt(n + steps/4) reaches threshold.MinT: beside the sampling of the
+// growth, each step has the error of half an object. A Poisson count is below n in one of twenty where n is oneSided
+// deviations below its mean.
+func (p *power) needSamples() float64 {
+	t := threshold.MinT
+	steps := float64(len(fit.Steps(p.s, p.states)))
+	n := math.Max(threshold.MinLeakSamples, t*t/2+t*math.Sqrt(t*t/4+steps/4))
+	return trend.Square(oneSided/2 + math.Sqrt(trend.Square(oneSided/2)+n))
 }
 
 // outOfPieces are the units whose share of a piece could be too small to have made the next one necessary.

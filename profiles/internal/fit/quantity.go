@@ -116,8 +116,8 @@ func Steps(s *series.Series, idx []int) [][2]int {
 	return out
 }
 
-// steered are the snapshots at rest and held from the first one on.
-func steered(s *series.Series, q *Quantity, first int) []int {
+// Steered are the snapshots at rest and held from the first one on.
+func Steered(s *series.Series, q *Quantity, first int) []int {
 	var idx []int
 	for i := first; i < len(s.Snaps); i++ {
 		if n := s.Snaps[i]; q.Measured(i) && (n.AtRest() || n.State.Held()) {

@@ -20,7 +20,7 @@ func Retained(s *series.Series, q *Quantity, us []Unit) []Term {
 	if len(idx) < threshold.MinFloors || !q.ranges(idx) {
 		return nil
 	}
-	if all := steered(s, q, idx[0]); q.rises(all) {
+	if all := Steered(s, q, idx[0]); q.rises(all) {
 		certain := func(t Term) bool { return t.T() >= threshold.MinT }
 		if out := retainedOver(s, all, q, us); slices.ContainsFunc(out, certain) {
 			return out

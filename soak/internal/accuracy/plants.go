@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/accuracy/truth"
@@ -33,38 +36,55 @@ func (s PlantScore) String() string {
 }
 
 // Plants runs, for each kind of growth and so many seeds, a trial without growth, whose printed limit it takes, one
-// with growth of that limit and one with half of it. With Resume those that this build left in Out are not run again.
+// with growth of that limit and one with half of it; Parallel of these triples at a time. With Resume those that this
+// build left in Out are not run again. It calls done with each score as it comes, one at a time.
 func (b *Bench) Plants(ctx context.Context, seeds int, done func(PlantScore)) ([]PlantScore, error) {
 	build, err := ThisBuild()
 	if err != nil {
 		return nil, err
 	}
 	b.Out = filepath.Join(b.Out, build) // verdicts of other rules are no part of a figure
+	var mu sync.Mutex
 	var out []PlantScore
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, b.Parallel))
 	for seed := range seeds {
 		for _, k := range plantKinds {
-			limit := 0.0
-			for _, share := range []float64{0, 1, 0.5} {
-				t := Trial{Truth: &truth.Truth{Name: plantName(k.name, share*limit)},
-					Condition: Conditions[0], Seed: int64(1000 + seed), Workers: UnseenWorkers[seed%len(UnseenWorkers)]}
-				v, err := b.plantVerdict(ctx, t)
-				if err != nil {
-					return out, err
-				}
-				if share == 0 {
-					if limit = limitOf(v, k.per); limit == 0 {
-						break // it states none: nothing to hold it to
-					}
-					continue
-				}
-				s := PlantScore{Kind: k.name, Seed: t.Seed, Workers: t.Workers, Half: share < 1, Bytes: share * limit,
-					Found: slices.ContainsFunc(v.Findings, ofPlant)}
-				out = append(out, s)
-				done(s)
-			}
+			g.Go(func() error {
+				return b.plantTriple(ctx, k.name, k.per, seed, func(s PlantScore) {
+					mu.Lock()
+					defer mu.Unlock()
+					out = append(out, s)
+					done(s)
+				})
+			})
 		}
 	}
-	return out, nil
+	err = g.Wait()
+	return out, err
+}
+
+// plantTriple plants growth of a kind for one seed: none, as much as the trial's printed limit, and half of it. A trial
+// that prints no limit is the only one: there is nothing to hold it to.
+func (b *Bench) plantTriple(ctx context.Context, kind, per string, seed int, done func(PlantScore)) error {
+	limit := 0.0
+	for _, share := range []float64{0, 1, 0.5} {
+		t := Trial{Truth: &truth.Truth{Name: plantName(kind, share*limit)}, Condition: Conditions[0],
+			Seed: int64(1000 + seed), Workers: UnseenWorkers[seed%len(UnseenWorkers)]}
+		v, err := b.plantVerdict(ctx, t)
+		if err != nil {
+			return err
+		}
+		if share == 0 {
+			if limit = limitOf(v, per); limit == 0 {
+				return nil
+			}
+			continue
+		}
+		done(PlantScore{Kind: kind, Seed: t.Seed, Workers: t.Workers, Half: share < 1, Bytes: share * limit,
+			Found: slices.ContainsFunc(v.Findings, ofPlant)})
+	}
+	return nil
 }
 
 // plantName is the specimen that keeps so many bytes for each unit of a kind, which may be far less than one.

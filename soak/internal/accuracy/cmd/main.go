@@ -150,7 +150,7 @@ func (f *flags) livePlants(c *cobra.Command) error {
 	}
 	defer cleanup()
 	bench := &accuracy.Bench{Root: f.root, Specimens: f.specimens, Out: out, Protocol: f.protocol, Budget: f.budget,
-		Resume: f.resume}
+		Resume: f.resume, Parallel: f.parallel}
 	scores, err := bench.Plants(c.Context(), f.plants, func(s accuracy.PlantScore) { fmt.Fprintln(c.OutOrStdout(), s) })
 	if err != nil {
 		return err
