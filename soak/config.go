@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/setting"
@@ -76,40 +77,29 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // Axes keep the order in which the file lists them.
 type Axes []Axis
 
-// UnmarshalYAML implements yaml.BytesUnmarshaler: a map of names to lists.
-func (a *Axes) UnmarshalYAML(text []byte) error {
-	var m yaml.MapSlice
-	if err := yaml.UnmarshalWithOptions(text, &m, yaml.UseOrderedMap()); err != nil {
-		return err
+// UnmarshalYAML implements yaml.NodeUnmarshaler: a map of names to lists of values, each as it is written: off stays
+// off and 010 stays 010.
+func (a *Axes) UnmarshalYAML(n ast.Node) error {
+	m, ok := n.(ast.MapNode)
+	if !ok {
+		return &yaml.SyntaxError{Token: n.GetToken(), Message: "want axes as in 'workers: [1, 8]'"}
 	}
-	var values map[string][]scalar
-	if err := yaml.Unmarshal(text, &values); err != nil {
-		return err
-	}
-	for _, item := range m {
-		name := fmt.Sprint(item.Key)
-		axis := Axis{Name: name}
-		for _, v := range values[name] {
-			axis.Values = append(axis.Values, string(v))
+	for it := m.MapRange(); it.Next(); {
+		axis := Axis{Name: it.Key().GetToken().Value}
+		list, ok := it.Value().(*ast.SequenceNode)
+		if !ok {
+			return &yaml.SyntaxError{Token: it.Value().GetToken(), Message: "want a list of values as in [1, 8]"}
+		}
+		for _, v := range list.Values {
+			switch v.(type) {
+			case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+				axis.Values = append(axis.Values, v.GetToken().Value)
+			default:
+				return &yaml.SyntaxError{Token: v.GetToken(), Message: "want one value in one line"}
+			}
 		}
 		*a = append(*a, axis)
 	}
-	return nil
-}
-
-// scalar is any YAML scalar as it is written: off stays off and 010 stays 010.
-type scalar string
-
-// UnmarshalYAML implements yaml.BytesUnmarshaler.
-func (s *scalar) UnmarshalYAML(text []byte) error {
-	v := strings.TrimSpace(string(text))
-	if strings.HasPrefix(v, `"`) || strings.HasPrefix(v, "'") {
-		return yaml.Unmarshal(text, (*string)(s))
-	}
-	if strings.ContainsAny(v, "\n[{") {
-		return fmt.Errorf("want one value, have %q", v)
-	}
-	*s = scalar(v)
 	return nil
 }
 

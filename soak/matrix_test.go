@@ -92,11 +92,11 @@ func config(t *testing.T, text string) (soak.Config, error) {
 }
 
 func TestConfigKeepsTheOrderAndTheSpellingOfAxes(t *testing.T) {
-	c, err := config(t, "axes:\n  workers: [1, 8]\n  gomemlimit: [off, 512MiB]\n  aaa: ['01', \"x y\"]\nlimit: 1Gi\n"+
-		"budget: 12s\n")
+	c, err := config(t, "axes:\n  workers: [1, 8]\n  gomemlimit: [off, 512MiB]\n  aaa: ['01', \"x y\"]\n"+
+		"  b: [010, 1.50, true]\nlimit: 1Gi\nbudget: 12s\n")
 	require.NoError(t, err)
-	assert.Equal(t, soak.Axes{axis("workers", "1", "8"), axis("gomemlimit", "off", "512MiB"), axis("aaa", "01", "x y")},
-		c.Axes)
+	assert.Equal(t, soak.Axes{axis("workers", "1", "8"), axis("gomemlimit", "off", "512MiB"), axis("aaa", "01", "x y"),
+		axis("b", "010", "1.50", "true")}, c.Axes)
 	assert.EqualValues(t, 1<<30, c.Limit)
 	assert.Equal(t, "migrator", c.Subject, "what the file leaves out keeps its default")
 }
@@ -106,6 +106,10 @@ func TestConfigErrorsHaveLineAndColumn(t *testing.T) {
 		"subject: migrator\nworkers: 3\n":  "[2:1]",
 		"limit: lots\n":                    "lots",
 		"axes:\n  workers: [1, 2\nseed: 1": "[3:",
+		"axes: [workers]\n":                "[1:7] want axes",
+		"axes:\n  workers: 3\n":            "[2:12] want a list",
+		"axes:\n  workers: [1, [2]]\n":     "[2:16] want one value",
+		"axes:\n  workers: [1, ]\n  pool:": "[3:9] null",
 	} {
 		_, err := config(t, text)
 		require.ErrorIs(t, err, soak.ErrConfig, text)

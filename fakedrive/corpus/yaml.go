@@ -9,9 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/memsoak/memsoak/internal/bounded"
@@ -29,25 +27,20 @@ func (e *SpecError) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Msg)
 }
 
-// MaxSpecText is the length in bytes of the longest text that ParseSpec reads.
-var MaxSpecText = int(bounded.Corpus.Bytes)
-
 // ParseSpec reads a spec from YAML and validates it. Errors are of type *SpecError. The text of the presets shows
 // every key; sizes have units (B, kB, MB, KiB, MiB ...), amounts are numbers or percentages.
 func ParseSpec(text []byte) (*Spec, error) {
-	if len(text) > MaxSpecText {
-		return nil, &SpecError{1, 1, fmt.Sprintf("a spec of %d bytes is longer than %d", len(text), MaxSpecText)}
-	}
-	if err := bounded.YAML(text, bounded.Corpus); err != nil {
-		return nil, &SpecError{1, 1, err.Error()}
-	}
-	file, err := parser.ParseBytes(text, 0)
+	body, err := bounded.Document(text, bounded.Corpus)
 	if err != nil {
-		return nil, syntaxError(err)
+		line, column, msg := bounded.At(err)
+		return nil, &SpecError{line, column, msg}
+	}
+	if body == nil {
+		return nil, at(nil, "the spec is empty")
 	}
 	d := &specDecoder{at: map[string]*token.Token{}}
 	spec := &Spec{}
-	if err := d.file(file, spec); err != nil {
+	if err := d.mapping("", body, d.specFields(spec)); err != nil {
 		return nil, err
 	}
 	var field *FieldError
@@ -57,24 +50,7 @@ func ParseSpec(text []byte) (*Spec, error) {
 	return spec, nil
 }
 
-// syntaxError turns an error of the YAML parser into one line with a position.
-func syntaxError(err error) error {
-	line, column, msg := 1, 1, ""
-	var syntax yaml.Error
-	if errors.As(err, &syntax) {
-		msg = syntax.GetMessage()
-		if tk := syntax.GetToken(); tk != nil && tk.Position != nil {
-			line, column = tk.Position.Line, tk.Position.Column
-		}
-	} else {
-		msg = err.Error()
-	}
-	msg, _, _ = strings.Cut(msg, "\n")
-	return &SpecError{max(line, 1), max(column, 1), msg}
-}
-
-// specDecoder reads a spec from a parsed document. It remembers where each field was written. The library's strict
-// decoder would take no value for any, and merges, aliases and keys that are no text; here each is an error.
+// specDecoder reads a spec from a parsed document. It remembers where each field was written.
 type specDecoder struct {
 	at map[string]*token.Token
 }
@@ -102,22 +78,6 @@ func (d *specDecoder) locate(e *FieldError) error {
 }
 
 func parent(field string) string { return field[:strings.LastIndexByte(field, '.')] }
-
-func (d *specDecoder) file(f *ast.File, s *Spec) error {
-	var bodies []ast.Node
-	for _, doc := range f.Docs {
-		if doc.Body != nil {
-			bodies = append(bodies, doc.Body)
-		}
-	}
-	if len(bodies) == 0 {
-		return at(nil, "the spec is empty")
-	}
-	if len(bodies) > 1 {
-		return at(bodies[1].GetToken(), "want one document, there are %d", len(bodies))
-	}
-	return d.mapping("", bodies[0], d.specFields(s))
-}
 
 // fields says how to read each key of a mapping.
 type fields map[string]reader
@@ -166,9 +126,6 @@ func (d *specDecoder) mapping(field string, n ast.Node, known fields) error {
 			return at(key, "%sunknown key %q; there are %s", prefixed(field), key.Value, known.names())
 		}
 		child := strings.TrimPrefix(field+"."+key.Value, ".")
-		if d.at[child] != nil {
-			return at(key, "%s is there twice", child)
-		}
 		d.at[child] = key
 		if err := read(child, it.Value()); err != nil {
 			return err

@@ -76,7 +76,7 @@ func TestParseSpecSaysWhereTheProblemIs(t *testing.T) {
 		"files: many":                 `line 1, column 8: files: want a whole number, have "many"`,
 		"files: 1.5":                  `line 1, column 8: files: want a whole number, have "1.5"`,
 		"files: -1":                   "line 1, column 1: files: want 0 to 1000000000, have -1",
-		"files:":                      "line 1, column 8: files: want a whole number, have null",
+		"files:":                      "line 1, column 8: null where a value belongs: ",
 		"files: 2000000000":           "line 1, column 1: files: want 0 to 1000000000",
 		"files: 99999999999999999999": "line 1, column 8: files: want a whole number",
 		"files: 1\nfiles: 2":          "line 2, column 1: ",
@@ -114,15 +114,15 @@ func TestParseSpecSaysWhereTheProblemIs(t *testing.T) {
 		"folders: 3\ndepth: 4": "line 2, column 1: depth: 4 levels need as many folders, have 3",
 		"folders: 31\ndepth: 4\nfan_out: 2": "line 1, column 1: folders: 31 don't fit into depth 4 with a fan-out of 2 (30 " +
 			"at most)",
-		"folders: 30000\nfan_out: 1":       "line 2, column 1: fan_out: a fan-out of 1 makes a chain of 30000 folders",
-		"files: 1000000000\nsize: 1TiB":    "line 2, column 1: size: 1000000000 files of up to 1099511627776 bytes",
-		"seed: 1\n---\nseed: 2":            "line 3, column ",
-		"size:":                            "line 1, column 7: size: want a size such as 64KiB or a distribution, have null",
-		"kinds:":                           "line 1, column 8: kinds: want a mapping, have null",
-		"1: 3":                             `line 1, column 1: unknown key "1"`,
-		"<<: {files: 3}":                   `line 1, column 1: unknown key "<<"`,
-		"seed: &a 1\nfiles: *a":            "line 1, column 7: seed: want a whole number from 0 on, have anchor",
-		strings.Repeat("#", MaxSpecText+1): "line 1, column 1: a spec of 65537 bytes is longer than 65536",
+		"folders: 30000\nfan_out: 1":    "line 2, column 1: fan_out: a fan-out of 1 makes a chain of 30000 folders",
+		"files: 1000000000\nsize: 1TiB": "line 2, column 1: size: 1000000000 files of up to 1099511627776 bytes",
+		"seed: 1\n---\nseed: 2":         "line 2, column 1: one document only",
+		"size:":                         "line 1, column 7: null where a value belongs: ",
+		"kinds:":                        "line 1, column 8: null where a value belongs: ",
+		"1: 3":                          "line 1, column 1: a key is a text, and this is of the kind integer: ",
+		"<<: {files: 3}":                "line 1, column 1: anchors, aliases, merge keys",
+		"seed: &a 1\nfiles: *a":         "line 1, column 7: anchors, aliases, merge keys",
+		strings.Repeat("#", 64<<10+1):   "line 1, column 1: too large: a corpus spec has at most 65536 bytes",
 	} {
 		_, err := ParseSpec([]byte(text))
 		var at *SpecError

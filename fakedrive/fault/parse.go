@@ -7,7 +7,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/memsoak/memsoak/internal/bounded"
 )
@@ -28,28 +27,19 @@ func (e *PlanError) Error() string {
 // ParsePlan reads a plan, in YAML or JSON, for a fake of these options. Unknown fields, operations and reasons are
 // errors; every error is a *PlanError.
 func ParsePlan(text []byte, o Options) (*Plan, error) {
-	if int64(len(text)) > MaxPlanBytes {
-		return nil, &PlanError{1, 1, fmt.Sprintf("longer than %d bytes", MaxPlanBytes)}
-	}
-	if err := bounded.YAML(text, bounded.Plan); err != nil {
-		return nil, &PlanError{1, 1, err.Error()}
-	}
-	file, err := parser.ParseBytes(text, 0)
+	body, err := bounded.Document(text, bounded.Plan)
 	if err != nil {
 		return nil, positioned(err)
 	}
-	if len(file.Docs) > 1 {
-		return nil, &PlanError{lineOf(file.Docs[1]), 1, "one document only"}
-	}
 	p := &Plan{}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+	if body == nil {
 		return p, nil
 	}
-	if err := yaml.NodeToValue(file.Docs[0].Body, p, yaml.Strict()); err != nil {
+	if err := yaml.NodeToValue(body, p, yaml.Strict()); err != nil {
 		return nil, positioned(err)
 	}
 	if f := p.check(&o); f != nil {
-		return nil, f.in(file)
+		return nil, f.in(body)
 	}
 	return p, nil
 }
@@ -60,28 +50,19 @@ func positioned(err error) error {
 	if errors.As(err, &own) {
 		return own
 	}
-	e := &PlanError{Line: 1, Column: 1}
-	var y yaml.Error
-	if errors.As(err, &y) { // its Error has an excerpt, which takes time by the square of a line's length
-		e.Msg = strings.Join(strings.Fields(y.GetMessage()), " ")
-		if t := y.GetToken(); t != nil && t.Position != nil {
-			e.Line, e.Column = t.Position.Line, t.Position.Column
-		}
-	} else {
-		e.Msg = strings.Join(strings.Fields(err.Error()), " ")
-	}
-	return e
+	line, column, msg := bounded.At(err)
+	return &PlanError{line, column, msg}
 }
 
 // in gives the flaw the position of its field, or of the nearest thing around it that the text has.
-func (f *flaw) in(file *ast.File) error {
+func (f *flaw) in(body ast.Node) error {
 	e := &PlanError{Line: 1, Column: 1, Msg: f.Error()}
 	for p := f.path; len(p) > 1; p = p[:max(strings.LastIndexAny(p, ".["), 1)] {
 		path, err := yaml.PathString(p)
 		if err != nil {
 			continue
 		}
-		node, err := path.FilterFile(file)
+		node, err := path.FilterNode(body)
 		if err != nil || node == nil || node.GetToken() == nil {
 			continue
 		}
@@ -90,13 +71,6 @@ func (f *flaw) in(file *ast.File) error {
 		return e
 	}
 	return e
-}
-
-func lineOf(d *ast.DocumentNode) int {
-	if d.Start != nil && d.Start.Position != nil {
-		return d.Start.Position.Line
-	}
-	return 1
 }
 
 // UnmarshalYAML implements yaml.NodeUnmarshaler: as UnmarshalText, with the position in errors.

@@ -67,7 +67,10 @@ func TestServe(t *testing.T) {
 func TestServeRefusesWrongUsage(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "faults.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("rules: [{potato: 1}]"), 0o600))
+	merge := filepath.Join(t.TempDir(), "merge.yaml")
+	require.NoError(t, os.WriteFile(merge, []byte("rules:\n- <<: {ops: [get]}\n  reset: {}\n"), 0o600))
 	for want, args := range map[string][]string{
+		"line 2, column 3: anchors, aliases, merge keys and tags are not read: write the values out\n": {"--faults", merge},
 		"no corpus":                {"--corpus", "potato"},
 		"--ca-file":                {"--tls-listen", "127.0.0.1:0"},
 		"--max-disk: want 1 bytes": {"--max-disk", "0"},

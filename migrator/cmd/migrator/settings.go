@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -176,34 +174,29 @@ func envName(flag string) string {
 // readFile calls f with each setting of a YAML file and where it stands. Lists become comma-separated.
 func readFile(path string, f func(key, value, pos string) error) error {
 	b, err := bounded.ReadFile(path, bounded.Config)
-	if err == nil {
-		err = bounded.YAML(b, bounded.Config)
-	}
 	if err != nil {
 		return err
 	}
-	doc, err := parser.ParseBytes(b, 0)
+	body, err := bounded.Document(b, bounded.Config)
 	if err != nil {
-		return fmt.Errorf("%s: %s", path, strings.Split(yaml.FormatError(err, false, false), "\n")[0])
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	for _, d := range doc.Docs {
-		if d.Body == nil {
-			continue
+	if body == nil {
+		return nil
+	}
+	m, ok := body.(*ast.MappingNode)
+	if !ok {
+		return fmt.Errorf("%s: want lines as in 'workers: 8'", path)
+	}
+	for _, kv := range m.Values {
+		p := kv.Key.GetToken().Position
+		pos := fmt.Sprintf("%s:%d:%d", path, p.Line, p.Column)
+		value, err := scalar(kv.Value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", pos, err)
 		}
-		m, ok := d.Body.(*ast.MappingNode)
-		if !ok {
-			return fmt.Errorf("%s: want lines as in 'workers: 8'", path)
-		}
-		for _, kv := range m.Values {
-			p := kv.Key.GetToken().Position
-			pos := fmt.Sprintf("%s:%d:%d", path, p.Line, p.Column)
-			value, err := scalar(kv.Value)
-			if err != nil {
-				return fmt.Errorf("%s: %w", pos, err)
-			}
-			if err := f(kv.Key.String(), value, pos); err != nil {
-				return err
-			}
+		if err := f(kv.Key.String(), value, pos); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -221,8 +214,6 @@ func scalar(n ast.Node) (string, error) {
 			list = append(list, s)
 		}
 		return strings.Join(list, ","), nil
-	case *ast.StringNode:
-		return v.Value, nil
 	case ast.ScalarNode:
 		return v.GetToken().Value, nil
 	}
