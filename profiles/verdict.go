@@ -102,7 +102,7 @@ func judge(s *series.Series, o Options) *closure.Explained {
 			cmp.Compare(boolInt(a.Passive), boolInt(b.Passive)),
 			cmp.Compare(boolInt(full && ofCollector(a.Class)), boolInt(full && ofCollector(b.Class))),
 			cmp.Compare(b.AtPlan, a.AtPlan),
-			cmp.Compare(rank(a.Class), rank(b.Class)),
+			cmp.Compare(a.Class.Rank(), b.Class.Rank()),
 			cmp.Compare(a.Key, b.Key))
 	})
 	return closure.Explain(s, explainsFirst(js), left)
@@ -159,15 +159,6 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// rank breaks ties by the order of the rule.
-func rank(c record.Class) int {
-	return slices.Index([]record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata,
-		record.BufferFile,
-		record.OffHeap, record.PageCache, record.BufferWorker, record.BufferPool, record.Cache, record.Static, record.Stacks,
-		record.GCHeadroom,
-		record.GCThrash, record.Unreturned}, c)
-}
-
 // headline applies the rule: faults by nature first, the one with the largest predicted share; what settings bound only
 // where it is what breaks the limit, and nothing is suspected that no setting bounds; healthy only when the data would
 // have shown a fault.
@@ -206,13 +197,7 @@ func bounded(s *series.Series, js []*finding.Judged) (record.Headline, bool) {
 		}
 		top = js[at]
 	}
-	switch top.Class {
-	case record.GCHeadroom, record.GCThrash, record.Unreturned:
-		return record.HeadHeadroom, true
-	case record.PageCache, record.OffHeap:
-		return record.HeadOffHeap, true
-	}
-	return record.HeadBuffer, true
+	return top.Class.Headline(), true
 }
 
 // broke reports whether the trial was killed by its limit or came near it. Of a subject in a cgroup the charge counts:
@@ -224,7 +209,7 @@ func broke(s *series.Series) bool {
 
 // ofCollector reports whether a class is about garbage and not about live memory.
 func ofCollector(c record.Class) bool {
-	return c == record.GCHeadroom || c == record.GCThrash || c == record.Unreturned
+	return c.Headline() == record.HeadHeadroom
 }
 
 // explainsFirst moves a leak of goroutines or connections ahead of a leak of memory that leads, as it may be what holds

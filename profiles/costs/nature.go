@@ -12,22 +12,15 @@ func ByNature(f record.Finding) int {
 
 // KindOf is the headline that a finding makes by its nature, empty for what settings bound.
 func KindOf(f record.Finding) record.Headline {
-	switch f.Class {
-	case record.Leak, record.GoroutineLeak, record.ConnectionLeak:
-		return record.HeadLeak
-	case record.Metadata:
-		return record.HeadMetadata
-	case record.BufferFile:
-		return record.HeadBuffer
-	case record.OffHeap, record.PageCache:
-		if f.Class == record.PageCache && !f.Unreclaimable || f.Slope == nil {
-			return ""
-		}
+	h := f.Class.Headline()
+	if !f.Class.Fault() && !f.Unreclaimable || h == record.HeadOffHeap && f.Slope == nil {
+		return ""
+	}
+	if h == record.HeadOffHeap {
 		switch f.Slope.Per {
 		case "worker", "connection", "goroutine":
 			return ""
 		}
-		return record.HeadOffHeap
 	}
-	return ""
+	return h
 }

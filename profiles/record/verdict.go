@@ -1,27 +1,5 @@
 package record
 
-// Class is a finding's kind. The vocabulary is a contract; see the README's table.
-type Class string
-
-// The classes of findings.
-const (
-	Leak           Class = "leak"
-	GoroutineLeak  Class = "goroutine-leak"
-	ConnectionLeak Class = "connection-leak"
-	Metadata       Class = "metadata"
-	BufferWorker   Class = "buffer-worker"
-	BufferFile     Class = "buffer-file"
-	BufferPool     Class = "buffer-pool"
-	Cache          Class = "cache"
-	GCHeadroom     Class = "gc-headroom"
-	GCThrash       Class = "gc-thrash"
-	Unreturned     Class = "unreturned"
-	Stacks         Class = "stacks"
-	OffHeap        Class = "off-heap"
-	PageCache      Class = "page-cache"
-	Static         Class = "static" // kept for the process's life by one line, whatever the work
-)
-
 // Headline is a cell's verdict in one word. The zero value means inconclusive; use String.
 type Headline string
 

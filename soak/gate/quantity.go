@@ -296,18 +296,15 @@ var slopes = []struct {
 	of       func(c record.Class, per string) bool
 }{
 	{"leak_bytes_per_file", func(c record.Class, per string) bool {
-		return isLeak(c) && (per == "file" ||
-			per == "request")
+		return c.Headline() == record.HeadLeak && (per == "file" || per == "request")
 	}},
-	{"leak_bytes_per_second", func(c record.Class, per string) bool { return isLeak(c) && per == "second" }},
+	{"leak_bytes_per_second", func(c record.Class, per string) bool {
+		return c.Headline() == record.HeadLeak && per == "second"
+	}},
 	{"bytes_per_worker", func(c record.Class, _ string) bool { return c == record.BufferWorker }},
 	{"bytes_per_byte_in_flight", func(c record.Class, _ string) bool { return c == record.BufferFile }},
 	{"bytes_per_listed_file", func(c record.Class, _ string) bool { return c == record.Metadata }},
 	{"bytes_per_connection", func(c record.Class, _ string) bool { return c == record.BufferPool }},
-}
-
-func isLeak(c record.Class) bool {
-	return c == record.Leak || c == record.GoroutineLeak || c == record.ConnectionLeak
 }
 
 // growthQuantity is the sum of all rows that grow with work or time.

@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,6 +25,15 @@ func TestOneSampleOfTheRuntimeIsNotTakenOffAnExactTotal(t *testing.T) {
 	assert.NotEmpty(t, members(s, nil, false), "a total of samples has it")
 	s.Snaps[1].Sites[0] = series.Amount{Bytes: 9 * rate, Objects: 9, Variance: 9 * trend.Square(rate)}
 	assert.NotEmpty(t, members(s, nil, true))
+}
+
+// TestEveryFaultByNatureHasAHypothesis keeps healthy from being said of a fault that no trial looks for.
+func TestEveryFaultByNatureHasAHypothesis(t *testing.T) {
+	for _, c := range record.Classes() {
+		if c.Fault() {
+			assert.True(t, slices.ContainsFunc(hypotheses, func(h hypothesis) bool { return h.class == c }), "class %s", c)
+		}
+	}
 }
 
 func TestALineIsNamedOnceItHasSamples(t *testing.T) {

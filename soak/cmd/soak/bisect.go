@@ -114,7 +114,7 @@ func (f bisectFlags) config() (soak.Config, error) {
 	for _, t := range f.thresholds {
 		cfg.Thresholds = append(cfg.Thresholds, gate.Threshold{Expr: t})
 	}
-	if f.class != "" && !knownClass(record.Class(f.class)) {
+	if f.class != "" && record.Class(f.class).Rank() < 0 {
 		return cfg, fmt.Errorf("--class: there is no class %q", f.class)
 	}
 	if f.run.file == "" && len(f.run.axes) == 0 {
@@ -123,16 +123,6 @@ func (f bisectFlags) config() (soak.Config, error) {
 	cfg.SubjectRef = "HEAD" // replaced by each tested revision; here for the check
 	_, err = soak.NewPlan(cfg, soak.Shard{})
 	return cfg, err
-}
-
-func knownClass(c record.Class) bool {
-	switch c {
-	case record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata, record.BufferWorker, record.BufferFile,
-		record.BufferPool,
-		record.Cache, record.GCHeadroom, record.GCThrash, record.Unreturned, record.Stacks, record.OffHeap, record.PageCache:
-		return true
-	}
-	return false
 }
 
 // bisectJudge records revisions and judges them.

@@ -122,7 +122,7 @@ func limitOf(v *record.Verdict, per string) float64 {
 
 // ofPlant reports whether a finding alleges the plant.
 func ofPlant(f record.Finding) bool {
-	return slices.Contains(accusing, f.Class) && strings.Contains(f.Site.Function, "leaks.(*plant).")
+	return f.Class.Fault() && strings.Contains(f.Site.Function, "leaks.(*plant).")
 }
 
 // PlantFigures are what planted growth shows of the printed limits.

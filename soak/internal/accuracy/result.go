@@ -26,7 +26,7 @@ var byNature = []record.Headline{record.HeadLeak, record.HeadMetadata, record.He
 
 // faulty says that the truth is a fault by nature: one that more work makes larger, whatever the settings.
 func faulty(t *truth.Truth) bool {
-	return slices.Contains(byNature, t.Headline) || slices.Contains(accusing, t.Class)
+	return slices.Contains(byNature, t.Headline) || t.Class.Fault()
 }
 
 // result says what the verdict is worth, after the score is known.
@@ -45,7 +45,7 @@ func (s *Score) result(t *truth.Truth, v *record.Verdict) Result {
 		}
 		return Misnamed
 	case slices.Contains(byNature, v.Headline) || slices.ContainsFunc(v.Findings,
-		func(f record.Finding) bool { return slices.Contains(accusing, f.Class) }):
+		func(f record.Finding) bool { return f.Class.Fault() }):
 		return Alarm
 	case t.Healthy():
 		return Alarm // a limit or buffer is blamed that breaks nothing
@@ -63,7 +63,7 @@ func namedFirst(t *truth.Truth, v *record.Verdict) bool {
 	if t.Function == "" {
 		return f.Class == t.Class
 	}
-	return (f.Class == t.Class || slices.Contains(accusing, f.Class)) &&
+	return (f.Class == t.Class || f.Class.Fault()) &&
 		f.Site.Function == blame.CleanName(t.FullFunction())
 }
 

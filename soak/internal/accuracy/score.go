@@ -97,10 +97,6 @@ func (r Remainder) Small() bool {
 // LargeFinding is the size in bytes from which a slope's error is judged.
 const LargeFinding = 4.5e6
 
-// accusing are the classes that are faults by nature: alleged of a healthy subject they are false alarms.
-var accusing = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata,
-	record.BufferFile, record.OffHeap}
-
 // Judge compares a verdict with the truth. A nil verdict is that of a trial that was not judged.
 func Judge(t *truth.Truth, parts []*truth.Truth, v *record.Verdict) Score {
 	s := judge(t, parts, v)
@@ -157,7 +153,7 @@ func (s *Score) judgeLook(v *record.Verdict) {
 		s.Why = "headline " + v.Headline.String()
 	}
 	for _, f := range v.Findings {
-		if slices.Contains(accusing, f.Class) {
+		if f.Class.Fault() {
 			s.Right, s.Got = false, string(f.Class)
 			s.Why = "alleges " + describe(f)
 			return
@@ -188,11 +184,10 @@ func (s *Score) judgeFault(t *truth.Truth, v *record.Verdict) {
 	switch {
 	case !s.Headline:
 		s.Why = "headline " + v.Headline.String() + first(v)
-	case t.Headline != record.Healthy && v.Headline == t.Headline && lead.Class != t.Class && slices.Contains(accusing,
-		lead.Class):
+	case t.Headline != record.Healthy && v.Headline == t.Headline && lead.Class != t.Class && lead.Class.Fault():
 		s.Got, s.Why = string(lead.Class), "leads with "+describe(lead)
 	case t.Headline == record.Healthy && slices.ContainsFunc(v.Findings,
-		func(f record.Finding) bool { return slices.Contains(accusing, f.Class) }):
+		func(f record.Finding) bool { return f.Class.Fault() }):
 		s.Got, s.Why = "beside", "alleges more"+first(v)
 	default:
 		s.Right = true

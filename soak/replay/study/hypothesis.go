@@ -24,12 +24,11 @@ func Hypotheses() []Hypothesis { return []Hypothesis{DriveLeak, HugeFiles, Disco
 
 // HypothesisOf says which hypothesis a finding supports, by its class, its unit and the packages on its stack.
 func HypothesisOf(f record.Finding) Hypothesis {
+	// A leak elsewhere is a leak, but not the Drive client's.
+	if f.Class.Headline() == record.HeadLeak && onStack(f, "google.golang.org/api/", "net/http") {
+		return DriveLeak
+	}
 	switch f.Class {
-	case record.Leak, record.GoroutineLeak, record.ConnectionLeak:
-		// A leak elsewhere is a leak, but not the Drive client's.
-		if onStack(f, "google.golang.org/api/", "net/http") {
-			return DriveLeak
-		}
 	case record.Metadata:
 		return Discovery
 	case record.BufferFile:

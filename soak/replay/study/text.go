@@ -3,7 +3,6 @@ package study
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -131,16 +130,11 @@ func (c *Cell) star() string {
 	return " *"
 }
 
-// headlined are the classes of held memory that each headline stands for; healthy and inconclusive claim none.
-var headlined = map[record.Headline][]record.Class{
-	record.HeadLeak:     {record.Leak, record.GoroutineLeak, record.ConnectionLeak},
-	record.HeadMetadata: {record.Metadata},
-	record.HeadBuffer: {record.BufferFile, record.BufferWorker, record.BufferPool, record.Cache, record.Static,
-		record.Stacks},
-	record.HeadOffHeap: {record.OffHeap, record.PageCache},
-}
-
+// ofHeadline reports whether a headline is about held memory of the class; healthy, headroom and inconclusive claim none.
 func ofHeadline(h record.Headline, c record.Class) bool {
-	of, claims := headlined[h]
-	return !claims || slices.Contains(of, c)
+	switch h {
+	case record.HeadLeak, record.HeadMetadata, record.HeadBuffer, record.HeadOffHeap:
+		return c.Headline() == h
+	}
+	return true
 }

@@ -100,13 +100,6 @@ func (t *Truth) FullFunction() string {
 var units = []string{"file", "byte", "request", "second", "listed-file", "backlog-item", "distinct-item", "worker",
 	"byte-in-flight", "connection", "goroutine", "page", "wave", "error"}
 
-// classes are those of the verdict vocabulary.
-var classes = []record.Class{record.Leak, record.GoroutineLeak, record.ConnectionLeak, record.Metadata,
-	record.BufferWorker,
-	record.BufferFile, record.BufferPool, record.Cache, record.GCHeadroom, record.GCThrash, record.Unreturned,
-	record.Stacks,
-	record.OffHeap, record.PageCache, record.Static}
-
 var headlines = []record.Headline{record.Healthy, record.HeadLeak, record.HeadBuffer, record.HeadMetadata,
 	record.HeadHeadroom, record.HeadOffHeap}
 
@@ -191,7 +184,7 @@ func (t *Truth) resolve(all map[string]*Truth, markers map[string]marker) error 
 		}
 		return nil
 	}
-	if !slices.Contains(classes, t.Class) {
+	if t.Class.Rank() < 0 {
 		return fmt.Errorf("class %q is not in the vocabulary", t.Class)
 	}
 	if t.Slope != nil {
