@@ -78,7 +78,7 @@ func faultSentences(rv *record.RunVerdict) []string {
 			continue
 		}
 		for i, f := range v.Findings {
-			if i > 0 && (costs.ByNature(f) > 0 || float64(f.AtPlan) < alsoShare*float64(v.Findings[0].AtPlan)) {
+			if i > 0 && (costs.KindOf(f) == "" || float64(f.AtPlan) < alsoShare*float64(v.Findings[0].AtPlan)) {
 				continue
 			}
 			k := string(f.Class) + f.Site.Function

@@ -98,9 +98,10 @@ func judge(s *series.Series, o Options) *closure.Explained {
 	full := broke(s) && !ends.Fits(s) // the live memory breaks the limit, whatever the collector does
 	slices.SortStableFunc(js, func(a, b *finding.Judged) int {
 		return cmp.Or(
-			cmp.Compare(costs.ByNature(a.Finding), costs.ByNature(b.Finding)),
+			cmp.Compare(boolInt(costs.KindOf(a.Finding) == ""), boolInt(costs.KindOf(b.Finding) == "")),
 			cmp.Compare(boolInt(a.Passive), boolInt(b.Passive)),
-			cmp.Compare(boolInt(full && ofCollector(a.Class)), boolInt(full && ofCollector(b.Class))),
+			cmp.Compare(boolInt(full && a.Class.Headline() == record.HeadHeadroom),
+				boolInt(full && b.Class.Headline() == record.HeadHeadroom)),
 			cmp.Compare(b.AtPlan, a.AtPlan),
 			cmp.Compare(a.Class.Rank(), b.Class.Rank()),
 			cmp.Compare(a.Key, b.Key))
@@ -163,7 +164,7 @@ func boolInt(b bool) int {
 // where it is what breaks the limit, and nothing is suspected that no setting bounds; healthy only when the data would
 // have shown a fault.
 func headline(s *series.Series, js []*finding.Judged, d closure.Sufficiency) (record.Headline, float64) {
-	if len(js) > 0 && costs.ByNature(js[0].Finding) == 0 {
+	if len(js) > 0 && costs.KindOf(js[0].Finding) != "" {
 		if js[0].Passive {
 			return record.Inconclusive, 0
 		}
@@ -191,7 +192,9 @@ func bounded(s *series.Series, js []*finding.Judged) (record.Headline, bool) {
 	}
 	top := js[max(i, 0)]
 	if broke && !ends.Fits(s) {
-		at := slices.IndexFunc(js, func(j *finding.Judged) bool { return !j.Passive && !ofCollector(j.Class) })
+		at := slices.IndexFunc(js, func(j *finding.Judged) bool {
+			return !j.Passive && j.Class.Headline() != record.HeadHeadroom
+		})
 		if at < 0 {
 			return "", false
 		}
@@ -205,11 +208,6 @@ func bounded(s *series.Series, js []*finding.Judged) (record.Headline, bool) {
 func broke(s *series.Series) bool {
 	limit, peak := s.Trial.Isolation.Limit, s.Trial.Peak.Bytes()
 	return s.Trial.Outcome == record.OOMKilled || limit > 0 && float64(peak) > threshold.LimitShare*float64(limit)
-}
-
-// ofCollector reports whether a class is about garbage and not about live memory.
-func ofCollector(c record.Class) bool {
-	return c.Headline() == record.HeadHeadroom
 }
 
 // explainsFirst moves a leak of goroutines or connections ahead of a leak of memory that leads, as it may be what holds

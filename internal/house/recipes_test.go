@@ -13,7 +13,8 @@ import (
 	"github.com/memsoak/memsoak/internal/checkout"
 )
 
-// step is an edit that a recipe asks for: named is how the recipe names its place.
+// step is an edit that a recipe asks for: named is how the recipe names its place, empty for a further edit of the step
+// before. Without an anchor the text is a new file.
 type step struct{ named, file, anchor, text string }
 
 // recipe is one of CONTRIBUTING.md's, followed literally, in an order in which its tests fail until the last step.
@@ -24,7 +25,7 @@ type recipe struct {
 	works func(t *testing.T, dir string)
 }
 
-// recipes add the axis malloc_arenas, the quantity trials and the reason newLimitExceeded.
+// recipes add the axis malloc_arenas, the class timer-leak, the quantity trials and the reason newLimitExceeded.
 var recipes = []recipe{
 	{"A new axis", []step{
 		{"`soak.runnerSettings`", "soak/config.go", `	"gogc":           checkGOGC,` + "\n",
@@ -35,6 +36,30 @@ var recipes = []recipe{
 		{"`soak/README.md`", "soak/README.md", "| `limit` | memory limit, as an axis |\n",
 			"| `malloc_arenas` | arenas of the C library |\n"},
 	}, []string{"./soak", "-run", "EachSetting"}, axisWorks},
+	{"A new class", []step{
+		{"`profiles/record.kinds`", "profiles/record/class.go", `Leak           Class = "leak"` + "\n",
+			`	TimerLeak      Class = "timer-leak"` + "\n"},
+		{"", "profiles/record/class.go", "{class: Leak, headline: HeadLeak, fault: true},\n",
+			"	{class: TimerLeak, headline: HeadLeak, fault: true},\n"},
+		{"", "README.md", "The classes below the headline are `leak`,", " `timer-leak`,"},
+		{"`profiles/internal/classes.siteFinding`", "profiles/internal/classes/sites.go",
+			"	j.Class, j.Site = t.Class, site.Site\n", timersRule},
+		{"`profiles/internal/finding.Summarize`", "profiles/internal/finding/evidence.go", "	switch j.Class {\n",
+			"	case record.TimerLeak:\n		return fmt.Sprintf(\"Timers of %s%s stay: %s per %s.\", name, at, size, per)\n"},
+		{"", "soak/internal/report/advice.go", "var cures = map[record.Class]string{\n",
+			"	record.TimerLeak: \"Stop the timers made here.\",\n"},
+		{"", "profiles/internal/closure/hypotheses.go", "var hypotheses = []hypothesis{\n",
+			`	{class: record.TimerLeak, per: "file", kind: byFloors, target: perItem, more: "waves of %s files"},` + "\n"},
+		{"`soak/specimens/all/truth_test.go`", "soak/specimens/leaks/alarms.go", "", alarms},
+		{"", "soak/specimens/leaks/doc.go", `{Name: "ok-afterfunc", Hooks: newExpiries(true)},` + "\n",
+			`{Name: "timer-alarm", Hooks: newAlarms(false)}, {Name: "ok-alarm", Hooks: newAlarms(true)},` + "\n"},
+		{"", "soak/specimens/truth/timer-alarm.yaml", "", "summary: A timer of a day per transfer.\nheadline: leak\n" +
+			"class: timer-leak\nfunction: leaks.alarm\nslope: {bytes: 128, per: [file], within: 0.1}\n"},
+		{"", "soak/specimens/truth/ok-alarm.yaml", "", "summary: It is stopped.\nlike: timer-alarm\nheadline: healthy\n"},
+		{"", "soak/specimens/all/truth_test.go", "	record.Leak:           checkLeak,\n",
+			"	record.TimerLeak:      checkLeak,\n"},
+	}, []string{"./profiles/record", "./profiles/internal/...", "./soak/internal/report", "./soak/specimens/all", "-run",
+		"TestEvery|TestFaultsAreThere/timer-alarm"}, classWorks},
 	{"A quantity of the gate", []step{
 		{"`soak/gate.quantities`", "soak/gate/quantity.go", "help: \"number of findings\"},\n",
 			"\t\"trials\": {unit: \"count\", help: \"number of trials\"},\n"},
@@ -55,6 +80,37 @@ var recipes = []recipe{
 	}, []string{"./migrator/internal/drive", "./fakedrive", "-run", "TestClasses|TestFaultsAreGooglesErrors"}, nil},
 }
 
+// timersRule names the class of growth at a line that makes timers.
+const timersRule = `	if t.Class == record.Leak && stack[0].Function == "time.newTimer" {
+		j.Class = record.TimerLeak
+	}
+`
+
+// alarms are the code of a specimen and of its look-alike.
+const alarms = `package leaks
+
+import (
+	"context"
+	"time"
+
+	"github.com/memsoak/memsoak/soak/specimens/copier"
+)
+
+func newAlarms(fixed bool) func(*copier.Engine) copier.Hooks {
+	return func(*copier.Engine) copier.Hooks {
+		return copier.Hooks{Done: func(context.Context, *copier.Worker, copier.File) {
+			if t := alarm(); fixed {
+				t.Stop()
+			}
+		}}
+	}
+}
+
+func alarm() *time.Timer {
+	return time.AfterFunc(24*time.Hour, func() {}) // fault:timer-alarm
+}
+`
+
 // TestRecipesAreFollowed follows recipes of CONTRIBUTING.md in a copy of the checkout.
 func TestRecipesAreFollowed(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(top, "CONTRIBUTING.md"))
@@ -64,14 +120,21 @@ func TestRecipesAreFollowed(t *testing.T) {
 		require.True(t, there, "CONTRIBUTING.md has no recipe %q", r.title)
 		own, _, _ = strings.Cut(own, "\n\n")
 		own, _, _ = strings.Cut(own, " **") // the next recipe of the same paragraph
-		require.Len(t, regexp.MustCompile(`\(\d\)`).FindAllString(own, -1), len(r.steps), "%s: its steps", r.title)
-		require.LessOrEqual(t, len(r.steps), 5, r.title)
+		steps := 0
 		for _, s := range r.steps {
 			require.Contains(t, own, s.named, r.title)
+			if s.named != "" {
+				steps++
+			}
+			if s.anchor == "" {
+				continue
+			}
 			source, err := os.ReadFile(filepath.Join(top, s.file))
 			require.NoError(t, err)
 			require.Equal(t, 1, strings.Count(string(source), s.anchor), "%s: %s has %q once", r.title, s.file, s.anchor)
 		}
+		require.Len(t, regexp.MustCompile(`\(\d\)`).FindAllString(own, -1), steps, "%s: its steps", r.title)
+		require.LessOrEqual(t, steps, 5, r.title)
 	}
 	if os.Getenv("MEMSOAK_LONG") == "" {
 		t.Skip("SKIPPED: following the recipes builds a copy of the checkout; MEMSOAK_LONG=1 does it")
@@ -89,13 +152,13 @@ func TestRecipesAreFollowed(t *testing.T) {
 			}
 			follow(t, dir, s)
 		}
-		out, err := inCopy(t, dir, "gofmt", "-w", "soak/config.go", "soak/gate", "fakedrive", "soak/internal/trial")
+		out, err := inCopy(t, dir, "gofmt", "-w", "soak/config.go", "soak/gate", "fakedrive", "soak/internal", "profiles")
 		require.NoError(t, err, out)
 		out, err = inCopy(t, dir, "go", append([]string{"test", "-trimpath"}, r.test...)...)
 		require.NoError(t, err, "%s: %s", r.title, out)
 	}
 	out, err := inCopy(t, dir, "go", "build", "-trimpath", "-o", "bin/", "./soak/cmd/soak", "./fakedrive/cmd/fakedrive",
-		"./migrator/cmd/migrator")
+		"./migrator/cmd/migrator", "./soak/specimens")
 	require.NoError(t, err, out)
 	for _, r := range recipes {
 		if r.works != nil {
@@ -104,10 +167,14 @@ func TestRecipesAreFollowed(t *testing.T) {
 	}
 }
 
-// follow puts the text of a step behind its anchor.
+// follow puts the text of a step behind its anchor, or into a new file.
 func follow(t *testing.T, dir string, s step) {
 	t.Helper()
 	path := filepath.Join(dir, s.file)
+	if s.anchor == "" {
+		require.NoError(t, os.WriteFile(path, []byte(s.text), 0o600))
+		return
+	}
 	source, err := os.ReadFile(path)
 	require.NoError(t, err)
 	edited := strings.Replace(string(source), s.anchor, s.anchor+s.text, 1)
@@ -153,6 +220,17 @@ phases:
 	environment, err := os.ReadFile(filepath.Join(dir, "environment"))
 	require.NoError(t, err)
 	require.Contains(t, string(environment), "\nMALLOC_ARENA_MAX=2\n")
+}
+
+// classWorks judges the recordings again, of which none may lose a fault, then the specimen and its look-alike live.
+func classWorks(t *testing.T, dir string) {
+	out, err := inCopy(t, dir, "go", "test", "-trimpath", "./profiles", "-run", "Golden", "-update")
+	require.NoError(t, err, out)
+	out, err = inCopy(t, dir, "bin/soak", "run", "--subject", "soak/specimens/subject.yaml", "--protocol", "quick",
+		"--set", "workers=4", "--axis", "specimen=timer-alarm,ok-alarm", "--out", "class")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "(timer-leak in 1 of 2 trials)")
+	require.Contains(t, out, "2 cells: 2 ok; 1 healthy, 1 leak;")
 }
 
 // quantityWorks holds the run of the axis to thresholds of the new quantity.

@@ -20,7 +20,7 @@ func Of(v *record.Verdict) []record.Cost {
 		if f.Slope != nil {
 			out = append(out, record.Cost{Class: f.Class, Site: f.Site, Per: f.Slope.Per, Bytes: f.Slope.Bytes,
 				CI95:    f.Slope.CI95,
-				Bounded: ByNature(f) == 1, Bound: float64(f.Bound)})
+				Bounded: KindOf(f) == "", Bound: float64(f.Bound)})
 		}
 	}
 	return out
@@ -239,4 +239,14 @@ func Share(c record.Cost, part string) float64 {
 		return c.Bytes
 	}
 	return c.Parts[part]
+}
+
+// KindOf is the headline that a finding makes by its nature, empty for what settings bound.
+func KindOf(f record.Finding) record.Headline {
+	h := f.Class.Headline()
+	if !f.Class.Fault() && !f.Unreclaimable || h == record.HeadOffHeap && (f.Slope == nil ||
+		slices.Contains([]string{"worker", "connection", "goroutine"}, f.Slope.Per)) {
+		return ""
+	}
+	return h
 }

@@ -51,10 +51,9 @@ var kinds = []kind{
 }
 
 // Classes are all classes in the order of the table.
-func Classes() []Class {
-	out := make([]Class, len(kinds))
-	for i, k := range kinds {
-		out[i] = k.class
+func Classes() (out []Class) {
+	for _, k := range kinds {
+		out = append(out, k.class)
 	}
 	return out
 }

@@ -201,7 +201,7 @@ func (r *remainder) heldLeft(s *series.Series, u *fit.Units, exact, own bool) {
 // isn't below a limit of detection.
 func (r *remainder) plain(found []*finding.Judged, files float64) bool {
 	return r.grown > seenAt*record.DefaultTargets().Item*files && r.grown > threshold.MinT*r.noise &&
-		!slices.ContainsFunc(found, func(j *finding.Judged) bool { return !j.Passive && costs.ByNature(j.Finding) == 0 })
+		!slices.ContainsFunc(found, func(j *finding.Judged) bool { return !j.Passive && costs.KindOf(j.Finding) != "" })
 }
 
 // unsampled reports whether no line of what grows has the samples that name it, at a sampling rate in bytes. Growth

@@ -48,7 +48,7 @@ func Costs(s *series.Series, found []*Judged) []record.Cost {
 			continue
 		}
 		c := record.Cost{Class: j.Class, Site: j.Site, Per: j.Slope.Per, Parts: j.Parts, Tried: tried(s, &j.Term),
-			Bounded: costs.ByNature(j.Finding) == 1, Bound: j.Term.Bound}
+			Bounded: costs.KindOf(j.Finding) == "", Bound: j.Term.Bound}
 		c.Bytes = j.Bytes()
 		d := 1.96 * j.CostSE
 		c.CI95 = [2]float64{math.Max(0, c.Bytes-d), c.Bytes + d}
@@ -79,7 +79,7 @@ func BoundByTotal(s *series.Series, js []*Judged) {
 	grew, said := float64(s.Snaps[last].Runtime.HeapAlloc-s.Snaps[first].Runtime.HeapAlloc), 0.0
 	var left []*Judged
 	for _, j := range js {
-		if j.Slope == nil || j.Passive || !j.Term.RetainedTerm || len(j.Term.Values) == 0 || costs.ByNature(j.Finding) == 1 {
+		if j.Slope == nil || j.Passive || !j.Term.RetainedTerm || len(j.Term.Values) == 0 || costs.KindOf(j.Finding) == "" {
 			continue
 		}
 		if j.Container {

@@ -3,6 +3,7 @@ package study
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -130,11 +131,8 @@ func (c *Cell) star() string {
 	return " *"
 }
 
-// ofHeadline reports whether a headline is about held memory of the class; healthy, headroom and inconclusive claim none.
+// ofHeadline reports whether a headline is of the class; healthy, headroom and inconclusive claim none.
 func ofHeadline(h record.Headline, c record.Class) bool {
-	switch h {
-	case record.HeadLeak, record.HeadMetadata, record.HeadBuffer, record.HeadOffHeap:
-		return c.Headline() == h
-	}
-	return true
+	none := []record.Headline{"", record.Inconclusive, record.Healthy, record.HeadHeadroom}
+	return slices.Contains(none, h) || c.Headline() == h
 }
