@@ -73,11 +73,14 @@ func (f Figure) Met() bool {
 	return f.Value >= f.Goal
 }
 
-// Summarize makes the report of a full run. Figures count live verdicts alone, and but for those of conditions and
-// alarms the quiet condition.
-func Summarize(all []Score, capacity []CapacityScore) *Report {
-	r := &Report{Schema: Schema, Trials: len(all), Confusion: map[string]map[string]int{}, Wrong: wrong(all),
-		Capacity: capacity, Conditions: tallies(all)}
+// Summarize makes the report of a run. Figures count live verdicts alone, and but for those of conditions and alarms
+// the quiet condition. Conditions that did not run have the tallies of before, if it has any of them.
+func Summarize(all []Score, capacity []CapacityScore, before []Tally) *Report {
+	r := &Report{Schema: Schema, Confusion: map[string]map[string]int{}, Wrong: wrong(all),
+		Capacity: capacity, Conditions: tallies(all, before)}
+	for _, t := range r.Conditions {
+		r.Trials += t.Trials + t.Again
+	}
 	scores := filter(all, func(s Score) bool { return s.Condition == Quiet && !s.Again })
 	for _, s := range scores {
 		row := r.Confusion[s.Want]

@@ -26,7 +26,7 @@ func figure(t *testing.T, r *Report, name string) Figure {
 }
 
 func TestFigureWithoutObservationsIsMissed(t *testing.T) {
-	r := Summarize(nil, nil)
+	r := Summarize(nil, nil, nil)
 	for _, f := range r.Figures {
 		assert.Equal(t, f.Info, f.Met(), f.Name)
 		assert.False(t, math.IsNaN(f.Value), "%s: NaN is no JSON", f.Name)
@@ -61,7 +61,7 @@ func TestSummarizeCountsErrorsByConditionAndHeldOutApart(t *testing.T) {
 		{Condition: "one-worker", Specimen: "a", Kind: Fault, Faulty: true, Result: Inconclusive},
 		{Condition: "passive", Specimen: "a", Kind: Fault, Faulty: true, Result: Inconclusive, NamedFirst: true},
 	}
-	r := Summarize(scores, nil)
+	r := Summarize(scores, nil, nil)
 	comfort := figure(t, r, "quiet: wrong comfort")
 	assert.Equal(t, 1.0, comfort.Value)
 	assert.False(t, comfort.Met())
@@ -88,7 +88,7 @@ func TestRecordingsJudgedAgainCountInNoFigure(t *testing.T) {
 	r := Summarize([]Score{
 		{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Right, Right: true, Again: true},
 		{Condition: Quiet, Specimen: "b", Kind: Fault, Faulty: true, Result: Comfort, Again: true},
-	}, nil)
+	}, nil, nil)
 	require.Len(t, r.Conditions, 1)
 	assert.Equal(t, Tally{Condition: Quiet, Again: 2, AgainRight: 1, AgainComfort: 1}, r.Conditions[0])
 	assert.False(t, figure(t, r, "quiet: class and culprit right").Met(), "not measured")
@@ -108,16 +108,29 @@ func TestCapacityFigures(t *testing.T) {
 	assert.True(t, good.Right())
 	assert.False(t, far.Right())
 	assert.True(t, many.Right())
-	r := Summarize(nil, []CapacityScore{good, far})
+	r := Summarize(nil, []CapacityScore{good, far}, nil)
 	worst, right := figure(t, r, "memory held by an unseen worker count, worst error"),
 		figure(t, r, "capacity within one worker or 5 % of real kills")
 	assert.InDelta(t, 10, worst.Value, 1e-9)
 	assert.False(t, worst.Met())
 	assert.InDelta(t, 50, right.Value, 1e-9)
 	assert.False(t, right.Met())
-	r = Summarize(nil, []CapacityScore{good, many})
+	r = Summarize(nil, []CapacityScore{good, many}, nil)
 	assert.True(t, figure(t, r, worst.Name).Met())
 	assert.True(t, figure(t, r, right.Name).Met())
+}
+
+// A condition that takes hours stays in the table, as an older one, until it runs again.
+func TestConditionsThatDidNotRunStay(t *testing.T) {
+	before := []Tally{{Condition: Quiet, Trials: 7, Faults: 7}, {Condition: "passive", Trials: 5, Faults: 3, Comfort: 1}}
+	r := Summarize([]Score{{Condition: Quiet, Specimen: "a", Kind: Fault, Faulty: true, Result: Right, Right: true}}, nil,
+		before)
+	require.Len(t, r.Conditions, 2)
+	assert.Equal(t, 1, r.Conditions[0].Trials, "what ran replaces what was there")
+	assert.Equal(t, Tally{Condition: "passive", Trials: 5, Faults: 3, Comfort: 1, Older: true}, r.Conditions[1])
+	assert.Equal(t, 6, r.Trials)
+	assert.False(t, figure(t, r, "passive: wrong comfort").Met())
+	assert.Contains(t, markdownTallies(r.Conditions), "| passive (older) | 5 |")
 }
 
 func TestAWrongTrialIsTriedAgain(t *testing.T) {
@@ -331,7 +344,7 @@ func TestSlopesFarAboveTheLimitAreJudgedByATenth(t *testing.T) {
 			Slope: &SlopeScore{Want: want, Error: error, Unit: unit}}
 	}
 	r := Summarize([]Score{slope(500, 0.09, 50, "file"), slope(500, -0.11, 50, "backlog-item"),
-		slope(499, 1, 50, "file"), slope(500, 1, 0, "file"), slope(500, 1, 50, "byte")}, nil)
+		slope(499, 1, 50, "file"), slope(500, 1, 0, "file"), slope(500, 1, 50, "byte")}, nil, nil)
 	f := figure(t, r, "whole cost within 10 %, from ten times the limit on")
 	assert.Equal(t, 2, f.N)
 	assert.Equal(t, 50.0, f.Value)
@@ -339,7 +352,7 @@ func TestSlopesFarAboveTheLimitAreJudgedByATenth(t *testing.T) {
 
 func TestEffortIsComparedWithWhatSamplingAsks(t *testing.T) {
 	of := func(files int64, limit float64) Score { return Score{Condition: Quiet, Files: files, Limit: limit} }
-	r := Summarize([]Score{of(4096, 29.1), of(8192, 29.1), of(4096, 58.2), of(1000, 0)}, nil)
+	r := Summarize([]Score{of(4096, 29.1), of(8192, 29.1), of(4096, 58.2), of(1000, 0)}, nil, nil)
 	f := figure(t, r, "files over the least for the limit reached, median")
 	assert.Equal(t, 3, f.N)
 	assert.InDelta(t, 2, f.Value, 1e-9)

@@ -39,6 +39,9 @@ type Tally struct {
 	Again        int `json:"judged_again"`
 	AgainRight   int `json:"judged_again_right"`
 	AgainComfort int `json:"judged_again_comfort"`
+
+	// Older says that the trials were judged by an older build of the rules than that of the report.
+	Older bool `json:"older,omitempty"`
 }
 
 // Bound is the rate of wrong comfort that zero of so many faults still allows at 95 %: three over their number; 1 where
@@ -53,13 +56,20 @@ func (t Tally) Bound() float64 {
 	return min(1, 3/float64(t.Faults))
 }
 
-// tallies counts the scores by condition, in the order of Conditions.
-func tallies(scores []Score) []Tally {
+// tallies counts the scores by condition, in the order of Conditions. Of a condition without any the tally before
+// stays, as an older one.
+func tallies(scores []Score, before []Tally) []Tally {
 	var out []Tally
 	for _, c := range Conditions {
 		of := filter(scores, func(s Score) bool { return s.Condition == c.Name })
 		if len(of) > 0 {
 			out = append(out, tally(c.Name, of))
+			continue
+		}
+		if i := slices.IndexFunc(before, func(t Tally) bool { return t.Condition == c.Name }); i >= 0 {
+			t := before[i]
+			t.Older = true
+			out = append(out, t)
 		}
 	}
 	return out
@@ -173,7 +183,7 @@ var tallyColumns = []struct {
 	name string
 	cell func(Tally) string
 }{
-	{"condition", func(t Tally) string { return t.Condition }},
+	{"condition", func(t Tally) string { return t.Condition + map[bool]string{true: " (older)"}[t.Older] }},
 	{"trials", func(t Tally) string { return fmt.Sprint(t.Trials) }},
 	{"right", func(t Tally) string { return fmt.Sprint(t.Right) }},
 	{"comfort", func(t Tally) string { return fmt.Sprintf("%d of %d", t.Comfort, t.Faults) }},

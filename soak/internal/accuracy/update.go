@@ -2,8 +2,10 @@ package accuracy
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +21,19 @@ const (
 	tableBegin = "<!-- accuracy: written by make accuracy UPDATE=1 -->\n"
 	tableEnd   = "<!-- accuracy: end -->\n"
 )
+
+// ReadTallies are the conditions in Baseline of the checkout at root; none where there is no such file.
+func ReadTallies(root string) ([]Tally, error) {
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(Baseline)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var r Report
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	return r.Conditions, err
+}
 
 // Update writes the report to Baseline and its table into README.md of the checkout at root.
 func Update(root string, r *Report) error {
@@ -54,7 +69,8 @@ func replaceTable(text []byte, table string) ([]byte, error) {
 const tallyNote = `Live verdicts alone are counted; *again* are recordings judged again. *Comfort*, the wrong one, is
 "healthy", or settings blamed, where a fault by nature is; its *rate* is at most 3/n where none of n was, at 95 %.
 *Alarm* is the wrong one, *culprit* that it was named first. Files, seconds and the detection *limit*, in bytes a file,
-are medians. The set that was once held out has been learned from since its first look: it is a regression set.
+are medians. Conditions called *older* were judged by earlier builds of the rules than the others. The set that was once
+held out has been learned from since its first look: it is a regression set.
 `
 
 // Markdown is the report as a table for the README.

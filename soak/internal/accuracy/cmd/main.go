@@ -94,7 +94,8 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.resume, "resume", false, "keep the live verdicts that this build left in --out, and run the others")
 	fl.BoolVar(&f.scored, "scored", false,
-		"report on the live verdicts that a run left in --out, broken off or not, and run nothing")
+		"report on the live verdicts that a run left in --out, broken off or not, and run nothing; conditions without any "+
+			"are those of "+accuracy.Baseline)
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
 	fl.BoolVar(&f.update, "update", false,
 		"write the results to profiles/baselines/accuracy.json and to the table in README.md")
@@ -135,7 +136,11 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 		if err != nil {
 			return exitcode.Usage(err)
 		}
-		r := accuracy.Summarize(scores, nil)
+		before, err := accuracy.ReadTallies(f.root)
+		if err != nil {
+			return err
+		}
+		r := accuracy.Summarize(scores, nil, before)
 		r.Planned, r.Build, r.Skipped = len(plan), build, skipped
 		return f.report(c, r, scores, scores)
 	}
@@ -250,7 +255,7 @@ func (f *flags) measure(c *cobra.Command, all []*truth.Truth, plan []accuracy.Tr
 	if err != nil {
 		return err
 	}
-	r := accuracy.Summarize(scores, capacity)
+	r := accuracy.Summarize(scores, capacity, nil)
 	r.Planned, r.Build, r.Skipped = len(plan), build, skipped
 	fmt.Fprintf(progress, "%d trials in %s\n", len(plan), time.Since(begun).Round(time.Second))
 	return f.report(c, r, firsts, scores)
