@@ -25,12 +25,23 @@ func stepsOfContainer(s *series.Series, id int, q *fit.Quantity, u *fit.Units, d
 	if !ok || t.Amount < threshold.MinHeldBytes {
 		return nil
 	}
-	idx := fit.Rest(s, q)
-	if q.StepShaped(distinct, idx) && distinct.Values[idx[len(idx)-1]] < fit.EnvelopeSpread*t.Bound {
-		return nil // a container that doubles is as flat for as long
+	if mayGrow(q, distinct, fit.Rest(s, q), t.Bound) {
+		return nil
 	}
 	return siteFinding(s, id, t)
 }
+
+// mayGrow reports whether what stopped growing at so many items is a container that doubles: it is as flat until twice
+// as many came.
+func mayGrow(q *fit.Quantity, distinct fit.Unit, idx []int, stopped float64) bool {
+	last := idx[len(idx)-1]
+	container := q.Objects[last] < leastElements || q.StepShaped(distinct, idx)
+	return container && distinct.Values[last] < fit.EnvelopeSpread*stopped
+}
+
+// leastElements is how many objects a site has at least that is no container by itself: an array, and the one that it
+// is being copied to.
+const leastElements = 3
 
 // fullCaches drops containers that seem to grow from functions in which a cache was found full: they are its table.
 func fullCaches(js []*finding.Judged) []*finding.Judged {

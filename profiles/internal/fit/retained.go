@@ -279,7 +279,8 @@ func cacheTerm(s *series.Series, q *Quantity, distinct Unit, idx []int, f *trend
 	t.Class, t.RetainedTerm = record.Cache, true
 	// The level's sampling error, and half a step of the search for the bound.
 	t.SE = math.Sqrt(t.SE*t.SE + q.Variance[idx[len(idx)-1]]/(c*c) + math.Pow(0.05*t.Slope, 2))
-	if rising < 3 || level < 3 {
+	beyond := distinct.Values[idx[len(idx)-1]] - c
+	if rising < 3 || level < 3 || t.Slope*beyond < threshold.MinBeyond*math.Max(1, s.Rate) {
 		return Term{}, false
 	}
 	l := trend.TheilSen(x, y)

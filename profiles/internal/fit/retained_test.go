@@ -5,8 +5,30 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/profiles/trend"
 )
+
+// TestACacheIsFullOnceItemsWentByThatItDidNotKeep has a site of many objects that is level at its last floors.
+func TestACacheIsFullOnceItemsWentByThatItDidNotKeep(t *testing.T) {
+	items := []float64{0, 500, 1000, 2000, 3000, 3100, 3150, 3200}
+	states := make([]record.State, len(items))
+	for i := range states {
+		states[i] = record.StateFloor
+	}
+	full := func(last float64) bool {
+		items[len(items)-1] = last
+		s := seriesOf(states, nil)
+		q := &Quantity{Grain: 96, Least: 1}
+		for _, n := range items {
+			q.Values, q.Variance = append(q.Values, 50*min(n, 3050)), append(q.Variance, 96*50*min(n, 3050))
+		}
+		_, ok := Filled(s, q, Unit{Name: "distinct-item", Values: items})
+		return ok
+	}
+	assert.False(t, full(3200), "150 items of 50 B are two samples of 4 KiB: that none of them came is chance")
+	assert.True(t, full(4500))
+}
 
 // TestSteadyWithOneLargeStep has the work of a trial whose last step is more than half of it.
 func TestSteadyWithOneLargeStep(t *testing.T) {

@@ -61,6 +61,10 @@ const (
 	// FlatShare is how much of the early growth per distinct item may remain late for a cache to count as full.
 	FlatShare = 0.15
 
+	// MinBeyond is how much a cache would have grown, in sampled objects, with the items after it was full: of growth that
+	// continues none of so many is sampled in one of twenty thousand trials.
+	MinBeyond = 10
+
 	// MinLeakSamples is the least growth over a trial that counts as retained, in sampling intervals: 25 sampled objects
 	// make t = 5 by themselves.
 	MinLeakSamples = 22
