@@ -49,7 +49,7 @@ func (r recorder) record(ctx context.Context, plan *soak.Plan, dir string, resum
 func (r recorder) event(e soak.Event) {
 	switch e := e.(type) {
 	case soak.RunStarted:
-		fmt.Fprintf(r.say, "recording %s into %s, about %s\n", units.Count(e.Trials, "trial"), e.Dir,
+		fmt.Fprintf(r.say, "recording %s into %s, %s or more\n", units.Count(e.Trials, "trial"), e.Dir,
 			e.Estimate.Round(time.Second))
 	case soak.TrialEnded:
 		said := e.Outcome

@@ -342,7 +342,7 @@ func printPlan(w io.Writer, p *soak.Plan, asJSON bool) error {
 		return printJSON(w, map[string]any{"subject": p.Subject.Name, "shard": p.Shard.String(), "trials": steps,
 			"estimate_seconds": p.Total().Seconds()})
 	}
-	fmt.Fprintf(w, "%s: %s, %s, protocol %s, shard %s, about %s\n", p.Subject.Name, units.Count(len(p.Cells), "cell"),
+	fmt.Fprintf(w, "%s: %s, %s, protocol %s, shard %s, %s or more\n", p.Subject.Name, units.Count(len(p.Cells), "cell"),
 		units.Count(len(p.Trials), "trial"), p.Protocol.Name, p.Shard, p.Total().Round(time.Second))
 	for _, s := range p.Trials {
 		fmt.Fprintf(w, "  %-12s %5.1fs  %s\n", s.Kind, p.Estimate(s).Seconds(), s.Cell)

@@ -73,7 +73,7 @@ func plan(w io.Writer, e soak.RunStarted) {
 	if e.Corpus != "" {
 		corpus = "corpus " + e.Corpus + ", "
 	}
-	fmt.Fprintf(w, "%s: %s, %s, %s design, protocol %s, %slimit %s (%s), about %s\n",
+	fmt.Fprintf(w, "%s: %s, %s, %s design, protocol %s, %slimit %s (%s), %s or more\n",
 		e.Subject, units.Count(e.Cells, "cell"), units.Count(e.Trials, "trial"), e.Design, e.Protocol, corpus, limit,
 		e.Isolated, e.Estimate.Round(time.Second))
 	for i, c := range e.Plan.Cells {
