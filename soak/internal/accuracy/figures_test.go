@@ -360,15 +360,24 @@ func TestEffortIsComparedWithWhatSamplingAsks(t *testing.T) {
 }
 
 func TestPlantFigures(t *testing.T) {
-	scores := []PlantScore{{Found: true}, {Found: true}, {Half: true, Found: true}, {Half: true}, {Half: true}}
+	scores := []PlantScore{
+		{Bytes: 40, Limit: 44, Found: true}, {Bytes: 90, Limit: 40, Found: true},
+		{Bytes: 40, Limit: 80}, // sized after a trial that saw more: its own claims no more than 80
+		{Bytes: 20, Limit: 40, Found: true}, {Bytes: 20, Limit: 41}, {Bytes: 20, Limit: 200},
+		{Bytes: 30, Limit: 40}, // between
+	}
 	r := &Report{Figures: PlantFigures(scores)}
-	assert.Equal(t, 5.0, figure(t, r, "live plants").Value)
+	assert.Equal(t, 7.0, figure(t, r, "live plants").Value)
 	assert.False(t, figure(t, r, "live plants").Met(), "too few to tell")
-	assert.Equal(t, 100.0, figure(t, r, "planted at the printed limit: found").Value)
+	at := figure(t, r, "planted at the limit that the trial prints: found")
+	assert.Equal(t, 2, at.N)
+	assert.Equal(t, 100.0, at.Value)
 	half := figure(t, r, "planted at half of it: found")
-	assert.InDelta(t, 33.3, half.Value, 0.1)
-	assert.Equal(t, 3, half.N)
+	assert.Equal(t, 25.0, half.Value)
+	assert.Equal(t, 4, half.N)
 	assert.True(t, half.Met())
+	scores[2].Limit = 0
+	assert.Equal(t, 3, figure(t, &Report{Figures: PlantFigures(scores)}, at.Name).N, "without a limit it is no less")
 	for _, f := range PlantFigures(nil) {
 		assert.False(t, f.Met(), f.Name)
 	}
