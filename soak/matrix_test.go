@@ -105,6 +105,7 @@ func TestConfigErrorsHaveLineAndColumn(t *testing.T) {
 	for text, at := range map[string]string{
 		"subject: migrator\nworkers: 3\n":  "[2:1]",
 		"limit: lots\n":                    "lots",
+		"budget: 5 parsecs\n":              "[1:9] time: unknown unit",
 		"axes:\n  workers: [1, 2\nseed: 1": "[3:",
 		"axes: [workers]\n":                "[1:7] want axes",
 		"axes:\n  workers: 3\n":            "[2:12] want a list",

@@ -46,10 +46,6 @@ func ParsePlan(text []byte, o Options) (*Plan, error) {
 
 // positioned turns an error of the YAML library into one line with a position.
 func positioned(err error) error {
-	var own *PlanError
-	if errors.As(err, &own) {
-		return own
-	}
 	line, column, msg := bounded.At(err)
 	return &PlanError{line, column, msg}
 }
@@ -86,6 +82,5 @@ func unmarshalScalar(n ast.Node, unmarshal func([]byte) error) error {
 			return nil
 		}
 	}
-	pos := n.GetToken().Position
-	return &PlanError{pos.Line, pos.Column, err.Error()}
+	return &yaml.SyntaxError{Token: n.GetToken(), Message: err.Error()}
 }
