@@ -50,6 +50,8 @@ type BaselineCell struct {
 	// Sites are the largest holders of live heap at the peak, the mean over the trials; a rise is blamed on the one
 	// that grew most.
 	Sites []record.SiteSize `json:"sites,omitempty"`
+
+	open string // what a cell of a run without Verdicts leaves open
 }
 
 // keptSites bounds BaselineCell.Sites, so that a baseline stays small.
@@ -70,8 +72,7 @@ func NewBaseline(r *Run) (*Baseline, error) {
 	b := summarise(r)
 	for _, c := range b.Cells {
 		if c.Verdicts == 0 {
-			return nil, fmt.Errorf("cell %s of run %s has no conclusive verdict, so there is nothing to accept", c.Cell,
-				r.Run.ID)
+			return nil, fmt.Errorf("cell %s of run %s has no conclusive verdict to compare with: %s", c.Cell, r.Run.ID, c.open)
 		}
 	}
 	if len(b.Cells) == 0 {
@@ -109,6 +110,9 @@ func summarise(r *Run) *Baseline {
 			}
 		}
 		cell.trim()
+		if cell.Verdicts == 0 {
+			cell.open = c.Open()
+		}
 		b.Cells = append(b.Cells, cell)
 	}
 	return b

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -172,7 +173,8 @@ func compareOutcomes(b, n *BaselineCell) Result {
 func compareFindings(b, n *BaselineCell) Result {
 	res := Result{Cell: b.Cell, Check: checkFindings, Outcome: Pass}
 	if n.Verdicts == 0 || b.Verdicts == 0 {
-		res.Outcome, res.Detail = Inconclusive, "no trial with a conclusive verdict"
+		res.Outcome = Inconclusive
+		res.Detail = "no trial with a conclusive verdict: " + cmp.Or(n.open, "the baseline has none, accept another")
 		return res
 	}
 	var news []string

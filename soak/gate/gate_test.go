@@ -28,6 +28,7 @@ type recorded struct {
 	repeats    int
 	edit       func(*record.Run)
 	change     func(*record.Trial)
+	judge      func(*record.Verdict)
 }
 
 func (c recorded) write(t testing.TB) *Run {
@@ -56,7 +57,11 @@ func (c recorded) write(t testing.TB) *Run {
 			}
 			require.NoError(t, record.Write(filepath.Join(trial, record.TrialFile), tr))
 			if kind == record.Attribution {
-				require.NoError(t, record.Write(filepath.Join(trial, record.VerdictFile), c.verdict(cell)))
+				v := c.verdict(cell)
+				if c.judge != nil {
+					c.judge(&v)
+				}
+				require.NoError(t, record.Write(filepath.Join(trial, record.VerdictFile), v))
 			}
 		}
 	}
@@ -278,10 +283,45 @@ func TestForeignBaselinesAreRefused(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(`{"schema":"memsoak/baseline/v0"}`), 0o644))
 	_, err := ReadBaseline(path)
 	assert.ErrorIs(t, err, ErrForeign)
-	c := healthy()
-	c.headline = record.Inconclusive
-	_, err = NewBaseline(c.write(t))
-	assert.ErrorContains(t, err, "no conclusive verdict")
+}
+
+// TestAnInconclusiveCellSaysWhyAndWhatToRun: at the base nothing is compared, at the run the check of findings is open.
+func TestAnInconclusiveCellSaysWhyAndWhatToRun(t *testing.T) {
+	hypotheses := []record.Hypothesis{{Class: record.Leak, Per: "file", State: record.Excluded},
+		{Class: record.Leak, Per: "second", Needs: "300 seconds of rest"}, {Class: record.Metadata, Per: "page", Needs: "x"}}
+	warned := func(v *record.Verdict) { v.Warnings = []string{"no floor was recorded"} }
+	for want, c := range map[string]struct {
+		verdict func(*record.Verdict)
+		trial   func(*record.Trial)
+		edit    func(*record.Run)
+	}{
+		"trial 1 is inconclusive: soak diagnose says what is missing": {},
+		"trial 1 is inconclusive: no floor was recorded":              {verdict: warned},
+		"trial 1 leaves leak per second open: 300 seconds of rest": {
+			verdict: func(v *record.Verdict) { v.Hypotheses = hypotheses }},
+		"trial 1 is inconclusive: no floor was recorded; its time ended at 60s: run again with a larger budget": {
+			verdict: warned, trial: func(t *record.Trial) { t.Effort = &record.Effort{Capped: true, CapSeconds: 60} }},
+		"trial 1 ended as oom-killed: soak report says how; mend that and run again": {
+			trial: func(t *record.Trial) { t.Outcome = record.OOMKilled }},
+		"trial 1 finished no file: soak report says how; mend that and run again": {
+			trial: func(t *record.Trial) { t.Work = record.Work{} }},
+		"no trial to diagnose was recorded: soak run --resume records what is missing": {
+			edit: func(r *record.Run) { r.Status[0].Trials = r.Status[0].Trials[1:] }},
+	} {
+		r := healthy()
+		r.headline, r.judge, r.change, r.edit = record.Inconclusive, c.verdict, c.trial, c.edit
+		run := r.write(t)
+		_, err := NewBaseline(run)
+		require.EqualError(t, err, "cell pool=4 workers=10 of run r1 has no conclusive verdict to compare with: "+want)
+		details := map[string]string{}
+		for _, x := range judge(t, run, healthy().write(t), "leak_bytes_per_file < 64").Results {
+			details[x.Check] = x.Detail
+		}
+		assert.Equal(t, "no trial with a conclusive verdict: "+want, details[checkFindings])
+		if c.trial == nil {
+			assert.Contains(t, details["leak_bytes_per_file < 64"], want)
+		}
+	}
 }
 
 func TestOutputsPointAtTheCulprit(t *testing.T) {

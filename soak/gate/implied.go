@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -109,6 +110,29 @@ func (c CellData) unsound(checks []*Check) string {
 		}
 	}
 	return ""
+}
+
+// Open says of a cell without a conclusive verdict what its first diagnosed trial leaves open, and what to run next.
+func (c CellData) Open() string {
+	i := slices.IndexFunc(c.Trials, func(t TrialData) bool { return t.Trial.Kind != record.Speed })
+	if i < 0 {
+		return "no trial to diagnose was recorded: soak run --resume records what is missing"
+	}
+	t, v := c.Trials[i].Trial, cmp.Or(c.Trials[i].Verdict, &record.Verdict{})
+	out := fmt.Sprintf("trial %d is inconclusive: ", t.Index) + slices.Concat(v.Warnings,
+		[]string{"soak diagnose says what is missing"})[0]
+	if bad := (CellData{Trials: c.Trials[i : i+1]}).unsound(nil); bad != "" {
+		out = bad + ": soak report says how; mend that and run again"
+	} else if k := slices.IndexFunc(v.Hypotheses, func(h record.Hypothesis) bool {
+		return h.State != record.Found && h.State != record.Excluded
+	}); k >= 0 {
+		out = fmt.Sprintf("trial %d leaves %s per %s open: %s", t.Index, v.Hypotheses[k].Class, v.Hypotheses[k].Per,
+			v.Hypotheses[k].Needs)
+	}
+	if t.Effort != nil && t.Effort.Capped {
+		out += fmt.Sprintf("; its time ended at %gs: run again with a larger budget", t.Effort.CapSeconds)
+	}
+	return out
 }
 
 // judgeImplied are the implied checks of a cell that are not turned off.

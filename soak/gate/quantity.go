@@ -335,7 +335,10 @@ func (q Quantities) setFindings(c CellData) {
 			sums[s.quantity] = append(sums[s.quantity], total)
 		}
 	}
-	const why = "no trial of this cell has a conclusive verdict"
+	why := "no trial of this cell has a conclusive verdict"
+	if len(counts) == 0 {
+		why += ": " + c.Open()
+	}
 	q.set("findings", stat.Median(counts), len(counts) > 0, why)
 	q.set(growthQuantity, stat.Median(sums[growthQuantity]), len(sums[growthQuantity]) > 0, why)
 	for _, s := range slopes {

@@ -217,7 +217,7 @@ func (j *bisectJudge) test(ctx context.Context, rev string) (bisect.Judgement, s
 // findings looks for the finding asked for: bad when a trial has it, good when every cell has a conclusive verdict
 // without it.
 func (j *bisectJudge) findings(run *gate.Run) (bisect.Judgement, string, error) {
-	conclusive := len(run.Damaged) == 0
+	open := strings.Join(run.Damaged, "; ")
 	for _, c := range run.Cells {
 		seen := false
 		for _, t := range c.Trials {
@@ -231,10 +231,12 @@ func (j *bisectJudge) findings(run *gate.Run) (bisect.Judgement, string, error) 
 				}
 			}
 		}
-		conclusive = conclusive && seen
+		if !seen && open == "" {
+			open = fmt.Sprintf("cell %s has no conclusive verdict: %s", c.Cell, c.Open())
+		}
 	}
-	if !conclusive {
-		return bisect.Skip, "no conclusive verdict", nil
+	if open != "" {
+		return bisect.Skip, open, nil
 	}
 	return bisect.Good, "no such finding", nil
 }
