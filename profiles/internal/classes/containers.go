@@ -35,13 +35,13 @@ func stepsOfContainer(s *series.Series, id int, q *fit.Quantity, u *fit.Units, d
 // as many came.
 func mayGrow(q *fit.Quantity, distinct fit.Unit, idx []int, stopped float64) bool {
 	last := idx[len(idx)-1]
-	container := q.Objects[last] < leastElements || q.StepShaped(distinct, idx)
+	container := q.Objects[last] < LeastElements || q.StepShaped(distinct, idx)
 	return container && distinct.Values[last] < fit.EnvelopeSpread*stopped
 }
 
-// leastElements is how many objects a site has at least that is no container by itself: an array, and the one that it
+// LeastElements is how many objects a site has at least that is no container by itself: an array, and the one that it
 // is being copied to.
-const leastElements = 3
+const LeastElements = 3
 
 // fullCaches drops containers that seem to grow from functions in which a cache was found full: they are its table.
 func fullCaches(js []*finding.Judged) []*finding.Judged {

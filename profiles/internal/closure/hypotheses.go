@@ -196,6 +196,11 @@ func Hypotheses(s *series.Series, e *Explained) []record.Hypothesis {
 		case p.swells(h) && p.left.swell > x.Target*p.left.swellBytes:
 			x.Needs = fmt.Sprintf("%s at rest after phase %s, gone later, that no finding explains: "+
 				"many more files of that size tell whether it is bounded", words.Bytes(p.left.swell), p.left.swellIn)
+		case h.kind == byFloors && p.arrayMayGrow(h.per):
+			x.Growing = true
+			x.Needs = fmt.Sprintf("%s %s:%d made an array larger in steps, to %s: twice the %ss tell whether it is full",
+				words.Short(p.left.array.site.Function), p.left.array.site.File, p.left.array.site.Line,
+				words.Bytes(p.left.array.bytes), words.Item(h.per))
 		case limit == 0 || limit > x.Target:
 			x.Needs = h.needs(limit, x.Target, work)
 			if p.left.piece > x.Target*work && slices.Contains(outOfPieces, h.per) {

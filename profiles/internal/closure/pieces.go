@@ -3,11 +3,14 @@ package closure
 // What the last floor doesn't show: memory that stood at rest in between, and pieces of which things are made.
 
 import (
+	"iter"
 	"math"
 	"slices"
 
 	"github.com/memsoak/memsoak/profiles/blame"
+	"github.com/memsoak/memsoak/profiles/internal/classes"
 	"github.com/memsoak/memsoak/profiles/internal/finding"
+	"github.com/memsoak/memsoak/profiles/internal/fit"
 	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/record"
@@ -35,9 +38,43 @@ func (p *power) swells(h *hypothesis) bool { return h.class == record.BufferFile
 // largestPiece looks for the largest object that the work has made and that stayed. Where things come out of pieces,
 // such as slabs or tables made beforehand, the next piece may be as far away as the work went.
 func (r *remainder) largestPiece(s *series.Series, found []*finding.Judged) {
-	if len(r.rest) < 2 {
-		return
+	for id, a := range r.madeByWork(s, found) {
+		if size := a.Bytes / a.Objects; size > r.piece {
+			r.piece, r.pieceSite = size, s.Sites[id].Site
+		}
 	}
+}
+
+// growingArray looks for the largest array that the work made larger in several steps, in a function that no finding is
+// of: there it is the table of what was found. Until twice the work came nothing tells whether it is full.
+func (r *remainder) growingArray(s *series.Series, found []*finding.Judged) {
+	for id, a := range r.madeByWork(s, found) {
+		named := func(j *finding.Judged) bool { return j.Site.Function == s.Sites[id].Function }
+		if slices.ContainsFunc(found, named) || a.Objects >= classes.LeastElements || a.Bytes < threshold.MinLeakSamples*math.Max(1, s.Rate) ||
+			a.Bytes <= r.array.bytes {
+			continue
+		}
+		if at, climbs := fit.OfSites(s, id).Climbs(r.rest); climbs {
+			r.array = array{site: s.Sites[id].Site, bytes: a.Bytes, at: at}
+		}
+	}
+}
+
+// array is one that grows in steps, and the snapshot of its last step.
+type array struct {
+	site  record.Site
+	bytes float64
+	at    int
+}
+
+// mayGrow reports whether so little of a unit came after the array's last step that the next may still come.
+func (a array) mayGrow(unit []float64, last int) bool {
+	return a.bytes > 0 && unit[last] < fit.EnvelopeSpread*unit[a.at]
+}
+
+// madeByWork are the sites without findings, of the user's code or a third party's, that have objects at the last floor
+// and had none before the work.
+func (r *remainder) madeByWork(s *series.Series, found []*finding.Judged) iter.Seq2[int, series.Amount] {
 	told := map[int]bool{}
 	for _, j := range found {
 		if !j.Passive {
@@ -46,22 +83,20 @@ func (r *remainder) largestPiece(s *series.Series, found []*finding.Judged) {
 			}
 		}
 	}
-	last := s.Snaps[r.rest[len(r.rest)-1]]
-	var start *series.Snapshot
-	if i := slices.IndexFunc(s.Snaps, func(n *series.Snapshot) bool {
-		return n.State == record.StateIdle &&
-			n.Profiled
-	}); i >= 0 {
-		start = s.Snaps[i]
-	}
-	for id, a := range last.Sites {
-		site := s.Sites[id]
-		if told[id] || a.Objects < 1 || start == nil || start.Sites[id].Bytes > 0 ||
-			site.Owner != blame.OwnerUser && site.Owner != blame.OwnerThirdParty {
-			continue
+	start := slices.IndexFunc(s.Snaps, func(n *series.Snapshot) bool { return n.State == record.StateIdle && n.Profiled })
+	return func(yield func(int, series.Amount) bool) {
+		if len(r.rest) < 2 || start < 0 {
+			return
 		}
-		if size := a.Bytes / a.Objects; size > r.piece {
-			r.piece, r.pieceSite = size, site.Site
+		for id, a := range s.Snaps[r.rest[len(r.rest)-1]].Sites {
+			owner := s.Sites[id].Owner
+			if told[id] || a.Objects < 1 || s.Snaps[start].Sites[id].Bytes > 0 ||
+				owner != blame.OwnerUser && owner != blame.OwnerThirdParty {
+				continue
+			}
+			if !yield(id, a) {
+				return
+			}
 		}
 	}
 }

@@ -50,6 +50,13 @@ func (p *power) limit(h *hypothesis, target float64) (limit, work float64) {
 	return p.counted(h)
 }
 
+// arrayMayGrow reports whether an array that no finding is of may still grow with the unit.
+func (p *power) arrayMayGrow(per string) bool {
+	i := slices.IndexFunc(p.units.Retained, func(u fit.Unit) bool { return u.Name == per && !u.Running })
+	return i >= 0 && slices.Contains(outOfPieces, per) && len(p.rest) > 0 &&
+		p.left.array.mayGrow(p.units.Retained[i].Values, p.rest[len(p.rest)-1])
+}
+
 // work is how much of a unit there was between the first floor and the last, but for what free runs did: no fit uses
 // it.
 func (p *power) work(per string) float64 {

@@ -42,6 +42,8 @@ type remainder struct {
 	// piece is the largest object that the work has made and that stayed, in bytes, beside those of findings.
 	piece     float64
 	pieceSite record.Site
+	// array is the largest one that the work made in steps; none: of no bytes.
+	array array
 	// explained are the bytes of growth that findings explain.
 	explained float64
 }
@@ -73,6 +75,7 @@ func RemainderOf(s *series.Series, found []*finding.Judged, u *fit.Units) *remai
 	r.growth(s, gone)
 	r.swollen(s)
 	r.largestPiece(s, found)
+	r.growingArray(s, found)
 	r.heldLeft(s, u, exact, false)
 	if fit.Paced(s) && r.held["backlog-item"]+r.held["listed-file"] > 0 {
 		// It could be of its own backlog, which is bounded.

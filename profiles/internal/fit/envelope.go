@@ -36,6 +36,27 @@ func (q *Quantity) StepShaped(u Unit, idx []int) bool {
 	return false
 }
 
+// Climbs reports whether the quantity became larger at several of the snapshots and never smaller, from where it is well
+// sampled on, and at which it last did.
+func (q *Quantity) Climbs(idx []int) (last int, ok bool) {
+	const wellSampled, leastClimbs = 4, 3 // samples, and steps
+	n, prev := 0, 0.0
+	for _, i := range idx {
+		switch v := q.Values[i]; {
+		case prev == 0 && v*v < wellSampled*q.Variance[i]:
+			continue
+		case v < (1-flatGrowth)*prev:
+			return 0, false
+		case prev > 0 && v >= flatStep*prev:
+			last, n = i, n+1
+			fallthrough
+		default:
+			prev = math.Max(prev, v)
+		}
+	}
+	return last, n >= leastClimbs
+}
+
 // Doubling looks for a container that grows with a unit of work: at each floor its size is within a factor of two of
 // one and the same multiple of the unit.
 func Doubling(s *series.Series, q *Quantity, us []Unit) (Term, bool) {

@@ -360,24 +360,20 @@ func TestEffortIsComparedWithWhatSamplingAsks(t *testing.T) {
 }
 
 func TestPlantFigures(t *testing.T) {
-	scores := []PlantScore{
-		{Bytes: 40, Limit: 44, Found: true}, {Bytes: 90, Limit: 40, Found: true},
-		{Bytes: 40, Limit: 80}, // sized after a trial that saw more: its own claims no more than 80
-		{Bytes: 20, Limit: 40, Found: true}, {Bytes: 20, Limit: 41}, {Bytes: 20, Limit: 200},
-		{Bytes: 30, Limit: 40}, // between
-	}
+	scores := []PlantScore{{Bytes: 40, Limit: 20, Found: true}, {Bytes: 40, Found: true},
+		{Bytes: 40, Limit: 80}, // its own trial is sure from 80 on only
+		{Half: true, Bytes: 20, Limit: 20}, {Half: true, Bytes: 20, Limit: 41}, {Half: true, Bytes: 20, Limit: 10, Found: true}}
 	r := &Report{Figures: PlantFigures(scores)}
-	assert.Equal(t, 7.0, figure(t, r, "live plants").Value)
+	assert.Equal(t, 6.0, figure(t, r, "live plants").Value)
 	assert.False(t, figure(t, r, "live plants").Met(), "too few to tell")
-	at := figure(t, r, "planted at the limit that the trial prints: found")
-	assert.Equal(t, 2, at.N)
-	assert.Equal(t, 100.0, at.Value)
+	assert.InDelta(t, 66.7, figure(t, r, "planted at the printed limit: found").Value, 0.1)
 	half := figure(t, r, "planted at half of it: found")
-	assert.Equal(t, 25.0, half.Value)
-	assert.Equal(t, 4, half.N)
+	assert.InDelta(t, 33.3, half.Value, 0.1)
+	assert.Equal(t, 3, half.N)
 	assert.True(t, half.Met())
-	scores[2].Limit = 0
-	assert.Equal(t, 3, figure(t, &Report{Figures: PlantFigures(scores)}, at.Name).N, "without a limit it is no less")
+	missed := figure(t, r, "as large as the limit of the trial with it: missed")
+	assert.Equal(t, 3, missed.N)
+	assert.InDelta(t, 33.3, missed.Value, 0.1)
 	for _, f := range PlantFigures(nil) {
 		assert.False(t, f.Met(), f.Name)
 	}
