@@ -201,6 +201,11 @@ func Hypotheses(s *series.Series, e *Explained) []record.Hypothesis {
 			x.Needs = fmt.Sprintf("%s %s:%d made an array larger in steps, to %s: twice the %ss tell whether it is full",
 				words.Short(p.left.array.site.Function), p.left.array.site.File, p.left.array.site.Line,
 				words.Bytes(p.left.array.bytes), words.Item(h.per))
+		case h.kind == byFloors && p.left.lineGrew > 0 && slices.Contains(ofALine, h.per) && !faulty(e.Found):
+			x.Growing = true
+			x.Needs = fmt.Sprintf("%s %s:%d keeps %s more than at the first floor, too little to say what it grows with; more of "+
+				"the same work tells", words.Short(p.left.line.Function), p.left.line.File, p.left.line.Line,
+				words.Bytes(p.left.lineGrew))
 		case limit == 0 || limit > x.Target:
 			x.Needs = h.needs(limit, x.Target, work)
 			if p.left.piece > x.Target*work && slices.Contains(outOfPieces, h.per) {

@@ -49,8 +49,7 @@ func (r *remainder) largestPiece(s *series.Series, found []*finding.Judged) {
 // of: there it is the table of what was found. Until twice the work came nothing tells whether it is full.
 func (r *remainder) growingArray(s *series.Series, found []*finding.Judged) {
 	for id, a := range r.madeByWork(s, found) {
-		named := func(j *finding.Judged) bool { return j.Site.Function == s.Sites[id].Function }
-		if slices.ContainsFunc(found, named) || a.Objects >= classes.LeastElements || a.Bytes < threshold.MinLeakSamples*math.Max(1, s.Rate) ||
+		if isNamed(s.Sites[id].Site, found) || a.Objects >= classes.LeastElements || a.Bytes < threshold.MinLeakSamples*math.Max(1, s.Rate) ||
 			a.Bytes <= r.array.bytes {
 			continue
 		}
@@ -58,6 +57,28 @@ func (r *remainder) growingArray(s *series.Series, found []*finding.Judged) {
 			r.array = array{site: s.Sites[id].Site, bytes: a.Bytes, at: at}
 		}
 	}
+}
+
+// growingLine looks for the line that keeps most beyond what it kept at the first floor, of those that no finding is of:
+// sampling shows the growth, and a good part of it came with the later half of the work. It is too uncertain for a
+// finding, and too much to be silent about where no fault is found.
+func (r *remainder) growingLine(s *series.Series, found []*finding.Judged) {
+	for id, a := range r.madeByWork(s, found) {
+		at := func(i int) float64 { return s.Snaps[i].Sites[id].Bytes }
+		first, last := r.rest[0], r.rest[len(r.rest)-1]
+		half := (s.Snaps[first].Cov().FilesDone + s.Snaps[last].Cov().FilesDone) / 2
+		mid := r.rest[slices.IndexFunc(r.rest, func(i int) bool { return s.Snaps[i].Cov().FilesDone >= half })]
+		grown := a.Bytes - at(first)
+		if !isNamed(s.Sites[id].Site, found) && grown >= threshold.MinLeakSamples*math.Max(1, s.Rate) && a.Bytes-at(mid) >= threshold.LateGrowth*grown &&
+			grown > r.lineGrew {
+			r.lineGrew, r.line = grown, s.Sites[id].Site
+		}
+	}
+}
+
+// isNamed reports whether a finding is of the site's function.
+func isNamed(site record.Site, found []*finding.Judged) bool {
+	return slices.ContainsFunc(found, func(j *finding.Judged) bool { return j.Site.Function == site.Function })
 }
 
 // array is one that grows in steps, and the snapshot of its last step.

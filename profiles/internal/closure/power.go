@@ -105,6 +105,9 @@ func (p *power) needSamples() float64 {
 // outOfPieces are the units whose share of a piece could be too small to have made the next one necessary.
 var outOfPieces = []string{"file", "listed-file", "distinct-item", "request", "byte"}
 
+// ofALine are the units that growth of a line may be of while nothing says which: with time alone, or with work.
+var ofALine = []string{"file", "second"}
+
 // held is the limit of memory in held states only: that of a single site in the sampled profiles, or the target
 // itself where the whole live heap is known exactly, and what findings leave of it is below the target by more than its
 // error. Where that isn't so, it takes sites to say what it is.

@@ -44,6 +44,9 @@ type remainder struct {
 	pieceSite record.Site
 	// array is the largest one that the work made in steps; none: of no bytes.
 	array array
+	// line is where most is kept beyond the first floor's without a finding, lineGrew that growth; 0: nothing that matters.
+	line     record.Site
+	lineGrew float64
 	// explained are the bytes of growth that findings explain.
 	explained float64
 }
@@ -76,6 +79,7 @@ func RemainderOf(s *series.Series, found []*finding.Judged, u *fit.Units) *remai
 	r.swollen(s)
 	r.largestPiece(s, found)
 	r.growingArray(s, found)
+	r.growingLine(s, found)
 	r.heldLeft(s, u, exact, false)
 	if fit.Paced(s) && r.held["backlog-item"]+r.held["listed-file"] > 0 {
 		// It could be of its own backlog, which is bounded.
@@ -203,8 +207,12 @@ func (r *remainder) heldLeft(s *series.Series, u *fit.Units, exact, own bool) {
 // contract lets a healthy trial overlook, whatever wider target this one was asked for. Growth that is plain to see
 // isn't below a limit of detection.
 func (r *remainder) plain(found []*finding.Judged, files float64) bool {
-	return r.grown > seenAt*record.DefaultTargets().Item*files && r.grown > threshold.MinT*r.noise &&
-		!slices.ContainsFunc(found, func(j *finding.Judged) bool { return !j.Passive && costs.KindOf(j.Finding) != "" })
+	return r.grown > seenAt*record.DefaultTargets().Item*files && r.grown > threshold.MinT*r.noise && !faulty(found)
+}
+
+// faulty reports whether a fault by nature is found.
+func faulty(found []*finding.Judged) bool {
+	return slices.ContainsFunc(found, func(j *finding.Judged) bool { return !j.Passive && costs.KindOf(j.Finding) != "" })
 }
 
 // unsampled reports whether no line of what grows has the samples that name it, at a sampling rate in bytes. Growth

@@ -46,6 +46,10 @@ const (
 	// warms up rise early and then stop.
 	LateShare = 0.4
 
+	// LateGrowth is the part of a line's growth that has to come with the later half of the work for it not to have ended:
+	// half of what a steady one has.
+	LateGrowth = 0.25
+
 	// MinLate is the part of the work that the later half needs for that: steps differ in size, and where one of them is
 	// nearly all of the work, the rest says nothing.
 	MinLate = 0.1
