@@ -181,50 +181,76 @@ func Hypotheses(s *series.Series, e *Explained) []record.Hypothesis {
 			x.State, x.Slope = record.Found, e.Found[at].Slope
 		case e.doubted.of(h) != "": // what would have been seen isn't known then, and more of the work doesn't tell
 			x.Limit, x.Needs = 0, e.doubted.of(h)
-		case h.per == "backlog-item" && hurried(s):
-			x.Needs = "a place to hold requests that were answered, or a process that memsoak starts: the service calls no " +
-				"upstream, so that what waited may be done before it is looked at"
-		case h.per == "byte-in-flight" && finding.MayGrow(s, e.Found, x.Target) != "":
-			x.Needs = finding.MayGrow(s, e.Found, x.Target)
-		case e.outside[h.kind].grown > 0:
-			x.Needs = e.outside[h.kind].needs()
-		case h.kind == byFloors && work > 0 && (p.left.grown > x.Target*work || p.left.grown > p.left.leastGrown() ||
-			h.per == "file" && p.left.plain(e.Found, work)):
-			x.Growing = p.left.unsampled(s.Rate)
-			x.Needs = fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it "+
-				"goes on", words.Bytes(p.left.grown), sitesText(p.left.sites))
-		case p.swells(h) && p.left.swell > x.Target*p.left.swellBytes:
-			x.Needs = fmt.Sprintf("%s at rest after phase %s, gone later, that no finding explains: "+
-				"many more files of that size tell whether it is bounded", words.Bytes(p.left.swell), p.left.swellIn)
-		case h.kind == byFloors && p.arrayMayGrow(h.per):
-			x.Growing = true
-			x.Needs = fmt.Sprintf("%s %s:%d made an array larger in steps, to %s: twice the %ss tell whether it is full",
-				words.Short(p.left.array.site.Function), p.left.array.site.File, p.left.array.site.Line,
-				words.Bytes(p.left.array.bytes), words.Item(h.per))
-		case h.kind == byFloors && p.left.lineGrew > 0 && slices.Contains(ofALine, h.per) && !faulty(e.Found):
-			x.Growing = true
-			x.Needs = fmt.Sprintf("%s %s:%d keeps %s more than at the first floor, too little to say what it grows with; more of "+
-				"the same work tells", words.Short(p.left.line.Function), p.left.line.File, p.left.line.Line,
-				words.Bytes(p.left.lineGrew))
-		case limit == 0 || limit > x.Target:
-			x.Needs = h.needs(limit, x.Target, work)
-			if p.left.piece > x.Target*work && slices.Contains(outOfPieces, h.per) {
-				x.Needs += fmt.Sprintf(" (%s keeps a piece of %s, of which the next may still come)",
-					words.Short(p.left.pieceSite.Function), words.Bytes(p.left.piece))
-			}
-		case h.kind == byHolds && p.left.held[h.per] > x.Target:
-			x.Needs = fmt.Sprintf("%s per %s in held states that no finding explains; holds that differ more in it tell",
-				words.Bytes(p.left.held[h.per]), words.Item(h.per))
-		case h.kind == byHolds && p.left.unheld > 0:
-			x.Needs = fmt.Sprintf("%s in the held state of phase %s that no finding explains; holds of other sizes and "+
-				"numbers tell what it grows with",
-				words.Bytes(p.left.unheld), p.left.unheldIn)
 		default:
-			x.State = record.Excluded
+			if x.Needs, x.Growing = p.open(h, e, x.Target, limit, work); x.Needs == "" {
+				x.State = record.Excluded
+			}
 		}
 		out = append(out, x)
 	}
 	return out
+}
+
+// open is what decides a hypothesis that no finding is of, nothing where it is excluded below its limit; growing says
+// that something grows, by too few samples to say what.
+func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (needs string, growing bool) {
+	switch {
+	case h.per == "backlog-item" && hurried(p.s):
+		return "a place to hold requests that were answered, or a process that memsoak starts: the service calls no " +
+			"upstream, so that what waited may be done before it is looked at", false
+	case h.per == "byte-in-flight" && finding.MayGrow(p.s, e.Found, target) != "":
+		return finding.MayGrow(p.s, e.Found, target), false
+	case e.outside[h.kind].grown > 0:
+		return e.outside[h.kind].needs(), false
+	}
+	if h.kind == byFloors {
+		if needs, growing = p.grows(h, e.Found, target, work); needs != "" {
+			return needs, growing
+		}
+	}
+	switch {
+	case p.swells(h) && p.left.swell > target*p.left.swellBytes:
+		return fmt.Sprintf("%s at rest after phase %s, gone later, that no finding explains: many more files of that size "+
+			"tell whether it is bounded", words.Bytes(p.left.swell), p.left.swellIn), false
+	case limit == 0 || limit > target:
+		return h.needs(limit, target, work) + p.pieceText(h.per, target*work), false
+	case h.kind == byHolds && p.left.held[h.per] > target:
+		return fmt.Sprintf("%s per %s in held states that no finding explains; holds that differ more in it tell",
+			words.Bytes(p.left.held[h.per]), words.Item(h.per)), false
+	case h.kind == byHolds && p.left.unheld > 0:
+		return fmt.Sprintf("%s in the held state of phase %s that no finding explains; holds of other sizes and numbers "+
+			"tell what it grows with", words.Bytes(p.left.unheld), p.left.unheldIn), false
+	}
+	return "", false
+}
+
+// grows is what decides whether growth from floor to floor that no finding explains continues with a unit.
+func (p *power) grows(h *hypothesis, found []*finding.Judged, target, work float64) (needs string, growing bool) {
+	left := p.left
+	switch {
+	case work > 0 && (left.grown > target*work || left.grown > left.leastGrown() ||
+		h.per == "file" && left.plain(found, work)):
+		return fmt.Sprintf("%s of growth between floors that no finding explains: %s; a longer trial tells whether it "+
+			"goes on", words.Bytes(left.grown), sitesText(left.sites)), left.unsampled(p.s.Rate)
+	case p.arrayMayGrow(h.per):
+		return fmt.Sprintf("%s %s:%d made an array larger in steps, to %s: twice the %ss tell whether it is full",
+			words.Short(left.array.site.Function), left.array.site.File, left.array.site.Line, words.Bytes(left.array.bytes),
+			words.Item(h.per)), true
+	case left.lineGrew > 0 && slices.Contains(ofALine, h.per) && !faulty(found):
+		return fmt.Sprintf("%s %s:%d keeps %s more than at the first floor, too little to say what it grows with; more of "+
+			"the same work tells", words.Short(left.line.Function), left.line.File, left.line.Line,
+			words.Bytes(left.lineGrew)), true
+	}
+	return "", false
+}
+
+// pieceText names the piece that keeps a limit above so many bytes.
+func (p *power) pieceText(per string, most float64) string {
+	if p.left.piece <= most || !slices.Contains(outOfPieces, per) {
+		return ""
+	}
+	return fmt.Sprintf(" (%s keeps a piece of %s, of which the next may still come)",
+		words.Short(p.left.pieceSite.Function), words.Bytes(p.left.piece))
 }
 
 // Undecided are the hypotheses of a series that can't be judged at all.

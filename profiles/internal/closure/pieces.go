@@ -45,12 +45,11 @@ func (r *remainder) largestPiece(s *series.Series, found []*finding.Judged) {
 	}
 }
 
-// growingArray looks for the largest array that the work made larger in several steps, in a function that no finding is
-// of: there it is the table of what was found. Until twice the work came nothing tells whether it is full.
+// growingArray looks for the largest array that the work made larger in several steps. Until twice the work came
+// nothing tells whether it is full.
 func (r *remainder) growingArray(s *series.Series, found []*finding.Judged) {
-	for id, a := range r.madeByWork(s, found) {
-		if isNamed(s.Sites[id].Site, found) || a.Objects >= classes.LeastElements || a.Bytes < threshold.MinLeakSamples*math.Max(1, s.Rate) ||
-			a.Bytes <= r.array.bytes {
+	for id, a := range r.unnamed(s, found) {
+		if a.Objects >= classes.LeastElements || a.Bytes < leastGrowth(s) || a.Bytes <= r.array.bytes {
 			continue
 		}
 		if at, climbs := fit.OfSites(s, id).Climbs(r.rest); climbs {
@@ -59,27 +58,24 @@ func (r *remainder) growingArray(s *series.Series, found []*finding.Judged) {
 	}
 }
 
-// growingLine looks for the line that keeps most beyond what it kept at the first floor, of those that no finding is of:
-// sampling shows the growth, and a good part of it came with the later half of the work. It is too uncertain for a
-// finding, and too much to be silent about where no fault is found.
+// growingLine looks for the line that keeps most beyond what it kept at the first floor: sampling shows the growth, and
+// a good part of it came with the later half of the work. It is too uncertain for a finding, and too much to be silent
+// about where no fault is found.
 func (r *remainder) growingLine(s *series.Series, found []*finding.Judged) {
-	for id, a := range r.madeByWork(s, found) {
+	for id, a := range r.unnamed(s, found) {
 		at := func(i int) float64 { return s.Snaps[i].Sites[id].Bytes }
 		first, last := r.rest[0], r.rest[len(r.rest)-1]
 		half := (s.Snaps[first].Cov().FilesDone + s.Snaps[last].Cov().FilesDone) / 2
 		mid := r.rest[slices.IndexFunc(r.rest, func(i int) bool { return s.Snaps[i].Cov().FilesDone >= half })]
-		grown := a.Bytes - at(first)
-		if !isNamed(s.Sites[id].Site, found) && grown >= threshold.MinLeakSamples*math.Max(1, s.Rate) && a.Bytes-at(mid) >= threshold.LateGrowth*grown &&
-			grown > r.lineGrew {
+		grown, late := a.Bytes-at(first), a.Bytes-at(mid)
+		if grown >= leastGrowth(s) && late >= threshold.LateGrowth*grown && grown > r.lineGrew {
 			r.lineGrew, r.line = grown, s.Sites[id].Site
 		}
 	}
 }
 
-// isNamed reports whether a finding is of the site's function.
-func isNamed(site record.Site, found []*finding.Judged) bool {
-	return slices.ContainsFunc(found, func(j *finding.Judged) bool { return j.Site.Function == site.Function })
-}
+// leastGrowth is the growth of a line that sampling shows, in bytes.
+func leastGrowth(s *series.Series) float64 { return threshold.MinLeakSamples * math.Max(1, s.Rate) }
 
 // array is one that grows in steps, and the snapshot of its last step.
 type array struct {
@@ -91,6 +87,19 @@ type array struct {
 // mayGrow reports whether so little of a unit came after the array's last step that the next may still come.
 func (a array) mayGrow(unit []float64, last int) bool {
 	return a.bytes > 0 && unit[last] < fit.EnvelopeSpread*unit[a.at]
+}
+
+// unnamed are the sites of madeByWork in functions that no finding is of: in the others they are tables of what was
+// found.
+func (r *remainder) unnamed(s *series.Series, found []*finding.Judged) iter.Seq2[int, series.Amount] {
+	return func(yield func(int, series.Amount) bool) {
+		for id, a := range r.madeByWork(s, found) {
+			named := func(j *finding.Judged) bool { return j.Site.Function == s.Sites[id].Function }
+			if !slices.ContainsFunc(found, named) && !yield(id, a) {
+				return
+			}
+		}
+	}
 }
 
 // madeByWork are the sites without findings, of the user's code or a third party's, that have objects at the last floor

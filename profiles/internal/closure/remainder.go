@@ -44,7 +44,8 @@ type remainder struct {
 	pieceSite record.Site
 	// array is the largest one that the work made in steps; none: of no bytes.
 	array array
-	// line is where most is kept beyond the first floor's without a finding, lineGrew that growth; 0: nothing that matters.
+	// line is where most is kept beyond the first floor's without a finding, lineGrew that growth; 0: nothing that
+	// matters.
 	line     record.Site
 	lineGrew float64
 	// explained are the bytes of growth that findings explain.

@@ -36,8 +36,8 @@ func (q *Quantity) StepShaped(u Unit, idx []int) bool {
 	return false
 }
 
-// Climbs reports whether the quantity became larger at several of the snapshots and never smaller, from where it is well
-// sampled on, and at which it last did.
+// Climbs reports whether the quantity became larger at several of the snapshots and never smaller, from where it is
+// well sampled on, and at which it last did.
 func (q *Quantity) Climbs(idx []int) (last int, ok bool) {
 	const wellSampled, leastClimbs = 4, 3 // samples, and steps
 	n, prev := 0, 0.0

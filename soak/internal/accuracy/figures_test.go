@@ -362,7 +362,8 @@ func TestEffortIsComparedWithWhatSamplingAsks(t *testing.T) {
 func TestPlantFigures(t *testing.T) {
 	scores := []PlantScore{{Bytes: 40, Limit: 20, Found: true}, {Bytes: 40, Found: true},
 		{Bytes: 40, Limit: 80}, // its own trial is sure from 80 on only
-		{Half: true, Bytes: 20, Limit: 20}, {Half: true, Bytes: 20, Limit: 41}, {Half: true, Bytes: 20, Limit: 10, Found: true}}
+		{Half: true, Bytes: 20, Limit: 20}, {Half: true, Bytes: 20, Limit: 41},
+		{Half: true, Bytes: 20, Limit: 10, Found: true}}
 	r := &Report{Figures: PlantFigures(scores)}
 	assert.Equal(t, 6.0, figure(t, r, "live plants").Value)
 	assert.False(t, figure(t, r, "live plants").Met(), "too few to tell")
