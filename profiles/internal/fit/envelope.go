@@ -17,19 +17,25 @@ const (
 	EnvelopeSpread = 2.15
 	minEnvelope    = 3
 
-	// flatStep is the growth of a unit from one floor to the next, as a factor, from which a quantity that does not rise
-	// at all is flat, and flatGrowth the part of itself that it may rise by.
+	// flatStep is the growth of a unit, as a factor, from which a quantity that does not rise at all is flat, and
+	// flatGrowth the part of itself that it may rise by.
 	flatStep   = 1.15
 	flatGrowth = 0.02
+
+	// beginning is how much smaller than in the end a container is that has just begun: four doublings.
+	beginning = 16
 )
 
 // StepShaped reports whether the quantity stayed level while the unit went on, before a later rise: it grows in steps.
 func (q *Quantity) StepShaped(u Unit, idx []int) bool {
 	last := q.Values[idx[len(idx)-1]]
-	for k := 1; k < len(idx); k++ {
-		a, b := idx[k-1], idx[k]
-		level := math.Abs(q.Values[b]-q.Values[a]) <= flatGrowth*q.Values[b]
-		if level && q.Values[a] > 0 && u.Values[a] > 0 && u.Values[b] >= flatStep*u.Values[a] && q.Values[b] < last/flatStep {
+	from := idx[0] // of the level that the quantity has
+	for _, i := range idx[1:] {
+		if math.Abs(q.Values[i]-q.Values[from]) > flatGrowth*q.Values[i] {
+			from = i
+		}
+		if q.Values[from] > 0 && u.Values[from] > 0 && u.Values[i] >= flatStep*u.Values[from] &&
+			q.Values[i] < last/flatStep {
 			return true
 		}
 	}
@@ -97,12 +103,14 @@ func (q *Quantity) falls(idx []int) bool {
 }
 
 // envelope is the least and the most of the quantity per unit, over the floors at which it is large enough to be read
-// well; n is zero where it doesn't grow by minEnvelope over them.
+// well and no small beginning, of which what comes once is a large part; n is zero where it doesn't grow by minEnvelope
+// over them.
 func (q *Quantity) envelope(u Unit, idx []int) (lo, hi float64, n int) {
 	lo = math.Inf(1)
 	var least, most float64
+	small := q.Values[idx[len(idx)-1]] / beginning
 	for _, i := range idx {
-		if v, x := q.Values[i], u.Values[i]; x > 0 && v > 0 && v >= 3*math.Sqrt(q.Variance[i]) {
+		if v, x := q.Values[i], u.Values[i]; x > 0 && v > small && v >= 3*math.Sqrt(q.Variance[i]) {
 			lo, hi, n = math.Min(lo, v/x), math.Max(hi, v/x), n+1
 			if least == 0 {
 				least = v

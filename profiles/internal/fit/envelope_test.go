@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/memsoak/memsoak/profiles/record"
 )
 
 func TestAnArrayClimbsInStepsAndNeverFalls(t *testing.T) {
@@ -32,4 +34,28 @@ func TestAnArrayClimbsInStepsAndNeverFalls(t *testing.T) {
 	}
 	_, climbs := (&Quantity{Values: slices.Repeat([]float64{0}, 8), Variance: make([]float64, 8)}).Climbs([]int{0, 1})
 	assert.False(t, climbs)
+}
+
+// TestAContainerIsLevelOverManySmallSteps has an array of 42 bytes an item that append makes larger by a quarter, read
+// after small waves: no step between two floors is large enough to say that it is level, and its beginning is large.
+func TestAContainerIsLevelOverManySmallSteps(t *testing.T) {
+	items, sizes := []float64{42}, []float64{5057}
+	size := 7355.0
+	for n := 102.0; n < 14000; n += 0.1 * n {
+		for size < 42*n {
+			size *= 1.25
+		}
+		items, sizes = append(items, n), append(sizes, size)
+	}
+	states := make([]record.State, len(items))
+	for i := range states {
+		states[i] = record.StateFloor
+	}
+	s := seriesOf(states, nil)
+	q := &Quantity{Values: sizes, Variance: make([]float64, len(items)), Least: 1}
+	u := Unit{Name: "file", Values: items}
+	assert.True(t, q.StepShaped(u, Rest(s, q)))
+	got, ok := Doubling(s, q, []Unit{u})
+	assert.True(t, ok)
+	assert.InDelta(t, 48, got.Slope, 6)
 }
