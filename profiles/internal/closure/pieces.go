@@ -89,8 +89,7 @@ func (a array) mayGrow(unit []float64, last int) bool {
 	return a.bytes > 0 && unit[last] < fit.EnvelopeSpread*unit[a.at]
 }
 
-// unnamed are the sites of madeByWork in functions that no finding is of: in the others they are tables of what was
-// found.
+// unnamed are the sites of madeByWork in functions without a finding: in a function with one they are its tables.
 func (r *remainder) unnamed(s *series.Series, found []*finding.Judged) iter.Seq2[int, series.Amount] {
 	return func(yield func(int, series.Amount) bool) {
 		for id, a := range r.madeByWork(s, found) {

@@ -93,8 +93,8 @@ Exit codes: 0 all figures are met, 99 one is missed, 1 and 2 as for every comman
 	fl.BoolVar(&f.recorded, "recorded", false, "judge again what --keep recorded in --out, and run nothing")
 	fl.BoolVar(&f.resume, "resume", false, "keep the live verdicts that this build left in --out, and run the others")
 	fl.BoolVar(&f.scored, "scored", false,
-		"report on the live verdicts that a run left in --out, broken off or not, and run nothing; conditions without any "+
-			"are those of "+accuracy.Baseline)
+		"report on the live verdicts that a run left in --out, broken off or not, and run nothing; of all conditions "+
+			"those without any are the ones of "+accuracy.Baseline)
 	fl.BoolVar(&f.keep, "keep", false, "keep every trial's directory, not only the wrong ones")
 	fl.BoolVar(&f.update, "update", false,
 		"write the results to profiles/baselines/accuracy.json and to the table in README.md")
@@ -135,7 +135,7 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 		if err != nil {
 			return exitcode.Usage(err)
 		}
-		before, err := accuracy.ReadTallies(f.root)
+		before, err := f.before()
 		if err != nil {
 			return err
 		}
@@ -144,6 +144,15 @@ func (f *flags) run(c *cobra.Command, patterns []string) error {
 		return f.report(c, r, scores, scores)
 	}
 	return f.measure(c, all, plan, cases, skipped)
+}
+
+// before are the committed conditions, of which those without a verdict keep their row: where all are asked for, of the
+// copiers' specimens.
+func (f *flags) before() ([]accuracy.Tally, error) {
+	if f.conditions != "all" || filepath.Clean(f.specimens) != filepath.Clean(accuracy.Specimens) {
+		return nil, nil
+	}
+	return accuracy.ReadTallies(f.root)
 }
 
 // livePlants plants growth into live subjects and reports how much of it was found.
