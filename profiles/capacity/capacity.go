@@ -78,13 +78,15 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	return f
 }
 
-// inFlight is what the cost table has on the live heap for n workers, each with the largest file.
+// inFlight is what the cost table has on the live heap for n workers, each with the largest file and two connections.
 func (m *peakModel) inFlight(p costs.Plan, n int) float64 {
 	sum := 0.0
 	for _, c := range m.costs {
 		switch c.Per {
 		case "worker":
 			sum += float64(n) * costs.Share(c, record.PartLive)
+		case "connection":
+			sum += 2 * float64(n) * costs.Share(c, record.PartLive)
 		case "byte-in-flight":
 			sum += float64(n) * float64(p.LargestFile) * costs.Share(c, record.PartLive)
 		}
@@ -105,7 +107,7 @@ func (l *linear) planned(p costs.Plan, n int) (value, se float64) {
 
 func planned(p costs.Plan, n int) observation {
 	w := int64(n)
-	return observation{workers: n, held: true, most: w * p.LargestFile, cov: record.Covariates{
+	return observation{workers: n, held: true, most: w * p.LargestFile, mostInFlight: w, cov: record.Covariates{
 		InFlight: w, WithBody: w, BytesInFlight: w * p.LargestFile, Largest: p.LargestFile, ConnsOpen: 2 * w,
 		Backlog: p.Files, FilesListed: p.Files, FilesDone: p.Files, Distinct: p.Files,
 	}}

@@ -55,10 +55,28 @@ func decides(c *record.Capacity, p costs.Plan, g grounds) string {
 	case g.seen == 0:
 		return "a run whose trials do their work, end well and are conclusive: soak run --axis workers=1,4,16 --limit " +
 			limit
+	case c.Words.Item == record.ItemRequest:
+		return TryOut(c)
 	case p.LargestFile > g.held && !c.BytesInFlight:
 		return fmt.Sprintf("soak plan RUN --limit %s --largest-file %s --verify", limit, sizeFlag(p.LargestFile))
 	}
 	return "soak limit --workers --limit " + limit
+}
+
+// TryOut is the run of a service that shows whether an answer holds: so many requests in flight below the limit.
+func TryOut(c *record.Capacity) string {
+	setting := "workers"
+	if c.Words.InFlight {
+		setting = "concurrency"
+	}
+	n, memlimit := max(c.MaxWorkers, 1), ""
+	if c.MaxWorkers == 0 {
+		n = max(c.Estimate, 1)
+	}
+	if c.GOMEMLIMIT > 0 {
+		memlimit = " --set gomemlimit=" + sizeFlag(c.GOMEMLIMIT)
+	}
+	return fmt.Sprintf("soak run --subject FILE --set %s=%d%s --limit %s", setting, n, memlimit, sizeFlag(c.Limit))
 }
 
 // sizeFlag writes a size as flags take it: exact, in the largest whole unit.

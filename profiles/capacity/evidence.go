@@ -62,7 +62,9 @@ type observation struct {
 	seconds float64        // since the trial's first snapshot
 	growth  costs.Gathered // what the cost table says has gathered by then
 	most    int64          // the most bytes in flight in the trial so far
-	live    float64
+	// mostInFlight is the most transfers in flight in the trial so far.
+	mostInFlight int64
+	live         float64
 	// unwritten is the part of the live heap that no page stands for: buffers of which nothing was written yet.
 	unwritten float64
 	// arenas is what the Go heap's arenas have to have beside live objects, outside what a limit counts beside them; NaN
@@ -100,27 +102,29 @@ type Evidence struct {
 func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 	t := s.Trial
 	e.Words.Item = t.Item
-	e.Words.InFlight = t.Item == record.ItemRequest && s.Setting("workers", "") == ""
+	e.Words.InFlight = (t.Item == record.ItemRequest || uncounted(s)) && s.Setting("workers", "") == ""
 	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, Peak: v.Peak, limit: t.Isolation.Limit,
 		standing: standingOf(s, v), copies: s.Copies(),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.Setting("gomemlimit", "off"), s.Setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.Setting("workers", "0"))
 	size.memlimit, _ = words.ParseSize(s.Setting("gomemlimit", "off"))
 	apart := s.Apart()
-	var most int64
+	var most, mostInFlight int64
 	var at work
+	var last seenState
 	for _, n := range s.Snaps {
-		most = max(most, n.Cov().BytesInFlight)
+		most, mostInFlight = max(most, n.Cov().BytesInFlight), max(mostInFlight, n.Cov().InFlight)
 		at = at.then(n)
 		if n.Process != nil {
 			size.beside = math.Max(size.beside, float64(n.Process.RSS-n.Process.HeapArena))
-			e.States = append(e.States, seen(n, workers, at, apart))
+			last = seen(n, workers, at, apart).after(last, n)
+			e.States = append(e.States, last)
 		}
 		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
 		if size.speaks() && n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) &&
 			n.Covariates != nil {
 			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most,
-				live: n.Live.Bytes}
+				mostInFlight: mostInFlight, live: n.Live.Bytes}
 			o.arenas, o.outside = n.BesideLive()
 			o.unwritten = n.Unwritten(o.arenas)
 			o.outside += apart

@@ -20,21 +20,24 @@ import (
 type modelTerm struct {
 	name  string
 	value func(observation) float64
+	// bounded says that the value ends at the most that was observed, or grows slower beyond: the term explains what was
+	// there and promises less of what comes.
+	bounded bool
 }
 
 func modelTerms() []modelTerm {
 	bodies := func(o observation) float64 { return math.Max(0, float64(o.cov.InFlight-o.cov.AtHeader)) }
 	terms := []modelTerm{
-		{"constant", func(observation) float64 { return 1 }},
-		{"workers", func(o observation) float64 { return float64(o.cov.InFlight) }},
-		{"bytes-in-flight", func(o observation) float64 { return float64(o.cov.BytesInFlight) }},
-		{"backlog", func(o observation) float64 { return float64(o.cov.Backlog) }},
-		{"files", func(o observation) float64 { return float64(o.cov.FilesDone) }},
-		{"distinct", func(o observation) float64 { return float64(o.cov.Distinct) }},
-		{"connections", func(o observation) float64 { return float64(o.cov.ConnsOpen) }},
+		{name: "constant", value: func(observation) float64 { return 1 }},
+		{name: "workers", value: func(o observation) float64 { return float64(o.cov.InFlight) }},
+		{name: "bytes-in-flight", value: func(o observation) float64 { return float64(o.cov.BytesInFlight) }},
+		{name: "backlog", value: func(o observation) float64 { return float64(o.cov.Backlog) }},
+		{name: "files", value: func(o observation) float64 { return float64(o.cov.FilesDone) }},
+		{name: "distinct", value: func(o observation) float64 { return float64(o.cov.Distinct) }},
+		{name: "connections", value: func(o observation) float64 { return float64(o.cov.ConnsOpen) }},
 	}
 	for _, p := range fit.PartSizes {
-		terms = append(terms, modelTerm{"workers*part", func(o observation) float64 {
+		terms = append(terms, modelTerm{name: "workers*part", value: func(o observation) float64 {
 			b := bodies(o)
 			if b == 0 {
 				return 0
@@ -43,7 +46,7 @@ func modelTerms() []modelTerm {
 		}})
 	}
 	for _, p := range fit.PartSizes { // a second buffer for what does not fit into one
-		terms = append(terms, modelTerm{"workers*part", func(o observation) float64 {
+		terms = append(terms, modelTerm{name: "workers*part", value: func(o observation) float64 {
 			b := bodies(o)
 			if b == 0 || float64(o.cov.BytesInFlight)/b <= p {
 				return 0
@@ -52,9 +55,10 @@ func modelTerms() []modelTerm {
 		}})
 	}
 	return append(terms,
-		modelTerm{"workers*part", bodies},
-		// Memory that stays when transfers end: the runtime's tables of its largest heap so far.
-		modelTerm{"bytes-in-flight", func(o observation) float64 { return float64(o.most) }})
+		modelTerm{name: "workers*part", value: bodies},
+		// Memory that stays when transfers end: the runtime's tables of its largest heap and of its most goroutines so far.
+		modelTerm{name: "bytes-in-flight", value: func(o observation) float64 { return float64(o.most) }},
+		modelTerm{name: "workers", value: func(o observation) float64 { return float64(o.mostInFlight) }})
 }
 
 // linear is a fit over the terms of the model, all of whose terms are believed.
@@ -62,17 +66,22 @@ type linear struct {
 	fit     *trend.Fit
 	terms   []modelTerm
 	sigma   float64  // residual standard deviation, bytes
-	dropped []string // terms that were chosen and are not believed, and why
+	dropped []string // terms that were chosen and are not believed to grow beyond what was observed, and why
 }
 
 // doubt says why a term of so many bytes is not believed; "" if it is.
 type doubt func(term string, bytes float64) string
 
+// gathering reports whether a term is of work that adds up.
+func gathering(term string) bool {
+	return slices.Contains([]string{"backlog", "files", "distinct"}, term)
+}
+
 // nothingGathers is the doubt of terms of listed or finished files where no finding names a site that keeps any of it
 // without a bound: a queue of bounded length and a cache that fills fit them as well, and a plan multiplies them by a
 // thousand times the observed range.
 func (e *Evidence) nothingGathers(term string, bytes float64) string {
-	if !slices.Contains([]string{"backlog", "files", "distinct"}, term) ||
+	if !gathering(term) ||
 		slices.ContainsFunc(e.Trials, func(t trialSize) bool { return slices.ContainsFunc(t.costs, costs.Gathers) }) {
 		return ""
 	}
@@ -107,26 +116,18 @@ func fitModel(rows []observation, quantity func(observation) float64, floor floa
 		}
 		cands[j] = trend.Candidate{Values: x, Penalty: 2}
 	}
-	for first, dropped := true, true; dropped; first = false {
+	for first, again := true, true; again; first = false {
 		var err error
 		if l.fit, err = trend.Select(cands, y, v, threshold.MostModelTerms, 0); err != nil {
 			return nil, err
 		}
-		dropped = false
-		for i, j := range l.fit.Terms {
-			if j == 0 {
-				continue
-			}
-			why := doubted(l.terms[j].name, l.fit.Coef[i])
-			if why == "" && l.fit.T(i) < threshold.MinT {
-				why = fmt.Sprintf("%s: not told apart from the other terms by this matrix (t = %.1f)", l.terms[j].name, l.fit.T(i))
-			}
-			if why != "" {
-				if first {
-					l.dropped = append(l.dropped, why)
-				}
-				cands[j].Values, dropped = make([]float64, len(rows)), true
-			}
+		l.bound(rows, y, doubted)
+		at, why := l.weakest()
+		if again = at > 0; again {
+			cands[at].Values = make([]float64, len(rows))
+		}
+		if first && again {
+			l.dropped = append(l.dropped, why)
 		}
 	}
 	sum := 0.0
@@ -135,6 +136,70 @@ func fitModel(rows []observation, quantity func(observation) float64, floor floa
 	}
 	l.sigma = math.Sqrt(sum / math.Max(1, float64(len(rows))))
 	return l, nil
+}
+
+// bound keeps the terms that are doubted, or whose growth flattened, to what was observed. They stay in the fit: what a
+// cache or a warm-up put there would else hide what comes with transfers.
+func (l *linear) bound(rows []observation, y []float64, doubted doubt) {
+	for i, j := range l.fit.Terms {
+		t := &l.terms[j]
+		if j == 0 || t.bounded {
+			continue
+		}
+		late, why := 0.0, doubted(t.name, l.fit.Coef[i])
+		if why == "" {
+			if late, why = l.flattens(i, rows, y); why == "" {
+				continue
+			}
+		}
+		most, value, share := 0.0, t.value, late/l.fit.Coef[i]
+		for _, r := range rows {
+			most = math.Max(most, value(r))
+		}
+		t.bounded, t.value = true, func(o observation) float64 {
+			v := value(o)
+			return math.Min(v, most) + share*math.Max(0, v-most)
+		}
+		l.dropped = append(l.dropped, why)
+	}
+}
+
+// weakest is the candidate that the other terms explain as well, the one to drop before the others are judged; 0: none.
+func (l *linear) weakest() (at int, why string) {
+	least := threshold.MinT
+	for i, j := range l.fit.Terms {
+		if t := l.fit.T(i); j > 0 && t < least {
+			least, at = t, j
+			why = fmt.Sprintf("%s: not told apart from the other terms by this matrix (t = %.1f)", l.terms[j].name, t)
+		}
+	}
+	return at, why
+}
+
+// flattens says that a term of the work grew far less in the second half of it, as a warm-up does, and by how much an
+// item it did; "" where it did not or too little was read.
+func (l *linear) flattens(term int, rows []observation, y []float64) (late float64, why string) {
+	t, each := l.terms[l.fit.Terms[term]], l.fit.Coef[term]
+	if !gathering(t.name) {
+		return 0, ""
+	}
+	most := 0.0
+	for _, r := range rows {
+		most = math.Max(most, t.value(r))
+	}
+	var x, rest []float64
+	for i, r := range rows {
+		if v := t.value(r); !r.held && v >= most/2 {
+			x, rest = append(x, v), append(rest, y[i]-l.of(r)+each*v)
+		}
+	}
+	if len(x) < threshold.LeastHolds || slices.Min(x) == most {
+		return 0, ""
+	}
+	if late = math.Max(0, trend.TheilSen(x, rest).Slope); late >= threshold.Flattened*each {
+		return 0, ""
+	}
+	return late, fmt.Sprintf("%s of %.0f B each, but the second half of the work added %.0f B each", t.name, each, late)
 }
 
 // of is the fit's value for an observation.
@@ -184,7 +249,7 @@ func (e *Evidence) PeakModel() *peakModel {
 	if len(e.Rows) < threshold.MinModelRows {
 		return nil
 	}
-	m := &peakModel{costs: e.Costs(), Rates: e.rates(), States: e.States, factor: e.factor()}
+	m := &peakModel{costs: e.Costs(), Rates: e.rates(), States: fronts(e.States), factor: e.factor()}
 	for i := range e.Rows {
 		e.Rows[i].growth = costs.GrowthOf(m.costs, e.Rows[i].units)
 	}

@@ -3,7 +3,7 @@ package capacity
 // Predictions keep to measurements. The memory model is of states after collections. A trial's peak has beside it
 // garbage, spans that are not returned, and states that no row of the model has: what it had beyond the model is a term
 // of its own. So at a setting that was tried, on as much work, a prediction covers the measured peak, and with more
-// workers none is below it.
+// workers none is below it; with more than any trial had none is below it and what each transfer more was seen to bring.
 
 import (
 	"cmp"
@@ -41,6 +41,39 @@ type seenState struct {
 	work
 	Inside  float64 // of the Go heap's arenas; 0 where garbage may have been among it
 	Outside float64
+	// rest is the memory of the quiesce before, size the largest mean size of the files in flight since then, and each what
+	// a transfer brought beyond the error of such a reading; 0 where not all workers had one. Bytes.
+	rest, size, each float64
+}
+
+// after takes from the state before what a state by itself doesn't show.
+func (s seenState) after(last seenState, n *series.Snapshot) seenState {
+	s.rest, s.size = last.rest, last.size
+	inFlight := float64(n.Cov().InFlight)
+	switch {
+	case n.State == record.StateFloor && s.Inside > 0:
+		s.rest, s.size = s.Inside+s.Outside, 0
+	case inFlight > 0:
+		s.size = math.Max(s.size, float64(n.Cov().BytesInFlight)/inFlight)
+	}
+	if s.Inside > 0 && s.rest > 0 && inFlight > 0 && inFlight >= float64(s.Workers) {
+		s.each = math.Max(0, s.Inside+s.Outside-s.rest-threshold.BesideFloor) / inFlight
+	}
+	return s
+}
+
+// fronts are the states with the most transfers of such a size: beyond them a measurement grows with the transfers.
+func fronts(states []seenState) []seenState {
+	out := slices.Clone(states)
+	for i := range out {
+		s := &out[i]
+		if slices.ContainsFunc(states, func(o seenState) bool {
+			return o.Inside > 0 && o.Workers > s.Workers && o.size >= s.size
+		}) {
+			s.each = 0
+		}
+	}
+	return out
 }
 
 // seen reads it from a snapshot. A setting that doesn't bound the transfers in flight says as much of fewer workers.
@@ -120,11 +153,26 @@ func (m *peakModel) floor(p costs.Plan, n int, f forecast) float64 {
 			continue
 		}
 		most = math.Max(most, s.Outside+math.Max(s.Inside, f.Live+f.arenas))
+		if s.each > 0 {
+			most = math.Max(most, s.Inside+s.Outside+float64(n-s.Workers)*s.each)
+		}
 	}
 	memlimit := goMemoryLimit(p.Limit, f)
 	for _, s := range m.peaks {
 		if s.workers <= n && s.within(p) && s.memlimit > 0 && s.memlimit <= memlimit {
-			most = math.Max(most, s.charged)
+			most = math.Max(most, s.charged+m.growth(p, s.workers, n))
+		}
+	}
+	return most
+}
+
+// growth is the least that n workers need beyond fewer, as measured: what each transfer brought in the states with the
+// most of its size, for those beyond them.
+func (m *peakModel) growth(p costs.Plan, fewer, n int) float64 {
+	most := 0.0
+	for _, s := range m.States {
+		if s.within(p) {
+			most = math.Max(most, float64(n-max(fewer, s.Workers))*s.each)
 		}
 	}
 	return most
@@ -243,7 +291,7 @@ func (m *peakModel) Step(p costs.Plan, n int, memlimit int64) record.CapacitySte
 	var measured float64
 	for _, s := range m.peaks {
 		if s.workers <= n && s.within(p) {
-			peak = math.Max(peak, math.Min(s.bytes, room))
+			peak = math.Max(peak, math.Min(s.bytes+m.growth(p, s.workers, n), room))
 		}
 		if s.workers == n {
 			measured = math.Max(measured, s.bytes)

@@ -22,6 +22,8 @@ type standing struct {
 	// undone says in words which work was left, for a reader.
 	undone string
 	unread bool // nothing of its record could be read
+	// uncounted says that no work was counted: a process that was watched from outside.
+	uncounted bool
 	// judged says that the trial has a verdict of its own, and headline is it.
 	judged   bool
 	headline record.Headline
@@ -34,7 +36,7 @@ type standing struct {
 // standingOf reads it from a series and its verdict.
 func standingOf(s *series.Series, v *record.Verdict) standing {
 	t := s.Trial
-	st := standing{judged: t.Kind != record.Speed, headline: v.Headline}
+	st := standing{judged: t.Kind != record.Speed, headline: v.Headline, uncounted: uncounted(s)}
 	st.Workers, _ = strconv.Atoi(s.Setting("workers", "0"))
 	inFlight := int64(0)
 	for _, n := range s.Snaps {
@@ -64,6 +66,11 @@ func standingOf(s *series.Series, v *record.Verdict) standing {
 		}
 	}
 	return st
+}
+
+// uncounted reports whether a series has no count of work.
+func uncounted(s *series.Series) bool {
+	return len(s.Snaps) > 0 && !slices.ContainsFunc(s.Snaps, func(n *series.Snapshot) bool { return n.Covariates != nil })
 }
 
 // Unread is a trial that ran and whose record can't be read: it may have been the one that was killed.
@@ -106,6 +113,8 @@ func (t *trialSize) why() string {
 		return "was killed at its limit of " + words.Bytes(float64(t.killed))
 	case t.outcome != record.OK:
 		return "ended as " + words.OrUnknown(string(t.outcome))
+	case t.uncounted:
+		return "was watched from outside, where no work is counted"
 	case t.effort == record.NoWork:
 		return "did no work"
 	case t.effort == record.PartWork:

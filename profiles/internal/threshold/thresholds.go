@@ -142,7 +142,9 @@ const (
 
 	// ModelFloor is the error of the memory model where there is little memory, in bytes: what comes and goes by itself.
 	// MinModelRows is how many steered snapshots the model needs for its five terms.
+	// BesideFloor is the error of a state's memory, all parts together: the kernel adds up its counters now and then.
 	ModelFloor   = 128 << 10
+	BesideFloor  = 1 << 20
 	MinModelRows = 12
 
 	// SameSize is how far the size of files that were held may be from the planned one for their memory to be that of
@@ -152,6 +154,10 @@ const (
 	SameSize     = 0.05
 	LeastHolds   = 3
 	ClearedShare = 0.1
+
+	// Flattened is the part of its growth per item that a term has to have in the second half of the work as well to be
+	// extrapolated: warm-ups of the runtime and of the kernel have a tenth of theirs left by then.
+	Flattened = 0.5
 
 	// MostModelTerms is how many terms the memory model has besides the constant.
 	MostModelTerms = 5

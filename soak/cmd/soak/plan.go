@@ -43,7 +43,8 @@ for the planned work: files as large as --largest-file in every worker, and --fi
 With --verify the run's subject is started below that limit in a real memory cgroup, with so many
 workers and with one more; all of them hold a file of the largest size at once. That the answer
 survives and one worker more may not is what to expect; that the answer is killed is an error.
-The planned number of files is not copied.`,
+The planned number of files is not copied. A service, whose item is the request, has no files to hold:
+--verify is refused (exit code 2), and the answer ends with the 'soak run' that puts so many requests in flight.`,
 		Example: `  soak plan soak-results/latest --limit 2Gi
   soak plan soak-results/latest --limit 512Mi --largest-file 100MiB --files 10M
   soak plan soak-results/latest --limit 256Mi --largest-file 16MiB --verify`,
@@ -91,6 +92,9 @@ const enoughForParts = 64 << 20
 // verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and takes the trials
 // into c. Where the answer hangs on a size of files alone, the model's number is run with files of that size.
 func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
+	if c.Words.Item == record.ItemRequest {
+		return exitcode.Usage(errors.New("--verify holds files, and a service has none; what verifies: " + capacity.TryOut(c)))
+	}
 	run, err := record.ReadRun(dir)
 	if err != nil {
 		return err
@@ -168,14 +172,18 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 		fmt.Fprintf(out, "\n%s\n", heading)
 	}
 	if len(c.At) > 0 {
-		fmt.Fprintf(out, "%8s  %12s  %-26s  %s\n", "workers", "peak", "95 % of peaks", "measured")
+		counted := "workers"
+		if c.Words.InFlight {
+			counted = "in flight"
+		}
+		fmt.Fprintf(out, "%9s  %12s  %-26s  %s\n", counted, "peak", "95 % of peaks", "measured")
 	}
 	for _, s := range c.At {
 		measured := ""
 		if s.Measured > 0 {
 			measured = units.FormatBytes(s.Measured)
 		}
-		line := fmt.Sprintf("%8d  %12s  %-26s  %s", s.Workers, units.FormatBytes(s.Peak),
+		line := fmt.Sprintf("%9d  %12s  %-26s  %s", s.Workers, units.FormatBytes(s.Peak),
 			units.FormatBytes(s.PI95[0])+" to "+units.FormatBytes(s.PI95[1]), measured)
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -24,4 +26,17 @@ func TestWhatATrialOfWorkersCannotRefuteIsNotVerified(t *testing.T) {
 		counts, _ := toVerify(&c.capacity)
 		assert.Equal(t, c.counts, counts, name)
 	}
+}
+
+func TestVerifyingAServiceNamesTheRunThatDoes(t *testing.T) {
+	c := &record.Capacity{MaxWorkers: 40, Limit: 64 << 20, Words: record.Words{Item: record.ItemRequest, InFlight: true},
+		At: []record.CapacityStep{{Workers: 40}}}
+	err := verifyCapacity(newPlanCmd(), t.TempDir(), c, planOptions{})
+	assert.ErrorContains(t, err, "soak run --subject FILE --set concurrency=40 --limit 64MiB")
+	assert.Equal(t, exitcode.UsageError, exitcode.Of(err))
+	assert.Contains(t, newPlanCmd().Long, "--verify is refused (exit code 2)")
+	var out strings.Builder
+	writeCapacity(&out, c)
+	assert.Contains(t, out.String(), "in flight          peak")
+	assert.NotContains(t, out.String(), "workers")
 }
