@@ -11,8 +11,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// service are the states of a service with a cache that fills, a warm-up outside the heap, 26 KiB on the heap and 10 KiB
-// of stacks for each request in flight.
+// service are the states of a service with a cache that fills, a warm-up outside the heap, 26 KiB on the heap and
+// 10 KiB of stacks for each request in flight.
 func service() *Evidence {
 	e := &Evidence{}
 	done, most := int64(0), int64(0)
@@ -30,14 +30,41 @@ func service() *Evidence {
 	return e
 }
 
+// ring are readings of a service that keeps the last 3,000 keys, at 849 requests and more: requests in flight and done,
+// keys, and KiB of live heap, beside it in the arenas, and outside. Twice as many in flight were killed at 66 MiB.
+var ring = [][6]int64{
+	{0, 40, 40, 247, 1087, 2628}, {0, 240, 240, 625, 1442, 3088}, {0, 440, 440, 951, 1504, 3196},
+	{0, 640, 640, 1294, 1597, 3356}, {0, 840, 840, 1628, 1383, 3444}, {0, 843, 843, 1632, 1381, 3480},
+	{0, 846, 846, 1628, 1388, 3504}, {0, 849, 849, 1627, 1383, 3528}, {8, 849, 857, 1828, 1464, 3584},
+	{0, 857, 857, 1644, 1373, 3576}, {16, 857, 873, 2075, 1632, 3676}, {0, 873, 873, 1681, 1415, 3612},
+	{16, 873, 889, 2066, 1634, 3724}, {0, 889, 889, 1694, 1418, 3660}, {116, 889, 1005, 4731, 3314, 4480},
+	{0, 1005, 1005, 2098, 1887, 3940}, {416, 1005, 1421, 13276, 9658, 6896}, {0, 1421, 1421, 3440, 2641, 4888},
+	{1016, 1421, 2437, 29421, 22529, 11552}, {0, 2437, 2437, 6382, 3695, 6356}, {0, 2469, 2469, 6313, 2542, 6384},
+	{0, 2565, 2565, 6497, 2030, 6396}, {0, 2665, 2565, 6647, 1947, 6404}, {0, 2825, 2625, 6895, 1980, 6408},
+	{0, 2825, 2625, 6887, 1956, 6412}, {0, 2825, 2625, 6891, 1964, 6420}, {0, 3025, 2825, 7189, 2046, 6436},
+	{0, 3425, 3225, 7168, 2016, 6456}, {0, 3825, 3425, 7141, 2000, 6456}, {0, 4625, 4225, 7132, 2055, 6480},
+	{0, 5225, 4625, 7108, 1804, 6524},
+}
+
 func TestACacheThatFillsHidesNoRequestsInFlight(t *testing.T) {
-	m := service().PeakModel()
-	plan := costs.Plan{Files: 1_000_000}
-	f := m.Forecast(plan, 2032)
-	assert.InEpsilon(t, 5.2e6+2032*26<<10, f.Live, 0.1)
-	assert.InEpsilon(t, mib+2032*10<<10, f.arenas, 0.1)
-	assert.Less(t, f.outside, float64(8*mib), "the warm-up ends")
-	assert.NotEmpty(t, m.live.dropped)
+	e := &Evidence{Trials: []trialSize{sound(1016, 0)}}
+	most := int64(0)
+	for _, r := range ring {
+		most = max(most, r[0])
+		e.Rows = append(e.Rows, observation{held: r[0] > 0, mostInFlight: most, live: float64(r[3] << 10),
+			arenas: float64(r[4] << 10), outside: float64(r[5] << 10),
+			cov: record.Covariates{InFlight: r[0], ConnsOpen: 2 * r[0], FilesDone: r[1], Distinct: r[2]}})
+	}
+	mid, _ := e.PeakModel().Forecast(costs.Plan{Files: 1_000_000}, 2032).Needs()
+	assert.InEpsilon(t, 11*mib+2*53*mib, mid, 0.1)
+	_, high := e.PeakModel().Forecast(costs.Plan{Files: 1_000_000}, 900).Needs()
+	assert.Less(t, high, float64(66*mib))
+}
+
+func TestConnectionsOfTheTableAreNotDroppedByTheFit(t *testing.T) {
+	_, m := sized(t, 0)
+	m.costs = []record.Cost{{Class: record.BufferPool, Per: "connection", Bytes: 11 << 10, Bounded: true}}
+	assert.InDelta(t, 10*mib+2*2000*11<<10, m.Forecast(costs.Plan{}, 2000).Live, mib)
 }
 
 func TestGrowthThatFlattensIsExtrapolatedByWhatIsLeftOfIt(t *testing.T) {
@@ -54,6 +81,34 @@ func TestGrowthThatFlattensIsExtrapolatedByWhatIsLeftOfIt(t *testing.T) {
 	}
 	f = e.PeakModel().Forecast(costs.Plan{Files: 1_000_000}, 1)
 	assert.InEpsilon(t, 1.5e9, f.outside, 0.1, "growth without an end")
+}
+
+func TestWhatStaysOfTheMostInFlightComesWithThemNotWithTheWork(t *testing.T) {
+	e := service()
+	e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 100, CI95: [2]float64{100, 100}}}
+	for i := range e.Rows {
+		o := &e.Rows[i]
+		o.live, o.outside = o.live+100*float64(o.cov.FilesDone), float64(2*mib+5<<10*o.mostInFlight)
+	}
+	m := e.PeakModel()
+	assert.InEpsilon(t, 2*mib, m.Forecast(costs.Plan{Files: 1_000_000}, 1).outside, 0.1)
+	assert.InEpsilon(t, 2*mib+2032*5<<10, m.Forecast(costs.Plan{Files: 1_000_000}, 2032).outside, 0.1)
+}
+
+func TestSlowGrowthBesideALeakIsExtrapolatedAsMeasuredLate(t *testing.T) {
+	e := service()
+	e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 27, CI95: [2]float64{27, 27}}}
+	for files := int64(6000); files <= 42000; files += 4000 {
+		e.Rows = append(e.Rows, observation{cell: "c", mostInFlight: 1016, live: 2600 * 2000, arenas: mib,
+			outside: 2*mib + 1500*900, cov: record.Covariates{FilesDone: files, Distinct: files}})
+	}
+	for i := range e.Rows {
+		o := &e.Rows[i]
+		o.live, o.outside = o.live+27*float64(o.cov.FilesDone), o.outside+10*float64(o.cov.FilesDone)
+	}
+	f := e.PeakModel().Forecast(costs.Plan{Files: 10_000_000}, 1)
+	assert.InEpsilon(t, 270e6, f.Live, 0.1)
+	assert.InEpsilon(t, 100e6, f.outside, 0.2, "10 B are too few for a term beside 10 KiB of each request in flight")
 }
 
 // states are the states of a trial that quiesced with 10 MiB and then had so many transfers of a size that brought each
@@ -108,8 +163,8 @@ func TestATrialWithoutACountOfWorkIsNotSaidToBeIdle(t *testing.T) {
 	e := &Evidence{}
 	e.Collect(s, &record.Verdict{})
 	c := e.Capacity(nil, costs.Plan{Limit: 512 * mib})
-	assert.Equal(t, "How many requests in flight fit in 512.0 MiB is not known: the trial was watched from outside, where "+
-		"no work is counted", c.Answer[0])
+	assert.Equal(t, "How many requests in flight fit in 512.0 MiB is not known: the trial was watched from outside, "+
+		"where no work is counted", c.Answer[0])
 }
 
 func TestAServiceIsTriedOutByARunOfItsOwn(t *testing.T) {

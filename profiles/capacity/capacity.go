@@ -102,7 +102,8 @@ func (l *linear) planned(p costs.Plan, n int) (value, se float64) {
 	for j, t := range l.terms {
 		x[j] = t.value(o)
 	}
-	return l.fit.Predict(x)
+	value, se = l.fit.Predict(x)
+	return value + l.beyond(o), se
 }
 
 func planned(p costs.Plan, n int) observation {
@@ -253,6 +254,9 @@ func (m *peakModel) parts(p costs.Plan, n int) []part {
 		for i, j := range l.fit.Terms {
 			name := l.terms[j].name
 			out = append(out, part{term: name, what: what[name], bytes: l.fit.Coef[i] * l.terms[j].value(o)})
+		}
+		if late := l.beyond(o); late > 0 {
+			out = append(out, part{term: "files", what: what["files"], bytes: late})
 		}
 	}
 	for _, c := range m.costs {

@@ -37,8 +37,10 @@ func (e *Evidence) Costs() []record.Cost {
 	return costs.OfRun(tables)
 }
 
-// liveRest is the live heap without what the cost table says has gathered.
-func (o observation) liveRest() float64 { return o.live - o.growth.Live }
+// The rests are the parts of memory without what the cost table says has gathered.
+func (o observation) liveRest() float64    { return o.live - o.growth.Live }
+func (o observation) arenasRest() float64  { return o.arenas - o.growth.Arenas }
+func (o observation) outsideRest() float64 { return o.outside - o.growth.Outside }
 
 // units is how much of a cost's unit there was in an observation.
 func (o observation) units(row record.Cost) (float64, bool) {

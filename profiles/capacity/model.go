@@ -20,8 +20,8 @@ import (
 type modelTerm struct {
 	name  string
 	value func(observation) float64
-	// bounded says that the value ends at the most that was observed, or grows slower beyond: the term explains what was
-	// there and promises less of what comes.
+	// bounded says that the value ends at the most that was observed: the term explains the readings and promises nothing
+	// beyond them.
 	bounded bool
 }
 
@@ -63,10 +63,12 @@ func modelTerms() []modelTerm {
 
 // linear is a fit over the terms of the model, all of whose terms are believed.
 type linear struct {
-	fit     *trend.Fit
-	terms   []modelTerm
-	sigma   float64  // residual standard deviation, bytes
-	dropped []string // terms that were chosen and are not believed to grow beyond what was observed, and why
+	fit   *trend.Fit
+	terms []modelTerm
+	sigma float64 // residual standard deviation, bytes
+	// late is what each file beyond those seen adds, bytes: the growth that the terms don't follow.
+	late, seen float64
+	dropped    []string // terms that were chosen and are not believed beyond the readings, and why
 }
 
 // doubt says why a term of so many bytes is not believed; "" if it is.
@@ -138,30 +140,32 @@ func fitModel(rows []observation, quantity func(observation) float64, floor floa
 	return l, nil
 }
 
-// bound keeps the terms that are doubted, or whose growth flattened, to what was observed. They stay in the fit: what a
-// cache or a warm-up put there would else hide what comes with transfers.
+// bound keeps the terms that are doubted, or whose growth flattened, to the most that was observed. They stay in the
+// fit: memory of a cache or of a warm-up would else hide that of transfers.
 func (l *linear) bound(rows []observation, y []float64, doubted doubt) {
 	for i, j := range l.fit.Terms {
 		t := &l.terms[j]
 		if j == 0 || t.bounded {
 			continue
 		}
-		late, why := 0.0, doubted(t.name, l.fit.Coef[i])
+		why := cmp.Or(doubted(t.name, l.fit.Coef[i]), l.flattens(i, rows, y))
 		if why == "" {
-			if late, why = l.flattens(i, rows, y); why == "" {
-				continue
-			}
+			continue
 		}
-		most, value, share := 0.0, t.value, late/l.fit.Coef[i]
-		for _, r := range rows {
-			most = math.Max(most, value(r))
-		}
-		t.bounded, t.value = true, func(o observation) float64 {
-			v := value(o)
-			return math.Min(v, most) + share*math.Max(0, v-most)
-		}
+		value := t.value
+		most := most(rows, value)
+		t.bounded, t.value = true, func(o observation) float64 { return math.Min(value(o), most) }
 		l.dropped = append(l.dropped, why)
 	}
+}
+
+// most is the largest value that any row has.
+func most(rows []observation, value func(observation) float64) float64 {
+	out := 0.0
+	for _, r := range rows {
+		out = math.Max(out, value(r))
+	}
+	return out
 }
 
 // weakest is the candidate that the other terms explain as well, the one to drop before the others are judged; 0: none.
@@ -176,30 +180,69 @@ func (l *linear) weakest() (at int, why string) {
 	return at, why
 }
 
-// flattens says that a term of the work grew far less in the second half of it, as a warm-up does, and by how much an
-// item it did; "" where it did not or too little was read.
-func (l *linear) flattens(term int, rows []observation, y []float64) (late float64, why string) {
+// flattens says that a term grew far less in the second half of the work, as a warm-up does; "" where it did not or too
+// little was read.
+func (l *linear) flattens(term int, rows []observation, y []float64) string {
 	t, each := l.terms[l.fit.Terms[term]], l.fit.Coef[term]
 	if !gathering(t.name) {
-		return 0, ""
+		return ""
 	}
-	most := 0.0
-	for _, r := range rows {
-		most = math.Max(most, t.value(r))
+	late, span := l.secondHalf(rows, y, t.value, func(i int) bool { return i == term })
+	if span == 0 || late >= threshold.Flattened*each {
+		return ""
 	}
+	return fmt.Sprintf("%s of %.0f B each, but the second half of the work added %.0f B each", t.name, each,
+		math.Max(0, late))
+}
+
+// tail takes the bytes that each file of the second half of the work added beyond the fit, where a term flattened or
+// warm-ups have ended, and they are clear of the errors of readings: a plan multiplies them by a thousand.
+func (l *linear) tail(rows []observation, quantity func(observation) float64) {
+	y := make([]float64, len(rows))
+	for i, r := range rows {
+		y[i] = quantity(r)
+	}
+	files := func(o observation) float64 { return float64(o.cov.FilesDone) }
+	flattened := false
+	late, span := l.secondHalf(rows, y, files, func(i int) bool {
+		t := l.terms[l.fit.Terms[i]]
+		flattened = flattened || t.bounded && gathering(t.name)
+		return t.bounded && gathering(t.name)
+	})
+	seen := most(rows, files)
+	if late*span >= threshold.ModelFloor && (flattened || seen >= threshold.WarmedUp) {
+		l.late, l.seen = late, seen
+	}
+}
+
+// secondHalf is by how much a unit of the second half of the work raised the memory that the fit does not explain
+// without some of its terms, and how many units that half had; 0 where there are few readings, or all from its end.
+func (l *linear) secondHalf(rows []observation, y []float64, unit func(observation) float64,
+	without func(term int) bool) (late, span float64) {
+	end := most(rows, unit)
 	var x, rest []float64
 	for i, r := range rows {
-		if v := t.value(r); !r.held && v >= most/2 {
-			x, rest = append(x, v), append(rest, y[i]-l.of(r)+each*v)
+		v := unit(r)
+		if r.held || v < end/2 || math.IsNaN(y[i]) {
+			continue
 		}
+		left := y[i] - l.of(r)
+		for j, t := range l.fit.Terms {
+			if without(j) {
+				left += l.fit.Coef[j] * l.terms[t].value(r)
+			}
+		}
+		x, rest = append(x, v), append(rest, left)
 	}
-	if len(x) < threshold.LeastHolds || slices.Min(x) == most {
-		return 0, ""
+	if len(x) < threshold.LeastHolds || end-slices.Min(x) < end/3 {
+		return 0, 0
 	}
-	if late = math.Max(0, trend.TheilSen(x, rest).Slope); late >= threshold.Flattened*each {
-		return 0, ""
-	}
-	return late, fmt.Sprintf("%s of %.0f B each, but the second half of the work added %.0f B each", t.name, each, late)
+	return trend.TheilSen(x, rest).Slope, end - slices.Min(x)
+}
+
+// beyond is what work beyond all that was observed adds to the fit.
+func (l *linear) beyond(o observation) float64 {
+	return l.late * math.Max(0, float64(o.cov.FilesDone)-l.seen)
 }
 
 // of is the fit's value for an observation.
@@ -261,13 +304,20 @@ func (e *Evidence) PeakModel() *peakModel {
 	beside := func(term string, bytes float64) string {
 		return cmp.Or(e.nothingGathers(term, bytes), live.holdsFiles(term, bytes))
 	}
-	if m.arenas, err = fitModel(e.Rows, func(o observation) float64 { return o.arenas - o.growth.Arenas }, arenasFloor,
-		beside); err != nil {
+	if m.arenas, err = fitModel(e.Rows, observation.arenasRest, arenasFloor, beside); err != nil {
 		m.arenas = nil
 	}
-	if m.outside, err = fitModel(e.Rows, func(o observation) float64 { return o.outside - o.growth.Outside }, outsideFloor,
-		beside); err != nil {
+	if m.outside, err = fitModel(e.Rows, observation.outsideRest, outsideFloor, beside); err != nil {
 		m.outside = nil
+	}
+	if slices.ContainsFunc(m.costs, costs.Gathers) {
+		live.tail(e.Rows, observation.liveRest)
+		if m.arenas != nil {
+			m.arenas.tail(e.Rows, observation.arenasRest)
+		}
+		if m.outside != nil {
+			m.outside.tail(e.Rows, observation.outsideRest)
+		}
 	}
 	m.holds = e.holds(live)
 	for _, t := range e.Trials {

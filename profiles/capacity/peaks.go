@@ -3,7 +3,7 @@ package capacity
 // Predictions keep to measurements. The memory model is of states after collections. A trial's peak has beside it
 // garbage, spans that are not returned, and states that no row of the model has: what it had beyond the model is a term
 // of its own. So at a setting that was tried, on as much work, a prediction covers the measured peak, and with more
-// workers none is below it; with more than any trial had none is below it and what each transfer more was seen to bring.
+// workers none is below it; beyond all that were tried it grows with each transfer as measured.
 
 import (
 	"cmp"
@@ -41,8 +41,8 @@ type seenState struct {
 	work
 	Inside  float64 // of the Go heap's arenas; 0 where garbage may have been among it
 	Outside float64
-	// rest is the memory of the quiesce before, size the largest mean size of the files in flight since then, and each what
-	// a transfer brought beyond the error of such a reading; 0 where not all workers had one. Bytes.
+	// rest is the memory of the quiesce before, size the largest mean size of the files in flight since then, and each the
+	// memory that a transfer brought beyond the error of such a reading; 0 where not all workers had one. Bytes.
 	rest, size, each float64
 }
 

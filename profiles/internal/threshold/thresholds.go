@@ -156,8 +156,10 @@ const (
 	ClearedShare = 0.1
 
 	// Flattened is the part of its growth per item that a term has to have in the second half of the work as well to be
-	// extrapolated: warm-ups of the runtime and of the kernel have a tenth of theirs left by then.
+	// extrapolated: warm-ups of the runtime and of the kernel have a tenth of theirs left by then. WarmedUp is the number
+	// of items after which they add less than 20 B each, outside the heap; after half as many it was 150 to 300 B.
 	Flattened = 0.5
+	WarmedUp  = 10_000
 
 	// MostModelTerms is how many terms the memory model has besides the constant.
 	MostModelTerms = 5

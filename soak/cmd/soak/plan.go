@@ -44,7 +44,7 @@ With --verify the run's subject is started below that limit in a real memory cgr
 workers and with one more; all of them hold a file of the largest size at once. That the answer
 survives and one worker more may not is what to expect; that the answer is killed is an error.
 The planned number of files is not copied. A service, whose item is the request, has no files to hold:
---verify is refused (exit code 2), and the answer ends with the 'soak run' that puts so many requests in flight.`,
+--verify is refused (exit code 2), and the 'soak run' that puts so many requests in flight is named.`,
 		Example: `  soak plan soak-results/latest --limit 2Gi
   soak plan soak-results/latest --limit 512Mi --largest-file 100MiB --files 10M
   soak plan soak-results/latest --limit 256Mi --largest-file 16MiB --verify`,
@@ -93,7 +93,7 @@ const enoughForParts = 64 << 20
 // into c. Where the answer hangs on a size of files alone, the model's number is run with files of that size.
 func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
 	if c.Words.Item == record.ItemRequest {
-		return exitcode.Usage(errors.New("--verify holds files, and a service has none; what verifies: " + capacity.TryOut(c)))
+		return exitcode.Usage(fmt.Errorf("--verify holds files, and a service has none: verify by '%s'", capacity.TryOut(c)))
 	}
 	run, err := record.ReadRun(dir)
 	if err != nil {
