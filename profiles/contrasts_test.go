@@ -53,6 +53,26 @@ func TestGrowthOutsideTheHeapThatNothingExplainsIsNamed(t *testing.T) {
 	}
 }
 
+// TestDescriptorsThatStayAreNotFine has files that are opened in transfers that fail and never closed, which cost no
+// memory that a profile shows.
+func TestDescriptorsThatStayAreNotFine(t *testing.T) {
+	one := func(perFile float64, conns int64) *record.Verdict {
+		sub := &subject{conns: func(c record.Covariates) int64 { return min(c.FilesDone, conns) }, process: func(n *record.Snapshot) {
+			n.Process.FDs = 12 + int(n.Covariates.ConnsOpen) + int(perFile*float64(n.Covariates.FilesDone))
+		}}
+		sub.sources = background()
+		return diagnoseLab(t, newLab(t, sub, 4, 11).run(10))
+	}
+	fine := one(0, 4)
+	assert.Equal(t, record.Healthy, fine.Headline, "connections are counted by themselves: %q", fine.Warnings)
+	v := one(0.02, 0)
+	assert.Equal(t, record.Inconclusive, v.Headline)
+	i := slices.IndexFunc(v.Hypotheses, func(h record.Hypothesis) bool { return h.Class == record.ConnectionLeak })
+	require.GreaterOrEqual(t, i, 0)
+	assert.Equal(t, record.Open, v.Hypotheses[i].State)
+	assert.Contains(t, v.Hypotheses[i].Needs, "more descriptors at the last floor")
+}
+
 // halfDone is how many files a trial had done by the middle of its floors.
 func halfDone(t *testing.T, v *record.Verdict) int64 {
 	t.Helper()

@@ -21,6 +21,8 @@ type Area struct {
 	Class         record.Class
 	Name          string
 	Least, Noise  float64 // worth a finding, and between equal states; bytes
+	AtErrors      float64 // worth a finding where it comes with failures, bytes
+	ErrorNoise    float64 // between equal states once work has warmed up, bytes
 	Unreclaimable bool    // the kernel can't drop it under pressure
 	read          func(p *record.Process, r *record.Runtime, c *record.Cgroup) float64
 	runtime       bool // it needs the runtime's account
@@ -29,17 +31,18 @@ type Area struct {
 // Areas are those parts.
 var Areas = []Area{
 	{Class: record.OffHeap, Name: "anonymous memory outside the Go heap", Least: threshold.OffHeapMin,
-		Noise:   threshold.OffHeapNoise,
+		Noise: threshold.OffHeapNoise, AtErrors: threshold.OffHeapAtErrors, ErrorNoise: threshold.OffHeapLateNoise,
 		runtime: true,
 		read: func(p *record.Process, r *record.Runtime, _ *record.Cgroup) float64 {
 			return float64(p.OtherAnon - r.Metadata)
 		}},
-	{Class: record.PageCache, Name: "shared memory (tmpfs)", Least: threshold.FileMin, Noise: threshold.FileNoise,
-		Unreclaimable: true,
+	{Class: record.PageCache, Name: "shared memory (tmpfs)", Least: threshold.SharedMin, Noise: threshold.SharedNoise,
+		AtErrors: threshold.SharedMin, ErrorNoise: threshold.SharedNoise, Unreclaimable: true,
 		read: func(p *record.Process, _ *record.Runtime, c *record.Cgroup) float64 {
 			return float64(max(c.Shmem, p.Shmem))
 		}},
 	{Class: record.PageCache, Name: "pages of files", Least: threshold.FileMin, Noise: threshold.FileNoise,
+		AtErrors: threshold.FileMin, ErrorNoise: threshold.FileNoise,
 		read: func(p *record.Process, _ *record.Runtime, c *record.Cgroup) float64 {
 			return float64(max(c.File-c.Shmem, p.File))
 		}},
@@ -76,10 +79,11 @@ func judgeOutside(s *series.Series, u *fit.Units) []*finding.Judged {
 func judgeArea(s *series.Series, u *fit.Units, of Area, q *fit.Quantity) []*finding.Judged {
 	var out []*finding.Judged
 	kept := fit.Retained(s, q, u.Retained)
-	for _, t := range append(kept, fit.HeldTerms(s, q, u.Held, kept)...) {
-		if t.T() < threshold.MinT || t.Share < threshold.MinShare || t.Amount < of.Least || t.Name == "wave" {
-			continue
-		}
+	terms := append(kept, fit.HeldTerms(s, q, u.Held, kept)...)
+	terms = slices.DeleteFunc(terms, func(t fit.Term) bool {
+		return t.T() < threshold.MinT || t.Share < threshold.MinShare || t.Amount < of.Least || t.Name == "wave"
+	})
+	for _, t := range append(terms, of.withErrors(s, u, terms)...) {
 		a, b := t.From[0], t.From[1]
 		j := ProcessFinding(s, of.Class, WaitingIn(s, s.Snaps[b]), t)
 		j.Key += of.Name
@@ -91,6 +95,18 @@ func judgeArea(s *series.Series, u *fit.Units, of Area, q *fit.Quantity) []*find
 		out = append(out, j)
 	}
 	return out
+}
+
+// withErrors is growth with failures, for want of any that stays in terms: failures come late, in phases of their own, so
+// that less of it is told from an area that has come to rest.
+func (a Area) withErrors(s *series.Series, u *fit.Units, terms []fit.Term) []fit.Term {
+	if slices.ContainsFunc(terms, func(t fit.Term) bool { return t.RetainedTerm }) {
+		return nil
+	}
+	late := fit.Retained(s, fit.Read(s, a.ErrorNoise, a.Reading), u.Retained)
+	return slices.DeleteFunc(late, func(t fit.Term) bool {
+		return t.Name != "error" || t.T() < threshold.MinT || t.Amount < a.AtErrors
+	})
 }
 
 // WaitingIn is where the transfers in flight wait: the largest group of goroutines in the user's code that are about as

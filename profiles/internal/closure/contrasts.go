@@ -43,7 +43,7 @@ var outsideKinds = []struct {
 		return float64(n.Runtime.StackInuse), true
 	}},
 	{"off-heap", byOffHeap, finding.MainPart(record.OffHeap), threshold.OffHeapMin, classes.Areas[0].Reading},
-	{"file", byShared, finding.MainPart(record.PageCache), threshold.FileMin, classes.Areas[1].Reading},
+	{"file", byShared, finding.MainPart(record.PageCache), threshold.SharedMin, classes.Areas[1].Reading},
 }
 
 // outside are the contrasts that findings leave, by the hypotheses that they leave open.
@@ -62,6 +62,26 @@ func outside(s *series.Series, found []*finding.Judged) map[evidenceKind]contras
 		}
 	}
 	return out
+}
+
+// descriptors is by how much more descriptors are open at the last floor than at the first, beside connections, where
+// that matters and no finding stays that may hold them.
+func descriptors(s *series.Series, found []*finding.Judged) float64 {
+	q := fit.Read(s, 1, func(n *series.Snapshot) (float64, bool) {
+		if n.Process == nil || n.Process.FDs == 0 || n.Covariates == nil {
+			return 0, false
+		}
+		return float64(n.Process.FDs) - float64(n.Covariates.ConnsOpen+n.Covariates.ConnsIn), true
+	})
+	idx := fit.Rest(s, q)
+	if len(idx) < threshold.MinFloors || faulty(found) {
+		return 0
+	}
+	grown := q.Values[idx[len(idx)-1]] - q.Values[idx[0]]
+	if grown < math.Max(threshold.DescriptorsMin, threshold.MinT*wander(q, idx)) {
+		return 0
+	}
+	return grown
 }
 
 // explainedPart is how much of a kind of memory findings say stays behind. An amount is that of a finding's term, whose

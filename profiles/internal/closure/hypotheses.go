@@ -16,12 +16,14 @@ import (
 // How a target stands to the contract's for the nearest unit. A sixty-fourth of each byte copied has been met, so a
 // tenth of the target for bytes in flight is asked for; a page of a listing and a wave are what some files and some
 // hundred files are. Outside the heap the kernel counts pages, and threads and allocators come and go by hundreds of
-// kilobytes.
+// kilobytes; failures come when these have come to rest.
 const (
 	copiedByteShare = 0.1
 	pageItems       = 16
 	waveItems       = 256
 	offHeapItems    = 32
+	offHeapErrors   = 128
+	offHeapSeconds  = 16
 )
 
 func perItem(t record.Targets) float64 { return t.Item }
@@ -94,8 +96,20 @@ var hypotheses = []hypothesis{
 		more: "connections counted at floors %s files apart"},
 	{class: record.OffHeap, per: "file", kind: byOffHeap, target: times(offHeapItems, perItem),
 		more: "memory outside the heap read at floors %s files apart"},
+	{class: record.OffHeap, per: "wave", kind: byOffHeap, target: times(waveItems*offHeapItems, perItem),
+		more: "memory outside the heap read at floors %s waves apart"},
+	{class: record.OffHeap, per: "error", kind: byOffHeap, target: times(offHeapErrors, perItem), whenMet: true,
+		more: "memory outside the heap read at floors %s failed transfers apart"},
+	{class: record.OffHeap, per: "second", kind: byOffHeap, target: times(offHeapSeconds, perSecond),
+		more: "memory outside the heap read at floors that are %s seconds apart"},
 	{class: record.PageCache, per: "file", kind: byShared, target: times(offHeapItems, perItem),
 		more: "shared memory read at floors %s files apart"},
+	{class: record.PageCache, per: "wave", kind: byShared, target: times(waveItems*offHeapItems, perItem),
+		more: "shared memory read at floors %s waves apart"},
+	{class: record.PageCache, per: "error", kind: byShared, target: times(offHeapErrors, perItem), whenMet: true,
+		more: "shared memory read at floors %s failed transfers apart"},
+	{class: record.PageCache, per: "second", kind: byShared, target: times(offHeapSeconds, perSecond),
+		more: "shared memory read at floors that are %s seconds apart"},
 }
 
 // notOfService says of a hypothesis whose unit never came that a service has none of it: it lists nothing, its work has
@@ -150,12 +164,15 @@ type Explained struct {
 	Found   []*finding.Judged // the most important first
 	left    *remainder
 	outside map[evidenceKind]contrast // growth beside the heap that no finding explains
-	doubted *doubts
+	// descriptors is the growth of open descriptors that no finding explains; 0: none that matters.
+	descriptors float64
+	doubted     *doubts
 }
 
 // Explain is what findings leave, with the rest of the live heap.
 func Explain(s *series.Series, found []*finding.Judged, left *remainder) *Explained {
-	return &Explained{Found: found, left: left, outside: outside(s, found), doubted: doubtsOf(s)}
+	return &Explained{Found: found, left: left, outside: outside(s, found), descriptors: descriptors(s, found),
+		doubted: doubtsOf(s)}
 }
 
 // Hypotheses says of each fault by nature how it stands.
@@ -202,6 +219,9 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 		return finding.MayGrow(p.s, e.Found, target), false
 	case e.outside[h.kind].grown > 0:
 		return e.outside[h.kind].needs(), false
+	case h.kind == byConns && e.descriptors > 0:
+		return fmt.Sprintf("%.0f more descriptors at the last floor than at the first, beside connections, which no finding "+
+			"explains: what opens files and doesn't close them", e.descriptors), false
 	}
 	if h.kind == byFloors {
 		if needs, growing = p.grows(h, e.Found, target, work); needs != "" {

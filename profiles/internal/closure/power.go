@@ -169,19 +169,22 @@ func (p *power) counted(h *hypothesis) (limit, work float64) {
 		}
 	case byOffHeap:
 		if measured(func(n *series.Snapshot) bool { return n.Process != nil && n.Runtime != nil }) {
-			return p.outside(classes.Areas[0]) / work, work
+			return p.outside(classes.Areas[0], h.per) / work, work
 		}
 	case byShared:
 		if measured(func(n *series.Snapshot) bool { return n.Process != nil }) {
-			return p.outside(classes.Areas[1]) / work, work
+			return p.outside(classes.Areas[1], h.per) / work, work
 		}
 	}
 	return 0, work
 }
 
-// outside is the growth of memory outside the heap that would be seen: that of a finding, or what stands out from how
-// far the area wanders by itself.
-func (p *power) outside(a classes.Area) float64 {
-	q := fit.Read(p.s, a.Noise, a.Reading)
-	return math.Max(1.3*a.Least, (threshold.MinT+oneSided)*wander(q, p.rest))
+// outside is the growth of memory outside the heap with a unit that would be seen: that of a finding, or what stands out
+// from how far the area wanders by itself.
+func (p *power) outside(a classes.Area, per string) float64 {
+	q, least := fit.Read(p.s, a.Noise, a.Reading), a.Least
+	if per == "error" {
+		least = a.AtErrors
+	}
+	return math.Max(1.3*least, (threshold.MinT+oneSided)*wander(q, p.rest))
 }
