@@ -46,7 +46,7 @@ func diagnose(s *series.Series, o Options) *record.Verdict {
 		v.Costs = finding.Costs(s, js)
 		v.Hypotheses, v.Closure = closure.Hypotheses(s, e), closure.Closure(s, e)
 		d.Complete = d.Complete && closure.AllExcluded(v.Hypotheses)
-		v.Headline, v.Confidence = headline(s, js, d)
+		v.Headline, v.Confidence = headline(s, e, d)
 		d.Warnings = append(d.Warnings, closure.OpenWarnings(v.Hypotheses)...)
 		if len(js) > 0 && js[0].Term.RetainedTerm && !js[0].Passive && len(js[0].Sites) > 0 {
 			d.Warnings = append(d.Warnings, noPath)
@@ -163,14 +163,15 @@ func boolInt(b bool) int {
 // headline applies the rule: faults by nature first, the one with the largest predicted share; what settings bound only
 // where it is what breaks the limit, and nothing is suspected that no setting bounds; healthy only when the data would
 // have shown a fault.
-func headline(s *series.Series, js []*finding.Judged, d closure.Sufficiency) (record.Headline, float64) {
+func headline(s *series.Series, e *closure.Explained, d closure.Sufficiency) (record.Headline, float64) {
+	js := e.Found
 	if len(js) > 0 && costs.KindOf(js[0].Finding) != "" {
 		if js[0].Passive {
 			return record.Inconclusive, 0
 		}
 		return costs.KindOf(js[0].Finding), js[0].Confidence * d.Quality
 	}
-	if k, ok := bounded(s, js); ok {
+	if k, ok := bounded(s, js); ok && e.Unnamed.Bytes == 0 {
 		return k, 0.9 * d.Quality
 	}
 	if !d.Complete {

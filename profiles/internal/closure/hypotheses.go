@@ -166,13 +166,15 @@ type Explained struct {
 	outside map[evidenceKind]contrast // growth beside the heap that no finding explains
 	// descriptors is the growth of open descriptors that no finding explains; 0: none that matters.
 	descriptors float64
-	doubted     *doubts
+	// Unnamed is the line with most of the live heap at the peak, where no finding is of it; of no bytes: none.
+	Unnamed record.SiteSize
+	doubted *doubts
 }
 
 // Explain is what findings leave, with the rest of the live heap.
 func Explain(s *series.Series, found []*finding.Judged, left *remainder) *Explained {
 	return &Explained{Found: found, left: left, outside: outside(s, found), descriptors: descriptors(s, found),
-		doubted: doubtsOf(s)}
+		Unnamed: unnamed(s, found), doubted: doubtsOf(s)}
 }
 
 // Hypotheses says of each fault by nature how it stands.
@@ -217,6 +219,10 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 			"upstream, so that what waited may be done before it is looked at", false
 	case h.per == "byte-in-flight" && finding.MayGrow(p.s, e.Found, target) != "":
 		return finding.MayGrow(p.s, e.Found, target), false
+	case h.per == "byte-in-flight" && e.Unnamed.Bytes > 0:
+		return fmt.Sprintf("%s, most of the live heap at the peak, are of %s %s:%d, which no finding is of: holds where it "+
+			"has them", words.Bytes(float64(e.Unnamed.Bytes)), words.Short(e.Unnamed.Site.Function), e.Unnamed.Site.File,
+			e.Unnamed.Site.Line), false
 	case e.outside[h.kind].grown > 0:
 		return e.outside[h.kind].needs(), false
 	case h.kind == byConns && e.descriptors > 0:

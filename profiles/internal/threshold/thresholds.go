@@ -219,3 +219,10 @@ const LineSamples = 16
 
 // LeastUnexplained is the least that a held state has to keep beyond all that explains it to be a contradiction.
 const LeastUnexplained = 1 << 20
+
+// UnnamedMin and UnnamedShare are the bytes at one line, and their part of the live heap at the peak, from which that
+// line has to be in a finding.
+const (
+	UnnamedMin   = 4 << 20
+	UnnamedShare = 0.5
+)

@@ -75,6 +75,9 @@ func (s *serviceRig) inFlight(c *record.Covariates, seen map[string]gateway.Seen
 		if c.BytesSent = c.BytesInFlight; held.Offset >= 0 {
 			c.BytesSent = min(n*held.Offset, c.BytesInFlight)
 		}
+		if s.holding != subject.Front && s.t.Subject.SizedRequests() { // the bodies that came may be there until the reply
+			c.BytesInFlight, c.BytesSent, c.WithBody = c.BytesInFlight+n*s.size, c.BytesSent+n*s.size, n
+		}
 	case fault.GateRequest, fault.GateReply, fault.GateBytes:
 		if s.t.Subject.SizedRequests() {
 			c.BytesInFlight, c.BytesSent, c.WithBody = n*s.size, n*s.size, n

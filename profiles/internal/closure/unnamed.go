@@ -1,0 +1,40 @@
+package closure
+
+import (
+	"slices"
+
+	"github.com/memsoak/memsoak/profiles/internal/finding"
+	"github.com/memsoak/memsoak/profiles/internal/series"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+// unnamed is the largest site at a trial's peak, with its bytes there, where it has the better part of the live heap and
+// no finding is of it: whatever the findings say, they say nothing of the peak.
+func unnamed(s *series.Series, found []*finding.Judged) record.SiteSize {
+	n := s.Peak()
+	if n == nil {
+		return record.SiteSize{}
+	}
+	most := 0
+	for id, a := range n.Sites {
+		if a.Bytes > n.Sites[most].Bytes {
+			most = id
+		}
+	}
+	bytes := 0.0
+	if most < len(n.Sites) {
+		bytes = n.Sites[most].Bytes
+	}
+	if bytes < threshold.UnnamedMin || bytes < threshold.UnnamedShare*n.Live.Bytes {
+		return record.SiteSize{}
+	}
+	named := func(j *finding.Judged) bool {
+		return slices.Contains(j.Sites, most) || slices.Contains(j.Members, most) ||
+			j.Site.Function == s.Sites[most].Function
+	}
+	if slices.ContainsFunc(found, named) {
+		return record.SiteSize{}
+	}
+	return record.SiteSize{Site: s.Sites[most].Site, Bytes: int64(bytes)}
+}
