@@ -57,7 +57,7 @@ func RatesFrom(c record.Covariates, seconds float64) Rates {
 // the size of those in flight.
 func (r Rates) PerFile(per string) (units float64, ok bool) {
 	switch per {
-	case "file", "listed-file", "backlog-item", "distinct-item":
+	case "file", "listed-file", "backlog-item", "distinct-item", "large-file": // each of them may be large
 		return 1, true
 	case "byte":
 		return r.Bytes, true

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/memsoak/memsoak/profiles/internal/finding"
+	"github.com/memsoak/memsoak/profiles/internal/fit"
 	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
@@ -15,12 +16,14 @@ import (
 
 // How a target stands to the contract's for the nearest unit. A sixty-fourth of each byte copied has been met, so a
 // tenth of the target for bytes in flight is asked for; a page of a listing and a wave are what some files and some
-// hundred files are. Outside the heap the kernel counts pages, and threads and allocators come and go by hundreds of
+// hundred files are. Of large files a trial has some tens, so that only more for each of them is seen. Outside the heap the kernel counts pages, and threads and allocators come and go by hundreds of
 // kilobytes; failures come when these have come to rest.
 const (
 	copiedByteShare = 0.1
 	pageItems       = 16
 	waveItems       = 256
+	largeItems      = 512
+	largeCount      = 50
 	offHeapItems    = 32
 	offHeapErrors   = 128
 	offHeapSeconds  = 16
@@ -77,6 +80,8 @@ var hypotheses = []hypothesis{
 		more: "%s requests between the first floor and the last"},
 	{class: record.Leak, per: "byte", kind: byFloors, target: times(copiedByteShare, perByte),
 		more: "%s bytes copied between the first floor and the last"},
+	{class: record.Leak, per: fit.LargeFile, kind: byFloors, target: times(largeItems, perItem), whenMet: true,
+		more: "%s files of 1 MiB and more between the first floor and the last"},
 	{class: record.Leak, per: "page", kind: byFloors, target: times(pageItems, perItem),
 		more: "%s pages of listings between the first floor and the last"},
 	{class: record.Leak, per: "wave", kind: byFloors, target: times(waveItems, perItem),
@@ -92,6 +97,8 @@ var hypotheses = []hypothesis{
 		more: "transfers held at the upload's reply with %s bytes in flight, and with a third of that"},
 	{class: record.GoroutineLeak, per: "file", kind: byRoutines, target: perCount,
 		more: "goroutines counted at floors %s files apart"},
+	{class: record.GoroutineLeak, per: fit.LargeFile, kind: byRoutines, target: times(largeCount, perCount), whenMet: true,
+		more: "goroutines counted at floors %s files of 1 MiB and more apart"},
 	{class: record.ConnectionLeak, per: "file", kind: byConns, target: perCount,
 		more: "connections counted at floors %s files apart"},
 	{class: record.OffHeap, per: "file", kind: byOffHeap, target: times(offHeapItems, perItem),
@@ -219,10 +226,6 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 			"upstream, so that what waited may be done before it is looked at", false
 	case h.per == "byte-in-flight" && finding.MayGrow(p.s, e.Found, target) != "":
 		return finding.MayGrow(p.s, e.Found, target), false
-	case h.per == "byte-in-flight" && e.Unnamed.Bytes > 0:
-		return fmt.Sprintf("%s, most of the live heap at the peak, are of %s %s:%d, which no finding is of: holds where it "+
-			"has them", words.Bytes(float64(e.Unnamed.Bytes)), words.Short(e.Unnamed.Site.Function), e.Unnamed.Site.File,
-			e.Unnamed.Site.Line), false
 	case e.outside[h.kind].grown > 0:
 		return e.outside[h.kind].needs(), false
 	case h.kind == byConns && e.descriptors > 0:
@@ -246,6 +249,10 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 	case h.kind == byHolds && p.left.unheld > 0:
 		return fmt.Sprintf("%s in the held state of phase %s that no finding explains; holds of other sizes and numbers "+
 			"tell what it grows with", words.Bytes(p.left.unheld), p.left.unheldIn), false
+	case h.per == "byte-in-flight" && e.Unnamed.Bytes > 0:
+		return fmt.Sprintf("%s, most of the live heap at the peak, are of %s %s:%d, which no finding is of: holds where it "+
+			"has them", words.Bytes(float64(e.Unnamed.Bytes)), words.Short(e.Unnamed.Site.Function), e.Unnamed.Site.File,
+			e.Unnamed.Site.Line), false
 	}
 	return "", false
 }

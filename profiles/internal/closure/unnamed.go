@@ -16,15 +16,11 @@ func unnamed(s *series.Series, found []*finding.Judged) record.SiteSize {
 	if n == nil {
 		return record.SiteSize{}
 	}
-	most := 0
+	most, bytes := -1, 0.0
 	for id, a := range n.Sites {
-		if a.Bytes > n.Sites[most].Bytes {
-			most = id
+		if a.Bytes > bytes && !s.Sites[id].OfRuntime() { // the runtime's own follow what is counted
+			most, bytes = id, a.Bytes
 		}
-	}
-	bytes := 0.0
-	if most < len(n.Sites) {
-		bytes = n.Sites[most].Bytes
 	}
 	if bytes < threshold.UnnamedMin || bytes < threshold.UnnamedShare*n.Live.Bytes {
 		return record.SiteSize{}

@@ -20,17 +20,32 @@ func Retained(s *series.Series, q *Quantity, us []Unit) []Term {
 	if len(idx) < threshold.MinFloors || !q.ranges(idx) {
 		return nil
 	}
-	if all := Steered(s, q, idx[0]); q.rises(all) {
-		certain := func(t Term) bool { return t.T() >= threshold.MinT }
-		if out := retainedOver(s, all, q, us); slices.ContainsFunc(out, certain) {
-			return out
-		}
-		// Many steps may each be too small to have a direction, and in held states growth may come later than its unit, so
-		// that it fits the floors alone. A running maximum needs neither: what it explains, it explains in all states.
-		out := retainedOver(s, idx, q, us)
-		return slices.DeleteFunc(out, func(t Term) bool { return t.Running })
+	all := Steered(s, q, idx[0])
+	if !q.rises(all) {
+		return retainedOver(s, idx, q, us)
 	}
-	return retainedOver(s, idx, q, us)
+	out := retainedOver(s, all, q, us)
+	if explained(out, true) > threshold.WellExplained {
+		return out
+	}
+	// In held states growth may come later than its unit, so that it fits the floors alone. A running maximum doesn't need
+	// them: what it explains, it explains in all states.
+	floors := slices.DeleteFunc(retainedOver(s, idx, q, us), func(t Term) bool { return t.Running })
+	if explained(out, false) > explained(floors, false) {
+		return out
+	}
+	return floors
+}
+
+// explained is the largest share that a believed term has, with steady of those that are no running maximum.
+func explained(ts []Term, steady bool) float64 {
+	most := 0.0
+	for _, t := range ts {
+		if t.T() >= threshold.MinT && !(steady && t.Running) {
+			most = math.Max(most, t.Share)
+		}
+	}
+	return most
 }
 
 // retainedOver fits what stays from state to state of idx.
@@ -174,18 +189,20 @@ func shares(fit *trend.Fit, cands []trend.Candidate, n int) []float64 {
 }
 
 // steady reports whether growth continues: its second half, in units of work, is not much flatter than the whole, and
-// most steps go up that should by more than the grain of sampling. A running maximum steps by nature and is not asked.
+// most steps go up that should by more than the grain of sampling. A running maximum steps by nature; nothing rises
+// without it.
 func (t *Term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidate, grain float64) bool {
-	if t.Running {
-		return true
-	}
 	x := cands[fit.Terms[i]].Values
+	if t.Running {
+		return !beyond(x, y, t.Amount, grain)
+	}
 	total := 0.0
 	for _, d := range x {
 		total += d
 	}
 	var seen, lateX, lateY float64
-	up, steps := 0, 0
+	one := rising{least: threshold.MinStep * total, bytes: threshold.MinStepGrains * grain}
+	joined := one // with small steps together, for growth that comes in no others and that one unit explains
 	for k := range y {
 		r := y[k]
 		for m, j := range fit.Terms {
@@ -197,17 +214,47 @@ func (t *Term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidat
 			lateX, lateY = lateX+x[k], lateY+r
 		}
 		seen += x[k]
-		if x[k] >= threshold.MinStep*total && fit.Coef[i]*x[k] >= threshold.MinStepGrains*grain {
-			steps++
-			if r > 0.1*fit.Coef[i]*x[k] {
-				up++
-			}
-		}
+		one.x, one.y = 0, 0
+		one.add(x[k], r, fit.Coef[i])
+		joined.add(x[k], r, fit.Coef[i])
 	}
 	if lateX >= threshold.MinLate*total && lateY/lateX < threshold.LateShare*fit.Coef[i] {
 		return false
 	}
-	return steps >= 2 && float64(up) >= threshold.RisingShare*float64(steps)
+	return one.most() || one.steps < 2 && len(fit.Terms) == 1 && joined.most()
+}
+
+// rising counts the steps that go up, of those that should by enough to have a direction.
+type rising struct {
+	least, bytes float64 // what a step has to have of the unit, and to grow by, to have one
+	x, y         float64 // of the steps since the last that had one
+	up, steps    int
+}
+
+// add adds a step, or joins it to those before that had no direction yet.
+func (c *rising) add(x, y, slope float64) {
+	if c.x, c.y = c.x+x, c.y+y; c.x < c.least || slope*c.x < c.bytes {
+		return
+	}
+	if c.steps++; c.y > 0.1*slope*c.x {
+		c.up++
+	}
+	c.x, c.y = 0, 0
+}
+
+func (c *rising) most() bool {
+	return c.steps >= 2 && float64(c.up) >= threshold.RisingShare*float64(c.steps)
+}
+
+// beyond reports whether a quantity rises by a good part of what a running maximum explains while that doesn't rise.
+func beyond(x, y []float64, amount, grain float64) bool {
+	sum := 0.0
+	for k := range y {
+		if x[k] == 0 {
+			sum += y[k]
+		}
+	}
+	return sum > threshold.MinLeakSamples*grain && sum > threshold.BeyondShare*amount
 }
 
 // Filled looks for a cache: growth with distinct items over several floors that has stopped though distinct items went

@@ -53,3 +53,34 @@ func TestSteadyWithOneLargeStep(t *testing.T) {
 		return 100
 	})), "it rose early and is flat in the larger half")
 }
+
+// TestGrowthInManySmallStepsIsSteady has growth with time, which comes in steps of a sample each.
+func TestGrowthInManySmallStepsIsSteady(t *testing.T) {
+	work := make([]float64, 40)
+	steady := func(until int, terms ...int) bool {
+		y := make([]float64, len(work))
+		for k := range work {
+			if work[k] = 1; k < until {
+				y[k] = 10
+			}
+		}
+		fit := &trend.Fit{Terms: terms, Coef: []float64{10, 0}}
+		return new(Term).steady(fit, 0, y, []trend.Candidate{{Values: work}, {Values: make([]float64, len(work))}}, 10)
+	}
+	assert.True(t, steady(len(work), 0))
+	assert.False(t, steady(12, 0), "it ended early")
+	assert.False(t, steady(len(work), 0, 1), "of two units neither is told by steps that have no direction")
+}
+
+// TestARunningMaximumThatIsLeftBehindExplainsNothing has growth with the number in flight that continues when fewer are.
+func TestARunningMaximumThatIsLeftBehindExplainsNothing(t *testing.T) {
+	most := []float64{100, 0, 300, 0, 600, 0, 0}
+	steady := func(last float64) bool {
+		y := []float64{200 << 10, 0, 600 << 10, 0, 1200 << 10, 0, last}
+		fit := &trend.Fit{Terms: []int{0}, Coef: []float64{2 << 10}}
+		return (&Term{Unit: Unit{Running: true}, Amount: 2000 << 10}).steady(fit, 0, y, []trend.Candidate{{Values: most}}, 4<<10)
+	}
+	assert.True(t, steady(0))
+	assert.True(t, steady(100<<10), "pools fill a little")
+	assert.False(t, steady(800<<10))
+}

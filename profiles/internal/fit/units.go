@@ -79,6 +79,8 @@ func retainedUnits(s *series.Series, column func(func(record.Covariates) float64
 			Values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), Penalty: 6},
 		{Name: "page", Class: record.Leak, Values: column(func(c record.Covariates) float64 { return float64(c.Pages) }),
 			Penalty: 2},
+		{Name: LargeFile, Class: record.Leak, Values: largeFiles(s, false), Penalty: 8},
+		{Name: LargeFile, Class: record.Leak, Values: largeFiles(s, true), Penalty: 8.5},
 		{Name: "second", Class: record.Leak, Values: seconds, Penalty: 2},
 		{Name: "wave", Class: record.Leak, Values: column(func(c record.Covariates) float64 { return float64(c.Waves) }),
 			Penalty: 6},
@@ -339,6 +341,37 @@ func largestPerWorker(s *series.Series, again bool) []float64 {
 		done, largest = c.BytesDone, max(largest, c.Largest)
 		for _, size := range workers {
 			out[i] += size
+		}
+	}
+	return out
+}
+
+// LargeFile is a file of largeFrom bytes and more, which some programs do more for than for others.
+const (
+	LargeFile = "large-file"
+	largeFrom = 1 << 20
+)
+
+// largeFiles are the large files done by so far: all of work whose files are large in the mean, and of other work those
+// that were held. They rise with floors, since what a wave under way leaves isn't known before the next one; with begun
+// those that are held count as well.
+func largeFiles(s *series.Series, begun bool) []float64 {
+	out := make([]float64, len(s.Snaps))
+	var sum, held float64
+	var before record.Covariates
+	for i, n := range s.Snaps {
+		c := n.Cov()
+		switch files := c.FilesDone - before.FilesDone; {
+		case n.State.Held() && c.BytesInFlight >= c.InFlight*largeFrom:
+			held = math.Max(held, float64(c.InFlight))
+		case !n.AtRest():
+		case c.BytesDone-before.BytesDone >= files*largeFrom:
+			sum, held, before = sum+math.Max(0, float64(files)), 0, c
+		default:
+			sum, held, before = sum+math.Min(held, float64(files)), 0, c
+		}
+		if out[i] = sum; begun && n.State.Held() {
+			out[i] += held
 		}
 	}
 	return out

@@ -62,6 +62,12 @@ const (
 	// RisingShare is the part of the steps of a leak that have to go up.
 	RisingShare = 0.6
 
+	// WellExplained is the share of what stays over all states that a term explains for no other view to be tried.
+	WellExplained = 0.8
+
+	// BeyondShare is the part of what comes with the most of something so far that may come while there is no more of it.
+	BeyondShare = 0.2
+
 	// FlatShare is how much of the early growth per distinct item may remain late for a cache to count as full.
 	FlatShare = 0.15
 
@@ -127,7 +133,7 @@ const (
 
 	// OffHeapMin is the least anonymous memory outside the Go heap, beyond the runtime's tables, worth a finding, and
 	// OffHeapNoise its jitter between equal states: thread stacks and the allocator's arenas of cgo.
-	OffHeapMin   = 4 << 20
+	OffHeapMin   = 2 << 20
 	OffHeapNoise = 512 << 10
 
 	// OffHeapAtErrors and OffHeapLateNoise are the same where work has warmed up, so that it makes no new threads and

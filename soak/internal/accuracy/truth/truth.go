@@ -98,7 +98,7 @@ func (t *Truth) FullFunction() string {
 
 // units are those of the verdict vocabulary.
 var units = []string{"file", "byte", "request", "second", "listed-file", "backlog-item", "distinct-item", "worker",
-	"byte-in-flight", "connection", "goroutine", "page", "wave", "error"}
+	"byte-in-flight", "connection", "goroutine", "page", "wave", "error", "large-file"}
 
 var headlines = []record.Headline{record.Healthy, record.HeadLeak, record.HeadBuffer, record.HeadMetadata,
 	record.HeadHeadroom, record.HeadOffHeap}
