@@ -57,9 +57,12 @@ func TestGrowthOutsideTheHeapThatNothingExplainsIsNamed(t *testing.T) {
 // memory that a profile shows.
 func TestDescriptorsThatStayAreNotFine(t *testing.T) {
 	one := func(perFile float64, conns int64) *record.Verdict {
-		sub := &subject{conns: func(c record.Covariates) int64 { return min(c.FilesDone, conns) }, process: func(n *record.Snapshot) {
-			n.Process.FDs = 12 + int(n.Covariates.ConnsOpen) + int(perFile*float64(n.Covariates.FilesDone))
-		}}
+		sub := &subject{
+			conns: func(c record.Covariates) int64 { return min(c.FilesDone, conns) },
+			process: func(n *record.Snapshot) {
+				n.Process.FDs = 12 + int(n.Covariates.ConnsOpen) + int(perFile*float64(n.Covariates.FilesDone))
+			},
+		}
 		sub.sources = background()
 		return diagnoseLab(t, newLab(t, sub, 4, 11).run(10))
 	}

@@ -16,8 +16,9 @@ import (
 
 // How a target stands to the contract's for the nearest unit. A sixty-fourth of each byte copied has been met, so a
 // tenth of the target for bytes in flight is asked for; a page of a listing and a wave are what some files and some
-// hundred files are. Of large files a trial has some tens, so that only more for each of them is seen. Outside the heap the kernel counts pages, and threads and allocators come and go by hundreds of
-// kilobytes; failures come when these have come to rest.
+// hundred files are. Of large files a trial has some tens, so that only more for each of them is seen. Outside the heap
+// the kernel counts pages, and threads and allocators come and go by hundreds of kilobytes; failures come when these
+// have come to rest.
 const (
 	copiedByteShare = 0.1
 	pageItems       = 16
@@ -229,8 +230,8 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 	case e.outside[h.kind].grown > 0:
 		return e.outside[h.kind].needs(), false
 	case h.kind == byConns && e.descriptors > 0:
-		return fmt.Sprintf("%.0f more descriptors at the last floor than at the first, beside connections, which no finding "+
-			"explains: what opens files and doesn't close them", e.descriptors), false
+		return fmt.Sprintf("%.0f more descriptors at the last floor than at the first, beside connections, which no "+
+			"finding explains: what opens files and doesn't close them", e.descriptors), false
 	}
 	if h.kind == byFloors {
 		if needs, growing = p.grows(h, e.Found, target, work); needs != "" {
@@ -250,8 +251,8 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 		return fmt.Sprintf("%s in the held state of phase %s that no finding explains; holds of other sizes and numbers "+
 			"tell what it grows with", words.Bytes(p.left.unheld), p.left.unheldIn), false
 	case h.per == "byte-in-flight" && e.Unnamed.Bytes > 0:
-		return fmt.Sprintf("%s, most of the live heap at the peak, are of %s %s:%d, which no finding is of: holds where it "+
-			"has them", words.Bytes(float64(e.Unnamed.Bytes)), words.Short(e.Unnamed.Site.Function), e.Unnamed.Site.File,
+		return fmt.Sprintf("%s, most of the live heap at the peak, are of %s %s:%d, which no finding is of: holds where "+
+			"it has them", words.Bytes(float64(e.Unnamed.Bytes)), words.Short(e.Unnamed.Site.Function), e.Unnamed.Site.File,
 			e.Unnamed.Site.Line), false
 	}
 	return "", false

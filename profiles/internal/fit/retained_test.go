@@ -69,7 +69,7 @@ func TestGrowthInManySmallStepsIsSteady(t *testing.T) {
 	}
 	assert.True(t, steady(len(work), 0))
 	assert.False(t, steady(12, 0), "it ended early")
-	assert.False(t, steady(len(work), 0, 1), "of two units neither is told by steps that have no direction")
+	assert.False(t, steady(len(work), 0, 1), "steps without a direction say nothing of two units")
 }
 
 // TestARunningMaximumThatIsLeftBehindExplainsNothing has growth with the number in flight that continues when fewer are.
@@ -78,7 +78,8 @@ func TestARunningMaximumThatIsLeftBehindExplainsNothing(t *testing.T) {
 	steady := func(last float64) bool {
 		y := []float64{200 << 10, 0, 600 << 10, 0, 1200 << 10, 0, last}
 		fit := &trend.Fit{Terms: []int{0}, Coef: []float64{2 << 10}}
-		return (&Term{Unit: Unit{Running: true}, Amount: 2000 << 10}).steady(fit, 0, y, []trend.Candidate{{Values: most}}, 4<<10)
+		cands := []trend.Candidate{{Values: most}}
+		return (&Term{Unit: Unit{Running: true}, Amount: 2000 << 10}).steady(fit, 0, y, cands, 4<<10)
 	}
 	assert.True(t, steady(0))
 	assert.True(t, steady(100<<10), "pools fill a little")
