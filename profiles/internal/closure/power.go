@@ -179,8 +179,8 @@ func (p *power) counted(h *hypothesis) (limit, work float64) {
 	return 0, work
 }
 
-// outside is the growth of memory outside the heap with a unit that would be seen: that of a finding, or what stands out
-// from how far the area wanders by itself.
+// outside is the growth of memory outside the heap with a unit that would be seen: that of a finding, or what stands
+// out from how far the area wanders by itself.
 func (p *power) outside(a classes.Area, per string) float64 {
 	q, least := fit.Read(p.s, a.Noise, a.Reading), a.Least
 	if per == "error" {

@@ -9,8 +9,8 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// unnamed is the largest site at a trial's peak, with its bytes there, where it has the better part of the live heap and
-// no finding is of it: whatever the findings say, they say nothing of the peak.
+// unnamed is the largest site at a trial's peak, with its bytes there, where it has the better part of the live heap
+// and no finding is of it: whatever the findings say, they say nothing of the peak.
 func unnamed(s *series.Series, found []*finding.Judged) record.SiteSize {
 	n := s.Peak()
 	if n == nil {
@@ -18,7 +18,7 @@ func unnamed(s *series.Series, found []*finding.Judged) record.SiteSize {
 	}
 	most, bytes := -1, 0.0
 	for id, a := range n.Sites {
-		if a.Bytes > bytes && !s.Sites[id].OfRuntime() { // the runtime's own follow what is counted
+		if a.Bytes > bytes && !s.Sites[id].OfRuntime() { // the runtime's own are explained
 			most, bytes = id, a.Bytes
 		}
 	}

@@ -9,7 +9,7 @@ import (
 const (
 	// newShare is the part of the files between two floors that may be new where a wave is repeated.
 	newShare = 0.1
-	// leastRepeated is what repeated files have to add, if they add as much as new ones, to be told from nothing.
+	// leastRepeated is what repeated files have to add, if they add as much as new ones, to stand out from nothing.
 	leastRepeated = 32 << 10
 	// eachShare is the part of what new files add from which repeated ones add as much.
 	eachShare = 0.75

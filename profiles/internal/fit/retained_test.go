@@ -72,7 +72,7 @@ func TestGrowthInManySmallStepsIsSteady(t *testing.T) {
 	assert.False(t, steady(len(work), 0, 1), "steps without a direction say nothing of two units")
 }
 
-// TestARunningMaximumThatIsLeftBehindExplainsNothing has growth with the number in flight that continues when fewer are.
+// TestARunningMaximumThatIsLeftBehindExplainsNothing has growth with the most in flight that continues with fewer.
 func TestARunningMaximumThatIsLeftBehindExplainsNothing(t *testing.T) {
 	most := []float64{100, 0, 300, 0, 600, 0, 0}
 	steady := func(last float64) bool {

@@ -12,8 +12,8 @@ import (
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
 
-// TestBodiesThatCameAreInFlightWhileAnUpstreamReplies has requests of 1 MiB whose upstream's reply of two bytes is held:
-// the service may still have all that it was sent. Its own reply may come after it has let go of them.
+// TestBodiesThatCameAreInFlightWhileAnUpstreamReplies has requests of 1 MiB whose upstream's reply of two bytes is
+// held: the service may still have all that it was sent. Its own reply may come after it has let go of them.
 func TestBodiesThatCameAreInFlightWhileAnUpstreamReplies(t *testing.T) {
 	const mib = 1 << 20
 	held := &fault.HoldStatus{Hold: fault.Hold{Point: fault.GateReplyBody, Offset: -1}, Waiting: 4, BytesWaiting: 8}
