@@ -231,7 +231,7 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 		return e.outside[h.kind].needs(), false
 	case h.kind == byConns && e.descriptors > 0:
 		return fmt.Sprintf("%.0f more descriptors at the last floor than at the first, beside connections, which no "+
-			"finding explains: what opens files and doesn't close them", e.descriptors), false
+			"finding explains: what opens them and doesn't close them", e.descriptors), false
 	}
 	if h.kind == byFloors {
 		if needs, growing = p.grows(h, e.Found, target, work); needs != "" {

@@ -71,6 +71,10 @@ const (
 	// FlatShare is how much of the early growth per distinct item may remain late for a cache to count as full.
 	FlatShare = 0.15
 
+	// FarWorse is how many times as much growth that stays has to leave unexplained for a full cache to be believed in
+	// its place.
+	FarWorse = 5
+
 	// MinBeyond is how much a cache would have grown, in sampled objects, with the items after it was full: of growth that
 	// continues none of so many is sampled in one of twenty thousand trials.
 	MinBeyond = 10

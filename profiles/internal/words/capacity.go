@@ -109,8 +109,8 @@ func Work(n float64, per string) string {
 		return Bytes(n) + " copied"
 	}
 	unit := map[string]string{"file": "files", "listed-file": "listed files", "backlog-item": "waiting files",
-		"distinct-item": "distinct files",
-		"request":       "requests", "page": "pages", "wave": "waves", "error": "errors"}[per]
+		"distinct-item": "distinct files", "large-file": "large files",
+		"request": "requests", "page": "pages", "wave": "waves", "error": "errors"}[per]
 	return thousands(n) + " " + cmp.Or(unit, per)
 }
 
