@@ -316,14 +316,14 @@ func capacity(c *record.Capacity, kills []kill, tried int) *figure {
 	}
 	var area chart.Area
 	line := chart.Line{Ink: "rss"}
-	wide := chart.Chart{Label: "Predicted peak over workers, with its 95 % interval", YTicks: chart.BytesTicks(5),
-		XTicks: chart.CountTicks(10)}
+	wide := chart.Chart{YTicks: chart.BytesTicks(5), XTicks: chart.CountTicks(10),
+		Label: "Predicted peak over " + many(c.Words) + ", with its 95 % interval"}
 	for _, s := range c.At {
 		w := float64(s.Workers)
 		line.X, line.Y = append(line.X, w), append(line.Y, float64(s.Peak))
 		area.X, area.Lo, area.Hi = append(area.X, w), append(area.Lo, float64(s.PI95[0])), append(area.Hi, float64(s.PI95[1]))
 		wide.Tips = append(wide.Tips, chart.Tip{X: w, Text: fmt.Sprintf("%s: %s (%s)\n95 %%: %s to %s",
-			plural(s.Workers, "worker"), Bytes(s.Peak), exact(s.Peak), Bytes(s.PI95[0]), Bytes(s.PI95[1]))})
+			atOnce(s.Workers, c.Words), Bytes(s.Peak), exact(s.Peak), Bytes(s.PI95[0]), Bytes(s.PI95[1]))})
 	}
 	area.Ink = "interval"
 	wide.Areas, wide.Lines = []chart.Area{area}, []chart.Line{line}
@@ -333,14 +333,14 @@ func capacity(c *record.Capacity, kills []kill, tried int) *figure {
 		key = append(key, keyEntry{"limit", "limit " + Bytes(c.Limit)})
 	}
 	if c.MaxWorkers > 0 {
-		wide.Marks = []chart.Mark{{Ink: "fit", X: float64(c.MaxWorkers), Text: plural(c.MaxWorkers, "worker") + " fit"}}
-		key = append(key, keyEntry{"fit", fmt.Sprintf("%s fit", plural(c.MaxWorkers, "worker"))})
+		wide.Marks = []chart.Mark{{Ink: "fit", X: float64(c.MaxWorkers), Text: fits(c.MaxWorkers, c.Words)}}
+		key = append(key, keyEntry{"fit", fits(c.MaxWorkers, c.Words)})
 	}
 	for _, k := range kills {
 		if k.workers > c.At[len(c.At)-1].Workers {
 			continue
 		}
-		wide.Marks = append(wide.Marks, chart.Mark{Ink: "oom", X: float64(k.workers), Text: plural(k.workers, "worker") +
+		wide.Marks = append(wide.Marks, chart.Mark{Ink: "oom", X: float64(k.workers), Text: atOnce(k.workers, c.Words) +
 			" killed at " + Bytes(k.peak)})
 	}
 	if len(kills) > 0 {
@@ -349,7 +349,7 @@ func capacity(c *record.Capacity, kills []kill, tried int) *figure {
 	if tried > 0 && tried < c.At[len(c.At)-1].Workers {
 		wide.Marks = append(wide.Marks, chart.Mark{Ink: "note", X: float64(tried), Text: fmt.Sprintf("tried up to %d",
 			tried)})
-		key = append(key, keyEntry{"note", fmt.Sprintf("beyond %s: not tried", plural(tried, "worker"))})
+		key = append(key, keyEntry{"note", fmt.Sprintf("beyond %s: not tried", atOnce(tried, c.Words))})
 	}
 	slim := wide
 	slim.XTicks = chart.CountTicks(5)
@@ -368,7 +368,8 @@ func workersTried(views []*cellView) (kills []kill, most int) {
 		if v.Trial == nil || v.Trial.Record == nil {
 			continue
 		}
-		n, err := strconv.Atoi(cmp.Or(v.Cell.Cell["workers"], v.Trial.Record.Settings["workers"]))
+		cell := v.Cell.Cell
+		n, err := strconv.Atoi(cmp.Or(cell["workers"], v.Trial.Record.Settings["workers"], cell["concurrency"]))
 		if err != nil {
 			continue
 		}

@@ -48,3 +48,22 @@ func TestAPeakSaysWhatItWasReadFrom(t *testing.T) {
 	assert.Contains(t, peakText(record.Peak{RSS: 137 << 20}), "137 MiB</span> <small>(RSS)</small>")
 	assert.Contains(t, peakText(record.Peak{}), "not measured")
 }
+
+// TestACapacityOfAServiceCountsRequests: a service without a setting of its workers has none that could fit.
+func TestACapacityOfAServiceCountsRequests(t *testing.T) {
+	c := &record.Capacity{Limit: 1 << 30, MaxWorkers: 2, Words: record.Words{Item: record.ItemRequest, InFlight: true},
+		At: []record.CapacityStep{{Workers: 1, Peak: 1 << 20}, {Workers: 40, Peak: 1 << 30}}}
+	drawn := func() string {
+		f := capacity(c, []kill{{40, 1 << 30}}, 8)
+		return string(f.Wide) + f.Key[len(f.Key)-1].Text + f.Key[3].Text
+	}
+	assert.Contains(t, drawn(), "2 requests in flight fit")
+	assert.Contains(t, drawn(), "40 requests in flight killed at")
+	assert.NotContains(t, drawn(), "worker")
+	page := &pageData{Run: &Run{Verdict: &record.RunVerdict{Capacity: c}}}
+	assert.Equal(t, "requests in flight that fit", page.capacityAnswer().Name)
+	c.Words = record.Words{}
+	assert.Contains(t, drawn(), "2 workers fit")
+	assert.Equal(t, "workers that fit", page.capacityAnswer().Name)
+	assert.Equal(t, "1 request in flight fits", fits(1, record.Words{InFlight: true}))
+}

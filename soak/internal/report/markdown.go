@@ -104,12 +104,12 @@ func markdownCapacity(w io.Writer, v *record.RunVerdict) {
 		return
 	}
 	c := v.Capacity
-	what := fmt.Sprintf("At most %s", fits(c.MaxWorkers))
+	what := fmt.Sprintf("At most %s", fits(c.MaxWorkers, c.Words))
 	switch {
 	case c.AtLeast:
-		what = fmt.Sprintf("At least %s", fits(c.MaxWorkers))
+		what = fmt.Sprintf("At least %s", fits(c.MaxWorkers, c.Words))
 	case c.MaxWorkers < 0:
-		what = "No number of workers fits"
+		what = "No number of " + many(c.Words) + " fits"
 	}
 	fmt.Fprintf(w, "\n## Capacity\n\n%s in %s", what, Bytes(c.Limit))
 	if c.Binds != "" && !c.AtLeast {

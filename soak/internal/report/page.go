@@ -236,13 +236,14 @@ func (d *pageData) capacityAnswer() fact {
 		return fact{}
 	}
 	c := d.Verdict.Capacity
+	name := many(c.Words) + " that fit"
 	switch {
 	case c.AtLeast:
-		return fact{"workers that fit", template.HTML(fmt.Sprintf("≥ %d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
+		return fact{name, template.HTML(fmt.Sprintf("≥ %d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
 	case c.MaxWorkers > 0:
-		return fact{"workers that fit", template.HTML(fmt.Sprintf("%d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
+		return fact{name, template.HTML(fmt.Sprintf("%d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
 	case c.MaxWorkers < 0:
-		return fact{"workers that fit", "none", "in " + Bytes(c.Limit)}
+		return fact{name, "none", "in " + Bytes(c.Limit)}
 	}
 	return fact{}
 }

@@ -80,11 +80,27 @@ func clockTime(t time.Time) string {
 func plural(n int, one string) string { return units.Count(n, one) }
 
 // fits is "1 worker fits", "3 workers fit".
-func fits(workers int) string {
-	if workers == 1 {
-		return "1 worker fits"
+func fits(n int, w record.Words) string {
+	if n == 1 {
+		return atOnce(n, w) + " fits"
 	}
-	return plural(workers, "worker") + " fit"
+	return atOnce(n, w) + " fit"
+}
+
+// atOnce is a number of workers, or of requests in flight where no setting counts workers.
+func atOnce(n int, w record.Words) string {
+	if w.InFlight {
+		return plural(n, "request") + " in flight"
+	}
+	return plural(n, "worker")
+}
+
+// many are workers, or what stands for them.
+func many(w record.Words) string {
+	if w.InFlight {
+		return "requests in flight"
+	}
+	return "workers"
 }
 
 // words makes a name of the records readable: "live-heap" is "live heap".
