@@ -74,6 +74,11 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	rest += g.Live
 	beside := m.copies.Share * m.copies.Beside * math.Max(0, f.Live-rest) / float64(max(n, 1))
 	f.copies, f.mostCopies = beside*m.copies.Copying(n, 1), beside*m.copies.Copying(n, 1.96)
+	for _, c := range m.costs {
+		if units, ok := m.Rates.Planned(c.Per, c.Bound, p, float64(n)); ok {
+			f.mostCopies += units * costs.Copies(c)
+		}
+	}
 	f.measured = m.floor(p, n, f)
 	return f
 }

@@ -21,7 +21,7 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 		if n, ok := m.Rates.PerFile(c.Per); ok && !c.Bounded && n > 0 {
 			rows = append(rows, c)
 			low, mid, high = low+n*c.CI95[0], mid+n*c.Bytes,
-				high+n*(c.CI95[1]+threshold.CollectorFloats*costs.Share(c, record.PartLive))
+				high+n*(c.CI95[1]+costs.Copies(c)+threshold.CollectorFloats*costs.Share(c, record.PartLive))
 		}
 	}
 	if len(rows) == 0 || mid <= 0 || g.seen == 0 {

@@ -132,6 +132,14 @@ func GrowthOf(costs []record.Cost, units func(c record.Cost) (float64, bool)) Ga
 	return g
 }
 
+// Copies is what stands beside the live heap of a row's unit at the worst moment: an array that is being copied.
+func Copies(c record.Cost) float64 {
+	if c.Copied && Gathers(c) {
+		return Share(c, record.PartLive)
+	}
+	return 0
+}
+
 // costKey is what makes rows of several trials one row.
 type costKey struct {
 	class         record.Class
@@ -160,7 +168,7 @@ func sumCosts(table []record.Cost) []record.Cost {
 		}
 		sum.Bytes, sum.Parts = sum.Bytes+c.Bytes, parts
 		sum.CI95 = [2]float64{math.Max(0, sum.Bytes-half), sum.Bytes + half}
-		sum.Bounded = sum.Bounded && c.Bounded
+		sum.Bounded, sum.Copied = sum.Bounded && c.Bounded, sum.Copied || c.Copied
 		sum.Bound, sum.Tried[1] = math.Max(sum.Bound, c.Bound), math.Max(sum.Tried[1], c.Tried[1])
 	}
 	return out
@@ -218,7 +226,7 @@ func joinCosts(rows []record.Cost) record.Cost {
 		if c.Tried[1] > 0 {
 			out.Tried = [2]float64{math.Min(cmp.Or(out.Tried[0], c.Tried[0]), c.Tried[0]), math.Max(out.Tried[1], c.Tried[1])}
 		}
-		out.Bounded = out.Bounded && c.Bounded
+		out.Bounded, out.Copied = out.Bounded && c.Bounded, out.Copied || c.Copied
 		out.Bound = math.Max(out.Bound, c.Bound)
 	}
 	spread := 0.0

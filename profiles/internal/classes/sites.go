@@ -34,7 +34,9 @@ func JudgeSites(s *series.Series, u *fit.Units) []*finding.Judged {
 		for _, t := range fit.Retained(s, q, possible(s, q, u.Retained)) {
 			if believeRetained(s, q, &t) {
 				kept = append(kept, t)
-				out = append(out, siteFinding(s, id, t))
+				j := siteFinding(s, id, t)
+				j.Array = !t.Running && q.Objects[t.From[1]] < LeastElements
+				out = append(out, j)
 			}
 		}
 		if j := stepsOfContainer(s, id, q, u, distinct); j != nil && (len(kept) == 0 || betterFull(j, kept)) {
