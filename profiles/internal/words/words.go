@@ -113,8 +113,11 @@ func sayCapacity(w record.Words, text string) string {
 
 // SpeakCapacity puts what a capacity assumes, warns of and binds first into the subject's words.
 func SpeakCapacity(c *record.Capacity) {
-	sayAll(c.Words.Item, c.Assumes)
-	sayAll(c.Words.Item, c.Warnings)
+	for _, texts := range [][]string{c.Assumes, c.Warnings} {
+		for i := range texts {
+			texts[i] = sayCapacity(c.Words, texts[i])
+		}
+	}
 	c.Binds = sayCapacity(c.Words, c.Binds)
 }
 
