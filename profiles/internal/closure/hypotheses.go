@@ -166,6 +166,14 @@ func (h *hypothesis) foundAs(f *record.Finding) bool {
 	return f.Slope.Per == h.per
 }
 
+// named says of memory outside the heap that a finding says already what it grows with: no account tells one cause there
+// from another, so that no work would decide on a second one.
+func (h *hypothesis) named(found []*finding.Judged) bool {
+	return (h.kind == byOffHeap || h.kind == byShared) && slices.ContainsFunc(found, func(j *finding.Judged) bool {
+		return !j.Passive && j.Term.RetainedTerm && j.Class == h.class && j.Unreclaimable == (h.kind == byShared)
+	})
+}
+
 // Explained is what a judgement leaves for the hypotheses: the findings, what they don't explain, and why the data
 // can't carry a hypothesis of some kind, where it can't.
 type Explained struct {
@@ -203,6 +211,9 @@ func Hypotheses(s *series.Series, e *Explained) []record.Hypothesis {
 			continue
 		}
 		at := slices.IndexFunc(e.Found, func(j *finding.Judged) bool { return !j.Passive && h.foundAs(&j.Finding) })
+		if at < 0 && h.named(e.Found) {
+			continue
+		}
 		switch {
 		case at >= 0:
 			x.State, x.Slope = record.Found, e.Found[at].Slope
