@@ -39,9 +39,11 @@ func ofFiles(t *testing.T, hs []record.Hypothesis) record.Hypothesis {
 	return hs[i]
 }
 
-// TestGrowthThatMayHaveStoppedGetsMoreWork has a ring that was full after so many bytes, and a leak.
+// TestGrowthThatMayHaveStoppedGetsMoreWork has rings that were full after so many bytes, early and just before the end,
+// and a leak.
 func TestGrowthThatMayHaveStoppedGetsMoreWork(t *testing.T) {
-	for most, want := range map[int64]record.HypothesisState{200 << 20: record.Open, 1 << 40: record.Found} {
+	for most, want := range map[int64]record.HypothesisState{200 << 20: record.Excluded, 300 << 20: record.Open,
+		1 << 40: record.Found} {
 		l := newLab(t, newSubject(func() *subject {
 			return with(source{stack: frames("app/list.(*ring).add"), size: 4000,
 				retained: func(c record.Covariates, _ float64) float64 { return float64(min(c.BytesDone, most) >> 14) }})

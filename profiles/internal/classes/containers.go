@@ -2,7 +2,6 @@ package classes
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/memsoak/memsoak/profiles/internal/finding"
 	"github.com/memsoak/memsoak/profiles/internal/fit"
@@ -30,13 +29,6 @@ func stepsOfContainer(s *series.Series, id int, q *fit.Quantity, u *fit.Units, d
 		return nil
 	}
 	return siteFinding(s, id, t)
-}
-
-// betterFull reports whether a cache that is full says far more of a site than the growth that stays.
-func betterFull(cache *finding.Judged, kept []fit.Term) bool {
-	return cache.Class == record.Cache && !slices.ContainsFunc(kept, func(t fit.Term) bool {
-		return t.R2 > 1-threshold.FarWorse*(1-cache.Term.R2)
-	})
 }
 
 // mayGrow reports whether what stopped growing at so many items is a container that doubles: it is as flat until twice

@@ -5,9 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/memsoak/memsoak/profiles/internal/finding"
 	"github.com/memsoak/memsoak/profiles/internal/fit"
-	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // TestASliceIsNoFullCacheUntilTwiceTheItemsCame has a slice that append made larger at each floor, in ever larger
@@ -23,16 +21,4 @@ func TestASliceIsNoFullCacheUntilTwiceTheItemsCame(t *testing.T) {
 	q.Objects = []float64{1, 1, 1, 1, 1, 1, 1}
 	items.Values[6] = 7000
 	assert.False(t, mayGrow(q, items, idx, 3150), "an array that is full and stays is bounded")
-}
-
-// TestAFullCacheIsBelievedInPlaceOfGrowthThatFitsFarWorse has growth per wave that leaves a share of the site
-// unexplained, beside a cache that explains nearly all of it.
-func TestAFullCacheIsBelievedInPlaceOfGrowthThatFitsFarWorse(t *testing.T) {
-	full := &finding.Judged{Term: fit.Term{R2: 0.97}}
-	full.Class = record.Cache
-	assert.True(t, betterFull(full, []fit.Term{{R2: 0.61}}))
-	assert.False(t, betterFull(full, []fit.Term{{R2: 0.9}}))
-	assert.False(t, betterFull(full, []fit.Term{{R2: 0.61}, {R2: 0.99}}))
-	full.Class = record.Leak
-	assert.False(t, betterFull(full, []fit.Term{{R2: 0.61}}), "a container that grows is no cache")
 }

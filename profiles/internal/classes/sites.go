@@ -39,9 +39,10 @@ func JudgeSites(s *series.Series, u *fit.Units) []*finding.Judged {
 				out = append(out, j)
 			}
 		}
-		if j := stepsOfContainer(s, id, q, u, distinct); j != nil && (len(kept) == 0 || betterFull(j, kept)) {
-			out = append(out[:len(out)-len(kept)], j)
-			kept = nil
+		if len(kept) == 0 {
+			if j := stepsOfContainer(s, id, q, u, distinct); j != nil {
+				out = append(out, j)
+			}
 		}
 		for _, t := range perWorker(s, fit.HeldTerms(s, q, possibleHeld(s, q, u.Held), kept)) {
 			if believeHeld(s, q, &t) {

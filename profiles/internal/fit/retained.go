@@ -203,25 +203,35 @@ func (t *Term) steady(fit *trend.Fit, i int, y []float64, cands []trend.Candidat
 	var seen, lateX, lateY float64
 	one := rising{least: threshold.MinStep * total, bytes: threshold.MinStepGrains * grain}
 	joined := one // with small steps together, for growth that comes in no others and that one unit explains
+	own := slices.Clone(y)
 	for k := range y {
-		r := y[k]
 		for m, j := range fit.Terms {
 			if m != i {
-				r -= fit.Coef[m] * cands[j].Values[k]
+				own[k] -= fit.Coef[m] * cands[j].Values[k]
 			}
 		}
 		if seen+x[k]/2 >= total/2 { // a step over the middle belongs where the larger part of it lies
-			lateX, lateY = lateX+x[k], lateY+r
+			lateX, lateY = lateX+x[k], lateY+own[k]
 		}
 		seen += x[k]
 		one.x, one.y = 0, 0
-		one.add(x[k], r, fit.Coef[i])
-		joined.add(x[k], r, fit.Coef[i])
+		one.add(x[k], own[k], fit.Coef[i])
+		joined.add(x[k], own[k], fit.Coef[i])
 	}
-	if lateX >= threshold.MinLate*total && lateY/lateX < threshold.LateShare*fit.Coef[i] {
+	flat := lateX >= threshold.MinLate*total && lateY/lateX < threshold.LateShare*fit.Coef[i]
+	if flat || ended(x, own, fit.Coef[i], grain) {
 		return false
 	}
 	return one.most() || one.steps < 2 && len(fit.Terms) == 1 && joined.most()
+}
+
+// ended reports whether the last steps, of which growth that continues would have shown, show none.
+func ended(x, y []float64, slope, grain float64) bool {
+	var lastX, lastY float64
+	for k := len(x) - 1; k >= 0 && slope*lastX < threshold.MinEnd*grain; k-- {
+		lastX, lastY = lastX+x[k], lastY+y[k]
+	}
+	return slope*lastX >= threshold.MinEnd*grain && lastY < threshold.FlatShare*slope*lastX
 }
 
 // rising counts the steps that go up, of those that should by enough to have a direction.

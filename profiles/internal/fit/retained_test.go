@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -84,4 +85,22 @@ func TestARunningMaximumThatIsLeftBehindExplainsNothing(t *testing.T) {
 	assert.True(t, steady(0))
 	assert.True(t, steady(100<<10), "pools fill a little")
 	assert.False(t, steady(800<<10))
+}
+
+// TestGrowthThatEndedIsNotSteady has growth in most steps and none in the last, of which few may be without by chance.
+func TestGrowthThatEndedIsNotSteady(t *testing.T) {
+	work := slices.Repeat([]float64{100}, 20)
+	steady := func(until int) bool {
+		y := make([]float64, len(work))
+		for k := range y {
+			if k < until {
+				y[k] = 50 << 10
+			}
+		}
+		fit := &trend.Fit{Terms: []int{0}, Coef: []float64{512}}
+		return new(Term).steady(fit, 0, y, []trend.Candidate{{Values: work}}, 4<<10)
+	}
+	assert.True(t, steady(20))
+	assert.True(t, steady(19), "a step of twelve samples")
+	assert.False(t, steady(16))
 }

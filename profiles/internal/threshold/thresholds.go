@@ -71,13 +71,13 @@ const (
 	// FlatShare is how much of the early growth per distinct item may remain late for a cache to count as full.
 	FlatShare = 0.15
 
-	// FarWorse is how many times as much growth that stays has to leave unexplained for a full cache to be believed in
-	// its place.
-	FarWorse = 5
-
 	// MinBeyond is how much a cache would have grown, in sampled objects, with the items after it was full: of growth that
 	// continues none of so many is sampled in one of twenty thousand trials.
 	MinBeyond = 10
+
+	// MinEnd is how much the last of the work would have added, in sampled objects, for growth to have ended where it added
+	// nearly none: three of so many are sampled in one of 300,000 trials.
+	MinEnd = 20
 
 	// MinLeakSamples is the least growth over a trial that counts as retained, in sampling intervals: 25 sampled objects
 	// make t = 5 by themselves.
