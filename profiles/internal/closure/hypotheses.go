@@ -166,8 +166,8 @@ func (h *hypothesis) foundAs(f *record.Finding) bool {
 	return f.Slope.Per == h.per
 }
 
-// named says of memory outside the heap that a finding says already what it grows with: no account tells one cause there
-// from another, so that no work would decide on a second one.
+// named says of memory outside the heap that a finding says already what it grows with: no account tells one cause
+// there from another, so that no work would decide on a second one.
 func (h *hypothesis) named(found []*finding.Judged) bool {
 	return (h.kind == byOffHeap || h.kind == byShared) && slices.ContainsFunc(found, func(j *finding.Judged) bool {
 		return !j.Passive && j.Term.RetainedTerm && j.Class == h.class && j.Unreclaimable == (h.kind == byShared)

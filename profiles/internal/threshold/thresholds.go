@@ -75,8 +75,8 @@ const (
 	// continues none of so many is sampled in one of twenty thousand trials.
 	MinBeyond = 10
 
-	// MinEnd is how much the last of the work would have added, in sampled objects, for growth to have ended where it added
-	// nearly none: three of so many are sampled in one of 300,000 trials.
+	// MinEnd is how much the last of the work would have added, in sampled objects, for growth to have ended where it
+	// added nearly none: three of so many are sampled in one of 300,000 trials.
 	MinEnd = 20
 
 	// MinLeakSamples is the least growth over a trial that counts as retained, in sampling intervals: 25 sampled objects
