@@ -28,6 +28,7 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"size":       size,
 	"peak":       peakText,
 	"fits":       fits,
+	"many":       many,
 	"sizef":      func(v float64) template.HTML { return size(int64(math.Round(v))) },
 	"quantity":   quantity,
 	"interval":   interval,

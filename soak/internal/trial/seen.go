@@ -75,7 +75,7 @@ func (s *serviceRig) inFlight(c *record.Covariates, seen map[string]gateway.Seen
 		if c.BytesSent = c.BytesInFlight; held.Offset >= 0 {
 			c.BytesSent = min(n*held.Offset, c.BytesInFlight)
 		}
-		if s.holding != subject.Front && s.t.Subject.SizedRequests() { // the bodies that came may be there until the reply
+		if s.holding != subject.Front && !replies && s.t.Subject.SizedRequests() { // bodies may be there until the reply
 			c.BytesInFlight, c.BytesSent, c.WithBody = c.BytesInFlight+n*s.size, c.BytesSent+n*s.size, n
 		}
 	case fault.GateRequest, fault.GateReply, fault.GateBytes:
