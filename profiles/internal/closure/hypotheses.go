@@ -26,7 +26,7 @@ const (
 	largeItems      = 512
 	largeCount      = 50
 	offHeapItems    = 32
-	offHeapErrors   = 128
+	offHeapErrors   = 256
 	offHeapSeconds  = 16
 )
 
