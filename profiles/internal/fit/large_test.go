@@ -25,6 +25,5 @@ func TestLargeFilesAreCountedAmongSmallOnes(t *testing.T) {
 		at(record.StateReply, 568, 60<<12+8<<20+500<<10, 4, 16<<20),
 		at(record.StateFloor, 572, 60<<12+24<<20+500<<10, 0, 0),
 	}}
-	assert.Equal(t, []float64{0, 0, 8, 8, 12}, largeFiles(s, false))
-	assert.Equal(t, []float64{0, 8, 8, 12, 12}, largeFiles(s, true))
+	assert.Equal(t, []float64{0, 8, 8, 12, 12}, largeFiles(s))
 }

@@ -79,8 +79,7 @@ func retainedUnits(s *series.Series, column func(func(record.Covariates) float64
 			Values: column(func(c record.Covariates) float64 { return float64(c.Requests) }), Penalty: 6},
 		{Name: "page", Class: record.Leak, Values: column(func(c record.Covariates) float64 { return float64(c.Pages) }),
 			Penalty: 2},
-		{Name: LargeFile, Class: record.Leak, Values: largeFiles(s, false), Penalty: 8},
-		{Name: LargeFile, Class: record.Leak, Values: largeFiles(s, true), Penalty: 8.5},
+		{Name: LargeFile, Class: record.Leak, Values: largeFiles(s), Penalty: 8},
 		{Name: "second", Class: record.Leak, Values: seconds, Penalty: 2},
 		{Name: "wave", Class: record.Leak, Values: column(func(c record.Covariates) float64 { return float64(c.Waves) }),
 			Penalty: 6},
@@ -352,10 +351,9 @@ const (
 	largeFrom = 1 << 20
 )
 
-// largeFiles are the large files done by so far: all of work whose files are large in the mean, and of other work those
-// that were held. They rise with floors, since what a wave under way leaves isn't known before the next one; with begun
-// those that are held count as well.
-func largeFiles(s *series.Series, begun bool) []float64 {
+// largeFiles are the large files begun by so far: all of work whose files are large in the mean, and of other work those
+// that were held. Of a wave under way those that are held are known.
+func largeFiles(s *series.Series) []float64 {
 	out := make([]float64, len(s.Snaps))
 	var sum, held float64
 	var before record.Covariates
@@ -370,7 +368,7 @@ func largeFiles(s *series.Series, begun bool) []float64 {
 		default:
 			sum, held, before = sum+math.Min(held, float64(files)), 0, c
 		}
-		if out[i] = sum; begun && n.State.Held() {
+		if out[i] = sum; n.State.Held() {
 			out[i] += held
 		}
 	}
