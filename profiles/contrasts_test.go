@@ -100,3 +100,54 @@ func TestMemoryThatWandersIsNotExcluded(t *testing.T) {
 	assert.Greater(t, v.Hypotheses[i].Limit, v.Hypotheses[i].Target)
 	assert.Equal(t, record.Inconclusive, v.Headline)
 }
+
+// TestMemoryOfFailuresIsSeenBesideABoundedArea has mappings that settings bound, a part for each transfer in flight that
+// is kept, and one for each failed transfer that is never let go of.
+func TestMemoryOfFailuresIsSeenBesideABoundedArea(t *testing.T) {
+	one := func(perError int64) *record.Verdict {
+		most := int64(0)
+		sub := &subject{process: func(n *record.Snapshot) {
+			most = max(most, n.Covariates.InFlight)
+			n.Process.OtherAnon += most*(4<<20) + perError*n.Covariates.Failed
+		}}
+		sub.sources = background()
+		l := newLab(t, sub, 4, 11).run(10)
+		for range 2 {
+			l.cov.Failed += 80
+			l.wave("errors", 60, 4096, false)
+		}
+		return diagnoseLab(t, l)
+	}
+	fine := one(0)
+	assert.Equal(t, record.Healthy, fine.Headline, "%q", fine.Warnings)
+	assert.True(t, slices.ContainsFunc(fine.Findings, func(f record.Finding) bool {
+		return f.Class == record.OffHeap && f.Slope.Per == "worker"
+	}), "the part for each transfer")
+	assert.True(t, slices.ContainsFunc(fine.Hypotheses, func(h record.Hypothesis) bool {
+		return h.Class == record.OffHeap && h.Per == "error" && h.State == record.Excluded
+	}), "what settings bound says nothing of a fault beside it")
+	v := one(8 << 10)
+	assert.Equal(t, record.HeadOffHeap, v.Headline, "%q", v.Warnings)
+}
+
+// TestFailuresOfOnePhaseExcludeLittle: growth with failures is believed where it shows in two phases, so that a second one
+// of few failures keeps the limit high.
+func TestFailuresOfOnePhaseExcludeLittle(t *testing.T) {
+	limit := func(failed ...int64) float64 {
+		sub := &subject{sources: background()}
+		l := newLab(t, sub, 4, 11).run(10)
+		for _, n := range failed {
+			l.cov.Failed += n
+			l.wave("errors", 60, 4096, false)
+		}
+		v := diagnoseLab(t, l)
+		i := slices.IndexFunc(v.Hypotheses, func(h record.Hypothesis) bool {
+			return h.Class == record.OffHeap && h.Per == "error"
+		})
+		require.GreaterOrEqual(t, i, 0)
+		return v.Hypotheses[i].Limit
+	}
+	assert.InDelta(t, 1.3*(512<<10)/100, limit(50, 50), 1)
+	assert.InDelta(t, 3*(64<<10)/10, limit(90, 10), 1)
+	assert.Greater(t, limit(100), 200e3)
+}

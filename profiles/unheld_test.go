@@ -2,12 +2,14 @@ package profiles
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/internal/closure"
 	"github.com/memsoak/memsoak/profiles/internal/ends"
 	"github.com/memsoak/memsoak/profiles/internal/fit"
 	"github.com/memsoak/memsoak/profiles/internal/series"
@@ -142,4 +144,19 @@ func TestWorkThatFailedIsNoDeath(t *testing.T) {
 		l.trial.Outcome = outcome
 		assert.Equal(t, alleged, len(ends.JudgeEnd(l.series(), nil)) > 0, string(outcome))
 	}
+}
+
+// TestAPeakWithoutANameOpensARowThatAServiceHasNot has a service whose work has no size, so that no trial of it says
+// anything of bytes in flight.
+func TestAPeakWithoutANameOpensARowThatAServiceHasNot(t *testing.T) {
+	s := unheldLab(t, &subject{sources: background()}, 3).series()
+	e := judge(s, Options{})
+	rows := func() []record.Hypothesis {
+		return slices.DeleteFunc(closure.Hypotheses(s, e), func(h record.Hypothesis) bool { return h.Per != "byte-in-flight" })
+	}
+	require.Empty(t, rows())
+	e.Unnamed = record.SiteSize{Site: record.Site{Function: "app.serve", File: "app/serve.go", Line: 7}, Bytes: 256 << 20}
+	require.Len(t, rows(), 1)
+	assert.Equal(t, record.Open, rows()[0].State)
+	assert.Contains(t, rows()[0].Needs, "256.0 MiB, most of the live heap at the peak, are of app.serve app/serve.go:7")
 }

@@ -97,10 +97,10 @@ func judgeArea(s *series.Series, u *fit.Units, of Area, q *fit.Quantity) []*find
 	return out
 }
 
-// withErrors is growth with failures, for want of any that stays in terms: failures come late, in phases of their own,
+// withErrors is growth with failures, where terms have none that continues: failures come late, in phases of their own,
 // where the area has come to rest, so that less of it stands out.
 func (a Area) withErrors(s *series.Series, u *fit.Units, terms []fit.Term) []fit.Term {
-	if slices.ContainsFunc(terms, func(t fit.Term) bool { return t.RetainedTerm }) {
+	if slices.ContainsFunc(terms, func(t fit.Term) bool { return t.RetainedTerm && !t.Running }) {
 		return nil
 	}
 	late := fit.Retained(s, fit.Read(s, a.ErrorNoise, a.Reading), u.Retained)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/finding"
 	"github.com/memsoak/memsoak/profiles/internal/fit"
 	"github.com/memsoak/memsoak/profiles/internal/series"
@@ -170,7 +171,8 @@ func (h *hypothesis) foundAs(f *record.Finding) bool {
 // there from another, so that no work would decide on a second one.
 func (h *hypothesis) named(found []*finding.Judged) bool {
 	return (h.kind == byOffHeap || h.kind == byShared) && slices.ContainsFunc(found, func(j *finding.Judged) bool {
-		return !j.Passive && j.Term.RetainedTerm && j.Class == h.class && j.Unreclaimable == (h.kind == byShared)
+		return !j.Passive && j.Term.RetainedTerm && j.Class == h.class && j.Unreclaimable == (h.kind == byShared) &&
+			costs.KindOf(j.Finding) != "" // what settings bound says nothing of a fault beside it
 	})
 }
 
@@ -193,6 +195,11 @@ func Explain(s *series.Series, found []*finding.Judged, left *remainder) *Explai
 		Unnamed: unnamed(s, found), doubted: doubtsOf(s)}
 }
 
+// unnamed says of memory for bytes in flight that most of the live heap at the peak may be of it.
+func (e *Explained) unnamed(h *hypothesis) bool {
+	return h.per == "byte-in-flight" && e.Unnamed.Bytes > 0
+}
+
 // Hypotheses says of each fault by nature how it stands.
 func Hypotheses(s *series.Series, e *Explained) []record.Hypothesis {
 	if s.Trial.Kind == record.Speed {
@@ -207,7 +214,8 @@ func Hypotheses(s *series.Series, e *Explained) []record.Hypothesis {
 		}
 		x := record.Hypothesis{Class: h.class, Per: h.per, Target: h.target(targets(s)), State: record.Open}
 		limit, work := p.limit(h, x.Target)
-		if x.Limit = limit; work == 0 && (h.whenMet && !provoked(s, h.per) || notOfService(s, h)) && !p.swells(h) {
+		absent := work == 0 && (h.whenMet && !provoked(s, h.per) || notOfService(s, h))
+		if x.Limit = limit; absent && !p.swells(h) && !e.unnamed(h) {
 			continue
 		}
 		at := slices.IndexFunc(e.Found, func(j *finding.Judged) bool { return !j.Passive && h.foundAs(&j.Finding) })
@@ -253,6 +261,10 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 	case p.swells(h) && p.left.swell > target*p.left.swellBytes:
 		return fmt.Sprintf("%s at rest after phase %s, gone later, that no finding explains: many more files of that size "+
 			"tell whether it is bounded", words.Bytes(p.left.swell), p.left.swellIn), false
+	case e.unnamed(h):
+		return fmt.Sprintf("%s, most of the live heap at the peak, are of %s %s:%d, which no finding is of: holds where "+
+			"it has them", words.Bytes(float64(e.Unnamed.Bytes)), words.Short(e.Unnamed.Site.Function), e.Unnamed.Site.File,
+			e.Unnamed.Site.Line), false
 	case limit == 0 || limit > target:
 		return h.needs(limit, target, work) + p.pieceText(h.per, target*work), false
 	case h.kind == byHolds && p.left.held[h.per] > target:
@@ -261,10 +273,6 @@ func (p *power) open(h *hypothesis, e *Explained, target, limit, work float64) (
 	case h.kind == byHolds && p.left.unheld > 0:
 		return fmt.Sprintf("%s in the held state of phase %s that no finding explains; holds of other sizes and numbers "+
 			"tell what it grows with", words.Bytes(p.left.unheld), p.left.unheldIn), false
-	case h.per == "byte-in-flight" && e.Unnamed.Bytes > 0:
-		return fmt.Sprintf("%s, most of the live heap at the peak, are of %s %s:%d, which no finding is of: holds where "+
-			"it has them", words.Bytes(float64(e.Unnamed.Bytes)), words.Short(e.Unnamed.Site.Function), e.Unnamed.Site.File,
-			e.Unnamed.Site.Line), false
 	}
 	return "", false
 }

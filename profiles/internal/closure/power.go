@@ -182,9 +182,25 @@ func (p *power) counted(h *hypothesis) (limit, work float64) {
 // outside is the growth of memory outside the heap with a unit that would be seen: that of a finding, or what stands
 // out from how far the area wanders by itself.
 func (p *power) outside(a classes.Area, per string) float64 {
-	q, least := fit.Read(p.s, a.Noise, a.Reading), a.Least
-	if per == "error" {
-		least = a.AtErrors
+	q, least := fit.Read(p.s, a.Noise, a.Reading), 1.3*a.Least
+	if per == "error" { // which has to show in two phases
+		least = math.Max(1.3*a.AtErrors, threshold.MinStepGrains*a.ErrorNoise*p.work(per)/p.secondStep(per))
 	}
-	return math.Max(1.3*least, (threshold.MinT+oneSided)*wander(q, p.rest))
+	return math.Max(least, (threshold.MinT+oneSided)*wander(q, p.rest))
+}
+
+// secondStep is how much of a unit the second largest step between floors has; a half where there is no second.
+func (p *power) secondStep(per string) float64 {
+	most, second := 0.0, 0.5
+	for _, u := range p.units.Retained {
+		if u.Name != per {
+			continue
+		}
+		for _, step := range fit.Steps(p.s, p.rest) {
+			d := u.Values[step[1]] - u.Values[step[0]]
+			most, second = math.Max(most, d), math.Max(second, math.Min(most, d))
+		}
+		break
+	}
+	return second
 }
