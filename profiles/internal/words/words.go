@@ -44,6 +44,7 @@ var requestWords = []word{
 	{whole(`transfer`), "request"},
 	{whole(`files`), "requests"},
 	{whole(`file`), "request"},
+	{whole(`Files`), "Requests"},
 }
 
 // whole matches a phrase that is no part of a path.

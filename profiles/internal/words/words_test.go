@@ -39,6 +39,8 @@ func TestAServiceIsSpokenOfInRequests(t *testing.T) {
 			"pkg.file (pkg/file.go:3) remembers 1.0 KiB for every key that it has seen; no bound shows in this trial."},
 		{"a.Get (a/a.go:1) holds 4.0 MiB per worker. Only files of 1.0 KiB were held where it shows.",
 			"a.Get (a/a.go:1) holds 4.0 MiB per request in flight. Only requests of 1.0 KiB were held where it shows."},
+		{"a.Get (a/a.go:1) holds 4.0 MiB per worker. Files of 1.0 KiB to 4.0 MiB were held where it shows.",
+			"a.Get (a/a.go:1) holds 4.0 MiB per request in flight. Requests of 1.0 KiB to 4.0 MiB were held where it shows."},
 		{"snapshot 14: 4 transfers of 4.0 KiB held at the upload's reply",
 			"snapshot 14: 4 requests of 4.0 KiB held at an upstream's reply"},
 		{"snapshot 34: 8 transfers held at the download's header, 42 files waiting",

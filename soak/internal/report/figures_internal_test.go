@@ -49,6 +49,13 @@ func TestAPeakSaysWhatItWasReadFrom(t *testing.T) {
 	assert.Contains(t, peakText(record.Peak{}), "not measured")
 }
 
+// TestALimitOfLessThanAByteIsNotNothing: growth per byte copied is some thousandths of one.
+func TestALimitOfLessThanAByteIsNotNothing(t *testing.T) {
+	assert.Equal(t, "0.00043 B", quantity(0.000432))
+	assert.Equal(t, "0 B", quantity(0))
+	assert.Equal(t, "0.02 B", quantity(0.02))
+}
+
 // TestACapacityOfAServiceCountsRequests: a service without a setting of its workers has none that could fit.
 func TestACapacityOfAServiceCountsRequests(t *testing.T) {
 	c := &record.Capacity{Limit: 1 << 30, MaxWorkers: 2, Words: record.Words{Item: record.ItemRequest, InFlight: true},

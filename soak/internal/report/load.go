@@ -159,7 +159,7 @@ func (r *Run) adoptVerdicts() {
 
 // requestUnits are the units and terms of a service in its words: an item is a request.
 var requestUnits = map[string]string{"file": "request", "files": "requests done", "distinct-item": "key",
-	"distinct": "keys", "backlog-item": "queued request", "large-file": "large request"}
+	"distinct": "keys", "backlog-item": "queued request", "large-file": "large request", "worker": "request in flight"}
 
 // speak puts the units of a service's verdicts into its words. Nothing is decided by them from here on.
 func (r *Run) speak() {

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +38,9 @@ func peakText(p record.Peak) template.HTML {
 
 // quantity is a coefficient in bytes, which may be a fraction of a byte.
 func quantity(v float64) string {
+	if v != 0 && math.Abs(v) < 0.01 { // of a byte, as of each byte copied
+		return strconv.FormatFloat(v, 'g', 2, 64) + " B"
+	}
 	if math.Abs(v) < 100 {
 		return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", v), "0"), ".") + " B"
 	}
