@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,5 +56,16 @@ func TestFilesThatFitComeFromTheCostTable(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestASliceThatGrowsIsARowThatIsCopied has a slice by append, and objects in a list.
+func TestASliceThatGrowsIsARowThatIsCopied(t *testing.T) {
+	for name, want := range map[string]bool{"leak-append": true, "leak-wave": false} {
+		s, err := readReduced(t, filepath.Join(recordings, name+".json.gz")).series()
+		require.NoError(t, err)
+		v := diagnose(s, Options{})
+		require.NotEmpty(t, v.Costs, name)
+		assert.Equal(t, want, v.Costs[0].Copied, name)
 	}
 }

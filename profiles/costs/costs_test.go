@@ -60,3 +60,17 @@ func TestSuspectsHaveNoCosts(t *testing.T) {
 	v.Hypotheses = []record.Hypothesis{{Class: record.Leak, Per: "file"}}
 	require.Empty(t, Of(v))
 }
+
+// TestARowIsCopiedIfOneOfItsPartsIs: two lines of a function, and two trials of which one saw the array grow.
+func TestARowIsCopiedIfOneOfItsPartsIs(t *testing.T) {
+	plain := record.Cost{Class: record.Leak, Site: record.Site{Function: "a.keep"}, Per: "file", Bytes: 8}
+	array := plain
+	array.Copied = true
+	for _, tables := range [][][]record.Cost{{{plain, array}}, {{plain}, {array}}} {
+		got := OfRun(tables)
+		require.Len(t, got, 1)
+		assert.Equal(t, got[0].Bytes, Copies(got[0]))
+	}
+	array.Bounded = true
+	assert.Zero(t, Copies(array), "what is bounded is copied no more")
+}

@@ -70,6 +70,6 @@ type Cost struct {
 	// known.
 	Bounded bool    `json:"bounded"`
 	Bound   float64 `json:"bound,omitempty"`
-	// Copied says that it is an array, which is copied to a larger one when it is full: for that moment there are both.
+	// Copied says that it is a container that is copied to a larger one when it is full: for that moment there are both.
 	Copied bool `json:"copied,omitempty"`
 }

@@ -34,9 +34,7 @@ func JudgeSites(s *series.Series, u *fit.Units) []*finding.Judged {
 		for _, t := range fit.Retained(s, q, possible(s, q, u.Retained)) {
 			if believeRetained(s, q, &t) {
 				kept = append(kept, t)
-				j := siteFinding(s, id, t)
-				j.Array = !t.Running && q.Objects[t.From[1]] < LeastElements
-				out = append(out, j)
+				out = append(out, siteFinding(s, id, t))
 			}
 		}
 		if len(kept) == 0 {

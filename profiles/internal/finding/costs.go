@@ -48,7 +48,7 @@ func Costs(s *series.Series, found []*Judged) []record.Cost {
 			continue
 		}
 		c := record.Cost{Class: j.Class, Site: j.Site, Per: j.Slope.Per, Parts: j.Parts, Tried: tried(s, &j.Term),
-			Bounded: costs.KindOf(j.Finding) == "", Bound: j.Term.Bound, Copied: j.Container || j.Array}
+			Bounded: costs.KindOf(j.Finding) == "", Bound: j.Term.Bound, Copied: j.Container}
 		c.Bytes = j.Bytes()
 		d := 1.96 * j.CostSE
 		c.CI95 = [2]float64{math.Max(0, c.Bytes-d), c.Bytes + d}

@@ -17,12 +17,12 @@ type Judged struct {
 	// Parts are bytes per unit by kind of memory, of all that comes with the unit; CostSE is the error of their sum.
 	Parts  map[string]float64
 	CostSE float64
-	// Container says that it grows by doubling; Array that so few objects hold it that append copies most of it each time.
-	Container, Array bool
-	Routines         bool          // goroutines that are counted
-	most             float64       // bytes of the line that stands for its function, once others were absorbed
-	Frames           []blame.Frame // of the site, leaf first
-	Key              string        // what merges: class, unit, function
+	// Container says that it grows by doubling.
+	Container bool
+	Routines  bool          // goroutines that are counted
+	most      float64       // bytes of the line that stands for its function, once others were absorbed
+	Frames    []blame.Frame // of the site, leaf first
+	Key       string        // what merges: class, unit, function
 	// Passive says that no state decided: a guess from a curve.
 	Passive bool
 }
