@@ -53,6 +53,20 @@ func TestGrowthOutsideTheHeapThatNothingExplainsIsNamed(t *testing.T) {
 	}
 }
 
+// TestALittleSharedMemoryIsNamed has a mebibyte of it come in a single step: a process that asks for none has none.
+func TestALittleSharedMemoryIsNamed(t *testing.T) {
+	sub := &subject{process: func(n *record.Snapshot) {
+		if n.Covariates.FilesDone >= 2000 {
+			n.Cgroup.Shmem += 1 << 20
+		}
+	}}
+	sub.sources = background()
+	v := diagnoseLab(t, newLab(t, sub, 4, 11).run(10))
+	assert.Equal(t, record.Inconclusive, v.Headline)
+	assert.Equal(t, "file", v.Closure.Kind)
+	assert.EqualValues(t, 1<<20, v.Closure.Unexplained)
+}
+
 // TestDescriptorsThatStayAreNotFine has files that are opened in transfers that fail and never closed, which cost no
 // memory that a profile shows.
 func TestDescriptorsThatStayAreNotFine(t *testing.T) {
@@ -101,8 +115,8 @@ func TestMemoryThatWandersIsNotExcluded(t *testing.T) {
 	assert.Equal(t, record.Inconclusive, v.Headline)
 }
 
-// TestMemoryOfFailuresIsSeenBesideABoundedArea has mappings that settings bound, a part for each transfer in flight that
-// is kept, and one for each failed transfer that is never let go of.
+// TestMemoryOfFailuresIsSeenBesideABoundedArea has mappings that settings bound, a part for each transfer in flight
+// that is kept, and one for each failed transfer that is never let go of.
 func TestMemoryOfFailuresIsSeenBesideABoundedArea(t *testing.T) {
 	one := func(perError int64) *record.Verdict {
 		most := int64(0)
@@ -130,8 +144,8 @@ func TestMemoryOfFailuresIsSeenBesideABoundedArea(t *testing.T) {
 	assert.Equal(t, record.HeadOffHeap, v.Headline, "%q", v.Warnings)
 }
 
-// TestFailuresOfOnePhaseExcludeLittle: growth with failures is believed where it shows in two phases, so that a second one
-// of few failures keeps the limit high.
+// TestFailuresOfOnePhaseExcludeLittle: growth with failures is believed where it shows in two phases, so that a second
+// one of few failures keeps the limit high.
 func TestFailuresOfOnePhaseExcludeLittle(t *testing.T) {
 	limit := func(failed ...int64) float64 {
 		sub := &subject{sources: background()}

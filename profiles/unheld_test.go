@@ -152,7 +152,8 @@ func TestAPeakWithoutANameOpensARowThatAServiceHasNot(t *testing.T) {
 	s := unheldLab(t, &subject{sources: background()}, 3).series()
 	e := judge(s, Options{})
 	rows := func() []record.Hypothesis {
-		return slices.DeleteFunc(closure.Hypotheses(s, e), func(h record.Hypothesis) bool { return h.Per != "byte-in-flight" })
+		other := func(h record.Hypothesis) bool { return h.Per != "byte-in-flight" }
+		return slices.DeleteFunc(closure.Hypotheses(s, e), other)
 	}
 	require.Empty(t, rows())
 	e.Unnamed = record.SiteSize{Site: record.Site{Function: "app.serve", File: "app/serve.go", Line: 7}, Bytes: 256 << 20}

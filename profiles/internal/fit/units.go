@@ -351,8 +351,8 @@ const (
 	largeFrom = 1 << 20
 )
 
-// largeFiles are the large files begun by so far: all of work whose files are large in the mean, and of other work those
-// that were held. Of a wave under way those that are held are known.
+// largeFiles are the large files begun by so far: all of work whose files are large in the mean, and of other work
+// those that were held. Of a wave under way those that are held are known.
 func largeFiles(s *series.Series) []float64 {
 	out := make([]float64, len(s.Snaps))
 	var sum, held float64
