@@ -61,7 +61,7 @@ func judgeConnections(s *series.Series, u *fit.Units) []*finding.Judged {
 		j.Evidence = append(j.Evidence,
 			fmt.Sprintf("%.0f connections open at the first floor, %.0f at the last, with no work under way: %.3g per %s", a, b,
 				t.Slope, t.Name))
-		if p := s.Snaps[t.From[1]].Process; p != nil && float64(p.Sockets["close-wait"]) > b/2 {
+		if p := s.Snaps[t.From[1]].Process; p != nil && float64(p.Sockets["close-wait"]+p.Sockets["close"]) > b/2 {
 			j.Evidence = append(j.Evidence,
 				"most wait to be closed: the other side has gone, the process has not closed its end")
 		} else {

@@ -36,7 +36,7 @@ const diagPatience = time.Second
 
 // diagSockets counts the TCP sockets with these inodes by state. It asks the kernel's socket diagnosis for those that
 // belong to a process, which is many times cheaper than the tables of /proc. Not every kernel has it.
-func diagSockets(inodes map[uint32]bool) (map[string]int, error) {
+func diagSockets(inodes found) (map[string]int, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, fmt.Errorf("open socket diagnosis: %w", err)
@@ -55,7 +55,8 @@ func diagSockets(inodes map[uint32]bool) (map[string]int, error) {
 	}
 	counts := map[string]int{}
 	err = readDiag(fd, func(inode uint32, state uint8) {
-		if inodes[inode] {
+		if _, ok := inodes[inode]; ok {
+			inodes[inode] = true
 			counts[tcpStates[state]]++
 		}
 	})

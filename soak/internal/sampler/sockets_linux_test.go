@@ -35,7 +35,7 @@ func inode(t *testing.T, s syscall.Conn) uint32 {
 }
 
 func TestTheKernelsDiagnosisCountsSocketsAsProcDoes(t *testing.T) {
-	inodes, want := map[uint32]bool{}, map[string]int{}
+	inodes, want := found{}, map[string]int{}
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
@@ -43,15 +43,15 @@ func TestTheKernelsDiagnosisCountsSocketsAsProcDoes(t *testing.T) {
 			continue
 		}
 		t.Cleanup(func() { l.Close() })
-		inodes[inode(t, l.(*net.TCPListener))] = true
+		inodes[inode(t, l.(*net.TCPListener))] = false
 		want["listen"]++
 		for range 40 {
 			client, server := connect(t, l)
-			inodes[inode(t, client)], inodes[inode(t, server)] = true, true
+			inodes[inode(t, client)], inodes[inode(t, server)] = false, false
 			want["established"] += 2
 		}
 		left, gone := connect(t, l)
-		inodes[inode(t, left)] = true
+		inodes[inode(t, left)] = false
 		want["close-wait"]++
 		require.NoError(t, gone.Close())
 		connect(t, l) // of a process outside the question
@@ -69,6 +69,28 @@ func TestTheKernelsDiagnosisCountsSocketsAsProcDoes(t *testing.T) {
 		targets = append(targets, fmt.Sprintf("socket:[%d]", n))
 	}
 	assert.Equal(t, want, sockets(os.Getpid(), append(targets, "/dev/null", "pipe:[12]")))
+}
+
+// TestAResetConnectionCountsUntilItIsClosed: the kernel's tables no longer have it, its descriptor stays.
+func TestAResetConnectionCountsUntilItIsClosed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	client, server := connect(t, l)
+	require.NoError(t, server.SetLinger(0))
+	require.NoError(t, server.Close())
+	_, err = client.Read(make([]byte, 1))
+	require.Error(t, err)
+
+	target := fmt.Sprintf("socket:[%d]", inode(t, client))
+	assert.Equal(t, map[string]int{"close": 1}, sockets(os.Getpid(), []string{target}))
+	datagram, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer datagram.Close()
+	other := fmt.Sprintf("socket:[%d]", inode(t, datagram.(*net.UDPConn)))
+	assert.Empty(t, sockets(os.Getpid(), []string{other}), "no connection of TCP")
+	require.NoError(t, client.Close())
+	assert.Empty(t, sockets(os.Getpid(), []string{target}))
 }
 
 func TestAnotherNetworkNamespaceIsNotTakenForThisOne(t *testing.T) {
