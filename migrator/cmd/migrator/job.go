@@ -54,8 +54,11 @@ func jobID(s *settings, root, prefix string) string {
 	for _, v := range []string{s.wire.DriveEndpoint, s.wire.DriveID, root, s.wire.S3Endpoint, s.wire.Bucket, prefix} {
 		fmt.Fprintf(h, "%d %s\n", len(v), v)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	return hex.EncodeToString(h.Sum(nil)[:idBytes])
 }
+
+// idBytes is how much of a hash is a job's id; its hexadecimal digits name the job's directory.
+const idBytes = 8
 
 // Files of a job's directory.
 const (
@@ -65,25 +68,42 @@ const (
 )
 
 // runJob runs a migration in a directory of its own. A queue that an earlier run left there is continued. stop ends the
-// run gracefully. The returned job tells how it ended, whatever the error.
-func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engine, cfg migrator.Config, j job) (_ job,
-	err error) {
+// run gracefully. The returned job, which its file has too, tells how it ended, whatever the error. Of a directory whose
+// queue doesn't open, another process's perhaps, the file is left as it is.
+func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engine, cfg migrator.Config, j job) (job, error) {
 	q, resumed, err := wire.OpenQueue(filepath.Join(dir, queueDir))
 	if err != nil {
 		j.State, j.Error = "failed", err.Error()
 		return j, err
 	}
-	defer func() {
-		if q != nil {
-			err = errors.Join(err, q.Close())
-		}
-	}()
-	if err := j.write(dir); err != nil {
-		return j, err
+	if err = j.write(dir); err == nil {
+		err = j.migrate(ctx, stop, e, cfg, q, resumed)
 	}
+	if err == nil {
+		err = retire(dir, q)
+	} else {
+		err = errors.Join(err, q.Close())
+	}
+	now := time.Now().UTC()
+	j.Finished, j.State = &now, "done"
+	if err != nil {
+		j.State, j.Error = "failed", err.Error()
+	}
+	if errors.Is(err, migrator.ErrStopped) {
+		j.State = "stopped"
+	}
+	if werr := j.write(dir); err == nil {
+		err = werr // after another error, which may well have the same cause, it would say nothing new
+	}
+	return j, err
+}
+
+// migrate copies what the queue has, and counts it.
+func (j *job) migrate(ctx context.Context, stop <-chan struct{}, e *wire.Engine, cfg migrator.Config, q wire.Queue,
+	resumed bool) error {
 	c, err := migrator.New(cfg, e.Source, e.Sink, q)
 	if err != nil {
-		return j, exitcode.Usage(err)
+		return exitcode.Usage(err)
 	}
 	done := make(chan struct{})
 	defer close(done)
@@ -99,24 +119,7 @@ func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engin
 		err = c.Run(ctx)
 	}
 	j.Totals, _ = q.Totals(ctx)
-	now := time.Now().UTC()
-	j.Finished = &now
-	switch {
-	case errors.Is(err, migrator.ErrStopped):
-		j.State = "stopped"
-	case err != nil:
-		j.State, j.Error = "failed", err.Error()
-	default:
-		j.State = "done"
-	}
-	if err == nil {
-		err = retire(dir, q)
-		q = nil
-	}
-	if werr := j.write(dir); err == nil {
-		err = werr // after another error, which may well have the same cause, it would say nothing new
-	}
-	return j, err
+	return err
 }
 
 // retire removes the queue of a finished job and keeps the list of the items left out.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -92,10 +93,8 @@ func (s *settings) runServe(c *cobra.Command, listen string) error {
 	return srv.Shutdown(ctx)
 }
 
-// keepJobs is how many finished jobs GET /v1/migrations/{id} remembers.
-const keepJobs = 100
-
-// service runs migrations. Safe for concurrent use.
+// service runs migrations. Those that ended are in the state directory alone: kept in memory they were 360 B for each, for as
+// long as the process lives. Safe for concurrent use.
 type service struct {
 	s      *settings
 	engine *wire.Engine
@@ -103,8 +102,7 @@ type service struct {
 	stop   <-chan struct{} // ends taking more work
 
 	mu    sync.Mutex
-	jobs  map[string]*running
-	order []string // ids of jobs, oldest first
+	jobs  map[string]*running // by id, until they end
 	group sync.WaitGroup
 }
 
@@ -181,60 +179,48 @@ func (v *service) start(cfg migrator.Config) (*running, error) {
 	default:
 	}
 	if r := v.jobs[id]; r != nil {
-		select {
-		case <-r.done:
-		default:
-			return r, nil
-		}
+		return r, nil
 	}
 	dir := filepath.Join(v.s.stateDir, id)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	r := &running{done: make(chan struct{}), job: v.s.newJob(cfg.Root, cfg.Prefix)}
-	v.remember(id, r)
+	v.jobs[id] = r
 	v.group.Go(func() {
 		defer close(r.done)
 		r.job, r.err = runJob(v.hard, v.stop, dir, v.engine, cfg, r.job)
 		if r.err != nil {
-			r.job.State, r.job.Error = "failed", r.err.Error()
 			fmt.Fprintln(os.Stderr, "migrator: "+foreign.Line(r.err.Error(), len("migrator: ")))
 		}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.jobs, id)
 	})
 	return r, nil
-}
-
-// remember keeps a job and forgets the oldest finished ones.
-func (v *service) remember(id string, r *running) {
-	if _, again := v.jobs[id]; !again {
-		v.order = append(v.order, id)
-	}
-	v.jobs[id] = r
-	for i := 0; len(v.order) > keepJobs && i < len(v.order); {
-		select {
-		case <-v.jobs[v.order[i]].done:
-			delete(v.jobs, v.order[i])
-			v.order = append(v.order[:i], v.order[i+1:]...)
-		default:
-			i++
-		}
-	}
 }
 
 func (v *service) get(w http.ResponseWriter, req *http.Request) {
 	id := req.PathValue("id")
 	v.mu.Lock()
-	r := v.jobs[id]
+	_, runs := v.jobs[id]
 	v.mu.Unlock()
-	if r == nil {
-		replyError(w, http.StatusNotFound, fmt.Errorf("no migration %q", id))
+	if runs {
+		reply(w, http.StatusOK, map[string]string{"id": id, "state": "running"})
 		return
 	}
-	select {
-	case <-r.done:
-		reply(w, http.StatusOK, r.job)
+	err := os.ErrNotExist
+	var j job
+	if raw, derr := hex.DecodeString(id); derr == nil && len(raw) == idBytes { // no path of another file
+		j, err = readJob(filepath.Join(v.s.stateDir, id, jobFile))
+	}
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		replyError(w, http.StatusNotFound, fmt.Errorf("no migration %q", id))
+	case err != nil:
+		replyError(w, http.StatusInternalServerError, err)
 	default:
-		reply(w, http.StatusOK, map[string]string{"id": id, "state": "running"})
+		reply(w, http.StatusOK, j)
 	}
 }
 

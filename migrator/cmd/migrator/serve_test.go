@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -202,20 +203,30 @@ func TestServeJoinsAndStops(t *testing.T) {
 	assert.EqualValues(t, 30, b.v.s.copy.Stats.Copied.Load(), "and nothing was copied twice")
 }
 
-// TestServeForgetsOldJobs: the record of migrations that ended is bounded.
-func TestServeForgetsOldJobs(t *testing.T) {
-	v := &service{jobs: map[string]*running{}}
-	for i := range 3 * keepJobs {
-		r := &running{done: make(chan struct{})}
-		if i > 0 { // the first one runs on
-			close(r.done)
-		}
-		v.remember(fmt.Sprint(i), r)
+// TestServeKeepsEndedJobsOnDisk: a migration that ended is no memory of the process, and the next process answers for it.
+func TestServeKeepsEndedJobsOnDisk(t *testing.T) {
+	b := newTestbed(t)
+	_, failed := b.call("POST", "/v1/migrations?wait=true", `{"root":"nowhere","prefix":"p"}`)
+	code, done := b.call("POST", "/v1/migrations?wait=true", b.ask("p"))
+	require.Equal(t, 200, code, "%v", done)
+	b.v.wait()
+	assert.Empty(t, b.v.jobs)
+
+	b.v = &service{s: b.v.s, engine: b.v.engine, hard: b.v.hard, stop: b.v.stop, jobs: map[string]*running{}}
+	next := httptest.NewServer(b.v.handler())
+	defer next.Close()
+	b.url = next.URL
+	for _, want := range []map[string]any{failed, done} {
+		code, j := b.call("GET", "/v1/migrations/"+want["id"].(string), "")
+		assert.Equal(t, 200, code)
+		assert.Equal(t, want, j)
 	}
-	assert.Len(t, v.jobs, keepJobs)
-	assert.Len(t, v.order, keepJobs)
-	assert.Contains(t, v.jobs, "0", "what runs is kept")
-	assert.Contains(t, v.jobs, fmt.Sprint(3*keepJobs-1))
+	outside := filepath.Join(b.v.s.stateDir, "..", jobFile)
+	require.NoError(t, os.WriteFile(outside, []byte(`{"id":"another's"}`), 0o600))
+	for _, id := range []string{"..", "%2e%2e", "0123456789abcdef"} {
+		code, _ := b.call("GET", "/v1/migrations/"+id, "")
+		assert.Equal(t, 404, code, id)
+	}
 }
 
 // TestServeCommand runs the command itself: it says where it listens, and ends well when it is asked to.

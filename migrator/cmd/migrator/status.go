@@ -98,25 +98,33 @@ func readJobs(stateDir string) ([]job, error) {
 	}
 	var jobs []job
 	for _, f := range files {
-		b, err := bounded.ReadFile(f, bounded.RunFile)
+		j, err := readJob(f)
 		if err != nil {
 			return nil, err
-		}
-		var j job
-		if err := json.Unmarshal(b, &j); err != nil {
-			return nil, fmt.Errorf("%s: %w", f, err)
-		}
-		t, inUse, err := wire.PeekQueue(filepath.Join(filepath.Dir(f), queueDir))
-		switch {
-		case err == nil:
-			j.Totals = t
-			if j.State == "running" && !inUse {
-				j.State = "interrupted"
-			}
-		case !errors.Is(err, os.ErrNotExist):
-			j.State, j.Error = "damaged", err.Error()
 		}
 		jobs = append(jobs, j)
 	}
 	return jobs, nil
+}
+
+// readJob reads a job's file. A job with a queue is counted from it; one that ended without writing so was interrupted.
+func readJob(file string) (j job, err error) {
+	b, err := bounded.ReadFile(file, bounded.RunFile)
+	if err != nil {
+		return j, err
+	}
+	if err := json.Unmarshal(b, &j); err != nil {
+		return j, fmt.Errorf("%s: %w", file, err)
+	}
+	t, inUse, err := wire.PeekQueue(filepath.Join(filepath.Dir(file), queueDir))
+	switch {
+	case err == nil:
+		j.Totals = t
+	case !errors.Is(err, os.ErrNotExist):
+		j.State, j.Error = "damaged", err.Error()
+	}
+	if j.State == "running" && !inUse {
+		j.State = "interrupted"
+	}
+	return j, nil
 }
