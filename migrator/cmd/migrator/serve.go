@@ -93,8 +93,8 @@ func (s *settings) runServe(c *cobra.Command, listen string) error {
 	return srv.Shutdown(ctx)
 }
 
-// service runs migrations. Those that ended are in the state directory alone: kept in memory they were 360 B for each, for as
-// long as the process lives. Safe for concurrent use.
+// service runs migrations. Those that ended are in the state directory alone: kept in memory they were 360 B for each,
+// for as long as the process lives. Safe for concurrent use.
 type service struct {
 	s      *settings
 	engine *wire.Engine
