@@ -67,9 +67,9 @@ const (
 	parkedFile = "parked.ndjson" // of a job that is done; before, the queue has it
 )
 
-// runJob runs a migration in a directory of its own. A queue that an earlier run left there is continued. stop ends the
-// run gracefully. The returned job, which its file has too, tells how it ended, whatever the error. Of a directory whose
-// queue doesn't open, another process's perhaps, the file is left as it is.
+// runJob runs a migration in a directory of its own. A queue that an earlier run left there is continued. stop ends
+// the run gracefully. The returned job, which its file has too, tells how it ended, whatever the error. Of a directory
+// whose queue doesn't open, another process's perhaps, the file is left as it is.
 func runJob(ctx context.Context, stop <-chan struct{}, dir string, e *wire.Engine, cfg migrator.Config,
 	j job) (job, error) {
 	q, resumed, err := wire.OpenQueue(filepath.Join(dir, queueDir))

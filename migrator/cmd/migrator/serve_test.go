@@ -203,7 +203,7 @@ func TestServeJoinsAndStops(t *testing.T) {
 	assert.EqualValues(t, 30, b.v.s.copy.Stats.Copied.Load(), "and nothing was copied twice")
 }
 
-// TestServeKeepsEndedJobsOnDisk: a migration that ended is no memory of the process, and the next process answers for it.
+// TestServeKeepsEndedJobsOnDisk: a migration that ended is no memory of the process; the next process answers for it.
 func TestServeKeepsEndedJobsOnDisk(t *testing.T) {
 	b := newTestbed(t)
 	_, failed := b.call("POST", "/v1/migrations?wait=true", `{"root":"nowhere","prefix":"p"}`)

@@ -58,8 +58,8 @@ func socketInode(target string) (uint32, bool) {
 	return uint32(n), err == nil
 }
 
-// resetSockets counts the TCP sockets that no table has. The kernel takes a connection off its tables once the other side
-// has reset it, as it does a minute after it closed; the process has its descriptor until it closes its own end.
+// resetSockets counts the TCP sockets that no table has. The kernel takes a connection off its tables once the other
+// side has reset it, as it does a minute after it closed; the process has its descriptor until it closes its own end.
 func resetSockets(pid int, inodes found) (n int) {
 	if !slices.Contains(slices.Collect(maps.Values(inodes)), false) {
 		return 0
