@@ -27,7 +27,7 @@ func JudgeSites(s *series.Series, u *fit.Units) []*finding.Judged {
 		if site.OfRuntime() {
 			continue
 		}
-		if !reaches(q, threshold.MinLeakSamples*math.Max(s.Rate, 1)) {
+		if !reaches(q, threshold.MinHeldSamples*math.Max(s.Rate, 1)) {
 			continue
 		}
 		var kept []fit.Term

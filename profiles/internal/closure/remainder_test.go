@@ -59,3 +59,23 @@ func TestGrowthThatIsPlainToSeeIsNotBelowALimit(t *testing.T) {
 	leak := &finding.Judged{Finding: record.Finding{Class: record.Leak}}
 	assert.False(t, r.plain([]*finding.Judged{leak}, 5800), "a fault says why")
 }
+
+// TestGarbageOfALineDoesNotNameWhatItHolds has most of the live heap at one line, whose only finding is of garbage.
+func TestGarbageOfALineDoesNotNameWhatItHolds(t *testing.T) {
+	const held = 8 << 20
+	site := &blame.Site{Site: record.Site{Function: "conns.newSession"}}
+	live := func(st record.State, bytes float64) *series.Snapshot {
+		n := &series.Snapshot{Profiled: true, Sites: []series.Amount{{Bytes: bytes}}, Live: series.Amount{Bytes: bytes}}
+		n.State = st
+		return n
+	}
+	s := &series.Series{Trial: &record.Trial{}, Sites: []*blame.Site{site},
+		Snaps: []*series.Snapshot{live(record.StateFloor, 0), live(record.StateReply, 0),
+			live(record.StateHigh, held)}}
+	found := []*finding.Judged{{Finding: record.Finding{Class: record.GCHeadroom, Site: site.Site}}}
+	assert.Zero(t, unnamed(s, found), "it holds nothing: garbage it is")
+	s.Snaps[1].Sites[0].Bytes = held
+	assert.Equal(t, int64(held), unnamed(s, found).Bytes)
+	found[0].Class = record.BufferPool
+	assert.Zero(t, unnamed(s, found))
+}

@@ -26,6 +26,9 @@ func unnamed(s *series.Series, found []*finding.Judged) record.SiteSize {
 		return record.SiteSize{}
 	}
 	named := func(j *finding.Judged) bool {
+		if j.Class == record.GCHeadroom && holds(s, most) > bytes/2 {
+			return false // what the line leaves to the collector says nothing of what it keeps while transfers are held
+		}
 		return slices.Contains(j.Sites, most) || slices.Contains(j.Members, most) ||
 			j.Site.Function == s.Sites[most].Function
 	}
@@ -33,4 +36,14 @@ func unnamed(s *series.Series, found []*finding.Judged) record.SiteSize {
 		return record.SiteSize{}
 	}
 	return record.SiteSize{Site: s.Sites[most].Site, Bytes: int64(bytes)}
+}
+
+// holds is the most that a site has in a held state, of which the garbage was collected.
+func holds(s *series.Series, id int) (most float64) {
+	for _, n := range s.Snaps {
+		if n.State.Held() {
+			most = max(most, n.Sites[id].Bytes)
+		}
+	}
+	return most
 }

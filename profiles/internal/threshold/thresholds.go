@@ -83,6 +83,10 @@ const (
 	// make t = 5 by themselves.
 	MinLeakSamples = 22
 
+	// MinHeldSamples is the least that a site reaches to be looked at, in sampling intervals. Many holds together can tell
+	// what none of them tells by itself.
+	MinHeldSamples = 5
+
 	// MinSlopePerFile is the least leak per file worth the name, in bytes: below it are amortised tables that double.
 	MinSlopePerFile = 4
 
