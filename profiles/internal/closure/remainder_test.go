@@ -63,7 +63,7 @@ func TestGrowthThatIsPlainToSeeIsNotBelowALimit(t *testing.T) {
 // TestGarbageOfALineDoesNotNameWhatItHolds has most of the live heap at one line, whose only finding is of garbage.
 func TestGarbageOfALineDoesNotNameWhatItHolds(t *testing.T) {
 	const held = 8 << 20
-	site := &blame.Site{Site: record.Site{Function: "conns.newSession"}}
+	site := &blame.Site{Site: record.Site{Function: "conns.newSession"}, Owner: blame.OwnerUser}
 	live := func(st record.State, bytes float64) *series.Snapshot {
 		n := &series.Snapshot{Profiled: true, Sites: []series.Amount{{Bytes: bytes}}, Live: series.Amount{Bytes: bytes}}
 		n.State = st
