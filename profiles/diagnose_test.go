@@ -71,8 +71,8 @@ var faults = []struct {
 			held: func(c record.Covariates) float64 { return float64(c.Backlog) }})
 	}},
 	{"buffer of a queue that is full at 500 items", record.Healthy, record.Cache, "app/queue.(*Queue).flush",
-		"backlog-item", 416, func() *subject {
-			return with(source{stack: frames("app/queue.(*Queue).flush", "app/list.(*lister).walk"), size: 416,
+		"backlog-item", 4160, func() *subject {
+			return with(source{stack: frames("app/queue.(*Queue).flush", "app/list.(*lister).walk"), size: 4160,
 				held: func(c record.Covariates) float64 { return math.Min(float64(c.Backlog), 500) }})
 		}},
 	{"backlog in a slice that grows by append", record.HeadMetadata, record.Metadata, "app/queue.(*List).Put",

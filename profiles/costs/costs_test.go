@@ -74,3 +74,12 @@ func TestARowIsCopiedIfOneOfItsPartsIs(t *testing.T) {
 	array.Bounded = true
 	assert.Zero(t, Copies(array), "what is bounded is copied no more")
 }
+
+// TestABoundHoldsWhateverTheUnit keeps a full queue from being multiplied by all files of the plan.
+func TestABoundHoldsWhateverTheUnit(t *testing.T) {
+	for _, per := range []string{"backlog-item", "distinct-item"} {
+		units, ok := Rates{}.Planned(per, 37, Plan{Files: 1e6}, 1)
+		assert.True(t, ok)
+		assert.EqualValues(t, 37, units, per)
+	}
+}

@@ -83,7 +83,7 @@ func (r Rates) Planned(per string, bound float64, p Plan, inFlight float64) (uni
 	}
 	n, ok := r.PerFile(per)
 	n *= float64(p.Files)
-	if per == "distinct-item" && bound > 0 {
+	if bound > 0 {
 		n = math.Min(n, bound)
 	}
 	return n, ok

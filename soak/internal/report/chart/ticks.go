@@ -2,7 +2,9 @@ package chart
 
 import (
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/memsoak/memsoak/internal/units"
 )
@@ -16,11 +18,21 @@ type Label struct {
 // Scale has the labels of an axis from lo to hi.
 type Scale func(lo, hi float64) []Label
 
-// BytesTicks labels an axis in binary units, at steps of 1, 2, 4 ... 512 times a power of 1024.
+// BytesTicks labels an axis in binary units, at steps of 1, 2, 4 ... 512 times a power of 1024. Where the axis is so
+// short a part of its values that neighbours would read the same, they have the digits that tell them apart.
 func BytesTicks(n int) Scale {
 	return func(lo, hi float64) []Label {
 		step := math.Exp2(math.Ceil(math.Log2(max(1, (hi-lo)/float64(max(1, n))))))
-		return every(lo, hi, step, func(v float64) string { return units.FormatBytes(int64(max(0, v))) })
+		out := every(lo, hi, step, func(v float64) string { return units.FormatBytes(int64(max(0, v))) })
+		if len(slices.CompactFunc(slices.Clone(out), func(a, b Label) bool { return a.Text == b.Text })) < len(out) {
+			unit := math.Exp2(10 * math.Floor(math.Log2(hi)/10))
+			name := strings.TrimLeft(units.FormatBytes(int64(unit)), "0123456789. ")
+			digits := int(math.Ceil(-math.Log10(step / unit)))
+			for i, l := range out {
+				out[i].Text = strconv.FormatFloat(l.At/unit, 'f', digits, 64) + " " + name
+			}
+		}
+		return out
 	}
 }
 
