@@ -95,6 +95,25 @@ func TestWhatStaysOfTheMostInFlightComesWithThemNotWithTheWork(t *testing.T) {
 	assert.InEpsilon(t, 2*mib+2032*5<<10, m.Forecast(costs.Plan{Files: 1_000_000}, 2032).outside, 0.1)
 }
 
+// TestMoreThanTheLeakBesideTheHeapIsAWarmUp: next to nothing leaks, and what the readings outside the heap wander by
+// would be 60 MB of a million files.
+func TestMoreThanTheLeakBesideTheHeapIsAWarmUp(t *testing.T) {
+	e := service()
+	for files := int64(6000); files <= 14000; files += 1000 {
+		e.Rows = append(e.Rows, observation{cell: "c", mostInFlight: 1016, live: 2600 * 2000, arenas: mib,
+			outside: 2*mib + 1500*900, cov: record.Covariates{FilesDone: files, Distinct: files}})
+	}
+	outside := func(leak float64) float64 {
+		e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: leak, CI95: [2]float64{leak, leak}}}
+		return e.PeakModel().Forecast(costs.Plan{Files: 1_000_000}, 1).outside
+	}
+	for i := range e.Rows {
+		e.Rows[i].outside += 60 * float64(e.Rows[i].cov.FilesDone)
+	}
+	assert.Less(t, outside(3), float64(8*mib))
+	assert.Greater(t, outside(80), 50e6, "it may be of the leak")
+}
+
 func TestSlowGrowthBesideALeakIsExtrapolatedAsMeasuredLate(t *testing.T) {
 	e := service()
 	e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 27, CI95: [2]float64{27, 27}}}

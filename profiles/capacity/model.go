@@ -71,8 +71,8 @@ type linear struct {
 	dropped    []string // terms that were chosen and are not believed beyond the readings, and why
 }
 
-// doubt says why a term of so many bytes is not believed; "" if it is.
-type doubt func(term string, bytes float64) string
+// doubt says why a term of so many bytes, of so many in all readings together, is not believed; "" if it is.
+type doubt func(term string, bytes, amount float64) string
 
 // gathering reports whether a term is of work that adds up.
 func gathering(term string) bool {
@@ -82,12 +82,23 @@ func gathering(term string) bool {
 // nothingGathers is the doubt of terms of listed or finished files where no finding names a site that keeps any of it
 // without a bound: a queue of bounded length and a cache that fills fit them as well, and a plan multiplies them by a
 // thousand times the observed range.
-func (e *Evidence) nothingGathers(term string, bytes float64) string {
+func (e *Evidence) nothingGathers(term string, bytes, _ float64) string {
 	if !gathering(term) ||
 		slices.ContainsFunc(e.Trials, func(t trialSize) bool { return slices.ContainsFunc(t.costs, costs.Gathers) }) {
 		return ""
 	}
 	return fmt.Sprintf("%s of %.0f B each, but no finding says that anything gathers", term, bytes)
+}
+
+// warmsUp is the doubt of files beside the live heap that come to less than a finding would be made of, and of which
+// each is more than all that findings say a file leaves: what the runtime and the kernel have for objects that stay is
+// less than the objects.
+func (m *peakModel) warmsUp(term string, bytes, amount float64) string {
+	growth := costs.Growth(m.costs, m.Rates)
+	if !gathering(term) || bytes <= growth || amount >= threshold.OffHeapMin {
+		return ""
+	}
+	return fmt.Sprintf("%s of %.0f B each beside the live heap, where findings gather %.0f B a file", term, bytes, growth)
 }
 
 // holdsFiles is the doubt of what would hold next to nothing of each byte in flight beside a live heap that holds none:
@@ -148,12 +159,12 @@ func (l *linear) bound(rows []observation, y []float64, doubted doubt) {
 		if j == 0 || t.bounded {
 			continue
 		}
-		why := cmp.Or(doubted(t.name, l.fit.Coef[i]), l.flattens(i, rows, y))
+		value := t.value
+		most := most(rows, value)
+		why := cmp.Or(doubted(t.name, l.fit.Coef[i], l.fit.Coef[i]*most), l.flattens(i, rows, y))
 		if why == "" {
 			continue
 		}
-		value := t.value
-		most := most(rows, value)
 		t.bounded, t.value = true, func(o observation) float64 { return math.Min(value(o), most) }
 		l.dropped = append(l.dropped, why)
 	}
@@ -197,7 +208,7 @@ func (l *linear) flattens(term int, rows []observation, y []float64) string {
 
 // tail takes the bytes that each file of the second half of the work added beyond the fit, where a term flattened or
 // warm-ups have ended, and they are clear of the errors of readings: a plan multiplies them by a thousand.
-func (l *linear) tail(rows []observation, quantity func(observation) float64) {
+func (l *linear) tail(rows []observation, quantity func(observation) float64, doubted doubt) {
 	y := make([]float64, len(rows))
 	for i, r := range rows {
 		y[i] = quantity(r)
@@ -210,7 +221,8 @@ func (l *linear) tail(rows []observation, quantity func(observation) float64) {
 		return t.bounded && gathering(t.name)
 	})
 	seen := most(rows, files)
-	if late*span >= threshold.ModelFloor && (flattened || seen >= threshold.WarmedUp) {
+	if late*span >= threshold.ModelFloor && (flattened || seen >= threshold.WarmedUp) &&
+		doubted("files", late, late*span) == "" {
 		l.late, l.seen = late, seen
 	}
 }
@@ -301,8 +313,8 @@ func (e *Evidence) PeakModel() *peakModel {
 		return nil
 	}
 	m.live = live
-	beside := func(term string, bytes float64) string {
-		return cmp.Or(e.nothingGathers(term, bytes), live.holdsFiles(term, bytes))
+	beside := func(term string, bytes, amount float64) string {
+		return cmp.Or(e.nothingGathers(term, bytes, amount), m.warmsUp(term, bytes, amount), live.holdsFiles(term, bytes))
 	}
 	if m.arenas, err = fitModel(e.Rows, observation.arenasRest, arenasFloor, beside); err != nil {
 		m.arenas = nil
@@ -311,12 +323,12 @@ func (e *Evidence) PeakModel() *peakModel {
 		m.outside = nil
 	}
 	if slices.ContainsFunc(m.costs, costs.Gathers) {
-		live.tail(e.Rows, observation.liveRest)
+		live.tail(e.Rows, observation.liveRest, e.nothingGathers)
 		if m.arenas != nil {
-			m.arenas.tail(e.Rows, observation.arenasRest)
+			m.arenas.tail(e.Rows, observation.arenasRest, beside)
 		}
 		if m.outside != nil {
-			m.outside.tail(e.Rows, observation.outsideRest)
+			m.outside.tail(e.Rows, observation.outsideRest, beside)
 		}
 	}
 	m.holds = e.holds(live)
