@@ -23,7 +23,7 @@ func TestListingAllocatesOneNamePerItem(t *testing.T) {
 	id := tree.ID(n)
 	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() {
 		it := tree.Item(n)
-		tree.AppendID(b[:0], it.Ordinal)
+		tree.ids.append(b[:0], it.Ordinal)
 		tree.Ordinal(id)
 		tree.Sums(n)
 		tree.Children(n)

@@ -77,9 +77,6 @@ func (t *Tree) ID(n int64) string {
 	return string(t.ids.append(b[:0], n))
 }
 
-// AppendID appends the Drive id of item n to b.
-func (t *Tree) AppendID(b []byte, n int64) []byte { return t.ids.append(b, n) }
-
 // Ordinal returns the item with the id; ok is false for ids of other trees and generations, and for those past the
 // last item.
 func (t *Tree) Ordinal(id string) (n int64, ok bool) {

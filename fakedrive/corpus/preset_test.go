@@ -81,7 +81,7 @@ func BenchmarkID(b *testing.B) {
 	n := tree.Len() / 2
 	b.ReportAllocs()
 	for b.Loop() {
-		tree.AppendID(buf[:0], n)
+		tree.ids.append(buf[:0], n)
 		n++
 	}
 }

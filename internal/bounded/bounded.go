@@ -92,11 +92,6 @@ func ReadFile(path string, c Cap) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// Read reads r to its end, at most the row's size.
-func Read(r io.Reader, c Cap) ([]byte, error) {
-	return io.ReadAll(&reader{r: r, c: c, left: c.Bytes})
-}
-
 // Reader fails once more than the row's size was read from r.
 func Reader(r io.Reader, c Cap) io.Reader { return &reader{r: r, c: c, left: c.Bytes} }
 

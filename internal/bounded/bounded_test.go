@@ -47,7 +47,7 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 	b, err := ReadFile(small, Cap{Name: "x", Bytes: 5})
 	require.NoError(t, err)
 	assert.Equal(t, "12345", string(b))
-	_, err = Read(strings.NewReader("123456"), Cap{Name: "x", Bytes: 5})
+	_, err = io.ReadAll(Reader(strings.NewReader("123456"), Cap{Name: "x", Bytes: 5}))
 	require.ErrorIs(t, err, ErrTooLarge)
 	_, err = Line(bufio.NewReaderSize(strings.NewReader(strings.Repeat("x", 100)), 16), nil, Cap{Name: "x", Bytes: 50})
 	require.ErrorIs(t, err, ErrTooLarge)

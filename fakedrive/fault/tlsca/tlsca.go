@@ -91,16 +91,6 @@ func (ca *CA) Certificate(hosts ...string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der, ca.cert.Raw}, PrivateKey: key}, nil
 }
 
-// PEM is the authority's certificate.
-func (ca *CA) PEM() []byte { return ca.pem }
-
-// Pool is a pool with only this authority.
-func (ca *CA) Pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(ca.cert)
-	return p
-}
-
 // WriteFile writes the authority's certificate to a file, whole or not at all.
 func (ca *CA) WriteFile(name string) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".ca-*")

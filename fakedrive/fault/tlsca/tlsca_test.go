@@ -1,7 +1,8 @@
-package tlsca_test
+package tlsca
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,12 +10,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/memsoak/memsoak/fakedrive/fault/tlsca"
 )
 
 func TestClientsThatKnowTheCATrustItsServers(t *testing.T) {
-	ca, err := tlsca.New("test CA")
+	ca, err := New("test CA")
 	require.NoError(t, err)
 	cert, err := ca.Certificate("127.0.0.1", "www.example.org", "*.example.net")
 	require.NoError(t, err)
@@ -25,7 +24,8 @@ func TestClientsThatKnowTheCATrustItsServers(t *testing.T) {
 	get := func(name string, pool bool) error {
 		cfg := &tls.Config{ServerName: name}
 		if pool {
-			cfg.RootCAs = ca.Pool()
+			cfg.RootCAs = x509.NewCertPool()
+			cfg.RootCAs.AddCert(ca.cert)
 		}
 		tr := &http.Transport{TLSClientConfig: cfg}
 		defer tr.CloseIdleConnections()
@@ -45,13 +45,13 @@ func TestClientsThatKnowTheCATrustItsServers(t *testing.T) {
 }
 
 func TestWriteFileReplacesTheWholeFile(t *testing.T) {
-	ca, err := tlsca.New("test CA")
+	ca, err := New("test CA")
 	require.NoError(t, err)
 	name := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(name, make([]byte, 100_000), 0o600))
 	require.NoError(t, ca.WriteFile(name))
 	b, err := os.ReadFile(name)
 	require.NoError(t, err)
-	require.Equal(t, ca.PEM(), b)
+	require.Equal(t, ca.pem, b)
 	require.Error(t, ca.WriteFile(filepath.Join(t.TempDir(), "none", "ca.pem")))
 }

@@ -77,15 +77,6 @@ type parser struct {
 	off int
 }
 
-// MustParse is Parse for masks known to be right.
-func MustParse(in, resource string) *Mask {
-	m, err := Parse(in, resource)
-	if err != nil {
-		panic(err)
-	}
-	return m
-}
-
 // Parse reads a mask over the named resource of the discovery document ("FileList", "File", "About" ...). Errors are of
 // type *Error.
 func Parse(in, resource string) (*Mask, error) {

@@ -129,9 +129,6 @@ func (s *Store) folder(id, name string, at time.Time) resource.File {
 // Me is the account that uses the Drive.
 func (s *Store) Me() resource.User { return s.me }
 
-// RootID is the id of My Drive.
-func (s *Store) RootID() string { return s.rootID }
-
 // Resolve turns an alias into the id it stands for.
 func (s *Store) Resolve(id string) string {
 	switch id {

@@ -65,7 +65,7 @@ func TestTrashCoversWhatLiesBelow(t *testing.T) {
 		r.edit(t, f.kid, trash)
 		r.edit(t, f.file, untrash)
 		see([3]bool{false, true, true}, [3]bool{false, true, false})
-		r.edit(t, f.file, under(r.RootID()))
+		r.edit(t, f.file, under(r.rootID))
 		see([3]bool{false, true, false}, [3]bool{false, true, false})
 		r.edit(t, f.file, under(f.kid))
 		r.edit(t, f.kid, untrash)
@@ -119,7 +119,7 @@ func TestIdsThatAreTakenAreRefused(t *testing.T) {
 	_, err := r.Create(resource.File{ID: own})
 	require.NoError(t, err)
 	for name, id := range map[string]string{
-		"own": own, "a tree's": tree.ID(6), "a tree's that was deleted": gone, "a root": r.RootID(), "app data": appDataID,
+		"own": own, "a tree's": tree.ID(6), "a tree's that was deleted": gone, "a root": r.rootID, "app data": appDataID,
 	} {
 		_, err := r.Create(resource.File{ID: id})
 		require.ErrorIs(t, err, ErrExists, name)

@@ -113,9 +113,6 @@ func (g *Group) Usage() (int64, error) {
 // Limit is the limit in bytes, 0 for none.
 func (g *Group) Limit() int64 { return g.limit }
 
-// Procs lists the processes in the group.
-func (g *Group) Procs() []int { return procs(g.dir) }
-
 // Close kills the processes in the group and removes it.
 func (g *Group) Close() error {
 	g.usage.Close() // a file that was only read

@@ -109,7 +109,7 @@ func TestCloseKillsWhatIsInTheGroup(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	done()
-	require.Eventually(t, func() bool { return len(g.Procs()) >= 2 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(procs(g.dir)) >= 2 }, 10*time.Second, 5*time.Millisecond)
 	require.Eventually(t, func() bool { // the kernel counts in batches
 		usage, err := g.Usage()
 		require.NoError(t, err)
