@@ -1,7 +1,6 @@
 package fakedrive
 
 import (
-	"net/http"
 	"strconv"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
@@ -74,5 +73,5 @@ func (c *call) listLabels() error {
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, body)
+	return c.reply(body)
 }

@@ -121,7 +121,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 		c.fail(err)
 	default:
 		body, _ := json.Marshal(reply) // strings and numbers always encode
-		c.fail(c.reply(http.StatusOK, body))
+		c.fail(c.reply(body))
 	}
 }
 

@@ -111,7 +111,7 @@ func (c *call) write(status int, body []byte) {
 }
 
 // reply sends JSON, indented unless the client asked for it plain.
-func (c *call) reply(status int, body []byte) error {
+func (c *call) reply(body []byte) error {
 	if !c.ctl.Settle(c.r, c.act) {
 		return control.ErrCut
 	}
@@ -122,7 +122,7 @@ func (c *call) reply(status int, body []byte) error {
 			body = b.Bytes()
 		}
 	}
-	c.write(status, body)
+	c.write(http.StatusOK, body)
 	return nil
 }
 
@@ -145,7 +145,7 @@ func (c *call) value(v any, resource, fields string) error {
 	if e != nil {
 		return e
 	}
-	return c.reply(http.StatusOK, body)
+	return c.reply(body)
 }
 
 func selectFields(v any, m *fieldmask.Mask) ([]byte, error) {

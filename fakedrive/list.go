@@ -89,7 +89,7 @@ func (c *call) list() error {
 		return err
 	}
 	c.ctl.Page(p.files, p.folders)
-	return c.reply(http.StatusOK, p.b)
+	return c.reply(p.b)
 }
 
 // page is a reply of files.list as it grows.

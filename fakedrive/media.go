@@ -37,7 +37,7 @@ func (c *call) sendFile(f *resource.File) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, resource.NewEncoder(m, c.env()).Append(nil, f))
+	return c.reply(resource.NewEncoder(m, c.env()).Append(nil, f))
 }
 
 // contentLink serves webContentLink.

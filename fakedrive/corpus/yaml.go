@@ -239,7 +239,7 @@ func (d *specDecoder) amounts(group []namedAmount) reader {
 func (d *specDecoder) size(to *Size) reader {
 	return func(field string, n ast.Node) error {
 		if _, ok := n.(ast.MapNode); ok {
-			return d.distribution(to, field, n, d.distributions(to, true))
+			return d.distribution(field, n, d.distributions(to, true))
 		}
 		return read(to, "a size such as 64KiB or a distribution", func(s string) (Size, error) {
 			v, err := units.ParseBytes(strings.TrimPrefix(s, "fixed "))
@@ -283,7 +283,7 @@ func (d *specDecoder) distributions(to *Size, mixed bool) fields {
 }
 
 // distribution reads a mapping that has exactly one of the distributions' keys.
-func (d *specDecoder) distribution(to *Size, field string, n ast.Node, known fields) error {
+func (d *specDecoder) distribution(field string, n ast.Node, known fields) error {
 	if err := d.mapping(field, n, known); err != nil {
 		return err
 	}
@@ -316,7 +316,7 @@ func (d *specDecoder) classes(to *Size) reader {
 			known["share"] = float(&c.Share)
 			name := fmt.Sprintf("%s[%d]", field, i)
 			d.at[name] = v.GetToken()
-			if err := d.distribution(&c.Size, name, v, known); err != nil {
+			if err := d.distribution(name, v, known); err != nil {
 				return err
 			}
 			if d.at[name+".share"] == nil {

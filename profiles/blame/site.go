@@ -34,8 +34,6 @@ type Site struct {
 	record.Site
 	// Owner says whose code it is.
 	Owner Owner
-	// Raw is the function's name as the linker has it; Site.Function is the name a person would say.
-	Raw string
 	// Container says that the allocation is the growth of a map, slice or channel: this site holds other things.
 	Container bool
 	// Stack is the stack that had the most bytes, leaf first.
@@ -65,7 +63,7 @@ func (b Blamer) Blame(stack []Frame) (site Site, ok bool) {
 	}
 	site = Site{Container: isContainer(stack), Stack: stack}
 	pick := func(f Frame, o Owner) (Site, bool) {
-		site.Owner, site.Raw = o, f.Function
+		site.Owner = o
 		site.Site = b.Site(f)
 		return site, true
 	}

@@ -79,7 +79,7 @@ func TestWhatIsNotHeldIsNotExtrapolated(t *testing.T) {
 
 // sound is a trial that did its work, ended well and was judged.
 func sound(workers int, held int64) trialSize {
-	return trialSize{cell: record.Cell{"workers": strconv.Itoa(workers)}, kind: record.Attribution, outcome: record.OK,
+	return trialSize{cell: record.Cell{"workers": strconv.Itoa(workers)}, outcome: record.OK,
 		standing: standing{Workers: workers, effort: record.AllWork, judged: true, headline: record.Healthy, Files: 1000,
 			largest: held, Held: held}}
 }

@@ -78,10 +78,8 @@ type observation struct {
 type trialSize struct {
 	cell    record.Cell
 	setting string // "gomemlimit=...,gogc=..."
-	kind    record.TrialKind
 	outcome record.Outcome
 	Peak    record.Peak
-	limit   int64
 	standing
 	beside float64 // the most resident bytes outside the Go heap's arenas
 	// memlimit is the GOMEMLIMIT that it ran with, bytes; 0: none.
@@ -105,7 +103,7 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 	t := s.Trial
 	e.Words.Item = t.Item
 	e.Words.InFlight = (t.Item == record.ItemRequest || uncounted(s)) && s.Setting("workers", "") == ""
-	size := trialSize{cell: t.Cell, kind: t.Kind, outcome: t.Outcome, Peak: v.Peak, limit: t.Isolation.Limit,
+	size := trialSize{cell: t.Cell, outcome: t.Outcome, Peak: v.Peak,
 		standing: standingOf(s, v), copies: s.Copies(),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.Setting("gomemlimit", "off"), s.Setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.Setting("workers", "0"))

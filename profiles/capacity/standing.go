@@ -75,7 +75,7 @@ func uncounted(s *series.Series) bool {
 
 // Unread is a trial that ran and whose record can't be read: it may have been the one that was killed.
 func Unread(cell record.Cell, r record.TrialStatus, limit int64) trialSize {
-	t := trialSize{cell: cell, kind: r.Kind, outcome: cmp.Or(r.Outcome, record.OK),
+	t := trialSize{cell: cell, outcome: cmp.Or(r.Outcome, record.OK),
 		standing: standing{unread: true, judged: r.Kind != record.Speed, headline: record.Inconclusive}}
 	t.Workers, _ = strconv.Atoi(cell["workers"])
 	if t.outcome == record.OOMKilled {

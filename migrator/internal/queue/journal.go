@@ -44,7 +44,7 @@ func (q *Queue) log(entry []byte) error {
 }
 
 // park appends lines to the parked file.
-func (q *Queue) park(e *ends, t *migrator.Totals, parked []migrator.Parked) error {
+func (q *Queue) park(e *ends, parked []migrator.Parked) error {
 	if len(parked) == 0 {
 		return nil
 	}

@@ -301,7 +301,7 @@ func (q *Queue) commit(typ byte, k migrator.Kind, offset int64, r migrator.Resul
 	if err := q.produce(&e, &t, r.Produced); err != nil {
 		return q.fail(err)
 	}
-	if err := q.park(&e, &t, r.Parked); err != nil {
+	if err := q.park(&e, r.Parked); err != nil {
 		return q.fail(err)
 	}
 	count(&t, r)

@@ -27,7 +27,6 @@ func tail(log []byte) []byte { return log[max(0, len(log)-2000):] }
 // RabbitServer is a real RabbitMQ on private ports, with a port mapper of its own.
 type RabbitServer struct {
 	Addr string
-	Dir  string // its files
 
 	path string
 	env  []string
@@ -69,7 +68,7 @@ func Rabbit(ctx context.Context, dir string, settings ...string) (*RabbitServer,
 	if err := os.WriteFile(filepath.Join(dir, "rabbitmq.conf"), []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
-	r := &RabbitServer{Addr: fmt.Sprint("127.0.0.1:", ports[0]), Dir: dir, path: path}
+	r := &RabbitServer{Addr: fmt.Sprint("127.0.0.1:", ports[0]), path: path}
 	r.env = append(os.Environ(), "HOME="+dir, "RUNNING_UNDER_SYSTEMD=1", // so that the script becomes the server
 		"ERL_EPMD_ADDRESS=127.0.0.1", "ERL_EPMD_PORT="+strconv.Itoa(ports[1]), "RABBITMQ_NODENAME=memsoak@localhost",
 		"RABBITMQ_DIST_PORT="+strconv.Itoa(ports[2]), "RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),

@@ -261,7 +261,7 @@ func judgeConnectionBuffers(s *series.Series, u *fit.Units) []*finding.Judged {
 		}
 	}
 	for _, t := range fit.HeldTerms(s, q, u.Held, kept) {
-		if believeHeld(s, q, &t) && t.Class != record.Metadata {
+		if believeHeld(s, &t) && t.Class != record.Metadata {
 			j := ProcessFinding(s, t.Class, *s.Sites[top], t)
 			j.Sites = ids
 			out = append(out, j)

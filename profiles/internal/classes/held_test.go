@@ -60,7 +60,7 @@ func TestAStateInheritsALittleOfTheOneBefore(t *testing.T) {
 		s := seriesOf(states, covs)
 		q := &fit.Quantity{Values: values, Variance: make([]float64, len(values)), Objects: make([]float64, len(values)),
 			Grain: 40 << 10, Least: 88 << 10}
-		return perWorker(s, fit.HeldTerms(s, q, fit.UnitsOf(s).Held, nil))
+		return perWorker(fit.HeldTerms(s, q, fit.UnitsOf(s).Held, nil))
 	}
 	for _, left := range []float64{0, 1 * 320 << 10, 6 * 320 << 10} { // none, what one connection holds, what six do
 		found := terms(left, false)

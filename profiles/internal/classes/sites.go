@@ -42,8 +42,8 @@ func JudgeSites(s *series.Series, u *fit.Units) []*finding.Judged {
 				out = append(out, j)
 			}
 		}
-		for _, t := range perWorker(s, fit.HeldTerms(s, q, possibleHeld(s, q, u.Held), kept)) {
-			if believeHeld(s, q, &t) {
+		for _, t := range perWorker(fit.HeldTerms(s, q, possibleHeld(s, q, u.Held), kept)) {
+			if believeHeld(s, &t) {
 				bound(s, q, &t)
 				out = append(out, siteFinding(s, id, t))
 			}
@@ -54,7 +54,7 @@ func JudgeSites(s *series.Series, u *fit.Units) []*finding.Judged {
 
 // perWorker joins the terms that are all bytes per worker: the shapes of one buffer, such as a first part that is
 // always there and a second for files above some size. The slope is then what a worker holds at most.
-func perWorker(s *series.Series, ts []fit.Term) []fit.Term {
+func perWorker(ts []fit.Term) []fit.Term {
 	var out []fit.Term
 	joined := -1
 	for _, t := range ts {
@@ -132,7 +132,7 @@ func believeRetained(s *series.Series, q *fit.Quantity, t *fit.Term) bool {
 	return t.Share >= threshold.MinShare
 }
 
-func believeHeld(s *series.Series, q *fit.Quantity, t *fit.Term) bool {
+func believeHeld(s *series.Series, t *fit.Term) bool {
 	if t.T() < threshold.MinT || t.Share < threshold.MinShare || t.Name == "wave" {
 		return false
 	}
@@ -283,7 +283,6 @@ func BlameHelper(s *series.Series, id int, t *fit.Term) (blame.Site, []blame.Fra
 	}
 	f := stack[at]
 	site.Site = s.Blamer().Site(f)
-	site.Raw = f.Function
 	return site, stack
 }
 

@@ -33,7 +33,7 @@ func TestSamplesBeyondTheExactHeapAreNoMemory(t *testing.T) {
 		snap(record.StateFloor, 1<<20)}}
 	believed := func(slope float64) bool {
 		u := fit.Unit{Name: "byte-in-flight", Class: record.BufferFile, Values: []float64{0, 13 << 20, 0}}
-		return believeHeld(s, nil, &fit.Term{Unit: u, Slope: slope, SE: slope / 20, Amount: slope * (13 << 20), Share: 1,
+		return believeHeld(s, &fit.Term{Unit: u, Slope: slope, SE: slope / 20, Amount: slope * (13 << 20), Share: 1,
 			From: [2]int{0, 1}})
 	}
 	assert.False(t, believed(0.2), "2.6 MiB of a state that has 0.3 MiB more than at rest")

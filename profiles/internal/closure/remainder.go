@@ -304,7 +304,7 @@ func JudgeRemainder(s *series.Series, r *remainder, u *fit.Units) *finding.Judge
 		j.Evidence = append(j.Evidence,
 			fmt.Sprintf("the whole live heap grows by %s from the first floor to the last, beyond the sites of other "+
 				"findings: %s", words.Bytes(t.Amount), sitesText(r.sites)))
-		if site, ok := grewMost(s, r, t); ok {
+		if site, ok := grewMost(s, t); ok {
 			j.Site, j.Owner, j.Frames = site.Site, site.Owner, site.Stack
 		}
 		r.grown, r.explained = math.Max(0, r.grown-t.Amount), r.explained+t.Amount
@@ -314,7 +314,7 @@ func JudgeRemainder(s *series.Series, r *remainder, u *fit.Units) *finding.Judge
 }
 
 // grewMost is the site that covers most of a growth, when one covers a good part of it.
-func grewMost(s *series.Series, r *remainder, t fit.Term) (blame.Site, bool) {
+func grewMost(s *series.Series, t fit.Term) (blame.Site, bool) {
 	a, b := s.Snaps[t.From[0]], s.Snaps[t.From[1]]
 	score := map[int]float64{}
 	for id := range s.Sites {

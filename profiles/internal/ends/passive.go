@@ -25,7 +25,7 @@ func AddGrowth(s *series.Series, v *record.Verdict, onSeries func(growth.Series)
 		onSeries(from)
 	}
 	v.Findings = append(v.Findings, suspects(g, v.Findings)...)
-	for _, h := range growthHypotheses(s, g) {
+	for _, h := range growthHypotheses(g) {
 		i := slices.IndexFunc(v.Hypotheses, func(have record.Hypothesis) bool {
 			return have.Class == h.Class &&
 				have.Per == h.Per
@@ -150,7 +150,7 @@ const (
 )
 
 // growthHypotheses says which of the faults that grow with time the series answers.
-func growthHypotheses(s *series.Series, g *record.Growth) []record.Hypothesis {
+func growthHypotheses(g *record.Growth) []record.Hypothesis {
 	var out []record.Hypothesis
 	if g.Profiles > 0 {
 		h := record.Hypothesis{Class: record.Leak, Per: "second", Target: growthTarget, Slope: g.Total.Slope,

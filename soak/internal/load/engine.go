@@ -33,7 +33,6 @@ type Wave struct {
 // Result is what came of a wave.
 type Result struct {
 	Sent, Failed int64
-	Bytes        int64 // of replies
 	Distinct     int64 // keys used, where a template uses the key; else 1
 	// First is the first failure in words; "" without one.
 	First string
@@ -196,11 +195,11 @@ func (r *run) work(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		size, why := r.do(req, buf)
+		why := r.do(req, buf)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		r.note(req, size, why)
+		r.note(req, why)
 	}
 }
 
@@ -278,20 +277,20 @@ var letterBlock = bytes.Repeat([]byte("memsoak."), 4<<10)
 func (letters) Read(p []byte) (int, error) { return copy(p, letterBlock), nil }
 
 // do makes a request, reads its reply to the end, and says why it failed; "" if it did not.
-func (r *run) do(req *http.Request, buf []byte) (size int64, why string) {
+func (r *run) do(req *http.Request, buf []byte) string {
 	resp, err := r.e.client.Do(req)
 	if err != nil {
-		return 0, innermost(err)
+		return innermost(err)
 	}
 	defer resp.Body.Close()
-	size, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{resp.Body}, buf)
+	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{resp.Body}, buf)
 	switch ok := resp.StatusCode < 400 && resp.StatusCode >= 200; {
 	case err != nil:
-		return size, "its reply broke off: " + innermost(err)
+		return "its reply broke off: " + innermost(err)
 	case len(r.e.expect) > 0 && !slices.Contains(r.e.expect, resp.StatusCode), len(r.e.expect) == 0 && !ok:
-		return size, "it was answered with " + resp.Status
+		return "it was answered with " + resp.Status
 	}
-	return size, ""
+	return ""
 }
 
 // innermost is the error below the URL that net/http puts before it: the path is said already.
@@ -305,11 +304,10 @@ func innermost(err error) string {
 	}
 }
 
-func (r *run) note(req *http.Request, size int64, why string) {
+func (r *run) note(req *http.Request, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.res.Sent++
-	r.res.Bytes += size
 	r.keys[req.Method+" "+req.URL.RequestURI()] = true
 	if why == "" {
 		return
