@@ -47,8 +47,7 @@ func (c *call) readMetadata() (*metadata, error) {
 
 // bodyError is the reply to a request body that cannot be read.
 func bodyError(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &apiError{status: http.StatusRequestEntityTooLarge, reason: "uploadTooLarge", message: "Request Too Large"}
 	}
 	return fmt.Errorf("read the request: %w", err)

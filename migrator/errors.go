@@ -47,8 +47,7 @@ func ofQueue(op, key string, err error) error {
 }
 
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return nil
@@ -56,8 +55,7 @@ func asError(err error) *Error {
 
 // ClassOf returns the class of err: Transient when it carries none.
 func ClassOf(err error) Class {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return Transient

@@ -131,8 +131,7 @@ func (c *Copier) sendParts(ctx context.Context, l *Lease, it *Item, p *parts, up
 			continue
 		}
 		b.Close()
-		var f *fromSource
-		if errors.As(err, &f) {
+		if f, ok := errors.AsType[*fromSource](err); ok {
 			return f.err
 		}
 		b = nil

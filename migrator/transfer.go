@@ -299,8 +299,7 @@ func (c *Copier) put(ctx context.Context, o Object, create bool, open func(conte
 		if err == nil {
 			return nil
 		}
-		var f *fromSource
-		if errors.As(err, &f) {
+		if f, ok := errors.AsType[*fromSource](err); ok {
 			return f.err // tried often enough where it happened
 		}
 		if err := r.again(ctx, err); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -51,9 +52,7 @@ func HeldPlan(run *record.Run, h Held) (*Plan, error) {
 			return fmt.Errorf("no files can be held in %s: it is no service that copies them", s.Name)
 		}
 		set := Cell{}
-		for k, v := range c.Set {
-			set[k] = v
-		}
+		maps.Copy(set, c.Set)
 		// Without such a setting the subject has as many transfers as there are files to hold, or RunHeld says so.
 		if workers := cmp.Or(s.Concurrency, "workers"); slices.Contains(s.SettingNames(), workers) {
 			set[workers] = strconv.Itoa(h.Workers)

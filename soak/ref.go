@@ -173,8 +173,7 @@ func outputWith(ctx context.Context, dir string, env []string, name string, args
 		return strings.TrimSpace(string(out)), nil
 	}
 	said := ""
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		said = strings.TrimSpace(string(exit.Stderr))
 		if len(said) > 1000 {
 			said = "..." + said[len(said)-1000:]

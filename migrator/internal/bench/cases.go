@@ -78,8 +78,7 @@ func (b *bench) within(what string, limit, most int64, command func() (*exec.Cmd
 	in := exec.CommandContext(b.ctx, "/bin/sh", inner...)
 	in.Env = cmd.Env
 	r, err := b.measure(in)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		b.add(what, asked, "failed: "+exit.Error()+": "+strings.TrimSpace(tail(r.out)), false)
 		return nil
 	}

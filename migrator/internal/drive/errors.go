@@ -17,8 +17,7 @@ import (
 )
 
 func status(err error) int {
-	var g *googleapi.Error
-	if errors.As(err, &g) {
+	if g, ok := errors.AsType[*googleapi.Error](err); ok {
 		return g.Code
 	}
 	return 0

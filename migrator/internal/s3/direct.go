@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -131,9 +132,7 @@ func (t *template) request(ctx context.Context, o *migrator.Object, body io.Read
 	u.Path += o.Key
 	u.RawPath += escape(o.Key)
 	h := make(http.Header, len(t.header)+len(o.Metadata)+5)
-	for k, v := range t.header {
-		h[k] = v
-	}
+	maps.Copy(h, t.header)
 	if o.ContentType != "" {
 		h["Content-Type"] = []string{o.ContentType}
 	}

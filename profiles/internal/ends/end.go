@@ -256,8 +256,7 @@ func (e *ending) creator() (site blame.Site, held float64) {
 
 // group is the largest group of goroutines in the last profile that counted them.
 func (e *ending) group() *series.RoutineGroup {
-	for i := len(e.s.Snaps) - 1; i >= 0; i-- {
-		n := e.s.Snaps[i]
+	for _, n := range slices.Backward(e.s.Snaps) {
 		if !n.Counted || len(n.Routines) == 0 {
 			continue
 		}

@@ -90,8 +90,7 @@ func (s *Server) listObjects(w http.ResponseWriter, r *http.Request) {
 func (s *Server) deleteObjects(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	n, err := s.backend.clear(q.Get("bucket"), q.Get("prefix"))
-	var s3 gofakes3.Error
-	if errors.As(err, &s3) {
+	if _, ok := errors.AsType[gofakes3.Error](err); ok {
 		fault.WriteJSONError(w, http.StatusNotFound, err)
 		return
 	}

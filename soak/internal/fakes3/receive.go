@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -44,9 +45,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, t target, req fa
 		writeError(w, r, err)
 		return
 	}
-	for name, v := range b.check.sums {
-		w.Header()[name] = v
-	}
+	maps.Copy(w.Header(), b.check.sums)
 	if err := tr.At(fault.UploadReply); err != nil {
 		tr.End(nil) // stored; the client is gone and doesn't hear of it
 		return
@@ -188,8 +187,7 @@ func drain(in io.Reader, size int64) (sum [md5.Size]byte, err error) {
 
 // uploadError is what S3 answers when a body can't be read.
 func uploadError(err error) error {
-	var s3 gofakes3.Error
-	if errors.As(err, &s3) {
+	if s3, ok := errors.AsType[gofakes3.Error](err); ok {
 		return s3
 	}
 	return gofakes3.ErrorMessage(gofakes3.ErrIncompleteBody, err.Error())

@@ -30,12 +30,10 @@ func statusOf(code gofakes3.ErrorCode) int {
 // writeError answers with an error as S3 does.
 func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	code, msg := gofakes3.ErrInternal, err.Error()
-	var s3 gofakes3.Error
-	if errors.As(err, &s3) {
+	if s3, ok := errors.AsType[gofakes3.Error](err); ok {
 		code = s3.ErrorCode()
 	}
-	var resp *gofakes3.ErrorResponse
-	if errors.As(err, &resp) {
+	if resp, ok := errors.AsType[*gofakes3.ErrorResponse](err); ok {
 		msg = resp.Message
 	} else if m := code.Message(); m != "" {
 		msg = m

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -111,9 +112,7 @@ func start(s *Spec, o Options, wave map[string]string) (_ *Process, err error) {
 	}()
 	values := map[string]string{}
 	for _, m := range []map[string]string{s.Settings, o.Values, wave, {"addr": addr, "dir": dir}} {
-		for k, v := range m {
-			values[k] = v
-		}
+		maps.Copy(values, m)
 	}
 	if s.Attach != nil {
 		return attachTo(s, o, values, dir)
@@ -232,9 +231,7 @@ func (p *Process) Wave(ctx context.Context, root, prefix string) error {
 		return p.awaitExit(ctx)
 	}
 	values := map[string]string{}
-	for k, v := range p.values {
-		values[k] = v
-	}
+	maps.Copy(values, p.values)
 	values["root"], values["prefix"] = root, prefix
 	w := p.Spec.Wave
 	body, err := Expand(w.Body, values)

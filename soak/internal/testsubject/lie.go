@@ -1,6 +1,7 @@
 package testsubject
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/pprof"
@@ -24,9 +25,7 @@ func (l *lies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		pprof.Index(page, r)
 		l.pages[r.URL.String()] = page
 	}
-	for k, v := range page.Header() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), page.Header())
 	w.WriteHeader(page.Code)
 	_, _ = w.Write(page.Body.Bytes())
 }

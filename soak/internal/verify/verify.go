@@ -246,8 +246,8 @@ func pathOf(t *corpus.Tree, n int64) string {
 		names = append(names, t.Name(n))
 	}
 	var b strings.Builder
-	for i := len(names) - 1; i >= 0; i-- {
-		b.WriteString("/" + names[i])
+	for _, name := range slices.Backward(names) {
+		b.WriteString("/" + name)
 	}
 	return b.String()
 }

@@ -142,8 +142,7 @@ func printFigures(w io.Writer, scores []score) (missed int) {
 // output is what a program prints, with its exit code.
 func output(ctx context.Context, program string, args ...string) ([]byte, int, error) {
 	text, err := exec.CommandContext(ctx, program, args...).Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return text, exit.ExitCode(), fmt.Errorf("%s %s: %w: %s", program, args[0], err, exit.Stderr)
 	}
 	return text, 0, err

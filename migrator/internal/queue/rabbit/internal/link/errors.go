@@ -40,8 +40,7 @@ func Passing(err error) bool {
 		errors.Is(err, errSilent) || errors.Is(err, amqp.ErrClosed) {
 		return true
 	}
-	var e *amqp.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*amqp.Error](err); ok {
 		switch e.Code {
 		case amqp.AccessRefused, amqp.NotAllowed, amqp.NotImplemented, amqp.ResourceLocked:
 			return false
