@@ -17,6 +17,7 @@
 //	internal/series    a recording as numbers: snapshots in order of time
 //	internal/fit       what a quantity grows with: units, slopes
 //	costs              bytes per unit, and what that comes to for planned work
+//	internal/linear    memory as a sum of terms of the work
 //	internal/finding   a finding, its evidence, and how findings of one fault merge
 //	internal/classes   the rules: which findings a site, goroutines, connections and the collector make
 //	internal/closure   what no finding explains, and how each hypothesis stands

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -19,11 +20,11 @@ func service() *Evidence {
 	for _, inFlight := range []int64{0, 0, 0, 0, 8, 0, 16, 0, 16, 0, 116, 0, 416, 0, 1016, 0, 0, 0, 0, 0, 0} {
 		done += max(100, inFlight)
 		most = max(most, inFlight)
-		e.Rows = append(e.Rows, observation{cell: "c", held: inFlight > 0, mostInFlight: most,
-			live:    float64(2600*min(done, 2000) + 26<<10*inFlight),
-			arenas:  float64(mib + 10<<10*inFlight),
-			outside: float64(2*mib + 1500*min(done, 900)),
-			cov: record.Covariates{InFlight: inFlight, ConnsOpen: 2 * inFlight, FilesDone: done,
+		e.Rows = append(e.Rows, linear.Observation{Cell: "c", Held: inFlight > 0, MostInFlight: most,
+			Live:    float64(2600*min(done, 2000) + 26<<10*inFlight),
+			Arenas:  float64(mib + 10<<10*inFlight),
+			Outside: float64(2*mib + 1500*min(done, 900)),
+			Cov: record.Covariates{InFlight: inFlight, ConnsOpen: 2 * inFlight, FilesDone: done,
 				Distinct: done}})
 	}
 	e.Trials = []trialSize{sound(1016, 0)}
@@ -51,9 +52,9 @@ func TestACacheThatFillsHidesNoRequestsInFlight(t *testing.T) {
 	most := int64(0)
 	for _, r := range ring {
 		most = max(most, r[0])
-		e.Rows = append(e.Rows, observation{held: r[0] > 0, mostInFlight: most, live: float64(r[3] << 10),
-			arenas: float64(r[4] << 10), outside: float64(r[5] << 10),
-			cov: record.Covariates{InFlight: r[0], ConnsOpen: 2 * r[0], FilesDone: r[1], Distinct: r[2]}})
+		e.Rows = append(e.Rows, linear.Observation{Held: r[0] > 0, MostInFlight: most, Live: float64(r[3] << 10),
+			Arenas: float64(r[4] << 10), Outside: float64(r[5] << 10),
+			Cov: record.Covariates{InFlight: r[0], ConnsOpen: 2 * r[0], FilesDone: r[1], Distinct: r[2]}})
 	}
 	mid, _ := e.PeakModel().Forecast(costs.Plan{Files: 1_000_000}, 2032).Needs()
 	assert.InEpsilon(t, 11*mib+2*53*mib, mid, 0.1)
@@ -71,13 +72,13 @@ func TestGrowthThatFlattensIsExtrapolatedByWhatIsLeftOfIt(t *testing.T) {
 	e := service()
 	e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 100, CI95: [2]float64{100, 100}}}
 	for i := range e.Rows {
-		e.Rows[i].live += 100 * float64(e.Rows[i].cov.FilesDone)
+		e.Rows[i].Live += 100 * float64(e.Rows[i].Cov.FilesDone)
 	}
 	f := e.PeakModel().Forecast(costs.Plan{Files: 1_000_000}, 1)
 	assert.Less(t, f.outside, float64(8*mib), "1,500 B of each of the first 900 requests")
 	assert.InEpsilon(t, 100e6, f.Live, 0.1)
 	for i := range e.Rows {
-		e.Rows[i].outside = 2*mib + 1500*float64(e.Rows[i].cov.FilesDone)
+		e.Rows[i].Outside = 2*mib + 1500*float64(e.Rows[i].Cov.FilesDone)
 	}
 	f = e.PeakModel().Forecast(costs.Plan{Files: 1_000_000}, 1)
 	assert.InEpsilon(t, 1.5e9, f.outside, 0.1, "growth without an end")
@@ -88,7 +89,7 @@ func TestWhatStaysOfTheMostInFlightComesWithThemNotWithTheWork(t *testing.T) {
 	e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 100, CI95: [2]float64{100, 100}}}
 	for i := range e.Rows {
 		o := &e.Rows[i]
-		o.live, o.outside = o.live+100*float64(o.cov.FilesDone), float64(2*mib+5<<10*o.mostInFlight)
+		o.Live, o.Outside = o.Live+100*float64(o.Cov.FilesDone), float64(2*mib+5<<10*o.MostInFlight)
 	}
 	m := e.PeakModel()
 	assert.InEpsilon(t, 2*mib, m.Forecast(costs.Plan{Files: 1_000_000}, 1).outside, 0.1)
@@ -100,15 +101,15 @@ func TestWhatStaysOfTheMostInFlightComesWithThemNotWithTheWork(t *testing.T) {
 func TestMoreThanTheLeakBesideTheHeapIsAWarmUp(t *testing.T) {
 	e := service()
 	for files := int64(6000); files <= 14000; files += 1000 {
-		e.Rows = append(e.Rows, observation{cell: "c", mostInFlight: 1016, live: 2600 * 2000, arenas: mib,
-			outside: 2*mib + 1500*900, cov: record.Covariates{FilesDone: files, Distinct: files}})
+		e.Rows = append(e.Rows, linear.Observation{Cell: "c", MostInFlight: 1016, Live: 2600 * 2000, Arenas: mib,
+			Outside: 2*mib + 1500*900, Cov: record.Covariates{FilesDone: files, Distinct: files}})
 	}
 	outside := func(leak float64) float64 {
 		e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: leak, CI95: [2]float64{leak, leak}}}
 		return e.PeakModel().Forecast(costs.Plan{Files: 1_000_000}, 1).outside
 	}
 	for i := range e.Rows {
-		e.Rows[i].outside += 60 * float64(e.Rows[i].cov.FilesDone)
+		e.Rows[i].Outside += 60 * float64(e.Rows[i].Cov.FilesDone)
 	}
 	assert.Less(t, outside(3), float64(8*mib))
 	assert.Greater(t, outside(80), 50e6, "it may be of the leak")
@@ -118,12 +119,12 @@ func TestSlowGrowthBesideALeakIsExtrapolatedAsMeasuredLate(t *testing.T) {
 	e := service()
 	e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 27, CI95: [2]float64{27, 27}}}
 	for files := int64(6000); files <= 42000; files += 4000 {
-		e.Rows = append(e.Rows, observation{cell: "c", mostInFlight: 1016, live: 2600 * 2000, arenas: mib,
-			outside: 2*mib + 1500*900, cov: record.Covariates{FilesDone: files, Distinct: files}})
+		e.Rows = append(e.Rows, linear.Observation{Cell: "c", MostInFlight: 1016, Live: 2600 * 2000, Arenas: mib,
+			Outside: 2*mib + 1500*900, Cov: record.Covariates{FilesDone: files, Distinct: files}})
 	}
 	for i := range e.Rows {
 		o := &e.Rows[i]
-		o.live, o.outside = o.live+27*float64(o.cov.FilesDone), o.outside+10*float64(o.cov.FilesDone)
+		o.Live, o.Outside = o.Live+27*float64(o.Cov.FilesDone), o.Outside+10*float64(o.Cov.FilesDone)
 	}
 	f := e.PeakModel().Forecast(costs.Plan{Files: 10_000_000}, 1)
 	assert.InEpsilon(t, 270e6, f.Live, 0.1)

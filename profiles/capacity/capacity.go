@@ -9,6 +9,7 @@ import (
 	"sort"
 
 	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
@@ -47,19 +48,19 @@ func (f forecast) Needs() (mid, high float64) {
 func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	var f forecast
 	variance := 0.0
-	part := func(l *linear, absent, error float64) float64 {
+	part := func(l *linear.Model, absent, error float64) float64 {
 		if l == nil {
 			return absent
 		}
-		v, se := l.planned(p, n)
-		variance += trend.Square(se) + trend.Square(math.Min(l.sigma, threshold.ModelError*v+error))
+		v, se := l.At(planned(p, n))
+		variance += trend.Square(se) + trend.Square(math.Min(l.Sigma, threshold.ModelError*v+error))
 		return v
 	}
 	f.Live = part(m.live, 0, threshold.ModelFloor)
 	liveVariance := variance
 	f.arenas = part(m.arenas, 0, arenasFloor)
 	f.outside = part(m.outside, threshold.DefaultOutside, outsideFloor)
-	rest, _ := m.live.planned(p, 0)
+	rest, _ := m.live.At(planned(p, 0))
 	// What the table has for each worker can't be dropped by the fit.
 	f.Live = math.Max(f.Live, rest+m.inFlight(p, n))
 	if t, ok := m.measured(float64(p.LargestFile)); ok && rest+float64(n)*t.each < (1-threshold.ModelError)*f.Live {
@@ -99,21 +100,10 @@ func (m *peakModel) inFlight(p costs.Plan, n int) float64 {
 	return sum
 }
 
-// planned is the fit's value at n workers on the planned work, with its standard error: all files listed and done, all
-// workers with the largest file whole, each with a connection on either side.
-func (l *linear) planned(p costs.Plan, n int) (value, se float64) {
-	o := planned(p, n)
-	x := make([]float64, len(l.terms))
-	for j, t := range l.terms {
-		x[j] = t.value(o)
-	}
-	value, se = l.fit.Predict(x)
-	return value + l.beyond(o), se
-}
-
-func planned(p costs.Plan, n int) observation {
+// planned is all files listed and done, all workers with the largest file whole, each with a connection on either side.
+func planned(p costs.Plan, n int) linear.Observation {
 	w := int64(n)
-	return observation{workers: n, held: true, most: w * p.LargestFile, mostInFlight: w, cov: record.Covariates{
+	return linear.Observation{Workers: n, Held: true, Most: w * p.LargestFile, MostInFlight: w, Cov: record.Covariates{
 		InFlight: w, WithBody: w, BytesInFlight: w * p.LargestFile, Largest: p.LargestFile, ConnsOpen: 2 * w,
 		Backlog: p.Files, FilesListed: p.Files, FilesDone: p.Files, Distinct: p.Files,
 	}}
@@ -252,16 +242,12 @@ type part struct {
 func (m *peakModel) parts(p costs.Plan, n int) []part {
 	o := planned(p, n)
 	var out []part
-	add := func(l *linear, what map[string]string) {
+	add := func(l *linear.Model, what map[string]string) {
 		if l == nil {
 			return
 		}
-		for i, j := range l.fit.Terms {
-			name := l.terms[j].name
-			out = append(out, part{term: name, what: what[name], bytes: l.fit.Coef[i] * l.terms[j].value(o)})
-		}
-		if late := l.beyond(o); late > 0 {
-			out = append(out, part{term: "files", what: what["files"], bytes: late})
+		for _, t := range l.Parts(o) {
+			out = append(out, part{term: t.Term, what: what[t.Term], bytes: t.Bytes})
 		}
 	}
 	for _, c := range m.costs {

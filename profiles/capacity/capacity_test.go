@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -17,7 +18,7 @@ const mib = 1 << 20
 // proportional to the file.
 func TestModelKnowsASecondPart(t *testing.T) {
 	const part = 2 * mib
-	var rows []observation
+	var rows []linear.Observation
 	for _, workers := range []int{2, 4, 8} {
 		for _, size := range []int64{64 << 10, mib, 4 * mib, 16 * mib} {
 			n := int64(workers)
@@ -25,11 +26,11 @@ func TestModelKnowsASecondPart(t *testing.T) {
 			if size > part {
 				parts = 2 * n
 			}
-			rows = append(rows, observation{workers: workers, held: true, live: float64(mib + parts*part), arenas: 2 * mib,
-				outside: 5 * mib,
-				cov:     record.Covariates{InFlight: n, WithBody: n, BytesInFlight: n * size, ConnsOpen: 2 * n}})
+			rows = append(rows, linear.Observation{Workers: workers, Held: true, Live: float64(mib + parts*part),
+				Arenas: 2 * mib, Outside: 5 * mib,
+				Cov: record.Covariates{InFlight: n, WithBody: n, BytesInFlight: n * size, ConnsOpen: 2 * n}})
 		}
-		rows = append(rows, observation{workers: workers, live: mib, arenas: 2 * mib, outside: 5 * mib})
+		rows = append(rows, linear.Observation{Workers: workers, Live: mib, Arenas: 2 * mib, Outside: 5 * mib})
 	}
 	m := (&Evidence{Rows: rows}).PeakModel()
 	require.NotNil(t, m)
@@ -48,11 +49,11 @@ func streams(live, outside func(record.Covariates) float64) *Evidence {
 		for i, size := range []int64{64 << 10, mib, 8 * mib, 64 * mib} {
 			c := record.Covariates{InFlight: workers, WithBody: workers, BytesInFlight: workers * size, ConnsOpen: 2 * workers,
 				Backlog: int64(500 * i)}
-			e.Rows = append(e.Rows, observation{cell: "c", workers: int(workers), held: true, live: 2*mib + live(c),
-				arenas: 2 * mib, outside: 5*mib + outside(c), cov: c})
+			e.Rows = append(e.Rows, linear.Observation{Cell: "c", Workers: int(workers), Held: true, Live: 2*mib + live(c),
+				Arenas: 2 * mib, Outside: 5*mib + outside(c), Cov: c})
 		}
-		e.Rows = append(e.Rows, observation{cell: "c", workers: int(workers), live: 2 * mib, arenas: 2 * mib,
-			outside: 5 * mib})
+		e.Rows = append(e.Rows, linear.Observation{Cell: "c", Workers: int(workers), Live: 2 * mib, Arenas: 2 * mib,
+			Outside: 5 * mib})
 	}
 	return e
 }
@@ -69,7 +70,7 @@ func TestWhatIsNotHeldIsNotExtrapolated(t *testing.T) {
 	e := streams(queue, none)
 	m := e.PeakModel()
 	require.Less(t, m.Forecast(plan, 50).Live, float64(64*mib), "no finding says that anything gathers")
-	require.Contains(t, m.live.dropped, "backlog of 300 B each, but no finding says that anything gathers")
+	require.Contains(t, m.live.Dropped, "backlog of 300 B each, but no finding says that anything gathers")
 	cache := record.Cost{Class: record.Cache, Per: "distinct-item", Bytes: 100, Bounded: true, Bound: 50}
 	e.Trials = []trialSize{{costs: []record.Cost{cache}}}
 	require.Less(t, e.PeakModel().Forecast(plan, 50).Live, float64(64*mib), "a cache that fills is no reason")

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
@@ -37,43 +38,6 @@ func (e *Evidence) Costs() []record.Cost {
 	return costs.OfRun(tables)
 }
 
-// The rests are the parts of memory without what the cost table says has gathered.
-func (o observation) liveRest() float64    { return o.live - o.growth.Live }
-func (o observation) arenasRest() float64  { return o.arenas - o.growth.Arenas }
-func (o observation) outsideRest() float64 { return o.outside - o.growth.Outside }
-
-// units is how much of a cost's unit there was in an observation.
-func (o observation) units(row record.Cost) (float64, bool) {
-	c, per := o.cov, row.Per
-	v, ok := map[string]int64{"file": c.FilesDone, "listed-file": c.FilesListed, "backlog-item": c.Backlog,
-		"distinct-item": c.Distinct,
-		"byte":          c.BytesDone, "request": c.Requests, "page": c.Pages, "wave": c.Waves, "error": c.Failed,
-		"byte-in-flight": c.BytesInFlight}[per]
-	if per == "second" {
-		return o.seconds, true
-	}
-	return float64(v), ok
-}
-
-// observation is one steered snapshot reduced to what the memory model needs. Sizes are bytes.
-type observation struct {
-	cell    string // the cell's canonical form
-	workers int
-	held    bool
-	cov     record.Covariates
-	seconds float64        // since the trial's first snapshot
-	growth  costs.Gathered // what the cost table says has gathered by then
-	most    int64          // the most bytes in flight in the trial so far
-	// mostInFlight is the most transfers in flight in the trial so far.
-	mostInFlight int64
-	live         float64
-	// unwritten is the part of the live heap that no page stands for: buffers of which nothing was written yet.
-	unwritten float64
-	// arenas is what the Go heap's arenas have to have beside live objects, outside what a limit counts beside them; NaN
-	// where it was not read.
-	arenas, outside float64
-}
-
 // trialSize is a trial reduced to what the model of resident memory needs.
 type trialSize struct {
 	cell    record.Cell
@@ -92,7 +56,7 @@ type trialSize struct {
 
 // Evidence is what a run's trials leave behind for the model: numbers, no profiles.
 type Evidence struct {
-	Rows   []observation // of all trials, in order
+	Rows   []linear.Observation // of all trials, in order
 	Trials []trialSize
 	States []seenState  // that no prediction may be below
 	Words  record.Words // of the answer
@@ -123,12 +87,12 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
 		if size.speaks() && n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) &&
 			n.Covariates != nil {
-			o := observation{cell: t.Cell.String(), workers: workers, held: n.State.Held(), cov: *n.Covariates, most: most,
-				mostInFlight: mostInFlight, live: n.Live.Bytes}
-			o.arenas, o.outside = n.BesideLive()
-			o.unwritten = n.Unwritten(o.arenas)
-			o.outside += apart
-			o.seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
+			o := linear.Observation{Cell: t.Cell.String(), Workers: workers, Held: n.State.Held(), Cov: *n.Covariates,
+				Most: most, MostInFlight: mostInFlight, Live: n.Live.Bytes}
+			o.Arenas, o.Outside = n.BesideLive()
+			o.Unwritten = n.Unwritten(o.Arenas)
+			o.Outside += apart
+			o.Seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
 			e.Rows = append(e.Rows, o)
 		}
 	}

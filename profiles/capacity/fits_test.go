@@ -16,9 +16,9 @@ func TestWhatComesWithFilesBesideTheHeapFillsALimitToo(t *testing.T) {
 			CI95: [2]float64{4 << 10, 4 << 10}}}
 		for i := range e.Rows {
 			o := &e.Rows[i]
-			o.cov.FilesDone = int64(500 * i)
-			o.live += 4 << 10 * float64(o.cov.FilesDone)
-			o.outside = 5*mib + outside*float64(o.cov.FilesDone)
+			o.Cov.FilesDone = int64(500 * i)
+			o.Live += 4 << 10 * float64(o.Cov.FilesDone)
+			o.Outside = 5*mib + outside*float64(o.Cov.FilesDone)
 		}
 		return e.PeakModel().fits(costs.Plan{Limit: 900 * mib, LargestFile: 48 * mib}, grounds{seen: 8})
 	}
@@ -38,8 +38,8 @@ func TestAnArrayNeedsItsCopyBesideIt(t *testing.T) {
 			CI95: [2]float64{4 << 10, 4 << 10}, Copied: copied}}
 		for i := range e.Rows {
 			o := &e.Rows[i]
-			o.cov.FilesDone = int64(500 * i)
-			o.live += 4 << 10 * float64(o.cov.FilesDone)
+			o.Cov.FilesDone = int64(500 * i)
+			o.Live += 4 << 10 * float64(o.Cov.FilesDone)
 		}
 		m := e.PeakModel()
 		_, high := m.Forecast(plan, 1).Needs()

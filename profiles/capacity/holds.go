@@ -7,6 +7,7 @@ package capacity
 import (
 	"math"
 
+	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/trend"
 )
@@ -19,17 +20,17 @@ type hold struct {
 }
 
 // holds takes from the live heap of each held state what the model of it says is there without transfers.
-func (e *Evidence) holds(live *linear) []hold {
+func (e *Evidence) holds(live *linear.Model) []hold {
 	var out []hold
 	for _, o := range e.Rows {
-		n := float64(o.cov.InFlight - o.cov.AtHeader)
-		if !o.held || n <= 0 {
+		n := float64(o.Cov.InFlight - o.Cov.AtHeader)
+		if !o.Held || n <= 0 {
 			continue
 		}
 		idle := o
-		idle.cov.InFlight, idle.cov.AtHeader, idle.cov.WithBody, idle.cov.BytesInFlight, idle.cov.ConnsOpen = 0, 0, 0, 0, 0
-		out = append(out, hold{size: float64(o.cov.BytesInFlight) / n, transfers: n, unwritten: o.unwritten,
-			written: math.Max(0, o.liveRest()-o.unwritten-live.of(idle))})
+		idle.Cov.InFlight, idle.Cov.AtHeader, idle.Cov.WithBody, idle.Cov.BytesInFlight, idle.Cov.ConnsOpen = 0, 0, 0, 0, 0
+		out = append(out, hold{size: float64(o.Cov.BytesInFlight) / n, transfers: n, unwritten: o.Unwritten,
+			written: math.Max(0, o.LiveRest()-o.Unwritten-live.Of(idle))})
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -25,11 +26,11 @@ func roomy(workers ...int64) *Evidence {
 			if size >= 16*mib {
 				made = n * 32 * mib
 			}
-			e.Rows = append(e.Rows, observation{cell: strconv.FormatInt(m, 10), workers: int(m), held: true,
-				live: float64(2*mib + made), unwritten: float64(made - written), arenas: 2 * mib, outside: 5 * mib,
-				cov: record.Covariates{InFlight: n, WithBody: n, BytesInFlight: n * size, ConnsOpen: 2 * n}})
+			e.Rows = append(e.Rows, linear.Observation{Cell: strconv.FormatInt(m, 10), Workers: int(m), Held: true,
+				Live: float64(2*mib + made), Unwritten: float64(made - written), Arenas: 2 * mib, Outside: 5 * mib,
+				Cov: record.Covariates{InFlight: n, WithBody: n, BytesInFlight: n * size, ConnsOpen: 2 * n}})
 		}
-		e.Rows = append(e.Rows, observation{workers: int(m), live: 2 * mib, arenas: 2 * mib, outside: 5 * mib})
+		e.Rows = append(e.Rows, linear.Observation{Workers: int(m), Live: 2 * mib, Arenas: 2 * mib, Outside: 5 * mib})
 		t := sound(int(m), 64*mib)
 		e.Trials = append(e.Trials, t)
 	}
@@ -56,7 +57,7 @@ func TestWhatWasNeverHeldIsTakenForWritten(t *testing.T) {
 	require.False(t, at(16*mib), "one state is no measurement")
 
 	few := roomy(2, 4, 8)
-	few.Rows[len(few.Rows)-2].cov.InFlight = 64 // the most transfers of any state
+	few.Rows[len(few.Rows)-2].Cov.InFlight = 64 // the most transfers of any state
 	m = few.PeakModel()
 	_, ok := m.measured(16 * mib)
 	require.False(t, ok, "few transfers say nothing of many")

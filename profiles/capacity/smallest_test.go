@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -17,8 +18,9 @@ func sized(t *testing.T, perWorker float64) (*Evidence, *peakModel) {
 	e := &Evidence{}
 	for _, n := range []int64{0, 1, 2, 3, 4, 8} {
 		for _, cell := range []string{"a", "b"} {
-			e.Rows = append(e.Rows, observation{cell: cell, workers: int(n), held: n > 0, live: 10<<20 + float64(n)*perWorker,
-				arenas: math.NaN(), outside: math.NaN(), cov: record.Covariates{InFlight: n, AtHeader: n}})
+			e.Rows = append(e.Rows, linear.Observation{Cell: cell, Workers: int(n), Held: n > 0,
+				Live: 10<<20 + float64(n)*perWorker, Arenas: math.NaN(), Outside: math.NaN(),
+				Cov: record.Covariates{InFlight: n, AtHeader: n}})
 		}
 	}
 	e.Trials = []trialSize{sound(8, 48<<20)}

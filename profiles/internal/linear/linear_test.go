@@ -1,0 +1,46 @@
+package linear
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/memsoak/memsoak/profiles/record"
+)
+
+const mib = 1 << 20
+
+// TestADoubtedTermExplainsReadingsAlone: a queue of so many bytes an item fits, and no more items are promised to cost
+// as much.
+func TestADoubtedTermExplainsReadingsAlone(t *testing.T) {
+	var rows []Observation
+	for _, transfers := range []int64{0, 1, 2, 4, 8} {
+		for _, waiting := range []int64{0, 1000, 5000} {
+			rows = append(rows, Observation{Live: float64(10*mib + transfers*mib + waiting*1000), Held: true,
+				Cov: record.Covariates{InFlight: transfers, AtHeader: transfers, Backlog: waiting}})
+		}
+	}
+	at := func(m *Model, transfers, waiting int64) float64 {
+		v, _ := m.At(Observation{Cov: record.Covariates{InFlight: transfers, AtHeader: transfers, Backlog: waiting}})
+		return v
+	}
+	trusted, err := Fit(rows, Observation.LiveRest, mib/8, func(string, float64, float64) string { return "" })
+	require.NoError(t, err)
+	require.Empty(t, trusted.Dropped)
+	require.InEpsilon(t, 26*mib+1_000_000_000, at(trusted, 16, 1_000_000), 0.02)
+
+	doubted, err := Fit(rows, Observation.LiveRest, mib/8, func(term string, _, _ float64) string {
+		if Gathering(term) {
+			return term + " is not believed"
+		}
+		return ""
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"backlog is not believed"}, doubted.Dropped)
+	require.InEpsilon(t, 26*mib+5_000_000, at(doubted, 16, 1_000_000), 0.02, "the most that was read")
+	sum := 0.0
+	for _, p := range doubted.Parts(Observation{Cov: record.Covariates{InFlight: 16, AtHeader: 16, Backlog: 1_000_000}}) {
+		sum += p.Bytes
+	}
+	require.InDelta(t, at(doubted, 16, 1_000_000), sum, 1)
+}
