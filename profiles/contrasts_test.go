@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -88,6 +89,24 @@ func TestDescriptorsThatStayAreNotFine(t *testing.T) {
 	require.GreaterOrEqual(t, i, 0)
 	assert.Equal(t, record.Open, v.Hypotheses[i].State)
 	assert.Contains(t, v.Hypotheses[i].Needs, "more descriptors at the last floor")
+}
+
+// TestConnectionsUpToTheLimitOfDescriptorsAreALeak has a connection of each file stay until there are no descriptors
+// for more: what is open then says nothing of what each file leaves.
+func TestConnectionsUpToTheLimitOfDescriptorsAreALeak(t *testing.T) {
+	sub := &subject{process: func(n *record.Snapshot) {
+		stay := min(1500, int(n.Covariates.FilesDone))
+		n.Process.FDs, n.Process.FDLimit = 12+stay, 1512
+		n.Process.Sockets = map[string]int{"close": stay / 2, "close-wait": stay - stay/2}
+	}}
+	sub.sources = background()
+	v := diagnoseLab(t, newLab(t, sub, 4, 11).run(10))
+	require.Greater(t, v.Floors[len(v.Floors)-1].Files, int64(3000))
+	assert.Equal(t, record.HeadLeak, v.Headline)
+	require.NotEmpty(t, v.Findings)
+	assert.Equal(t, record.ConnectionLeak, v.Findings[0].Class)
+	assert.Contains(t, strings.Join(v.Findings[0].Evidence, "\n"), "1 per file")
+	assert.Contains(t, strings.Join(v.Warnings, "\n"), "ran out of descriptors: 1")
 }
 
 // halfDone is how many files a trial had done by the middle of its floors.

@@ -182,23 +182,36 @@ func TestTheCallerOfAHelperIsBlamedThoughTheOthersKeepNothing(t *testing.T) {
 	assert.Equal(t, "app/list.(*journal).write", v.Findings[0].Site.Function)
 }
 
+// TestKilledByConnectionsThatStay has them counted by the other side, or by the process alone where they lead elsewhere.
 func TestKilledByConnectionsThatStay(t *testing.T) {
-	open := func(c record.Covariates, _ float64) float64 { return float64(c.ConnsOpen) }
-	sub := &subject{sources: []*source{
-		{stack: frames("bufio.NewReaderSize", "net/http.(*Transport).dialConn"), size: 4096, retained: open},
-		{stack: frames("net/http.(*Client).Do", "app/copy.(*probe).ask", "app/copy.copyOne"), size: 600,
-			retained: open},
-	}}
-	for _, loop := range []string{"readLoop", "writeLoop"} {
-		sub.routines = append(sub.routines, routineSource{
-			stack: frames("runtime.gopark", "net/http.(*persistConn)."+loop),
-			count: func(c record.Covariates) float64 { return float64(c.ConnsOpen) }})
+	for name, elsewhere := range map[string]bool{"to the fakes": false, "elsewhere": true} {
+		t.Run(name, func(t *testing.T) {
+			stay := func(c record.Covariates) float64 { return float64(4 * c.FilesDone / 15) }
+			open := func(c record.Covariates, _ float64) float64 { return stay(c) }
+			sub := &subject{sources: []*source{
+				{stack: frames("bufio.NewReaderSize", "net/http.(*Transport).dialConn"), size: 4096, retained: open},
+				{stack: frames("net/http.(*Client).Do", "app/copy.(*probe).ask", "app/copy.copyOne"), size: 600,
+					retained: open},
+			}}
+			for _, loop := range []string{"readLoop", "writeLoop"} {
+				sub.routines = append(sub.routines, routineSource{
+					stack: frames("runtime.gopark", "net/http.(*persistConn)."+loop), count: stay})
+			}
+			sub.process = func(n *record.Snapshot) {
+				if elsewhere {
+					n.Process.Sockets = map[string]int{"established": int(stay(*n.Covariates))}
+				}
+			}
+			v := endOf(t, sub, 64<<20, 8, func(c *record.Covariates, k int64) {
+				c.FilesListed, c.FilesDone = 1500*k, 1500*k
+				if !elsewhere {
+					c.ConnsOpen, c.ConnsIdle = 400*k, 400*k
+				}
+			})
+			assert.Equal(t, record.HeadLeak, v.Headline)
+			require.Len(t, v.Findings, 1, "goroutines, buffers and the request's memory are one cause")
+			assert.Equal(t, record.ConnectionLeak, v.Findings[0].Class)
+			assert.Equal(t, "app/copy.(*probe).ask", v.Findings[0].Site.Function)
+		})
 	}
-	v := endOf(t, sub, 64<<20, 8, func(c *record.Covariates, k int64) {
-		c.FilesListed, c.FilesDone, c.ConnsOpen, c.ConnsIdle = 1500*k, 1500*k, 400*k, 400*k
-	})
-	assert.Equal(t, record.HeadLeak, v.Headline)
-	require.Len(t, v.Findings, 1, "goroutines, buffers and the request's memory are one cause")
-	assert.Equal(t, record.ConnectionLeak, v.Findings[0].Class)
-	assert.Equal(t, "app/copy.(*probe).ask", v.Findings[0].Site.Function)
 }

@@ -218,7 +218,17 @@ type Process struct {
 	CPUSeconds float64        `json:"cpu_seconds"`
 	Threads    int            `json:"threads"`
 	FDs        int            `json:"fds"`
-	Sockets    map[string]int `json:"sockets,omitempty"` // TCP sockets of the process by state, lower case
+	FDLimit    int            `json:"fd_limit,omitempty"` // descriptors that it may have; 0: not read, or no limit
+	Sockets    map[string]int `json:"sockets,omitempty"`  // TCP sockets of the process by state, lower case
+}
+
+// fewFDs is the part of its descriptors from which a process has run out of them: idle ones were closed since.
+const fewFDs = 0.95
+
+// OutOfFDs says that the process has nearly all the descriptors that it may have: what it would have opened besides it
+// couldn't. False where the limit isn't known.
+func (p *Process) OutOfFDs() bool {
+	return p != nil && p.FDLimit > 0 && float64(p.FDs) >= fewFDs*float64(p.FDLimit)
 }
 
 // Cgroup is the subject's memory cgroup.

@@ -28,8 +28,8 @@ func Connections(n *series.Snapshot) (float64, bool) {
 	return float64(c.ConnsOpen), true
 }
 
-// sockets is how many TCP connections the process itself has, whatever the other side thinks of them.
-func sockets(n *series.Snapshot) (float64, bool) {
+// Sockets is how many TCP connections the process itself has, whatever the other side thinks of them.
+func Sockets(n *series.Snapshot) (float64, bool) {
 	if n.Process == nil || n.Process.Sockets == nil {
 		return 0, false
 	}
@@ -42,10 +42,19 @@ func sockets(n *series.Snapshot) (float64, bool) {
 	return float64(sum), true
 }
 
+// unlimited reads nothing of a process that is out of descriptors: it would have opened more.
+func unlimited(read func(n *series.Snapshot) (float64, bool)) func(n *series.Snapshot) (float64, bool) {
+	return func(n *series.Snapshot) (float64, bool) {
+		if n.Process.OutOfFDs() {
+			return 0, false
+		}
+		return read(n)
+	}
+}
+
 // judgeConnections looks for connections that stay open: with a body never closed, or idle in a pool of their own.
 func judgeConnections(s *series.Series, u *fit.Units) []*finding.Judged {
-	q := fit.Read(s, 2, Connections)
-	rest := fit.Read(s, 2, sockets)
+	q, rest := fit.Read(s, 2, unlimited(Connections)), fit.Read(s, 2, unlimited(Sockets))
 	if !reaches(rest, 1) {
 		rest = q
 	}

@@ -56,6 +56,10 @@ func Sufficient(s *series.Series) Sufficiency {
 			"its door; work behind replies was looked for right after the last reply of a wave, per request offered, while " +
 			"the service was short of processor time")
 	}
+	if i := slices.IndexFunc(s.Snaps, func(n *series.Snapshot) bool { return n.Process.OutOfFDs() }); i >= 0 {
+		lack("the subject ran out of descriptors: %d of %d were open after %d files", s.Snaps[i].Process.FDs,
+			s.Snaps[i].Process.FDLimit, s.Snaps[i].Cov().FilesDone)
+	}
 	if s.Trial.Outcome != record.OK {
 		lack("the trial ended early (%s): what it would have shown later is missing",
 			words.OrUnknown(string(s.Trial.Outcome)))

@@ -134,6 +134,11 @@ func JudgeEnd(s *series.Series, found []*finding.Judged) []*finding.Judged {
 	}
 	out := e.routines()
 	out = finding.AbsorbParts(append(out, e.sites(out, found)...))
+	out = slices.DeleteFunc(out, func(j *finding.Judged) bool {
+		return slices.ContainsFunc(found, func(f *finding.Judged) bool { // by many states: it tells more than the last
+			return f.Class == j.Class && f.Site.Function == j.Site.Function && f.Term.Name == j.Term.Name
+		})
+	})
 	out = append(out, e.outside(found)...)
 	for _, j := range out {
 		j.Passive = !brokenOff(s)
@@ -178,15 +183,21 @@ func (e *ending) routines() []*finding.Judged {
 }
 
 // ofConnections reports whether so many more goroutines are those of net/http, two for each of its connections, by
-// their group and by the connections that the other side counts.
+// their group and by the connections that the other side counts, or its own sockets: not all lead to the fakes.
 func (e *ending) ofConnections(more float64) bool {
 	group := e.group()
 	if group == nil || !group.Connection() {
 		return false
 	}
-	before, _ := classes.Connections(e.s.Snaps[e.first])
-	now, _ := classes.Connections(e.snap)
-	return now-before >= math.Max(threshold.MinConns, more/perConnection)
+	least := math.Max(threshold.MinConns, more/perConnection)
+	for _, read := range []func(*series.Snapshot) (float64, bool){classes.Connections, classes.Sockets} {
+		before, _ := read(e.s.Snaps[e.first])
+		now, _ := read(e.snap)
+		if now-before >= least {
+			return true
+		}
+	}
+	return false
 }
 
 // perConnection is how many goroutines come with a connection at most, those of the request that made it included.

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"fmt"
+	"math"
 	"os"
 
 	"github.com/prometheus/procfs"
@@ -34,6 +35,13 @@ func readProcess(pid int) (*record.Process, error) {
 		return nil, err
 	}
 	v.FDs = len(targets)
+	limits, err := proc.Limits()
+	if err != nil {
+		return nil, err
+	}
+	if limits.OpenFiles < math.MaxInt {
+		v.FDLimit = int(limits.OpenFiles)
+	}
 	v.Sockets = sockets(pid, targets)
 	return v, nil
 }
