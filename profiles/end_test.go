@@ -182,7 +182,7 @@ func TestTheCallerOfAHelperIsBlamedThoughTheOthersKeepNothing(t *testing.T) {
 	assert.Equal(t, "app/list.(*journal).write", v.Findings[0].Site.Function)
 }
 
-// TestKilledByConnectionsThatStay has them counted by the other side, or by the process alone where they lead elsewhere.
+// TestKilledByConnectionsThatStay has them counted by the other side, or by the process alone where they go elsewhere.
 func TestKilledByConnectionsThatStay(t *testing.T) {
 	for name, elsewhere := range map[string]bool{"to the fakes": false, "elsewhere": true} {
 		t.Run(name, func(t *testing.T) {
