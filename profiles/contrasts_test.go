@@ -92,7 +92,7 @@ func TestDescriptorsThatStayAreNotFine(t *testing.T) {
 }
 
 // TestConnectionsUpToTheLimitOfDescriptorsAreALeak has a connection of each file stay until there are no descriptors
-// for more: what is open then says nothing of what each file leaves.
+// for more. How many are open at that limit says nothing of what each file leaves.
 func TestConnectionsUpToTheLimitOfDescriptorsAreALeak(t *testing.T) {
 	sub := &subject{process: func(n *record.Snapshot) {
 		stay := min(1500, int(n.Covariates.FilesDone))
