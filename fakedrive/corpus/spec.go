@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 )
@@ -135,17 +136,7 @@ func (s *Spec) Validate() error {
 	if s.FanOut == 1 && s.Folders > MaxDepth {
 		return fieldErrorf("fan_out", "a fan-out of 1 makes a chain of %d folders, and %d is the most", s.Folders, MaxDepth)
 	}
-	return firstOf(s.Size.validate("size"), s.ExportSize.validate("export_size"), s.validateVolume(), s.validateAmounts())
-}
-
-// firstOf returns the first error.
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(s.Size.validate("size"), s.ExportSize.validate("export_size"), s.validateVolume(), s.validateAmounts())
 }
 
 // validateVolume checks that sizes can be added up.
@@ -201,7 +192,7 @@ func (s *Spec) validateAmounts() error {
 		}
 		return nil
 	}
-	if err := firstOf(sum(s.kindAmounts(), s.Files, "files"), sum(s.nameAmounts(), s.Files+s.Folders,
+	if err := cmp.Or(sum(s.kindAmounts(), s.Files, "files"), sum(s.nameAmounts(), s.Files+s.Folders,
 		"items")); err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/pprof/profile"
+
 	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -27,6 +29,26 @@ type Frame struct {
 	Function string // as the linker has it
 	File     string // on the machine that built it
 	Line     int
+}
+
+// Frames are the calls at a location of a profile, from the innermost inlined one outwards.
+func Frames(l *profile.Location) []Frame {
+	out := make([]Frame, 0, len(l.Line))
+	for _, line := range l.Line {
+		if line.Function != nil {
+			out = append(out, Frame{Function: line.Function.Name, File: line.Function.Filename, Line: int(line.Line)})
+		}
+	}
+	return out
+}
+
+// Stack is a sample's stack, leaf first, inlined frames in place.
+func Stack(s *profile.Sample) []Frame {
+	var out []Frame
+	for _, l := range s.Location {
+		out = append(out, Frames(l)...)
+	}
+	return out
 }
 
 // Site is a place to blame: all allocation stacks that lead to the same frame of the user's module.

@@ -44,7 +44,7 @@ func Select(cands []Candidate, y, variance []float64, maxTerms int, always ...in
 	for len(best.Terms) < maxTerms+len(always) {
 		nextScore, nextPenalty, at := score, 0.0, -1
 		for i, c := range cands {
-			if in[i] || allZero(c.Values) {
+			if in[i] || !slices.ContainsFunc(c.Values, func(x float64) bool { return x != 0 }) {
 				continue
 			}
 			try.Terms = append(append(try.Terms[:0], best.Terms...), i)
@@ -69,13 +69,4 @@ func Select(cands []Candidate, y, variance []float64, maxTerms int, always ...in
 func criterion(f *Fit, n int, penalty float64) float64 {
 	m := float64(n)
 	return m*math.Log1p(f.Chi2/m) + float64(len(f.Terms))*math.Log(m) + penalty
-}
-
-func allZero(v []float64) bool {
-	for _, x := range v {
-		if x != 0 {
-			return false
-		}
-	}
-	return true
 }

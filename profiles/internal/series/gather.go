@@ -49,7 +49,7 @@ func (g *gatherer) add(n *Snapshot, c *capture.Capture) {
 	if c.Kind == capture.Goroutine {
 		p.Routines = map[int]int{}
 		for _, s := range c.Profile.Sample {
-			if id := g.group(s, stackOf(s)); id >= 0 {
+			if id := g.group(s, blame.Stack(s)); id >= 0 {
 				p.Routines[id] += int(c.Value(s, c.Count))
 			}
 		}
@@ -83,7 +83,7 @@ func (g *gatherer) heap(p *growth.Point, c *capture.Capture) {
 		if bytes == 0 && made == 0 {
 			continue
 		}
-		stack := stackOf(s)
+		stack := blame.Stack(s)
 		switch {
 		case slices.ContainsFunc(stack, blame.IsProfiler):
 			p.Profiler += bytes
@@ -97,19 +97,6 @@ func (g *gatherer) heap(p *growth.Point, c *capture.Capture) {
 		p.Heap[id] = growth.Amount{Bytes: sum.Bytes + bytes, Variance: sum.Variance + a.Variance, Alloc: sum.Alloc + made,
 			Objects: sum.Objects + float64(c.Value(s, c.InuseObjects))}
 	}
-}
-
-// stackOf is a sample's stack, leaf first, inlined frames in place.
-func stackOf(s *profile.Sample) []blame.Frame {
-	var out []blame.Frame
-	for _, l := range s.Location {
-		for _, ln := range l.Line {
-			if ln.Function != nil {
-				out = append(out, blame.Frame{Function: ln.Function.Name, File: ln.Function.Filename, Line: int(ln.Line)})
-			}
-		}
-	}
-	return out
 }
 
 // mostVia is how many functions between the allocating one and the user's are named.

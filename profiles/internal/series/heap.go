@@ -79,14 +79,8 @@ func (in *interner) loc(l *profile.Location) int32 {
 	if id, ok := in.locs[k]; ok {
 		return id
 	}
-	fs := make([]blame.Frame, 0, len(l.Line))
-	for _, ln := range l.Line {
-		if ln.Function != nil {
-			fs = append(fs, blame.Frame{Function: ln.Function.Name, File: ln.Function.Filename, Line: int(ln.Line)})
-		}
-	}
 	id := int32(len(in.frames))
-	in.frames = append(in.frames, fs)
+	in.frames = append(in.frames, blame.Frames(l))
 	in.locs[k] = id
 	return id
 }

@@ -71,7 +71,7 @@ func liveBytes(path string) (weights, error) {
 		if s.Value[idx] == 0 {
 			continue
 		}
-		leafFirst := framesOf(s)
+		leafFirst := blame.Stack(s)
 		if len(leafFirst) == 0 {
 			continue
 		}
@@ -110,19 +110,6 @@ func readProfile(path string) (*profile.Profile, error) {
 		return nil, fmt.Errorf("read profile %w", err)
 	}
 	return p, nil
-}
-
-// framesOf is a sample's stack, leaf first, inlined frames in place.
-func framesOf(s *profile.Sample) []blame.Frame {
-	var out []blame.Frame
-	for _, l := range s.Location {
-		for _, line := range l.Line {
-			if line.Function != nil {
-				out = append(out, blame.Frame{Function: line.Function.Name, File: line.Function.Filename, Line: int(line.Line)})
-			}
-		}
-	}
-	return out
 }
 
 func stackKey(frames []blame.Frame) string {

@@ -30,7 +30,7 @@ func routines(path, module string) ([]routineGroup, error) {
 	blamer := blame.NewBlamer(module)
 	groups := map[routineGroup]int64{}
 	for _, s := range p.Sample {
-		frames := framesOf(s)
+		frames := blame.Stack(s)
 		if len(frames) == 0 || len(s.Value) == 0 {
 			continue
 		}
