@@ -94,19 +94,26 @@ func TestDescriptorsThatStayAreNotFine(t *testing.T) {
 // TestConnectionsUpToTheLimitOfDescriptorsAreALeak has a connection of each file stay until there are no descriptors
 // for more. How many are open at that limit says nothing of what each file leaves.
 func TestConnectionsUpToTheLimitOfDescriptorsAreALeak(t *testing.T) {
-	sub := &subject{process: func(n *record.Snapshot) {
-		stay := min(1500, int(n.Covariates.FilesDone))
-		n.Process.FDs, n.Process.FDLimit = 12+stay, 1512
-		n.Process.Sockets = map[string]int{"close": stay / 2, "close-wait": stay - stay/2}
-	}}
-	sub.sources = background()
-	v := diagnoseLab(t, newLab(t, sub, 4, 11).run(10))
+	upTo := func(most int) *record.Verdict {
+		sub := &subject{process: func(n *record.Snapshot) {
+			stay := min(most, int(n.Covariates.FilesDone))
+			n.Process.FDs, n.Process.FDLimit = 12+stay, 12+most
+			n.Process.Sockets = map[string]int{"close": stay / 2, "close-wait": stay - stay/2}
+		}}
+		sub.sources = background()
+		return diagnoseLab(t, newLab(t, sub, 4, 11).run(10))
+	}
+	v := upTo(1500)
 	require.Greater(t, v.Floors[len(v.Floors)-1].Files, int64(3000))
 	assert.Equal(t, record.HeadLeak, v.Headline)
 	require.NotEmpty(t, v.Findings)
 	assert.Equal(t, record.ConnectionLeak, v.Findings[0].Class)
 	assert.Contains(t, strings.Join(v.Findings[0].Evidence, "\n"), "1 per file")
 	assert.Contains(t, strings.Join(v.Warnings, "\n"), "ran out of descriptors: 1")
+
+	v = upTo(12) // before the first floor: what no reading shows is not excluded
+	assert.Equal(t, record.Inconclusive, v.Headline)
+	assert.Contains(t, strings.Join(v.Warnings, "\n"), "a higher limit of descriptors")
 }
 
 // halfDone is how many files a trial had done by the middle of its floors.
