@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -112,6 +113,7 @@ func TestMoreThanTheLeakBesideTheHeapIsAWarmUp(t *testing.T) {
 		e.Rows[i].Outside += 60 * float64(e.Rows[i].Cov.FilesDone)
 	}
 	assert.Less(t, outside(3), float64(8*mib))
+	assert.Contains(t, strings.Join(e.PeakModel().warmUps(), "\n"), "60 B each", "an answer says what it leaves out")
 	assert.Greater(t, outside(80), 50e6, "it may be of the leak")
 }
 

@@ -138,7 +138,7 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	c.Estimate, c.Binds = lo, m.binding(p, lo+1)
 	answer := m.Forecast(p, max(lo, 1))
 	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
-	c.Assumes = assumptions(c, p, answer)
+	c.Assumes = append(assumptions(c, p, answer), m.warmUps()...)
 	if why := m.missed(min(lo, firmReach*g.seen)); why != "" {
 		c.Unknown = append(c.Unknown, why)
 	}
@@ -221,6 +221,20 @@ func assumptions(c *record.Capacity, p costs.Plan, answer forecast) []string {
 	}
 	if answer.copies > 0 {
 		out = append(out, fmt.Sprintf("%s beside buffers that grow by copying", words.Bytes(answer.mostCopies)))
+	}
+	return out
+}
+
+// warmUps are what grew beside the live heap with the work and is not multiplied by a plan.
+func (m *peakModel) warmUps() []string {
+	var out []string
+	for _, l := range []*linear.Model{m.arenas, m.outside} {
+		if l == nil {
+			continue
+		}
+		for _, why := range l.Bounded {
+			out = append(out, "a warm-up beside the live heap that ends: "+why)
+		}
 	}
 	return out
 }

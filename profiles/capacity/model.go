@@ -98,7 +98,7 @@ func (m *peakModel) warmsUp(term string, bytes, amount float64) string {
 	if !linear.Gathering(term) || bytes <= growth || amount >= threshold.OffHeapMin {
 		return ""
 	}
-	return fmt.Sprintf("%s of %.0f B each beside the live heap, where findings gather %.0f B a file", term, bytes, growth)
+	return fmt.Sprintf("%s of %.0f B each, where findings gather %.0f B a file", term, bytes, growth)
 }
 
 // MemoryModel is the model as a run's verdict has it, checked: each worker count is predicted from the others.

@@ -63,7 +63,8 @@ func terms() []term {
 // Model is a fit over terms, all of which are believed.
 type Model struct {
 	Sigma   float64  // residual standard deviation, bytes
-	Dropped []string // terms that were chosen and are not believed beyond the readings, and why
+	Dropped []string // terms that were chosen and are not believed, and why
+	Bounded []string // of them, terms of work that adds up: growth that planned work is not multiplied by
 
 	fit   *trend.Fit
 	terms []term
@@ -150,6 +151,9 @@ func (m *Model) bound(rows []Observation, y []float64, doubted Doubt) {
 			continue
 		}
 		t.bounded, t.value = true, func(o Observation) float64 { return math.Min(value(o), most) }
+		if Gathering(t.name) {
+			m.Bounded = append(m.Bounded, why)
+		}
 		m.Dropped = append(m.Dropped, why)
 	}
 }
@@ -205,10 +209,14 @@ func (m *Model) Tail(rows []Observation, quantity func(Observation) float64, dou
 		return t.bounded && Gathering(t.name)
 	})
 	seen := most(rows, files)
-	if late*span >= threshold.ModelFloor && (flattened || seen >= threshold.WarmedUp) &&
-		doubted("files", late, late*span) == "" {
-		m.late, m.seen = late, seen
+	if late*span < threshold.ModelFloor || !flattened && seen < threshold.WarmedUp {
+		return
 	}
+	if why := doubted("files", late, late*span); why != "" {
+		m.Bounded = append(m.Bounded, why)
+		return
+	}
+	m.late, m.seen = late, seen
 }
 
 // secondHalf is by how much a unit of the second half of the work raised the memory that the fit does not explain

@@ -36,7 +36,7 @@ func TestADoubtedTermExplainsReadingsAlone(t *testing.T) {
 		return ""
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"backlog is not believed"}, doubted.Dropped)
+	require.Equal(t, []string{"backlog is not believed"}, doubted.Bounded)
 	require.InEpsilon(t, 26*mib+5_000_000, at(doubted, 16, 1_000_000), 0.02, "the most that was read")
 	sum := 0.0
 	for _, p := range doubted.Parts(Observation{Cov: record.Covariates{InFlight: 16, AtHeader: 16, Backlog: 1_000_000}}) {
