@@ -37,7 +37,7 @@ func JudgeSites(s *series.Series, u *fit.Units) []*finding.Judged {
 				out = append(out, siteFinding(s, id, t))
 			}
 		}
-		if len(kept) == 0 {
+		if len(kept) == 0 && reaches(q, threshold.MinLeakSamples*math.Max(s.Rate, 1)) {
 			if j := stepsOfContainer(s, id, q, u, distinct); j != nil {
 				out = append(out, j)
 			}
