@@ -54,8 +54,8 @@ func doubtsOf(s *series.Series) *doubts {
 	for _, n := range s.Snaps {
 		done = max(done, n.Cov().FilesDone)
 		if n.AtRest() && n.Process.OutOfFDs() {
-			out.kinds[byConns] = cmp.Or(out.kinds[byConns], fmt.Sprintf("%d of %d descriptors were open with no work under way: "+
-				"a higher limit of descriptors", n.Process.FDs, n.Process.FDLimit))
+			out.kinds[byConns] = cmp.Or(out.kinds[byConns], fmt.Sprintf("%d of %d descriptors were open with no work under "+
+				"way: a higher limit of descriptors", n.Process.FDs, n.Process.FDLimit))
 		}
 		switch h := n.Hold; {
 		case !n.State.Held():
