@@ -156,6 +156,9 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	if lo == 0 {
 		c.MaxWorkers = -1
 	}
+	if n := m.perhaps(p, most, g); !c.AtLeast && n > lo+max(1, lo/10) {
+		c.Perhaps = n
+	}
 	if c.Fits = m.fits(p, g); c.Fits != nil {
 		if c.FitsUnknown = e.refuted(c.Fits, p); c.FitsUnknown != "" {
 			c.Fits = nil
@@ -180,6 +183,19 @@ func (m *peakModel) largest(p costs.Plan, most int) int {
 		_, high := m.Forecast(p, i+1).Needs()
 		return high > float64(p.Limit)
 	})
+}
+
+// perhaps is the most workers, up to a number of them, that fit without garbage and while no buffer is copied to a
+// larger one, and that no limit was seen to kill.
+func (m *peakModel) perhaps(p costs.Plan, most int, g grounds) int {
+	n := sort.Search(most, func(i int) bool {
+		f := m.Forecast(p, i+1)
+		return f.Live+f.arenas+f.outside > float64(p.Limit)
+	})
+	if g.killedAt > 0 {
+		n = min(n, g.killedAt-1)
+	}
+	return n
 }
 
 // doubts adds to c what keeps the model's word from being an answer.

@@ -1,13 +1,16 @@
 package capacity
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/linear"
+	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -164,6 +167,30 @@ func TestTrialsThatSayNothingAreNoGroundForACapacity(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatHangsOnTheMomentIsARange(t *testing.T) {
+	e, m := sized(t, 36*mib)
+	e.Trials = []trialSize{sound(16, 48*mib)}
+	plan := costs.Plan{Limit: 900 * mib}
+	require.Zero(t, e.Capacity(m, plan).Perhaps, "nothing is copied: one number")
+
+	m.copies = series.Copies{Share: 1, Beside: 1.2}
+	got := e.Capacity(m, plan)
+	require.InDelta(t, 10, got.MaxWorkers, 2, "all are copied together in the worst moment")
+	require.InDelta(t, 24, got.Perhaps, 1, "and none in the best")
+	require.Contains(t, got.Answer, fmt.Sprintf("%d to %d may fit: it hangs on the garbage and the copies of the fullest "+
+		"moment", got.MaxWorkers+1, got.Perhaps))
+	require.Contains(t, got.Answer, "What decides: soak limit --workers --limit 900MiB")
+
+	e.Trials = append(e.Trials, killed(20, 900*mib))
+	require.Equal(t, 19, e.Capacity(m, plan).Perhaps, "no range reaches a kill")
+	Verify(got, record.HeldTrial{Workers: 14, Outcome: record.OOMKilled})
+	require.Equal(t, 13, got.Perhaps)
+	require.Positive(t, got.MaxWorkers, "a kill above what is safe refutes nothing")
+	Verify(got, record.HeldTrial{Workers: got.MaxWorkers + 1, Outcome: record.OOMKilled})
+	require.Zero(t, got.Perhaps)
+	require.NotContains(t, strings.Join(got.Answer, "\n"), "may fit")
 }
 
 func TestAKillRefutesHowManyFilesFit(t *testing.T) {

@@ -24,6 +24,11 @@ func Verify(c *record.Capacity, t record.HeldTrial) {
 		c.Unknown = []string{fmt.Sprintf("the model's %d workers were killed with files of %s: it misses something",
 			t.Workers, words.Bytes(float64(t.FileSize)))}
 		c.Decides = "soak limit --workers --limit " + sizeFlag(c.Limit)
+	case t.Outcome != record.OK && t.Workers <= c.Perhaps:
+		c.Perhaps = t.Workers - 1
+		if c.Perhaps <= max(c.MaxWorkers, 0) {
+			c.Perhaps, c.Decides = 0, ""
+		}
 	case t.Outcome == record.OK && c.UntriedSize && t.FileSize >= c.LargestFile && t.Workers == c.Estimate:
 		c.MaxWorkers, c.AtLeast, c.UntriedSize, c.Unknown, c.Decides = t.Workers, true, false, nil, ""
 	}
@@ -36,16 +41,17 @@ func conclude(c *record.Capacity, p costs.Plan, g grounds) {
 		c.MaxWorkers, c.Unknown, c.AtLeast, c.Extrapolated = -1, nil, false, nil
 		return
 	}
-	if len(c.Unknown) == 0 {
-		return
+	if len(c.Unknown) > 0 {
+		unanswer(c)
 	}
-	unanswer(c)
-	c.Decides = decides(c, p, g)
+	if len(c.Unknown) > 0 || c.Perhaps > 0 {
+		c.Decides = decides(c, p, g)
+	}
 }
 
 // unanswer takes back all that a reader, or a program that reads the JSON, would rest on.
 func unanswer(c *record.Capacity) {
-	c.MaxWorkers, c.AtLeast, c.Fits, c.Mended = 0, false, nil, 0
+	c.MaxWorkers, c.AtLeast, c.Perhaps, c.Fits, c.Mended = 0, false, 0, nil, 0
 }
 
 // decides names the run that would decide.

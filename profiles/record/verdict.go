@@ -156,13 +156,17 @@ type Capacity struct {
 	Answer []string `json:"answer"`
 	// AtLeast says that MaxWorkers is as far as the matrix lets one predict: memory does not bind up to there, and
 	// nothing is claimed beyond.
-	AtLeast    bool   `json:"at_least,omitempty"`
+	AtLeast bool `json:"at_least,omitempty"`
+	// Perhaps is the most workers that may fit where that is further from MaxWorkers than a tenth and one: between the two
+	// it hangs on the garbage of the fullest moment, and on how many buffers are copied to larger ones then. Decides names
+	// the run that tells. Else 0.
+	Perhaps    int    `json:"perhaps,omitempty"`
 	GOMEMLIMIT int64  `json:"gomemlimit"`
 	Binds      string `json:"binds"` // what binds first
 	// Without is the highest peak above Limit of a trial on no more workers and work, with a larger GOMEMLIMIT or none:
 	// the answer hangs on its own.
 	Without *TrialPeak `json:"without,omitempty"`
-	// Unknown says why there is no answer, a reason each; then MaxWorkers is 0, and Decides is the run that would decide.
+	// Unknown says why there is no answer, a reason each; then MaxWorkers is 0. Decides is the run that would decide.
 	Unknown []string `json:"unknown,omitempty"`
 	Decides string   `json:"decides,omitempty"`
 	// UntriedSize says that the only reason is a planned size of files that no trial held.

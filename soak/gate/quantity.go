@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -135,10 +136,12 @@ type CellData struct {
 	MaxWorkers func(limit int64) (workers Workers, ok bool)
 }
 
-// Workers is how many workers fit into a limit; AtLeast says that the matrix doesn't reach far enough to tell the most.
+// Workers is how many workers fit into a limit. Open says that there may be more, and Perhaps how many at most; 0 is
+// any number, since the matrix doesn't reach far enough to tell.
 type Workers struct {
 	Most    int
-	AtLeast bool
+	Open    bool
+	Perhaps int
 }
 
 // TrialData is a trial and its verdict; Verdict is nil when there is none.
@@ -193,11 +196,11 @@ func (q Quantities) maxWorkers(r *Result, beyond bool, open *bool) func(float64)
 		if !ok {
 			return 0, fmt.Errorf("max_workers is not known: the memory model doesn't reach %s", units.FormatBytes(int64(limit)))
 		}
-		if n.AtLeast && beyond {
-			return manyWorkers, nil
+		if n.Open && beyond {
+			return cmp.Or(float64(n.Perhaps), manyWorkers), nil
 		}
 		sign := "="
-		if n.AtLeast {
+		if n.Open {
 			sign, *open = ">=", true
 		}
 		if !beyond {

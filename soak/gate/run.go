@@ -53,11 +53,11 @@ func capacity(dir string) func(limit int64) (Workers, bool) {
 		if !ok {
 			c, err := profiles.Capacity(dir, costs.Plan{Limit: limit}, profiles.Options{})
 			if err == nil {
-				n = Workers{Most: c.MaxWorkers, AtLeast: c.AtLeast}
+				n = Workers{Most: c.MaxWorkers, Open: c.AtLeast || c.Perhaps > 0, Perhaps: c.Perhaps}
 			}
 			known[limit] = n
 		}
-		return Workers{Most: max(n.Most, 0), AtLeast: n.AtLeast}, n.Most != 0
+		return Workers{Most: max(n.Most, 0), Open: n.Open, Perhaps: n.Perhaps}, n.Most != 0
 	}
 }
 

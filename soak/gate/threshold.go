@@ -162,7 +162,7 @@ func (c *Check) Eval(q Quantities) Result {
 		var other bool
 		env["max_workers"] = q.maxWorkers(&r, true, &open)
 		if other, err = c.cond.holds(env); err == nil && other != ok {
-			err = errors.New("the matrix doesn't reach so many workers: add a larger count to its axis")
+			err = errors.New("whether so many workers fit is not known: soak plan says why")
 		}
 	}
 	switch {

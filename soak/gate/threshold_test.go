@@ -71,12 +71,17 @@ func TestMaxWorkersAsksTheModel(t *testing.T) {
 	assert.Equal(t, int64(2<<30), asked)
 	assert.Equal(t, []string{"max_workers(2.0 GiB) = 49"}, r.Measured)
 
-	q.most = func(int64) (Workers, bool) { return Workers{Most: 49, AtLeast: true}, true }
+	q.most = func(int64) (Workers, bool) { return Workers{Most: 49, Open: true}, true }
 	r = c.Eval(q)
 	assert.Equal(t, Inconclusive, r.Outcome, "a bound below what is asked for is no failure")
 	assert.Equal(t, []string{"max_workers(2.0 GiB) >= 49"}, r.Measured)
-	q.most = func(int64) (Workers, bool) { return Workers{Most: 64, AtLeast: true}, true }
+	q.most = func(int64) (Workers, bool) { return Workers{Most: 64, Open: true}, true }
 	assert.Equal(t, Pass, c.Eval(q).Outcome)
+
+	q.most = func(int64) (Workers, bool) { return Workers{Most: 49, Open: true, Perhaps: 60}, true }
+	assert.Equal(t, Inconclusive, c.Eval(q).Outcome, "50 are in the range")
+	q.most = func(int64) (Workers, bool) { return Workers{Most: 40, Open: true, Perhaps: 49}, true }
+	assert.Equal(t, Fail, c.Eval(q).Outcome, "50 are above the range")
 }
 
 func TestThresholdsWithoutSenseAreRefusedWithThePosition(t *testing.T) {

@@ -64,6 +64,10 @@ func capacitySentences(c *record.Capacity) []string {
 		out = append(out, fmt.Sprintf("Up to %s safe in %s%s with %s%s",
 			countIs(c.MaxWorkers, "worker"), limit, work, limited, binds))
 	}
+	if c.Perhaps > 0 {
+		out = append(out, fmt.Sprintf("%d to %d may fit: it hangs on the garbage and the copies of the fullest moment",
+			max(c.MaxWorkers, 0)+1, c.Perhaps), decidesPrefix+c.Decides)
+	}
 	for _, e := range c.Extrapolated {
 		out = append(out, "Extrapolated: "+e)
 	}

@@ -57,7 +57,7 @@ The planned number of files is not copied. A service, whose item is the request,
 		"largest file planned (default: the largest that the run's trials held)")
 	f.Var(&count{&o.Files}, "files", "planned number of files, such as 200000 or 10M")
 	f.StringVar(&o.module, "module", "", "module path whose frames may be blamed (default: as recorded)")
-	f.BoolVar(&o.verify, "verify", false, "run the answer and one worker more in a real cgroup")
+	f.BoolVar(&o.verify, "verify", false, "run the answer, and one worker more than may fit, in a real cgroup")
 	f.StringVar(&o.fakedrive, "fakedrive", "", "path of the fakedrive program, for --verify")
 	f.BoolVar(&o.json, "json", false, "print the answer as JSON")
 	return c
@@ -89,8 +89,8 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 // size of files, larger ones take time and show nothing.
 const enoughForParts = 64 << 20
 
-// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and takes the trials
-// into c. Where the answer hangs on a size of files alone, the model's number is run with files of that size.
+// verifyCapacity runs the answer, and one worker more than may fit unless the answer is only a lower bound, and takes
+// the trials into c. Where the answer hangs on a size of files alone, the model's number is run with files of that size.
 func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
 	if c.Words.Item == record.ItemRequest {
 		return exitcode.Usage(fmt.Errorf("--verify holds files, and a service has none: verify by '%s'", capacity.TryOut(c)))
@@ -154,7 +154,7 @@ func toVerify(c *record.Capacity) (counts []int, size int64) {
 	case c.AtLeast:
 		return []int{c.MaxWorkers}, size
 	}
-	return []int{c.MaxWorkers, c.MaxWorkers + 1}, size
+	return []int{c.MaxWorkers, max(c.MaxWorkers, c.Perhaps) + 1}, size
 }
 
 func writeCapacity(out io.Writer, c *record.Capacity) {

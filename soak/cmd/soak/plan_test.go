@@ -16,6 +16,7 @@ func TestWhatATrialOfWorkersCannotRefuteIsNotVerified(t *testing.T) {
 		counts   []int
 	}{
 		"an answer":                 {record.Capacity{MaxWorkers: 4}, []int{4, 5}},
+		"a range":                   {record.Capacity{MaxWorkers: 4, Perhaps: 9}, []int{4, 10}},
 		"a lower bound":             {record.Capacity{MaxWorkers: 4, AtLeast: true}, []int{4}},
 		"not even one":              {record.Capacity{MaxWorkers: -1}, []int{1}},
 		"the files don't fit":       {record.Capacity{MaxWorkers: -1, Fits: &record.Fit{Files: 9}}, nil},

@@ -373,8 +373,8 @@ func firstScreenIsThePlan(t *testing.T, s *sample) {
 	require.NotNil(t, kept.Capacity)
 	assert.Equal(t, c.Answer, kept.Capacity.Answer, "soak plan and verdict.json")
 	same := func(c *record.Capacity) []any {
-		return []any{c.Limit, c.MaxWorkers, c.AtLeast, c.GOMEMLIMIT, c.Binds, c.Unknown, c.Decides, c.Estimate, c.KilledAt,
-			c.Mended, c.Extrapolated, c.Without, c.At}
+		return []any{c.Limit, c.MaxWorkers, c.AtLeast, c.Perhaps, c.GOMEMLIMIT, c.Binds, c.Unknown, c.Decides, c.Estimate,
+			c.KilledAt, c.Mended, c.Extrapolated, c.Without, c.At}
 	}
 	assert.Equal(t, same(c), same(kept.Capacity), "soak plan and verdict.json")
 	require.NoError(t, report.Generate(context.Background(), s.dir))

@@ -108,6 +108,8 @@ func markdownCapacity(w io.Writer, v *record.RunVerdict) {
 	switch {
 	case c.AtLeast:
 		what = fmt.Sprintf("At least %s", fits(c.MaxWorkers, c.Words))
+	case c.Perhaps > 0:
+		what = fmt.Sprintf("At least %s, and at most %d", fits(max(c.MaxWorkers, 0), c.Words), c.Perhaps)
 	case c.MaxWorkers < 0:
 		what = "No number of " + many(c.Words) + " fits"
 	}

@@ -240,6 +240,8 @@ func (d *pageData) capacityAnswer() fact {
 	switch {
 	case c.AtLeast:
 		return fact{name, template.HTML(fmt.Sprintf("≥ %d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
+	case c.Perhaps > 0:
+		return fact{name, template.HTML(fmt.Sprintf("%d to %d", max(c.MaxWorkers, 0), c.Perhaps)), "in " + Bytes(c.Limit)}
 	case c.MaxWorkers > 0:
 		return fact{name, template.HTML(fmt.Sprintf("%d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
 	case c.MaxWorkers < 0:

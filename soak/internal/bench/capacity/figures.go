@@ -28,7 +28,11 @@ func (s *score) unsafe() bool {
 		func(t soak.Tried) bool { return !t.Survived && t.Value <= s.Answer })
 }
 
-// right reports whether the answer is as near to the truth as is asked. A lower bound is right where it is safe.
+// bound reports whether the answer says that there may be more.
+func (s *score) bound() bool { return s.AtLeast || s.Perhaps > 0 }
+
+// right reports whether the answer is as near to the truth as is asked. A lower bound is right where it is safe, and a
+// range where it has the truth.
 func (s *score) right() bool {
 	switch {
 	case s.unsafe():
@@ -37,6 +41,8 @@ func (s *score) right() bool {
 		return near(s.Answer, s.Truth, exactFiles)
 	case s.Asks == smallestLimit:
 		return s.KilledBelow > 0
+	case s.Perhaps > 0:
+		return s.Truth <= s.Perhaps && s.Answer <= s.Truth
 	case s.AtLeast:
 		return s.Answer <= s.Truth
 	case s.Answer < 0:
@@ -59,7 +65,10 @@ func (s *score) String() string {
 		verdict += " (recorded by another build)"
 	}
 	least := ""
-	if s.AtLeast {
+	switch {
+	case s.Perhaps > 0:
+		least = fmt.Sprintf("%d to %d, of which safe: ", max(s.Answer, 0), s.Perhaps)
+	case s.AtLeast:
 		least = "at least "
 	}
 	switch s.Asks {
@@ -83,7 +92,7 @@ type figure struct {
 
 // figures are those of the scores; one that nothing was measured for is missed.
 func figures(scores []score) []figure {
-	var ofWorkers, said, right, unsafe, other, all, ofFiles, rightFiles, ofLimits, rightLimits int
+	var ofWorkers, said, right, bounds, hold, unsafe, other, all, ofFiles, rightFiles, ofLimits, rightLimits int
 	subjects := map[string]bool{}
 	for _, s := range scores {
 		all++
@@ -101,9 +110,14 @@ func figures(scores []score) []figure {
 		case workers:
 			subjects[s.Name] = true
 			ofWorkers++
-			right += near
-			if s.answers() {
-				said++
+			if !s.answers() {
+				continue
+			}
+			said++
+			if s.bound() {
+				bounds, hold = bounds+1, hold+near
+			} else {
+				right += near
 			}
 		case files:
 			ofFiles++
@@ -118,7 +132,8 @@ func figures(scores []score) []figure {
 		{"answers of this build", "all", all - other, all, other == 0 && all > 0},
 		{"unsafe answers", "0", unsafe, all, unsafe == 0 && all > 0},
 		{"answers on workers", ">= 80 %", said, ofWorkers, float64(said) >= answered*float64(ofWorkers) && ofWorkers > 0},
-		{"answers within 10 % or one worker", "all", right, said, right == said && said > 0},
+		{"answers within 10 % or one worker", "all", right, said - bounds, right == said-bounds && right > 0},
+		{"ranges and lower bounds that hold", "all", hold, bounds, hold == bounds && ofWorkers > 0},
 		{"files that fit within 15 %", "all", rightFiles, ofFiles, rightFiles == ofFiles && ofFiles > 0},
 		{"soak limit survives, and a tenth below is killed", "all", rightLimits, ofLimits, rightLimits == ofLimits &&
 			ofLimits > 0},

@@ -41,9 +41,10 @@ type score struct {
 	Build string `json:"build,omitempty"`
 	other bool
 	// Answer is 0 where there is none, and why not is in Said; -1: not even one worker. AtLeast says that it is a lower
-	// bound.
+	// bound, and Perhaps above 0 up to where it may be more.
 	Answer  int64    `json:"answer"`
 	AtLeast bool     `json:"at_least,omitempty"`
+	Perhaps int64    `json:"perhaps,omitempty"`
 	Said    []string `json:"said"`
 	// Truth is the most that survives tries of tries; of files the fewest that were done when a trial was killed.
 	Truth int64 `json:"truth"`
@@ -156,7 +157,10 @@ func (b *bench) answer(ctx context.Context, q question, dir string, s *score) (*
 	if now != s.Answer {
 		s.Answer, s.Killed = now, 0
 	}
-	s.AtLeast, s.Said, s.Build = c.AtLeast && q.asks == workers, c.Answer, recordedBy(matrix)
+	s.Said, s.Build = c.Answer, recordedBy(matrix)
+	if q.asks == workers {
+		s.AtLeast, s.Perhaps = c.AtLeast, int64(c.Perhaps)
+	}
 	return c, nil
 }
 
