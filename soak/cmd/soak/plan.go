@@ -37,12 +37,13 @@ whose predicted need, at the upper end of its 95 % interval, stays below the lim
 binds first. A trial that did no work, didn't end well or is inconclusive is no ground for an answer, and none is as
 high as a count that was killed: then it is not known (exit code 3), and the run that decides is named. The need is the
 live heap, stacks, memory outside the Go heap (mapped, tmpfs, the kernel's own) and what is beside buffers that grow by
-copying while they do; garbage and pages of files make room under pressure and take no worker away. The prediction is
+copying while they do; garbage and pages of files make room under pressure and take no worker away. Where more may fit
+by how much of that the fullest moment has, the answer says up to how many, and which run tells. The prediction is
 for the planned work: files as large as --largest-file in every worker, and --files of them in all.
 
 With --verify the run's subject is started below that limit in a real memory cgroup, with so many
-workers and with one more; all of them hold a file of the largest size at once. That the answer
-survives and one worker more may not is what to expect; that the answer is killed is an error.
+workers and with one more than may fit; all of them hold a file of the largest size at once. That the answer
+survives and the larger number may not is what to expect; that the answer is killed is an error.
 The planned number of files is not copied. A service, whose item is the request, has no files to hold:
 --verify is refused (exit code 2), and the 'soak run' that puts so many requests in flight is named.`,
 		Example: `  soak plan soak-results/latest --limit 2Gi
@@ -57,7 +58,7 @@ The planned number of files is not copied. A service, whose item is the request,
 		"largest file planned (default: the largest that the run's trials held)")
 	f.Var(&count{&o.Files}, "files", "planned number of files, such as 200000 or 10M")
 	f.StringVar(&o.module, "module", "", "module path whose frames may be blamed (default: as recorded)")
-	f.BoolVar(&o.verify, "verify", false, "run the answer, and one worker more than may fit, in a real cgroup")
+	f.BoolVar(&o.verify, "verify", false, "run the answer, and one worker more than may fit, in a cgroup")
 	f.StringVar(&o.fakedrive, "fakedrive", "", "path of the fakedrive program, for --verify")
 	f.BoolVar(&o.json, "json", false, "print the answer as JSON")
 	return c
@@ -90,7 +91,7 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 const enoughForParts = 64 << 20
 
 // verifyCapacity runs the answer, and one worker more than may fit unless the answer is only a lower bound, and takes
-// the trials into c. Where the answer hangs on a size of files alone, the model's number is run with files of that size.
+// the trials into c. Where it hangs on a size of files alone, the model's number is run with files of that size.
 func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
 	if c.Words.Item == record.ItemRequest {
 		return exitcode.Usage(fmt.Errorf("--verify holds files, and a service has none: verify by '%s'", capacity.TryOut(c)))
