@@ -54,6 +54,23 @@ func TestGrowthOutsideTheHeapThatNothingExplainsIsNamed(t *testing.T) {
 	}
 }
 
+func TestAHugePageOfTheKernelIsNoGrowth(t *testing.T) {
+	step := func(bytes, from int64) *record.Verdict {
+		sub := &subject{process: func(n *record.Snapshot) {
+			if n.Covariates.FilesDone >= from {
+				n.Process.OtherAnon += bytes
+			}
+		}}
+		sub.sources = background()
+		return diagnoseLab(t, newLab(t, sub, 4, 11).run(10))
+	}
+	const page = 2<<20 + 8<<10
+	half := halfDone(t, step(0, 0))
+	assert.Equal(t, record.Healthy, step(page, half/4).Headline, "work came again, and no page with it")
+	assert.Equal(t, record.Inconclusive, step(2*page, half/4).Headline, "two pages in one step")
+	assert.Equal(t, record.Inconclusive, step(page, 2*half-1).Headline, "the work of the step did not come again")
+}
+
 // TestALittleSharedMemoryIsNamed has a mebibyte of it come in a single step: a process that asks for none has none.
 func TestALittleSharedMemoryIsNamed(t *testing.T) {
 	sub := &subject{process: func(n *record.Snapshot) {

@@ -5,6 +5,7 @@ package closure
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/memsoak/memsoak/profiles/internal/classes"
 	"github.com/memsoak/memsoak/profiles/internal/finding"
@@ -47,7 +48,7 @@ var outsideKinds = []struct {
 }
 
 // outside are the contrasts that findings leave, by the hypotheses that they leave open.
-func outside(s *series.Series, found []*finding.Judged) map[evidenceKind]contrast {
+func outside(s *series.Series, found []*finding.Judged, u *fit.Units) map[evidenceKind]contrast {
 	out := map[evidenceKind]contrast{}
 	for _, k := range outsideKinds {
 		q := fit.Read(s, 1, k.read)
@@ -57,11 +58,37 @@ func outside(s *series.Series, found []*finding.Judged) map[evidenceKind]contras
 		}
 		c := contrast{kind: k.kind, from: [2]int{idx[0], idx[len(idx)-1]}}
 		c.grown = q.Values[c.from[1]] - q.Values[c.from[0]] - explainedPart(found, k.part)
+		if k.leans == byOffHeap {
+			c.grown -= hugePage(q, idx, u)
+		}
 		if c.grown > math.Max(k.least, threshold.MinT*wander(q, idx)) {
 			out[k.leans] = c
 		}
 	}
 	return out
+}
+
+// hugePage is the largest step between two floors where that is of no more than a huge page, and threshold.PageWork
+// times as much of all work came after it as with it, bytes; else 0. The kernel makes one page of 2 MiB of small ones
+// where the runtime or an allocator allows it (khugepaged, https://docs.kernel.org/admin-guide/mm/transhuge.html), and
+// charges those that nothing has used with them. A leak would have come again.
+func hugePage(q *fit.Quantity, idx []int, u *fit.Units) float64 {
+	at, most := 0, 0.0
+	for k := 1; k < len(idx); k++ {
+		if step := q.Values[idx[k]] - q.Values[idx[k-1]]; step > most {
+			at, most = k, step
+		}
+	}
+	if at == 0 || most > threshold.HugePage+threshold.OffHeapLateNoise {
+		return 0
+	}
+	before, then, last := idx[at-1], idx[at], idx[len(idx)-1]
+	if slices.ContainsFunc(u.Retained, func(x fit.Unit) bool {
+		return !x.Running && x.Values[last]-x.Values[then] < threshold.PageWork*(x.Values[then]-x.Values[before])
+	}) {
+		return 0
+	}
+	return most
 }
 
 // descriptors is by how much more descriptors are open at the last floor than at the first, beside connections, where

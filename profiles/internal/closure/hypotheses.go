@@ -191,7 +191,7 @@ type Explained struct {
 
 // Explain is what findings leave, with the rest of the live heap.
 func Explain(s *series.Series, found []*finding.Judged, left *remainder) *Explained {
-	return &Explained{Found: found, left: left, outside: outside(s, found), descriptors: descriptors(s, found),
+	return &Explained{Found: found, left: left, outside: outside(s, found, left.units), descriptors: descriptors(s, found),
 		Unnamed: unnamed(s, found), doubted: doubtsOf(s)}
 }
 

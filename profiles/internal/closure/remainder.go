@@ -23,6 +23,7 @@ import (
 // remainder is what the findings leave of the live heap, by snapshot.
 type remainder struct {
 	*fit.Quantity
+	units *fit.Units
 	rest  []int   // profiled snapshots at rest, from the first floor on
 	grown float64 // bytes from the first floor to the last that no finding explains, at least 0
 	noise float64 // the standard error of grown, without what sampling adds to growth
@@ -55,7 +56,7 @@ type remainder struct {
 // RemainderOf takes from the live heap what the sites of findings hold.
 func RemainderOf(s *series.Series, found []*finding.Judged, u *fit.Units) *remainder {
 	q, exact := fit.Total(s)
-	r := &remainder{Quantity: q, held: map[string]float64{}, heldSE: map[string]float64{}}
+	r := &remainder{Quantity: q, units: u, held: map[string]float64{}, heldSE: map[string]float64{}}
 	if !exact {
 		r.grain = math.Max(1, s.Rate)
 	}

@@ -144,6 +144,12 @@ const (
 	OffHeapMin   = 2 << 20
 	OffHeapNoise = 512 << 10
 
+	// HugePage is the size of a huge page of x86-64, and of arm64 with pages of 4 KiB. PageWork is how many times the work
+	// of a step has to come again, without another step, for it to be one: a leak would then have three quarters of its
+	// growth behind it.
+	HugePage = 2 << 20
+	PageWork = 3
+
 	// OffHeapAtErrors and OffHeapLateNoise are the same where work has warmed up, so that it makes no new threads and
 	// arenas: in 600 healthy trials the phases of failures came to 56 KiB at most, all steps together.
 	OffHeapAtErrors  = 512 << 10
