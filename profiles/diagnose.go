@@ -85,7 +85,7 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 	plan := costs.Plan{Limit: run.Limit, LargestFile: o.LargestFile, Files: o.PlannedFiles}
 	o = o.withDefaults()
 	rv := &record.RunVerdict{Schema: record.RunVerdictSchema, Cells: []record.Verdict{}, Warnings: []string{}}
-	e := &capacity.Evidence{}
+	e := &capacity.Evidence{Again: capacity.SameAs(run.Config)}
 	for _, r := range readTrials(dir, run, o, judged) {
 		switch {
 		case errors.Is(r.err, os.ErrNotExist) && r.status.Outcome == "":

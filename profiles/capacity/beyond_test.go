@@ -191,5 +191,5 @@ func TestATrialWithoutACountOfWorkIsNotSaidToBeIdle(t *testing.T) {
 
 func TestAServiceIsTriedOutByARunOfItsOwn(t *testing.T) {
 	c := &record.Capacity{MaxWorkers: 40, Limit: 66 * mib, GOMEMLIMIT: 50 * mib, Words: record.Words{InFlight: true}}
-	assert.Equal(t, "soak run --subject FILE --set concurrency=40 --set gomemlimit=50MiB --limit 66MiB", TryOut(c))
+	assert.Equal(t, "soak run --set concurrency=40 --set gomemlimit=50MiB --limit 66MiB --subject FILE", TryOut(c))
 }

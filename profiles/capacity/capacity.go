@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"sort"
 
 	"github.com/memsoak/memsoak/profiles/costs"
@@ -84,20 +83,20 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	return f
 }
 
-// inFlight is what the cost table has on the live heap for n workers, each with the largest file and two connections.
-func (m *peakModel) inFlight(p costs.Plan, n int) float64 {
-	sum := 0.0
-	for _, c := range m.costs {
-		switch c.Per {
-		case "worker":
-			sum += float64(n) * costs.Share(c, record.PartLive)
-		case "connection":
-			sum += 2 * float64(n) * costs.Share(c, record.PartLive)
-		case "byte-in-flight":
-			sum += float64(n) * float64(p.LargestFile) * costs.Share(c, record.PartLive)
-		}
+// inFlight is what the cost table has on the live heap for n workers.
+func (m *peakModel) inFlight(p costs.Plan, n int) float64 { return sum(m.tableParts(p, n)) }
+
+// ofWorkers is a row's share of the live heap for n workers, each with the largest file and two connections.
+func ofWorkers(c record.Cost, p costs.Plan, n int) float64 {
+	switch each := float64(n) * costs.Share(c, record.PartLive); c.Per {
+	case "worker":
+		return each
+	case "connection":
+		return 2 * each
+	case "byte-in-flight":
+		return each * float64(p.LargestFile)
 	}
-	return sum
+	return 0
 }
 
 // planned is all files listed and done, all workers with the largest file whole, each with a connection on either side.
@@ -114,7 +113,7 @@ func planned(p costs.Plan, n int) linear.Observation {
 func (e *Evidence) Capacity(m *peakModel, p costs.Plan) *record.Capacity {
 	g := e.grounds(p)
 	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt,
-		Unknown: g.why, Words: e.Words}
+		Unknown: g.why, Words: e.Words, Again: e.Again}
 	p.Files, p.LargestFile = cmp.Or(p.Files, max(costs.DefaultPlannedFiles, g.files)), cmp.Or(p.LargestFile, g.held)
 	c.Files, c.LargestFile = p.Files, p.LargestFile
 	if m == nil && len(c.Unknown) == 0 {
@@ -132,14 +131,14 @@ func (e *Evidence) Capacity(m *peakModel, p costs.Plan) *record.Capacity {
 
 // search asks the model.
 func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grounds) {
-	c.BytesInFlight = slices.ContainsFunc(m.parts(p, 1), func(t part) bool { return t.term == "bytes-in-flight" })
+	c.BytesInFlight = m.bySize(p)
 	most := max(leastReach, reach*g.seen)
 	lo := m.largest(p, most)
 	c.Estimate, c.Binds = lo, m.binding(p, lo+1)
 	answer := m.Forecast(p, max(lo, 1))
 	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
 	c.Assumes = append(assumptions(c, p, answer), m.warmUps()...)
-	if why := m.missed(min(lo, firmReach*g.seen)); why != "" {
+	if why := m.missed(min(lo, firmReach*g.seen), g.seen); why != "" {
 		c.Unknown = append(c.Unknown, why)
 	}
 	e.doubts(c, p, g)
@@ -156,10 +155,16 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	if lo == 0 {
 		c.MaxWorkers = -1
 	}
-	if n := m.perhaps(p, most, g); !c.AtLeast && n > lo+max(1, lo/10) {
-		c.Perhaps = n
+	if c.Fits = m.fits(p, g); c.Fits == nil && !c.AtLeast {
+		switch n := m.perhaps(p, firmReach*g.seen+1, g); {
+		case n <= lo+max(1, lo/10):
+		case n > firmReach*g.seen:
+			c.AtLeast = true
+		default:
+			c.Perhaps = n
+		}
 	}
-	if c.Fits = m.fits(p, g); c.Fits != nil {
+	if c.Fits != nil {
 		if c.FitsUnknown = e.refuted(c.Fits, p); c.FitsUnknown != "" {
 			c.Fits = nil
 		}
@@ -185,12 +190,12 @@ func (m *peakModel) largest(p costs.Plan, most int) int {
 	})
 }
 
-// perhaps is the most workers, up to a number of them, that fit without garbage and while no buffer is copied to a
-// larger one, and that no limit was seen to kill.
+// perhaps is the most workers, up to a number of them, that fit in the middle of the interval without garbage and while
+// no buffer is copied to a larger one, and that no limit was seen to kill.
 func (m *peakModel) perhaps(p costs.Plan, most int, g grounds) int {
 	n := sort.Search(most, func(i int) bool {
 		f := m.Forecast(p, i+1)
-		return f.Live+f.arenas+f.outside > float64(p.Limit)
+		return math.Max(f.Live+f.arenas+f.outside, m.limited(p, i+1, f)) > float64(p.Limit)
 	})
 	if g.killedAt > 0 {
 		n = min(n, g.killedAt-1)
@@ -259,58 +264,4 @@ func (m *peakModel) warmUps() []string {
 // the Go heap.
 func goMemoryLimit(limit int64, f forecast) int64 {
 	return max(0, int64((float64(limit)-f.outside)*threshold.LimitHeadroom)) &^ (1<<20 - 1)
-}
-
-// part is one term of the forecast.
-type part struct {
-	term  string
-	what  string
-	bytes float64
-}
-
-// parts are the terms of the forecast for n workers.
-func (m *peakModel) parts(p costs.Plan, n int) []part {
-	o := planned(p, n)
-	var out []part
-	add := func(l *linear.Model, what map[string]string) {
-		if l == nil {
-			return
-		}
-		for _, t := range l.Parts(o) {
-			out = append(out, part{term: t.Term, what: what[t.Term], bytes: t.Bytes})
-		}
-	}
-	for _, c := range m.costs {
-		if _, grows := m.Rates.PerFile(c.Per); grows && !c.Bounded {
-			units, _ := m.Rates.Planned(c.Per, c.Bound, p, float64(n))
-			out = append(out, part{term: c.Per, what: words.Cost(c), bytes: units * c.Bytes})
-		}
-	}
-	add(m.live, map[string]string{
-		"constant": "what the process holds at rest", "workers": "memory per worker",
-		"workers*part":    "part buffers per worker",
-		"bytes-in-flight": "whole files in flight", "backlog": "listed files that wait",
-		"files":    "what stays behind per file",
-		"distinct": "what is kept per distinct item", "connections": "connection buffers",
-	})
-	add(m.arenas, beside("stacks and spans partly used"))
-	add(m.outside, beside("memory outside the Go heap"))
-	return out
-}
-
-// beside names the terms of the memory beside the live heap.
-func beside(what string) map[string]string {
-	out := map[string]string{"constant": what}
-	for term, per := range map[string]string{"workers": "worker", "workers*part": "worker",
-		"bytes-in-flight": "byte in flight", "backlog": "listed file that waits",
-		"files": "file", "distinct": "distinct item", "connections": "connection"} {
-		out[term] = what + " per " + per
-	}
-	return out
-}
-
-// binding says what makes up most of the need.
-func (m *peakModel) binding(p costs.Plan, n int) string {
-	t := slices.MaxFunc(m.parts(p, n), func(a, b part) int { return cmp.Compare(a.bytes, b.bytes) })
-	return fmt.Sprintf("%s (%s): %s at %s", t.what, t.term, words.Bytes(t.bytes), words.Count(n, "worker"))
 }

@@ -181,16 +181,76 @@ func TestWhatHangsOnTheMomentIsARange(t *testing.T) {
 	require.InDelta(t, 24, got.Perhaps, 1, "and none in the best")
 	require.Contains(t, got.Answer, fmt.Sprintf("%d to %d may fit: it hangs on the garbage and the copies of the fullest "+
 		"moment", got.MaxWorkers+1, got.Perhaps))
-	require.Contains(t, got.Answer, "What decides: soak limit --workers --limit 900MiB")
+	require.Contains(t, got.Answer, "What decides: soak plan RUN --limit 900MiB --largest-file 48MiB --verify")
 
 	e.Trials = append(e.Trials, killed(20, 900*mib))
 	require.Equal(t, 19, e.Capacity(m, plan).Perhaps, "no range reaches a kill")
 	Verify(got, record.HeldTrial{Workers: 14, Outcome: record.OOMKilled})
 	require.Equal(t, 13, got.Perhaps)
 	require.Positive(t, got.MaxWorkers, "a kill above what is safe refutes nothing")
-	Verify(got, record.HeldTrial{Workers: got.MaxWorkers + 1, Outcome: record.OOMKilled})
+	safe := got.MaxWorkers
+	for range timesVerified {
+		require.Equal(t, safe, got.MaxWorkers, "what survives once may be killed")
+		Verify(got, record.HeldTrial{Workers: 12, Outcome: record.OK})
+	}
+	require.Equal(t, 12, got.MaxWorkers)
+	require.False(t, got.AtLeast, "14 were killed")
+	Verify(got, record.HeldTrial{Workers: 13, Outcome: record.OOMKilled})
 	require.Zero(t, got.Perhaps)
 	require.NotContains(t, strings.Join(got.Answer, "\n"), "may fit")
+
+	far := e.Capacity(m, costs.Plan{Limit: 1500 * mib})
+	require.True(t, far.AtLeast, "%v: more may fit than twice what was tried", far.Answer)
+	require.Zero(t, far.Perhaps)
+	m.costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 400, CI95: [2]float64{300, 500}}}
+	require.Zero(t, e.Capacity(m, plan).Perhaps, "it hangs on the files")
+}
+
+func TestAnEndThatIsNoKillIsNotCalledOne(t *testing.T) {
+	c := &record.Capacity{MaxWorkers: 8, Limit: 900 * mib, Again: " --subject a.yaml"}
+	Verify(c, record.HeldTrial{Workers: 8, Outcome: record.Timeout})
+	require.Zero(t, c.MaxWorkers)
+	require.Zero(t, c.KilledAt)
+	require.Contains(t, c.Answer[0], "8 workers ended as ")
+	require.Equal(t, "soak limit --workers --limit 900MiB --subject a.yaml", c.Decides)
+	none := &record.Capacity{MaxWorkers: -1, Perhaps: 3, Limit: 900 * mib}
+	Verify(none, record.HeldTrial{Workers: 1, Outcome: record.OOMKilled})
+	require.Zero(t, none.Perhaps)
+	require.Equal(t, -1, none.MaxWorkers)
+}
+
+func TestTheRunThatDecidesIsOfTheSameSubject(t *testing.T) {
+	require.Empty(t, SameAs(nil))
+	require.Equal(t, ` --subject my.yaml --corpus tiny --set "mode=a b" --set uploader=x`, SameAs(map[string]any{
+		"subject_file": "my.yaml", "corpus": "tiny", "set": map[string]any{"workers": "4", "uploader": "x", "mode": "a b"}}))
+}
+
+func TestAnUnforeseenKillIsNotForgottenAboveItsLimit(t *testing.T) {
+	e, _ := sized(t, 36*mib)
+	for name, c := range map[string]struct {
+		workers int
+		limit   int64
+		known   bool
+	}{
+		"a mebibyte more":                      {8, 2049 * mib, false},
+		"far more":                             {8, 16 << 30, false},
+		"less, for more than were sound":       {8, 240 * mib, false},
+		"less, for as many as were sound":      {8, 170 * mib, true},
+		"a kill of far more than the answer's": {80, 240 * mib, true},
+		"one, more":                            {1, 2049 * mib, false},
+	} {
+		e.Trials = []trialSize{sound(4, 48*mib), killed(c.workers, 2048*mib)}
+		if c.workers == 80 {
+			e.Trials[1].killed = 20 << 30
+		}
+		got := e.Capacity(e.PeakModel(), costs.Plan{Limit: c.limit})
+		require.Equal(t, c.known, got.MaxWorkers != 0, "%s: %v", name, got.Answer)
+	}
+	e.Trials[1] = killed(1, 2048*mib)
+	one := e.Capacity(e.PeakModel(), costs.Plan{Limit: 2048 * mib})
+	require.Equal(t, -1, one.MaxWorkers)
+	require.Len(t, one.Answer, 1, "a kill of one leaves no promise: %v", one.Answer)
+	require.Zero(t, one.GOMEMLIMIT)
 }
 
 func TestAKillRefutesHowManyFilesFit(t *testing.T) {

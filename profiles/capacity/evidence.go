@@ -60,6 +60,7 @@ type Evidence struct {
 	Trials []trialSize
 	States []seenState  // that no prediction may be below
 	Words  record.Words // of the answer
+	Again  string       // as record.Capacity has it
 }
 
 // Collect takes from a series and its verdict what the model needs.

@@ -102,8 +102,8 @@ type seenPeak struct {
 	bytes    float64 // as record.Peak.Memory has it
 	charged  float64 // without the pages of files among it, where these are known
 	beyond   float64 // the model of the trial's own work
-	// need is what the model says of that work where a limit killed it that the model would have let pass, in spite of a
-	// GOMEMLIMIT; else 0.
+	// need is what the model says of that work where a limit killed it that the model would have let pass: with a
+	// GOMEMLIMIT that follows the limit, or with twice the garbage that trials had without; else 0.
 	need, limit float64
 }
 
@@ -123,8 +123,11 @@ func (m *peakModel) see(trials []trialSize) {
 		}
 		f := m.Forecast(p, s.workers)
 		mid, high := f.Needs()
-		if limit := t.killed; t.memlimit > 0 && t.memlimit <= goMemoryLimit(limit, f) && high < float64(limit) {
-			s.need, s.limit = high, float64(limit)
+		if t.memlimit == 0 || t.memlimit > goMemoryLimit(t.killed, f) {
+			high = math.Max(high, (f.Live+f.spread)*(2*m.factor-1)+f.arenas+f.outside) // twice the garbage that trials had
+		}
+		if high < float64(t.killed) {
+			s.need, s.limit = high, float64(t.killed)
 		}
 		s.beyond = math.Max(0, s.bytes-math.Max(mid, f.Live*m.factor+f.outside))
 		m.peaks = append(m.peaks, s)
@@ -157,7 +160,12 @@ func (m *peakModel) floor(p costs.Plan, n int, f forecast) float64 {
 			most = math.Max(most, s.Inside+s.Outside+float64(n-s.Workers)*s.each)
 		}
 	}
-	memlimit := goMemoryLimit(p.Limit, f)
+	return math.Max(most, m.limited(p, n, f))
+}
+
+// limited is the most that no more workers peaked at on no more work in spite of a GOMEMLIMIT as low as the plan's.
+func (m *peakModel) limited(p costs.Plan, n int, f forecast) float64 {
+	memlimit, most := goMemoryLimit(p.Limit, f), 0.0
 	for _, s := range m.peaks {
 		if s.workers <= n && s.within(p) && s.memlimit > 0 && s.memlimit <= memlimit {
 			most = math.Max(most, s.charged+m.growth(p, s.workers, n))
@@ -189,14 +197,19 @@ func (m *peakModel) unseen(p costs.Plan, n int) float64 {
 	return most
 }
 
-// missed says which kill of n workers or fewer the model did not foresee; "" for none.
-func (m *peakModel) missed(n int) string {
+// missed says which kill the model did not foresee that speaks against n workers: of no more, or where n are beyond the
+// most of a sound trial of fewer than firmReach times as many. "" for none.
+func (m *peakModel) missed(n, seen int) string {
 	for _, s := range m.peaks {
-		if s.need > 0 && s.workers <= n {
-			return fmt.Sprintf("by the memory model %s live in %s, but a limit of %s killed as many with GOMEMLIMIT=%dMiB: "+
-				"the model misses something", words.Count(s.workers, "worker"), words.Bytes(s.need), words.Bytes(s.limit),
-				s.memlimit>>20)
+		if s.need == 0 || s.workers > n && (n <= seen || s.workers >= firmReach*n) {
+			continue
 		}
+		with := ""
+		if s.memlimit > 0 {
+			with = fmt.Sprintf(" with GOMEMLIMIT=%dMiB", s.memlimit>>20)
+		}
+		return fmt.Sprintf("by the memory model %s live in %s, but a limit of %s killed as many%s: the model misses something",
+			words.Count(s.workers, "worker"), words.Bytes(s.need), words.Bytes(s.limit), with)
 	}
 	return ""
 }

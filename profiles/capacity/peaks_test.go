@@ -54,7 +54,7 @@ func TestAPeakAboveTheLimitHangsOnGOMEMLIMIT(t *testing.T) {
 	}{
 		"none was set":         {peaked(8, 1000*mib, 0), true, 16, "without which 8 workers peaked at 1000.0 MiB"},
 		"a larger one":         {peaked(8, 1000*mib, 2<<30), true, 16, "without which 8 workers peaked at 1000.0 MiB"},
-		"below the limit":      {peaked(8, 800*mib, 0), false, 16, "GOMEMLIMIT=807MiB; more were not tried"},
+		"below the limit":      {peaked(8, 800*mib, 0), false, 16, "GOMEMLIMIT=807MiB; how many more, this run"},
 		"one as low was set":   {peaked(8, 1000*mib, 700*mib), false, 7, "Up to 7 workers"},
 		"more than the answer": {peaked(30, 1000*mib, 0), false, 22, "Up to 22 workers"},
 	} {

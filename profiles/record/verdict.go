@@ -154,12 +154,11 @@ type Capacity struct {
 	MaxWorkers int   `json:"max_workers"` // largest safe worker count; -1: none is safe, 0: not known
 	// Answer is all that follows in sentences, the most important first: every place that shows a capacity shows these.
 	Answer []string `json:"answer"`
-	// AtLeast says that MaxWorkers is as far as the matrix lets one predict: memory does not bind up to there, and
-	// nothing is claimed beyond.
+	// AtLeast says that more may fit than MaxWorkers, by more than the matrix lets one predict: nothing is claimed beyond.
 	AtLeast bool `json:"at_least,omitempty"`
 	// Perhaps is the most workers that may fit where that is further from MaxWorkers than a tenth and one: between the two
 	// it hangs on the garbage of the fullest moment, and on how many buffers are copied to larger ones then. Decides names
-	// the run that tells. Else 0.
+	// the run that tells. Else 0, and where it is more than the matrix lets one predict, which AtLeast says.
 	Perhaps    int    `json:"perhaps,omitempty"`
 	GOMEMLIMIT int64  `json:"gomemlimit"`
 	Binds      string `json:"binds"` // what binds first
@@ -197,6 +196,8 @@ type Capacity struct {
 	Verified []HeldTrial `json:"verified,omitempty"`
 	// Words are those of the subject's kind.
 	Words Words `json:"words,omitzero"`
+	// Again are the flags by which another run has this one's subject, work and fixed settings.
+	Again string `json:"again,omitempty"`
 }
 
 // Words say what a subject's items and workers are called.

@@ -80,10 +80,15 @@ func judgeArea(s *series.Series, u *fit.Units, of Area, q *fit.Quantity) []*find
 	var out []*finding.Judged
 	kept := fit.Retained(s, q, u.Retained)
 	terms := append(kept, fit.HeldTerms(s, q, u.Held, kept)...)
+	page := 0.0
+	if of.Class == record.OffHeap {
+		_, page = fit.PageStep(q, fit.Rest(s, q))
+	}
 	terms = slices.DeleteFunc(terms, func(t fit.Term) bool {
-		return t.T() < threshold.MinT || t.Share < threshold.MinShare || t.Amount < of.Least || t.Name == "wave"
+		return t.T() < threshold.MinT || t.Share < threshold.MinShare || t.Name == "wave" || t.Amount < of.Least ||
+			t.RetainedTerm && !t.Running && t.Amount-page < of.Least // one step is no growth
 	})
-	for _, t := range append(terms, of.withErrors(s, u, terms)...) {
+	for _, t := range append(terms, of.withErrors(s, u, terms, page)...) {
 		a, b := t.From[0], t.From[1]
 		j := ProcessFinding(s, of.Class, WaitingIn(s, s.Snaps[b]), t)
 		j.Key += of.Name
@@ -98,14 +103,14 @@ func judgeArea(s *series.Series, u *fit.Units, of Area, q *fit.Quantity) []*find
 }
 
 // withErrors is growth with failures, where terms have none that continues: failures come late, in phases of their own,
-// where the area has come to rest, so that less of it stands out.
-func (a Area) withErrors(s *series.Series, u *fit.Units, terms []fit.Term) []fit.Term {
+// where the area has come to rest, so that less of it stands out. page is a step of it that may be a huge page.
+func (a Area) withErrors(s *series.Series, u *fit.Units, terms []fit.Term, page float64) []fit.Term {
 	if slices.ContainsFunc(terms, func(t fit.Term) bool { return t.RetainedTerm && !t.Running }) {
 		return nil
 	}
 	late := fit.Retained(s, fit.Read(s, a.ErrorNoise, a.Reading), u.Retained)
 	return slices.DeleteFunc(late, func(t fit.Term) bool {
-		return t.Name != "error" || t.T() < threshold.MinT || t.Amount < a.AtErrors
+		return t.Name != "error" || t.T() < threshold.MinT || t.Amount-page < a.AtErrors
 	})
 }
 

@@ -68,18 +68,11 @@ func outside(s *series.Series, found []*finding.Judged, u *fit.Units) map[eviden
 	return out
 }
 
-// hugePage is the largest step between two floors where that is of no more than a huge page, and threshold.PageWork
-// times as much of all work came after it as with it, bytes; else 0. The kernel makes one page of 2 MiB of small ones
-// where the runtime or an allocator allows it (khugepaged, https://docs.kernel.org/admin-guide/mm/transhuge.html), and
-// charges those that nothing has used with them. A leak would have come again.
+// hugePage is the step between two floors that may be a huge page, where threshold.PageWork times as much of all work
+// came after it as with it, and no other: a leak would have come again. Bytes, else 0.
 func hugePage(q *fit.Quantity, idx []int, u *fit.Units) float64 {
-	at, most := 0, 0.0
-	for k := 1; k < len(idx); k++ {
-		if step := q.Values[idx[k]] - q.Values[idx[k-1]]; step > most {
-			at, most = k, step
-		}
-	}
-	if at == 0 || most > threshold.HugePage+threshold.OffHeapLateNoise {
+	at, step := fit.PageStep(q, idx)
+	if step == 0 {
 		return 0
 	}
 	before, then, last := idx[at-1], idx[at], idx[len(idx)-1]
@@ -88,7 +81,7 @@ func hugePage(q *fit.Quantity, idx []int, u *fit.Units) float64 {
 	}) {
 		return 0
 	}
-	return most
+	return step
 }
 
 // descriptors is by how much more descriptors are open at the last floor than at the first, beside connections, where

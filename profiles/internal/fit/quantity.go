@@ -216,3 +216,19 @@ func Total(s *series.Series) (q *Quantity, exact bool) {
 	}
 	return q, exact
 }
+
+// PageStep is the largest step of a quantity of memory between neighbouring ones of the snapshots idx, where it may be
+// a huge page, and the index in idx at which it ends; 0 where it is none. The kernel makes one page of 2 MiB of small
+// ones where the runtime or an allocator allows it, and charges those that nothing has used with them (khugepaged,
+// https://docs.kernel.org/admin-guide/mm/transhuge.html).
+func PageStep(q *Quantity, idx []int) (at int, bytes float64) {
+	for k := 1; k < len(idx); k++ {
+		if step := q.Values[idx[k]] - q.Values[idx[k-1]]; step > bytes {
+			at, bytes = k, step
+		}
+	}
+	if bytes < threshold.HugePage/2 || bytes > threshold.HugePage+threshold.OffHeapLateNoise {
+		return 0, 0
+	}
+	return at, bytes
+}

@@ -58,15 +58,19 @@ func capacitySentences(c *record.Capacity) []string {
 	case c.MaxWorkers < 0:
 		out = append(out, fmt.Sprintf("Not even one worker is safe in %s%s%s", limit, work, binds))
 	case c.AtLeast:
-		out = append(out, fmt.Sprintf("At least %s safe in %s%s with %s; more were not tried",
+		out = append(out, fmt.Sprintf("At least %s safe in %s%s with %s; how many more, this run had too few workers to say",
 			countIs(c.MaxWorkers, "worker"), limit, work, limited))
 	default:
 		out = append(out, fmt.Sprintf("Up to %s safe in %s%s with %s%s",
 			countIs(c.MaxWorkers, "worker"), limit, work, limited, binds))
 	}
 	if c.Perhaps > 0 {
-		out = append(out, fmt.Sprintf("%d to %d may fit: it hangs on the garbage and the copies of the fullest moment",
-			max(c.MaxWorkers, 0)+1, c.Perhaps), decidesPrefix+c.Decides)
+		more := fmt.Sprintf("%d to %d", max(c.MaxWorkers, 0)+1, c.Perhaps)
+		if c.Perhaps == max(c.MaxWorkers, 0)+1 {
+			more = fmt.Sprint(c.Perhaps)
+		}
+		out = append(out, more+" may fit: it hangs on the garbage and the copies of the fullest moment",
+			decidesPrefix+c.Decides)
 	}
 	for _, e := range c.Extrapolated {
 		out = append(out, "Extrapolated: "+e)

@@ -42,8 +42,9 @@ by how much of that the fullest moment has, the answer says up to how many, and 
 for the planned work: files as large as --largest-file in every worker, and --files of them in all.
 
 With --verify the run's subject is started below that limit in a real memory cgroup, with so many
-workers and with one more than may fit; all of them hold a file of the largest size at once. That the answer
-survives and the larger number may not is what to expect; that the answer is killed is an error.
+workers and with one more; all of them hold a file of the largest size at once. That the answer
+survives and one worker more may not is what to expect; that the answer is killed is an error. Where
+the answer is a range, numbers in it are tried, three times each, until the most that survive are known.
 The planned number of files is not copied. A service, whose item is the request, has no files to hold:
 --verify is refused (exit code 2), and the 'soak run' that puts so many requests in flight is named.`,
 		Example: `  soak plan soak-results/latest --limit 2Gi
@@ -58,7 +59,7 @@ The planned number of files is not copied. A service, whose item is the request,
 		"largest file planned (default: the largest that the run's trials held)")
 	f.Var(&count{&o.Files}, "files", "planned number of files, such as 200000 or 10M")
 	f.StringVar(&o.module, "module", "", "module path whose frames may be blamed (default: as recorded)")
-	f.BoolVar(&o.verify, "verify", false, "run the answer, and one worker more than may fit, in a cgroup")
+	f.BoolVar(&o.verify, "verify", false, "run the answer and one worker more in a real cgroup, and what is in a range")
 	f.StringVar(&o.fakedrive, "fakedrive", "", "path of the fakedrive program, for --verify")
 	f.BoolVar(&o.json, "json", false, "print the answer as JSON")
 	return c
@@ -90,8 +91,9 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 // size of files, larger ones take time and show nothing.
 const enoughForParts = 64 << 20
 
-// verifyCapacity runs the answer, and one worker more than may fit unless the answer is only a lower bound, and takes
-// the trials into c. Where it hangs on a size of files alone, the model's number is run with files of that size.
+// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and takes the trials into
+// c. A range is narrowed until one number is left. Where the answer hangs on a size of files alone, the model's number
+// is run with files of that size.
 func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
 	if c.Words.Item == record.ItemRequest {
 		return exitcode.Usage(fmt.Errorf("--verify holds files, and a service has none: verify by '%s'", capacity.TryOut(c)))
@@ -109,7 +111,7 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 	if len(counts) == 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), "verifying: nothing, since no number of workers is claimed that a trial could refute")
 	}
-	for _, n := range counts {
+	try := func(n int) error {
 		h := soak.Held{Workers: n, FileSize: size, Limit: c.Limit, GOMEMLIMIT: c.GOMEMLIMIT}
 		p, err := soak.HeldPlan(run, h)
 		if err != nil {
@@ -117,7 +119,7 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "verifying: %s, each with a file of %s, below %s\n", units.Count(n, "worker"),
 			units.FormatBytes(size), units.FormatBytes(c.Limit))
-		r := &soak.Runner{Plan: p, Dir: filepath.Join(tmp, strconv.Itoa(n)), Fakedrive: o.fakedrive}
+		r := &soak.Runner{Plan: p, Dir: filepath.Join(tmp, strconv.Itoa(len(c.Verified))), Fakedrive: o.fakedrive}
 		if program, err := os.Executable(); err == nil {
 			r.Soak = program
 		}
@@ -130,6 +132,22 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 		if claimed > 0 && n == claimed && t.Outcome != record.OK {
 			return fmt.Errorf("the plan does not hold: killed with %s below %s", units.Count(t.Workers, "worker"),
 				units.FormatBytes(c.Limit))
+		}
+		return nil
+	}
+	for _, n := range counts {
+		if err := try(n); err != nil {
+			return err
+		}
+	}
+	return narrow(c, try)
+}
+
+// narrow tries what is between the ends of a range until these meet.
+func narrow(c *record.Capacity, try func(workers int) error) error {
+	for c.Perhaps > 0 {
+		if err := try((max(c.MaxWorkers, 0) + c.Perhaps + 1) / 2); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -152,10 +170,10 @@ func toVerify(c *record.Capacity) (counts []int, size int64) {
 		return nil, size // it is the planned files that don't fit, and these are not copied
 	case c.MaxWorkers < 1:
 		return []int{1}, size
-	case c.AtLeast:
+	case c.AtLeast, c.Perhaps > 0:
 		return []int{c.MaxWorkers}, size
 	}
-	return []int{c.MaxWorkers, max(c.MaxWorkers, c.Perhaps) + 1}, size
+	return []int{c.MaxWorkers, c.MaxWorkers + 1}, size
 }
 
 func writeCapacity(out io.Writer, c *record.Capacity) {

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/profiles/capacity"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -16,7 +19,7 @@ func TestWhatATrialOfWorkersCannotRefuteIsNotVerified(t *testing.T) {
 		counts   []int
 	}{
 		"an answer":                 {record.Capacity{MaxWorkers: 4}, []int{4, 5}},
-		"a range":                   {record.Capacity{MaxWorkers: 4, Perhaps: 9}, []int{4, 10}},
+		"a range":                   {record.Capacity{MaxWorkers: 4, Perhaps: 9}, []int{4}},
 		"a lower bound":             {record.Capacity{MaxWorkers: 4, AtLeast: true}, []int{4}},
 		"not even one":              {record.Capacity{MaxWorkers: -1}, []int{1}},
 		"the files don't fit":       {record.Capacity{MaxWorkers: -1, Fits: &record.Fit{Files: 9}}, nil},
@@ -29,11 +32,32 @@ func TestWhatATrialOfWorkersCannotRefuteIsNotVerified(t *testing.T) {
 	}
 }
 
+func TestARangeIsNarrowedToTheMostThatSurvive(t *testing.T) {
+	for truth := 3; truth <= 9; truth++ {
+		c := &record.Capacity{MaxWorkers: 4, Perhaps: 8, Limit: 1 << 30}
+		tried := 0
+		require.NoError(t, narrow(c, func(n int) error {
+			outcome := record.OK
+			if n > truth {
+				outcome = record.OOMKilled
+			}
+			capacity.Verify(c, record.HeldTrial{Workers: n, Outcome: outcome})
+			tried++
+			return nil
+		}))
+		assert.Equal(t, min(max(truth, 4), 8), c.MaxWorkers)
+		assert.Equal(t, truth >= 8, c.AtLeast, "nothing says that more than %d are killed", c.MaxWorkers)
+		assert.LessOrEqual(t, tried, 9)
+	}
+	broken := errors.New("no cgroup")
+	assert.ErrorIs(t, narrow(&record.Capacity{Perhaps: 3}, func(int) error { return broken }), broken)
+}
+
 func TestVerifyingAServiceNamesTheRunThatDoes(t *testing.T) {
 	c := &record.Capacity{MaxWorkers: 40, Limit: 64 << 20, Words: record.Words{Item: record.ItemRequest, InFlight: true},
 		At: []record.CapacityStep{{Workers: 40}}}
 	err := verifyCapacity(newPlanCmd(), t.TempDir(), c, planOptions{})
-	assert.ErrorContains(t, err, "soak run --subject FILE --set concurrency=40 --limit 64MiB")
+	assert.ErrorContains(t, err, "soak run --set concurrency=40 --limit 64MiB --subject FILE")
 	assert.Equal(t, exitcode.UsageError, exitcode.Of(err))
 	assert.Contains(t, newPlanCmd().Long, "--verify is refused (exit code 2)")
 	var out strings.Builder
