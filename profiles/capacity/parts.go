@@ -68,7 +68,8 @@ func (m *peakModel) tableParts(p costs.Plan, n int) []part {
 // bySize reports whether any part is of the size of the files in flight.
 func (m *peakModel) bySize(p costs.Plan) bool {
 	o := planned(p, 1)
-	all := slices.Concat(m.tableParts(p, 1), partsOf(m.live, o, nil), partsOf(m.arenas, o, nil), partsOf(m.outside, o, nil))
+	all := slices.Concat(m.tableParts(p, 1), partsOf(m.live, o, nil), partsOf(m.arenas, o, nil),
+		partsOf(m.outside, o, nil))
 	return slices.ContainsFunc(all, func(t part) bool { return t.term == "bytes-in-flight" || t.term == "byte-in-flight" })
 }
 

@@ -208,7 +208,8 @@ func (m *peakModel) missed(n, seen int) string {
 		if s.memlimit > 0 {
 			with = fmt.Sprintf(" with GOMEMLIMIT=%dMiB", s.memlimit>>20)
 		}
-		return fmt.Sprintf("by the memory model %s live in %s, but a limit of %s killed as many%s: the model misses something",
+		return fmt.Sprintf("by the memory model %s live in %s, but a limit of %s killed as many%s: the model misses "+
+			"something",
 			words.Count(s.workers, "worker"), words.Bytes(s.need), words.Bytes(s.limit), with)
 	}
 	return ""

@@ -91,9 +91,9 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 // size of files, larger ones take time and show nothing.
 const enoughForParts = 64 << 20
 
-// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and takes the trials into
-// c. A range is narrowed until one number is left. Where the answer hangs on a size of files alone, the model's number
-// is run with files of that size.
+// verifyCapacity runs the answer, and one worker more unless the answer is only a lower bound, and takes the trials
+// into c. A range is narrowed until one number is left. Where the answer hangs on a size of files alone, the model's
+// number is run with files of that size.
 func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOptions) error {
 	if c.Words.Item == record.ItemRequest {
 		return exitcode.Usage(fmt.Errorf("--verify holds files, and a service has none: verify by '%s'", capacity.TryOut(c)))
@@ -113,27 +113,7 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 	}
 	try := func(n int) error {
 		h := soak.Held{Workers: n, FileSize: size, Limit: c.Limit, GOMEMLIMIT: c.GOMEMLIMIT}
-		p, err := soak.HeldPlan(run, h)
-		if err != nil {
-			return exitcode.Usage(err)
-		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "verifying: %s, each with a file of %s, below %s\n", units.Count(n, "worker"),
-			units.FormatBytes(size), units.FormatBytes(c.Limit))
-		r := &soak.Runner{Plan: p, Dir: filepath.Join(tmp, strconv.Itoa(len(c.Verified))), Fakedrive: o.fakedrive}
-		if program, err := os.Executable(); err == nil {
-			r.Soak = program
-		}
-		t, err := soak.RunHeld(cmd.Context(), r, h)
-		if err != nil {
-			return fmt.Errorf("verify: %w", err)
-		}
-		claimed := c.MaxWorkers
-		capacity.Verify(c, t)
-		if claimed > 0 && n == claimed && t.Outcome != record.OK {
-			return fmt.Errorf("the plan does not hold: killed with %s below %s", units.Count(t.Workers, "worker"),
-				units.FormatBytes(c.Limit))
-		}
-		return nil
+		return verifyHeld(cmd, run, filepath.Join(tmp, strconv.Itoa(len(c.Verified))), c, h, o.fakedrive)
 	}
 	for _, n := range counts {
 		if err := try(n); err != nil {
@@ -143,7 +123,33 @@ func verifyCapacity(cmd *cobra.Command, dir string, c *record.Capacity, o planOp
 	return narrow(c, try)
 }
 
-// narrow tries what is between the ends of a range until these meet.
+// verifyHeld runs one trial in dir and takes it into c. A claim that it refutes is an error.
+func verifyHeld(cmd *cobra.Command, run *record.Run, dir string, c *record.Capacity, h soak.Held,
+	fakedrive string) error {
+	p, err := soak.HeldPlan(run, h)
+	if err != nil {
+		return exitcode.Usage(err)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "verifying: %s, each with a file of %s, below %s\n", units.Count(h.Workers, "worker"),
+		units.FormatBytes(h.FileSize), units.FormatBytes(c.Limit))
+	r := &soak.Runner{Plan: p, Dir: dir, Fakedrive: fakedrive}
+	if program, err := os.Executable(); err == nil {
+		r.Soak = program
+	}
+	t, err := soak.RunHeld(cmd.Context(), r, h)
+	if err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	claimed := c.MaxWorkers
+	capacity.Verify(c, t)
+	if claimed > 0 && h.Workers == claimed && t.Outcome != record.OK {
+		return fmt.Errorf("the plan does not hold: killed with %s below %s", units.Count(t.Workers, "worker"),
+			units.FormatBytes(c.Limit))
+	}
+	return nil
+}
+
+// narrow tries the numbers between the ends of a range until these meet.
 func narrow(c *record.Capacity, try func(workers int) error) error {
 	for c.Perhaps > 0 {
 		if err := try((max(c.MaxWorkers, 0) + c.Perhaps + 1) / 2); err != nil {
