@@ -158,10 +158,10 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	if c.Fits = m.fits(p, g); c.Fits == nil && !c.AtLeast {
 		switch n := m.perhaps(p, firmReach*g.seen+1, g); {
 		case n <= lo+max(1, lo/10):
-		case n > firmReach*g.seen:
+		case n > firmReach*g.seen && lo > 0:
 			c.AtLeast = true
 		default:
-			c.Perhaps = n
+			c.Perhaps = min(n, firmReach*g.seen)
 		}
 	}
 	if c.Fits != nil {

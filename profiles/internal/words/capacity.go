@@ -64,14 +64,7 @@ func capacitySentences(c *record.Capacity) []string {
 		out = append(out, fmt.Sprintf("Up to %s safe in %s%s with %s%s",
 			countIs(c.MaxWorkers, "worker"), limit, work, limited, binds))
 	}
-	if c.Perhaps > 0 {
-		more := fmt.Sprintf("%d to %d", max(c.MaxWorkers, 0)+1, c.Perhaps)
-		if c.Perhaps == max(c.MaxWorkers, 0)+1 {
-			more = fmt.Sprint(c.Perhaps)
-		}
-		out = append(out, more+" may fit: it hangs on the garbage and the copies of the fullest moment",
-			decidesPrefix+c.Decides)
-	}
+	out = append(out, mayFit(c)...)
 	for _, e := range c.Extrapolated {
 		out = append(out, "Extrapolated: "+e)
 	}
@@ -80,6 +73,18 @@ func capacitySentences(c *record.Capacity) []string {
 			Count(c.Mended, "worker")))
 	}
 	return out
+}
+
+// mayFit says how many more than are safe may fit, and which run tells.
+func mayFit(c *record.Capacity) []string {
+	if c.Perhaps == 0 {
+		return nil
+	}
+	more := fmt.Sprintf("%d to %d", max(c.MaxWorkers, 0)+1, c.Perhaps)
+	if c.Perhaps == max(c.MaxWorkers, 0)+1 {
+		more = fmt.Sprint(c.Perhaps)
+	}
+	return []string{more + " may fit: it hangs on the garbage and the copies of the fullest moment", decidesPrefix + c.Decides}
 }
 
 // Cost is a row in a clause: "3.3 KiB per listed file at drive.(*Walker).walk".
