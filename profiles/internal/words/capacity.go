@@ -84,7 +84,8 @@ func mayFit(c *record.Capacity) []string {
 	if c.Perhaps == max(c.MaxWorkers, 0)+1 {
 		more = fmt.Sprint(c.Perhaps)
 	}
-	return []string{more + " may fit: it hangs on the garbage and the copies of the fullest moment", decidesPrefix + c.Decides}
+	return []string{more + " may fit: it hangs on the garbage and the copies of the fullest moment",
+		decidesPrefix + c.Decides}
 }
 
 // Cost is a row in a clause: "3.3 KiB per listed file at drive.(*Walker).walk".
