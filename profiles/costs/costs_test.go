@@ -28,6 +28,24 @@ func TestTablesOfTrialsAreJoinedRowByRow(t *testing.T) {
 		"what one trial has beside it stays")
 }
 
+// TestWhatIsInFlightCountsOnce has a buffer that two trials see by the worker, and one by its bytes too.
+func TestWhatIsInFlightCountsOnce(t *testing.T) {
+	row := func(per string, bytes float64) record.Cost {
+		return record.Cost{Class: record.BufferWorker, Site: record.Site{Function: "a"}, Per: per, Bytes: bytes}
+	}
+	leak := record.Cost{Class: record.Leak, Site: record.Site{Function: "a"}, Per: "file", Bytes: 64}
+	by := func(tables ...[]record.Cost) map[string]float64 {
+		out := map[string]float64{}
+		for _, c := range OfRun(tables) {
+			out[c.Per] = c.Bytes
+		}
+		return out
+	}
+	workers, both := []record.Cost{row("worker", 20)}, []record.Cost{row("byte-in-flight", 1.2), row("worker", 7), leak}
+	assert.Equal(t, map[string]float64{"worker": 20, "file": 64}, by(workers, both, workers), "and what stays, stays")
+	assert.Equal(t, map[string]float64{"worker": 7, "byte-in-flight": 1.2, "file": 64}, by(workers, both, both))
+}
+
 func TestVerdictsWithoutATableHaveTheirSlopesAsRows(t *testing.T) {
 	v := &record.Verdict{Findings: []record.Finding{
 		{Class: record.Leak, Slope: &record.Slope{Bytes: 64, Per: "file"}}, {Class: record.BufferWorker,

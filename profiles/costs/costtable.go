@@ -176,8 +176,10 @@ func sumCosts(table []record.Cost) []record.Cost {
 
 // OfRun joins the tables of a run's trials: rows of one class, function and unit become one, with the mean of their
 // bytes and an interval that covers how far they differ. Where trials explain one function by different units and no
-// trial by both, the explanation of most trials stays: they are the same bytes.
+// trial by both, the explanation of most trials stays: they are the same bytes, unless they gather by one alone. So are
+// what a function has in flight by workers in some trials and by workers and bytes in others.
 func OfRun(tables [][]record.Cost) []record.Cost {
+	tables = agreed(tables)
 	rows := map[costKey][]record.Cost{}
 	together := map[[2]costKey]bool{}
 	var keys []costKey
@@ -201,7 +203,9 @@ func OfRun(tables [][]record.Cost) []record.Cost {
 	var kept []costKey
 	var out []record.Cost
 	for _, k := range keys {
-		same := func(o costKey) bool { return o.function == k.function && !together[[2]costKey{o, k}] }
+		same := func(o costKey) bool {
+			return o.function == k.function && !together[[2]costKey{o, k}] && Gathers(rows[o][0]) == Gathers(rows[k][0])
+		}
 		if k.function != "" && slices.ContainsFunc(kept, same) {
 			continue
 		}
@@ -210,6 +214,43 @@ func OfRun(tables [][]record.Cost) []record.Cost {
 	}
 	return out
 }
+
+// agreed leaves out a trial's rows of what a function has in flight where more trials, or as many with more units,
+// explain that by another set of units.
+func agreed(tables [][]record.Cost) [][]record.Cost {
+	type explanation struct {
+		function string
+		units    int // a bit each
+	}
+	trials, of, best := map[explanation]int{}, make([]map[string]int, len(tables)), map[string]explanation{}
+	for i, table := range tables {
+		of[i] = map[string]int{}
+		for _, c := range table {
+			of[i][c.Site.Function] |= inFlight[c.Per]
+		}
+		for f, units := range of[i] {
+			trials[explanation{f, units}]++
+		}
+	}
+	for e, n := range trials {
+		b := best[e.function]
+		if e.units > 0 && cmp.Or(cmp.Compare(n, trials[b]), cmp.Compare(e.units, b.units)) > 0 {
+			best[e.function] = e
+		}
+	}
+	out := make([][]record.Cost, len(tables))
+	for i, table := range tables {
+		for _, c := range table {
+			if f := c.Site.Function; f == "" || inFlight[c.Per] == 0 || of[i][f] == best[f].units {
+				out[i] = append(out[i], c)
+			}
+		}
+	}
+	return out
+}
+
+// inFlight are the units of what comes and goes with transfers.
+var inFlight = map[string]int{"worker": 1, "byte-in-flight": 2}
 
 // joinCosts is the mean of rows of one kind.
 func joinCosts(rows []record.Cost) record.Cost {
