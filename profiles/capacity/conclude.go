@@ -40,7 +40,7 @@ func Verify(c *record.Capacity, t record.HeldTrial) {
 	case t.Outcome != record.OK && t.Workers <= c.Perhaps:
 		c.Perhaps = t.Workers - 1
 	case t.Outcome == record.OK && t.Workers <= c.Perhaps && survivals(c, t.Workers) >= timesVerified:
-		c.MaxWorkers, c.AtLeast = t.Workers, c.AtLeast || t.Workers == c.Perhaps && c.KilledAt == 0
+		c.MaxWorkers, c.AtLeast, c.Binds = t.Workers, c.AtLeast || t.Workers == c.Perhaps && c.KilledAt == 0, ""
 	case t.Outcome == record.OK && c.UntriedSize && t.FileSize >= c.LargestFile && t.Workers == c.Estimate:
 		c.MaxWorkers, c.AtLeast, c.UntriedSize, c.Unknown, c.Decides = t.Workers, true, false, nil, ""
 	}
