@@ -116,23 +116,14 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 	return rv, e, nil
 }
 
-// Capacity answers how many workers are safe below a limit, from a recorded run. It reads the whole run.
+// Capacity answers how many workers are safe below a limit, from a recorded run, or without a limit which is the
+// smallest for the plan's workers. It reads the whole run.
 func Capacity(dir string, p costs.Plan, o Options) (*record.Capacity, error) {
 	_, e, err := diagnoseRun(dir, o, nil)
 	if err != nil {
 		return nil, err
 	}
 	return e.Capacity(e.PeakModel(), p), nil
-}
-
-// SmallestLimit says which limit so many workers need, from a recorded run, for the planned work; its Limit is not
-// read. It reads the whole run. The error is ErrNoModel, wrapped, where the run can't tell.
-func SmallestLimit(dir string, workers int, p costs.Plan, o Options) (*capacity.Sizing, error) {
-	_, e, err := diagnoseRun(dir, o, nil)
-	if err != nil {
-		return nil, err
-	}
-	return e.SmallestLimit(workers, p)
 }
 
 // trialResult is a trial's share of a run's verdict: numbers, no profiles.

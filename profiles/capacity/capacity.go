@@ -1,8 +1,6 @@
 package capacity
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"sort"
@@ -14,9 +12,6 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/profiles/trend"
 )
-
-// ErrNoModel is returned, wrapped, when a run does not carry a memory model.
-var ErrNoModel = errors.New("the run carries no memory model")
 
 // An answer reaches as far as firmReach times the most workers that a sound trial had; the estimate beside it, from
 // which nothing follows, as far as reach times, and leastReach where the matrix had few.
@@ -108,13 +103,13 @@ func planned(p costs.Plan, n int) linear.Observation {
 	}}
 }
 
-// Capacity searches the largest worker count whose predicted need, at the upper end of its interval, is below the
+// capacity searches the largest worker count whose predicted need, at the upper end of its interval, is below the
 // limit, and says so as far as the run's trials are grounds for it. The model may be nil.
-func (e *Evidence) Capacity(m *peakModel, p costs.Plan) *record.Capacity {
+func (e *Evidence) capacity(m *peakModel, p costs.Plan) *record.Capacity {
 	g := e.grounds(p)
 	c := &record.Capacity{Limit: p.Limit, At: []record.CapacityStep{}, Assumes: []string{}, KilledAt: g.killedAt,
 		Unknown: g.why, Words: e.Words, Again: e.Again}
-	p.Files, p.LargestFile = cmp.Or(p.Files, max(costs.DefaultPlannedFiles, g.files)), cmp.Or(p.LargestFile, g.held)
+	p = g.planned(p)
 	c.Files, c.LargestFile = p.Files, p.LargestFile
 	if m == nil && len(c.Unknown) == 0 {
 		c.Unknown = append(c.Unknown, fmt.Sprintf("the memory model needs >= %d snapshots of steered states, there are %d",
@@ -124,8 +119,6 @@ func (e *Evidence) Capacity(m *peakModel, p costs.Plan) *record.Capacity {
 		e.search(c, m, p, g)
 	}
 	conclude(c, p, g)
-	c.Answer = words.Capacity(c)
-	words.SpeakCapacity(c)
 	return c
 }
 

@@ -78,7 +78,10 @@ func conclude(c *record.Capacity, p costs.Plan, g grounds) {
 
 // unanswer takes back all that a reader, or a program that reads the JSON, would rest on.
 func unanswer(c *record.Capacity) {
-	c.MaxWorkers, c.AtLeast, c.Perhaps, c.Fits, c.Mended = 0, false, 0, nil, 0
+	c.MaxWorkers, c.AtLeast, c.Perhaps, c.Fits, c.Mended, c.Sizes, c.Settings = 0, false, 0, nil, 0, nil, nil
+	if c.Smallest != nil {
+		c.Smallest = &record.Smallest{Workers: c.Smallest.Workers}
+	}
 }
 
 // decides names the run that would decide.

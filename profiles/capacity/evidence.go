@@ -48,6 +48,7 @@ type trialSize struct {
 	beside float64 // the most resident bytes outside the Go heap's arenas
 	// memlimit is the GOMEMLIMIT that it ran with, bytes; 0: none.
 	memlimit int64
+	garbage  garbage
 	copies   series.Copies
 	costs    []record.Cost
 	last     record.Covariates // at its last floor
@@ -97,7 +98,7 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 			e.Rows = append(e.Rows, o)
 		}
 	}
-	size.costs = costs.Of(v)
+	size.costs, size.garbage = costs.Of(v), garbageOf(v, s.Setting("gogc", "100"))
 	size.last, size.seconds = costs.LastWork(t)
 	e.Trials = append(e.Trials, size)
 }

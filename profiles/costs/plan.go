@@ -7,6 +7,9 @@ type Plan struct {
 	LargestFile int64
 	// Files is the planned number of files; 0: DefaultPlannedFiles.
 	Files int64
+	// Workers is the count that the largest file is asked for, and without a limit the smallest limit; 0: as many as the
+	// largest sound trial had.
+	Workers int
 }
 
 // Default amounts of planned work.

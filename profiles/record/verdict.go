@@ -180,6 +180,12 @@ type Capacity struct {
 	// FitsUnknown says why how much fits is not known although something was found to grow: a kill of the run says
 	// otherwise.
 	FitsUnknown string `json:"fits_unknown,omitempty"`
+	// Smallest is of the question for the smallest limit: Limit is the answer then, in whole MiB. nil: a limit was given.
+	Smallest *Smallest `json:"smallest,omitempty"`
+	// Sizes says how large files may be; nil where nothing is known of it.
+	Sizes *Sizes `json:"sizes,omitempty"`
+	// Settings say what to set beside GOMEMLIMIT and why, a sentence each, as far as the recording shows it.
+	Settings []string `json:"settings,omitempty"`
 	// Mended is how many workers would fit without the largest row of the cost table; 0: not known, or nothing to mend.
 	Mended int `json:"mended,omitempty"`
 	// KilledAt is the smallest worker count that a limit of this size or larger killed on no more work than is planned; 0:
@@ -219,6 +225,27 @@ type Fit struct {
 	// PerFile is what each finished file adds, in bytes, by all rows that grow, and Cost the largest of these.
 	PerFile float64 `json:"per_file"`
 	Cost    Cost    `json:"cost"`
+}
+
+// Smallest is what so many workers need. All but Workers is 0 where it is not known.
+type Smallest struct {
+	Workers int      `json:"workers"`
+	Need    int64    `json:"need"`    // in the middle of the interval, bytes in whole MiB
+	PI95    [2]int64 `json:"pi95"`    // of what they need, bytes
+	Outside int64    `json:"outside"` // of it outside the Go heap, which no GOMEMLIMIT keeps down, bytes
+}
+
+// Sizes are the sizes of files that so many workers may hold below a limit, a file each. Bytes.
+type Sizes struct {
+	Workers int   `json:"workers"`
+	Safe    int64 `json:"safe"` // the largest that is safe; -1: none is, 0: not known
+	// Binds says that memory is in proportion to the size; else Safe is as far as sizes were held.
+	Binds bool `json:"binds,omitempty"`
+	// Breaks is the size that doesn't fit even at the lower end of the interval; 0: there is none.
+	Breaks int64 `json:"breaks,omitempty"`
+	// Extrapolated says from what the size or the count of workers is extrapolated; "": both were tried.
+	Extrapolated string `json:"extrapolated,omitempty"`
+	Unknown      string `json:"unknown,omitempty"` // why nothing is known
 }
 
 // HeldTrial is a trial in which all workers held a file of FileSize bytes at the same time.

@@ -21,6 +21,9 @@ func Capacity(c *record.Capacity) []string {
 // that is not known and which run decides.
 func capacitySentences(c *record.Capacity) []string {
 	limit, out := Bytes(float64(c.Limit)), []string{}
+	if c.Smallest != nil && c.MaxWorkers > 0 {
+		out = append(out, smallestText(c))
+	}
 	if c.Fits != nil && c.MaxWorkers != 0 {
 		out = append(out, fitText(c.Fits, c.Limit))
 	}
@@ -28,16 +31,7 @@ func capacitySentences(c *record.Capacity) []string {
 		out = append(out, fmt.Sprintf("How many files fit in %s is not known: %s", limit, c.FitsUnknown))
 	}
 	if c.MaxWorkers == 0 {
-		for _, u := range c.Unknown {
-			out = append(out, fmt.Sprintf("How many workers fit in %s is not known: %s", limit, u))
-		}
-		if c.KilledAt > 0 {
-			out = append(out, fmt.Sprintf("Fewer than %d: so many were killed in this run", c.KilledAt))
-		}
-		if c.Decides != "" {
-			out = append(out, decidesPrefix+c.Decides)
-		}
-		return out
+		return append(out, unknownText(c, limit)...)
 	}
 	work, binds, limited := "", "", fmt.Sprintf("GOMEMLIMIT=%dMiB", c.GOMEMLIMIT>>20)
 	if w := c.Without; w != nil {
@@ -72,7 +66,62 @@ func capacitySentences(c *record.Capacity) []string {
 		out = append(out, fmt.Sprintf("With the largest cost mended at least %s would fit",
 			Count(c.Mended, "worker")))
 	}
+	if c.Sizes != nil {
+		out = append(out, sizesText(c.Sizes, limit))
+	}
+	return append(out, c.Settings...)
+}
+
+// unknownText says why nothing is known, and which run decides.
+func unknownText(c *record.Capacity, limit string) (out []string) {
+	what := "How many workers fit in " + limit
+	if c.Smallest != nil {
+		what = "The smallest limit for " + Count(c.Smallest.Workers, "worker")
+	}
+	for _, u := range c.Unknown {
+		out = append(out, fmt.Sprintf("%s is not known: %s", what, u))
+	}
+	if c.KilledAt > 0 {
+		out = append(out, fmt.Sprintf("Fewer than %d: so many were killed in this run", c.KilledAt))
+	}
+	if c.Decides != "" {
+		out = append(out, decidesPrefix+c.Decides)
+	}
 	return out
+}
+
+// smallestText says which limit is the smallest.
+func smallestText(c *record.Capacity) string {
+	s, size := c.Smallest, ""
+	if c.LargestFile > 0 {
+		size = " of up to " + Bytes(float64(c.LargestFile))
+	}
+	return fmt.Sprintf("The smallest limit that is safe for %s and %s files%s is %dMiB with GOMEMLIMIT=%dMiB: they need "+
+		"%s to %s (95 %%)", Count(s.Workers, "worker"), thousands(float64(c.Files)), size, c.Limit>>20, c.GOMEMLIMIT>>20,
+		Bytes(float64(s.PI95[0])), Bytes(float64(s.PI95[1])))
+}
+
+// sizesText says how large files may be.
+func sizesText(s *record.Sizes, limit string) string {
+	with, text := "with "+Count(s.Workers, "worker"), ""
+	switch {
+	case s.Unknown != "":
+		return fmt.Sprintf("How large files may be %s is not known: %s", with, s.Unknown)
+	case s.Safe < 0:
+		return fmt.Sprintf("Files of no size are safe in %s %s", limit, with)
+	case !s.Binds:
+		text = fmt.Sprintf("The size of files doesn't bind %s, as far as sizes were held: up to %s", with,
+			Bytes(float64(s.Safe)))
+	default:
+		text = fmt.Sprintf("Files of up to %s are safe in %s %s", Bytes(float64(s.Safe)), limit, with)
+	}
+	if s.Breaks > 0 {
+		text += fmt.Sprintf("; %s and more don't fit (95 %%)", Bytes(float64(s.Breaks)))
+	}
+	if s.Extrapolated != "" {
+		text += "; extrapolated from " + s.Extrapolated
+	}
+	return text
 }
 
 // mayFit says how many more than are safe may fit, and which run tells.

@@ -24,6 +24,15 @@ func Bytes(b float64) string {
 	return fmt.Sprintf("%.0f B", b)
 }
 
+// Down is a size rounded down to what Bytes shows of it.
+func Down(b int) int {
+	unit := 1.0
+	for float64(b) >= 1024*unit && unit < 1<<40 {
+		unit *= 1024
+	}
+	return int(math.Floor(math.Floor(float64(b)/unit*10) * unit / 10))
+}
+
 // Item is a unit in words: "backlog item".
 func Item(per string) string { return strings.ReplaceAll(per, "-", " ") }
 

@@ -114,7 +114,7 @@ func sayCapacity(w record.Words, text string) string {
 
 // SpeakCapacity puts what a capacity assumes, warns of and binds first into the subject's words.
 func SpeakCapacity(c *record.Capacity) {
-	for _, texts := range [][]string{c.Assumes, c.Warnings} {
+	for _, texts := range [][]string{c.Assumes, c.Warnings, c.Settings} {
 		for i := range texts {
 			texts[i] = sayCapacity(c.Words, texts[i])
 		}

@@ -31,7 +31,7 @@ func newPlanCmd() *cobra.Command {
 	var o planOptions
 	c := &cobra.Command{
 		Use:   "plan RUN --limit 2Gi",
-		Short: "Say how many workers are safe below a memory limit",
+		Short: "Say how many workers are safe below a memory limit, or which limit they need",
 		Long: `Say how many workers are safe below a memory limit, from the memory model of a recorded run: the largest count
 whose predicted need, at the upper end of its 95 % interval, stays below the limit; which GOMEMLIMIT to set; and what
 binds first. A trial that did no work, didn't end well or is inconclusive is no ground for an answer, and none is as
@@ -41,6 +41,11 @@ copying while they do; garbage and pages of files make room under pressure and t
 by how much of that the fullest moment has, the answer says up to how many, and which run tells. The prediction is
 for the planned work: files as large as --largest-file in every worker, and --files of them in all.
 
+It also says up to which size files are safe with as many workers as were tried, or --workers, and what to set beside
+GOMEMLIMIT, where the recording shows that it matters. With --workers and no --limit the answer is the smallest limit,
+in whole MiB, that is safe for so many workers on the planned work: 'soak plan --limit' with it says as many. What keeps
+an answer from being given below that limit makes it unknown, and no limit is for more than twice the workers tried.
+
 With --verify the run's subject is started below that limit in a real memory cgroup, with so many
 workers and with one more; all of them hold a file of the largest size at once. That the answer
 survives and one worker more may not is what to expect; that the answer is killed is an error. Where
@@ -49,12 +54,15 @@ The planned number of files is not copied. A service, whose item is the request,
 --verify is refused (exit code 2), and the 'soak run' that puts so many requests in flight is named.`,
 		Example: `  soak plan soak-results/latest --limit 2Gi
   soak plan soak-results/latest --limit 512Mi --largest-file 100MiB --files 10M
-  soak plan soak-results/latest --limit 256Mi --largest-file 16MiB --verify`,
+  soak plan soak-results/latest --limit 256Mi --largest-file 16MiB --verify
+  soak plan soak-results/latest --workers 8 --largest-file 100MiB --files 200k`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error { return plan(c, args[0], o) },
 	}
 	f := c.Flags()
-	f.Var((*units.Bytes)(&o.Limit), "limit", "memory limit of the pod or cgroup, such as 2Gi (required)")
+	f.Var((*units.Bytes)(&o.Limit), "limit", "memory limit of the pod or cgroup, such as 2Gi")
+	f.IntVar(&o.Workers, "workers", 0,
+		"workers to say the largest file for (default: as many as were tried); without --limit, the smallest limit")
 	f.Var((*units.Bytes)(&o.LargestFile), "largest-file",
 		"largest file planned (default: the largest that the run's trials held)")
 	f.Var(&count{&o.Files}, "files", "planned number of files, such as 200000 or 10M")
@@ -69,8 +77,8 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 	if err := mustExist(dir); err != nil {
 		return err
 	}
-	if o.Limit == 0 {
-		return exitcode.Usage(errors.New("--limit is missing: a size such as 2Gi"))
+	if o.Limit == 0 && o.Workers < 1 {
+		return exitcode.Usage(errors.New("--limit is missing: a size such as 2Gi; or --workers, to be told the smallest"))
 	}
 	c, err := profiles.Capacity(dir, o.Plan, profiles.Options{Module: o.module, PlannedFiles: o.Files,
 		LargestFile: o.LargestFile})
@@ -81,8 +89,8 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 		err = verifyCapacity(cmd, dir, c, o)
 	}
 	out := cmd.OutOrStdout()
-	if err == nil && c.MaxWorkers == 0 {
-		err = exitcode.Quiet(exitcode.Inconclusive, errors.New("how many workers fit is not known"))
+	if err == nil && (c.MaxWorkers == 0 || c.Sizes != nil && c.Sizes.Safe == 0) {
+		err = exitcode.Quiet(exitcode.Inconclusive, errors.New("what fits is not known"))
 	}
 	return errors.Join(show(out, o.json, c, func() { writeCapacity(out, c) }), err)
 }

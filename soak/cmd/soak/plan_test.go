@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/capacity"
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/drawn"
 )
 
 func TestWhatATrialOfWorkersCannotRefuteIsNotVerified(t *testing.T) {
@@ -64,4 +67,32 @@ func TestVerifyingAServiceNamesTheRunThatDoes(t *testing.T) {
 	writeCapacity(&out, c)
 	assert.Contains(t, out.String(), "in flight          peak")
 	assert.NotContains(t, out.String(), "workers")
+}
+
+func TestPlanWithoutALimitSaysTheSmallestForWorkers(t *testing.T) {
+	dir := t.TempDir()
+	r, err := drawn.Read("../../../profiles/testdata/recordings", "coarse-ok-plain")
+	require.NoError(t, err)
+	r.SetWorkers("4")
+	_, err = drawn.WriteRun(dir, 2<<30, r)
+	require.NoError(t, err)
+	said := func(code int, args ...string) string {
+		var out, errs strings.Builder
+		assert.Equal(t, code, run(append([]string{"plan", dir}, args...), &out, &errs), "%s", errs.String())
+		return out.String() + errs.String()
+	}
+	assert.Contains(t, said(exitcode.UsageError), "--limit is missing: a size such as 2Gi; or --workers")
+	var c record.Capacity
+	require.NoError(t, json.Unmarshal([]byte(said(0, "--workers", "4", "--json")), &c))
+	assert.Equal(t, 4, c.Smallest.Workers)
+	limit := fmt.Sprintf("%dMiB", c.Limit>>20)
+	text := said(0, "--workers", "4")
+	assert.Contains(t, text, "The smallest limit that is safe for 4 workers")
+	assert.Contains(t, text, " is "+limit+" with GOMEMLIMIT=")
+	assert.Contains(t, text, "assumes:")
+	assert.Contains(t, said(0, "--limit", limit), "The size of files doesn't bind with 4 workers")
+	assert.Contains(t, said(exitcode.Inconclusive, "--workers", "9"), "The smallest limit for 9 workers is not known: 4 "+
+		"workers were the most of a sound trial")
+	assert.Contains(t, said(exitcode.Inconclusive, "--workers", "9", "--limit", "2Gi"), "How large files may be with 9 "+
+		"workers is not known")
 }

@@ -140,6 +140,8 @@ var relations = []struct {
 	{"the model at a setting that was tried is what was measured", modelIsWhatWasMeasured},
 	{"no predicted peak is below one that was measured with as few workers", predictionsCoverPeaks},
 	{"no answer is for less memory than was seen in use with as few workers", answersHoldWhatWasSeen},
+	{"the smallest limit for workers, given as the limit, answers as many, and 2 MiB less does not", smallestIsTheInverse},
+	{"files as large as the largest that is safe fit", largestFilesFit},
 	{"the report's first screen, plan and verdict.json say the same", firstScreenIsThePlan},
 	{"a finding's size at the plan is its row times the planned units", atPlanIsTheRow},
 	{"what a file adds to the run is what it adds to the run's trial", runIsItsTrials},
@@ -366,6 +368,51 @@ func answersHoldWhatWasSeen(t *testing.T, s *sample) {
 	}
 }
 
+// smallestIsTheInverse asks for as many workers as each part had, on the run's work and on the default.
+func smallestIsTheInverse(t *testing.T, s *sample) {
+	for _, p := range s.parts {
+		for _, files := range []int64{0, mostFiles(p.Recording)} {
+			plan := costs.Plan{Workers: p.workers, Files: files}
+			c := s.plan(t, plan)
+			require.NotNil(t, c.Smallest)
+			if c.MaxWorkers == 0 {
+				assert.Zero(t, c.Limit, "%v", c.Answer)
+				continue
+			}
+			assert.True(t, s.sound())
+			for _, o := range s.parts {
+				if o.Trial.OOM != nil && o.workers <= p.workers && (files == 0 || mostFiles(o.Recording) <= files) {
+					assert.Greater(t, c.Limit, o.Trial.OOM.Limit, "%v", c.Answer)
+				}
+			}
+			plan.Limit = c.Limit
+			assert.GreaterOrEqual(t, s.plan(t, plan).MaxWorkers, p.workers, "%v", c.Answer)
+			plan.Limit -= 2 << 20
+			assert.True(t, plan.Limit <= 0 || s.plan(t, plan).MaxWorkers < p.workers, "%v", c.Answer)
+		}
+	}
+}
+
+func largestFilesFit(t *testing.T, s *sample) {
+	for _, p := range s.parts {
+		for _, plan := range []costs.Plan{{Limit: s.limit}, {Limit: s.limit, Workers: p.workers},
+			{Limit: ample, Workers: p.workers, LargestFile: max(1, p.held)}} {
+			c := s.plan(t, plan)
+			if c.Sizes == nil || c.Sizes.Safe <= 0 {
+				continue
+			}
+			plan.LargestFile = c.Sizes.Safe
+			got := s.plan(t, plan)
+			assert.GreaterOrEqual(t, got.MaxWorkers, c.Sizes.Workers, "%v", c.Answer)
+			if b := c.Sizes.Breaks; b > 0 {
+				assert.Less(t, c.Sizes.Safe, b)
+				plan.LargestFile = b
+				assert.Less(t, s.plan(t, plan).MaxWorkers, c.Sizes.Workers, "%v", c.Answer)
+			}
+		}
+	}
+}
+
 func firstScreenIsThePlan(t *testing.T, s *sample) {
 	c := s.plan(t, costs.Plan{Limit: s.limit})
 	kept, err := record.ReadRunVerdict(s.dir)
@@ -374,7 +421,7 @@ func firstScreenIsThePlan(t *testing.T, s *sample) {
 	assert.Equal(t, c.Answer, kept.Capacity.Answer, "soak plan and verdict.json")
 	same := func(c *record.Capacity) []any {
 		return []any{c.Limit, c.MaxWorkers, c.AtLeast, c.Perhaps, c.GOMEMLIMIT, c.Binds, c.Unknown, c.Decides, c.Estimate,
-			c.KilledAt, c.Mended, c.Extrapolated, c.Without, c.At}
+			c.KilledAt, c.Mended, c.Extrapolated, c.Without, c.At, c.Sizes, c.Settings}
 	}
 	assert.Equal(t, same(c), same(kept.Capacity), "soak plan and verdict.json")
 	require.NoError(t, report.Generate(context.Background(), s.dir))

@@ -3,6 +3,7 @@ package study
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/capacity"
 	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/replay/history"
 )
@@ -168,7 +170,7 @@ func (b *Bench) rcloneCapacity(ctx context.Context) (*Capacity, error) {
 }
 
 // rcloneSizing records rclone over transfers and asks the model.
-func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *capacity.Sizing, error) {
+func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *record.Smallest, error) {
 	row := rcloneRow("over transfers", nil)
 	w, err := b.work(row, rcloneCorpus)
 	if err != nil {
@@ -180,17 +182,21 @@ func (b *Bench) rcloneSizing(ctx context.Context) (*Capacity, *capacity.Sizing, 
 	delete(w.Set, "workers")
 	w.Axes = map[string][]string{"workers": rcloneWorkers}
 	c := &Capacity{Transfers: rcloneMost, Dir: filepath.Join(b.Out, slug(row.Name))}
-	var sizing *capacity.Sizing
+	var sizing *record.Smallest
 	err = b.schedule.piece(row.Name, time.Duration(len(rcloneWorkers))*rclonePiece, func() (string, bool, error) {
 		kept, err := b.record(ctx, w, c.Dir, options(rcloneCorpus))
 		if err != nil {
 			return "", false, err
 		}
-		plan := costs.Plan{LargestFile: rcloneCorpus.Largest(), Files: rcloneCorpus.Files}
-		if sizing, err = profiles.SmallestLimit(c.Dir, rcloneMost, plan, options(rcloneCorpus)); err != nil {
+		plan := costs.Plan{Workers: rcloneMost, LargestFile: rcloneCorpus.Largest(), Files: rcloneCorpus.Files}
+		answer, err := profiles.Capacity(c.Dir, plan, options(rcloneCorpus))
+		if err != nil {
 			return "", false, err
 		}
-		c.Predicted, c.Safe = sizing.Limit, sizing.Safe
+		if answer.MaxWorkers == 0 {
+			return "", false, errors.New(strings.Join(answer.Answer, "; "))
+		}
+		sizing, c.Predicted, c.Safe = answer.Smallest, answer.Smallest.Need, answer.Limit
 		return fmt.Sprintf("%d transfers need %s", rcloneMost, units.FormatBytes(c.Predicted)), kept, nil
 	})
 	return c, sizing, err
@@ -230,11 +236,11 @@ phases:
 
 // try says whether rclone survives below a limit, with the GOMEMLIMIT that belongs to it. To hang at the limit is not
 // to survive.
-func (b *Bench) try(sizing *capacity.Sizing) soak.Try {
+func (b *Bench) try(sizing *record.Smallest) soak.Try {
 	return func(ctx context.Context, limit int64) (survived bool, err error) {
 		name := "rclone below " + units.FormatBytes(limit)
 		err = b.schedule.piece(name, rcloneTry, func() (string, bool, error) {
-			cell, kept, err := b.rcloneBelow(ctx, limit, sizing.GOMEMLIMIT(limit))
+			cell, kept, err := b.rcloneBelow(ctx, limit, capacity.GOMEMLIMIT(limit, sizing.Outside))
 			if err != nil {
 				return "", false, err
 			}
