@@ -168,6 +168,14 @@ func readTrials(dir string, run *record.Run, o Options, judged map[string]*trial
 				} else {
 					*r = *judgeTrial(path, o)
 				}
+				if r.err == nil {
+					if err := t.Agrees(r.verdict.Outcome); err != nil {
+						r.err = fmt.Errorf("diagnose %s: %w", path, err)
+					}
+				}
+				if r.verdict != nil && r.verdict.Outcome == record.OOMKilled {
+					t.Outcome = record.OOMKilled // a kill that either knows of forbids
+				}
 				r.cell, r.status = c.Cell, t
 				return nil
 			})

@@ -27,7 +27,7 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	if len(rows) == 0 || mid <= 0 || g.seen == 0 {
 		return nil
 	}
-	beside := math.Max(0, m.perFile(p)-mid)
+	beside := m.beside()
 	low, mid, high = low+beside, mid+beside, high+beside
 	top := slices.MaxFunc(rows, func(a, b record.Cost) int {
 		x, _ := m.Rates.PerFile(a.Per)
@@ -53,15 +53,17 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 		Tried: top.Tried[1], PerFile: mid, Cost: top}
 }
 
-// perFile is what each of many files adds to the need by the whole model: stacks, spans partly used and memory outside
-// the heap come with files as well, beyond what rows of the cost table say.
-func (m *peakModel) perFile(p costs.Plan) float64 {
+// beside is what each of many files adds to the need beyond what rows of the cost table say: stacks, spans partly used
+// and memory outside the heap come with files as well. 0 where no row grows.
+func (m *peakModel) beside() float64 {
 	const many = 1 << 40
-	p.Files = many
-	with, _ := m.Forecast(p, 1).Needs()
-	p.Files = 0
-	without, _ := m.Forecast(p, 1).Needs()
-	return (with - without) / many
+	rows := costs.Growth(m.costs, m.Rates)
+	if rows <= 0 {
+		return 0
+	}
+	with, _ := m.Forecast(costs.Plan{Files: many}, 1).Needs()
+	without, _ := m.Forecast(costs.Plan{}, 1).Needs()
+	return math.Max(0, (with-without)/many-rows)
 }
 
 // refuted says which kill of the run says otherwise: as many workers or fewer were killed by a limit as large after no

@@ -107,7 +107,7 @@ func (e *Evidence) MemoryModel(p *peakModel) *record.Model {
 		return nil
 	}
 	m := &record.Model{Quantity: "live-heap", R2: p.live.R2(), Terms: p.live.Record(), Sigma: p.live.Sigma,
-		Warnings:   p.live.Dropped,
+		Warnings: p.live.Dropped, Beside: p.beside(),
 		CrossCheck: map[string]float64{}, RSSOverLive: e.ratios()}
 	for _, c := range p.costs {
 		if _, grows := p.Rates.PerFile(c.Per); grows && !c.Bounded {

@@ -2,6 +2,7 @@ package costs
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -25,6 +26,32 @@ func Of(v *record.Verdict) []record.Cost {
 	}
 	return out
 }
+
+// Check says why a verdict is not one of the trial, or its table not one of its findings: each slope has a row, of no
+// fewer bytes, since a row has all that comes with the unit. Suspects of a trial that was only watched have none.
+func Check(t *record.Trial, v *record.Verdict) error {
+	if v.Outcome != t.Outcome {
+		return fmt.Errorf("the verdict is of a trial that ended as %q, this ended as %q: soak diagnose RUN judges it again",
+			v.Outcome, t.Outcome)
+	}
+	table := Of(v)
+	for _, f := range v.Findings {
+		if f.Slope == nil || t.Kind == record.Passive {
+			continue
+		}
+		if !slices.ContainsFunc(table, func(c record.Cost) bool {
+			return keyOf(c) == costKey{f.Class, f.Site.Function, f.Slope.Per} && c.Bounded == (KindOf(f) == "") &&
+				c.Bytes >= leastOfSlope*f.Slope.Bytes
+		}) {
+			return fmt.Errorf("the finding %s at %s has no row among the costs: soak diagnose RUN judges it again", f.Class,
+				f.Site.Function)
+		}
+	}
+	return nil
+}
+
+// leastOfSlope leaves room for rounding between a slope and its row.
+const leastOfSlope = 0.99
 
 // Rates are how much of each unit came with a finished file in a trial.
 type Rates struct {

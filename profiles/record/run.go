@@ -96,3 +96,12 @@ type TrialStatus struct {
 	Outcome Outcome   `json:"outcome,omitempty"`
 	Seconds float64   `json:"seconds,omitempty"`
 }
+
+// Agrees says how a trial that ended so contradicts what the run has of it, nil where it doesn't.
+func (s TrialStatus) Agrees(o Outcome) error {
+	if s.Outcome == "" || s.Outcome == o {
+		return nil
+	}
+	return fmt.Errorf("trial %d ended as %q by %s and as %q by its own record: record it again with soak run --resume",
+		s.Index, s.Outcome, RunFile, o)
+}

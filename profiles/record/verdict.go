@@ -128,11 +128,13 @@ type Model struct {
 	Terms    []Term `json:"terms"`
 	// Arenas and Outside are resident memory beside the live heap that no pressure reclaims: stacks, partly used spans;
 	// and outside the Go heap anonymous and shared memory and the kernel's own for the cgroup.
-	Arenas  []Term  `json:"arenas,omitempty"`
-	Outside []Term  `json:"outside,omitempty"`
-	Sigma   float64 `json:"sigma"` // residual standard deviation, bytes
-	R2      float64 `json:"r2"`
-	Cells   int     `json:"cells"`
+	Arenas  []Term `json:"arenas,omitempty"`
+	Outside []Term `json:"outside,omitempty"`
+	// Beside is what each file adds beside the rows of the cost table, bytes; 0 where no row grows.
+	Beside float64 `json:"beside,omitempty"`
+	Sigma  float64 `json:"sigma"` // residual standard deviation, bytes
+	R2     float64 `json:"r2"`
+	Cells  int     `json:"cells"`
 	// CrossCheck is the relative error of each cell predicted from the others.
 	CrossCheck map[string]float64 `json:"cross_check,omitempty"`
 	// RSSOverLive is peak RSS over peak live heap, by "gomemlimit=...,gogc=...".

@@ -19,19 +19,21 @@ const BaselineSchema = "memsoak/baseline/v2"
 const baselineV1 = "memsoak/baseline/v1"
 
 // ErrForeign is returned, wrapped, for a baseline that can't be compared with a run: another schema, subject, corpus,
-// protocol or class of host.
+// protocol, settings or class of host.
 var ErrForeign = errors.New("foreign baseline")
 
 // Baseline is an accepted result, a small JSON file that is committed.
 type Baseline struct {
-	Schema   string         `json:"schema"`
-	Accepted time.Time      `json:"accepted"`
-	RunID    string         `json:"run_id"`
-	Subject  string         `json:"subject"`
-	Version  string         `json:"version,omitempty"` // of the subject
-	Corpus   string         `json:"corpus"`
-	Protocol string         `json:"protocol"`
-	Limit    int64          `json:"limit"`
+	Schema   string    `json:"schema"`
+	Accepted time.Time `json:"accepted"`
+	RunID    string    `json:"run_id"`
+	Subject  string    `json:"subject"`
+	Version  string    `json:"version,omitempty"` // of the subject
+	Corpus   string    `json:"corpus"`
+	Protocol string    `json:"protocol"`
+	Limit    int64     `json:"limit"`
+	// Settings are those that are no axis, nil where the baseline is from before they were kept.
+	Settings record.Cell    `json:"settings"`
 	Host     record.Host    `json:"host"`
 	Cells    []BaselineCell `json:"cells"`
 
@@ -88,6 +90,7 @@ func summarise(r *Run) *Baseline {
 		Protocol: r.Run.Protocol, Limit: r.Run.Limit, Host: r.Run.Host,
 	}
 	for _, c := range r.Cells {
+		b.Settings = r.fixed(c.Settings)
 		cell := BaselineCell{Cell: c.Cell, Values: map[string][]float64{}, Outcomes: map[record.Outcome]int{}}
 		for _, t := range c.Trials {
 			if t.Trial.Subject.Version != "" {
@@ -208,11 +211,16 @@ func (b *Baseline) dropCosts() {
 
 // fits says why b can't be compared with other, nil when it can.
 func (b *Baseline) fits(other *Baseline) error {
+	settings := b.Settings
+	if settings == nil {
+		settings = other.Settings
+	}
 	for _, d := range []struct{ what, a, b string }{
 		{"subject", b.Subject, other.Subject},
 		{"corpus", b.Corpus, other.Corpus},
 		{"protocol", b.Protocol, other.Protocol},
 		{"limit", fmt.Sprint(b.Limit), fmt.Sprint(other.Limit)},
+		{"set of fixed settings", settings.String(), other.Settings.String()},
 		{"class of host", hostClass(b.Host), hostClass(other.Host)},
 	} {
 		if d.a != d.b {

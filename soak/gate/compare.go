@@ -79,7 +79,7 @@ func compare(base, now *Baseline) *Comparison {
 		for _, rule := range rules {
 			before, after := b.Values[rule.quantity], n.Values[rule.quantity]
 			switch {
-			case len(before) == 0: // never measured for this cell: nothing to hold on to
+			case len(before) == 0, rule.steady && (b.grows() || n.grows()): // nothing to hold on to
 			case len(after) == 0:
 				c.Results = append(c.Results, Result{Cell: b.Cell, Check: rule.quantity,
 					Detail: "the baseline has it, the run did not measure it"})
@@ -169,7 +169,7 @@ func compareOutcomes(b, n *BaselineCell) Result {
 	return res
 }
 
-// compareFindings fails for classes that no baseline trial had and most trials of the run have.
+// compareFindings fails for findings that no baseline trial had and most trials of the run have.
 func compareFindings(b, n *BaselineCell) Result {
 	res := Result{Cell: b.Cell, Check: checkFindings, Outcome: Pass}
 	if n.Verdicts == 0 || b.Verdicts == 0 {
@@ -188,13 +188,19 @@ func compareFindings(b, n *BaselineCell) Result {
 	return res
 }
 
-// newTo are the findings in most of the cell's trials of a class that b never had.
+// newTo are the findings in most of the cell's trials of a class that b never had, or never at this function where the
+// class is a fault. Those that settings bound differ between equal trials, of a few sampled buffers each: their size is
+// compared.
 func (c *BaselineCell) newTo(b *BaselineCell) []FindingCount {
 	return slices.DeleteFunc(slices.Clone(c.Findings), func(f FindingCount) bool {
-		return 2*f.Trials <= c.Verdicts || slices.ContainsFunc(b.Findings,
-			func(x FindingCount) bool { return x.Class == f.Class })
+		return 2*f.Trials <= c.Verdicts || slices.ContainsFunc(b.Findings, func(x FindingCount) bool {
+			return x.Class == f.Class && (x.Function == f.Function || !f.Class.Fault())
+		})
 	})
 }
+
+// grows reports whether a trial of the cell has costs without a bound.
+func (c *BaselineCell) grows() bool { return stat.Mean(c.Values[growthQuantity]) > 0 }
 
 // blame is what a failed result points at: the new finding, the finding that the quantity is made of, else the site
 // whose share of the memory grew most.

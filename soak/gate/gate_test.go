@@ -55,9 +55,11 @@ func (c recorded) write(t testing.TB) *Run {
 			if c.change != nil {
 				c.change(&tr)
 			}
+			run.Status[0].Trials[n-1].Outcome = tr.Outcome
 			require.NoError(t, record.Write(filepath.Join(trial, record.TrialFile), tr))
 			if kind == record.Attribution {
 				v := c.verdict(cell)
+				v.Outcome = tr.Outcome
 				if c.judge != nil {
 					c.judge(&v)
 				}
@@ -458,6 +460,11 @@ func TestGrowthIsTheSumOfTheUnboundedRows(t *testing.T) {
 	got, ok := q.Get("growth_bytes_per_file")
 	require.True(t, ok)
 	assert.InDelta(t, 100+50+25+40+10+30, got, 1e-6)
+	beside, _ := Measure(CellData{Trials: []TrialData{{Trial: trial, Verdict: v}}, Beside: 7}).Get("growth_bytes_per_file")
+	assert.InDelta(t, got+7, beside, 1e-6, "what the run's model has beside the rows")
+	none, _ := Measure(CellData{Trials: []TrialData{{Trial: trial, Verdict: &record.Verdict{Headline: record.Healthy}}},
+		Beside: 7}).Get("growth_bytes_per_file")
+	assert.Zero(t, none, "a cell in which nothing grows, of a run that grows")
 	got, _ = q.Get("leak_bytes_per_file")
 	assert.InDelta(t, 100, got, 1e-6, "its meaning is that of before")
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -34,7 +35,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, x := range r.Improvements {
 		fmt.Fprintf(w, "better  %s  %s: %s\n", x.Cell, x.Check, x.Detail)
 	}
-	if len(r.Improvements) > 0 {
+	if len(r.Improvements) > 0 && !slices.ContainsFunc(r.Results, Result.worse) {
 		fmt.Fprintln(w, "keep it: soak baseline accept RUN")
 	}
 	for _, m := range r.notes() {

@@ -34,7 +34,7 @@ var quantities = map[string]quantity{
 	"floor_growth": {unit: "ratio",
 		help: "growth of the floors over the late half of the waves, relative to the first floor"},
 	"growth_bytes_per_file": {unit: "bytes",
-		help: "bytes that each finished file adds for good, by all costs without a bound"},
+		help: "bytes that each finished file adds for good, by all that grows without a bound"},
 	"leak_bytes_per_file":      {unit: "bytes", help: "bytes retained per finished file by leaks of any class"},
 	"leak_bytes_per_second":    {unit: "bytes", help: "bytes retained per second by leaks that need no work"},
 	"bytes_per_worker":         {unit: "bytes", help: "fixed bytes per worker in flight"},
@@ -134,6 +134,8 @@ type CellData struct {
 	Trials   []TrialData
 	// MaxWorkers answers max_workers(limit) by the run's memory model; nil when there is none.
 	MaxWorkers func(limit int64) (workers Workers, ok bool)
+	// Beside is what a file adds beside the costs of a trial in which something grows, by the run's memory model; bytes.
+	Beside float64
 }
 
 // Workers is how many workers fit into a limit. Open says that there may be more, and Perhaps how many at most; 0 is
@@ -192,6 +194,9 @@ func (q Quantities) maxWorkers(r *Result, beyond bool, open *bool) func(float64)
 		if q.most == nil {
 			return 0, fmt.Errorf("max_workers is not known: the run has no memory model")
 		}
+		if !(limit >= 0 && limit < math.MaxInt64) {
+			return 0, fmt.Errorf("max_workers(%.3g) is not known: a limit is of 0 B to 8 EiB", limit)
+		}
 		n, ok := q.most(int64(limit))
 		if !ok {
 			return 0, fmt.Errorf("max_workers is not known: the memory model doesn't reach %s", units.FormatBytes(int64(limit)))
@@ -199,12 +204,15 @@ func (q Quantities) maxWorkers(r *Result, beyond bool, open *bool) func(float64)
 		if n.Open && beyond {
 			return cmp.Or(float64(n.Perhaps), manyWorkers), nil
 		}
-		sign := "="
+		answer := fmt.Sprintf("= %d", n.Most)
 		if n.Open {
-			sign, *open = ">=", true
+			answer, *open = fmt.Sprintf(">= %d", n.Most), true
+		}
+		if n.Perhaps > 0 {
+			answer = fmt.Sprintf("= %d to %d", n.Most, n.Perhaps)
 		}
 		if !beyond {
-			r.Measured = append(r.Measured, fmt.Sprintf("max_workers(%s) %s %d", units.FormatBytes(int64(limit)), sign, n.Most))
+			r.Measured = append(r.Measured, fmt.Sprintf("max_workers(%s) %s", units.FormatBytes(int64(limit)), answer))
 		}
 		return float64(n.Most), nil
 	}
@@ -327,7 +335,11 @@ func (q Quantities) setFindings(c CellData) {
 		}
 		counts = append(counts, float64(len(v.Findings)))
 		table := costs.Of(v)
-		sums[growthQuantity] = append(sums[growthQuantity], costs.Growth(table, costs.RatesOf(t.Trial)))
+		growth := costs.Growth(table, costs.RatesOf(t.Trial))
+		if growth > 0 {
+			growth += c.Beside
+		}
+		sums[growthQuantity] = append(sums[growthQuantity], growth)
 		for _, s := range slopes {
 			total := 0.0
 			for _, row := range table {

@@ -31,6 +31,12 @@ type Result struct {
 	Culprit *record.Finding `json:"culprit,omitempty"`
 }
 
+// worse reports whether the result speaks against keeping the run. A rise that would count may be due to chance, and is
+// none to accept.
+func (r Result) worse() bool {
+	return r.Outcome != Pass || r.Change != nil && r.Change.After-r.Change.Before > r.Change.Least
+}
+
 // combine is the outcome of several checks: any failure fails; otherwise anything inconclusive, or no check at all, is
 // inconclusive.
 func combine(results []Result) Outcome {

@@ -35,10 +35,14 @@ func LoadRun(dir string) (*Run, error) {
 	if r.Verdict, err = record.ReadRunVerdict(dir); err != nil {
 		r.Damaged = append(r.Damaged, err.Error())
 	}
+	beside := 0.0
+	if r.Verdict != nil && r.Verdict.Model != nil {
+		beside = r.Verdict.Model.Beside
+	}
 	most := capacity(dir)
 	for _, c := range r.Run.Status {
 		cell, damaged := loadCell(dir, c)
-		cell.MaxWorkers = most
+		cell.MaxWorkers, cell.Beside = most, beside
 		r.Cells, r.Damaged = append(r.Cells, cell), append(r.Damaged, damaged...)
 	}
 	return r, nil
@@ -86,10 +90,19 @@ func loadCell(dir string, c record.CellStatus) (cell CellData, damaged []string)
 			damaged = append(damaged, err.Error())
 			continue
 		}
+		if err := t.Agrees(trial.Outcome); err != nil {
+			damaged = append(damaged, fmt.Sprintf("cell %s: %v", c.Cell, err))
+			continue
+		}
 		maps.Copy(cell.Settings, trial.Settings)
 		v, err := record.ReadVerdict(path)
 		if err != nil && trial.Kind != record.Speed {
 			damaged = append(damaged, err.Error())
+		}
+		if err == nil {
+			if err = costs.Check(trial, v); err != nil {
+				v, damaged = nil, append(damaged, fmt.Sprintf("read %s: %v", path, err))
+			}
 		}
 		cell.Trials = append(cell.Trials, TrialData{Trial: trial, Verdict: v})
 	}
@@ -112,6 +125,15 @@ func (r *Run) Split(axis, value string) (with, without *Run) {
 		return out
 	}
 	return part(true), part(false)
+}
+
+// fixed are the settings of a cell that are no axis of the run.
+func (r *Run) fixed(settings map[string]string) record.Cell {
+	out := record.Cell(maps.Clone(settings))
+	for _, c := range r.Run.Status {
+		maps.DeleteFunc(out, func(name, _ string) bool { _, axis := c.Cell[name]; return axis })
+	}
+	return out
 }
 
 func (r *Run) cell(c record.Cell) *CellData {

@@ -77,6 +77,9 @@ func draw(t *testing.T, n int, rng *rand.Rand) *sample {
 		if refuted {
 			m, name = []Mutation{m, Mutations[0]}[i], "coarse-ok-plain"
 		}
+		if n == 0 { // memory that comes with files beside the rows of the cost table, which few have
+			name = "conn-dial"
+		}
 		r, err := Read(recordings, name)
 		require.NoError(t, err)
 		w, _ := strconv.Atoi(r.Workers())
@@ -247,7 +250,7 @@ func perFile(trial *record.Trial, per string) (float64, bool) {
 		"request": float64(last.Requests), "page": float64(last.Pages), "wave": float64(last.Waves),
 		"error": float64(last.Failed), "second": seconds}[per]
 	switch per {
-	case "file", "listed-file", "backlog-item", "distinct-item":
+	case "file", "listed-file", "backlog-item", "distinct-item", "large-file":
 		return 1, true
 	}
 	return v / math.Max(1, float64(last.FilesDone)), ok
@@ -287,6 +290,35 @@ func growthIsTheSum(t *testing.T, s *sample) {
 			require.True(t, ok)
 			assert.InDelta(t, sum, got, 1e-6*math.Max(1, sum))
 		}
+	}
+	if fits := s.plan(t, costs.Plan{Limit: s.limit}).Fits; fits != nil && len(s.parts) == 1 {
+		got, _ := gate.Measure(run.Cells[0]).Get("growth_bytes_per_file")
+		assert.InDelta(t, fits.PerFile, got, 1e-6*got, "soak plan's bytes a file with all that grows")
+	}
+}
+
+// TestOutcomesThatDisagreeSupportNothing: which of two records is right can't be known, and a kill may have been.
+func TestOutcomesThatDisagreeSupportNothing(t *testing.T) {
+	for status, trial := range map[record.Outcome]record.Outcome{record.OOMKilled: record.OK,
+		record.OK: record.OOMKilled} {
+		r, err := Read(recordings, "coarse-ok-plain")
+		require.NoError(t, err)
+		r.SetWorkers("4")
+		if trial == record.OOMKilled {
+			r.kill()
+		}
+		s := &sample{dir: t.TempDir(), limit: 2 << 30, plans: map[costs.Plan]*record.Capacity{}}
+		r.Trial.Isolation.Limit = s.limit
+		_, err = WriteRun(s.dir, s.limit, r)
+		require.NoError(t, err)
+		run, err := record.ReadRun(s.dir)
+		require.NoError(t, err)
+		run.Status[0].Trials[0].Outcome = status
+		require.NoError(t, record.Write(filepath.Join(s.dir, record.RunFile), run))
+		assert.Equal(t, gate.Inconclusive, judged(t, s.dir).Outcome)
+		c := s.plan(t, costs.Plan{Limit: s.limit})
+		assert.LessOrEqual(t, c.MaxWorkers, 0, "%v", c.Answer)
+		assert.Equal(t, 4, c.KilledAt, "%v", c.Answer)
 	}
 }
 
