@@ -62,47 +62,79 @@ func unexplainedText(rv *record.RunVerdict, cells []int) string {
 		at.Site.Line)
 }
 
-// faultSentences are the first findings of the trials that have a fault, the commonest first, and then what else they
-// have by nature that comes to alsoShare of the first.
-func faultSentences(rv *record.RunVerdict) []string {
-	var out []string
-	type group struct {
-		finding record.Finding
-		cells   int
-		also    bool // nowhere the first
+// culprit is the findings of the same class and function, over the trials that have a fault.
+type culprit struct {
+	finding *record.Finding // the largest of them
+	leads   *record.Verdict // the trial with the highest peak of those whose headline is about it; nil for none
+	cells   int
+}
+
+// Leading is the finding that a trial's headline is about, which need not be the largest: nil where the trial is
+// healthy or inconclusive.
+func Leading(v *record.Verdict) *record.Finding {
+	if v == nil || len(v.Findings) == 0 || v.Headline == "" || v.Headline == record.Healthy ||
+		v.Headline == record.Inconclusive {
+		return nil
 	}
-	groups := map[string]*group{}
-	var order []string
-	for _, v := range rv.Cells {
-		if len(v.Findings) == 0 || v.Headline == record.Healthy || v.Headline == record.Inconclusive {
+	i := slices.IndexFunc(v.Findings, func(f record.Finding) bool {
+		return cmp.Or(costs.KindOf(f), f.Class.Headline()) == v.Headline
+	})
+	return &v.Findings[max(i, 0)]
+}
+
+// Lead is what the first line of a run's answer is about: a trial and the finding that its headline is about; nil where
+// no trial has a fault.
+func Lead(rv *record.RunVerdict) (*record.Verdict, *record.Finding) {
+	if all := culprits(rv); len(all) > 0 {
+		return all[0].leads, Leading(all[0].leads)
+	}
+	return nil, nil
+}
+
+// culprits are the leading findings of the trials that have a fault, the commonest first, and then what else they have
+// by nature that comes to alsoShare of the leading one.
+func culprits(rv *record.RunVerdict) []*culprit {
+	groups := map[string]*culprit{}
+	var out []*culprit
+	for i := range rv.Cells {
+		v := &rv.Cells[i]
+		lead := Leading(v)
+		if lead == nil {
 			continue
 		}
-		for i, f := range v.Findings {
-			if i > 0 && (costs.KindOf(f) == "" || float64(f.AtPlan) < alsoShare*float64(v.Findings[0].AtPlan)) {
+		for j := range v.Findings {
+			f := &v.Findings[j]
+			if f != lead && (costs.KindOf(*f) == "" || float64(f.AtPlan) < alsoShare*float64(lead.AtPlan)) {
 				continue
 			}
 			k := string(f.Class) + f.Site.Function
-			if groups[k] == nil {
-				groups[k] = &group{finding: f, also: true}
-				order = append(order, k)
-			}
 			g := groups[k]
+			if g == nil {
+				g = &culprit{finding: f}
+				groups[k], out = g, append(out, g)
+			}
 			g.cells++
-			g.also = g.also && i > 0
+			if f == lead && (g.leads == nil || v.Peak.Bytes() > g.leads.Peak.Bytes()) {
+				g.leads = v
+			}
 			if f.AtPlan > g.finding.AtPlan {
 				g.finding = f
 			}
 		}
 	}
-	last := map[bool]int{true: 1}
-	slices.SortStableFunc(order, func(a, b string) int {
-		return cmp.Or(last[groups[a].also]-last[groups[b].also], cmp.Compare(groups[b].cells, groups[a].cells),
-			cmp.Compare(groups[b].finding.AtPlan, groups[a].finding.AtPlan))
+	slices.SortStableFunc(out, func(a, b *culprit) int {
+		return cmp.Or(boolInt(a.leads == nil)-boolInt(b.leads == nil), cmp.Compare(b.cells, a.cells),
+			cmp.Compare(b.finding.AtPlan, a.finding.AtPlan))
 	})
-	for _, k := range order {
-		g := groups[k]
+	return out
+}
+
+// faultSentences are the faults in words.
+func faultSentences(rv *record.RunVerdict) []string {
+	var out []string
+	for _, g := range culprits(rv) {
 		where, also := "", ""
-		if g.also {
+		if g.leads == nil {
 			also = "Also: "
 		}
 		if len(rv.Cells) > 1 {

@@ -221,7 +221,9 @@ func (r *Runner) judge(dir string, end *TrialEnded) {
 		return
 	}
 	end.Headline = record.Headline(v.Headline.String())
-	if len(v.Findings) > 0 {
+	if f := profiles.Leading(v); f != nil {
+		end.Summary = f.Summary
+	} else if len(v.Findings) > 0 {
 		end.Summary = v.Findings[0].Summary
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/internal/units"
+	"github.com/memsoak/memsoak/internal/version"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -352,6 +353,7 @@ func TestOutputsPointAtTheCulprit(t *testing.T) {
 	require.NoError(t, json.Unmarshal(sarifOut.Bytes(), &doc))
 	assert.Equal(t, "2.1.0", doc.Version)
 	assert.JSONEq(t, `{"driver": {"name": "memsoak", "informationUri": "https://github.com/memsoak/memsoak",
+		"version": "`+version.Read().String()+`",
 		"rules": [{"id": "leak", "shortDescription": {"text": "memsoak gate: leak"}}]}}`, string(doc.Runs[0].Tool))
 	want, err := json.Marshal(map[string]any{"text": rep.causes()[0].text()})
 	require.NoError(t, err)

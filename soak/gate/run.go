@@ -217,9 +217,8 @@ func (r *Run) first(c record.Cell) *record.Finding {
 		return nil
 	}
 	for _, t := range cell.Trials {
-		if v := t.Verdict; v != nil && v.Headline != record.Healthy && v.Headline != record.Inconclusive &&
-			len(v.Findings) > 0 {
-			return &v.Findings[0]
+		if f := profiles.Leading(t.Verdict); f != nil {
+			return f
 		}
 	}
 	return nil

@@ -8,10 +8,10 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 
+	"github.com/memsoak/memsoak/internal/version"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -83,7 +83,7 @@ type (
 	sarifDriver struct {
 		Name    string      `json:"name"`
 		URI     string      `json:"informationUri"`
-		Version string      `json:"version,omitempty"`
+		Version string      `json:"version"`
 		Rules   []sarifRule `json:"rules"`
 	}
 	sarifRule struct {
@@ -118,7 +118,7 @@ type (
 
 // WriteSARIF writes the causes of failures as SARIF 2.1.0, each at its culprit's file and line.
 func (r *Report) WriteSARIF(w io.Writer) error {
-	driver := sarifDriver{Name: "memsoak", URI: "https://github.com/memsoak/memsoak", Version: version(),
+	driver := sarifDriver{Name: "memsoak", URI: "https://github.com/memsoak/memsoak", Version: version.Read().String(),
 		Rules: []sarifRule{}}
 	results := []sarifResult{}
 	for _, c := range r.causes() {
@@ -139,15 +139,6 @@ func (r *Report) WriteSARIF(w io.Writer) error {
 	e.SetIndent("", "  ")
 	return e.Encode(sarifLog{Schema: "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json",
 		Version: "2.1.0", Runs: []sarifRun{{Tool: sarifTool{driver}, Results: results}}})
-}
-
-// version is this program's own, as the build recorded it; "" when it did not.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "(devel)" {
-		return ""
-	}
-	return info.Main.Version
 }
 
 // ruleID is a result's stable name: the class of its culprit, else the quantity, else the check's short name.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +16,9 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
-	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/growth"
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // diagnoseOptions are the flags of soak diagnose.
@@ -37,7 +38,7 @@ func newDiagnoseCmd() *cobra.Command {
 		Short: "Say what holds the memory, from recorded profiles",
 		Long: `Say what holds the memory, from recorded profiles.
 
-DIR is a run's directory (its verdicts are written again), a trial's directory, or a
+DIR is a run's directory (its verdicts and reports are written again), a trial's directory, or a
 directory of plain Go heap profiles, such as /debug/pprof/heap gave them in production;
 FILE... are plain heap profiles. Plain profiles are put in the order of the times inside
 them. A CSV file beside them can say what the process was doing at each: a column "file"
@@ -55,10 +56,9 @@ With --pyroscope the profiles are those that a Pyroscope server has of one proce
 	f := c.Flags()
 	f.StringVar(&o.Module, "module", "",
 		"module path whose frames may be blamed (default: as recorded, or all that is no dependency)")
-	f.Int64Var(&o.PlannedFiles, "files", costs.DefaultPlannedFiles,
-		"planned number of files, by which findings are ranked")
-	o.LargestFile = 5 << 30
-	f.Var((*units.Bytes)(&o.LargestFile), "largest-file", "largest file planned")
+	f.Var(&count{&o.PlannedFiles}, "files", "planned number of files, by which findings are ranked, such as 10M")
+	f.Var((*units.Bytes)(&o.LargestFile), "largest-file",
+		"largest file planned (default: 5GiB to rank findings, the largest held to say how many workers fit)")
 	f.StringVar(&o.covariates, "covariates", "", "CSV of what the process was doing at each plain profile")
 	f.StringVar(&o.reduce, "reduce", "",
 		"write the sizes by place, without the profiles, to this file: kilobytes to keep or to send")
@@ -67,7 +67,7 @@ With --pyroscope the profiles are those that a Pyroscope server has of one proce
 	return c
 }
 
-func diagnose(out io.Writer, args []string, o diagnoseOptions) (result error) {
+func diagnose(ctx context.Context, out io.Writer, args []string, o diagnoseOptions) (result error) {
 	if o.reduce != "" {
 		file, err := os.Create(o.reduce)
 		if err != nil {
@@ -87,7 +87,7 @@ func diagnose(out io.Writer, args []string, o diagnoseOptions) (result error) {
 	case o.covariates != "" && (isRun || isTrial):
 		return exitcode.Usage(errors.New("--covariates goes with plain profiles; a recorded run has its own"))
 	case isRun:
-		return diagnoseRun(out, args[0], o)
+		return diagnoseRun(ctx, out, args[0], o)
 	}
 	v, err := oneVerdict(args, isTrial, o)
 	if err != nil {
@@ -147,13 +147,13 @@ func oneVerdict(args []string, isTrial bool, o diagnoseOptions) (*record.Verdict
 	return v, exitcode.Usage(err)
 }
 
-// diagnoseRun judges a run and writes its verdicts again.
-func diagnoseRun(out io.Writer, dir string, o diagnoseOptions) error {
+// diagnoseRun judges a run and writes its verdicts again, with the reports, which show them.
+func diagnoseRun(ctx context.Context, out io.Writer, dir string, o diagnoseOptions) error {
 	rv, err := profiles.DiagnoseRun(dir, o.Options)
 	if err != nil {
 		return exitcode.Usage(err)
 	}
-	if err := writeVerdicts(dir, rv); err != nil {
+	if err := errors.Join(writeVerdicts(dir, rv), report.Generate(ctx, dir)); err != nil {
 		return err
 	}
 	bad, passive := len(rv.Cells) == 0, false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -124,4 +125,17 @@ func TestDiagnoseRunWritesTheVerdictsAgain(t *testing.T) {
 	trial, err := record.ReadVerdict(filepath.Join(dir, "cells", written.Cells[0].Cell.Dir(), "trial-1"))
 	require.NoError(t, err)
 	assert.Equal(t, written.Cells[0].Headline, trial.Headline)
+	size := func() string {
+		page, err := os.ReadFile(filepath.Join(dir, "report.md"))
+		require.NoError(t, err, "the reports are written with the verdict")
+		return regexp.MustCompile(`largest file [0-9.]+ .iB`).FindString(string(page))
+	}
+	own := size()
+	require.NotEmpty(t, own)
+	code, _, errs = soakCommand("diagnose", dir, "--largest-file", "1MiB")
+	require.Equal(t, exitcode.OK, code, errs)
+	assert.Equal(t, "largest file 1.0 MiB", size(), "flags are for the reports too")
+	code, _, errs = soakCommand("diagnose", dir)
+	require.Equal(t, exitcode.OK, code, errs)
+	assert.Equal(t, own, size())
 }

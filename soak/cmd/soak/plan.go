@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/foreign"
+	"github.com/memsoak/memsoak/internal/screen"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/capacity"
@@ -190,9 +192,22 @@ func toVerify(c *record.Capacity) (counts []int, size int64) {
 	return []int{c.MaxWorkers, c.MaxWorkers + 1}, size
 }
 
+// pageWidth is how wide text is that goes to no terminal.
+const pageWidth = 100
+
+// writeLine writes a sentence in lines that fit the terminal, those after the first with an indent.
+func writeLine(out io.Writer, text string) {
+	const indent = "  "
+	width := pageWidth
+	if raw := foreign.Raw(out); screen.IsTerminal(raw) {
+		width, _ = screen.Size(raw)
+	}
+	fmt.Fprintln(out, strings.ReplaceAll(screen.Wrap(text, width-len(indent)), "\n", "\n"+indent))
+}
+
 func writeCapacity(out io.Writer, c *record.Capacity) {
 	for _, l := range c.Answer {
-		fmt.Fprintln(out, l)
+		writeLine(out, l)
 	}
 	if len(c.At) > 0 {
 		heading := "predicted, beside peaks of the run's own trials:"
@@ -226,14 +241,14 @@ func writeCapacity(out io.Writer, c *record.Capacity) {
 		few = ", few of them"
 	}
 	for _, v := range c.Verified {
-		fmt.Fprintf(out, "verified: %s with files of %s%s: %s, peak %s\n", units.Count(v.Workers, "worker"),
-			units.FormatBytes(v.FileSize), few, v.Outcome, units.FormatBytes(v.Peak))
+		writeLine(out, fmt.Sprintf("verified: %s with files of %s%s: %s, peak %s", units.Count(v.Workers, "worker"),
+			units.FormatBytes(v.FileSize), few, v.Outcome, units.FormatBytes(v.Peak)))
 	}
 	for _, a := range c.Assumes {
-		fmt.Fprintln(out, "assumes:", a)
+		writeLine(out, "assumes: "+a)
 	}
 	for _, w := range c.Warnings {
-		fmt.Fprintln(out, "warning:", w)
+		writeLine(out, "warning: "+w)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestPlanWithoutALimitSaysTheSmallestForWorkers(t *testing.T) {
 	said := func(code int, args ...string) string {
 		var out, errs strings.Builder
 		assert.Equal(t, code, run(append([]string{"plan", dir}, args...), &out, &errs), "%s", errs.String())
-		return out.String() + errs.String()
+		return strings.Join(strings.Fields(out.String()+errs.String()), " ") // sentences are wrapped
 	}
 	assert.Contains(t, said(exitcode.UsageError), "--limit is missing: a size such as 2Gi; or --workers")
 	var c record.Capacity
@@ -95,4 +95,15 @@ func TestPlanWithoutALimitSaysTheSmallestForWorkers(t *testing.T) {
 		"workers were the most of a sound trial")
 	assert.Contains(t, said(exitcode.Inconclusive, "--workers", "9", "--limit", "2Gi"), "How large files may be with 9 "+
 		"workers is not known")
+}
+
+func TestThePlansSentencesFitThePage(t *testing.T) {
+	long := strings.TrimSpace(strings.Repeat("as many words as an answer has ", 8))
+	var out strings.Builder
+	writeCapacity(&out, &record.Capacity{Answer: []string{long}, Assumes: []string{long}, Warnings: []string{long}})
+	for _, line := range strings.Split(out.String(), "\n") {
+		assert.LessOrEqual(t, len(line), 100, line)
+	}
+	assert.Regexp(t, `^as many [^\n]*\n  \w[^\n]*\n  \w`, out.String(), "later lines have an indent")
+	assert.Equal(t, 3, strings.Count(strings.Join(strings.Fields(out.String()), " "), long), "no word is lost")
 }

@@ -80,7 +80,7 @@ func diagnosePulled(c *cobra.Command, args []string, o diagnoseOptions) error {
 	case o.server == "" && o.query != "":
 		return exitcode.Usage(errors.New("--query goes with --pyroscope URL"))
 	case o.server == "":
-		return diagnose(c.OutOrStdout(), args, o)
+		return diagnose(c.Context(), c.OutOrStdout(), args, o)
 	}
 	dir, err := os.MkdirTemp("", "memsoak-pulled-")
 	if err != nil {
@@ -90,7 +90,7 @@ func diagnosePulled(c *cobra.Command, args []string, o diagnoseOptions) error {
 	if args, err = o.pull(c.Context(), dir); err != nil {
 		return err
 	}
-	return diagnose(c.OutOrStdout(), args, o)
+	return diagnose(c.Context(), c.OutOrStdout(), args, o)
 }
 
 // recordPulled fetches profiles into a directory of their own and says what grew.

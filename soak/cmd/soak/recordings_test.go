@@ -24,8 +24,8 @@ var updateRecordings = flag.Bool("update-recordings", false, "write what the rec
 
 const (
 	recordingsDir = "testdata/recordings"
-	// screen is how many lines are on the first screen of a terminal.
-	screen = 24
+	// screenLines is how many lines are on the first screen of a terminal.
+	screenLines = 24
 	// grewBy is the growth from which a culprit has to be on the first screen.
 	grewBy = 3 << 20
 	// stay is how many goroutines that remain have to be found.
@@ -68,7 +68,7 @@ func judgeRecordings(t *testing.T) []judged {
 // culprit.
 func suspected(text, culprit string) int {
 	among := false
-	for i, line := range strings.Split(text, "\n")[:min(screen, strings.Count(text, "\n")+1)] {
+	for i, line := range strings.Split(text, "\n")[:min(screenLines, strings.Count(text, "\n")+1)] {
 		switch {
 		case strings.HasPrefix(line, "Suspects") || strings.HasPrefix(line, "Goroutines that became more"):
 			among = true

@@ -49,15 +49,15 @@ func Cure(c record.Class, item string) string {
 	return cures[c]
 }
 
-// todo is what to change, in one sentence: the cure of the largest finding of the cell that the answer is about. Empty
-// for a healthy run.
+// todo is what to change, in one sentence: the cure of what the answer is about. Empty for a healthy run, and while
+// there is no answer.
 func (d *pageData) todo() string {
 	w := d.worst()
-	if w == nil || w.Verdict == nil || w.Headline == record.Healthy {
+	if d.Verdict == nil || w == nil || w.Verdict == nil || w.Headline == record.Healthy {
 		return ""
 	}
-	if f := w.Verdict.Findings; w.Headline != "" && w.Headline != record.Inconclusive && len(f) > 0 {
-		return Cure(f[0].Class, w.item())
+	if d.cause != nil {
+		return Cure(d.cause.Class, w.item())
 	}
 	needs := opens(w.Verdict, d.Recorded())
 	if g := w.Verdict.Growth; g != nil && g.Next != "" {

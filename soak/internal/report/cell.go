@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/pyroscope"
@@ -144,7 +145,7 @@ func (b cellBuilder) build(n int) *cellView {
 			}
 			v.Findings = append(v.Findings, fv)
 		}
-		rank := leading(v)
+		rank := leading(profiles.Leading(v.Verdict))
 		slices.SortStableFunc(v.Findings, func(x, y findingView) int {
 			return cmp.Or(cmp.Compare(rank(x.Finding), rank(y.Finding)), cmp.Compare(y.BytesAtPeak, x.BytesAtPeak))
 		})
@@ -152,15 +153,11 @@ func (b cellBuilder) build(n int) *cellView {
 	return v
 }
 
-// leading ranks the finding that a cell's headline is about before all others: it can be small at a peak, where a
-// larger tree would make it the largest.
-func leading(v *cellView) func(record.Finding) int {
+// leading ranks the finding that a headline is about before all others: it can be small at a peak, where a larger tree
+// would make it the largest.
+func leading(lead *record.Finding) func(record.Finding) int {
 	return func(f record.Finding) int {
-		if v == nil || v.Verdict == nil || len(v.Verdict.Findings) == 0 || v.Headline == record.Healthy ||
-			v.Headline == record.Inconclusive {
-			return 0
-		}
-		if l := v.Verdict.Findings[0]; l.Class == f.Class && l.Site == f.Site {
+		if lead != nil && lead.Class == f.Class && lead.Site == f.Site {
 			return -1
 		}
 		return 0

@@ -1,10 +1,12 @@
 package report
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -73,4 +75,25 @@ func TestACapacityOfAServiceCountsRequests(t *testing.T) {
 	assert.Contains(t, drawn(), "2 workers fit")
 	assert.Equal(t, "workers that fit", page.capacityAnswer().Name)
 	assert.Equal(t, "1 request in flight fits", fits(1, record.Words{InFlight: true}))
+}
+
+// Nothing is to be set for work that fits with no setting.
+func TestNoSettingIsAdvisedWhereNoneFits(t *testing.T) {
+	for want, c := range map[string]record.Capacity{
+		"No number of workers fits in 2.0 GiB.":                             {MaxWorkers: -1},
+		"At least 0 workers fit, and at most 3 in 2.0 GiB. GOMEMLIMIT=1GiB": {MaxWorkers: -1, Perhaps: 3},
+		"How many workers fit in 2.0 GiB is not known.":                     {},
+		"At most 4 workers fit in 2.0 GiB. GOMEMLIMIT=1GiB":                 {MaxWorkers: 4},
+		"At least 4 workers fit in 2.0 GiB. GOMEMLIMIT=1GiB":                {MaxWorkers: 4, AtLeast: true},
+	} {
+		c.Limit, c.GOMEMLIMIT = 2<<30, 1<<30
+		assert.Equal(t, want, strings.TrimSpace(room(&c)+" "+setting(&c)))
+		var md, html strings.Builder
+		v := &record.RunVerdict{Capacity: &c, Model: &record.Model{}}
+		markdownCapacity(&md, v)
+		require.NoError(t, page.ExecuteTemplate(&html, "model", &pageData{Run: &Run{Verdict: v}}))
+		for _, text := range []string{md.String(), html.String()} {
+			assert.Equal(t, setting(&c) != "", strings.Contains(text, "GOMEMLIMIT"), text)
+		}
+	}
 }

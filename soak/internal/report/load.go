@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/pyroscope"
 )
@@ -30,6 +31,9 @@ type Run struct {
 	Pushed []pyroscope.Entry
 	// Problems name damaged or missing parts, one line each.
 	Problems []string
+
+	lead  *record.Verdict // what the first line of the answer is about; nil where no trial has a fault
+	cause *record.Finding
 }
 
 // Cell is one cell of a run with its trials.
@@ -90,7 +94,11 @@ func Load(ctx context.Context, dir string) (*Run, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	run.settle()
 	run.adoptVerdicts()
+	if run.Verdict != nil {
+		run.lead, run.cause = profiles.Lead(run.Verdict)
+	}
 	run.speak()
 	return run, nil
 }
@@ -135,6 +143,28 @@ func (t *Trial) read(run string) {
 		t.Samples = append(t.Samples, s)
 		return true
 	}))
+}
+
+// settle leaves trials out of which run.json and trial.json say different outcomes, and with them a verdict of the run
+// that doesn't know of it: its answer would stand beside an outcome that it was not made for.
+func (r *Run) settle() {
+	for _, cell := range r.Cells {
+		for _, t := range cell.Trials {
+			if t.Record == nil {
+				continue
+			}
+			err := t.Status.Agrees(t.Record.Outcome)
+			if err == nil {
+				continue
+			}
+			text := t.Dir + ": " + err.Error()
+			known := func(warning string) bool { return strings.Contains(warning, text) }
+			t.Record, t.Verdict, t.Samples = nil, nil, nil
+			if r.Verdict == nil || !slices.ContainsFunc(r.Verdict.Warnings, known) {
+				r.Verdict, t.Problems = nil, append(t.Problems, text)
+			}
+		}
+	}
 }
 
 // adoptVerdicts gives trials without a verdict.json of their own the one of the run's verdict, if it has one.

@@ -104,27 +104,41 @@ func markdownCapacity(w io.Writer, v *record.RunVerdict) {
 		return
 	}
 	c := v.Capacity
-	what := fmt.Sprintf("At most %s", fits(c.MaxWorkers, c.Words))
-	switch {
-	case c.AtLeast:
-		what = fmt.Sprintf("At least %s", fits(c.MaxWorkers, c.Words))
-	case c.Perhaps > 0:
-		what = fmt.Sprintf("At least %s, and at most %d", fits(max(c.MaxWorkers, 0), c.Words), c.Perhaps)
-	case c.MaxWorkers < 0:
-		what = "No number of " + many(c.Words) + " fits"
-	}
-	fmt.Fprintf(w, "\n## Capacity\n\n%s in %s", what, Bytes(c.Limit))
-	if c.Binds != "" && !c.AtLeast {
-		fmt.Fprintf(w, "; what binds first: %s", md(c.Binds))
-	}
-	fmt.Fprint(w, ".")
-	if c.GOMEMLIMIT > 0 {
-		fmt.Fprintf(w, " Set `GOMEMLIMIT=%sB`.", limitText(c.GOMEMLIMIT))
+	fmt.Fprintf(w, "\n## Capacity\n\n%s", md(room(c)))
+	if set := setting(c); set != "" {
+		fmt.Fprintf(w, " Set `%s`.", set)
 	}
 	if len(c.Assumes) > 0 {
 		fmt.Fprintf(w, " Assumes %s.", md(strings.Join(c.Assumes, ", ")))
 	}
 	fmt.Fprintln(w)
+}
+
+// room is how many workers fit, and what binds first.
+func room(c *record.Capacity) string {
+	what := "How many " + many(c.Words) + " fit in " + Bytes(c.Limit) + " is not known"
+	switch in := " in " + Bytes(c.Limit); {
+	case c.AtLeast:
+		what = "At least " + fits(c.MaxWorkers, c.Words) + in
+	case c.Perhaps > 0:
+		what = fmt.Sprintf("At least %s, and at most %d%s", fits(max(c.MaxWorkers, 0), c.Words), c.Perhaps, in)
+	case c.MaxWorkers > 0:
+		what = "At most " + fits(c.MaxWorkers, c.Words) + in
+	case c.MaxWorkers < 0:
+		what = "No number of " + many(c.Words) + " fits" + in
+	}
+	if c.Binds != "" && !c.AtLeast {
+		what += "; what binds first: " + c.Binds
+	}
+	return what + "."
+}
+
+// setting is what to set for the workers that fit; empty where none does: the work would not survive with it.
+func setting(c *record.Capacity) string {
+	if c.GOMEMLIMIT <= 0 || c.MaxWorkers <= 0 && c.Perhaps == 0 {
+		return ""
+	}
+	return "GOMEMLIMIT=" + limitText(c.GOMEMLIMIT) + "B"
 }
 
 // place is "file:line", empty for an unknown file.

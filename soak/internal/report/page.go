@@ -109,7 +109,9 @@ func build(ctx context.Context, run *Run, opt Options) (*pageData, error) {
 // answer is the run's verdict in words, or the reason why there is none.
 func (d *pageData) answer() {
 	d.Headline = record.Inconclusive
-	if w := d.worst(); d.Verdict != nil && w != nil && w.Headline != "" {
+	if w := d.worst(); d.lead != nil {
+		d.Headline = d.lead.Headline
+	} else if d.Verdict != nil && w != nil && w.Headline != "" {
 		d.Headline = w.Headline
 	}
 	d.Lead, d.More = d.Answer()
@@ -130,9 +132,15 @@ func (r *Run) Answer() (lead string, more []string) {
 	return "No verdict: nothing can be said from what was recorded.", nil
 }
 
-// worst is the cell that the answer is most likely about: the one with the largest peak among those that are not
-// healthy, else the largest of all.
+// worst is the cell that the answer is about: that of its first line; where this is of no fault, the one with the
+// largest peak among those that are not healthy, else the largest of all.
 func (d *pageData) worst() *cellView {
+	if d.lead != nil {
+		i := slices.IndexFunc(d.Views, func(v *cellView) bool { return v.Cell.Cell.String() == d.lead.Cell.String() })
+		if i >= 0 {
+			return d.Views[i]
+		}
+	}
 	var best *cellView
 	rank := func(v *cellView) int {
 		switch v.Headline {
@@ -306,7 +314,7 @@ func (d *pageData) gather() []culprit {
 	for _, k := range slices.Sorted(maps.Keys(byPlace)) {
 		out = append(out, *byPlace[k])
 	}
-	rank := leading(d.worst())
+	rank := leading(d.cause)
 	slices.SortStableFunc(out, func(a, b culprit) int {
 		return cmp.Or(cmp.Compare(rank(a.Finding), rank(b.Finding)), cmp.Compare(b.BytesAtPeak, a.BytesAtPeak))
 	})

@@ -53,7 +53,7 @@ func TestARunIsJudgedByItsOwnSizes(t *testing.T) {
 	assert.Equal(t, []string{"no limit"}, warned)
 	assert.Contains(t, calls(), "--limit 5")
 	assert.Contains(t, calls(), "--axis workers=2,4")
-	assert.Contains(t, calls(), "diagnose "+dir+" --files 7 --largest-file 9\nreport "+dir)
+	assert.Contains(t, calls(), "diagnose "+dir+" --files 7 --largest-file 9")
 }
 
 // TestAResumedRunIsKept only if nothing was missing of it and it was judged by the same sizes.
