@@ -20,9 +20,6 @@ func answer(rv *record.RunVerdict) []string {
 		byHead[v.Headline] = append(byHead[v.Headline], i)
 	}
 	out = append(out, faultSentences(rv)...)
-	if healthy := byHead[record.Healthy]; len(healthy) > 0 {
-		out = append(out, healthySentence(rv, healthy))
-	}
 	n := len(byHead[record.Inconclusive])
 	for _, i := range byHead[record.Inconclusive] {
 		if g := rv.Cells[i].Growth; g != nil && g.Profiles > 0 {
@@ -32,6 +29,9 @@ func answer(rv *record.RunVerdict) []string {
 	}
 	if n > 0 {
 		out = append(out, trialsAre(n, len(rv.Cells))+" inconclusive"+unexplainedText(rv, byHead[record.Inconclusive]))
+	}
+	if healthy := byHead[record.Healthy]; len(healthy) > 0 {
+		out = append(out, healthySentence(rv, healthy))
 	}
 	if len(rv.Cells) == 0 {
 		out = append(out, "nothing was recorded, so nothing can be said")

@@ -199,6 +199,9 @@ func TestAnInconclusiveRunSaysWhatGrewMost(t *testing.T) {
 		"32.0 MiB of it from slab.take (slab/slab.go:136); the warnings say what decides"}, answer(rv))
 	rv.Cells[0].Closure.Unexplained = 4096
 	assert.Equal(t, []string{"The trial is inconclusive; the warnings say what is missing"}, answer(rv))
+	rv.Cells = append(rv.Cells, record.Verdict{Headline: record.Healthy})
+	require.Len(t, answer(rv), 2)
+	assert.Contains(t, answer(rv)[0], "1 of 2 trials is inconclusive", "what is open comes before what is fine")
 }
 
 // TestARunSaysEachFaultThatMatters has a leak beside a queue, one too small for a line, and buffers, which are none.

@@ -128,6 +128,8 @@ var vetoes = map[string]struct {
 		return t
 	}()}, unknown: "inconclusive"},
 	"killed trials alone": {trials: []trialSize{killed(8, 900*mib)}, unknown: "was killed at its limit"},
+	"three alike are one reason": {trials: []trialSize{killed(8, 900*mib), killed(2, 900*mib), killed(4, 900*mib)},
+		unknown: "trial workers=2 was killed at its limit of 900.0 MiB (and 2 trials more)"},
 	"a kill that the model did not foresee": {trials: []trialSize{sound(16, 48*mib), killed(20, 900*mib)},
 		unknown: "20 were killed by a limit as large"},
 	"a kill beyond the answer":  {trials: []trialSize{sound(16, 48*mib), killed(30, 900*mib)}, most: 22},

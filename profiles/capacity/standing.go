@@ -6,6 +6,7 @@ package capacity
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -145,13 +146,13 @@ type grounds struct {
 
 func (e *Evidence) grounds(p costs.Plan) grounds {
 	var g grounds
-	var lost []string
+	lost := map[string][]string{} // trials by why they support nothing
 	for i := range e.Trials {
 		t := &e.Trials[i]
 		if t.supports() {
 			g.seen, g.held, g.files = max(g.seen, t.Workers), max(g.held, t.Held), max(g.files, t.Files)
 		} else if t.judged || t.outcome != record.OK {
-			lost = append(lost, t.name()+" "+t.why())
+			lost[t.why()] = append(lost[t.why()], t.name())
 		}
 		if t.forbids(p) && (g.killedAt == 0 || t.Workers < g.killedAt) {
 			g.killedAt = max(1, t.Workers)
@@ -166,8 +167,14 @@ func (e *Evidence) grounds(p costs.Plan) grounds {
 		g.doubtAt, g.doubt = t.Workers, t.name()+" "+t.why()
 	}
 	if g.seen == 0 {
-		slices.Sort(lost)
-		g.why = slices.Compact(lost)
+		for _, why := range slices.Sorted(maps.Keys(lost)) {
+			names := slices.Compact(slices.Sorted(slices.Values(lost[why])))
+			why = names[0] + " " + why
+			if more := len(names) - 1; more > 0 {
+				why += fmt.Sprintf(" (and %s more)", words.Count(more, "trial"))
+			}
+			g.why = append(g.why, why)
+		}
 		if len(e.Trials) == 0 {
 			g.why = []string{"no trial was recorded"}
 		}

@@ -207,6 +207,10 @@ func writeLine(out io.Writer, text string) {
 
 func writeCapacity(out io.Writer, c *record.Capacity) {
 	for _, l := range c.Answer {
+		if c.Decides != "" && strings.HasSuffix(l, c.Decides) {
+			fmt.Fprintln(out, l) // a command is copied in one piece
+			continue
+		}
 		writeLine(out, l)
 	}
 	if len(c.At) > 0 {

@@ -75,6 +75,25 @@ func TestFirstScreenOfAnInconclusiveRun(t *testing.T) {
 	has(t, seen, "most of it at main.keep 2.0 MiB")
 }
 
+// A run of which one trial is open is not healthy, whichever of them has the larger peak.
+func TestFirstScreenOfARunThatIsHealthyInPart(t *testing.T) {
+	for open := range 2 {
+		dir, _ := small(t, drawn.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"3", "6"}}}})
+		rejudged(t, dir, func(v *record.RunVerdict) {
+			for i := range v.Cells {
+				c := &v.Cells[i]
+				c.Outcome, c.Headline, c.Findings = record.OK, record.Healthy, nil
+				if i == open {
+					c.Headline = record.Inconclusive
+				}
+			}
+		})
+		_, md := generate(t, dir)
+		first, _, _ := strings.Cut(md, "\n")
+		assert.Contains(t, first, "inconclusive")
+	}
+}
+
 // A recording has words of its own: no corpus, no matrix, no limit.
 func TestRecordingHasWordsOfItsOwn(t *testing.T) {
 	dir, run := small(t, drawn.Options{Axes: []record.Axis{{Name: "workers", Values: []string{"3"}}}})

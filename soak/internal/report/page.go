@@ -145,9 +145,9 @@ func (d *pageData) worst() *cellView {
 	rank := func(v *cellView) int {
 		switch v.Headline {
 		case record.Healthy:
-			return 1
-		case "", record.Inconclusive:
 			return 0
+		case "", record.Inconclusive:
+			return 1
 		}
 		return 2
 	}
