@@ -27,8 +27,11 @@ func answer(rv *record.RunVerdict) []string {
 			n--
 		}
 	}
+	if rv.Lost > 0 && len(rv.Cells) > 0 {
+		out = append(out, trialsAre(rv.Lost, trialsOf(rv))+" without a verdict; the warnings say why")
+	}
 	if n > 0 {
-		out = append(out, trialsAre(n, len(rv.Cells))+" inconclusive"+unexplainedText(rv, byHead[record.Inconclusive]))
+		out = append(out, trialsAre(n, trialsOf(rv))+" inconclusive"+unexplainedText(rv, byHead[record.Inconclusive]))
 	}
 	if healthy := byHead[record.Healthy]; len(healthy) > 0 {
 		out = append(out, healthySentence(rv, healthy))
@@ -137,8 +140,8 @@ func faultSentences(rv *record.RunVerdict) []string {
 		if g.leads == nil {
 			also = "Also: "
 		}
-		if len(rv.Cells) > 1 {
-			where = fmt.Sprintf(" in %d of %d trials", g.cells, len(rv.Cells))
+		if all := trialsOf(rv); all > 1 {
+			where = fmt.Sprintf(" in %d of %d trials", g.cells, all)
 		}
 		out = append(out, fmt.Sprintf("%s%s (%s%s)", also, g.finding.Summary, g.finding.Class, where))
 	}
@@ -182,8 +185,11 @@ func healthySentence(rv *record.RunVerdict, healthy []int) string {
 	if hi != lo {
 		peaks += " to " + words.Bytes(float64(hi))
 	}
-	return fmt.Sprintf("%s healthy: peak %s%s", trialsAre(len(healthy), len(rv.Cells)), peaks, mark)
+	return fmt.Sprintf("%s healthy: peak %s%s", trialsAre(len(healthy), trialsOf(rv)), peaks, mark)
 }
+
+// trialsOf is how many trials the run was to be judged by.
+func trialsOf(rv *record.RunVerdict) int { return len(rv.Cells) + rv.Lost }
 
 // trialsAre begins a sentence about some of the trials.
 func trialsAre(n, all int) string {

@@ -87,12 +87,15 @@ func diagnoseRun(dir string, o Options, judged map[string]*trialResult) (*record
 	rv := &record.RunVerdict{Schema: record.RunVerdictSchema, Cells: []record.Verdict{}, Warnings: []string{}}
 	e := &capacity.Evidence{Again: capacity.SameAs(run.Config)}
 	for _, r := range readTrials(dir, run, o, judged) {
+		if r.err != nil && r.status.Kind != record.Speed {
+			rv.Lost++
+		}
 		switch {
 		case errors.Is(r.err, os.ErrNotExist) && r.status.Outcome == "":
 			rv.Warnings = append(rv.Warnings, fmt.Sprintf("%s trial %d was not run", r.cell, r.status.Index))
 		case r.err != nil:
 			rv.Warnings = append(rv.Warnings, r.err.Error())
-			e.Trials = append(e.Trials, capacity.Unread(r.cell, r.status, run.Limit))
+			e.Trials = append(e.Trials, capacity.Unread(r.cell, r.status, run, &r.evidence))
 		default:
 			e.Rows = append(e.Rows, r.evidence.Rows...)
 			e.Trials = append(e.Trials, r.evidence.Trials...)

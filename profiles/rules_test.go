@@ -202,6 +202,9 @@ func TestAnInconclusiveRunSaysWhatGrewMost(t *testing.T) {
 	rv.Cells = append(rv.Cells, record.Verdict{Headline: record.Healthy})
 	require.Len(t, answer(rv), 2)
 	assert.Contains(t, answer(rv)[0], "1 of 2 trials is inconclusive", "what is open comes before what is fine")
+	rv.Cells, rv.Lost = rv.Cells[1:], 2
+	assert.Equal(t, "2 of 3 trials are without a verdict; the warnings say why", answer(rv)[0])
+	assert.Contains(t, answer(rv)[1], "1 of 3 trials is healthy")
 }
 
 // TestARunSaysEachFaultThatMatters has a leak beside a queue, one too small for a line, and buffers, which are none.

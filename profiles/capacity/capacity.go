@@ -3,6 +3,7 @@ package capacity
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/memsoak/memsoak/profiles/costs"
@@ -130,7 +131,7 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	c.Estimate, c.Binds = lo, m.binding(p, lo+1)
 	answer := m.Forecast(p, max(lo, 1))
 	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
-	c.Assumes = append(assumptions(c, p, answer), m.warmUps()...)
+	c.Assumes = slices.Concat(assumptions(c, p, answer), m.pace(), m.warmUps())
 	if why := m.missed(min(lo, firmReach*g.seen), g.seen); why != "" {
 		c.Unknown = append(c.Unknown, why)
 	}
@@ -237,6 +238,17 @@ func assumptions(c *record.Capacity, p costs.Plan, answer forecast) []string {
 		out = append(out, fmt.Sprintf("%s beside buffers that grow by copying", words.Bytes(answer.mostCopies)))
 	}
 	return out
+}
+
+// pace is what the plan takes for the time that its files take, where something grows with it.
+func (m *peakModel) pace() []string {
+	if m.Rates.Seconds > 0 && slices.ContainsFunc(m.costs, func(c record.Cost) bool {
+		return c.Per == "second" && costs.Gathers(c)
+	}) {
+		return []string{fmt.Sprintf("%.3g files a second, as in this run: what grows with time grows longer with slower work",
+			1/m.Rates.Seconds)}
+	}
+	return nil
 }
 
 // warmUps are what grew beside the live heap with the work and is not multiplied by a plan.

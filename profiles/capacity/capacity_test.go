@@ -141,9 +141,10 @@ var vetoes = map[string]struct {
 		func() trialSize { t := sound(20, 48*mib); t.headline = record.Inconclusive; return t }()},
 		unknown: "is inconclusive"},
 	"a trial of more workers that can't be read": {trials: []trialSize{sound(16, 48*mib),
-		Unread(record.Cell{"workers": "20"}, record.TrialStatus{}, 900*mib)}, unknown: "trial workers=20 can't be read"},
+		Unread(record.Cell{"workers": "20"}, record.TrialStatus{}, &record.Run{Limit: 900 * mib}, &Evidence{})}, unknown: "trial workers=20 can't be read"},
 	"a killed trial that can't be read": {trials: []trialSize{sound(16, 48*mib),
-		Unread(record.Cell{"workers": "20"}, record.TrialStatus{Outcome: record.OOMKilled}, 900*mib)},
+		Unread(record.Cell{"workers": "20"}, record.TrialStatus{Outcome: record.OOMKilled},
+			&record.Run{Limit: 900 * mib}, &Evidence{})},
 		unknown: "20 were killed by a limit as large"},
 	"larger files than were held": {trials: []trialSize{sound(16, 16*mib)}, plan: costs.Plan{LargestFile: 64 * mib},
 		unknown: "16.0 MiB were the largest held"},
@@ -215,6 +216,9 @@ func TestAnEndThatIsNoKillIsNotCalledOne(t *testing.T) {
 	require.Zero(t, c.KilledAt)
 	require.Contains(t, c.Answer[0], "8 workers ended as ")
 	require.Equal(t, "soak limit --workers --limit 900MiB --subject a.yaml", c.Decides)
+	c = &record.Capacity{MaxWorkers: 8, Limit: 900 * mib, GOMEMLIMIT: 800 * mib}
+	Verify(c, record.HeldTrial{Workers: 8, Outcome: record.OOMKilled})
+	require.Equal(t, "soak limit --workers --limit 900MiB --set gomemlimit=800MiB", c.Decides)
 	none := &record.Capacity{MaxWorkers: -1, Perhaps: 3, Limit: 900 * mib}
 	Verify(none, record.HeldTrial{Workers: 1, Outcome: record.OOMKilled})
 	require.Zero(t, none.Perhaps)
@@ -224,7 +228,8 @@ func TestAnEndThatIsNoKillIsNotCalledOne(t *testing.T) {
 func TestTheRunThatDecidesIsOfTheSameSubject(t *testing.T) {
 	require.Empty(t, SameAs(nil))
 	require.Equal(t, ` --subject my.yaml --corpus tiny --set "mode=a b" --set uploader=x`, SameAs(map[string]any{
-		"subject_file": "my.yaml", "corpus": "tiny", "set": map[string]any{"workers": "4", "uploader": "x", "mode": "a b"}}))
+		"subject_file": "my.yaml", "corpus": "tiny", "set": map[string]any{"workers": "4", "uploader": "x", "mode": "a b",
+			"limit": "40MiB", "gomemlimit": "36MiB"}}), "but for what the answer is about")
 }
 
 func TestAnUnforeseenKillIsNotForgottenAboveItsLimit(t *testing.T) {
@@ -253,6 +258,41 @@ func TestAnUnforeseenKillIsNotForgottenAboveItsLimit(t *testing.T) {
 	require.Equal(t, -1, one.MaxWorkers)
 	require.Len(t, one.Answer, 1, "a kill of one leaves no promise: %v", one.Answer)
 	require.Zero(t, one.GOMEMLIMIT)
+}
+
+func TestARecordThatIsDisputedKeepsItsSettings(t *testing.T) {
+	own := sound(3, 48*mib)
+	own.limit = 250 * mib
+	run := &record.Run{Limit: 64 * mib, Config: map[string]any{"set": map[string]any{"workers": "3"}}}
+	killed := record.TrialStatus{Outcome: record.OOMKilled}
+	got := Unread(nil, killed, run, &Evidence{Trials: []trialSize{own}})
+	require.Equal(t, 3, got.Workers)
+	require.EqualValues(t, 250*mib, got.killed, "below its own limit")
+	require.Equal(t, "ended in two ways by two records", got.why())
+	got = Unread(nil, killed, run, &Evidence{})
+	require.Equal(t, 3, got.Workers, "by the run's settings")
+	require.Equal(t, "can't be read", got.why())
+}
+
+func TestWhatGrowsWithTimeNamesThePaceItIsPricedAt(t *testing.T) {
+	e, m := sized(t, 36*mib)
+	e.Trials = []trialSize{sound(16, 48*mib)}
+	m.Rates.Seconds = 1.0 / 400
+	require.NotContains(t, strings.Join(e.Capacity(m, costs.Plan{Limit: 900 * mib}).Assumes, "\n"), "files a second")
+	m.costs = []record.Cost{{Class: record.Leak, Per: "second", Bytes: 1 << 16, CI95: [2]float64{1 << 16, 1 << 16}}}
+	require.Contains(t, strings.Join(e.Capacity(m, costs.Plan{Limit: 900 * mib}).Assumes, "\n"),
+		"400 files a second, as in this run")
+}
+
+func TestAsManyFilesFitAsThePlanForThemSays(t *testing.T) {
+	_, m := sized(t, 36*mib)
+	m.costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 4 << 10, CI95: [2]float64{3 << 10, 5 << 10}}}
+	plan := costs.Plan{Limit: 900 * mib, LargestFile: 48 * mib}
+	fit := m.fits(plan, grounds{seen: 8})
+	plan.Files = int64(fit.Files)
+	require.GreaterOrEqual(t, m.largest(plan, 64), fit.Workers)
+	plan.Files++
+	require.Less(t, m.largest(plan, 64), fit.Workers)
 }
 
 func TestAKillRefutesHowManyFilesFit(t *testing.T) {

@@ -36,7 +36,7 @@ func Verify(c *record.Capacity, t record.HeldTrial) {
 		}
 		c.Unknown = []string{fmt.Sprintf("the model's %s %s with files of %s: it misses something",
 			words.Count(t.Workers, "worker"), how, words.Bytes(float64(t.FileSize)))}
-		c.Decides = "soak limit --workers --limit " + sizeFlag(c.Limit) + c.Again
+		c.Decides = limitOfWorkers(c)
 	case t.Outcome != record.OK && t.Workers <= c.Perhaps:
 		c.Perhaps = t.Workers - 1
 	case t.Outcome == record.OK && t.Workers <= c.Perhaps && survivals(c, t.Workers) >= timesVerified:
@@ -100,7 +100,16 @@ func decides(c *record.Capacity, p costs.Plan, g grounds) string {
 	case c.Perhaps > 0, p.LargestFile > g.held && !c.BytesInFlight:
 		return fmt.Sprintf("soak plan RUN --limit %s --largest-file %s --verify", limit, sizeFlag(p.LargestFile))
 	}
-	return "soak limit --workers --limit " + limit + c.Again
+	return limitOfWorkers(c)
+}
+
+// limitOfWorkers is the search by real kills, with the GOMEMLIMIT of the answer.
+func limitOfWorkers(c *record.Capacity) string {
+	out := "soak limit --workers --limit " + sizeFlag(c.Limit) + c.Again
+	if c.GOMEMLIMIT > 0 {
+		out += " --set gomemlimit=" + sizeFlag(c.GOMEMLIMIT)
+	}
+	return out
 }
 
 // TryOut is the run of a service that shows whether an answer holds, or how far its range does: so many requests in
@@ -122,7 +131,7 @@ func TryOut(c *record.Capacity) string {
 }
 
 // SameAs are the flags by which another run has the subject, the work and the fixed settings of one with this
-// configuration, but for a setting that it varies itself.
+// configuration, but for those that an answer is about.
 func SameAs(config map[string]any) string {
 	out := ""
 	add := func(flag string, value any) {
@@ -137,7 +146,7 @@ func SameAs(config map[string]any) string {
 	add("corpus", config["corpus"])
 	set, _ := config["set"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		if name != "workers" && name != "concurrency" {
+		if !slices.Contains([]string{"workers", "concurrency", "limit", "gomemlimit"}, name) {
 			add("set", name+"="+fmt.Sprint(set[name]))
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/memsoak/memsoak/profiles/costs"
-	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -16,19 +16,18 @@ import (
 // so many, where rows of the cost table grow with it; nil where none does, or where one worker needs all of the limit.
 func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	var rows []record.Cost
-	var low, mid, high float64 // bytes a file
+	var low, mid float64 // bytes a file
 	for _, c := range m.costs {
 		if n, ok := m.Rates.PerFile(c.Per); ok && !c.Bounded && n > 0 {
 			rows = append(rows, c)
-			low, mid, high = low+n*c.CI95[0], mid+n*c.Bytes,
-				high+n*(c.CI95[1]+costs.Copies(c)+threshold.CollectorFloats*costs.Share(c, record.PartLive))
+			low, mid = low+n*c.CI95[0], mid+n*c.Bytes
 		}
 	}
 	if len(rows) == 0 || mid <= 0 || g.seen == 0 {
 		return nil
 	}
 	beside := m.beside()
-	low, mid, high = low+beside, mid+beside, high+beside
+	low, mid = low+beside, mid+beside
 	top := slices.MaxFunc(rows, func(a, b record.Cost) int {
 		x, _ := m.Rates.PerFile(a.Per)
 		y, _ := m.Rates.PerFile(b.Per)
@@ -41,16 +40,22 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 		return nil
 	}
 	f := m.Forecast(without, workers)
-	need, most := f.Needs()
-	least := math.Max(0, need-f.spread)
+	need, _ := f.Needs()
 	per, _ := m.Rates.PerFile(top.Per)
-	files := func(need, bytes float64) float64 {
-		return math.Max(0, math.Floor((float64(p.Limit)-need)/math.Max(bytes, 1e-9)))
-	}
-	safe := math.Min(files(most, high), m.unseen(p, workers))
-	return &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe, Range: [2]float64{safe * per,
-		files(least, low) * per},
-		Tried: top.Tried[1], PerFile: mid, Cost: top}
+	safe := math.Min(m.mostFiles(p, workers), m.unseen(p, workers))
+	breaks := math.Floor((float64(p.Limit) - math.Max(0, need-f.spread)) / math.Max(low, 1e-9))
+	return &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe,
+		Range: [2]float64{safe * per, math.Max(safe, breaks) * per}, Tried: top.Tried[1], PerFile: mid, Cost: top}
+}
+
+// mostFiles is with how many files of the plan's size so many workers fit, by the same forecast as how many workers fit
+// with so many files.
+func (m *peakModel) mostFiles(p costs.Plan, workers int) float64 {
+	return float64(sort.Search(1<<40, func(i int) bool {
+		p.Files = int64(i + 1)
+		_, high := m.Forecast(p, workers).Needs()
+		return high > float64(p.Limit)
+	}))
 }
 
 // beside is what each of many files adds to the need beyond what rows of the cost table say: stacks, spans partly used

@@ -42,14 +42,40 @@ type measured struct {
 	unwritten float64 // the most without pages
 }
 
-// measured reads it from the states that held such files; ok is false where there are few, or where they held fewer
-// transfers than half of the most of any: what many at a time share does not show in few.
+// measured reads it from the states that held such files. For a size between two that were held no transfer has more
+// than with the larger, or in proportion than with the smaller.
 func (m *peakModel) measured(size float64) (t measured, ok bool) {
+	below, above := 0.0, math.Inf(1)
+	for _, h := range m.holds {
+		switch _, enough := m.heldAt(h.size); {
+		case !enough:
+		case size <= h.size:
+			above = math.Min(above, h.size)
+		default:
+			below = math.Max(below, h.size)
+		}
+	}
+	if t, ok = m.heldAt(size); ok || math.IsInf(above, 1) {
+		return t, ok
+	}
+	t, ok = m.heldAt(above)
+	if less, ok := m.heldAt(below); ok {
+		if by := size / below; less.each*by > t.each {
+			t.each, t.se, t.sigma = less.each*by, less.se*by, less.sigma*by
+		}
+		t.unwritten = math.Max(t.unwritten, less.unwritten)
+	}
+	return t, ok
+}
+
+// heldAt is measured with files that were held, of a size or hardly more; ok is false where there are few states, or
+// where they held fewer transfers than half of the most of any: what many at a time share does not show in few.
+func (m *peakModel) heldAt(size float64) (t measured, ok bool) {
 	var sum, squares, most, mostHere float64
 	var here []hold
 	for _, h := range m.holds {
 		most = math.Max(most, h.transfers)
-		if math.Abs(h.size-size) <= threshold.SameSize*size {
+		if size <= h.size+1 && h.size-size <= threshold.SameSize*size {
 			here = append(here, h)
 			sum, squares = sum+h.transfers*h.written, squares+trend.Square(h.transfers)
 			mostHere = math.Max(mostHere, h.transfers)

@@ -50,9 +50,13 @@ func TestBuffersThatAreNotWrittenTakeNoWorkersAway(t *testing.T) {
 func TestWhatWasNeverHeldIsTakenForWritten(t *testing.T) {
 	e := roomy(2, 4, 8)
 	m := e.PeakModel()
-	at := func(size int64) bool { _, ok := m.measured(float64(size)); return ok }
+	at := func(size int64) bool { _, ok := m.heldAt(float64(size)); return ok }
 	require.True(t, at(16*mib))
+	require.True(t, at(15.5*mib), "hardly more than those")
+	require.False(t, at(16*mib+2), "no such files were held, and a path of its own may begin there")
 	require.False(t, at(20*mib), "no such files were held")
+	_, beyond := m.measured(65 * mib)
+	require.False(t, beyond, "larger than any")
 	m.holds = m.holds[:5]
 	require.False(t, at(16*mib), "one state is no measurement")
 
@@ -61,6 +65,26 @@ func TestWhatWasNeverHeldIsTakenForWritten(t *testing.T) {
 	m = few.PeakModel()
 	_, ok := m.measured(16 * mib)
 	require.False(t, ok, "few transfers say nothing of many")
+}
+
+// TestBetweenSizesThatWereHeldNoMoreIsNeeded has a buffer of whole files up to 8 MiB, and streams larger ones.
+func TestBetweenSizesThatWereHeldNoMoreIsNeeded(t *testing.T) {
+	m := &peakModel{}
+	for _, size := range []float64{mib, 4 * mib, 16 * mib, 64 * mib} {
+		for n := 1.0; n <= 4; n++ {
+			written := n * size
+			if size > 8*mib {
+				written = n * 65536
+			}
+			m.holds = append(m.holds, hold{size: size, transfers: n, written: written})
+		}
+	}
+	for size, want := range map[float64]float64{3 * mib: 4 * mib, 7 * mib: 7 * mib, 16 * mib: 65536, mib / 2: mib,
+		30 * mib: 30.0 / 16 * 65536} {
+		got, ok := m.measured(size)
+		require.True(t, ok)
+		require.InEpsilon(t, want, got.each, 0.01, "files of %.1f MiB", size/mib)
+	}
 }
 
 // pages are readings of a live heap of 40 MiB with 2 MiB beside its objects, and how much of it has no pages.

@@ -22,7 +22,10 @@ type standing struct {
 	effort  record.Done
 	// undone says in words which work was left, for a reader.
 	undone string
-	unread bool // nothing of its record could be read
+	unread bool // nothing of its record could be read, or it can't be relied on
+	// disputed says that it could be read, and ended otherwise by the run's record.
+	disputed bool
+	limit    int64 // below which it ran, bytes; 0: none
 	// uncounted says that no work was counted: a process that was watched from outside.
 	uncounted bool
 	// judged says that the trial has a verdict of its own, and headline is it.
@@ -59,6 +62,7 @@ func standingOf(s *series.Series, v *record.Verdict) standing {
 	if st.effort == record.PartWork {
 		st.undone = fmt.Sprintf("%d of %d planned files were finished", done, planned)
 	}
+	st.limit = t.Isolation.Limit
 	if t.Outcome == record.OOMKilled {
 		st.killed = t.Isolation.Limit
 		if t.OOM != nil {
@@ -74,13 +78,19 @@ func uncounted(s *series.Series) bool {
 	return len(s.Snaps) > 0 && !slices.ContainsFunc(s.Snaps, func(n *series.Snapshot) bool { return n.Covariates != nil })
 }
 
-// Unread is a trial that ran and whose record can't be read: it may have been the one that was killed.
-func Unread(cell record.Cell, r record.TrialStatus, limit int64) trialSize {
+// Unread is a trial that ran and whose record can't be read, or says another end than the run's: it may have been the
+// one that was killed. Of a record that could be read its settings hold.
+func Unread(cell record.Cell, r record.TrialStatus, run *record.Run, read *Evidence) trialSize {
 	t := trialSize{cell: cell, outcome: cmp.Or(r.Outcome, record.OK),
-		standing: standing{unread: true, judged: r.Kind != record.Speed, headline: record.Inconclusive}}
-	t.Workers, _ = strconv.Atoi(cell["workers"])
+		standing: standing{unread: true, judged: r.Kind != record.Speed, headline: record.Inconclusive, limit: run.Limit}}
+	set, _ := run.Config["set"].(map[string]any)
+	t.Workers, _ = strconv.Atoi(cmp.Or(cell["workers"], fmt.Sprint(set["workers"])))
+	if len(read.Trials) > 0 {
+		own := &read.Trials[0]
+		t.disputed, t.Workers, t.limit = true, own.Workers, max(own.limit, run.Limit)
+	}
 	if t.outcome == record.OOMKilled {
-		t.killed = limit
+		t.killed = t.limit
 	}
 	return t
 }
@@ -108,6 +118,8 @@ func (t *trialSize) name() string {
 // why says in one clause why the trial supports no claim.
 func (t *trialSize) why() string {
 	switch {
+	case t.disputed:
+		return "ended in two ways by two records"
 	case t.unread:
 		return "can't be read"
 	case t.outcome == record.OOMKilled:

@@ -114,6 +114,8 @@ type Finding struct {
 type RunVerdict struct {
 	Schema string    `json:"schema"`
 	Cells  []Verdict `json:"cells"`
+	// Lost is how many further trials have no verdict: they were not run, can't be read, or have records that disagree.
+	Lost int `json:"lost,omitempty"`
 	// Costs are the rows of the trials' tables, joined over the run.
 	Costs    []Cost    `json:"costs,omitempty"`
 	Model    *Model    `json:"model,omitempty"`

@@ -79,11 +79,14 @@ func compare(base, now *Baseline) *Comparison {
 		for _, rule := range rules {
 			before, after := b.Values[rule.quantity], n.Values[rule.quantity]
 			switch {
-			case len(before) == 0, rule.steady && (b.grows() || n.grows()): // nothing to hold on to
+			case len(before) == 0: // nothing to hold on to
 			case len(after) == 0:
 				c.Results = append(c.Results, Result{Cell: b.Cell, Check: rule.quantity,
 					Detail: "the baseline has it, the run did not measure it"})
 			default:
+				if rule.grown > 0 && (b.grows() || n.grows()) {
+					rule.leastRel, rule.noiseRel = grownLeast*rule.grown, rule.grown
+				}
 				pairs = append(pairs, pair{rule, b.Cell, before, after})
 			}
 		}

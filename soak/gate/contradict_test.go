@@ -47,8 +47,10 @@ func TestAPeakThatRoseFailsWhateverElseIsBetter(t *testing.T) {
 		c.finding, c.headline = leak, record.HeadLeak
 		return c.write(t)
 	}
-	rep := judge(t, growing(121*mib), growing(79*mib))
+	rep := judge(t, growing(110*mib), growing(79*mib))
 	assert.Equal(t, Pass, rep.Outcome, "the peak follows from how long the trial took: %v", rep.Failures())
+	rep = judge(t, growing(790*mib), growing(79*mib))
+	assert.Equal(t, Fail, rep.Outcome, "not tenfold")
 }
 
 func TestWhatIsWorseByChanceIsNotToKeep(t *testing.T) {

@@ -179,8 +179,8 @@ const (
 	BesideFloor  = 1 << 20
 	MinModelRows = 12
 
-	// SameSize is how far the size of files that were held may be from the planned one for their memory to be that of
-	// planned files, and LeastHolds how many states make a measurement. ClearedShare is the part of memory without pages
+	// SameSize is by how much files that were held may be larger than planned ones for their memory to be that of planned
+	// files, and LeastHolds how many states make a measurement. ClearedShare is the part of memory without pages
 	// that gets some all the same: the runtime clears what it hands out again. By real kills below three limits of
 	// subjects whose buffers are half empty.
 	SameSize     = 0.05

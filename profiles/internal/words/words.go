@@ -120,6 +120,7 @@ func SpeakCapacity(c *record.Capacity) {
 		}
 	}
 	c.Binds = sayCapacity(c.Words, c.Binds)
+	c.Decides = strings.TrimPrefix(sayCapacity(c.Words, decidesPrefix+c.Decides), decidesPrefix)
 }
 
 // sayAll puts texts into the words of the item, in place.

@@ -156,7 +156,7 @@ func diagnoseRun(ctx context.Context, out io.Writer, dir string, o diagnoseOptio
 	if err := errors.Join(writeVerdicts(dir, rv), report.Generate(ctx, dir)); err != nil {
 		return err
 	}
-	bad, passive := len(rv.Cells) == 0, false
+	bad, passive := len(rv.Cells) == 0 || rv.Lost > 0, false
 	for _, v := range rv.Cells {
 		bad = bad || v.Headline == record.Inconclusive
 		passive = passive || v.Growth != nil

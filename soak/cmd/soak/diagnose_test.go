@@ -18,6 +18,7 @@ import (
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/drawn"
+	"github.com/memsoak/memsoak/soak/internal/report"
 )
 
 // soakCommand runs a command line in-process.
@@ -56,6 +57,24 @@ func TestDiagnosePlainProfiles(t *testing.T) {
 	assert.Equal(t, record.Inconclusive, v.Headline)
 	assert.NotEmpty(t, v.TopAtPeak)
 	assert.NotEmpty(t, v.Warnings)
+}
+
+// TestARunThatLostATrialIsNotFine removes the record of one of its trials.
+func TestARunThatLostATrialIsNotFine(t *testing.T) {
+	dir := t.TempDir()
+	run, err := drawn.Write(dir, drawn.Options{Axes: drawn.Small()})
+	require.NoError(t, err)
+	lost := filepath.Join(dir, filepath.FromSlash(run.Status[0].Dir), "trial-1", record.TrialFile)
+	require.NoError(t, os.WriteFile(lost, []byte("{"), 0o644))
+	code, out, errs := soakCommand("diagnose", "--strict", "--json", dir)
+	require.Equal(t, exitcode.Inconclusive, code, errs)
+	var rv record.RunVerdict
+	require.NoError(t, json.Unmarshal([]byte(out), &rv))
+	assert.Equal(t, 1, rv.Lost)
+	assert.Contains(t, strings.Join(rv.Answer, "\n"), "without a verdict")
+	page, err := os.ReadFile(filepath.Join(dir, report.MarkdownFile))
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "without a verdict")
 }
 
 func TestDiagnoseRefuses(t *testing.T) {

@@ -111,7 +111,7 @@ func (d *pageData) answer() {
 	d.Headline = record.Inconclusive
 	if w := d.worst(); d.lead != nil {
 		d.Headline = d.lead.Headline
-	} else if d.Verdict != nil && w != nil && w.Headline != "" {
+	} else if d.Verdict != nil && d.Verdict.Lost == 0 && w != nil && w.Headline != "" {
 		d.Headline = w.Headline
 	}
 	d.Lead, d.More = d.Answer()
