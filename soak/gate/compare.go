@@ -84,10 +84,7 @@ func compare(base, now *Baseline) *Comparison {
 				c.Results = append(c.Results, Result{Cell: b.Cell, Check: rule.quantity,
 					Detail: "the baseline has it, the run did not measure it"})
 			default:
-				if rule.grown > 0 && (b.grows() || n.grows()) {
-					rule.leastRel, rule.noiseRel = grownLeast*rule.grown, rule.grown
-				}
-				pairs = append(pairs, pair{rule, b.Cell, before, after})
+				pairs = append(pairs, pair{rule.on(b.grows() || n.grows()), b.Cell, before, after})
 			}
 		}
 	}

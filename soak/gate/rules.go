@@ -57,6 +57,14 @@ const grownLeast = 5
 // priorTrials is how many trials' worth of weight the noise known from A/A recordings has, as degrees of freedom.
 const priorTrials = 24
 
+// on is the rule on a subject on which something grows, or nothing does.
+func (r rule) on(growing bool) rule {
+	if growing && r.grown > 0 {
+		r.leastRel, r.noiseRel = grownLeast*r.grown, r.grown
+	}
+	return r
+}
+
 func (r rule) from(k record.TrialKind) bool { return slices.Contains(r.kinds, k) }
 
 // share is the rule's weight, 1 by default.
