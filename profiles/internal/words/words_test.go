@@ -24,7 +24,8 @@ func TestACapacityOfAServiceHasItsWordsAndCommandsStay(t *testing.T) {
 		sayCapacity(bare, decides))
 	assert.Equal(t, fit, sayCapacity(record.Words{}, fit))
 	c := &record.Capacity{Words: bare, Binds: "2.9 KiB per backlog item at main.(*server).quote: 2.8 GiB at 1 worker",
-		Decides: "a run: soak run --axis workers=1", Assumes: []string{"largest file 0 B"}, Warnings: []string{"at 101 workers 460.4 MiB are live"}}
+		Decides: "a run: soak run --axis workers=1", Assumes: []string{"largest file 0 B"},
+		Warnings: []string{"at 101 workers 460.4 MiB are live"}}
 	SpeakCapacity(c)
 	assert.Equal(t, "2.9 KiB per queued request at main.(*server).quote: 2.8 GiB at 1 request in flight", c.Binds)
 	assert.Equal(t, []string{"largest request 0 B"}, c.Assumes)
