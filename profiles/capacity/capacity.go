@@ -129,16 +129,16 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	most := max(leastReach, reach*g.seen)
 	lo := m.largest(p, most)
 	c.Estimate, c.Binds = lo, m.binding(p, lo+1)
-	answer := m.Forecast(p, max(lo, 1))
-	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
-	c.Assumes = slices.Concat(assumptions(c, p, answer), m.pace(), m.warmUps())
-	if why := m.missed(min(lo, firmReach*g.seen), g.seen); why != "" {
-		c.Unknown = append(c.Unknown, why)
-	}
-	e.doubts(c, p, g)
 	if firm := firmReach * g.seen; lo > firm && firm > 0 {
 		lo, c.AtLeast, c.Binds = firm, true, ""
 	}
+	answer := m.Forecast(p, max(lo, 1))
+	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
+	c.Assumes = slices.Concat(assumptions(c, p, answer), m.pace(), m.warmUps())
+	if why := m.missed(min(c.Estimate, firmReach*g.seen), g.seen); why != "" {
+		c.Unknown = append(c.Unknown, why)
+	}
+	e.doubts(c, p, g)
 	if lo > g.seen && g.seen > 0 {
 		at := m.Step(p, lo, c.GOMEMLIMIT).PI95
 		c.Extrapolated = append(c.Extrapolated,

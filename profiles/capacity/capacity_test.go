@@ -206,6 +206,10 @@ func TestWhatHangsOnTheMomentIsARange(t *testing.T) {
 	far := e.Capacity(m, costs.Plan{Limit: 1500 * mib})
 	require.True(t, far.AtLeast, "%v: more may fit than twice what was tried", far.Answer)
 	require.Zero(t, far.Perhaps)
+	ample := costs.Plan{Limit: 64 << 30, LargestFile: 48 * mib, Files: 1000}
+	far = e.Capacity(m, ample)
+	require.Equal(t, 32, far.MaxWorkers)
+	require.Subset(t, far.Assumes, assumptions(far, ample, m.Forecast(ample, 32)), "what it assumes is of as many")
 	m.costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 400, CI95: [2]float64{300, 500}}}
 	require.Zero(t, e.Capacity(m, plan).Perhaps, "it hangs on the files")
 }
