@@ -170,10 +170,8 @@ func diagnoseRun(ctx context.Context, out io.Writer, dir string, o diagnoseOptio
 			}
 			fmt.Fprintf(out, "%-44s %-12s %-12s peak %s\n", v.Cell, v.Outcome, v.Headline, v.Peak)
 		}
-		for _, a := range rv.Answer {
-			if !passive {
-				fmt.Fprintln(out, a)
-			}
+		if !passive {
+			writeAnswer(out, rv.Answer, rv.Capacity)
 		}
 		for _, w := range rv.Warnings {
 			fmt.Fprintln(out, "warning:", w)

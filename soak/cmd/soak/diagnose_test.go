@@ -75,6 +75,13 @@ func TestARunThatLostATrialIsNotFine(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(dir, report.MarkdownFile))
 	require.NoError(t, err)
 	assert.Contains(t, string(page), "without a verdict")
+	_, out, _ = soakCommand("diagnose", dir)
+	answer, _, _ := strings.Cut(out, "warning:")
+	for _, line := range strings.Split(answer, "\n") {
+		if !strings.HasPrefix(line, "What decides: ") {
+			assert.LessOrEqual(t, len(line), pageWidth)
+		}
+	}
 }
 
 func TestDiagnoseRefuses(t *testing.T) {

@@ -195,6 +195,18 @@ func toVerify(c *record.Capacity) (counts []int, size int64) {
 // pageWidth is how wide text is that goes to no terminal.
 const pageWidth = 100
 
+// writeAnswer writes sentences, among them those of a capacity that may be nil: the command that decides it is copied in
+// one piece.
+func writeAnswer(out io.Writer, answer []string, c *record.Capacity) {
+	for _, l := range answer {
+		if c != nil && c.Decides != "" && strings.HasSuffix(l, c.Decides) {
+			fmt.Fprintln(out, l)
+			continue
+		}
+		writeLine(out, l)
+	}
+}
+
 // writeLine writes a sentence in lines that fit the terminal, those after the first with an indent.
 func writeLine(out io.Writer, text string) {
 	const indent = "  "
@@ -206,13 +218,7 @@ func writeLine(out io.Writer, text string) {
 }
 
 func writeCapacity(out io.Writer, c *record.Capacity) {
-	for _, l := range c.Answer {
-		if c.Decides != "" && strings.HasSuffix(l, c.Decides) {
-			fmt.Fprintln(out, l) // a command is copied in one piece
-			continue
-		}
-		writeLine(out, l)
-	}
+	writeAnswer(out, c.Answer, c)
 	if len(c.At) > 0 {
 		heading := "predicted, beside peaks of the run's own trials:"
 		if c.GOMEMLIMIT > 0 {
