@@ -195,8 +195,8 @@ func toVerify(c *record.Capacity) (counts []int, size int64) {
 // pageWidth is how wide text is that goes to no terminal.
 const pageWidth = 100
 
-// writeAnswer writes sentences, among them those of a capacity that may be nil: the command that decides it is copied in
-// one piece.
+// writeAnswer writes sentences, among them those of a capacity, which may be nil: the command that decides it is copied
+// in one piece.
 func writeAnswer(out io.Writer, answer []string, c *record.Capacity) {
 	for _, l := range answer {
 		if c != nil && c.Decides != "" && strings.HasSuffix(l, c.Decides) {
