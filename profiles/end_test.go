@@ -41,6 +41,32 @@ func TestKilledByGoroutinesThatWaitForItems(t *testing.T) {
 	assert.InEpsilon(t, 2048, v.Costs[0].Bytes, 0.1)
 }
 
+// TestKilledWithinASecond has goroutines that were counted before most files were listed: there is none for each of
+// anything, and steered states have said what they go with.
+func TestKilledWithinASecond(t *testing.T) {
+	sub := &subject{routines: []routineSource{{stack: frames("runtime.gopark", "app/copy.(*run).worker.func1"),
+		count: func(c record.Covariates) float64 {
+			if c.Backlog > 100_000 {
+				return 28_500
+			}
+			return float64(c.Backlog)
+		}}}}
+	sub.sources = background()
+	l := newLab(t, sub, 4, 1).run(8)
+	l.trial.Outcome, l.trial.Isolation.Limit = record.OOMKilled, 128<<20
+	l.phase("free", false)
+	l.pass(time.Second)
+	l.cov.FilesListed += 250_000
+	l.cov.Backlog, l.cov.InFlight = 249_900, 34
+	l.snap(record.StateHigh, 0)
+	l.trial.Peak.Cgroup = 128 << 20
+	v := diagnoseLab(t, l)
+	assert.Equal(t, record.HeadMetadata, v.Headline, "%v", v.Warnings)
+	for _, f := range v.Findings {
+		assert.NotEqual(t, record.GoroutineLeak, f.Class, f.Summary)
+	}
+}
+
 func TestKilledByOneBufferPerTransfer(t *testing.T) {
 	s := with(source{stack: frames("bytes.growSlice", "app/copy.copyOne"), size: 1 << 20,
 		held: func(c record.Covariates) float64 { return 528 * float64(c.InFlight) }})

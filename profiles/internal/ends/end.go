@@ -132,7 +132,10 @@ func JudgeEnd(s *series.Series, found []*finding.Judged) []*finding.Judged {
 	if e == nil || e.snap.Covariates == nil {
 		return nil
 	}
-	out := e.routines()
+	var out []*finding.Judged
+	if !e.explained(found) {
+		out = e.routines()
+	}
 	out = finding.AbsorbParts(append(out, e.sites(out, found)...))
 	out = slices.DeleteFunc(out, func(j *finding.Judged) bool {
 		return slices.ContainsFunc(found, func(f *finding.Judged) bool { // by many states: it tells more than the last
@@ -144,6 +147,20 @@ func JudgeEnd(s *series.Series, found []*finding.Judged) []*finding.Judged {
 		j.Passive = !brokenOff(s)
 	}
 	return out
+}
+
+// explained reports whether a finding by many states has as many stacks for the work at the end as there were. Who dies
+// within a second has listed more since the goroutines were counted, so that nothing goes with their number.
+func (e *ending) explained(found []*finding.Judged) bool {
+	grown := e.stack - stackBytes(e.s.Snaps[e.first])
+	for _, u := range e.units() {
+		if slices.ContainsFunc(found, func(f *finding.Judged) bool {
+			return f.Routines && f.Term.Name == u.Name && f.Parts[record.PartStacks]*u.Values[e.at] >= grown
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // routines judges goroutines of one kind that are far more than the transfers in flight.
