@@ -91,6 +91,7 @@ type Stability struct {
 func judgeCell(row Row, c Corpus, free time.Duration, t *record.Trial, v *record.Verdict,
 	samples []record.Sample) Cell {
 	m := fullest(t, samples, free)
+	t = ofCorpus(t)
 	cell := Cell{Row: row.Name, Corpus: c.Name, After: m.took, Of: c.Files, Peak: m.usage, Anon: m.anon, Limit: row.Limit,
 		Headline: record.Headline(v.Headline.String()),
 		Files:    m.last.FilesDone - m.began.FilesDone, Listed: m.last.FilesListed - m.began.FilesListed}

@@ -147,6 +147,22 @@ func TestFilesOfTheWorkBeforeAreNotTheCorpus(t *testing.T) {
 	assert.EqualValues(t, 2, judgeCell(row, corpus, time.Minute, tr, verdict(), samples).Files)
 }
 
+// TestWorkAfterTheCorpusIsNotTheCorpus: a diagnosis that is open asks for more, of which the subject may die.
+func TestWorkAfterTheCorpusIsNotTheCorpus(t *testing.T) {
+	tr, samples := recorded(1<<20, 2<<20)
+	end := tr.Phases[1].End
+	tr.Phases = append(tr.Phases, record.Phase{Name: "more-wave", Kind: "wave", Start: end.Add(time.Second), Files: 9000})
+	samples = append(samples, record.Sample{Time: end.Add(2 * time.Second), PhaseName: "more-wave",
+		Cgroup: &record.Cgroup{Usage: 8 << 20}, Process: &record.Process{RSS: 8 << 20},
+		Covariates: &record.Covariates{FilesDone: 9000, FilesListed: 9000}})
+	tr.Outcome, tr.OOM = record.OOMKilled, &record.OOM{Time: end.Add(3 * time.Second), Limit: row.Limit, FilesDone: 9000}
+	c := judgeCell(row, corpus, time.Minute, tr, verdict(), samples)
+	assert.Equal(t, Survived, c.Outcome)
+	assert.EqualValues(t, 2, c.Files)
+	assert.EqualValues(t, 2<<20, c.Peak)
+	assert.Equal(t, 2*time.Second, c.After)
+}
+
 func TestNoHypothesisHoldsForWhatIsHealthy(t *testing.T) {
 	tr, samples := recorded(1 << 20)
 	v := verdict(finding(record.BufferPool, "net/http.dial", 1000, "connection"), finding(record.GCHeadroom, "x", 0, ""))

@@ -39,13 +39,17 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 	phase := t.Phases[i]
 	m.reached = true
 	m.took = min(phase.End.Sub(phase.Start), free)
-	if t.OOM != nil {
+	if t.OOM != nil && i == len(t.Phases)-1 {
 		m.took = t.OOM.Time.Sub(phase.Start)
 	}
 	all := readings(t, samples)
 	m.began = before(t, all, phase.Start)
 	m.last = m.began
-	copying := m.copying(all, phase.Start, phase.Start.Add(free))
+	to := phase.Start.Add(free)
+	if i++; i < len(t.Phases) && !t.Phases[i].Start.After(to) {
+		to = t.Phases[i].Start.Add(-1)
+	}
+	copying := m.copying(all, phase.Start, to)
 	for _, s := range copying {
 		m.last, m.sampled = *s.Covariates, true
 		m.usage = max(m.usage, s.Held())
@@ -62,6 +66,18 @@ func fullest(t *record.Trial, samples []record.Sample, free time.Duration) momen
 		}
 	}
 	return m
+}
+
+// ofCorpus is a trial up to the copy of its corpus, which ended well where further work came: what a diagnosis asks for
+// besides is none of the history's.
+func ofCorpus(t *record.Trial) *record.Trial {
+	i := slices.IndexFunc(t.Phases, func(p record.Phase) bool { return p.Kind == freePhase })
+	if i < 0 || i == len(t.Phases)-1 {
+		return t
+	}
+	own := *t
+	own.Outcome, own.OOM, own.Phases = record.OK, nil, t.Phases[:i+1]
+	return &own
 }
 
 // copying are the readings of that time, from where the first of the corpus was listed: until then there may be garbage
