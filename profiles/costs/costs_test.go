@@ -44,6 +44,9 @@ func TestWhatIsInFlightCountsOnce(t *testing.T) {
 	workers, both := []record.Cost{row("worker", 20)}, []record.Cost{row("byte-in-flight", 1.2), row("worker", 7), leak}
 	assert.Equal(t, map[string]float64{"worker": 20, "file": 64}, by(workers, both, workers), "and what stays, stays")
 	assert.Equal(t, map[string]float64{"worker": 7, "byte-in-flight": 1.2, "file": 64}, by(workers, both, both))
+	offHeap := record.Cost{Class: record.OffHeap, Per: "second", Bytes: 9} // of no function
+	assert.Equal(t, map[string]float64{"worker": 20, "second": 9},
+		by(append(workers, offHeap), []record.Cost{offHeap}, []record.Cost{offHeap}), "of one trial, by nothing else")
 }
 
 func TestVerdictsWithoutATableHaveTheirSlopesAsRows(t *testing.T) {

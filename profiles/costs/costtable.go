@@ -256,12 +256,14 @@ func agreed(tables [][]record.Cost) [][]record.Cost {
 			of[i][c.Site.Function] |= inFlight[c.Per]
 		}
 		for f, units := range of[i] {
-			trials[explanation{f, units}]++
+			if units > 0 {
+				trials[explanation{f, units}]++
+			}
 		}
 	}
 	for e, n := range trials {
 		b := best[e.function]
-		if e.units > 0 && cmp.Or(cmp.Compare(n, trials[b]), cmp.Compare(e.units, b.units)) > 0 {
+		if cmp.Or(cmp.Compare(n, trials[b]), cmp.Compare(e.units, b.units)) > 0 {
 			best[e.function] = e
 		}
 	}
