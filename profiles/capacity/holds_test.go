@@ -45,6 +45,8 @@ func TestBuffersThatAreNotWrittenTakeNoWorkersAway(t *testing.T) {
 	require.LessOrEqual(t, most(16*mib), (256-9)/16)
 	require.LessOrEqual(t, most(64*mib), (256-9)/32, "all of the buffer is written")
 	require.LessOrEqual(t, most(24*mib), (256-9)/24, "files as large as that were not held")
+	require.Contains(t, m.binding(costs.Plan{Limit: 256 * mib, LargestFile: 16 * mib}, 14),
+		"what files of such a size were measured to hold")
 }
 
 func TestWhatWasNeverHeldIsTakenForWritten(t *testing.T) {

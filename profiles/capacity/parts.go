@@ -10,6 +10,7 @@ import (
 
 	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/linear"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -22,7 +23,7 @@ type part struct {
 }
 
 // parts are what the forecast for n workers adds up: of the live heap the rows of the cost table where they have more
-// for each worker than the fit has, and either as much as the forecast takes.
+// for each worker than the fit has, or what was measured where the forecast takes that.
 func (m *peakModel) parts(p costs.Plan, n int) []part {
 	f, o := m.Forecast(p, n), planned(p, n)
 	grown, rows := 0.0, []part{}
@@ -44,10 +45,9 @@ func (m *peakModel) parts(p costs.Plan, n int) []part {
 	if table := m.tableParts(p, n); sum(table) >= sum(live)-rest {
 		live = append(table, part{term: "constant", what: "what the process holds at rest", bytes: rest})
 	}
-	if all := sum(live); all > 0 {
-		for i := range live {
-			live[i].bytes *= math.Max(0, f.Live-grown) / all
-		}
+	if taken := math.Max(0, f.Live-grown); taken < (1-threshold.ModelError)*sum(live) {
+		live = []part{{term: "constant", what: "what the process holds at rest", bytes: math.Min(rest, taken)},
+			{term: "held", what: "what files of such a size were measured to hold", bytes: math.Max(0, taken-rest)}}
 	}
 	out := slices.Concat(rows, live, partsOf(m.arenas, o, beside("stacks and spans partly used")),
 		partsOf(m.outside, o, beside("memory outside the Go heap")))
