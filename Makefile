@@ -126,6 +126,7 @@ house: ## print how large and how tidy the code is, each figure beside what is a
 lint: $(TOOLS)/staticcheck-$(STATICCHECK_VERSION) ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	@$(foreach m,$(MODULES),(cd $(m) && $(GO) vet ./... && $< ./... && $(GO) mod tidy -diff) && )true
+	@GOARCH=arm $(GO) build ./profiles/... # a library, also where an int has 32 bits
 
 # Without the database of vulnerabilities nothing is known, which is said and is no failure; a vulnerability is one.
 .PHONY: vuln

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 
 	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/words"
@@ -48,11 +47,14 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 		Range: [2]float64{safe * per, math.Max(safe, breaks) * per}, Tried: top.Tried[1], PerFile: mid, Cost: top}
 }
 
+// filesMost is the most files that are considered.
+const filesMost = 1 << 40
+
 // mostFiles is with how many files of the plan's size so many workers fit, by the same forecast as how many workers fit
 // with so many files.
 func (m *peakModel) mostFiles(p costs.Plan, workers int) float64 {
-	return float64(sort.Search(1<<40, func(i int) bool {
-		p.Files = int64(i + 1)
+	return float64(first(filesMost, func(i int64) bool {
+		p.Files = i + 1
 		_, high := m.Forecast(p, workers).Needs()
 		return high > float64(p.Limit)
 	}))

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/memsoak/memsoak/profiles/costs"
@@ -36,23 +35,23 @@ func (e *Evidence) sizes(c *record.Capacity, m *peakModel, p costs.Plan) *record
 // largest searches the sizes. Without a term of them no size is an answer beyond those that were held.
 func (e *Evidence) largest(s *record.Sizes, c *record.Capacity, m *peakModel, p costs.Plan, g grounds) {
 	at := g.planned(p)
-	with := func(size int) forecast {
-		at.LargestFile = int64(size)
+	with := func(size int64) forecast {
+		at.LargestFile = size
 		return m.Forecast(at, s.Workers)
 	}
-	fits := func(size int) bool { _, high := with(size).Needs(); return high <= float64(p.Limit) }
-	least, most := 0, int(g.held)
+	fits := func(size int64) bool { _, high := with(size).Needs(); return high <= float64(p.Limit) }
+	least, most := int64(0), g.held
 	if fits(most) {
 		least = most
 	}
 	if c.BytesInFlight {
 		most = limitMost
 	}
-	safe := least + sort.Search(most-least, func(i int) bool { return !fits(least + i + 1) })
+	safe := least + first(most-least, func(i int64) bool { return !fits(least + i + 1) })
 	s.Binds = safe < most || c.BytesInFlight || slices.ContainsFunc(m.costs,
 		func(c record.Cost) bool { return c.Per == "byte-in-flight" })
 	if safe == limitMost {
-		s.Binds, safe = false, int(g.held)
+		s.Binds, safe = false, g.held
 	}
 	if safe == 0 {
 		s.Safe = -1
@@ -61,15 +60,15 @@ func (e *Evidence) largest(s *record.Sizes, c *record.Capacity, m *peakModel, p 
 	if down := words.Down(safe); fits(down) {
 		safe = down
 	}
-	p.LargestFile = int64(safe)
+	p.LargestFile = safe
 	if got := e.capacity(m, p); got.MaxWorkers < s.Workers {
 		s.Binds, s.Unknown = false, cmp.Or(strings.Join(got.Unknown, "; "), "a worker was killed by a limit as large")
 		return
 	}
 	s.Safe = p.LargestFile
-	i := sort.Search(limitMost, func(i int) bool { return with(i+1).least() > float64(p.Limit) })
+	i := first(limitMost, func(i int64) bool { return with(i+1).least() > float64(p.Limit) })
 	if s.Binds && i < limitMost {
-		s.Breaks = int64(i + 1)
+		s.Breaks = i + 1
 	}
 	var from []string
 	if s.Safe > g.held {

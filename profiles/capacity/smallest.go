@@ -34,6 +34,20 @@ func (e *Evidence) Capacity(m *peakModel, p costs.Plan) *record.Capacity {
 	return c
 }
 
+// first is the first of n numbers for which something holds that holds for all after it, and n where there is none:
+// sort.Search, whose numbers have 32 bits on some processors, which bytes and files don't fit.
+func first(n int64, holds func(int64) bool) int64 {
+	from := int64(0)
+	for from < n {
+		if mid := from + (n-from)/2; holds(mid) {
+			n = mid
+		} else {
+			from = mid + 1
+		}
+	}
+	return from
+}
+
 // planned is the plan with the amounts that it leaves to the run.
 func (g grounds) planned(p costs.Plan) costs.Plan {
 	p.Files = cmp.Or(p.Files, max(costs.DefaultPlannedFiles, g.files))

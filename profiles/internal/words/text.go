@@ -25,12 +25,12 @@ func Bytes(b float64) string {
 }
 
 // Down is a size rounded down to what Bytes shows of it.
-func Down(b int) int {
+func Down(b int64) int64 {
 	unit := 1.0
 	for float64(b) >= 1024*unit && unit < 1<<40 {
 		unit *= 1024
 	}
-	return int(math.Floor(math.Floor(float64(b)/unit*10) * unit / 10))
+	return int64(math.Floor(math.Floor(float64(b)/unit*10) * unit / 10))
 }
 
 // Item is a unit in words: "backlog item".
