@@ -34,8 +34,8 @@ func (e *Evidence) Capacity(m *peakModel, p costs.Plan) *record.Capacity {
 	return c
 }
 
-// first is the first of n numbers for which something holds that holds for all after it, and n where there is none:
-// sort.Search, whose numbers have 32 bits on some processors, which bytes and files don't fit.
+// first is sort.Search with 64 bits on every processor, which sizes and numbers of files need: the smallest i below n
+// with holds(i), where all after it hold as well; n where there is none.
 func first(n int64, holds func(int64) bool) int64 {
 	from := int64(0)
 	for from < n {
