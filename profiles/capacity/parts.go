@@ -23,7 +23,7 @@ type part struct {
 }
 
 // parts are what the forecast for n workers adds up: of the live heap the rows of the cost table where they have more
-// for each worker than the fit has, or what was measured where the forecast takes that.
+// for each worker than the fit has, or a measurement where the forecast takes that.
 func (m *peakModel) parts(p costs.Plan, n int) []part {
 	f, o := m.Forecast(p, n), planned(p, n)
 	grown, rows := 0.0, []part{}
