@@ -93,7 +93,7 @@ func (b *bench) runner(p *soak.Plan, dir string) *soak.Runner {
 // matrix records the subject with a few counts of workers, without a limit that could bind. One that ended is kept
 // where this build recorded it with this subject: another may have another protocol, and other rules for how long a
 // trial goes.
-func (b *bench) matrix(ctx context.Context, q question, dir string, workers ...string) error {
+func (b *bench) matrix(ctx context.Context, q question, dir string, counts ...string) error {
 	build, err := b.buildOf(q)
 	if err != nil {
 		return err
@@ -108,9 +108,17 @@ func (b *bench) matrix(ctx context.Context, q question, dir string, workers ...s
 		return err
 	}
 	c := soak.DefaultConfig()
-	c.Subject, c.Corpus, c.Protocol, c.Set, c.Design = q.subject, "tiny", "quick", q.set, soak.Full
+	c.Subject, c.Corpus, c.Set, c.Design = q.subject, "tiny", q.set, soak.Full
+	if q.asks == workers {
+		c.Protocol = "quick"
+	} else { // the default experiment: what a file leaves has to be known closer, and files are copied freely as well
+		c.Corpus = dir + "-corpus.yaml"
+		if err := os.WriteFile(c.Corpus, fmt.Appendf(nil, "files: 400\nsize: %d\n", q.size), 0o644); err != nil {
+			return err
+		}
+	}
 	c.Trials = []record.TrialKind{record.Attribution}
-	c.Center, c.Axes = nil, soak.Axes{{Name: "workers", Values: workers}}
+	c.Center, c.Axes = nil, soak.Axes{{Name: "workers", Values: counts}}
 	plan, err := soak.NewPlan(c, soak.Shard{})
 	if err != nil {
 		return err
