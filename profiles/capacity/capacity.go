@@ -65,7 +65,8 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	}
 	g := costs.GrowthOf(m.costs,
 		func(c record.Cost) (float64, bool) { return m.Rates.Planned(c.Per, c.Bound, p, float64(n)) })
-	f.Live, f.arenas, f.outside, variance = f.Live+g.Live, f.arenas+g.Arenas, f.outside+g.Outside, variance+g.Variance
+	f.Live, f.arenas, f.outside = f.Live+g.Live, f.arenas+g.Arenas, f.outside+g.Outside
+	variance += g.Variance - g.OfLive + math.Min(g.OfLive, m.ofGrowth(g.Live))
 	f.spread = 1.96 * math.Sqrt(variance)
 	rest += g.Live
 	beside := m.copies.Share * m.copies.Beside * math.Max(0, f.Live-rest) / float64(max(n, 1))
@@ -77,6 +78,16 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	}
 	f.measured = m.floor(p, n, f)
 	return f
+}
+
+// ofGrowth is the variance of so much growth on the live heap by what the states had of it. The total is read exactly,
+// and the fit has what the rows, of sampled sites, leave of it: together they are as far off as a state is, in
+// proportion to the growth.
+func (m *peakModel) ofGrowth(bytes float64) float64 {
+	if m.grown <= 0 {
+		return math.Inf(1)
+	}
+	return trend.Square(bytes / m.grown * math.Max(m.live.Sigma, threshold.ModelFloor))
 }
 
 // inFlight is what the cost table has on the live heap for n workers.

@@ -89,7 +89,8 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 		// Half-read bodies say nothing of the peak: a transfer is at its largest when the whole file is there.
 		if size.speaks() && n.Profiled && (n.State.Held() && n.State != record.StateBody || n.State == record.StateFloor) &&
 			n.Covariates != nil {
-			o := linear.Observation{Cell: t.Cell.String(), Workers: workers, Held: n.State.Held(), Cov: *n.Covariates,
+			o := linear.Observation{Cell: t.Cell.String(), Trial: len(e.Trials), Workers: workers, Held: n.State.Held(),
+				Cov:  *n.Covariates,
 				Most: most, MostInFlight: mostInFlight, Live: n.Live.Bytes}
 			o.Arenas, o.Outside = n.BesideLive()
 			o.Unwritten = n.Unwritten(o.Arenas)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/memsoak/memsoak/profiles/costs"
+	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -25,8 +26,8 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	if len(rows) == 0 || mid <= 0 || g.seen == 0 {
 		return nil
 	}
-	beside := m.beside()
-	low, mid = low+beside, mid+beside
+	beside := m.beside() // of the middle alone: a warm-up may be among it
+	mid += beside
 	top := slices.MaxFunc(rows, func(a, b record.Cost) int {
 		x, _ := m.Rates.PerFile(a.Per)
 		y, _ := m.Rates.PerFile(b.Per)
@@ -43,8 +44,12 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	per, _ := m.Rates.PerFile(top.Per)
 	safe := math.Min(m.mostFiles(p, workers), m.unseen(p, workers))
 	breaks := math.Floor((float64(p.Limit) - math.Max(0, need-f.spread)) / math.Max(low, 1e-9))
-	return &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe,
+	fit := &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe,
 		Range: [2]float64{safe * per, math.Max(safe, breaks) * per}, Tried: top.Tried[1], PerFile: mid, Cost: top}
+	if fit.AtLeast = m.bare >= threshold.BareShare; fit.AtLeast {
+		fit.Range[1] = 0
+	}
+	return fit
 }
 
 // filesMost is the most files that are considered.

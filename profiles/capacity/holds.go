@@ -93,3 +93,40 @@ func (m *peakModel) heldAt(size float64) (t measured, ok bool) {
 	t.se = t.sigma / math.Sqrt(squares)
 	return t, true
 }
+
+// bare is the part of what gathers on the live heap for which no page stands, as each trial shows at least: objects
+// that are kept and never written. How much of them gets pages hangs on the collector: memory that it hands out again
+// has been written to before.
+func (e *Evidence) bare() float64 {
+	floors := map[int][]linear.Observation{}
+	for _, o := range e.Rows {
+		if !o.Held {
+			floors[o.Trial] = append(floors[o.Trial], o)
+		}
+	}
+	least := 1.0
+	for _, rows := range floors {
+		least = math.Min(least, bareOf(rows))
+	}
+	return math.Max(0, least)
+}
+
+// bareOf reads it from the second half of a trial's growth, of which it gives no more than the last reading has: free
+// pages hide some of what has none, and other memory without pages may have been there from the start.
+func bareOf(floors []linear.Observation) float64 {
+	most := 0.0
+	for _, o := range floors {
+		most = math.Max(most, o.Growth.Live)
+	}
+	var x, y []float64
+	for _, o := range floors {
+		if o.Growth.Live > 0 && o.Growth.Live >= most/2 {
+			x, y = append(x, o.Growth.Live), append(y, o.Unwritten)
+		}
+	}
+	if len(x) < threshold.LeastHolds {
+		return 0
+	}
+	last := len(x) - 1
+	return math.Min(trend.TheilSen(x, y).Slope, (y[last]-threshold.BesideFloor)/x[last])
+}

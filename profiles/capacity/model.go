@@ -27,6 +27,9 @@ type peakModel struct {
 	States []seenState
 	peaks  []seenPeak
 	factor float64 // the peak resident heap over live heap
+	grown  float64 // the most that a state had gathered on the live heap
+	// bare is the part of what gathers on the live heap that was never written: no page stands for it.
+	bare float64
 }
 
 // The errors of single readings, in bytes: of arenas, spans that happen to be partly used; of memory outside, the
@@ -45,6 +48,7 @@ func (e *Evidence) PeakModel() *peakModel {
 	m := &peakModel{costs: e.Costs(), Rates: e.rates(), States: fronts(e.States), factor: e.factor()}
 	for i := range e.Rows {
 		e.Rows[i].Growth = costs.GrowthOf(m.costs, e.Rows[i].Units)
+		m.grown = math.Max(m.grown, e.Rows[i].Growth.Live)
 	}
 	live, err := linear.Fit(e.Rows, linear.Observation.LiveRest, threshold.ModelFloor, e.nothingGathers)
 	if err != nil {
@@ -69,7 +73,7 @@ func (e *Evidence) PeakModel() *peakModel {
 			m.outside.Tail(e.Rows, linear.Observation.OutsideRest, beside)
 		}
 	}
-	m.holds = e.holds(live)
+	m.holds, m.bare = e.holds(live), e.bare()
 	for _, t := range e.Trials {
 		if t.copies.Share*t.copies.Beside > m.copies.Share*m.copies.Beside {
 			m.copies = t.copies

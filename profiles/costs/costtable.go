@@ -132,6 +132,7 @@ func Growth(costs []record.Cost, r Rates) float64 {
 type Gathered struct {
 	Live, Arenas, Outside float64
 	Variance              float64
+	OfLive                float64 // the part of Variance that is of rows with live heap alone
 }
 
 // Gathers reports whether a row adds up with the work, without a bound.
@@ -154,7 +155,11 @@ func GrowthOf(costs []record.Cost, units func(c record.Cost) (float64, bool)) Ga
 		g.Live += n * Share(c, record.PartLive)
 		g.Arenas += n * Share(c, record.PartStacks)
 		g.Outside += n * (Share(c, record.PartOffHeap) + Share(c, record.PartFile))
-		g.Variance += trend.Square(n * (c.CI95[1] - c.CI95[0]) / 2 / 1.96)
+		v := trend.Square(n * (c.CI95[1] - c.CI95[0]) / 2 / 1.96)
+		g.Variance += v
+		if Share(c, record.PartLive) == c.Bytes {
+			g.OfLive += v
+		}
 	}
 	return g
 }

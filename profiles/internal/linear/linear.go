@@ -179,50 +179,69 @@ func (m *Model) weakest() (at int, why string) {
 	return at, why
 }
 
-// flattens says that a term grew far less in the second half of the work, as a warm-up does; "" where it did not or too
-// little was read.
+// flattens says that a term grew less in the second half of the work, beyond the error of readings, as a warm-up does;
+// "" where it did not or too little was read.
 func (m *Model) flattens(term int, rows []Observation, y []float64) string {
 	t, each := m.terms[m.fit.Terms[term]], m.fit.Coef[term]
 	if !Gathering(t.name) {
 		return ""
 	}
-	late, span := m.secondHalf(rows, y, t.value, func(i int) bool { return i == term })
-	if span == 0 || late >= threshold.Flattened*each {
+	h := m.secondHalf(rows, y, t.value, func(i int) bool { return i == term })
+	if h.units == 0 || h.each+h.error() >= each {
 		return ""
 	}
 	return fmt.Sprintf("%s of %.0f B each, but the second half of the work added %.0f B each", t.name, each,
-		math.Max(0, late))
+		math.Max(0, h.each))
 }
 
 // Tail takes the bytes that each file of the second half of the work added beyond the fit, where a term flattened or
-// warm-ups have ended, and they are clear of the errors of readings: a plan multiplies them by a thousand.
+// warm-ups have ended: a plan multiplies them by a thousand. They have to be clear of the errors of readings, unless
+// they are most of what the terms say.
 func (m *Model) Tail(rows []Observation, quantity func(Observation) float64, doubted Doubt) {
 	y := make([]float64, len(rows))
 	for i, r := range rows {
 		y[i] = quantity(r)
 	}
 	files := func(o Observation) float64 { return float64(o.Cov.FilesDone) }
-	flattened := false
-	late, span := m.secondHalf(rows, y, files, func(i int) bool {
+	flattened := 0.0
+	for i, j := range m.fit.Terms {
+		if t := m.terms[j]; t.bounded && Gathering(t.name) {
+			flattened += m.fit.Coef[i]
+		}
+	}
+	h := m.secondHalf(rows, y, files, func(i int) bool {
 		t := m.terms[m.fit.Terms[i]]
-		flattened = flattened || t.bounded && Gathering(t.name)
 		return t.bounded && Gathering(t.name)
 	})
-	seen := most(rows, files)
-	if late*span < threshold.ModelFloor || !flattened && seen < threshold.WarmedUp {
+	late, seen := h.each, most(rows, files)
+	switch {
+	case h.units == 0 || flattened == 0 && (seen < threshold.WarmedUp || h.end < threshold.ModelFloor):
+		return
+	case flattened > 0 && late >= threshold.Flattened*flattened:
+		late += h.error()
+	case late*h.units < threshold.ModelFloor:
 		return
 	}
-	if why := doubted("files", late, late*span); why != "" {
+	if why := doubted("files", late, late*h.units); why != "" {
 		m.Bounded = append(m.Bounded, why)
 		return
 	}
 	m.late, m.seen = late, seen
 }
 
-// secondHalf is by how much a unit of the second half of the work raised the memory that the fit does not explain
-// without some of its terms, and how many units that half had; 0 where there are few readings, or all from its end.
+// half is what the second half of the work added that the fit does not explain.
+type half struct {
+	each  float64 // bytes a unit
+	units float64
+	end   float64 // bytes above the fit at the end: less than that was but a dip before
+}
+
+// error is by how much the growth of each unit may be misread, bytes.
+func (h half) error() float64 { return threshold.ModelFloor / 2 / h.units }
+
+// secondHalf reads it without some of the fit's terms; it is zero where there are few readings, or all from the end.
 func (m *Model) secondHalf(rows []Observation, y []float64, unit func(Observation) float64,
-	without func(term int) bool) (late, span float64) {
+	without func(term int) bool) half {
 	end := most(rows, unit)
 	var x, rest []float64
 	for i, r := range rows {
@@ -239,9 +258,10 @@ func (m *Model) secondHalf(rows []Observation, y []float64, unit func(Observatio
 		x, rest = append(x, v), append(rest, left)
 	}
 	if len(x) < threshold.LeastHolds || end-slices.Min(x) < end/3 {
-		return 0, 0
+		return half{}
 	}
-	return trend.TheilSen(x, rest).Slope, end - slices.Min(x)
+	line := trend.TheilSen(x, rest)
+	return half{each: line.Slope, units: end - slices.Min(x), end: line.Intercept + line.Slope*end}
 }
 
 // beyond is what work beyond all that was observed adds to the fit.

@@ -8,6 +8,7 @@ import (
 // Observation is one steered snapshot reduced to what the memory model needs. Sizes are bytes.
 type Observation struct {
 	Cell    string // the cell's canonical form
+	Trial   int    // its place among the run's trials
 	Workers int
 	Held    bool
 	Cov     record.Covariates

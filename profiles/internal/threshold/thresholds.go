@@ -183,9 +183,11 @@ const (
 	// files, and LeastHolds how many states make a measurement. ClearedShare is the part of memory without pages
 	// that gets some all the same: the runtime clears what it hands out again. By real kills below three limits of
 	// subjects whose buffers are half empty.
+	// BareShare is the part of what gathers that has to be without pages for the work that fits to be more than pages say.
 	SameSize     = 0.05
 	LeastHolds   = 3
 	ClearedShare = 0.1
+	BareShare    = 0.05
 
 	// Flattened is the part of its growth per item that a term has to have in the second half of the work as well to be
 	// extrapolated: warm-ups of the runtime and of the kernel have a tenth of theirs left by then. WarmedUp is the number

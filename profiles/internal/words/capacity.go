@@ -148,14 +148,20 @@ func Cost(c record.Cost) string {
 
 // fitText says it in a sentence.
 func fitText(f *record.Fit, limit int64) string {
-	s := fmt.Sprintf("%s fit in %s with %s, to %s (95 %%): %s stays", Work(f.Most, f.Per),
-		Bytes(float64(limit)), Count(f.Workers, "worker"),
-		Work(f.Range[1], f.Per), Cost(f.Cost))
+	least, to := "", fmt.Sprintf(", to %s (95 %%)", Work(f.Range[1], f.Per))
+	if f.AtLeast {
+		least, to = "At least ", ""
+	}
+	s := fmt.Sprintf("%s%s fit in %s with %s%s: %s stays", least, Work(f.Most, f.Per), Bytes(float64(limit)),
+		Count(f.Workers, "worker"), to, Cost(f.Cost))
 	if f.PerFile > 1.05*f.Cost.Bytes && f.Per != "second" {
 		s += fmt.Sprintf(", %s a file with all that grows", Bytes(f.PerFile))
 	}
 	if f.Tried > 0 && f.Most > f.Tried {
 		s += fmt.Sprintf("; extrapolated from %s", Work(f.Tried, f.Per))
+	}
+	if f.AtLeast {
+		s += "; more where what stays is never written, as some of it was not: a limit counts pages"
 	}
 	return s
 }

@@ -71,3 +71,13 @@ func TestThousandsAreApart(t *testing.T) {
 		assert.Equal(t, want, thousands(n))
 	}
 }
+
+func TestFilesThatFitAtLeastHaveNoUpperEnd(t *testing.T) {
+	fit := &record.Fit{Workers: 4, Per: "file", Most: 9000, Range: [2]float64{9000, 11_000}, PerFile: 2048,
+		Cost: record.Cost{Per: "file", Bytes: 2048}}
+	assert.Equal(t, "9,000 files fit in 48.0 MiB with 4 workers, to 11,000 files (95 %): 2.0 KiB per file stays",
+		fitText(fit, 48<<20))
+	fit.AtLeast, fit.Range[1] = true, 0
+	assert.Equal(t, "At least 9,000 files fit in 48.0 MiB with 4 workers: 2.0 KiB per file stays; more where what stays "+
+		"is never written, as some of it was not: a limit counts pages", fitText(fit, 48<<20))
+}

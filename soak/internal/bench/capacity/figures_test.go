@@ -34,6 +34,8 @@ func TestScores(t *testing.T) {
 		"not even one":                      {score{Asks: workers, Answer: -1}, false, true},
 		"not even one, though some survive": {score{Asks: workers, Answer: -1, Truth: 3}, false, false},
 		"files, nearly":                     {score{Asks: files, Answer: 900, Truth: 1000}, false, true},
+		"files, at least":                   {score{Asks: files, Answer: 300, AtLeast: true, Truth: 1000}, false, true},
+		"files, far fewer":                  {score{Asks: files, Answer: 300, Perhaps: 400, Truth: 1000}, false, false},
 		"files, more than were done":        {score{Asks: files, Answer: 1100, Truth: 1000, Killed: 1}, true, false},
 		"a limit, and less kills":           {score{Asks: smallestLimit, Answer: 90 * mib, KilledBelow: 1}, false, true},
 		"a limit far above":                 {score{Asks: smallestLimit, Answer: 90 * mib}, false, false},
@@ -42,6 +44,19 @@ func TestScores(t *testing.T) {
 		assert.Equal(t, c.right, c.score.right(), name)
 		assert.NotEmpty(t, c.score.String())
 	}
+}
+
+func TestALowerBoundOfFilesIsNoNumber(t *testing.T) {
+	got := map[string]figure{}
+	for _, f := range figures([]score{{Asks: files, Answer: 900, Perhaps: 990, Truth: 1000}, {Asks: files, Answer: 900,
+		Perhaps: 1100, Truth: 1000}, {Asks: files, Answer: 100, AtLeast: true, Truth: 1000}}) {
+		got[f.what] = f
+	}
+	assert.Equal(t, [2]int{2, 2}, [2]int{got["files that fit within 15 %"].got, got["files that fit within 15 %"].of})
+	assert.Equal(t, [2]int{1, 2}, [2]int{got["files whose interval has the death"].got,
+		got["files whose interval has the death"].of})
+	assert.False(t, got["files whose interval has the death"].met)
+	assert.Equal(t, 1, got["ranges and lower bounds that hold"].got)
 }
 
 func TestNothingMeasuredMeetsNoFigure(t *testing.T) {

@@ -41,7 +41,7 @@ type score struct {
 	Build string `json:"build,omitempty"`
 	other bool
 	// Answer is 0 where there is none, and why not is in Said; -1: not even one worker. AtLeast says that it is a lower
-	// bound, and Perhaps above 0 up to where it may be more.
+	// bound, and Perhaps above 0 up to where it may be more, of files the end of the interval of where they break.
 	Answer  int64    `json:"answer"`
 	AtLeast bool     `json:"at_least,omitempty"`
 	Perhaps int64    `json:"perhaps,omitempty"`
@@ -154,7 +154,8 @@ func (b *bench) answer(ctx context.Context, q question, dir string, s *score) (*
 	if q.asks == files {
 		now = 0
 		if fit := c.Fits; fit != nil { // with the GOMEMLIMIT for so many
-			now, p.Files = int64(fit.Files), max(1, int64(fit.Files))
+			now, p.Files, s.AtLeast = int64(fit.Files), max(1, int64(fit.Files)), fit.AtLeast
+			s.Perhaps = int64(fit.Range[1] * fit.Files / fit.Most)
 			at, err := profiles.Capacity(matrix, p, profiles.Options{})
 			if err != nil {
 				return nil, err
