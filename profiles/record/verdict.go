@@ -223,7 +223,7 @@ type Fit struct {
 	Per     string  `json:"per"`  // the unit that is counted: that of the largest row
 	Most    float64 `json:"most"` // units that are safe, at the upper end of the costs' intervals
 	// Range is the 95 % interval of where it breaks, without an upper end (0) where Most is a lower bound, AtLeast: some
-	// of what is kept had no pages. Tried is the most units that a trial had: beyond it is extrapolation.
+	// of the kept memory had no pages. Tried is the most units that a trial had: beyond it is extrapolation.
 	Range   [2]float64 `json:"range"`
 	AtLeast bool       `json:"at_least,omitempty"`
 	Tried   float64    `json:"tried"`

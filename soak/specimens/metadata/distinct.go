@@ -41,7 +41,7 @@ func (v *visited) visit(id string) {
 	if v.seen[id] == nil {
 		entry := new([896]byte) // fault:meta-visited
 		for i := range entry {
-			entry[i] = id[i%len(id)] // what is never written has no pages, and kills nothing
+			entry[i] = id[i%len(id)] // memory without a write has no pages, and kills nothing
 		}
 		v.seen[strings.Clone(id)] = entry
 	}
