@@ -97,7 +97,7 @@ func (s *settings) addWork(f *pflag.FlagSet) {
 	f.IntVar(&c.DiscoveryWorkers, "discovery-workers", c.DiscoveryWorkers, "folders listed at once")
 	f.Var((*units.Bytes)(&c.MultipartThreshold), "multipart-threshold",
 		"largest file stored by one request; larger ones go in parts and can be taken up again")
-	f.Var((*units.Bytes)(&c.PartSize), "part-size", "smallest part")
+	f.Var((*units.Bytes)(&c.PartSize), "part-size", "smallest part; S3 takes 5MiB and more")
 	f.IntVar(&c.Attempts, "attempts", c.Attempts, "tries of one request")
 	f.DurationVar(&c.Backoff, "backoff", c.Backoff, "pause before the second try; doubles for each further one")
 	f.DurationVar(&c.BackoffMax, "backoff-max", c.BackoffMax, "longest pause between tries")
