@@ -199,7 +199,7 @@ uploaders:
 
 .PHONY: capacity
 capacity: export GOFLAGS += -buildvcs=false # the same program of the same source, whatever the commit
-capacity: specimens replay-subject $(TOOLS)/rclone uploaders ## answers of soak plan and soak limit beside real kills, 24 subjects x 3 limits, two hours; goes on where it was (ONLY='file-*')
+capacity: specimens replay-subject $(TOOLS)/rclone uploaders ## answers of soak plan and soak limit beside real kills, 32 subjects x 3 limits, hours; goes on where it was (ONLY='file-*')
 	PATH=$(TOOLS):$$PATH $(GO) run ./soak/internal/bench/capacity -only '$(ONLY)'
 
 # RUN is a run's directory or a folder of runs, of make view and make pyroscope-check.
