@@ -2,10 +2,12 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,6 +50,9 @@ func (d Draft) Subject(ctx context.Context) (s *subject.Spec, answer string, err
 // probed is the subject as its command's start shows it.
 func (d Draft) probed(ctx context.Context) (*subject.Spec, string, error) {
 	found, err := subject.Probe(ctx, d.Command, d.Env, d.ask())
+	if missing := new(exec.Error); errors.As(err, &missing) {
+		return nil, "", fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("%s was started to find out where it listens: %w; its log: %s", d.Command[0], err,
 			lastLineOf(found.Log))
