@@ -32,7 +32,7 @@ type planOptions struct {
 func newPlanCmd() *cobra.Command {
 	var o planOptions
 	c := &cobra.Command{
-		Use:   "plan RUN --limit 2Gi",
+		Use:   "plan RUN {--limit SIZE | --workers N}",
 		Short: "Say how many workers are safe below a memory limit, or which limit they need",
 		Long: `Say how many workers are safe below a memory limit, from the memory model of a recorded run: the largest count
 whose predicted need, at the upper end of its 95 % interval, stays below the limit; which GOMEMLIMIT to set; and what

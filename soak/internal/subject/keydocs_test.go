@@ -20,7 +20,7 @@ var Keys = []Doc{
 	{"pprof", "base URL of its net/http/pprof"},
 	{"metrics", "URL of its Prometheus metrics; optional"},
 	{"ready", "URL that answers 200 when it can work; default: the index of pprof"},
-	{"addr", "host:port at which it listens, where it can't be told another; default: a free one"},
+	{"addr", "host:port at which it listens, where it takes no other; default: a free one"},
 	{"module", "module whose code is blamed; default: read from the binary"},
 	{"settings", "defaults of placeholders, which axes and --set override"},
 	{"concurrency", "the setting that says how many items are in work; default `workers`, else `concurrency`"},
