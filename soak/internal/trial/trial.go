@@ -66,8 +66,8 @@ type Options struct {
 	// costs can be measured within one process. Nil watches all.
 	Unwatched func(phase string) bool
 
-	// WhoHolds has an attribution trial end with a look at who holds what: the subject is stopped for it, after all that
-	// is measured.
+	// WhoHolds looks who holds what in the largest holds, near the limit and at the end, but in speed trials: the subject
+	// is stopped for it.
 	WhoHolds bool
 
 	// OnPhase, OnSample and OnSnapshot, which gets the live bytes too, receive progress, from several goroutines.
