@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -80,10 +81,13 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 		return err
 	}
 	if o.Limit == 0 && o.Workers < 1 {
-		return exitcode.Usage(errors.New("--limit is missing: a size such as 2Gi; or --workers, to be told the smallest"))
+		return exitcode.Usage(errors.New("--limit is missing: a size such as 2Gi; or --workers, for the smallest"))
 	}
 	c, err := profiles.Capacity(dir, o.Plan, profiles.Options{Module: o.module, PlannedFiles: o.Files,
 		LargestFile: o.LargestFile})
+	if errors.Is(err, fs.ErrNotExist) {
+		return exitcode.Usage(fmt.Errorf("%s is not a run: %w", dir, err))
+	}
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,7 @@ func TestShowingCommandsRefuseBadInput(t *testing.T) {
 		"push without a server": {[]string{"push", dir}, "--pyroscope URL is missing"},
 		"push to nowhere":       {[]string{"push", dir, "--pyroscope", "nowhere"}, `--pyroscope: want http://host:port`},
 		"push of no run":        {[]string{"push", empty, "--pyroscope", "http://127.0.0.1:1"}, "is not a run"},
+		"plan of no run":        {[]string{"plan", empty, "--limit", "2Gi"}, "is not a run"},
 		"unknown flag":          {[]string{"report", "--no-such-flag", dir}, "unknown flag"},
 	} {
 		code, _, errs := commandLine(c.args...)
