@@ -121,7 +121,8 @@ func (s *settings) addWork(f *pflag.FlagSet) {
 	f.BoolVar(&c.Force, "force", false, "copy files that are unchanged, too")
 	f.StringVar(&c.SpoolDir, "spool-dir", "",
 		"where exports wait for their length to be known (default the system's temporary folder)")
-	f.StringVar(&s.stateDir, "state-dir", "", "where the queue of unfinished work is kept")
+	f.StringVar(&s.stateDir, "state-dir", "",
+		"where unfinished work is kept (default ~/.local/state/migrator; of serve a temporary folder)")
 	f.DurationVar(&s.stopTimeout, "stop-timeout", s.stopTimeout, "how long files in progress may take after SIGTERM")
 	f.StringVar(&s.pyroscopeURL, "pyroscope-url", "", "Pyroscope server to send profiles to")
 }

@@ -67,7 +67,7 @@ func newStatusCmd() *cobra.Command {
 			return w.Flush()
 		},
 	}
-	cmd.Flags().StringVar(&stateDir, "state-dir", "", "where migrations are kept (default as for copy)")
+	cmd.Flags().StringVar(&stateDir, "state-dir", "", "where migrations are kept (default ~/.local/state/migrator)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each")
 	b.addFlags(cmd.Flags())
 	return cmd
