@@ -31,8 +31,10 @@ func TestFilesThatFitComeFromTheCostTable(t *testing.T) {
 			require.NotNil(t, got.Fits, "%v", got.Answer)
 			require.Contains(t, got.Answer[0], "fit in 96.0 MiB", "how much work fits stands first")
 			base, _ := m.Forecast(costs.Plan{LargestFile: got.LargestFile}, got.Fits.Workers).Needs()
-			assert.InEpsilon(t, (float64(p.Limit)-base)/c.bytes, got.Fits.Files, 0.15)
-			assert.LessOrEqual(t, got.Fits.Range[0], got.Fits.Range[1])
+			truth := (float64(p.Limit) - base) / c.bytes
+			assert.LessOrEqual(t, got.Fits.Files, truth)
+			assert.Greater(t, got.Fits.Files, truth/2, "from few files: growth beside the heap too small to be seen counts")
+			assert.LessOrEqual(t, truth, got.Fits.Range[1])
 
 			p.Files, p.LargestFile = int64(got.Fits.Files), got.LargestFile
 			_, high := m.Forecast(p, got.Fits.Workers).Needs()

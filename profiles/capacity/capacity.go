@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -26,6 +27,7 @@ const (
 type forecast struct {
 	Live, arenas, outside float64
 	spread                float64 // 95 % of all three together, either way
+	unseen                float64 // of it for growth too small to be seen in the run's files
 	unwritten             float64 // live heap without pages, which no limit counts and the collector does
 	// copies is the memory beside buffers that grow by copying: at one of the worst moments, and at one in forty.
 	copies, mostCopies float64
@@ -67,7 +69,8 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 		func(c record.Cost) (float64, bool) { return m.Rates.Planned(c.Per, c.Bound, p, float64(n)) })
 	f.Live, f.arenas, f.outside = f.Live+g.Live, f.arenas+g.Arenas, f.outside+g.Outside
 	variance += g.Variance - g.OfLive + math.Min(g.OfLive, m.ofGrowth(g.Live))
-	f.spread = 1.96 * math.Sqrt(variance)
+	f.spread = 1.96 * math.Sqrt(variance+m.unseenBeyond(p))
+	f.unseen = f.spread - 1.96*math.Sqrt(variance)
 	rest += g.Live
 	beside := m.copies.Share * m.copies.Beside * math.Max(0, f.Live-rest) / float64(max(n, 1))
 	f.copies, f.mostCopies = beside*m.copies.Copying(n, 1), beside*m.copies.Copying(n, 1.96)
@@ -80,14 +83,24 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	return f
 }
 
-// ofGrowth is the variance of so much growth on the live heap by what the states had of it. The total is read exactly,
-// and the fit has what the rows, of sampled sites, leave of it: together they are as far off as a state is, in
-// proportion to the growth.
+// ofGrowth is the variance of so much growth on the live heap by what the states of a single trial had of it. The total
+// is read exactly, and the fit has what the rows, of sampled sites, leave of it: together they are as far off as a
+// state is, in proportion to the growth. How far trials differ only their rows say.
 func (m *peakModel) ofGrowth(bytes float64) float64 {
 	if m.grown <= 0 {
 		return math.Inf(1)
 	}
 	return trend.Square(bytes / m.grown * math.Max(m.live.Sigma, threshold.ModelFloor))
+}
+
+// unseenBeyond is the variance of what may grow with files beyond those seen and was too little to be seen in these.
+func (m *peakModel) unseenBeyond(p costs.Plan) (variance float64) {
+	for _, l := range []*linear.Model{m.live, m.arenas, m.outside} {
+		if l != nil {
+			variance += trend.Square(l.UnseenBeyond(p.Files) / 1.96)
+		}
+	}
+	return variance
 }
 
 // inFlight is what the cost table has on the live heap for n workers.
@@ -146,6 +159,9 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	answer := m.Forecast(p, max(lo, 1))
 	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
 	c.Assumes = slices.Concat(assumptions(c, p, answer), m.pace(), m.warmUps())
+	if e.noKernel {
+		c.Assumes = append(c.Assumes, "nothing of the kernel's own memory (page tables, sockets): no cgroup was read")
+	}
 	if why := m.missed(min(c.Estimate, firmReach*g.seen), g.seen); why != "" {
 		c.Unknown = append(c.Unknown, why)
 	}
@@ -170,7 +186,10 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 		}
 	}
 	if c.Fits != nil {
-		if c.FitsUnknown = e.refuted(c.Fits, p); c.FitsUnknown != "" {
+		without := p // of as many workers as the limit has room for: that files are said beside fewer takes no kill back
+		without.Files = 0
+		n := max(c.Fits.Workers, m.largest(without, g.seen))
+		if c.FitsUnknown = cmp.Or(e.refuted(c.Fits, n, p), m.missed(n, g.seen)); c.FitsUnknown != "" {
 			c.Fits = nil
 		}
 	}
@@ -267,6 +286,11 @@ func (m *peakModel) warmUps() []string {
 	var out []string
 	for _, l := range []*linear.Model{m.arenas, m.outside} {
 		if l == nil {
+			continue
+		}
+		if each := l.Late(); each > 0 {
+			out = append(out, fmt.Sprintf("%.0f B a file beside the live heap, as the second half of the work added: before, "+
+				"a warm-up was among it", each))
 			continue
 		}
 		for _, why := range l.Bounded {

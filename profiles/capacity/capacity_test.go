@@ -303,13 +303,13 @@ func TestAsManyFilesFitAsThePlanForThemSays(t *testing.T) {
 func TestAKillRefutesHowManyFilesFit(t *testing.T) {
 	e, fit := &Evidence{Trials: []trialSize{sound(16, 48*mib), killed(8, 900*mib)}}, &record.Fit{Workers: 16,
 		Per: "file", Most: 5000, Files: 5000}
-	require.Contains(t, e.refuted(fit, costs.Plan{Limit: 900 * mib}), "8 workers was killed")
-	require.Empty(t, e.refuted(fit, costs.Plan{Limit: 1800 * mib}), "a larger limit")
-	require.Empty(t, e.refuted(&record.Fit{Workers: 4, Per: "file", Files: 5000}, costs.Plan{Limit: 900 * mib}),
+	require.Contains(t, e.refuted(fit, fit.Workers, costs.Plan{Limit: 900 * mib}), "8 workers was killed")
+	require.Empty(t, e.refuted(fit, fit.Workers, costs.Plan{Limit: 1800 * mib}), "a larger limit")
+	require.Empty(t, e.refuted(&record.Fit{Workers: 4, Per: "file", Files: 5000}, 4, costs.Plan{Limit: 900 * mib}),
 		"fewer workers than were killed")
-	require.Empty(t, e.refuted(&record.Fit{Workers: 16, Per: "file", Files: 900}, costs.Plan{Limit: 900 * mib}),
+	require.Empty(t, e.refuted(&record.Fit{Workers: 16, Per: "file", Files: 900}, 16, costs.Plan{Limit: 900 * mib}),
 		"fewer files than it had")
-	text := words.Capacity(&record.Capacity{Limit: 900 * mib, MaxWorkers: -1, FitsUnknown: e.refuted(fit,
+	text := words.Capacity(&record.Capacity{Limit: 900 * mib, MaxWorkers: -1, FitsUnknown: e.refuted(fit, 16,
 		costs.Plan{Limit: 900 * mib})})
 	require.Contains(t, text[0], "How many files fit in 900.0 MiB is not known")
 }

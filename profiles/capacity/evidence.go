@@ -62,6 +62,8 @@ type Evidence struct {
 	States []seenState  // that no prediction may be below
 	Words  record.Words // of the answer
 	Again  string       // as record.Capacity has it
+	// noKernel says that a trial was outside a cgroup: the kernel's memory for it was not read.
+	noKernel bool
 }
 
 // Collect takes from a series and its verdict what the model needs.
@@ -81,6 +83,7 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 	for _, n := range s.Snaps {
 		most, mostInFlight = max(most, n.Cov().BytesInFlight), max(mostInFlight, n.Cov().InFlight)
 		at = at.then(n)
+		e.noKernel = e.noKernel || n.Process != nil && n.Cgroup == nil
 		if n.Process != nil {
 			size.beside = math.Max(size.beside, float64(n.Process.RSS-n.Process.HeapArena))
 			last = seen(n, workers, at, apart).after(last, n)
@@ -91,7 +94,7 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 			n.Covariates != nil {
 			o := linear.Observation{Cell: t.Cell.String(), Trial: len(e.Trials), Workers: workers, Held: n.State.Held(),
 				Cov:  *n.Covariates,
-				Most: most, MostInFlight: mostInFlight, Live: n.Live.Bytes}
+				Most: most, MostInFlight: mostInFlight, Live: n.LiveHeap()}
 			o.Arenas, o.Outside = n.BesideLive()
 			o.Unwritten = n.Unwritten(o.Arenas)
 			o.Outside += apart

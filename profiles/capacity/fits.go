@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/threshold"
@@ -35,7 +36,7 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	})
 	without := p
 	without.Files = 0
-	workers := m.largest(without, g.seen)
+	workers := m.fitWorkers(without, g)
 	if workers == 0 {
 		return nil
 	}
@@ -43,13 +44,31 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	need, _ := f.Needs()
 	per, _ := m.Rates.PerFile(top.Per)
 	safe := math.Min(m.mostFiles(p, workers), m.unseen(p, workers))
-	breaks := math.Floor((float64(p.Limit) - math.Max(0, need-f.spread)) / math.Max(low, 1e-9))
-	fit := &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe,
-		Range: [2]float64{safe * per, math.Max(safe, breaks) * per}, Tried: top.Tried[1], PerFile: mid, Cost: top}
-	if fit.AtLeast = m.bare >= threshold.BareShare; fit.AtLeast {
-		fit.Range[1] = 0
+	fit := &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe, Range: []float64{safe * per},
+		Tried: top.Tried[1], PerFile: mid, Cost: top, AtLeast: m.bare >= threshold.BareShare}
+	breaks := math.Floor((float64(p.Limit) - math.Max(0, need-f.spread-threshold.BesideFloor)) / math.Max(low, 1e-9))
+	if !fit.AtLeast && breaks <= mostOfSafe*math.Max(1, safe) {
+		fit.Range = append(fit.Range, math.Max(safe, breaks)*per)
 	}
+	p.Files = int64(safe)
+	fit.GOMEMLIMIT = goMemoryLimit(p.Limit, m.Forecast(p, workers))
 	return fit
+}
+
+// mostOfSafe is the upper end of an interval over its lower end above which it says nothing.
+const mostOfSafe = 10
+
+// fitWorkers is beside how many workers files are counted: those that are asked about, else the most of a sound trial,
+// or fewer where these have no room or leave the files less than half of that beside one.
+func (m *peakModel) fitWorkers(without costs.Plan, g grounds) int {
+	if without.Workers > 0 {
+		return m.largest(without, without.Workers)
+	}
+	room := func(n int) float64 {
+		_, high := m.Forecast(without, n).Needs()
+		return float64(without.Limit) - high
+	}
+	return sort.Search(m.largest(without, g.seen), func(i int) bool { return room(i+1) < room(1)/2 })
 }
 
 // filesMost is the most files that are considered.
@@ -78,14 +97,14 @@ func (m *peakModel) beside() float64 {
 	return math.Max(0, (with-without)/many-rows)
 }
 
-// refuted says which kill of the run says otherwise: as many workers or fewer were killed by a limit as large after no
+// refuted says which kill of the run says otherwise: so many workers or fewer were killed by a limit as large after no
 // more files than fit. "" for none.
-func (e *Evidence) refuted(f *record.Fit, p costs.Plan) string {
+func (e *Evidence) refuted(f *record.Fit, workers int, p costs.Plan) string {
 	for i := range e.Trials {
 		t := &e.Trials[i]
-		if t.outcome == record.OOMKilled && t.killed >= p.Limit && t.Workers <= f.Workers && t.Files > 0 &&
+		if t.outcome == record.OOMKilled && t.killed >= p.Limit && t.Workers <= workers &&
 			float64(t.Files) <= f.Files {
-			return fmt.Sprintf("by the memory model %s with %s, but a run of %s was killed by a limit as large with %s "+
+			return fmt.Sprintf("by the memory model %s fit with %s, but a run of %s was killed by a limit as large with %s "+
 				"listed or done",
 				words.Work(f.Most, f.Per), words.Count(f.Workers, "worker"), words.Count(t.Workers, "worker"),
 				words.Work(float64(t.Files), "file"))
@@ -111,9 +130,19 @@ func (m *peakModel) mended(p costs.Plan, most int) int {
 		return n * c.Bytes
 	}
 	top := slices.MaxFunc(m.costs, func(a, b record.Cost) int { return cmp.Compare(size(a), size(b)) })
+	grows := 0 // rows that do
+	for _, c := range m.costs {
+		if costs.Gathers(c) {
+			grows++
+		}
+	}
 	n := 0
 	for n < most {
-		_, high := m.Forecast(p, n+1).Needs()
+		f := m.Forecast(p, n+1)
+		_, high := f.Needs()
+		if costs.Gathers(top) && grows == 1 {
+			high -= f.unseen // where nothing grows, no growth is looked for beside it
+		}
 		units, ok := m.Rates.Planned(top.Per, top.Bound, p, float64(n+1))
 		if top.Per == "worker" {
 			units, ok = float64(n+1), true

@@ -96,7 +96,7 @@ func TestWhatIsKeptAndNeverWrittenMakesALowerBound(t *testing.T) {
 		require.InDelta(t, s.want, m.bare, 0.1, name)
 		fit := m.fits(costs.Plan{Limit: 900 * mib, LargestFile: 48 * mib}, grounds{seen: 8})
 		require.Equal(t, m.bare >= threshold.BareShare, fit.AtLeast, name)
-		require.Equal(t, fit.AtLeast, fit.Range[1] == 0, name)
+		require.Equal(t, fit.AtLeast, len(fit.Range) == 1, name)
 		require.LessOrEqual(t, fit.Files*8192, 900.0*mib, "memory that may be written counts: %s", name)
 	}
 }
@@ -118,4 +118,100 @@ func TestLateGrowthIsWhatCounts(t *testing.T) {
 		}
 		return -50 * (end - n)
 	}), 10.0, "what a dip gives back")
+}
+
+// fitOf is what fits in 900 MiB beside one worker.
+func fitOf(e *Evidence) *record.Fit {
+	return e.PeakModel().fits(costs.Plan{Limit: 900 * mib, LargestFile: 48 * mib, Workers: 1}, grounds{seen: 8})
+}
+
+// TestTooFewFilesToSeeGrowthBesideTheHeap has 1.2 MiB that a thousand files may have brought, or warm-ups.
+func TestTooFewFilesToSeeGrowthBesideTheHeap(t *testing.T) {
+	after := func(files float64) *record.Fit {
+		e := leaking(t, 4<<10, func(o *linear.Observation) {
+			o.Outside = 5*mib + 1200*float64(o.Cov.FilesDone)*files/11_000
+		})
+		for i := range e.Rows {
+			n := &e.Rows[i]
+			n.Live -= n.Growth.Live
+			done := int64(float64(n.Cov.FilesDone) * files / 11_000)
+			n.Live -= 4 << 10 * float64(n.Cov.FilesDone-done)
+			n.Cov.FilesDone = done
+		}
+		return fitOf(e)
+	}
+	require.LessOrEqual(t, after(1100).Files*(4<<10+1200), 900.0*mib, "as much may go on growing")
+	require.InEpsilon(t, 850.0*mib/(4<<10+1200), after(11_000).Files, 0.1)
+}
+
+func TestGrowthThatBecomesFasterIsTakenByItsEnd(t *testing.T) {
+	const each, last = 4 << 10, 11_000
+	for _, from := range []int64{5500, 8250, 9625, 10_400} {
+		outside := func(o *linear.Observation) { o.Outside = 5*mib + 6000*float64(max(0, o.Cov.FilesDone-from)) }
+		e := leaking(t, each, outside)
+		at := e.Rows[len(e.Rows)-1]
+		for done := from; done <= last; done += 250 {
+			o := at
+			o.Cov.FilesDone = done
+			o.Live -= each * float64(last-done)
+			outside(&o)
+			e.Rows = append(e.Rows, o)
+		}
+		fit := fitOf(e)
+		require.LessOrEqual(t, fit.Files*(each+6000), 1.1*(900*mib+float64(from)*6000), "from %d on", from)
+	}
+}
+
+func TestAnIntervalWithoutAnUpperEndHasNone(t *testing.T) {
+	e := leaking(t, 4<<10, func(*linear.Observation) {})
+	e.Trials[0].costs[0].CI95 = [2]float64{0, 8 << 10}
+	require.Len(t, fitOf(e).Range, 1)
+}
+
+func TestTrialsThatDifferInGrowthLeaveItOpenByAsMuch(t *testing.T) {
+	one := leaking(t, 4<<10, func(*linear.Observation) {})
+	two := leaking(t, 4<<10, func(*linear.Observation) {})
+	for i := range 6 { // the other had few
+		n := two.Rows[len(two.Rows)-12]
+		n.Trial, n.Cov.FilesDone = 1, int64(200*i)
+		n.Live += 8 << 10 * float64(n.Cov.FilesDone)
+		two.Rows = append(two.Rows, n)
+	}
+	other := two.Trials[0]
+	other.costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: 8 << 10, CI95: [2]float64{8 << 10, 8 << 10}}}
+	two.Trials = append(two.Trials, other)
+	require.LessOrEqual(t, fitOf(two).Files*(8<<10), 900.0*mib, "one of them has twice as much")
+	require.Zero(t, two.PeakModel().grown, "the states of both together say nothing of either")
+	require.InEpsilon(t, 850.0*mib/(4<<10), fitOf(one).Files, 0.1)
+}
+
+func TestKillsRefuteFilesToo(t *testing.T) {
+	for name, files := range map[string]int64{"before any file": 0, "after few": 164} {
+		e := leaking(t, 4<<10, func(*linear.Observation) {})
+		dead := killed(4, 500*mib)
+		dead.Files, dead.memlimit = files, 400*mib // which garbage explains no more
+		e.Trials = append(e.Trials, dead)
+		for _, limit := range []int64{500 * mib, 501 * mib, 900 * mib} {
+			c := e.capacity(e.PeakModel(), costs.Plan{Limit: limit, LargestFile: 16 * mib, Files: 1_000_000})
+			require.Nil(t, c.Fits, "%s, %d", name, limit)
+		}
+	}
+}
+
+func TestWhereTheLimitHasRoomForFilesOrWorkersBothGetSome(t *testing.T) {
+	e := leaking(t, 4<<10, func(*linear.Observation) {})
+	m, last := e.PeakModel(), 0.0
+	for limit := int64(100 * mib); limit < 600*mib; limit += 10 * mib {
+		p := costs.Plan{Limit: limit, LargestFile: 48 * mib}
+		fit := m.fits(p, grounds{seen: 8})
+		one := m.mostFiles(p, 1)
+		require.GreaterOrEqual(t, fit.Files, 0.49*one, "%d", limit)
+		require.GreaterOrEqual(t, fit.Files, last/2.1)
+		require.Positive(t, fit.GOMEMLIMIT)
+		last = fit.Files
+		p.Workers = 2
+		if asked := m.fits(p, grounds{seen: 8}); asked != nil {
+			require.LessOrEqual(t, asked.Workers, 2)
+		}
+	}
 }

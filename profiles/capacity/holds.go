@@ -104,9 +104,12 @@ func (e *Evidence) bare() float64 {
 			floors[o.Trial] = append(floors[o.Trial], o)
 		}
 	}
-	least := 1.0
+	least := math.Inf(1)
 	for _, rows := range floors {
 		least = math.Min(least, bareOf(rows))
+	}
+	if len(floors) == 0 {
+		return 0
 	}
 	return math.Max(0, least)
 }

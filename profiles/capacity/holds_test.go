@@ -110,3 +110,13 @@ func TestLiveHeapWithoutPages(t *testing.T) {
 		require.InDelta(t, c.want, n.Unwritten(c.arenas), 1, name)
 	}
 }
+
+func TestTheLiveHeapIsAsTheRuntimeCountsIt(t *testing.T) {
+	n := &series.Snapshot{Live: series.Amount{Bytes: 40 * mib}}
+	n.Runtime = &record.Runtime{HeapAlloc: 47 * mib}
+	require.EqualValues(t, 40*mib, n.LiveHeap(), "with garbage among it")
+	n.Exact = true
+	require.EqualValues(t, 47*mib, n.LiveHeap(), "sites are a sample")
+	n.Runtime.HeapAlloc = 30 * mib
+	require.EqualValues(t, 40*mib, n.LiveHeap())
+}

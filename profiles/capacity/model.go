@@ -27,7 +27,7 @@ type peakModel struct {
 	States []seenState
 	peaks  []seenPeak
 	factor float64 // the peak resident heap over live heap
-	grown  float64 // the most that a state had gathered on the live heap
+	grown  float64 // the most that a state had gathered on the live heap; 0 where trials may differ in it
 	// bare is the part of what gathers on the live heap that was never written: no page stands for it.
 	bare float64
 }
@@ -49,6 +49,9 @@ func (e *Evidence) PeakModel() *peakModel {
 	for i := range e.Rows {
 		e.Rows[i].Growth = costs.GrowthOf(m.costs, e.Rows[i].Units)
 		m.grown = math.Max(m.grown, e.Rows[i].Growth.Live)
+	}
+	if e.Rows[0].Trial != e.Rows[len(e.Rows)-1].Trial {
+		m.grown = 0
 	}
 	live, err := linear.Fit(e.Rows, linear.Observation.LiveRest, threshold.ModelFloor, e.nothingGathers)
 	if err != nil {

@@ -88,7 +88,7 @@ func seen(n *series.Snapshot, workers int, w work, apart float64) seenState {
 	arenas, outside := n.BesideLive()
 	s.Outside = outside + apart
 	if n.ForcedGC > 0 && n.Profiled && !math.IsNaN(arenas) {
-		s.Inside = n.Live.Bytes - n.Unwritten(arenas) + arenas
+		s.Inside = n.LiveHeap() - n.Unwritten(arenas) + arenas
 	}
 	return s
 }

@@ -222,12 +222,15 @@ type Fit struct {
 	Workers int     `json:"workers"`
 	Per     string  `json:"per"`  // the unit that is counted: that of the largest row
 	Most    float64 `json:"most"` // units that are safe, at the upper end of the costs' intervals
-	// Range is the 95 % interval of where it breaks, without an upper end (0) where Most is a lower bound, AtLeast: some
-	// of the kept memory had no pages. Tried is the most units that a trial had: beyond it is extrapolation.
-	Range   [2]float64 `json:"range"`
-	AtLeast bool       `json:"at_least,omitempty"`
-	Tried   float64    `json:"tried"`
-	Files   float64    `json:"files"` // the same as Most in finished files
+	// Range is the 95 % interval of where it breaks, without an upper end where that is not known, as where Most is a
+	// lower bound, AtLeast: some of the kept memory had no pages. Tried is the most units that a trial had: beyond it is
+	// extrapolation.
+	Range   []float64 `json:"range"`
+	AtLeast bool      `json:"at_least,omitempty"`
+	// GOMEMLIMIT is the one to set for so many, bytes.
+	GOMEMLIMIT int64   `json:"gomemlimit"`
+	Tried      float64 `json:"tried"`
+	Files      float64 `json:"files"` // the same as Most in finished files
 	// PerFile is what each finished file adds, in bytes, by all rows that grow, and Cost the largest of these.
 	PerFile float64 `json:"per_file"`
 	Cost    Cost    `json:"cost"`

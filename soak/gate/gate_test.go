@@ -469,6 +469,12 @@ func TestGrowthIsTheSumOfTheUnboundedRows(t *testing.T) {
 	assert.Zero(t, none, "a cell in which nothing grows, of a run that grows")
 	got, _ = q.Get("leak_bytes_per_file")
 	assert.InDelta(t, 100, got, 1e-6, "its meaning is that of before")
+	for unexplained, known := range map[int64]bool{900 << 10: true, 3 << 20: false} {
+		open := *v
+		open.Closure = &record.Closure{Unexplained: unexplained, Contrast: "floor 1 to floor 9"}
+		_, ok = Measure(CellData{Trials: []TrialData{{Trial: trial, Verdict: &open}}}).Get("growth_bytes_per_file")
+		assert.Equal(t, known, ok, "%d bytes that no finding explains, beside 255 kB", unexplained)
+	}
 }
 
 func TestSizesOfThresholdsAreThoseOfFlags(t *testing.T) {

@@ -322,6 +322,7 @@ var slopes = []struct {
 const growthQuantity = "growth_bytes_per_file"
 
 func (q Quantities) setFindings(c CellData) {
+	var unexplained int64
 	sums := map[string][]float64{}
 	var counts []float64
 	for _, t := range c.Trials {
@@ -335,11 +336,8 @@ func (q Quantities) setFindings(c CellData) {
 		}
 		counts = append(counts, float64(len(v.Findings)))
 		table := costs.Of(v)
-		growth := costs.Growth(table, costs.RatesOf(t.Trial))
-		if growth > 0 {
-			growth += c.Beside
-		}
-		sums[growthQuantity] = append(sums[growthQuantity], growth)
+		growth, open := growthOf(t, c.Beside)
+		sums[growthQuantity], unexplained = append(sums[growthQuantity], growth), max(unexplained, open)
 		for _, s := range slopes {
 			total := 0.0
 			for _, row := range table {
@@ -355,7 +353,11 @@ func (q Quantities) setFindings(c CellData) {
 		why += ": " + c.Open()
 	}
 	q.set("findings", stat.Median(counts), len(counts) > 0, why)
-	q.set(growthQuantity, stat.Median(sums[growthQuantity]), len(sums[growthQuantity]) > 0, why)
+	if unexplained > 0 {
+		q.set(growthQuantity, 0, false, units.FormatBytes(unexplained)+" of what grew in a trial no finding explains")
+	} else {
+		q.set(growthQuantity, stat.Median(sums[growthQuantity]), len(sums[growthQuantity]) > 0, why)
+	}
 	for _, s := range slopes {
 		q.set(s.quantity, stat.Median(sums[s.quantity]), len(sums[s.quantity]) > 0, why)
 	}

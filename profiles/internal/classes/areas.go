@@ -5,6 +5,7 @@ package classes
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/memsoak/memsoak/profiles/blame"
@@ -80,13 +81,15 @@ func judgeArea(s *series.Series, u *fit.Units, of Area, q *fit.Quantity) []*find
 	var out []*finding.Judged
 	kept := fit.Retained(s, q, u.Retained)
 	terms := append(kept, fit.HeldTerms(s, q, u.Held, kept)...)
-	page := 0.0
-	if of.Class == record.OffHeap {
-		_, page = fit.PageStep(q, fit.Rest(s, q))
+	page, rise := 0.0, math.Inf(1)
+	if rest := fit.Rest(s, q); of.Class == record.OffHeap && len(rest) > 0 {
+		if _, page = fit.PageStep(q, rest); page > 0 { // by a step a line rises more than what it is fitted to
+			rise = q.Values[rest[len(rest)-1]] - q.Values[rest[0]]
+		}
 	}
 	terms = slices.DeleteFunc(terms, func(t fit.Term) bool {
 		return t.T() < threshold.MinT || t.Share < threshold.MinShare || t.Name == "wave" || t.Amount < of.Least ||
-			t.RetainedTerm && !t.Running && t.Amount-page < of.Least // one step is no growth
+			t.RetainedTerm && !t.Running && min(t.Amount, rise)-page < of.Least // one step is no growth
 	})
 	for _, t := range append(terms, of.withErrors(s, u, terms, page)...) {
 		a, b := t.From[0], t.From[1]

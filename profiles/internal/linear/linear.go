@@ -57,7 +57,9 @@ func terms() []term {
 		term{name: "workers*part", value: bodies},
 		// Memory that stays when transfers end: the runtime's tables of its largest heap and of its most goroutines so far.
 		term{name: "bytes-in-flight", value: func(o Observation) float64 { return float64(o.Most) }},
-		term{name: "workers", value: func(o Observation) float64 { return float64(o.MostInFlight) }})
+		term{name: "workers", value: func(o Observation) float64 { return float64(o.MostInFlight) }},
+		// Memory of the setting: pools that are made when the process begins.
+		term{name: "workers", value: func(o Observation) float64 { return float64(o.Workers) }})
 }
 
 // Model is a fit over terms, all of which are believed.
@@ -68,8 +70,9 @@ type Model struct {
 
 	fit   *trend.Fit
 	terms []term
-	// late is what each file beyond those seen adds, bytes: the growth that the terms don't follow.
-	late, seen float64
+	// late is what each file beyond those seen adds, bytes: the growth that the terms don't follow. unseen is what it may
+	// add besides, too little to show in those; floor is the error of a reading.
+	late, seen, unseen, floor float64
 }
 
 // Part is so many bytes of a term.
@@ -100,7 +103,7 @@ func (m *Model) HoldsFiles(term string, bytes float64) string {
 // has by itself.
 func Fit(rows []Observation, quantity func(Observation) float64, floor float64, doubted Doubt) (*Model, error) {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(o Observation) bool { return math.IsNaN(quantity(o)) })
-	m := &Model{terms: terms()}
+	m := &Model{terms: terms(), floor: floor}
 	cands := make([]trend.Candidate, len(m.terms))
 	y, v := make([]float64, len(rows)), make([]float64, len(rows))
 	for i, r := range rows {
@@ -213,20 +216,42 @@ func (m *Model) Tail(rows []Observation, quantity func(Observation) float64, dou
 		t := m.terms[m.fit.Terms[i]]
 		return t.bounded && Gathering(t.name)
 	})
-	late, seen := h.each, most(rows, files)
+	late := h.each
+	m.seen = most(rows, files)
 	switch {
-	case h.units == 0 || flattened == 0 && (seen < threshold.WarmedUp || h.end < threshold.ModelFloor):
+	case h.units == 0 || flattened == 0 && m.seen < threshold.WarmedUp:
+		m.unseen = math.Max(m.floor/math.Max(1, m.seen), m.rises(rows, y, files))
 		return
 	case flattened > 0 && late >= threshold.Flattened*flattened:
 		late += h.error()
-	case late*h.units < threshold.ModelFloor:
+	case flattened == 0 && h.end < threshold.ModelFloor || late*h.units < threshold.ModelFloor:
+		m.unseen = threshold.ModelFloor / h.units
 		return
 	}
 	if why := doubted("files", late, late*h.units); why != "" {
 		m.Bounded = append(m.Bounded, why)
 		return
 	}
-	m.late, m.seen = late, seen
+	m.late = late
+}
+
+// rises is the growth per unit from floor to floor that the fit has no term for, bytes.
+func (m *Model) rises(rows []Observation, y []float64, unit func(Observation) float64) float64 {
+	var x, rest []float64
+	for i, r := range rows {
+		if !r.Held && !math.IsNaN(y[i]) {
+			x, rest = append(x, unit(r)), append(rest, y[i]-m.Of(r))
+		}
+	}
+	return math.Max(0, trend.TheilSen(x, rest).Slope)
+}
+
+// Late is what each file beyond those seen adds besides what the terms say, bytes.
+func (m *Model) Late() float64 { return m.late }
+
+// UnseenBeyond is what so many files may add besides, too little to show in those that were seen, bytes.
+func (m *Model) UnseenBeyond(files int64) float64 {
+	return m.unseen * math.Max(0, float64(files)-m.seen)
 }
 
 // half is what the second half of the work added that the fit does not explain.
@@ -261,7 +286,30 @@ func (m *Model) secondHalf(rows []Observation, y []float64, unit func(Observatio
 		return half{}
 	}
 	line := trend.TheilSen(x, rest)
-	return half{each: line.Slope, units: end - slices.Min(x), end: line.Intercept + line.Slope*end}
+	h := half{each: line.Slope, units: end - slices.Min(x), end: line.Intercept + line.Slope*end}
+	for _, part := range []float64{4, 8, 16} {
+		if each := lately(x, rest, end-end/part); each > h.each {
+			h.each, h.end = each, h.end+(each-h.each)*end/part
+		}
+	}
+	return h
+}
+
+// lately is the growth per unit since so many, where it is clear of the errors of readings; else 0.
+func lately(x, y []float64, since float64) float64 {
+	var u, v []float64
+	for i := range x {
+		if x[i] >= since {
+			u, v = append(u, x[i]), append(v, y[i])
+		}
+	}
+	if len(u) < threshold.LeastHolds {
+		return 0
+	}
+	if line := trend.TheilSen(u, v); line.Slope*(slices.Max(u)-slices.Min(u)) >= threshold.BesideFloor {
+		return line.Slope
+	}
+	return 0
 }
 
 // beyond is what work beyond all that was observed adds to the fit.

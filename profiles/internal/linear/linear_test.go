@@ -44,3 +44,18 @@ func TestADoubtedTermExplainsReadingsAlone(t *testing.T) {
 	}
 	require.InDelta(t, at(doubted, 16, 1_000_000), sum, 1)
 }
+
+// TestMemoryOfTheSettingIsThereAtRest has a pool of 2.5 MiB for each worker from the start.
+func TestMemoryOfTheSettingIsThereAtRest(t *testing.T) {
+	var rows []Observation
+	for _, workers := range []int{4, 16} {
+		for i := range 12 {
+			rows = append(rows, Observation{Workers: workers, Outside: float64(4*mib + workers*5*mib/2 + i*1024),
+				Held: i%4 == 3, Cov: record.Covariates{InFlight: int64(i % 4 / 3 * workers), FilesDone: int64(100 * i)}})
+		}
+	}
+	m, err := Fit(rows, Observation.OutsideRest, mib/2, func(string, float64, float64) string { return "" })
+	require.NoError(t, err)
+	at, _ := m.At(Observation{Workers: 15})
+	require.InEpsilon(t, 4*mib+15*5*mib/2, at, 0.1)
+}

@@ -6,6 +6,15 @@ import (
 	"github.com/memsoak/memsoak/profiles/trend"
 )
 
+// LiveHeap is the live heap, garbage apart: as the runtime counts it where that was read between the collection and
+// anything new, and never less than the sites of the profile, which are a sample. Bytes.
+func (n *Snapshot) LiveHeap() float64 {
+	if n.Exact && n.Runtime != nil {
+		return math.Max(n.Live.Bytes, float64(n.Runtime.HeapAlloc))
+	}
+	return n.Live.Bytes
+}
+
 // Unwritten is the live heap that is not resident. Resident pages of the arenas are an upper bound of the
 // resident part of objects and of the rest, since free pages that the runtime has not returned are among them. Pages in
 // swap were written.
@@ -14,7 +23,7 @@ func (n *Snapshot) Unwritten(arenas float64) float64 {
 	if p == nil || p.HeapArena <= 0 || math.IsNaN(arenas) {
 		return 0
 	}
-	return math.Min(n.Live.Bytes, math.Max(0, n.Live.Bytes+arenas-float64(p.HeapArena+p.Swap)))
+	return math.Min(n.LiveHeap(), math.Max(0, n.LiveHeap()+arenas-float64(p.HeapArena+p.Swap)))
 }
 
 // BesideLive is resident memory beside the live heap that no pressure reclaims, NaN where it was not read. In the

@@ -46,7 +46,7 @@ func capacitySentences(c *record.Capacity) []string {
 	switch {
 	case c.MaxWorkers < 0 && c.KilledAt == 1:
 		out = append(out, fmt.Sprintf("Not even one worker is safe in %s: one was killed in this run", limit))
-	case c.MaxWorkers < 0 && c.Fits != nil:
+	case c.MaxWorkers < 0 && (c.Fits != nil || c.FitsUnknown != ""):
 		out = append(out, fmt.Sprintf("For %s files not even one worker is safe in %s%s%s", thousands(float64(c.Files)),
 			limit, work, binds))
 	case c.MaxWorkers < 0:
@@ -148,12 +148,24 @@ func Cost(c record.Cost) string {
 
 // fitText says it in a sentence.
 func fitText(f *record.Fit, limit int64) string {
-	least, to := "", fmt.Sprintf(", to %s (95 %%)", Work(f.Range[1], f.Per))
-	if f.AtLeast {
-		least, to = "At least ", ""
+	least, verb, with, to := "", "stays", Count(f.Workers, "worker"), ""
+	switch {
+	case f.AtLeast:
+		least = "At least "
+	case len(f.Range) > 1:
+		to = fmt.Sprintf(", and more than %s don't (95 %%)", Work(f.Range[1], f.Per))
 	}
-	s := fmt.Sprintf("%s%s fit in %s with %s%s: %s stays", least, Work(f.Most, f.Per), Bytes(float64(limit)),
-		Count(f.Workers, "worker"), to, Cost(f.Cost))
+	if f.Per == "backlog-item" {
+		verb = "is held while they wait"
+	}
+	if f.GOMEMLIMIT > 0 {
+		with += fmt.Sprintf(" and GOMEMLIMIT=%dMiB", f.GOMEMLIMIT>>20)
+	}
+	work := Work(f.Most, f.Per)
+	if items[f.Per] == "" {
+		work = fmt.Sprintf("%s (%s)", Work(f.Files, "file"), work)
+	}
+	s := fmt.Sprintf("%s%s fit in %s with %s%s: %s %s", least, work, Bytes(float64(limit)), with, to, Cost(f.Cost), verb)
 	if f.PerFile > 1.05*f.Cost.Bytes && f.Per != "second" {
 		s += fmt.Sprintf(", %s a file with all that grows", Bytes(f.PerFile))
 	}
@@ -161,10 +173,14 @@ func fitText(f *record.Fit, limit int64) string {
 		s += fmt.Sprintf("; extrapolated from %s", Work(f.Tried, f.Per))
 	}
 	if f.AtLeast {
-		s += "; more where what stays is never written, as some of it was not: a limit counts pages"
+		s += "; part of it had no pages in this run, and while that stays so, more fit"
 	}
 	return s
 }
+
+// items are the units that files come as, one or none each.
+var items = map[string]string{"file": "files", "listed-file": "listed files", "backlog-item": "waiting files",
+	"distinct-item": "distinct files", "large-file": "large files", "request": "requests"}
 
 // Work is an amount of work as a person says it: 610,000 files, 12.5 hours, 3.1 GiB.
 func Work(n float64, per string) string {
@@ -177,10 +193,7 @@ func Work(n float64, per string) string {
 	case "byte":
 		return Bytes(n) + " copied"
 	}
-	unit := map[string]string{"file": "files", "listed-file": "listed files", "backlog-item": "waiting files",
-		"distinct-item": "distinct files", "large-file": "large files",
-		"request": "requests", "page": "pages", "wave": "waves", "error": "errors"}[per]
-	return thousands(n) + " " + cmp.Or(unit, per)
+	return thousands(n) + " " + cmp.Or(items[per], per+"s")
 }
 
 // thousands is a number with its thousands apart, rounded down to three digits.

@@ -114,12 +114,12 @@ func sayCapacity(w record.Words, text string) string {
 
 // SpeakCapacity puts what a capacity assumes, warns of and binds first into the subject's words.
 func SpeakCapacity(c *record.Capacity) {
-	for _, texts := range [][]string{c.Assumes, c.Warnings, c.Settings} {
+	for _, texts := range [][]string{c.Assumes, c.Warnings, c.Settings, c.Unknown, c.Extrapolated} {
 		for i := range texts {
 			texts[i] = sayCapacity(c.Words, texts[i])
 		}
 	}
-	c.Binds = sayCapacity(c.Words, c.Binds)
+	c.Binds, c.FitsUnknown = sayCapacity(c.Words, c.Binds), sayCapacity(c.Words, c.FitsUnknown)
 	c.Decides = strings.TrimPrefix(sayCapacity(c.Words, decidesPrefix+c.Decides), decidesPrefix)
 }
 

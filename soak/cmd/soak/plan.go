@@ -95,10 +95,15 @@ func plan(cmd *cobra.Command, dir string, o planOptions) error {
 		err = verifyCapacity(cmd, dir, c, o)
 	}
 	out := cmd.OutOrStdout()
-	if err == nil && (c.MaxWorkers == 0 || c.Sizes != nil && c.Sizes.Safe == 0) {
+	if err == nil && leavesOpen(c) {
 		err = exitcode.Quiet(exitcode.Inconclusive, errors.New("what fits is not known"))
 	}
 	return errors.Join(show(out, o.json, c, func() { writeCapacity(out, c) }), err)
+}
+
+// leavesOpen reports whether a question of the plan has no answer.
+func leavesOpen(c *record.Capacity) bool {
+	return c.MaxWorkers == 0 || c.FitsUnknown != "" || c.Sizes != nil && c.Sizes.Safe == 0
 }
 
 // enoughForParts is a file larger than any part or window that is held per worker: with a model that has no term of the
@@ -186,7 +191,7 @@ func toVerify(c *record.Capacity) (counts []int, size int64) {
 		size = min(size, enoughForParts)
 	}
 	switch {
-	case c.MaxWorkers < 1 && c.Fits != nil:
+	case c.MaxWorkers < 1 && (c.Fits != nil || c.FitsUnknown != ""):
 		return nil, size // it is the planned files that don't fit, and these are not copied
 	case c.MaxWorkers < 1:
 		return []int{1}, size

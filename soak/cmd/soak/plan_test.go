@@ -21,18 +21,26 @@ func TestWhatATrialOfWorkersCannotRefuteIsNotVerified(t *testing.T) {
 		capacity record.Capacity
 		counts   []int
 	}{
-		"an answer":                 {record.Capacity{MaxWorkers: 4}, []int{4, 5}},
-		"a range":                   {record.Capacity{MaxWorkers: 4, Perhaps: 9}, []int{4}},
-		"a lower bound":             {record.Capacity{MaxWorkers: 4, AtLeast: true}, []int{4}},
-		"not even one":              {record.Capacity{MaxWorkers: -1}, []int{1}},
-		"the files don't fit":       {record.Capacity{MaxWorkers: -1, Fits: &record.Fit{Files: 9}}, nil},
-		"nothing is known":          {record.Capacity{Estimate: 7}, nil},
-		"it hangs on a size":        {record.Capacity{Estimate: 7, UntriedSize: true}, []int{7}},
-		"workers that files fit on": {record.Capacity{MaxWorkers: 2, Fits: &record.Fit{Files: 9}}, []int{2, 3}},
+		"an answer":                  {record.Capacity{MaxWorkers: 4}, []int{4, 5}},
+		"a range":                    {record.Capacity{MaxWorkers: 4, Perhaps: 9}, []int{4}},
+		"a lower bound":              {record.Capacity{MaxWorkers: 4, AtLeast: true}, []int{4}},
+		"not even one":               {record.Capacity{MaxWorkers: -1}, []int{1}},
+		"the files don't fit":        {record.Capacity{MaxWorkers: -1, Fits: &record.Fit{Files: 9}}, nil},
+		"how many files fit is open": {record.Capacity{MaxWorkers: -1, FitsUnknown: "killed"}, nil},
+		"nothing is known":           {record.Capacity{Estimate: 7}, nil},
+		"it hangs on a size":         {record.Capacity{Estimate: 7, UntriedSize: true}, []int{7}},
+		"workers that files fit on":  {record.Capacity{MaxWorkers: 2, Fits: &record.Fit{Files: 9}}, []int{2, 3}},
 	} {
 		counts, _ := toVerify(&c.capacity)
 		assert.Equal(t, c.counts, counts, name)
 	}
+}
+
+func TestAPlanThatLeavesAQuestionOpenIsInconclusive(t *testing.T) {
+	assert.True(t, leavesOpen(&record.Capacity{}))
+	assert.True(t, leavesOpen(&record.Capacity{MaxWorkers: -1, FitsUnknown: "killed with fewer"}))
+	assert.True(t, leavesOpen(&record.Capacity{MaxWorkers: 4, Sizes: &record.Sizes{}}))
+	assert.False(t, leavesOpen(&record.Capacity{MaxWorkers: -1, Fits: &record.Fit{Files: 9}}))
 }
 
 func TestARangeIsNarrowedToTheMostThatSurvive(t *testing.T) {

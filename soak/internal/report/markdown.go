@@ -126,6 +126,9 @@ func room(c *record.Capacity) string {
 		what = "At most " + fits(c.MaxWorkers, c.Words) + in
 	case c.MaxWorkers < 0:
 		what = "No number of " + many(c.Words) + " fits" + in
+		if c.Fits != nil || c.FitsUnknown != "" {
+			what = fmt.Sprintf("For %d %s no number of %s fits%s", c.Files, itemsOf(c.Words), many(c.Words), in)
+		}
 	}
 	if c.Binds != "" && !c.AtLeast {
 		what += "; what binds first: " + c.Binds

@@ -252,6 +252,9 @@ func (d *pageData) capacityAnswer() fact {
 		return fact{name, template.HTML(fmt.Sprintf("%d to %d", max(c.MaxWorkers, 0), c.Perhaps)), "in " + Bytes(c.Limit)}
 	case c.MaxWorkers > 0:
 		return fact{name, template.HTML(fmt.Sprintf("%d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
+	case c.MaxWorkers < 0 && c.Fits != nil:
+		return fact{itemsOf(c.Words) + " that fit", template.HTML(fmt.Sprintf("%.0f", c.Fits.Files)),
+			fmt.Sprintf("in %s with %d %s", Bytes(c.Limit), c.Fits.Workers, many(c.Words))}
 	case c.MaxWorkers < 0:
 		return fact{name, "none", "in " + Bytes(c.Limit)}
 	}

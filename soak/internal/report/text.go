@@ -107,6 +107,14 @@ func many(w record.Words) string {
 	return "workers"
 }
 
+// itemsOf is what a plan counts.
+func itemsOf(w record.Words) string {
+	if w.Item == record.ItemRequest {
+		return "requests"
+	}
+	return "files"
+}
+
 // words makes a name of the records readable: "live-heap" is "live heap".
 func words(s any) string { return strings.ReplaceAll(fmt.Sprint(s), "-", " ") }
 

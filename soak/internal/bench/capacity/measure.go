@@ -152,15 +152,12 @@ func (b *bench) answer(ctx context.Context, q question, dir string, s *score) (*
 	}
 	now := int64(c.MaxWorkers)
 	if q.asks == files {
-		now = 0
-		if fit := c.Fits; fit != nil { // with the GOMEMLIMIT for so many
-			now, p.Files, s.AtLeast = int64(fit.Files), max(1, int64(fit.Files)), fit.AtLeast
-			s.Perhaps = int64(fit.Range[1] * fit.Files / fit.Most)
-			at, err := profiles.Capacity(matrix, p, profiles.Options{})
-			if err != nil {
-				return nil, err
+		now, s.AtLeast, s.Perhaps = 0, false, 0
+		if fit := c.Fits; fit != nil {
+			now, s.AtLeast = int64(fit.Files), fit.AtLeast
+			if len(fit.Range) > 1 {
+				s.Perhaps = int64(fit.Range[1] * fit.Files / fit.Most)
 			}
-			c.GOMEMLIMIT = at.GOMEMLIMIT
 		}
 	}
 	if now != s.Answer {
@@ -234,7 +231,7 @@ func (b *bench) killFiles(ctx context.Context, q question, run *record.Run, c *r
 		return err
 	}
 	cfg := soak.DefaultConfig()
-	set := soak.Cell{"workers": strconv.Itoa(c.Fits.Workers), "gomemlimit": fmt.Sprintf("%dMiB", c.GOMEMLIMIT>>20)}
+	set := soak.Cell{"workers": strconv.Itoa(c.Fits.Workers), "gomemlimit": fmt.Sprintf("%dMiB", c.Fits.GOMEMLIMIT>>20)}
 	kept, _ := run.Config["set"].(map[string]any)
 	for k, v := range kept {
 		set[k] = fmt.Sprint(v)
