@@ -12,7 +12,7 @@ import (
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
-// TestAStepIsNotFittedAsMoreThanItRose has the states of a healthy trial of 47 s, in which the kernel made one huge page
+// TestAStepIsNotFittedAsMoreThanItRose has the states of a healthy trial of 47 s, in which the kernel made a huge page
 // within a phase of 8 s: by the second that was 4.2 MiB, of 2.2 that the memory rose.
 func TestAStepIsNotFittedAsMoreThanItRose(t *testing.T) {
 	text, err := os.ReadFile("testdata/huge-page.json")
