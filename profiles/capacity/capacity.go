@@ -23,12 +23,17 @@ const (
 	leastReach = 16
 )
 
+// littleGrowth is the part of a limit up to which what gathers with the planned files leaves a range of workers to be
+// decided by trials of workers alone.
+const littleGrowth = 0.1
+
 // forecast is what the model says of n workers on the planned work, in bytes.
 type forecast struct {
 	Live, arenas, outside float64
 	spread                float64 // 95 % of all three together, either way
 	unseen                float64 // of it for growth too small to be seen in the run's files
 	unwritten             float64 // live heap without pages, which no limit counts and the collector does
+	free                  float64 // live heap that may be without pages as well
 	// copies is the memory beside buffers that grow by copying: at one of the worst moments, and at one in forty.
 	copies, mostCopies float64
 	measured           float64 // what fewer workers or as many were seen to need, whatever the model says
@@ -61,7 +66,7 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	// What the table has for each worker can't be dropped by the fit.
 	f.Live = math.Max(f.Live, rest+m.inFlight(p, n))
 	if t, ok := m.measured(float64(p.LargestFile)); ok && rest+float64(n)*t.each < (1-threshold.ModelError)*f.Live {
-		f.Live, f.unwritten = rest+float64(n)*t.each, float64(n)*t.unwritten
+		f.Live, f.unwritten, f.free = rest+float64(n)*t.each, float64(n)*t.unwritten, float64(n)*(t.each-t.least)
 		variance += math.Max(trend.Square(float64(n)*t.se)+trend.Square(t.sigma),
 			trend.Square(threshold.ClearedShare*f.unwritten/1.96)) - liveVariance
 	}
@@ -176,7 +181,9 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	if lo == 0 {
 		c.MaxWorkers = -1
 	}
-	if c.Fits = m.fits(p, g); c.Fits == nil && !c.AtLeast {
+	// No trial of workers decides what hangs on the planned files.
+	little := costs.Growth(m.costs, m.Rates)*float64(p.Files) <= littleGrowth*float64(p.Limit)
+	if c.Fits = m.fits(p, g); little && !c.AtLeast {
 		switch n := m.perhaps(p, firmReach*g.seen+1, g); {
 		case n <= lo+max(1, lo/10):
 		case n > firmReach*g.seen && lo > 0:
@@ -219,7 +226,7 @@ func (m *peakModel) largest(p costs.Plan, most int) int {
 func (m *peakModel) perhaps(p costs.Plan, most int, g grounds) int {
 	n := sort.Search(most, func(i int) bool {
 		f := m.Forecast(p, i+1)
-		return math.Max(f.Live+f.arenas+f.outside, m.limited(p, i+1, f)) > float64(p.Limit)
+		return math.Max(f.Live-f.free+f.arenas+f.outside, m.limited(p, i+1, f)) > float64(p.Limit)
 	})
 	if g.killedAt > 0 {
 		n = min(n, g.killedAt-1)

@@ -97,6 +97,9 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 				Most: most, MostInFlight: mostInFlight, Live: n.LiveHeap()}
 			o.Arenas, o.Outside = n.BesideLive()
 			o.Unwritten = n.Unwritten(o.Arenas)
+			if r := n.Runtime; r != nil {
+				o.Free = math.Max(0, float64(r.HeapIdle-r.HeapReleased))
+			}
 			o.Outside += apart
 			o.Seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
 			e.Rows = append(e.Rows, o)

@@ -15,8 +15,9 @@ import (
 // hold is a state held with transfers whose bodies are there.
 type hold struct {
 	size, transfers float64
-	// written is the live heap that they brought with pages for it, unwritten that without. Bytes.
-	written, unwritten float64
+	// written is the live heap that they brought with pages for it at most, least that at least, unwritten that without.
+	// Bytes.
+	written, least, unwritten float64
 }
 
 // holds takes from the live heap of each held state what the model of it says is there without transfers.
@@ -29,15 +30,20 @@ func (e *Evidence) holds(live *linear.Model) []hold {
 		}
 		idle := o
 		idle.Cov.InFlight, idle.Cov.AtHeader, idle.Cov.WithBody, idle.Cov.BytesInFlight, idle.Cov.ConnsOpen = 0, 0, 0, 0, 0
-		out = append(out, hold{size: float64(o.Cov.BytesInFlight) / n, transfers: n, unwritten: o.Unwritten,
-			written: math.Max(0, o.LiveRest()-o.Unwritten-live.Of(idle))})
+		h := hold{size: float64(o.Cov.BytesInFlight) / n, transfers: n, unwritten: o.Unwritten,
+			written: math.Max(0, o.LiveRest()-o.Unwritten-live.Of(idle))}
+		if h.least = h.written; o.Unwritten > 0 {
+			h.least = math.Max(0, h.written-o.Free)
+		}
+		out = append(out, h)
 	}
 	return out
 }
 
 // measured is what each transfer of a planned size brought to the live heap.
 type measured struct {
-	each, se  float64 // with pages for it, and the standard error
+	each, se  float64 // with pages for it at most, and the standard error
+	least     float64 // with pages for it at least
 	sigma     float64 // residual standard deviation of a state
 	unwritten float64 // the most without pages
 }
@@ -61,7 +67,7 @@ func (m *peakModel) measured(size float64) (t measured, ok bool) {
 	t, ok = m.heldAt(above)
 	if less, ok := m.heldAt(below); ok {
 		if by := size / below; less.each*by > t.each {
-			t.each, t.se, t.sigma = less.each*by, less.se*by, less.sigma*by
+			t.each, t.se, t.sigma, t.least = less.each*by, less.se*by, less.sigma*by, less.least*by
 		}
 		t.unwritten = math.Max(t.unwritten, less.unwritten)
 	}
@@ -71,13 +77,14 @@ func (m *peakModel) measured(size float64) (t measured, ok bool) {
 // heldAt is measured with files that were held, of a size or hardly more; ok is false where there are few states, or
 // where they held fewer transfers than half of the most of any: what many at a time share does not show in few.
 func (m *peakModel) heldAt(size float64) (t measured, ok bool) {
-	var sum, squares, most, mostHere float64
+	var sum, least, squares, most, mostHere float64
 	var here []hold
 	for _, h := range m.holds {
 		most = math.Max(most, h.transfers)
 		if size <= h.size+1 && h.size-size <= threshold.SameSize*size {
 			here = append(here, h)
 			sum, squares = sum+h.transfers*h.written, squares+trend.Square(h.transfers)
+			least += h.transfers * h.least
 			mostHere = math.Max(mostHere, h.transfers)
 			t.unwritten = math.Max(t.unwritten, h.unwritten/h.transfers)
 		}
@@ -85,7 +92,7 @@ func (m *peakModel) heldAt(size float64) (t measured, ok bool) {
 	if len(here) < threshold.LeastHolds || 2*mostHere < most {
 		return measured{}, false
 	}
-	t.each = sum / squares
+	t.each, t.least = sum/squares, least/squares
 	for _, h := range here {
 		t.sigma += trend.Square(h.written - t.each*h.transfers)
 	}

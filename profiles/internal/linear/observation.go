@@ -18,8 +18,9 @@ type Observation struct {
 	// MostInFlight is the most transfers in flight in the trial so far.
 	MostInFlight int64
 	Live         float64
-	// Unwritten is the part of the live heap that no page stands for: buffers of which nothing was written yet.
-	Unwritten float64
+	// Unwritten is the least of the live heap that no page stands for: buffers of which nothing was written yet. It may be
+	// more by as much as Free, spans without objects that the runtime keeps: how many of them have pages is not known.
+	Unwritten, Free float64
 	// Arenas is what the Go heap's arenas have to have beside live objects, outside what a limit counts beside them; NaN
 	// where it was not read.
 	Arenas, Outside float64

@@ -106,7 +106,7 @@ func TestDiagnoseRefuses(t *testing.T) {
 		"a table with a run":     {[]string{"diagnose", "--covariates", table, runDir}, exitcode.UsageError, "has its own"},
 		"a plan without a limit": {[]string{"plan", runDir}, exitcode.UsageError, "--limit"},
 		"a plan of wrong files":  {[]string{"plan", runDir, "--limit=1Gi", "--files=many"}, exitcode.UsageError, "many"},
-		"a plan without a run":   {[]string{"plan", profiles, "--limit=1Gi"}, exitcode.Error, "run.json"},
+		"a plan without a run":   {[]string{"plan", profiles, "--limit=1Gi"}, exitcode.UsageError, "run.json"},
 	} {
 		code, _, errs := soakCommand(c.args...)
 		assert.Equal(t, c.code, code, name)
