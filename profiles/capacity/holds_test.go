@@ -121,8 +121,8 @@ func TestTheLiveHeapIsAsTheRuntimeCountsIt(t *testing.T) {
 	require.EqualValues(t, 40*mib, n.LiveHeap())
 }
 
-// TestFreeSpansLeaveOpenHowMuchIsWritten has 4 MiB of free spans for each transfer beside half-written buffers: of these
-// there may be that much less.
+// TestFreeSpansLeaveOpenHowMuchIsWritten has 4 MiB of free spans for each transfer beside half-written buffers: these
+// may have that much less.
 func TestFreeSpansLeaveOpenHowMuchIsWritten(t *testing.T) {
 	ask := func(free float64, leak float64) *record.Capacity {
 		e := roomy(2, 4, 8)
