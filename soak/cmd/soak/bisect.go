@@ -56,7 +56,7 @@ Exit codes: 0 found, 3 not one commit but several are left, or an end can't be j
 	fl.StringVar(&f.run.corpus, "corpus", "", "preset or spec file of the free run's tree (default mixed)")
 	fl.StringArrayVar(&f.run.axes, "axis", nil, "an axis, name=v1,v2,...; may be repeated")
 	fl.StringArrayVar(&f.run.sets, "set", nil, "a fixed setting, name=value; may be repeated")
-	fl.StringVar(&f.run.protocol, "protocol", "", "default, quick, passive or a file")
+	fl.StringVar(&f.run.protocol, "protocol", "", "default, quick, many-files, passive or a file")
 	fl.StringVar(&f.run.limit, "limit", "", "memory limit of the subject, or off (default 2Gi)")
 	fl.IntVar(&f.run.repeats, "repeats", 0, "recordings of each cell and revision (default 1)")
 	fl.StringVar(&f.run.fakedrive, "fakedrive", "", "`path` of the fakedrive program")

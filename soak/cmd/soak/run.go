@@ -81,7 +81,7 @@ func (f *runFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.cells, "cells", "",
 		"only the cells for which this condition holds: 'workers >= 10 and pool = 4'; a limit that is off\nis above every "+
 			"number: 'gomemlimit >= 1GiB' keeps it")
-	fl.StringVar(&f.protocol, "protocol", "", "default, quick, passive or a file")
+	fl.StringVar(&f.protocol, "protocol", "", "default, quick, many-files, passive or a file")
 	fl.StringVar(&f.trials, "trials", "",
 		"kinds of trial per cell, comma-separated: attribution, speed, passive (default: the protocol's)")
 	fl.StringVar(&f.limit, "limit", "", "memory limit of the subject, or off (default 2Gi)")

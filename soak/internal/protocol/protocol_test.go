@@ -100,7 +100,7 @@ func TestLoadReadsFilesAndNamesWhatThereIs(t *testing.T) {
 	assert.Equal(t, "idle", p.Phases[0].Name, "a phase without a name takes its kind")
 	_, err = protocol.Load("defalt")
 	require.ErrorIs(t, err, protocol.ErrInvalid)
-	assert.ErrorContains(t, err, "default, passive, quick")
+	assert.ErrorContains(t, err, "default, many-files, passive, quick")
 }
 
 func TestCounts(t *testing.T) {

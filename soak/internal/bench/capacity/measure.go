@@ -108,15 +108,7 @@ func (b *bench) matrix(ctx context.Context, q question, dir string, counts ...st
 		return err
 	}
 	c := soak.DefaultConfig()
-	c.Subject, c.Corpus, c.Set, c.Design = q.subject, "tiny", q.set, soak.Full
-	if q.asks == workers {
-		c.Protocol = "quick"
-	} else { // the default experiment: what a file leaves has to be known closer, and files are copied freely as well
-		c.Corpus = dir + "-corpus.yaml"
-		if err := os.WriteFile(c.Corpus, fmt.Appendf(nil, "files: 400\nsize: %d\n", q.size), 0o644); err != nil {
-			return err
-		}
-	}
+	c.Subject, c.Corpus, c.Protocol, c.Set, c.Design = q.subject, "tiny", q.protocol, q.set, soak.Full
 	c.Trials = []record.TrialKind{record.Attribution}
 	c.Center, c.Axes = nil, soak.Axes{{Name: "workers", Values: counts}}
 	plan, err := soak.NewPlan(c, soak.Shard{})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -29,7 +30,9 @@ type question struct {
 	program string // of the subject, built here; empty: one from elsewhere
 	set     soak.Cell
 	size    int64 // of a file, bytes
-	limits  []int64
+	// protocol of the run that is asked; for files one that has many where they leave little each.
+	protocol string
+	limits   []int64
 }
 
 const mib = 1 << 20
@@ -42,7 +45,7 @@ func allQuestions() ([]question, error) {
 	var groups []struct {
 		Asks                      asks
 		Subject, Program, Setting string
-		GOMEMLIMIT                string
+		GOMEMLIMIT, Protocol      string
 		Size                      units.Bytes
 		Limits                    map[string][]int64
 	}
@@ -52,7 +55,8 @@ func allQuestions() ([]question, error) {
 	var out []question
 	for _, g := range groups {
 		for _, name := range slices.Sorted(maps.Keys(g.Limits)) {
-			q := question{name: name, asks: g.Asks, subject: g.Subject, program: g.Program, size: int64(g.Size)}
+			q := question{name: name, asks: g.Asks, subject: g.Subject, program: g.Program, size: int64(g.Size),
+				protocol: cmp.Or(g.Protocol, "quick")}
 			q.set = soak.Cell{}
 			if g.Setting != "" {
 				q.set[g.Setting] = name
