@@ -99,4 +99,8 @@ func TestAServiceHasItsOwnProtocols(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, p.Protocol.Name)
 	}
+	c := DefaultConfig()
+	c.Protocol = "many-files"
+	_, err := NewPlanFor(s, c, Shard{})
+	assert.ErrorContains(t, err, "s is a service: protocols default, quick, passive")
 }

@@ -178,7 +178,9 @@ func (p *Plan) loadProtocol() error {
 	}
 	proto, err := protocol.Load(name)
 	if err == nil && p.Subject.Load != nil {
-		proto, err = proto.For(p.Subject.Service())
+		if proto, err = proto.For(p.Subject.Service()); err != nil {
+			err = fmt.Errorf("%w; %s is a service: protocols default, quick, passive, or a file of its own", err, p.Subject.Name)
+		}
 	}
 	if err == nil && p.Subject.Wave.Exit && slices.ContainsFunc(proto.Trials,
 		func(k record.TrialKind) bool { return k != record.Passive }) {

@@ -277,15 +277,20 @@ func assumptions(c *record.Capacity, p costs.Plan, answer forecast) []string {
 	return out
 }
 
-// pace is what the plan takes for the time that its files take, where something grows with it.
-func (m *peakModel) pace() []string {
-	if m.Rates.Seconds > 0 && slices.ContainsFunc(m.costs, func(c record.Cost) bool {
-		return c.Per == "second" && costs.Gathers(c)
-	}) {
-		return []string{fmt.Sprintf("%.3g files a second, as in this run: what grows with time grows longer with slower work",
-			1/m.Rates.Seconds)}
+// pace is what the plan takes for the time and the bytes of its files, where something grows with these.
+func (m *peakModel) pace() (out []string) {
+	grows := func(per string) bool {
+		return slices.ContainsFunc(m.costs, func(c record.Cost) bool { return c.Per == per && costs.Gathers(c) })
 	}
-	return nil
+	if m.Rates.Seconds > 0 && grows("second") {
+		out = append(out, fmt.Sprintf("%.3g files a second, as in this run: what grows with time grows longer with slower work",
+			1/m.Rates.Seconds))
+	}
+	if grows("byte") {
+		out = append(out, fmt.Sprintf("%s a file on average, as in this run: what grows with bytes grows faster with larger "+
+			"files", words.Bytes(m.Rates.Bytes)))
+	}
+	return out
 }
 
 // warmUps are what grew beside the live heap with the work and is not multiplied by a plan.

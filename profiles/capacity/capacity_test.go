@@ -183,8 +183,8 @@ func TestWhatHangsOnTheMomentIsARange(t *testing.T) {
 	got := e.Capacity(m, plan)
 	require.InDelta(t, 10, got.MaxWorkers, 2, "all are copied together in the worst moment")
 	require.InDelta(t, 24, got.Perhaps, 1, "and none in the best")
-	require.Contains(t, got.Answer, fmt.Sprintf("%d to %d may fit: it hangs on the garbage and the copies of the fullest "+
-		"moment", got.MaxWorkers+1, got.Perhaps))
+	require.Contains(t, got.Answer, fmt.Sprintf("%d to %d may fit: it hangs on the garbage, the copies and the written pages of "+
+		"the fullest moment", got.MaxWorkers+1, got.Perhaps))
 	require.Contains(t, got.Answer, "What decides: soak plan RUN --limit 900MiB --largest-file 48MiB --verify")
 
 	e.Trials = append(e.Trials, killed(20, 900*mib))
@@ -287,6 +287,10 @@ func TestWhatGrowsWithTimeNamesThePaceItIsPricedAt(t *testing.T) {
 	m.costs = []record.Cost{{Class: record.Leak, Per: "second", Bytes: 1 << 16, CI95: [2]float64{1 << 16, 1 << 16}}}
 	require.Contains(t, strings.Join(e.Capacity(m, costs.Plan{Limit: 900 * mib}).Assumes, "\n"),
 		"400 files a second, as in this run")
+	m.Rates.Bytes = 5 << 10
+	m.costs[0].Per = "byte"
+	require.Contains(t, e.Capacity(m, costs.Plan{Limit: 900 * mib}).Assumes,
+		"5.0 KiB a file on average, as in this run: what grows with bytes grows faster with larger files")
 }
 
 func TestAsManyFilesFitAsThePlanForThemSays(t *testing.T) {

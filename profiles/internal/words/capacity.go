@@ -133,7 +133,7 @@ func mayFit(c *record.Capacity) []string {
 	if c.Perhaps == max(c.MaxWorkers, 0)+1 {
 		more = fmt.Sprint(c.Perhaps)
 	}
-	return []string{more + " may fit: it hangs on the garbage and the copies of the fullest moment",
+	return []string{more + " may fit: it hangs on the garbage, the copies and the written pages of the fullest moment",
 		decidesPrefix + c.Decides}
 }
 

@@ -75,8 +75,10 @@ func TestACapacityOfAServiceCountsRequests(t *testing.T) {
 	assert.Contains(t, drawn(), "2 workers fit")
 	assert.Equal(t, "workers that fit", page.capacityAnswer().Name)
 	c.MaxWorkers, c.Files, c.Fits = -1, 1_000_000, &record.Fit{Files: 97_532, Workers: 4}
-	assert.Equal(t, fact{"files that fit", "97532", "in 1.0 GiB with 4 workers"}, page.capacityAnswer())
-	assert.Equal(t, "For 1000000 files no number of workers fits in 1.0 GiB", strings.TrimSuffix(room(c), "."))
+	assert.Equal(t, fact{"files that fit", "97,532", "in 1.0 GiB with 4 workers"}, page.capacityAnswer())
+	assert.Equal(t, "For 1,000,000 files no number of workers fits in 1.0 GiB", strings.TrimSuffix(room(c), "."))
+	c.Fits.AtLeast = true
+	assert.EqualValues(t, "≥ 97,532", page.capacityAnswer().Value)
 	assert.Equal(t, "1 request in flight fits", fits(1, record.Words{InFlight: true}))
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -127,7 +128,7 @@ func room(c *record.Capacity) string {
 	case c.MaxWorkers < 0:
 		what = "No number of " + many(c.Words) + " fits" + in
 		if c.Fits != nil || c.FitsUnknown != "" {
-			what = fmt.Sprintf("For %d %s no number of %s fits%s", c.Files, itemsOf(c.Words), many(c.Words), in)
+			what = fmt.Sprintf("For %s %s no number of %s fits%s", units.Comma(c.Files), itemsOf(c.Words), many(c.Words), in)
 		}
 	}
 	if c.Binds != "" && !c.AtLeast {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -253,7 +254,11 @@ func (d *pageData) capacityAnswer() fact {
 	case c.MaxWorkers > 0:
 		return fact{name, template.HTML(fmt.Sprintf("%d", c.MaxWorkers)), "in " + Bytes(c.Limit)}
 	case c.MaxWorkers < 0 && c.Fits != nil:
-		return fact{itemsOf(c.Words) + " that fit", template.HTML(fmt.Sprintf("%.0f", c.Fits.Files)),
+		least := ""
+		if c.Fits.AtLeast {
+			least = "≥ "
+		}
+		return fact{itemsOf(c.Words) + " that fit", template.HTML(least + units.Comma(int64(c.Fits.Files))),
 			fmt.Sprintf("in %s with %d %s", Bytes(c.Limit), c.Fits.Workers, many(c.Words))}
 	case c.MaxWorkers < 0:
 		return fact{name, "none", "in " + Bytes(c.Limit)}
