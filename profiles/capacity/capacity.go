@@ -283,8 +283,8 @@ func (m *peakModel) pace() (out []string) {
 		return slices.ContainsFunc(m.costs, func(c record.Cost) bool { return c.Per == per && costs.Gathers(c) })
 	}
 	if m.Rates.Seconds > 0 && grows("second") {
-		out = append(out, fmt.Sprintf("%.3g files a second, as in this run: what grows with time grows longer with slower work",
-			1/m.Rates.Seconds))
+		out = append(out, fmt.Sprintf("%.3g files a second, as in this run: what grows with time grows longer with slower "+
+			"work", 1/m.Rates.Seconds))
 	}
 	if grows("byte") {
 		out = append(out, fmt.Sprintf("%s a file on average, as in this run: what grows with bytes grows faster with larger "+

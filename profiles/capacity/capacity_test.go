@@ -183,8 +183,8 @@ func TestWhatHangsOnTheMomentIsARange(t *testing.T) {
 	got := e.Capacity(m, plan)
 	require.InDelta(t, 10, got.MaxWorkers, 2, "all are copied together in the worst moment")
 	require.InDelta(t, 24, got.Perhaps, 1, "and none in the best")
-	require.Contains(t, got.Answer, fmt.Sprintf("%d to %d may fit: it hangs on the garbage, the copies and the written pages of "+
-		"the fullest moment", got.MaxWorkers+1, got.Perhaps))
+	require.Contains(t, got.Answer, fmt.Sprintf("%d to %d may fit: it hangs on the garbage, the copies and the written "+
+		"pages of the fullest moment", got.MaxWorkers+1, got.Perhaps))
 	require.Contains(t, got.Answer, "What decides: soak plan RUN --limit 900MiB --largest-file 48MiB --verify")
 
 	e.Trials = append(e.Trials, killed(20, 900*mib))
