@@ -163,7 +163,7 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	}
 	answer := m.Forecast(p, max(lo, 1))
 	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
-	c.Assumes = slices.Concat(assumptions(c, p, answer), m.pace(), m.warmUps())
+	c.Assumes = slices.Concat(assumptions(c, p, answer), m.pace(p), m.warmUps())
 	if e.noKernel {
 		c.Assumes = append(c.Assumes, "nothing of the kernel's own memory (page tables, sockets): no cgroup was read")
 	}
@@ -182,7 +182,7 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 		c.MaxWorkers = -1
 	}
 	// No trial of workers decides what hangs on the planned files.
-	little := costs.Growth(m.costs, m.Rates)*float64(p.Files) <= littleGrowth*float64(p.Limit)
+	little := costs.Growth(m.costs, m.Rates.For(p))*float64(p.Files) <= littleGrowth*float64(p.Limit)
 	if c.Fits = m.fits(p, g); little && !c.AtLeast {
 		switch n := m.perhaps(p, firmReach*g.seen+1, g); {
 		case n <= lo+max(1, lo/10):
@@ -278,7 +278,7 @@ func assumptions(c *record.Capacity, p costs.Plan, answer forecast) []string {
 }
 
 // pace is what the plan takes for the time and the bytes of its files, where something grows with these.
-func (m *peakModel) pace() (out []string) {
+func (m *peakModel) pace(p costs.Plan) (out []string) {
 	grows := func(per string) bool {
 		return slices.ContainsFunc(m.costs, func(c record.Cost) bool { return c.Per == per && costs.Gathers(c) })
 	}
@@ -286,9 +286,13 @@ func (m *peakModel) pace() (out []string) {
 		out = append(out, fmt.Sprintf("%.3g files a second, as in this run: what grows with time grows longer with slower "+
 			"work", 1/m.Rates.Seconds))
 	}
-	if grows("byte") {
+	switch each := m.Rates.For(p).Bytes; {
+	case !grows("byte"):
+	case each < m.Rates.Bytes:
+		out = append(out, fmt.Sprintf("%s a file, the largest of the plan", words.Bytes(each)))
+	default:
 		out = append(out, fmt.Sprintf("%s a file on average, as in this run: what grows with bytes grows faster with larger "+
-			"files", words.Bytes(m.Rates.Bytes)))
+			"files", words.Bytes(each)))
 	}
 	return out
 }

@@ -185,6 +185,17 @@ func TestTrialsThatDifferInGrowthLeaveItOpenByAsMuch(t *testing.T) {
 	require.InEpsilon(t, 850.0*mib/(4<<10), fitOf(one).Files, 0.1)
 }
 
+func TestFilesLeaveNoMoreBytesThanTheyHave(t *testing.T) {
+	_, m := sized(t, 36*mib)
+	m.costs = []record.Cost{{Class: record.Leak, Per: "byte", Bytes: 0.5, CI95: [2]float64{0.5, 0.5}}}
+	m.Rates.Bytes = 8 << 10
+	of := func(largest int64) float64 {
+		return m.fits(costs.Plan{Limit: 900 * mib, LargestFile: largest}, grounds{seen: 1}).PerFile
+	}
+	require.InDelta(t, 4<<10, of(mib), 1, "on average")
+	require.InDelta(t, 512, of(1<<10), 1)
+}
+
 func TestKillsRefuteFilesToo(t *testing.T) {
 	for name, files := range map[string]int64{"before any file": 0, "after few": 164} {
 		e := leaking(t, 4<<10, func(*linear.Observation) {})
