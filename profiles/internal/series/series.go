@@ -142,7 +142,8 @@ func (s *Series) AddHeap(n *Snapshot, c *capture.Capture) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	n.Profiled, n.Live, n.Sites, n.Stacks = true, t.live, t.sites, t.stacks
-	if s.Trial.SampleRate > 0 && s.Rate == float64(s.Trial.SampleRate) {
+	// What a setting asks for comes with the subject's next run as well.
+	if s.Rate == float64(s.Trial.SampleRate) && s.Rate < ownRate && s.Setting("memprofilerate", "") == "" {
 		n.Sampling = t.table.excess()
 	}
 	if b := capture.Binary(p); b != "" && !slices.Contains(s.Binaries, b) {
