@@ -72,6 +72,9 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	}
 	g := costs.GrowthOf(m.costs,
 		func(c record.Cost) (float64, bool) { return m.Rates.Planned(c.Per, c.Bound, p, float64(n)) })
+	// A process at its own rate has room for growth where the trials had fine sampling. What doesn't gather keeps it as a
+	// margin: at the moment when all workers hold the most, one answer of make capacity was a worker too many without.
+	f.outside -= math.Min(math.Min(m.sampling, f.outside), g.Live+g.Arenas+g.Outside)
 	f.Live, f.arenas, f.outside = f.Live+g.Live, f.arenas+g.Arenas, f.outside+g.Outside
 	variance += g.Variance - g.OfLive + math.Min(g.OfLive, m.ofGrowth(g.Live))
 	f.spread = 1.96 * math.Sqrt(variance+m.unseenBeyond(p))

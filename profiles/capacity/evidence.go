@@ -100,7 +100,7 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 			if r := n.Runtime; r != nil {
 				o.Free = math.Max(0, float64(r.HeapIdle-r.HeapReleased))
 			}
-			o.Outside += apart
+			o.Outside, o.Sampling = o.Outside+apart, n.Sampling
 			o.Seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
 			e.Rows = append(e.Rows, o)
 		}

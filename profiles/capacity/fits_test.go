@@ -185,6 +185,26 @@ func TestTrialsThatDifferInGrowthLeaveItOpenByAsMuch(t *testing.T) {
 	require.InEpsilon(t, 850.0*mib/(4<<10), fitOf(one).Files, 0.1)
 }
 
+func TestWhatFineSamplingCostsIsRoomForFilesAlone(t *testing.T) {
+	e := leaking(t, 4<<10, func(o *linear.Observation) { o.Outside = 5 * mib })
+	of := fitOf(e)
+	for i := range e.Rows {
+		e.Rows[i].Sampling = 2*mib - 100*float64(i)
+	}
+	least := e.Rows[len(e.Rows)-1].Sampling
+	require.InDelta(t, of.Files+least/(4<<10), fitOf(e).Files, 50, "the least of the states")
+	m := e.PeakModel()
+	rest := costs.Plan{LargestFile: mib}
+	with := rest
+	with.Files = 1 << 20
+	sampled := m.Forecast(with, 4).outside
+	require.InDelta(t, m.Forecast(rest, 4).outside-least, sampled, 1, "where nothing has gathered it is a margin")
+	with.Files = 100
+	a, _ := m.Forecast(rest, 4).Needs()
+	b, _ := m.Forecast(with, 4).Needs()
+	require.GreaterOrEqual(t, b, a, "files never make room")
+}
+
 func TestFilesLeaveNoMoreBytesThanTheyHave(t *testing.T) {
 	_, m := sized(t, 36*mib)
 	m.costs = []record.Cost{{Class: record.Leak, Per: "byte", Bytes: 0.5, CI95: [2]float64{0.5, 0.5}}}

@@ -30,6 +30,8 @@ type peakModel struct {
 	grown  float64 // the most that a state had gathered on the live heap; 0 where trials may differ in it
 	// bare is the part of what gathers on the live heap that was never written: no page stands for it.
 	bare float64
+	// sampling is the least that fine sampling cost outside the heap, bytes.
+	sampling float64
 }
 
 // The errors of single readings, in bytes: of arenas, spans that happen to be partly used; of memory outside, the
@@ -46,7 +48,9 @@ func (e *Evidence) PeakModel() *peakModel {
 		return nil
 	}
 	m := &peakModel{costs: e.Costs(), Rates: e.rates(), States: fronts(e.States), factor: e.factor()}
+	m.sampling = math.Inf(1)
 	for i := range e.Rows {
+		m.sampling = math.Min(m.sampling, e.Rows[i].Sampling)
 		e.Rows[i].Growth = costs.GrowthOf(m.costs, e.Rows[i].Units)
 		m.grown = math.Max(m.grown, e.Rows[i].Growth.Live)
 	}

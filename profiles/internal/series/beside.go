@@ -29,8 +29,7 @@ func (n *Snapshot) Unwritten(arenas float64) float64 {
 // BesideLive is resident memory beside the live heap that no pressure reclaims, NaN where it was not read. In the
 // arenas these are the parts of spans without objects and the stacks, for as the collections were forced there is next
 // to no garbage; outside are anonymous and shared memory and the kernel's own for the cgroup: page tables, sockets,
-// stacks of threads. Free spans and pages of files, the program's text among them, make room. What the harness's fine
-// sampling costs isn't the subject's.
+// stacks of threads. Free spans and pages of files, the program's text among them, make room.
 func (n *Snapshot) BesideLive() (arenas, outside float64) {
 	arenas, outside = math.NaN(), math.NaN()
 	if r := n.Runtime; r != nil {
@@ -41,7 +40,6 @@ func (n *Snapshot) BesideLive() (arenas, outside float64) {
 		if c := n.Cgroup; c != nil {
 			outside = float64(p.OtherAnon + max(p.Shmem, c.Shmem) + c.Kernel)
 		}
-		outside = math.Max(0, outside-math.Min(n.Sampling, float64(p.OtherAnon)))
 	}
 	return arenas, outside
 }

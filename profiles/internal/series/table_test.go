@@ -64,18 +64,17 @@ func TestFineSamplingIsNoMemoryOfTheSubject(t *testing.T) {
 		p.Function, p.Location = append(p.Function, f), append(p.Location, l)
 		p.Sample = append(p.Sample, &profile.Sample{Location: []*profile.Location{l}, Value: []int64{1, 4096, alloc}})
 	}
-	outside := func(asked, period int64, set map[string]string) float64 {
+	sampling := func(asked, period int64, set map[string]string) float64 {
 		s := New(&record.Trial{SampleRate: asked, Settings: set}, "")
-		n := &Snapshot{Snapshot: record.Snapshot{Sample: record.Sample{Process: &record.Process{OtherAnon: 4 << 20}}}}
+		var n Snapshot
 		p.Period = period
-		require.NoError(t, s.AddHeap(n, &capture.Capture{Profile: p}))
-		_, out := n.BesideLive()
-		return out
+		require.NoError(t, s.AddHeap(&n, &capture.Capture{Profile: p}))
+		return n.Sampling
 	}
 	// 900 rare stacks more, and most pages of an array of which 100 stacks touch a quarter.
-	require.InDelta(t, 4<<20-900*(recordBytes+frameBytes)-0.68*tableBytes, outside(4096, 4096, nil), 64<<10)
-	require.EqualValues(t, 4<<20, outside(0, 512<<10, nil), "its own rate")
-	require.EqualValues(t, 4<<20, outside(512<<10, 512<<10, nil), "as coarse as its own")
-	require.EqualValues(t, 4<<20, outside(4096, 2048, nil), "a rate that it sets itself")
-	require.EqualValues(t, 4<<20, outside(4096, 4096, map[string]string{"memprofilerate": "4096"}), "a setting of the run")
+	require.InDelta(t, 900*(recordBytes+frameBytes)+0.68*tableBytes, sampling(4096, 4096, nil), 64<<10)
+	require.Zero(t, sampling(0, 512<<10, nil), "its own rate")
+	require.Zero(t, sampling(512<<10, 512<<10, nil), "as coarse as its own")
+	require.Zero(t, sampling(4096, 2048, nil), "a rate that it sets itself")
+	require.Zero(t, sampling(4096, 4096, map[string]string{"memprofilerate": "4096"}), "a setting of the run")
 }
