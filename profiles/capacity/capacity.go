@@ -34,6 +34,7 @@ type forecast struct {
 	unseen                float64 // of it for growth too small to be seen in the run's files
 	unwritten             float64 // live heap without pages, which no limit counts and the collector does
 	free                  float64 // live heap that may be without pages as well
+	sampling              float64 // what fine sampling cost the trials, taken off
 	// copies is the memory beside buffers that grow by copying: at one of the worst moments, and at one in forty.
 	copies, mostCopies float64
 	measured           float64 // what fewer workers or as many were seen to need, whatever the model says
@@ -72,9 +73,8 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	}
 	g := costs.GrowthOf(m.costs,
 		func(c record.Cost) (float64, bool) { return m.Rates.Planned(c.Per, c.Bound, p, float64(n)) })
-	// A process at its own rate has room for growth where the trials had fine sampling. What doesn't gather keeps it as a
-	// margin: at the moment when all workers hold the most, one answer of make capacity was a worker too many without.
-	f.outside -= math.Min(math.Min(m.sampling, f.outside), g.Live+g.Arenas+g.Outside)
+	f.sampling = math.Min(math.Min(m.finer(p.Files), f.outside), g.Live+g.Arenas+g.Outside)
+	f.outside -= f.sampling
 	f.Live, f.arenas, f.outside = f.Live+g.Live, f.arenas+g.Arenas, f.outside+g.Outside
 	variance += g.Variance - g.OfLive + math.Min(g.OfLive, m.ofGrowth(g.Live))
 	f.spread = 1.96 * math.Sqrt(variance+m.unseenBeyond(p))
@@ -89,6 +89,20 @@ func (m *peakModel) Forecast(p costs.Plan, n int) forecast {
 	}
 	f.measured = m.floor(p, n, f)
 	return f
+}
+
+// finer is what fine sampling has a process keep outside its heap beyond its own rate, with so many files, by the least
+// of the trials. It is room for growth alone: where nothing gathers it stays a margin for the moment at which all
+// workers hold the most. Taken off there as well it made one of the 96 answers of make capacity a worker too many.
+func (m *peakModel) finer(files int64) float64 {
+	if len(m.sampling) == 0 {
+		return 0
+	}
+	least := math.Inf(1)
+	for _, s := range m.sampling {
+		least = math.Min(least, s.Beyond(files))
+	}
+	return least
 }
 
 // ofGrowth is the variance of so much growth on the live heap by what the states of a single trial had of it. The total
@@ -166,7 +180,7 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	}
 	answer := m.Forecast(p, max(lo, 1))
 	c.GOMEMLIMIT = goMemoryLimit(p.Limit, answer)
-	c.Assumes = slices.Concat(assumptions(c, p, answer), m.pace(p), m.warmUps())
+	c.Assumes = slices.Concat(assumptions(c, p, answer), m.pace(), m.warmUps())
 	if e.noKernel {
 		c.Assumes = append(c.Assumes, "nothing of the kernel's own memory (page tables, sockets): no cgroup was read")
 	}
@@ -185,7 +199,7 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 		c.MaxWorkers = -1
 	}
 	// No trial of workers decides what hangs on the planned files.
-	little := costs.Growth(m.costs, m.Rates.For(p))*float64(p.Files) <= littleGrowth*float64(p.Limit)
+	little := costs.Growth(m.costs, m.Rates)*float64(p.Files) <= littleGrowth*float64(p.Limit)
 	if c.Fits = m.fits(p, g); little && !c.AtLeast {
 		switch n := m.perhaps(p, firmReach*g.seen+1, g); {
 		case n <= lo+max(1, lo/10):
@@ -274,6 +288,9 @@ func assumptions(c *record.Capacity, p costs.Plan, answer forecast) []string {
 		out = append(out, fmt.Sprintf("%s of live heap stay without pages, as with files of %s in this run: never written",
 			words.Bytes(answer.unwritten), words.Bytes(float64(p.LargestFile))))
 	}
+	if answer.sampling >= threshold.ModelFloor {
+		out = append(out, fmt.Sprintf("%s that fine sampling cost the trials is room", words.Bytes(answer.sampling)))
+	}
 	if answer.copies > 0 {
 		out = append(out, fmt.Sprintf("%s beside buffers that grow by copying", words.Bytes(answer.mostCopies)))
 	}
@@ -281,7 +298,7 @@ func assumptions(c *record.Capacity, p costs.Plan, answer forecast) []string {
 }
 
 // pace is what the plan takes for the time and the bytes of its files, where something grows with these.
-func (m *peakModel) pace(p costs.Plan) (out []string) {
+func (m *peakModel) pace() (out []string) {
 	grows := func(per string) bool {
 		return slices.ContainsFunc(m.costs, func(c record.Cost) bool { return c.Per == per && costs.Gathers(c) })
 	}
@@ -289,13 +306,9 @@ func (m *peakModel) pace(p costs.Plan) (out []string) {
 		out = append(out, fmt.Sprintf("%.3g files a second, as in this run: what grows with time grows longer with slower "+
 			"work", 1/m.Rates.Seconds))
 	}
-	switch each := m.Rates.For(p).Bytes; {
-	case !grows("byte"):
-	case each < m.Rates.Bytes:
-		out = append(out, fmt.Sprintf("%s a file, the largest of the plan", words.Bytes(each)))
-	default:
+	if grows("byte") {
 		out = append(out, fmt.Sprintf("%s a file on average, as in this run: what grows with bytes grows faster with larger "+
-			"files", words.Bytes(each)))
+			"files", words.Bytes(m.Rates.Bytes)))
 	}
 	return out
 }

@@ -291,8 +291,6 @@ func TestWhatGrowsWithTimeNamesThePaceItIsPricedAt(t *testing.T) {
 	m.costs[0].Per = "byte"
 	require.Contains(t, e.Capacity(m, costs.Plan{Limit: 900 * mib}).Assumes,
 		"5.0 KiB a file on average, as in this run: what grows with bytes grows faster with larger files")
-	require.Contains(t, e.Capacity(m, costs.Plan{Limit: 900 * mib, LargestFile: 1 << 10}).Assumes,
-		"1.0 KiB a file, the largest of the plan")
 }
 
 func TestAsManyFilesFitAsThePlanForThemSays(t *testing.T) {

@@ -50,6 +50,7 @@ type trialSize struct {
 	memlimit int64
 	garbage  garbage
 	copies   series.Copies
+	sampling series.Sampling
 	costs    []record.Cost
 	last     record.Covariates // at its last floor
 	seconds  float64           // until then
@@ -100,11 +101,12 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 			if r := n.Runtime; r != nil {
 				o.Free = math.Max(0, float64(r.HeapIdle-r.HeapReleased))
 			}
-			o.Outside, o.Sampling = o.Outside+apart, n.Sampling
+			o.Outside += apart
 			o.Seconds = n.Time.Sub(s.Snaps[0].Time).Seconds()
 			e.Rows = append(e.Rows, o)
 		}
 	}
+	size.sampling = s.Sampling()
 	size.costs, size.garbage = costs.Of(v), garbageOf(v, s.Setting("gogc", "100"))
 	size.last, size.seconds = costs.LastWork(t)
 	e.Trials = append(e.Trials, size)

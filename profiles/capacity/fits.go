@@ -18,9 +18,8 @@ import (
 func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	var rows []record.Cost
 	var low, mid float64 // bytes a file
-	rates := m.Rates.For(p)
 	for _, c := range m.costs {
-		if n, ok := rates.PerFile(c.Per); ok && !c.Bounded && n > 0 {
+		if n, ok := m.Rates.PerFile(c.Per); ok && !c.Bounded && n > 0 {
 			rows = append(rows, c)
 			low, mid = low+n*c.CI95[0], mid+n*c.Bytes
 		}
@@ -31,8 +30,8 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	beside := m.beside() // of the middle alone: a warm-up may be among it
 	mid += beside
 	top := slices.MaxFunc(rows, func(a, b record.Cost) int {
-		x, _ := rates.PerFile(a.Per)
-		y, _ := rates.PerFile(b.Per)
+		x, _ := m.Rates.PerFile(a.Per)
+		y, _ := m.Rates.PerFile(b.Per)
 		return cmp.Compare(x*a.Bytes, y*b.Bytes)
 	})
 	without := p
@@ -43,7 +42,7 @@ func (m *peakModel) fits(p costs.Plan, g grounds) *record.Fit {
 	}
 	f := m.Forecast(without, workers)
 	need, _ := f.Needs()
-	per, _ := rates.PerFile(top.Per)
+	per, _ := m.Rates.PerFile(top.Per)
 	safe := math.Min(m.mostFiles(p, workers), m.unseen(p, workers))
 	fit := &record.Fit{Workers: workers, Per: top.Per, Most: safe * per, Files: safe, Range: []float64{safe * per},
 		Tried: top.Tried[1], PerFile: mid, Cost: top, AtLeast: m.bare >= threshold.BareShare}

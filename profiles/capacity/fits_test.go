@@ -1,12 +1,14 @@
 package capacity
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/linear"
+	"github.com/memsoak/memsoak/profiles/internal/series"
 	"github.com/memsoak/memsoak/profiles/internal/threshold"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -186,34 +188,25 @@ func TestTrialsThatDifferInGrowthLeaveItOpenByAsMuch(t *testing.T) {
 }
 
 func TestWhatFineSamplingCostsIsRoomForFilesAlone(t *testing.T) {
-	e := leaking(t, 4<<10, func(o *linear.Observation) { o.Outside = 5 * mib })
-	of := fitOf(e)
-	for i := range e.Rows {
-		e.Rows[i].Sampling = 2*mib - 100*float64(i)
+	m := leaking(t, 4<<10, func(o *linear.Observation) { o.Outside = 5 * mib }).PeakModel()
+	need := func(files int64) float64 {
+		mid, _ := m.Forecast(costs.Plan{Files: files, LargestFile: mib}, 4).Needs()
+		return mid
 	}
-	least := e.Rows[len(e.Rows)-1].Sampling
-	require.InDelta(t, of.Files+least/(4<<10), fitOf(e).Files, 50, "the least of the states")
-	m := e.PeakModel()
-	rest := costs.Plan{LargestFile: mib}
-	with := rest
-	with.Files = 1 << 20
-	sampled := m.Forecast(with, 4).outside
-	require.InDelta(t, m.Forecast(rest, 4).outside-least, sampled, 1, "where nothing has gathered it is a margin")
-	with.Files = 100
-	a, _ := m.Forecast(rest, 4).Needs()
-	b, _ := m.Forecast(with, 4).Needs()
-	require.GreaterOrEqual(t, b, a, "files never make room")
-}
-
-func TestFilesLeaveNoMoreBytesThanTheyHave(t *testing.T) {
-	_, m := sized(t, 36*mib)
-	m.costs = []record.Cost{{Class: record.Leak, Per: "byte", Bytes: 0.5, CI95: [2]float64{0.5, 0.5}}}
-	m.Rates.Bytes = 8 << 10
-	of := func(largest int64) float64 {
-		return m.fits(costs.Plan{Limit: 900 * mib, LargestFile: largest}, grounds{seen: 1}).PerFile
+	rest, many := need(0), need(1<<20)
+	sampled := func(stacks int) series.Sampling {
+		return series.Sampling{Files: 1, Stacks: slices.Repeat([]series.SampledStack{{Record: 300, Before: 4096}}, stacks)}
 	}
-	require.InDelta(t, 4<<10, of(mib), 1, "on average")
-	require.InDelta(t, 512, of(1<<10), 1)
+	m.sampling = []series.Sampling{sampled(400), sampled(2000)}
+	require.InDelta(t, rest, need(0), 1, "where nothing has gathered it is a margin")
+	require.InDelta(t, many-m.sampling[0].Beyond(1<<20), need(1<<20), 1, "the least of the trials'")
+	require.Positive(t, m.sampling[0].Beyond(1<<20))
+	for last, files := rest, int64(1); files < 1000; files += 7 {
+		require.GreaterOrEqual(t, need(files), last, "files never make room")
+		last = need(files)
+	}
+	m.sampling = append(m.sampling, series.Sampling{})
+	require.InDelta(t, many, need(1<<20), 1, "a trial at the subject's own rate")
 }
 
 func TestKillsRefuteFilesToo(t *testing.T) {

@@ -29,9 +29,8 @@ type peakModel struct {
 	factor float64 // the peak resident heap over live heap
 	grown  float64 // the most that a state had gathered on the live heap; 0 where trials may differ in it
 	// bare is the part of what gathers on the live heap that was never written: no page stands for it.
-	bare float64
-	// sampling is the least that fine sampling cost outside the heap, bytes.
-	sampling float64
+	bare     float64
+	sampling []series.Sampling // of the trials
 }
 
 // The errors of single readings, in bytes: of arenas, spans that happen to be partly used; of memory outside, the
@@ -48,9 +47,7 @@ func (e *Evidence) PeakModel() *peakModel {
 		return nil
 	}
 	m := &peakModel{costs: e.Costs(), Rates: e.rates(), States: fronts(e.States), factor: e.factor()}
-	m.sampling = math.Inf(1)
 	for i := range e.Rows {
-		m.sampling = math.Min(m.sampling, e.Rows[i].Sampling)
 		e.Rows[i].Growth = costs.GrowthOf(m.costs, e.Rows[i].Units)
 		m.grown = math.Max(m.grown, e.Rows[i].Growth.Live)
 	}
@@ -87,6 +84,11 @@ func (e *Evidence) PeakModel() *peakModel {
 		}
 	}
 	m.see(e.Trials)
+	for i := range e.Trials { // after their peaks, to which it belongs
+		if e.Trials[i].speaks() {
+			m.sampling = append(m.sampling, e.Trials[i].sampling)
+		}
+	}
 	return m
 }
 

@@ -102,21 +102,13 @@ func (r Rates) PerFile(per string) (units float64, ok bool) {
 	return 0, false
 }
 
-// For are the rates with files of a plan: none of them has more bytes than the largest.
-func (r Rates) For(p Plan) Rates {
-	if p.LargestFile > 0 {
-		r.Bytes = math.Min(r.Bytes, float64(p.LargestFile))
-	}
-	return r
-}
-
 // Planned is how much of a unit the planned work comes to, with so many transfers in flight; ok is false where the plan
 // says nothing of the unit.
 func (r Rates) Planned(per string, bound float64, p Plan, inFlight float64) (units float64, ok bool) {
 	if per == "byte-in-flight" {
 		return inFlight * float64(p.LargestFile), true
 	}
-	n, ok := r.For(p).PerFile(per)
+	n, ok := r.PerFile(per)
 	n *= float64(p.Files)
 	if bound > 0 {
 		n = math.Min(n, bound)

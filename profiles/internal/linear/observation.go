@@ -24,8 +24,6 @@ type Observation struct {
 	// Arenas is what the Go heap's arenas have to have beside live objects, outside what a limit counts beside them; NaN
 	// where it was not read.
 	Arenas, Outside float64
-	// Sampling is the part of Outside that fine sampling costs.
-	Sampling float64
 }
 
 // The rests are the parts of memory without what the cost table says has gathered.

@@ -163,7 +163,6 @@ type heapTotals struct {
 	sites  []Amount
 	stacks []StackBytes
 	live   Amount // without the profiler's own
-	table  profilerTable
 }
 
 // StackBytes are the bytes of one allocation stack: live bytes, live objects, and the bytes allocated since
@@ -212,7 +211,6 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 		if a.Bytes <= 0 && a.Alloc <= 0 {
 			continue
 		}
-		t.table.add(len(s.Location), a.Alloc)
 		in.path = in.path[:0]
 		for _, l := range s.Location {
 			in.path = append(in.path, locations(l))

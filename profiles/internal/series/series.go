@@ -25,8 +25,6 @@ type Snapshot struct {
 	Routines map[int]int
 
 	Stacks []StackBytes // of a profiled one, each stack once
-	// Sampling is the memory outside the heap that fine sampling costs the subject and its own rate wouldn't. Bytes.
-	Sampling float64
 }
 
 // Series is a trial's snapshots in order, with the sites and groups of goroutines that occur in them. It holds no
@@ -142,10 +140,6 @@ func (s *Series) AddHeap(n *Snapshot, c *capture.Capture) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	n.Profiled, n.Live, n.Sites, n.Stacks = true, t.live, t.sites, t.stacks
-	// What a setting asks for comes with the subject's next run as well.
-	if s.Rate == float64(s.Trial.SampleRate) && s.Rate < ownRate && s.Setting("memprofilerate", "") == "" {
-		n.Sampling = t.table.excess()
-	}
 	if b := capture.Binary(p); b != "" && !slices.Contains(s.Binaries, b) {
 		s.Binaries = append(s.Binaries, b)
 	}
