@@ -50,6 +50,8 @@ type Trial struct {
 	Isolation  Isolation `json:"isolation"`
 	SampleRate int64     `json:"memprofilerate"` // heap sampling rate in bytes, 0 = the subject's own
 	GOMAXPROCS int       `json:"gomaxprocs"`
+	// PageSize is in what pieces anonymous memory becomes resident, bytes: with huge pages for all, one of them.
+	PageSize int64 `json:"page_size,omitempty"`
 	// Protocol and Targets are what the trial was asked for: nil in records from before there were targets, and where
 	// nothing is judged. Effort is how far it went.
 	Protocol string   `json:"protocol,omitempty"`
@@ -252,7 +254,8 @@ type Runtime struct {
 	HeapObjects  int64   `json:"heap_objects"`
 	StackInuse   int64   `json:"stack_inuse"`
 	StackSys     int64   `json:"stack_sys"`
-	Metadata     int64   `json:"metadata"` // MSpanSys + MCacheSys + BuckHashSys + GCSys + OtherSys
+	Metadata     int64   `json:"metadata"`            // MSpanSys + MCacheSys + BuckHashSys + GCSys + OtherSys
+	Profiling    int64   `json:"profiling,omitempty"` // BuckHashSys, which is part of Metadata
 	Sys          int64   `json:"sys"`
 	NextGC       int64   `json:"next_gc"`
 	NumGC        int64   `json:"num_gc"`

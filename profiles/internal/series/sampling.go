@@ -4,10 +4,11 @@ import (
 	"math"
 )
 
-// The record that the runtime has for each allocation stack that it sampled, outside the heap and for good
-// (runtime/mprof.go: bucket, memRecord). The array of hash buckets before them isn't counted: which of its pages are
-// resident hangs on their size and on profiles of other kinds.
+// The runtime's table of the allocation stacks that it sampled is outside the heap and for good: an array of hash buckets,
+// of which a page becomes resident with the first stack that falls there, and a record for each stack
+// (runtime/mprof.go: buckHashSize, bucket, memRecord).
 const (
+	arrayBytes  = 179_999 * 8
 	recordBytes = 48 + 4*32
 	frameBytes  = 8
 )
@@ -20,7 +21,12 @@ const ownRate = 512 << 10
 type Sampling struct {
 	Files  float64 // done in the trial
 	Stacks []SampledStack
+	Pages  float64 // of the array; 0 where these may be resident at any rate
 }
+
+// othersRecords is the part of the records, by the runtime's count, that heap profiles don't have where the table is
+// theirs alone: it counts stacks of the harness's own requests and rounds up.
+const othersRecords = 0.3
 
 // SampledStack is one of them: its record, what it had allocated before the first wave, and since. Bytes.
 type SampledStack struct{ Record, Before, Since float64 }
@@ -47,6 +53,15 @@ func (s *Series) Sampling() (out Sampling) {
 		out.Stacks = append(out.Stacks, SampledStack{Record: s.recordOf(b.Stack), Before: before[b.Stack],
 			Since: math.Max(0, b.Alloc-before[b.Stack])})
 	}
+	records := 0.0
+	for _, k := range out.Stacks {
+		records += k.Record
+	}
+	// Stacks of blocking and mutex profiles are in the same array.
+	if r := last.Runtime; r != nil && r.Profiling > 0 && s.Trial.PageSize > 0 &&
+		float64(r.Profiling-arrayBytes) <= records/(1-othersRecords) {
+		out.Pages = arrayBytes / float64(s.Trial.PageSize)
+	}
 	return out
 }
 
@@ -55,12 +70,16 @@ func (s *Series) recordOf(stack int32) float64 {
 	return recordBytes + frameBytes*float64(len(s.intern.paths[stack]))
 }
 
-// Beyond is by how much the records are more than at the subject's own rate with so many files done, bytes: each
+// Beyond is by how much the table is larger than at the subject's own rate with so many files done, bytes: each
 // allocation is sampled by itself, and what a stack allocates with files it goes on to allocate.
 func (s Sampling) Beyond(files int64) (bytes float64) {
-	times := math.Max(1, float64(files)/s.Files)
+	times, all, rare := math.Max(1, float64(files)/s.Files), float64(len(s.Stacks)), 0.0
 	for _, k := range s.Stacks {
-		bytes += k.Record * math.Exp(-(k.Before+times*k.Since)/ownRate)
+		unseen := math.Exp(-(k.Before + times*k.Since) / ownRate)
+		bytes, rare = bytes+k.Record*unseen, rare+unseen
+	}
+	if s.Pages > 0 {
+		bytes += arrayBytes * (math.Exp(-(all-rare)/s.Pages) - math.Exp(-all/s.Pages))
 	}
 	return bytes
 }

@@ -73,11 +73,11 @@ func TestFineSamplingCostsTheStacksThatItsOwnRateWouldNotSee(t *testing.T) {
 		}
 		return &capture.Capture{Profile: p}
 	}
-	of := func(asked int64, set map[string]string) Sampling {
-		s := New(&record.Trial{SampleRate: asked, Settings: set}, "")
+	of := func(asked int64, page int64, profiling int64, set map[string]string) Sampling {
+		s := New(&record.Trial{SampleRate: asked, Settings: set, PageSize: page}, "")
 		for i, files := range []int64{0, 1000} {
-			n := &Snapshot{Snapshot: record.Snapshot{State: record.StateFloor,
-				Sample: record.Sample{Covariates: &record.Covariates{FilesDone: files}}}}
+			n := &Snapshot{Snapshot: record.Snapshot{State: record.StateFloor, Sample: record.Sample{
+				Covariates: &record.Covariates{FilesDone: files}, Runtime: &record.Runtime{Profiling: profiling}}}}
 			require.NoError(t, s.AddHeap(n, heap(64<<10*int64(i))))
 			s.Snaps = append(s.Snaps, n)
 		}
@@ -85,12 +85,22 @@ func TestFineSamplingCostsTheStacksThatItsOwnRateWouldNotSee(t *testing.T) {
 	}
 	const each = recordBytes + frameBytes
 	seen := func(alloc float64) float64 { return math.Exp(-alloc / ownRate) }
-	fine := of(4096, nil)
+	fine := of(4096, 0, 0, nil)
 	require.InEpsilon(t, each*(once*seen(4<<10)+400*seen(68<<10)), fine.Beyond(1000), 1e-6)
 	require.InDelta(t, fine.Beyond(1000), fine.Beyond(1), 0, "no more with fewer files than were done")
 	require.InEpsilon(t, each*once*seen(4<<10), fine.Beyond(1<<30), 1e-6, "what allocates with files is seen in the end")
-	for name, s := range map[string]Sampling{"its own rate": of(0, nil), "another, that it sets itself": of(2048, nil),
-		"a setting of the run": of(4096, map[string]string{"memprofilerate": "4096"})} {
+
+	// Some 50 stacks at its own rate touch an eighth of the array's pages, 1,000 all but one in 17.
+	array := func(page, profiling int64) float64 {
+		return of(4096, page, profiling, nil).Beyond(1000) - fine.Beyond(1000)
+	}
+	require.InDelta(t, 0.8*arrayBytes, array(4096, arrayBytes+1000*each*5/4), 0.02*arrayBytes)
+	require.InDelta(t, 0.1*arrayBytes, array(64<<10, arrayBytes+1000*each*5/4), 0.02*arrayBytes)
+	require.Less(t, array(2<<20, arrayBytes+1000*each*5/4), 1.0, "one huge page")
+	require.Zero(t, array(4096, arrayBytes+1000*each*2), "as many stacks of other profiles")
+	require.Zero(t, array(4096, 0), "not read")
+	for name, s := range map[string]Sampling{"its own rate": of(0, 4096, 0, nil), "another, that it sets itself": of(2048, 4096, 0, nil),
+		"a setting of the run": of(4096, 4096, 0, map[string]string{"memprofilerate": "4096"})} {
 		require.Zero(t, s.Beyond(1000), name)
 	}
 }

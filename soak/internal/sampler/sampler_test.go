@@ -132,6 +132,7 @@ func TestTheRuntimesAccountIsTheSameFromPprofAndFromMetrics(t *testing.T) {
 	for _, v := range []*record.Runtime{byPprof, byMetrics} {
 		assert.Positive(t, v.HeapAlloc)
 		assert.Positive(t, v.StackInuse)
+		assert.Positive(t, v.Profiling)
 		assert.Positive(t, v.Goroutines)
 		assert.Positive(t, v.Mallocs)
 	}

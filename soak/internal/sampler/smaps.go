@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"os"
 	"runtime"
 	"strconv"
 
@@ -27,6 +28,20 @@ func isArena(addr uint64, line []byte) bool {
 		end = goArenaEndARM64
 	}
 	return addr >= goArenaStart && addr < end && !bytes.ContainsRune(line, '/') && !bytes.Contains(line, []byte("[heap]"))
+}
+
+// thp says whether the kernel gives huge pages to all, and hugePage their size (Documentation/admin-guide/mm/transhuge).
+const (
+	thp      = "/sys/kernel/mm/transparent_hugepage/enabled"
+	hugePage = 2 << 20
+)
+
+// PageSize is in what pieces this machine's anonymous memory becomes resident, bytes.
+func PageSize() int64 {
+	if text, err := os.ReadFile(thp); err == nil && bytes.Contains(text, []byte("[always]")) {
+		return hugePage
+	}
+	return int64(os.Getpagesize())
 }
 
 // parseSmaps adds up /proc/PID/smaps: resident, anonymous, file and shared memory, anonymous memory split into Go heap

@@ -135,7 +135,7 @@ func Run(ctx context.Context, o Options) (*record.Trial, error) {
 	t.gen = uint64(o.Seed)*1_000_000 + uint64(o.Index)*10_000
 	rec, err := newRecorder(o.Dir, record.Trial{
 		Schema: record.TrialSchema, Kind: o.Kind, Cell: o.Cell, Settings: o.Settings, Index: o.Index, Seed: o.Seed,
-		Started: o.Clock.Now(), GOMAXPROCS: t.gomaxprocs(), SampleRate: t.sampleRate(),
+		Started: o.Clock.Now(), GOMAXPROCS: t.gomaxprocs(), SampleRate: t.sampleRate(), PageSize: sampler.PageSize(),
 		Protocol: o.Protocol.Name, Targets: t.targets(), Effort: t.effort(),
 	}, o.Clock)
 	if err != nil {

@@ -257,6 +257,7 @@ func TestProfilesHaveTheSamplingRateThatWasSetFromOutside(t *testing.T) {
 	o := options(t, testsubject.OK)
 	tr := run(t, o)
 	require.EqualValues(t, 4096, tr.SampleRate)
+	require.GreaterOrEqual(t, tr.PageSize, int64(4096))
 	f, err := os.Open(filepath.Join(o.Dir, tr.Snapshots[len(tr.Snapshots)-1].Heap))
 	require.NoError(t, err)
 	defer f.Close()
