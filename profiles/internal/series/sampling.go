@@ -4,8 +4,8 @@ import (
 	"math"
 )
 
-// The runtime's table of the allocation stacks that it sampled is outside the heap and for good: an array of hash buckets,
-// of which a page becomes resident with the first stack that falls there, and a record for each stack
+// The runtime's table of the allocation stacks that it sampled is outside the heap and for good: an array of hash
+// buckets, of which a page becomes resident with the first stack that falls there, and a record for each stack
 // (runtime/mprof.go: buckHashSize, bucket, memRecord).
 const (
 	arrayBytes  = 179_999 * 8
@@ -40,7 +40,8 @@ func (s *Series) Sampling() (out Sampling) {
 			rest = append(rest, n)
 		}
 	}
-	if s.Rate != float64(s.Trial.SampleRate) || s.Rate >= ownRate || s.Setting("memprofilerate", "") != "" || len(rest) < 2 {
+	if s.Rate != float64(s.Trial.SampleRate) || s.Rate >= ownRate || s.Setting("memprofilerate", "") != "" ||
+		len(rest) < 2 {
 		return out
 	}
 	last := rest[len(rest)-1]

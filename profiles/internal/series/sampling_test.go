@@ -99,8 +99,9 @@ func TestFineSamplingCostsTheStacksThatItsOwnRateWouldNotSee(t *testing.T) {
 	require.Less(t, array(2<<20, arrayBytes+1000*each*5/4), 1.0, "one huge page")
 	require.Zero(t, array(4096, arrayBytes+1000*each*2), "as many stacks of other profiles")
 	require.Zero(t, array(4096, 0), "not read")
-	for name, s := range map[string]Sampling{"its own rate": of(0, 4096, 0, nil), "another, that it sets itself": of(2048, 4096, 0, nil),
-		"a setting of the run": of(4096, 4096, 0, map[string]string{"memprofilerate": "4096"})} {
+	for name, s := range map[string]Sampling{"its own rate": of(0, 4096, 0, nil),
+		"another, that it sets itself": of(2048, 4096, 0, nil),
+		"a setting of the run":         of(4096, 4096, 0, map[string]string{"memprofilerate": "4096"})} {
 		require.Zero(t, s.Beyond(1000), name)
 	}
 }

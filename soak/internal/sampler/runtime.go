@@ -156,7 +156,8 @@ func goCollector(of map[string]float64) *record.Runtime {
 		StackInuse: bytes("stack_inuse_bytes"), StackSys: bytes("stack_sys_bytes"),
 		Metadata: bytes("mspan_sys_bytes") + bytes("mcache_sys_bytes") + bytes("buck_hash_sys_bytes") +
 			bytes("gc_sys_bytes") + bytes("other_sys_bytes"),
-		Profiling: bytes("buck_hash_sys_bytes"), Sys: bytes("sys_bytes"), NextGC: bytes("next_gc_bytes"), TotalAlloc: bytes("alloc_bytes_total"),
+		Profiling: bytes("buck_hash_sys_bytes"),
+		Sys:       bytes("sys_bytes"), NextGC: bytes("next_gc_bytes"), TotalAlloc: bytes("alloc_bytes_total"),
 		Mallocs: bytes("mallocs_total"), Goroutines: int(of["go_goroutines"]),
 		NumGC: int64(of["go_gc_duration_seconds_count"]),
 	}

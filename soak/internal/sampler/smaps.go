@@ -30,7 +30,8 @@ func isArena(addr uint64, line []byte) bool {
 	return addr >= goArenaStart && addr < end && !bytes.ContainsRune(line, '/') && !bytes.Contains(line, []byte("[heap]"))
 }
 
-// thp says whether the kernel gives huge pages to all, and hugePage their size (Documentation/admin-guide/mm/transhuge).
+// thp says whether the kernel gives huge pages to all, and hugePage is their size
+// (Documentation/admin-guide/mm/transhuge.rst).
 const (
 	thp      = "/sys/kernel/mm/transparent_hugepage/enabled"
 	hugePage = 2 << 20
