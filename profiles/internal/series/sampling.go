@@ -72,7 +72,7 @@ func (s *Series) recordOf(stack int32) float64 {
 }
 
 // Beyond is by how much the table is larger than at the subject's own rate with so many files done, bytes: each
-// allocation is sampled by itself, and what a stack allocates with files it goes on to allocate.
+// allocation is sampled by itself, and what a stack allocates with files grows with more of them.
 func (s Sampling) Beyond(files int64) (bytes float64) {
 	times, all, rare := math.Max(1, float64(files)/s.Files), float64(len(s.Stacks)), 0.0
 	for _, k := range s.Stacks {
