@@ -162,7 +162,8 @@ func (in *interner) blame(stack int32, locs []int32) int32 {
 type heapTotals struct {
 	sites  []Amount
 	stacks []StackBytes
-	live   Amount // without the profiler's own
+	live   Amount   // without the profiler's own
+	table  []bucket // by stack, of the profiler's own as well
 }
 
 // StackBytes are the bytes of one allocation stack: live bytes, live objects, and the bytes allocated since
@@ -216,6 +217,7 @@ func (in *interner) readHeap(p *profile.Profile, rate float64) (*heapTotals, err
 			in.path = append(in.path, locations(l))
 		}
 		st := in.stack(in.path)
+		t.bucket(st).add(len(in.path), a.Alloc)
 		site := in.blamed[st]
 		if site < 0 {
 			continue

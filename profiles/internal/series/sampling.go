@@ -25,50 +25,60 @@ type Sampling struct {
 }
 
 // othersRecords is the part of the records, by the runtime's count, that heap profiles don't have where the table is
-// theirs alone: it counts stacks of the harness's own requests and rounds up.
+// theirs alone: it counts frames that they leave out.
 const othersRecords = 0.3
 
 // SampledStack is one of them: its record, what it had allocated before the first wave, and since. Bytes.
 type SampledStack struct{ Record, Before, Since float64 }
 
+// bucket is what the table has of a stack: its records, one for each size of its objects, and what they allocated.
+type bucket struct{ record, alloc float64 }
+
+func (b *bucket) add(frames int, alloc float64) {
+	b.record, b.alloc = b.record+recordBytes+frameBytes*float64(frames), b.alloc+alloc
+}
+
+// bucket finds or makes that of a stack.
+func (t *heapTotals) bucket(stack int32) *bucket {
+	for int(stack) >= len(t.table) {
+		t.table = append(t.table, bucket{})
+	}
+	return &t.table[stack]
+}
+
+// restTable is the table of a state at rest.
+type restTable struct {
+	at    *Snapshot
+	table []bucket
+}
+
 // Sampling reads it from the trial's first and last state at rest. A rate that a setting asks for, or that a program
 // sets by itself, comes with the subject's next run as well.
 func (s *Series) Sampling() (out Sampling) {
-	var rest []*Snapshot
-	for _, n := range s.Snaps {
-		if n.Profiled && n.AtRest() {
-			rest = append(rest, n)
-		}
-	}
+	first, last := s.rest[0], s.rest[1]
 	if s.Rate != float64(s.Trial.SampleRate) || s.Rate >= ownRate || s.Setting("memprofilerate", "") != "" ||
-		len(rest) < 2 {
+		first.at == last.at {
 		return out
 	}
-	last := rest[len(rest)-1]
-	out.Files = float64(max(1, last.Cov().FilesDone))
-	before := map[int32]float64{}
-	for _, b := range rest[0].Stacks {
-		before[b.Stack] = b.Alloc
-	}
-	for _, b := range last.Stacks {
-		out.Stacks = append(out.Stacks, SampledStack{Record: s.recordOf(b.Stack), Before: before[b.Stack],
-			Since: math.Max(0, b.Alloc-before[b.Stack])})
-	}
+	out.Files = float64(max(1, last.at.Cov().FilesDone))
 	records := 0.0
-	for _, k := range out.Stacks {
-		records += k.Record
+	for i, b := range last.table {
+		if b.record == 0 {
+			continue
+		}
+		k := SampledStack{Record: b.record, Since: b.alloc}
+		if i < len(first.table) {
+			k.Before = math.Min(b.alloc, first.table[i].alloc)
+			k.Since -= k.Before
+		}
+		out.Stacks, records = append(out.Stacks, k), records+k.Record
 	}
 	// Stacks of blocking and mutex profiles are in the same array.
-	if r := last.Runtime; r != nil && r.Profiling > 0 && s.Trial.PageSize > 0 &&
+	if r := last.at.Runtime; r != nil && r.Profiling > 0 && s.Trial.PageSize > 0 &&
 		float64(r.Profiling-arrayBytes) <= records/(1-othersRecords) {
 		out.Pages = arrayBytes / float64(s.Trial.PageSize)
 	}
 	return out
-}
-
-// recordOf is the size of a stack's record, bytes.
-func (s *Series) recordOf(stack int32) float64 {
-	return recordBytes + frameBytes*float64(len(s.intern.paths[stack]))
 }
 
 // Beyond is by how much the table is larger than at the subject's own rate with so many files done, bytes: each

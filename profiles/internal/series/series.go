@@ -38,8 +38,9 @@ type Series struct {
 	Samples  []record.Sample
 	Warnings []string
 
-	Rate     float64  // of sampling: bytes per sample
-	Binaries []string // build ids
+	Rate     float64      // of sampling: bytes per sample
+	Binaries []string     // build ids
+	rest     [2]restTable // the first and the last at rest
 	intern   *interner
 	gather   *gatherer
 	open     func(path string) (*capture.Capture, error)
@@ -140,6 +141,12 @@ func (s *Series) AddHeap(n *Snapshot, c *capture.Capture) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	n.Profiled, n.Live, n.Sites, n.Stacks = true, t.live, t.sites, t.stacks
+	if n.AtRest() {
+		s.rest[1] = restTable{n, t.table}
+		if s.rest[0].at == nil {
+			s.rest[0] = s.rest[1]
+		}
+	}
 	if b := capture.Binary(p); b != "" && !slices.Contains(s.Binaries, b) {
 		s.Binaries = append(s.Binaries, b)
 	}
