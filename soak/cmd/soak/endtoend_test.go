@@ -64,8 +64,22 @@ func TestLimitIsFoundByRealKills(t *testing.T) {
 	common := []string{"limit", "--subject", "subject.yaml", "--protocol", "short.yaml", "--corpus", "corpus.yaml",
 		"--json"}
 
-	code, stdout, stderr := soakCmd(append(common, "--set", "workers=2", "--step", "16MiB", "--max", "512MiB")...)
+	code, stdout, stderr := soakCmd(append(common, "--set", "workers=2", "--step", "16MiB", "--max", "512MiB", "--out",
+		"kept")...)
 	require.Equal(t, 0, code, "%s\n%s", stdout, stderr)
+	held, err := filepath.Glob("kept/*-held/cells/*/trial-1")
+	require.NoError(t, err)
+	require.NotEmpty(t, held, "what survives freely has to survive a whole file in each worker")
+	for _, dir := range held {
+		got, err := record.ReadTrial(dir)
+		require.NoError(t, err)
+		hold := got.Phases[len(got.Phases)-1].Hold
+		if got.Outcome == record.OK {
+			require.NotNil(t, hold)
+			assert.Equal(t, 2, hold.Held)
+			assert.EqualValues(t, fileSize, got.Snapshots[len(got.Snapshots)-1].Covariates.Largest)
+		}
+	}
 	var limit struct {
 		Smallest int64 `json:"smallest_limit"`
 		Tried    []struct {

@@ -28,6 +28,7 @@ type limitFlags struct {
 	maxWorkers      int64
 	busy            int64 // workers that the corpus keeps busy
 	peak            int64 // the most memory of a trial that survived, bytes
+	full            fullest
 	keep, fakedrive string
 	json            bool
 }
@@ -39,7 +40,8 @@ func newLimitCmd() *cobra.Command {
 		Short: "Find the smallest memory limit that survives, or the most workers below one",
 		Long: `Find by bisection, with real kills in a real cgroup, the smallest memory limit under which the subject
 survives a speed trial with its settings; or with --workers the largest worker count that survives under --limit. A
-trial that leaves work survives anything and is an error.
+trial that leaves work survives anything and is an error. What a copier survives freely is tried again with a file whole
+in each worker, of a size that as many files of the corpus have: whether a free run meets that moment is chance.
 
 The peak of a process depends on when its collector runs. So the answer has to survive --tries times, is 6 % clear of
 every value that was killed, and no smaller than the peak of any trial, since without a GOMEMLIMIT that follows the
@@ -178,7 +180,7 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 			if memory, kind := t.Peak.Memory(); kind == record.PeakCharged {
 				f.peak = max(f.peak, memory)
 			}
-			return true, nil
+			return f.held(ctx, cmd, r, what)
 		case record.OOMKilled:
 			return false, nil
 		default:

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/profiles/record"
@@ -74,5 +77,18 @@ func TestGOMEMLIMITMayFollowTheLimit(t *testing.T) {
 	for _, text := range []string{"", "off", "1GiB", "0%", "101%", "x%"} {
 		_, ok := shareOfLimit(soak.Cell{"gomemlimit": text})
 		assert.False(t, ok, text)
+	}
+}
+
+func TestAWholeFileIsOneThatAsManyOfTheCorpusHave(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "corpus.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("files: 6\nsize:\n  classes:\n    - {share: 1, fixed: 1MiB}\n"+
+		"    - {share: 1, fixed: 4KiB}\n"), 0o644))
+	var f fullest
+	for workers, want := range map[int]int64{1: 1 << 20, 3: 1 << 20, 4: 4 << 10, 6: 4 << 10, 7: 0} {
+		got, err := f.size(file, workers)
+		require.NoError(t, err)
+		require.Equal(t, want, got, "%d workers", workers)
 	}
 }
