@@ -38,7 +38,11 @@ func TestScores(t *testing.T) {
 		"files, far fewer":                  {score{Asks: files, Answer: 300, Perhaps: 400, Truth: 1000}, false, false},
 		"files, more than were done":        {score{Asks: files, Answer: 1100, Truth: 1000, Killed: 1}, true, false},
 		"a limit, and less kills":           {score{Asks: smallestLimit, Answer: 90 * mib, KilledBelow: 1}, false, true},
-		"a limit far above":                 {score{Asks: smallestLimit, Answer: 90 * mib}, false, false},
+		"a limit, and one just below killed": {score{Asks: smallestLimit, Answer: 106 * mib, Tried: killed(100 * mib)}, false,
+			true},
+		"a limit, and one far below killed": {score{Asks: smallestLimit, Answer: 112 * mib, Tried: killed(100 * mib)}, false,
+			false},
+		"a limit far above": {score{Asks: smallestLimit, Answer: 90 * mib}, false, false},
 	} {
 		assert.Equal(t, c.unsafe, c.score.unsafe(), name)
 		assert.Equal(t, c.right, c.score.right(), name)
