@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
@@ -86,7 +87,7 @@ func unanswer(c *record.Capacity) {
 
 // decides names the run that would decide.
 func decides(c *record.Capacity, p costs.Plan, g grounds) string {
-	limit := sizeFlag(p.Limit)
+	limit := units.Bytes(p.Limit).String()
 	switch {
 	case g.seen == 0:
 		counts := "1,4,16"
@@ -98,16 +99,16 @@ func decides(c *record.Capacity, p costs.Plan, g grounds) string {
 	case c.Words.Item == record.ItemRequest:
 		return TryOut(c)
 	case c.Perhaps > 0, p.LargestFile > g.held && !c.BytesInFlight:
-		return fmt.Sprintf("soak plan RUN --limit %s --largest-file %s --verify", limit, sizeFlag(p.LargestFile))
+		return fmt.Sprintf("soak plan RUN --limit %s --largest-file %s --verify", limit, units.Bytes(p.LargestFile).String())
 	}
 	return limitOfWorkers(c)
 }
 
 // limitOfWorkers is the search by real kills, with the GOMEMLIMIT of the answer.
 func limitOfWorkers(c *record.Capacity) string {
-	out := "soak limit --workers --limit " + sizeFlag(c.Limit) + c.Again
+	out := "soak limit --workers --limit " + units.Bytes(c.Limit).String() + c.Again
 	if c.GOMEMLIMIT > 0 {
-		out += " --set gomemlimit=" + sizeFlag(c.GOMEMLIMIT)
+		out += " --set gomemlimit=" + units.Bytes(c.GOMEMLIMIT).String()
 	}
 	return out
 }
@@ -124,9 +125,9 @@ func TryOut(c *record.Capacity) string {
 		n = max(c.Estimate, 1)
 	}
 	if c.GOMEMLIMIT > 0 {
-		memlimit = " --set gomemlimit=" + sizeFlag(c.GOMEMLIMIT)
+		memlimit = " --set gomemlimit=" + units.Bytes(c.GOMEMLIMIT).String()
 	}
-	return fmt.Sprintf("soak run --set %s=%d%s --limit %s%s", setting, n, memlimit, sizeFlag(c.Limit),
+	return fmt.Sprintf("soak run --set %s=%d%s --limit %s%s", setting, n, memlimit, units.Bytes(c.Limit).String(),
 		cmp.Or(c.Again, " --subject FILE"))
 }
 
@@ -151,17 +152,4 @@ func SameAs(config map[string]any) string {
 		}
 	}
 	return out
-}
-
-// sizeFlag writes a size as flags take it: exact, in the largest whole unit.
-func sizeFlag(n int64) string {
-	for _, u := range []struct {
-		size int64
-		name string
-	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
-		if n > 0 && n%u.size == 0 {
-			return fmt.Sprintf("%d%s", n/u.size, u.name)
-		}
-	}
-	return fmt.Sprintf("%dB", n)
 }

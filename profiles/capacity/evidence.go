@@ -5,10 +5,10 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/series"
-	"github.com/memsoak/memsoak/profiles/internal/words"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -76,7 +76,7 @@ func (e *Evidence) Collect(s *series.Series, v *record.Verdict) {
 		standing: standingOf(s, v), copies: s.Copies(),
 		setting: fmt.Sprintf("gomemlimit=%s,gogc=%s", s.Setting("gomemlimit", "off"), s.Setting("gogc", "100"))}
 	workers, _ := strconv.Atoi(s.Setting("workers", "0"))
-	size.memlimit, _ = words.ParseSize(s.Setting("gomemlimit", "off"))
+	size.memlimit, _ = units.ParseBytes(s.Setting("gomemlimit", "off"))
 	apart := s.Apart()
 	var most, mostInFlight int64
 	var at work

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/blame"
 	"github.com/memsoak/memsoak/profiles/internal/finding"
 	"github.com/memsoak/memsoak/profiles/internal/fit"
@@ -87,8 +88,8 @@ func busiest(s *series.Series) blame.Site {
 
 // thrash looks for a collector that works against GOMEMLIMIT: near the limit, much of the CPU spent collecting.
 func thrash(s *series.Series) *finding.Judged {
-	limit, ok := words.ParseSize(s.Setting("gomemlimit", "off"))
-	if !ok || limit == 0 {
+	limit, err := units.ParseBytes(s.Setting("gomemlimit", "off"))
+	if err != nil || limit == 0 {
 		return nil
 	}
 	var shares, totals []float64

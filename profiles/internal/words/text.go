@@ -3,7 +3,6 @@ package words
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 )
 
@@ -35,25 +34,6 @@ func Down(b int64) int64 {
 
 // Item is a unit in words: "backlog item".
 func Item(per string) string { return strings.ReplaceAll(per, "-", " ") }
-
-// ParseSize reads a size as GOMEMLIMIT takes it: an integer with an optional B, KiB, MiB, GiB or TiB, or the short
-// forms Ki, Mi, Gi, Ti. "off" and the empty text are no limit; ok is false for anything else.
-func ParseSize(text string) (size int64, ok bool) {
-	if text == "" || text == "off" {
-		return 0, true
-	}
-	num := strings.TrimRight(text, "KMGTiB")
-	v, err := strconv.ParseInt(num, 10, 64)
-	if err != nil || v < 0 {
-		return 0, false
-	}
-	shift, known := map[string]uint{"": 0, "B": 0, "KiB": 10, "Ki": 10, "MiB": 20, "Mi": 20, "GiB": 30, "Gi": 30,
-		"TiB": 40, "Ti": 40}[text[len(num):]]
-	if !known || v > math.MaxInt64>>shift {
-		return 0, false
-	}
-	return v << shift, true
-}
 
 // decidesPrefix begins the sentence that names a command.
 const decidesPrefix = "What decides: "

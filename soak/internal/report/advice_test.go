@@ -121,7 +121,7 @@ func TestRunAgainKeepsAllSettings(t *testing.T) {
 	page, _ := generate(t, dir)
 	has(t, text(t, page),
 		"soak run --subject ./copier.yaml --corpus mixed --axis workers=50 --axis gomemlimit=1800MiB --axis pool=40 "+
-			"--set 'mode=a b' --set tls=true --limit 2Gi --node 4Gi --duration 2m0s --protocol quick --seed 7")
+			"--set 'mode=a b' --set tls=true --limit 2GiB --node 4GiB --duration 2m0s --protocol quick --seed 7")
 }
 
 // Every class has a cure, so that no first screen is left without one.

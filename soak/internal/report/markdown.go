@@ -142,7 +142,7 @@ func setting(c *record.Capacity) string {
 	if c.GOMEMLIMIT <= 0 || c.MaxWorkers <= 0 && c.Perhaps == 0 {
 		return ""
 	}
-	return "GOMEMLIMIT=" + limitText(c.GOMEMLIMIT) + "B"
+	return "GOMEMLIMIT=" + units.Bytes(c.GOMEMLIMIT).String()
 }
 
 // place is "file:line", empty for an unknown file.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -40,10 +41,10 @@ func rerun(r *record.Run, c *Cell) string {
 		}
 	}
 	if r.Limit > 0 {
-		add("--limit", limitText(r.Limit))
+		add("--limit", units.Bytes(r.Limit).String())
 	}
 	if n, ok := r.Config["node"].(float64); ok && n > 0 {
-		add("--node", limitText(int64(n)))
+		add("--node", units.Bytes(n).String())
 	}
 	if p, ok := r.Config["protocol"].(map[string]any); ok {
 		if kinds, _ := p["Trials"].([]any); len(kinds) == 1 {
@@ -76,16 +77,3 @@ func whole(name string) string {
 // recorded reports whether a run was recorded from a process that memsoak had not started: it has no corpus, no matrix
 // and no limit of its own.
 func recorded(r *record.Run) bool { return r.Protocol == "record" }
-
-// limitText writes a limit without loss: 2 GiB stays 2Gi, 1500 MB becomes a number of bytes.
-func limitText(n int64) string {
-	for _, u := range []struct {
-		name string
-		size int64
-	}{{"Gi", 1 << 30}, {"Mi", 1 << 20}, {"Ki", 1 << 10}} {
-		if n%u.size == 0 {
-			return fmt.Sprintf("%d%s", n/u.size, u.name)
-		}
-	}
-	return fmt.Sprint(n)
-}
