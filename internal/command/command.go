@@ -23,20 +23,21 @@ import (
 
 // Root is a program's root command: without a subcommand it shows its help.
 func Root(name, short string, subcommands ...*cobra.Command) *cobra.Command {
-	root := &cobra.Command{
-		Use:           name,
-		Short:         short,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          Args(cobra.NoArgs),
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
+	root := Group(name, short, subcommands...)
+	root.SilenceUsage, root.SilenceErrors = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitcode.Usage(err) })
-	root.AddCommand(subcommands...)
 	AddVersion(root)
 	CheckSettings(root)
 	return root
+}
+
+// Group is a command that has subcommands alone: without one it shows its help.
+func Group(name, short string, subcommands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{Use: name, Short: short, Args: Args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	group.AddCommand(subcommands...)
+	return group
 }
 
 // CheckSettings has every command below root check the flags that it is given against the registry of settings before

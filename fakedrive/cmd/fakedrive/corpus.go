@@ -16,14 +16,8 @@ import (
 )
 
 func newCorpusCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "corpus",
-		Short: "Show the synthetic Drives that can be served",
-		Args:  command.Args(cobra.NoArgs),
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	cmd.AddCommand(newCorpusListCmd(), newCorpusShowCmd())
-	return cmd
+	return command.Group("corpus", "Show the synthetic Drives that can be served",
+		newCorpusListCmd(), newCorpusShowCmd())
 }
 
 func newCorpusListCmd() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
@@ -15,14 +16,7 @@ import (
 )
 
 func newBaselineCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "baseline",
-		Short: "Keep a run's results for the gate to compare with",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	cmd.AddCommand(newBaselineAcceptCmd())
-	return cmd
+	return command.Group("baseline", "Keep a run's results for the gate to compare with", newBaselineAcceptCmd())
 }
 
 func newBaselineAcceptCmd() *cobra.Command {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
@@ -16,14 +17,7 @@ import (
 
 // newFakes3Cmd is `soak fakes3`, the S3 sink as a process of its own.
 func newFakes3Cmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "fakes3",
-		Short: "The S3 sink: takes uploads, checks them, keeps no content",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	cmd.AddCommand(newFakes3ServeCmd())
-	return cmd
+	return command.Group("fakes3", "The S3 sink: takes uploads, checks them, keeps no content", newFakes3ServeCmd())
 }
 
 type fakes3Flags struct {

@@ -9,20 +9,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak/internal/gateway"
 )
 
 // newGatewayCmd is `soak gateway`, the gates around a service as a process of their own.
 func newGatewayCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "gateway",
-		Short: "The gates around a service: proxies that count, hold and fail what passes",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	cmd.AddCommand(newGatewayServeCmd())
-	return cmd
+	return command.Group("gateway", "The gates around a service: proxies that count, hold and fail what passes",
+		newGatewayServeCmd())
 }
 
 func newGatewayServeCmd() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/exitcode"
 	"github.com/memsoak/memsoak/soak"
 	"github.com/memsoak/memsoak/soak/internal/fakes"
@@ -15,14 +16,7 @@ import (
 )
 
 func newSubjectCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "subject",
-		Short: "Check and show subject files",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	cmd.AddCommand(newSubjectCheckCmd(), newSubjectShowCmd())
-	return cmd
+	return command.Group("subject", "Check and show subject files", newSubjectCheckCmd(), newSubjectShowCmd())
 }
 
 func newSubjectShowCmd() *cobra.Command {
