@@ -289,7 +289,8 @@ func assumptions(c *record.Capacity, p costs.Plan, answer forecast) []string {
 			words.Bytes(answer.unwritten), words.Bytes(float64(p.LargestFile))))
 	}
 	if answer.sampling >= threshold.ModelFloor {
-		out = append(out, fmt.Sprintf("%s that fine sampling cost the trials is room", words.Bytes(answer.sampling)))
+		out = append(out, fmt.Sprintf("%s of the trials' fine sampling are not needed at the program's own rate",
+			words.Bytes(answer.sampling)))
 	}
 	if answer.copies > 0 {
 		out = append(out, fmt.Sprintf("%s beside buffers that grow by copying", words.Bytes(answer.mostCopies)))

@@ -2,10 +2,13 @@ package capacity
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/pprof/profile"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/profiles/capture"
 	"github.com/memsoak/memsoak/profiles/costs"
 	"github.com/memsoak/memsoak/profiles/internal/linear"
 	"github.com/memsoak/memsoak/profiles/internal/series"
@@ -207,6 +210,33 @@ func TestWhatFineSamplingCostsIsRoomForFilesAlone(t *testing.T) {
 	}
 	m.sampling = append(m.sampling, series.Sampling{})
 	require.InDelta(t, many, need(1<<20), 1, "a trial at the subject's own rate")
+}
+
+// TestAFineTrialLeavesWhatItsSamplingCosts goes from profiles to what a plan takes for granted.
+func TestAFineTrialLeavesWhatItsSamplingCosts(t *testing.T) {
+	p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "inuse_objects"}, {Type: "inuse_space"},
+		{Type: "alloc_space"}}, PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"}, Period: 4096}
+	for i := range 1000 {
+		f := &profile.Function{ID: uint64(i + 1), Name: "main.f", Filename: "main.go"}
+		l := &profile.Location{ID: f.ID, Address: f.ID, Line: []profile.Line{{Function: f, Line: int64(i)}}}
+		p.Function, p.Location = append(p.Function, f), append(p.Location, l)
+		p.Sample = append(p.Sample, &profile.Sample{Location: []*profile.Location{l}, Value: []int64{1, 4096, 4096}})
+	}
+	s := series.New(&record.Trial{SampleRate: 4096, Outcome: record.OK}, "")
+	for range 2 {
+		n := &series.Snapshot{Snapshot: record.Snapshot{State: record.StateFloor}}
+		require.NoError(t, s.AddHeap(n, &capture.Capture{Profile: p}))
+		s.Snaps = append(s.Snaps, n)
+	}
+	s.Finish()
+	e := leaking(t, 4<<10, func(o *linear.Observation) { o.Outside = 5 * mib })
+	trial := e.Trials[0]
+	e.Collect(s, &record.Verdict{Outcome: record.OK})
+	trial.sampling = e.Trials[len(e.Trials)-1].sampling
+	require.Len(t, trial.sampling.Stacks, 1000)
+	e.Trials = []trialSize{trial}
+	require.Contains(t, strings.Join(e.Capacity(e.PeakModel(), costs.Plan{Limit: 900 * mib, Files: 1000}).Assumes, "\n"),
+		"of the trials' fine sampling")
 }
 
 func TestKillsRefuteFilesToo(t *testing.T) {

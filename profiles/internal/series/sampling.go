@@ -1,8 +1,6 @@
 package series
 
-import (
-	"math"
-)
+import "math"
 
 // The runtime's table of the allocation stacks that it sampled is outside the heap and for good: an array of hash
 // buckets, of which a page becomes resident with the first stack that falls there, and a record for each stack

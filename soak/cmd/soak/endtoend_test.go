@@ -99,6 +99,9 @@ func TestLimitIsFoundByRealKills(t *testing.T) {
 	}
 	assert.Positive(t, killed, "nothing was killed, so the border is no border")
 
+	code, stdout, stderr = soakCmd(append(common, "--set", "workers=9", "--step", "512MiB", "--max", "512MiB")...)
+	require.Equal(t, 0, code, "%s\n%s", stdout, stderr)
+	assert.Contains(t, stdout, `"free_runs_alone":"the corpus has no 9 files with content"`)
 	code, stdout, stderr = soakCmd(append(common, "--workers", "--limit", "96MiB", "--max-workers", "8")...)
 	require.Equal(t, 0, code, "%s\n%s", stdout, stderr)
 	var workers struct {

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/spf13/cobra"
-
 	"github.com/memsoak/memsoak/fakedrive/corpus"
+	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
 )
@@ -18,39 +17,45 @@ import (
 // many files of the corpus have at least. A limit that survived three free runs was killed in the fourth without it.
 type fullest struct {
 	sizes []int64 // of the corpus' files, largest first
-	off   bool    // the subject can't be brought there, which was said
+	// unseen says why the moment wasn't made, of a copier; empty where it always was.
+	unseen string
 }
 
-// survives reports whether the subject that was run survives it, with the run's settings and limit. Where it can't be
-// brought there it does, and says is why.
-func (f *fullest) survives(ctx context.Context, free *soak.Runner) (survived bool, says string, err error) {
-	step := free.Plan.Trials[0]
-	workers, err := strconv.Atoi(step.Settings[cmp.Or(free.Plan.Subject.Concurrency, "workers")])
-	if f.off || err != nil || workers < 1 || free.Plan.Subject.Load != nil {
-		return true, "", nil
+// survives reports whether a subject that survived a free run survives it, with the run's settings and limit. Where it
+// can't be made the subject does, and unseen says why.
+func (f *fullest) survives(ctx context.Context, free *soak.Runner) (bool, error) {
+	name := cmp.Or(free.Plan.Subject.Concurrency, "workers")
+	workers, err := strconv.Atoi(free.Plan.Trials[0].Settings[name])
+	switch {
+	case free.Plan.Subject.Load != nil:
+		return true, nil
+	case err != nil || workers < 1:
+		f.unseen = fmt.Sprintf("how many files it has at a time is in no setting %q", name)
+		return true, nil
 	}
 	h := soak.Held{Workers: workers, Limit: int64(free.Plan.Config.Limit)}
-	if h.FileSize, err = f.size(free.Plan.Config.Corpus, workers); err != nil || h.FileSize == 0 {
-		return true, "", err
+	if h.FileSize, err = f.size(free.Plan.Config.Corpus, workers); err != nil {
+		return false, err
+	}
+	if h.FileSize == 0 {
+		f.unseen = fmt.Sprintf("the corpus has no %s with content", units.Count(int64(workers), "file"))
+		return true, nil
 	}
 	run, err := record.ReadRun(free.Dir)
 	if err != nil {
-		return false, "", err
+		return false, err
 	}
 	plan, err := soak.HeldPlan(run, h)
-	if err != nil {
-		f.off = true
-		return true, err.Error(), nil
+	if err != nil { // of a subject that is no service that copies
+		f.unseen = err.Error()
+		return true, nil
 	}
 	t, err := soak.RunHeld(ctx, &soak.Runner{Plan: plan, Dir: free.Dir + "-held", Fakedrive: free.Fakedrive}, h)
-	switch {
-	case t.Outcome == record.OOMKilled:
-		return false, "", nil
-	case err != nil && t.Outcome == record.OK:
-		f.off = true
-		return true, err.Error(), nil
+	if err != nil && t.Outcome == record.OK {
+		f.unseen = err.Error()
+		return true, nil
 	}
-	return err == nil, "", err
+	return t.Outcome == record.OK, err
 }
 
 // size is the largest that so many files of the corpus have at least; 0 where it has fewer.
@@ -76,16 +81,4 @@ func (f *fullest) size(nameOrFile string, files int) (int64, error) {
 		return 0, nil
 	}
 	return f.sizes[files-1], nil
-}
-
-// held tries the fullest moment after a free run that survived.
-func (f *limitFlags) held(ctx context.Context, cmd *cobra.Command, free *soak.Runner, what string) (bool, error) {
-	survived, says, err := f.full.survives(ctx, free)
-	if says != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "free runs alone decide: %s\n", says)
-	}
-	if err == nil && !survived && !f.json {
-		fmt.Fprintf(cmd.OutOrStdout(), "%-22s %-12s with a whole file in each worker\n", what, record.OOMKilled)
-	}
-	return survived, err
 }

@@ -180,7 +180,11 @@ func (f *limitFlags) try(cmd *cobra.Command, cfg soak.Config, dir string) soak.T
 			if memory, kind := t.Peak.Memory(); kind == record.PeakCharged {
 				f.peak = max(f.peak, memory)
 			}
-			return f.held(ctx, cmd, r, what)
+			survived, err := f.full.survives(ctx, r)
+			if err == nil && !survived && !f.json {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-22s %-12s with a whole file in each worker\n", what, record.OOMKilled)
+			}
+			return survived, err
 		case record.OOMKilled:
 			return false, nil
 		default:
@@ -246,11 +250,17 @@ func (f *limitFlags) print(cmd *cobra.Command, s *soak.Search, answer, limit int
 		if border > 0 {
 			out["killed_at"] = border
 		}
+		if f.full.unseen != "" {
+			out["free_runs_alone"] = f.full.unseen
+		}
 		if err := json.NewEncoder(w).Encode(out); err != nil {
 			return err
 		}
 	} else {
 		fmt.Fprintln(w, f.sentence(answer, border, limit))
+		if f.full.unseen != "" {
+			fmt.Fprintf(w, "by free runs alone, whose peaks hang on chance: %s\n", f.full.unseen)
+		}
 	}
 	if answer == 0 && !f.workers {
 		return exitcode.Quiet(exitcode.Inconclusive, errors.New("no limit that was tried survives"))
