@@ -105,7 +105,7 @@ type figure struct {
 // figures are those of the scores; one that nothing was measured for is missed.
 func figures(scores []score) []figure {
 	var all, unsafe, other, ofWorkers, said, numbers, right, bounds, hold int
-	var ofFiles, rightFiles, within, ofLimits, rightLimits int
+	var ofFiles, rightFiles, within, ofLimits, rightLimits, byThree int
 	subjects := map[string]bool{}
 	for _, s := range scores {
 		all++
@@ -146,6 +146,9 @@ func figures(scores []score) []figure {
 		case smallestLimit:
 			ofLimits++
 			rightLimits += near
+			if s.KilledBelow > 0 && !s.unsafe() {
+				byThree++
+			}
 		}
 	}
 	return []figure{
@@ -158,8 +161,9 @@ func figures(scores []score) []figure {
 		{"files that fit within 15 %", "all", rightFiles, ofFiles, rightFiles == ofFiles && ofFiles > 0},
 		{"files whose interval has the death", ">= 95 %", within, ofFiles, float64(within) >= covered*float64(ofFiles) &&
 			ofFiles > 0},
-		{"soak limit survives, and within a tenth below is killed", "all", rightLimits, ofLimits, rightLimits == ofLimits &&
+		{"soak limit: no kill there, one within a tenth below", "all", rightLimits, ofLimits, rightLimits == ofLimits &&
 			ofLimits > 0},
+		{"by three runs at a tenth below alone", "-", byThree, ofLimits, true},
 	}
 }
 
@@ -168,7 +172,10 @@ func printFigures(w io.Writer, scores []score) (missed int) {
 	fmt.Fprintln(w)
 	for _, f := range figures(scores) {
 		state := "met"
-		if !f.met {
+		switch {
+		case f.asked == "-":
+			state = ""
+		case !f.met:
 			state = "MISSED"
 			missed++
 		}
