@@ -144,11 +144,8 @@ func figures(scores []score) []figure {
 				within++
 			}
 		case smallestLimit:
-			ofLimits++
-			rightLimits += near
-			if s.KilledBelow > 0 && !s.unsafe() {
-				byThree++
-			}
+			ofLimits, rightLimits = ofLimits+1, rightLimits+near
+			byThree += min(s.KilledBelow, 1) * near
 		}
 	}
 	return []figure{
