@@ -1,7 +1,8 @@
-// Package waiting says what a command waits for. It has no patience of its own: who waits bounds that.
+// Package waiting waits, and says what a command waits for. It has no patience of its own: who waits bounds that.
 package waiting
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -32,4 +33,16 @@ func Say(out io.Writer, reason string) (stop func()) {
 		}
 	})
 	return sync.OnceFunc(func() { close(ended); saying.Wait() })
+}
+
+// For waits for d, or until the end of ctx, whose cause it returns then.
+func For(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/fakedrive/fault/control"
+	"github.com/memsoak/memsoak/internal/waiting"
 )
 
 // gate is one open gate.
@@ -261,12 +262,8 @@ func (g *gate) make(w http.ResponseWriter, r *http.Request, t *control.Transfer,
 		return err
 	}
 	if made.Delay > 0 {
-		timer := time.NewTimer(time.Duration(made.Delay))
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-			return context.Cause(r.Context())
+		if err := waiting.For(r.Context(), time.Duration(made.Delay)); err != nil {
+			return err
 		}
 	}
 	if err := t.At(fault.GateReply); err != nil {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -34,18 +35,7 @@ func NewClient(base string) (*Client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("%q is no address of a Pyroscope server: want http://host:port", base)
 	}
-	return &Client{base: u, http: &http.Client{Timeout: 30 * time.Second}, wait: sleep}, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return &Client{base: u, http: &http.Client{Timeout: 30 * time.Second}, wait: waiting.For}, nil
 }
 
 // refusal is an answer that says that nothing was stored.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/waiting"
 )
 
 // Poll asks whether work that was begun is done.
@@ -82,10 +83,8 @@ func (p *Process) await(ctx context.Context, poll *Poll, values, reply map[strin
 		case until.Match(text):
 			return nil
 		}
-		select {
-		case <-time.After(time.Duration(poll.Every)):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := waiting.For(ctx, time.Duration(poll.Every)); err != nil {
+			return err
 		}
 	}
 }

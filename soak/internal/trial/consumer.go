@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/soak/internal/gateway"
 	"github.com/memsoak/memsoak/soak/internal/load"
 	"github.com/memsoak/memsoak/soak/internal/subject"
@@ -80,7 +81,7 @@ func (s *serviceRig) consume(ctx context.Context, c *load.Consume, w load.Wave) 
 	}
 	now := first
 	for end := time.Now().Add(time.Duration(c.For)); time.Now().Before(end); {
-		if err = sleep(ctx, consumeStep); err != nil {
+		if err = waiting.For(ctx, consumeStep); err != nil {
 			break
 		}
 		if now, err = s.consumed(ctx); err != nil || now-first >= w.Requests {

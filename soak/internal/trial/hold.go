@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/attach"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
@@ -269,7 +270,7 @@ func (t *trial) still(ctx context.Context, pause time.Duration) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := sleep(ctx, pause); err != nil {
+	if err := waiting.For(ctx, pause); err != nil {
 		return false, err
 	}
 	after, err := t.moved(ctx)

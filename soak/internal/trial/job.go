@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
@@ -146,7 +147,7 @@ const gapStep = 10 * time.Millisecond
 func (t *trial) measurePace(ctx context.Context, r *running) {
 	last, err := t.moved(ctx)
 	since := time.Now()
-	for err == nil && !r.ended() && sleep(ctx, gapStep) == nil {
+	for err == nil && !r.ended() && waiting.For(ctx, gapStep) == nil {
 		var now movement
 		if now, err = t.moved(ctx); now != last {
 			last, since = now, time.Now()

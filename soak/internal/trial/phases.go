@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/internal/units"
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/sampler"
@@ -121,7 +122,7 @@ func (t *trial) idle(ctx context.Context, ph *protocol.Phase, state record.State
 	pause := time.Duration(ph.For) / time.Duration(ph.Snapshots)
 	for i := range ph.Snapshots {
 		if i > 0 || state == record.StateIdle {
-			if err := sleep(ctx, pause); err != nil {
+			if err := waiting.For(ctx, pause); err != nil {
 				return err
 			}
 		}
@@ -366,14 +367,3 @@ func (t *trial) hung(ctx context.Context) error {
 
 // errCutOff is the cause of a wave's end when its time is up.
 var errCutOff = errors.New("the phase's time is up")
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

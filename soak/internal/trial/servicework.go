@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/gateway"
 	"github.com/memsoak/memsoak/soak/internal/load"
@@ -195,7 +196,7 @@ func (s *serviceRig) rest(ctx context.Context) error {
 	quiet := 0
 	for end := time.Now().Add(s.t.restTimeout()); time.Now().Before(end); {
 		cpu, begun := s.t.sam.CPU(), time.Now()
-		if err := sleep(ctx, restStep); err != nil {
+		if err := waiting.For(ctx, restStep); err != nil {
 			return err
 		}
 		now, err := s.Seen(ctx)

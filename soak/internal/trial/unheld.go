@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
@@ -110,7 +111,7 @@ func (t *trial) stepped(ctx context.Context, s *serviceRig, ph *protocol.Phase) 
 		if c := t.sam.Covariates(ctx); c != nil && c.InFlight >= int64(n) {
 			break
 		}
-		if err := sleep(ctx, steppedLook); err != nil {
+		if err := waiting.For(ctx, steppedLook); err != nil {
 			return err
 		}
 	}
