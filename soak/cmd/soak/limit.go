@@ -65,7 +65,7 @@ The answer holds for the corpus that is copied and for this machine. 'soak plan'
 	fl.Var(&f.max, "max", "the largest limit to try")
 	fl.Var(&f.step, "step", "how exact the limit is wanted")
 	fl.Int64Var(&f.maxWorkers, "max-workers", 512, "the largest worker count to try")
-	fl.IntVar(&f.tries, "tries", 3,
+	fl.IntVar(&f.tries, "tries", 8,
 		"how often the answer has to survive; where it is killed once, the next on the safe side is tried")
 	fl.StringVar(&f.keep, "out", "", "keep the trials in this directory")
 	fl.StringVar(&f.fakedrive, "fakedrive", "", "path of the fakedrive program")

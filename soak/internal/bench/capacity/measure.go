@@ -313,7 +313,7 @@ func (b *bench) smallest(ctx context.Context, q question, dir string, s *score) 
 	}
 	for n, killed := range map[int64]*int{answer: &s.Killed, int64(float64(answer)/1.1) &^ 4095: &s.KilledBelow} {
 		size := fmt.Sprintf("%dB", n)
-		_, again, err := b.soakLimit(ctx, q, corpus, "--max", size, "--step", size)
+		_, again, err := b.soakLimit(ctx, q, corpus, "--max", size, "--step", size, "--tries", strconv.Itoa(tries))
 		if err != nil {
 			return err
 		}
