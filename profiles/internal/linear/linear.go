@@ -287,29 +287,45 @@ func (m *Model) secondHalf(rows []Observation, y []float64, unit func(Observatio
 	}
 	line := trend.TheilSen(x, rest)
 	h := half{each: line.Slope, units: end - slices.Min(x), end: line.Intercept + line.Slope*end}
-	for _, part := range []float64{4, 8, 16} {
-		if each := lately(x, rest, end-end/part); each > h.each {
-			h.each, h.end = each, h.end+(each-h.each)*end/part
+	for _, last := range lastParts(x, rest, end) {
+		if last.each > h.each && last.each*last.units >= threshold.BesideFloor && !last.over(m.floor) {
+			h.each, h.end = last.each, h.end+(last.each-h.each)*(end-last.since)
 		}
 	}
 	return h
 }
 
-// lately is the growth per unit since so many, where it is clear of the errors of readings; else 0.
-func lately(x, y []float64, since float64) float64 {
-	var u, v []float64
-	for i := range x {
-		if x[i] >= since {
-			u, v = append(u, x[i]), append(v, y[i])
+// lastPart is what the last part of the work added, and what a shorter one within it did.
+type lastPart struct {
+	each         float64 // bytes a unit
+	since, units float64
+	shorter      []lastPart
+}
+
+// lastParts reads the growth of the last quarter of the work and of its last parts, where there are readings of them.
+func lastParts(x, y []float64, end float64) []lastPart {
+	var out []lastPart
+	for _, part := range []float64{16, 8, 4} {
+		l := lastPart{since: end - end/part, shorter: slices.Clone(out)}
+		var u, v []float64
+		for i := range x {
+			if x[i] >= l.since {
+				u, v = append(u, x[i]), append(v, y[i])
+			}
 		}
+		if len(u) < threshold.LeastHolds {
+			continue
+		}
+		l.each, l.units = trend.TheilSen(u, v).Slope, slices.Max(u)-slices.Min(u)
+		out = append(out, l)
 	}
-	if len(u) < threshold.LeastHolds {
-		return 0
-	}
-	if line := trend.TheilSen(u, v); line.Slope*(slices.Max(u)-slices.Min(u)) >= threshold.BesideFloor {
-		return line.Slope
-	}
-	return 0
+	return out
+}
+
+// over reports whether the growth had become slower before the end, beyond the error of a reading: it was a step, such
+// as a table that doubled, and no growth that became faster.
+func (l lastPart) over(floor float64) bool {
+	return slices.ContainsFunc(l.shorter, func(s lastPart) bool { return s.each+floor/s.units < l.each })
 }
 
 // beyond is what work beyond all that was observed adds to the fit.

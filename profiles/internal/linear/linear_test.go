@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/profiles/trend"
 )
 
 const mib = 1 << 20
@@ -58,4 +59,34 @@ func TestMemoryOfTheSettingIsThereAtRest(t *testing.T) {
 	require.NoError(t, err)
 	at, _ := m.At(Observation{Workers: 15})
 	require.InEpsilon(t, 4*mib+15*5*mib/2, at, 0.1)
+}
+
+// TestAStepIsNoGrowthThatBecameFaster has readings of the second half of 64,000 files: what each adds is taken from
+// the end where growth became faster there, and not from a table that doubled before.
+func TestAStepIsNoGrowthThatBecameFaster(t *testing.T) {
+	ramp := func(files, from, to float64) float64 { return min(1, max(0, (files-from)/(to-from))) }
+	for name, c := range map[string]struct {
+		bytes    func(files float64) float64
+		from, to float64 // of what each file adds
+	}{
+		"even":              {func(x float64) float64 { return 100 * x }, 100, 100},
+		"faster":            {func(x float64) float64 { return x * x / 400 }, 280, 320},
+		"a step":            {func(x float64) float64 { return 50*x + 2*mib*ramp(x, 52_000, 56_000) }, 50, 140},
+		"a step at the end": {func(x float64) float64 { return 50*x + 2*mib*ramp(x, 60_000, 64_000) }, 500, 600},
+		"a step, then faster": {func(x float64) float64 {
+			return 2*mib*ramp(x, 40_000, 44_000) + 4*mib*ramp(x, 56_000, 64_000)
+		}, 500, 560},
+	} {
+		var rows []Observation
+		var y []float64
+		for x := 32_000; x <= 64_000; x += 1000 {
+			rows = append(rows, Observation{Cov: record.Covariates{FilesDone: int64(x)}})
+			y = append(y, c.bytes(float64(x)))
+		}
+		m := &Model{fit: &trend.Fit{}, terms: terms(), floor: mib / 8}
+		each := m.secondHalf(rows, y, func(o Observation) float64 { return float64(o.Cov.FilesDone) },
+			func(int) bool { return false }).each
+		require.GreaterOrEqual(t, each, c.from-1, name)
+		require.LessOrEqual(t, each, c.to+1, name)
+	}
 }
