@@ -201,12 +201,13 @@ func (e *Evidence) search(c *record.Capacity, m *peakModel, p costs.Plan, g grou
 	// No trial of workers decides what hangs on the planned files.
 	little := costs.Growth(m.costs, m.Rates)*float64(p.Files) <= littleGrowth*float64(p.Limit)
 	if c.Fits = m.fits(p, g); little && !c.AtLeast {
-		switch n := m.perhaps(p, firmReach*g.seen+1, g); {
-		case n <= lo+max(1, lo/10):
-		case n > firmReach*g.seen && lo > 0:
+		middle, most := m.perhaps(p, firmReach*g.seen+1, g)
+		switch {
+		case middle <= lo+max(1, lo/10):
+		case most > firmReach*g.seen && lo > 0:
 			c.AtLeast = true
 		default:
-			c.Perhaps = min(n, firmReach*g.seen)
+			c.Perhaps = min(most, firmReach*g.seen)
 		}
 	}
 	if c.Fits != nil {
@@ -238,17 +239,20 @@ func (m *peakModel) largest(p costs.Plan, most int) int {
 	})
 }
 
-// perhaps is the most workers, up to a number of them, that fit in the middle of the interval without garbage and while
-// no buffer is copied to a larger one, and that no limit was seen to kill.
-func (m *peakModel) perhaps(p costs.Plan, most int, g grounds) int {
-	n := sort.Search(most, func(i int) bool {
-		f := m.Forecast(p, i+1)
-		return math.Max(f.Live-f.free+f.arenas+f.outside, m.limited(p, i+1, f)) > float64(p.Limit)
-	})
-	if g.killedAt > 0 {
-		n = min(n, g.killedAt-1)
+// perhaps is how many workers, up to a number of them, fit without garbage and while no buffer is copied to a larger
+// one, in the middle of the interval and at its lower end, and that no limit was seen to kill.
+func (m *peakModel) perhaps(p costs.Plan, upTo int, g grounds) (middle, most int) {
+	fit := func(spreads float64) int {
+		n := sort.Search(upTo, func(i int) bool {
+			f := m.Forecast(p, i+1)
+			return math.Max(f.Live-f.free+f.arenas+f.outside-spreads*f.spread, m.limited(p, i+1, f)) > float64(p.Limit)
+		})
+		if g.killedAt > 0 {
+			n = min(n, g.killedAt-1)
+		}
+		return n
 	}
-	return n
+	return fit(0), fit(1)
 }
 
 // doubts adds to c what keeps the model's word from being an answer.

@@ -214,6 +214,25 @@ func TestWhatHangsOnTheMomentIsARange(t *testing.T) {
 	require.Zero(t, e.Capacity(m, plan).Perhaps, "it hangs on the files")
 }
 
+// TestARangeEndsWhereNoneFit has states that differ by 24 MiB: a range that ended in the middle of the interval would
+// rule out workers that fit.
+func TestARangeEndsWhereNoneFit(t *testing.T) {
+	e, _ := sized(t, 36*mib)
+	for i := range e.Rows {
+		e.Rows[i].Live += float64(i % 2 * 24 * mib)
+	}
+	e.Trials = []trialSize{sound(16, 48*mib)}
+	m := e.PeakModel()
+	plan := costs.Plan{Limit: 900 * mib}
+	m.copies = series.Copies{Share: 1, Beside: 1.2}
+	got := e.Capacity(m, plan)
+	require.LessOrEqual(t, m.Forecast(plan, got.Perhaps).least(), 900.*mib)
+	require.Greater(t, m.Forecast(plan, got.Perhaps+1).least(), 900.*mib)
+	middle, most := m.perhaps(plan, 32, grounds{seen: 16})
+	require.Less(t, middle, most)
+	require.Equal(t, most, got.Perhaps)
+}
+
 func TestAnEndThatIsNoKillIsNotCalledOne(t *testing.T) {
 	c := &record.Capacity{MaxWorkers: 8, Limit: 900 * mib, Again: " --subject a.yaml"}
 	Verify(c, record.HeldTrial{Workers: 8, Outcome: record.Timeout})

@@ -133,12 +133,12 @@ func TestFreeSpansLeaveOpenHowMuchIsWritten(t *testing.T) {
 		if leak > 0 {
 			e.Trials[0].costs = []record.Cost{{Class: record.Leak, Per: "file", Bytes: leak, CI95: [2]float64{leak, leak}}}
 		}
-		return e.Capacity(e.PeakModel(), costs.Plan{Limit: 200 * mib, LargestFile: 16 * mib, Files: 1000})
+		return e.Capacity(e.PeakModel(), costs.Plan{Limit: 170 * mib, LargestFile: 16 * mib, Files: 1000})
 	}
 	none, some := ask(0, 0), ask(4*mib, 0)
 	require.Less(t, none.Perhaps, some.Perhaps-2, "%v", none.Answer)
 	require.Equal(t, none.MaxWorkers, some.MaxWorkers, "safe is the most")
-	require.InDelta(t, (200-9)/12, some.Perhaps, 2)
+	require.InDelta(t, (170-9)/12, some.Perhaps, 2)
 	require.Greater(t, some.Perhaps, some.MaxWorkers+1)
 	require.Positive(t, ask(4*mib, 1<<10).Perhaps, "a mebibyte of files is not what decides")
 	require.Zero(t, ask(4*mib, 100<<10).Perhaps, "it hangs on the files")
