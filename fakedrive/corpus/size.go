@@ -107,7 +107,7 @@ const maxClasses = 64
 
 func (s Size) validateClasses(field string) error {
 	if len(s.Classes) == 0 || len(s.Classes) > maxClasses {
-		return fieldErrorf(field, "want 1 to %d classes, have %d", maxClasses, len(s.Classes))
+		return fieldErrorf(field+".classes", "want 1 to %d classes, have %d", maxClasses, len(s.Classes))
 	}
 	for i, c := range s.Classes {
 		at := fmt.Sprintf("%s.classes[%d]", field, i)

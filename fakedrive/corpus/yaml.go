@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,15 +35,19 @@ func ParseSpec(text []byte) (*Spec, error) {
 		return nil, &SpecError{line, column, msg}
 	}
 	if body == nil {
-		return nil, at(nil, "the spec is empty")
+		return nil, at(nil, "", "the spec is empty")
 	}
 	d := &specDecoder{at: map[string]*token.Token{}}
 	spec := &Spec{}
 	if err := d.mapping("", body, d.specFields(spec)); err != nil {
 		return nil, err
 	}
+	err = spec.Validate()
+	if d.at["fan_out"] != nil && spec.FanOut == 0 { // in a Spec, 0 is the default
+		err = fieldErrorf("fan_out", "want 1 to %d, have 0; leave it out for the default", MaxFolders)
+	}
 	var field *FieldError
-	if err := spec.Validate(); errors.As(err, &field) {
+	if errors.As(err, &field) {
 		return nil, d.locate(field)
 	}
 	return spec, nil
@@ -55,8 +58,12 @@ type specDecoder struct {
 	at map[string]*token.Token
 }
 
-func at(tk *token.Token, format string, args ...any) error {
+// at makes the error of a field, "" for the whole spec, with its position.
+func at(tk *token.Token, field, format string, args ...any) error {
 	e := &SpecError{1, 1, fmt.Sprintf(format, args...)}
+	if field != "" {
+		e.Msg = field + ": " + e.Msg
+	}
 	if tk != nil && tk.Position != nil {
 		e.Line, e.Column = max(tk.Position.Line, 1), max(tk.Position.Column, 1)
 	}
@@ -65,31 +72,29 @@ func at(tk *token.Token, format string, args ...any) error {
 
 // locate gives a problem of a field the position of the field, or of the nearest field around it that was written.
 func (d *specDecoder) locate(e *FieldError) error {
-	for field := e.Field; ; {
-		if tk := d.at[field]; tk != nil {
-			return at(tk, "%s", e)
-		}
-		cut := strings.LastIndexAny(field, ".[")
-		if cut < 0 {
-			return at(nil, "%s", e)
-		}
-		field = field[:cut]
+	near := e.Field
+	for d.at[near] == nil && near != "" {
+		near = near[:max(strings.LastIndexAny(near, ".["), 0)]
 	}
+	return at(d.at[near], e.Field, "%s", e.Msg)
 }
 
-func parent(field string) string { return field[:strings.LastIndexByte(field, '.')] }
+// reader reads the value of a field.
+type reader = func(field string, n ast.Node) error
 
 // fields says how to read each key of a mapping.
 type fields map[string]reader
+
+func (f fields) names() string { return strings.Join(slices.Sorted(maps.Keys(f)), ", ") }
 
 func (d *specDecoder) specFields(s *Spec) fields {
 	return fields{
 		"name":         text(&s.Name),
 		"seed":         seed(&s.Seed),
-		"files":        integer(&s.Files),
-		"folders":      integer(&s.Folders),
+		"files":        read(&s.Files, "a whole number", parseInteger),
+		"folders":      read(&s.Folders, "a whole number", parseInteger),
 		"depth":        small(&s.Depth),
-		"fan_out":      d.fanOut(&s.FanOut),
+		"fan_out":      small(&s.FanOut),
 		"spread":       choice(&s.Spread, map[string]Spread{"varied": Varied, "even": Even}),
 		"place":        choice(&s.Place, map[string]Place{"everywhere": Everywhere, "deepest": Deepest}),
 		"size":         d.size(&s.Size),
@@ -101,29 +106,17 @@ func (d *specDecoder) specFields(s *Spec) fields {
 	}
 }
 
-// fanOut is small for a number that can't be none: 0 in a Spec is what a file leaves out.
-func (d *specDecoder) fanOut(to *int) reader {
-	read := small(to)
-	return func(field string, n ast.Node) error {
-		err := read(field, n)
-		if err == nil && *to == 0 {
-			return at(n.GetToken(), "%s: want 1 to %d, have 0; leave it out for the default", field, MaxFolders)
-		}
-		return err
-	}
-}
-
-// mapping reads a mapping whose place in the spec is field.
-func (d *specDecoder) mapping(field string, n ast.Node, known fields) error {
+// mapping reads a mapping whose place in the spec is field. The needed keys have to be in it.
+func (d *specDecoder) mapping(field string, n ast.Node, known fields, needed ...string) error {
 	m, ok := n.(ast.MapNode)
 	if !ok {
-		return at(n.GetToken(), "%swant a mapping, have %s", prefixed(field), describe(n))
+		return at(n.GetToken(), field, "want a mapping, have %s", describe(n))
 	}
 	for it := m.MapRange(); it.Next(); {
 		key := it.Key().GetToken()
 		read, ok := known[key.Value]
 		if !ok {
-			return at(key, "%sunknown key %q; there are %s", prefixed(field), key.Value, known.names())
+			return at(key, field, "unknown key %q; there are %s", key.Value, known.names())
 		}
 		child := strings.TrimPrefix(field+"."+key.Value, ".")
 		d.at[child] = key
@@ -131,44 +124,28 @@ func (d *specDecoder) mapping(field string, n ast.Node, known fields) error {
 			return err
 		}
 	}
-	return nil
-}
-
-func (f fields) names() string { return strings.Join(slices.Sorted(maps.Keys(f)), ", ") }
-
-func prefixed(field string) string {
-	if field == "" {
-		return ""
+	for _, name := range needed {
+		if d.at[field+"."+name] == nil {
+			return at(d.at[field], field, "%s is missing", name)
+		}
 	}
-	return field + ": "
+	return nil
 }
 
 func describe(n ast.Node) string { return strings.ToLower(n.Type().String()) }
 
-// scalar returns the text of a number or string.
-func scalar(field, want string, n ast.Node) (string, error) {
-	switch n.(type) {
-	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode:
-		return strings.TrimSpace(n.GetToken().Value), nil
-	}
-	return "", at(n.GetToken(), "%s: want %s, have %s", field, want, describe(n))
-}
-
-// reader reads the value of a field.
-type reader = func(field string, n ast.Node) error
-
 // read makes a reader of a number or text; want is what the field takes.
 func read[T any](to *T, want string, parse func(string) (T, error)) reader {
-	return func(field string, n ast.Node) error {
-		s, err := scalar(field, want, n)
-		if err != nil {
-			return err
+	return func(field string, n ast.Node) (err error) {
+		switch n.(type) {
+		case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode:
+		default:
+			return at(n.GetToken(), field, "want %s, have %s", want, describe(n))
 		}
-		v, err := parse(s)
-		if err != nil {
-			return at(n.GetToken(), "%s: want %s, have %q", field, want, s)
+		s := strings.TrimSpace(n.GetToken().Value)
+		if *to, err = parse(s); err != nil {
+			return at(n.GetToken(), field, "want %s, have %q", want, s)
 		}
-		*to = v
 		return nil
 	}
 }
@@ -192,13 +169,8 @@ func plainDigits(s string) string { return strings.ReplaceAll(s, "_", "") }
 
 func parseInteger(s string) (int64, error) { return strconv.ParseInt(plainDigits(s), 10, 64) }
 
-func integer(to *int64) reader { return read(to, "a whole number", parseInteger) }
-
 func small(to *int) reader {
-	return read(to, "a whole number", func(s string) (int, error) {
-		v, err := parseInteger(s)
-		return int(min(max(v, math.MinInt32), math.MaxInt32)), err
-	})
+	return read(to, "a whole number", func(s string) (int, error) { return strconv.Atoi(plainDigits(s)) })
 }
 
 func seed(to *uint64) reader {
@@ -207,9 +179,9 @@ func seed(to *uint64) reader {
 	})
 }
 
-func float(to *float64) reader {
-	return read(to, "a number", func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
-}
+func parseFloat(s string) (float64, error) { return strconv.ParseFloat(s, 64) }
+
+func float(to *float64) reader { return read(to, "a number", parseFloat) }
 
 func byteCount(to *int64) reader {
 	return read(to, "a size such as 64KiB", func(s string) (int64, error) { return units.ParseBytes(plainDigits(s)) })
@@ -218,7 +190,7 @@ func byteCount(to *int64) reader {
 func amount(to *Amount) reader {
 	return read(to, "a number or a percentage", func(s string) (a Amount, err error) {
 		if number, percent := strings.CutSuffix(s, "%"); percent {
-			a.Percent, err = strconv.ParseFloat(strings.TrimSpace(number), 64)
+			a.Percent, err = parseFloat(strings.TrimSpace(number))
 		} else {
 			a.Count, err = parseInteger(s)
 		}
@@ -237,54 +209,28 @@ func (d *specDecoder) amounts(group []namedAmount) reader {
 
 // size reads a size distribution: a size, "fixed SIZE", or a mapping with the distribution as its one key.
 func (d *specDecoder) size(to *Size) reader {
+	fixed := read(to, "a size such as 64KiB or a distribution", func(s string) (Size, error) {
+		v, err := units.ParseBytes(strings.TrimPrefix(s, "fixed "))
+		return Fixed(v), err
+	})
 	return func(field string, n ast.Node) error {
 		if _, ok := n.(ast.MapNode); ok {
-			return d.distribution(field, n, d.distributions(to, true))
+			return d.distribution(field, n, to, fields{"classes": d.classes(to)})
 		}
-		return read(to, "a size such as 64KiB or a distribution", func(s string) (Size, error) {
-			v, err := units.ParseBytes(strings.TrimPrefix(s, "fixed "))
-			return Fixed(v), err
-		})(field, n)
+		return fixed(field, n)
 	}
 }
 
-// distributions returns how to read each distribution.
-func (d *specDecoder) distributions(to *Size, mixed bool) fields {
-	params := func(kind Distribution, known fields) reader {
-		return func(field string, n ast.Node) error {
-			to.Distribution = kind
-			if err := d.mapping(field, n, known); err != nil {
-				return err
-			}
-			for _, name := range slices.Sorted(maps.Keys(known)) {
-				if d.at[field+"."+name] == nil && name != "min" {
-					return at(d.at[field], "%s: %s is missing", field, name)
-				}
-				// Validate knows no distributions' keys: size.min stands for size.lognormal.min.
-				d.at[parent(field)+"."+name] = d.at[field+"."+name]
-			}
-			return nil
-		}
-	}
-	cut := func(more fields) fields {
-		more["min"], more["max"] = byteCount(&to.Min), byteCount(&to.Max)
-		return more
-	}
-	all := fields{
+// distribution reads a mapping with exactly one distribution: a key of those below or of more, where share is none.
+func (d *specDecoder) distribution(field string, n ast.Node, to *Size, more fields, needed ...string) error {
+	known := fields{
 		"fixed":     byteCount(&to.Bytes),
-		"uniform":   params(UniformSize, cut(fields{})),
-		"lognormal": params(LognormalSize, cut(fields{"median": byteCount(&to.Median), "sigma": float(&to.Sigma)})),
-		"pareto":    params(ParetoSize, cut(fields{"alpha": float(&to.Alpha)})),
+		"uniform":   d.params(to, UniformSize, fields{}),
+		"lognormal": d.params(to, LognormalSize, fields{"median": byteCount(&to.Median), "sigma": float(&to.Sigma)}),
+		"pareto":    d.params(to, ParetoSize, fields{"alpha": float(&to.Alpha)}),
 	}
-	if mixed {
-		all["classes"] = d.classes(to)
-	}
-	return all
-}
-
-// distribution reads a mapping that has exactly one of the distributions' keys.
-func (d *specDecoder) distribution(field string, n ast.Node, known fields) error {
-	if err := d.mapping(field, n, known); err != nil {
+	maps.Copy(known, more)
+	if err := d.mapping(field, n, known, needed...); err != nil {
 		return err
 	}
 	have := 0
@@ -294,33 +240,39 @@ func (d *specDecoder) distribution(field string, n ast.Node, known fields) error
 		}
 	}
 	if have != 1 {
-		return at(d.at[field], "%s: want one distribution, have %d; there are %s", field, have, known.names())
+		return at(d.at[field], field, "want one distribution, have %d; there are %s", have, known.names())
 	}
 	return nil
+}
+
+// params reads the parameters of a distribution. All but min are needed.
+func (d *specDecoder) params(to *Size, kind Distribution, known fields) reader {
+	known["max"] = byteCount(&to.Max)
+	needed := slices.Sorted(maps.Keys(known))
+	known["min"] = byteCount(&to.Min)
+	return func(field string, n ast.Node) error {
+		to.Distribution = kind
+		around := field[:strings.LastIndexByte(field, '.')+1]
+		err := d.mapping(field, n, known, needed...)
+		for name := range known { // Validate doesn't name the distribution: size.min is size.lognormal.min
+			d.at[around+name] = d.at[field+"."+name]
+		}
+		return err
+	}
 }
 
 func (d *specDecoder) classes(to *Size) reader {
 	return func(field string, n ast.Node) error {
 		list, ok := n.(*ast.SequenceNode)
 		if !ok {
-			return at(n.GetToken(), "%s: want a list, have %s", field, describe(n))
+			return at(n.GetToken(), field, "want a list, have %s", describe(n))
 		}
-		if len(list.Values) > maxClasses {
-			return at(n.GetToken(), "%s: want 1 to %d classes, have %d", field, maxClasses, len(list.Values))
-		}
-		to.Distribution = MixedSize
-		to.Classes = make([]Class, len(list.Values))
+		*to = Mixed(make([]Class, len(list.Values))...)
 		for i, v := range list.Values {
-			c := &to.Classes[i]
-			known := d.distributions(&c.Size, false)
-			known["share"] = float(&c.Share)
-			name := fmt.Sprintf("%s[%d]", field, i)
+			c, name := &to.Classes[i], fmt.Sprintf("%s[%d]", field, i)
 			d.at[name] = v.GetToken()
-			if err := d.distribution(name, v, known); err != nil {
+			if err := d.distribution(name, v, &c.Size, fields{"share": float(&c.Share)}, "share"); err != nil {
 				return err
-			}
-			if d.at[name+".share"] == nil {
-				return at(v.GetToken(), "%s: share is missing", name)
 			}
 		}
 		return nil

@@ -95,8 +95,13 @@ func TestParseSpecSaysWhereTheProblemIs(t *testing.T) {
 			"number",
 		"size:\n  lognormal: {median: 1TiB, sigma: 0.1, max: 1KiB}": "line 1, column 1: size: hardly any size",
 		"size:\n  pareto: {min: 0, alpha: 1, max: 1}":               "line 2, column 12: size.min: want 1 byte or more",
-		"size: {classes: 3}":                            "line 1, column 17: size.classes: want a list",
-		"size: {classes: []}":                           "size: want 1 to 64 classes",
+		"size: {classes: 3}":  "line 1, column 17: size.classes: want a list",
+		"size: {classes: []}": "line 1, column 8: size.classes: want 1 to 64 classes",
+		"size:\n  classes: [" + strings.Repeat("{share: 1, fixed: 3},", 65) + "]": "line 2, column 3: size.classes: want 1 " +
+			"to 64 classes, have 65",
+		"size:\n  lognormal: {min: 1, median: 1KiB, max: 1MiB}": "line 2, column 3: size.lognormal: sigma is missing",
+		"files: 1\nfan_out: 0": "line 2, column 1: fan_out: want 1 to 20000000, have 0; leave it out for the " +
+			"default",
 		"size:\n  classes:\n    - {fixed: 3}":           "line 3, column 7: size.classes[0]: share is missing",
 		"size:\n  classes:\n    - {share: 0, fixed: 3}": "line 3, column 8: size.classes[0].share: want more than 0",
 		"size: {classes: [{share: 1, classes: []}]}":    `unknown key "classes"`,
