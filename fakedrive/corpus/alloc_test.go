@@ -17,7 +17,7 @@ func TestListingAllocatesOneNamePerItem(t *testing.T) {
 	require.NoError(t, err)
 	n := tree.Len() / 2
 	for k := range int64(2000) {
-		tree.Sums(n + k) // makes the states of all variants
+		tree.Sums(n+k, AllHashes) // makes the states of all variants
 	}
 	var b [IDLen]byte
 	id := tree.ID(n)
@@ -25,7 +25,7 @@ func TestListingAllocatesOneNamePerItem(t *testing.T) {
 		it := tree.Item(n)
 		tree.ids.append(b[:0], it.Ordinal)
 		tree.Ordinal(id)
-		tree.Sums(n)
+		tree.Sums(n, AllHashes)
 		tree.Children(n)
 		n++
 	}), 1.0)

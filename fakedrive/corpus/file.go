@@ -109,12 +109,9 @@ func (x *summer) sum(want Hashes) {
 	}
 }
 
-// Sums returns the checksums of item n's content: of a document, of its export, which Drive doesn't tell. They are
-// zero for folders and shortcuts.
-func (t *Tree) Sums(n int64) Sums { return t.SumsOf(n, AllHashes) }
-
-// SumsOf returns the wanted checksums of item n's content; the others are zero.
-func (t *Tree) SumsOf(n int64, want Hashes) Sums { return t.contentOf(n).Sums(want) }
+// Sums returns the wanted checksums of item n's content: of a document, of its export, which Drive doesn't tell. The
+// others are zero, and those of folders and shortcuts.
+func (t *Tree) Sums(n int64, want Hashes) Sums { return t.contentOf(n).Sums(want) }
 
 // Open returns the content of item n from offset on. Folders and shortcuts have none.
 func (t *Tree) Open(n, offset int64) *Reader { return t.contentOf(n).Open(offset) }

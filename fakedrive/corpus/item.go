@@ -112,12 +112,6 @@ type Sums struct {
 // MD5Hex returns the MD5 as lower-case hexadecimal digits, as Drive writes it.
 func (s Sums) MD5Hex() string { return hex.EncodeToString(s.MD5[:]) }
 
-// SHA1Hex returns the SHA-1 as lower-case hexadecimal digits.
-func (s Sums) SHA1Hex() string { return hex.EncodeToString(s.SHA1[:]) }
-
-// SHA256Hex returns the SHA-256 as lower-case hexadecimal digits.
-func (s Sums) SHA256Hex() string { return hex.EncodeToString(s.SHA256[:]) }
-
 // Hashes is a set of checksums.
 type Hashes uint8
 

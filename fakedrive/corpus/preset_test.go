@@ -99,11 +99,11 @@ func BenchmarkSums(b *testing.B) {
 	tree := benchTree(b, "ten-million")
 	n := tree.Len() / 2
 	for k := range int64(2000) {
-		tree.Sums(n + k)
+		tree.Sums(n+k, AllHashes)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		tree.Sums(n)
+		tree.Sums(n, AllHashes)
 		n++
 	}
 }

@@ -14,11 +14,10 @@ import (
 // Tree is a synthetic Drive: the tree of a spec in one generation. It holds a few tables per level and per size class
 // and nothing per item. It doesn't change and is safe for concurrent use.
 type Tree struct {
-	spec       Spec
-	generation uint64
-	key        uint64 // of everything drawn, the same in all generations
-	ids        idCoder
-	shape      shape
+	spec  Spec
+	key   uint64 // of everything drawn, the same in all generations
+	ids   idCoder
+	shape shape
 
 	items   int64 // Len
 	files   int64
@@ -74,7 +73,7 @@ func New(spec *Spec, generation uint64) (*Tree, error) {
 		s.ExportSize = DefaultExportSize
 	}
 	digest := s.digest()
-	t := &Tree{spec: s, generation: generation, key: binary.LittleEndian.Uint64(digest[8:]), shape: newShape(&s)}
+	t := &Tree{spec: s, key: binary.LittleEndian.Uint64(digest[8:]), shape: newShape(&s)}
 	t.ids = idCoder{Key{Tag: binary.LittleEndian.Uint32(digest[:]), Generation: generation}}
 	t.items, t.files, t.folders = t.shape.len(), s.Files, s.Folders
 	t.drawFiles()
@@ -153,9 +152,6 @@ func (t *Tree) Spec() Spec {
 	s.ExportSize.Classes = slices.Clone(s.ExportSize.Classes)
 	return s
 }
-
-// Generation returns the tree's generation.
-func (t *Tree) Generation() uint64 { return t.generation }
 
 // Len returns the number of items, the root included.
 func (t *Tree) Len() int64 { return t.items }
@@ -262,12 +258,6 @@ func (t *Tree) Parent(n int64) int64 {
 		return None
 	}
 	return t.shape.place(n).parent
-}
-
-// IsFolder says whether item n is a folder.
-func (t *Tree) IsFolder(n int64) bool {
-	t.check(n)
-	return n == 0 || t.shape.place(n).isFolder
 }
 
 // Children returns the first child of folder n and the number of its children: their ordinals are consecutive,

@@ -63,7 +63,6 @@ func TestEveryItemIsAmongItsParentsChildren(t *testing.T) {
 				it := tree.Item(n)
 				require.Equal(t, n, it.Ordinal)
 				require.Equal(t, it.Parent, tree.Parent(n))
-				require.Equal(t, it.Kind == Folder, tree.IsFolder(n))
 				first, count := tree.Children(n)
 				if it.Kind != Folder {
 					files++
@@ -213,7 +212,7 @@ func TestGenerationsDifferInIDsOnly(t *testing.T) {
 	require.NoError(t, err)
 	for n := range a.Len() {
 		require.Equal(t, a.Item(n), b.Item(n))
-		require.Equal(t, a.Sums(n), b.Sums(n))
+		require.Equal(t, a.Sums(n, AllHashes), b.Sums(n, AllHashes))
 		require.NotEqual(t, a.ID(n), b.ID(n))
 		require.Equal(t, a.ID(n), same.ID(n))
 	}
@@ -245,17 +244,17 @@ func TestSumsAreThoseOfTheContent(t *testing.T) {
 		data := readAll(t, tree.Open(it.Ordinal, 0))
 		require.Len(t, data, int(it.ContentLength()))
 		if it.Kind == Folder || it.Kind == Shortcut {
-			require.Zero(t, tree.Sums(it.Ordinal))
+			require.Zero(t, tree.Sums(it.Ordinal, AllHashes))
 			continue
 		}
 		checked++
 		want := Sums{md5.Sum(data), sha1.Sum(data), sha256.Sum256(data)}
-		require.Equal(t, want, tree.Sums(it.Ordinal), "item %d of %d bytes", it.Ordinal, len(data))
+		require.Equal(t, want, tree.Sums(it.Ordinal, AllHashes), "item %d of %d bytes", it.Ordinal, len(data))
 		content := it.Content()
 		require.Equal(t, want, content.Sums(AllHashes))
 		require.EqualValues(t, len(data), content.Size())
 		require.True(t, bytes.Equal(data[len(data)/2:], readAll(t, content.Open(int64(len(data)/2)))))
-		require.Equal(t, Sums{SHA1: want.SHA1}, tree.SumsOf(it.Ordinal, SHA1))
+		require.Equal(t, Sums{SHA1: want.SHA1}, tree.Sums(it.Ordinal, SHA1))
 		require.Equal(t, fmt.Sprintf("%x", want.MD5), want.MD5Hex())
 		if len(data) >= 8 {
 			twin, ok := contents[string(data[:min(len(data), 1<<10)])+want.MD5Hex()]
@@ -277,7 +276,7 @@ func TestSumsAtTheCornersOfSizes(t *testing.T) {
 			written, err := tree.Open(n, 0).WriteTo(h)
 			require.NoError(t, err)
 			require.Equal(t, size, written)
-			sum := tree.Sums(n).MD5
+			sum := tree.Sums(n, AllHashes).MD5
 			require.Equal(t, h.Sum(nil), sum[:], "%d bytes", size)
 		}
 	}
@@ -410,18 +409,15 @@ func TestNamesAreOddAsAskedFor(t *testing.T) {
 	}
 }
 
-func TestWalkVisitsEveryItemWithItsPath(t *testing.T) {
+func TestPathContinuesTheParents(t *testing.T) {
 	tree := mustTree(t, everything)
-	seen := map[int64]bool{}
-	require.NoError(t, tree.Walk(0, func(it Item, names []string) error {
-		require.Equal(t, tree.Path(it.Ordinal), names)
-		require.True(t, it.Parent == 0 || seen[it.Parent], "parents first")
-		seen[it.Ordinal] = true
-		return nil
-	}))
-	require.Len(t, seen, int(tree.Len()-1))
-	stop := fmt.Errorf("enough")
-	require.ErrorIs(t, tree.Walk(0, func(Item, []string) error { return stop }), stop)
+	require.Empty(t, tree.Path(0))
+	for it := range tree.All() {
+		if it.Ordinal > 0 {
+			require.Less(t, it.Parent, it.Ordinal, "parents first")
+			require.Equal(t, append(tree.Path(it.Parent), it.Name), tree.Path(it.Ordinal))
+		}
+	}
 }
 
 func TestTimesAreInOrder(t *testing.T) {
@@ -436,19 +432,19 @@ func TestTreesAreSafeForConcurrentUse(t *testing.T) {
 	tree := mustTree(t, "files: 400\nfolders: 9\nsize: {uniform: {min: 0, max: 200KiB}}")
 	want := make([]Sums, tree.Len())
 	for n := range want {
-		want[n] = tree.Sums(int64(n))
+		want[n] = tree.Sums(int64(n), AllHashes)
 	}
 	var wg sync.WaitGroup
 	for worker := range int64(4) {
 		wg.Go(func() {
 			fresh := mustTree(t, fmt.Sprintf("files: 50\nsize: %d", 70_000+64*worker))
-			fresh.Sums(1 + worker)
+			fresh.Sums(1+worker, AllHashes)
 			for n := range tree.Len() {
 				n = (n*7 + worker) % tree.Len()
 				h := md5.New()
 				_, err := tree.Open(n, 0).WriteTo(h)
 				assert.NoError(t, err)
-				assert.Equal(t, want[n], tree.Sums(n))
+				assert.Equal(t, want[n], tree.Sums(n, AllHashes))
 				if it := tree.Item(n); it.ContentLength() > 0 {
 					assert.Equal(t, h.Sum(nil), want[n].MD5[:])
 				}

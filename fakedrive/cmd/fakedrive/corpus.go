@@ -185,7 +185,7 @@ func sampleTree(tree *corpus.Tree, lines int) []sampleItem {
 		s := sampleItem{ID: tree.ID(n), Path: path + it.Name, Depth: it.Depth, Kind: it.Kind, MimeType: it.MimeType,
 			Size: it.Size, Export: it.ExportSize, Trashed: it.Trashed, name: it.Name}
 		if it.Kind == corpus.Binary {
-			s.MD5 = tree.SumsOf(n, corpus.MD5).MD5Hex()
+			s.MD5 = tree.Sums(n, corpus.MD5).MD5Hex()
 		}
 		sample = append(sample, s)
 		return s.Path + "/"

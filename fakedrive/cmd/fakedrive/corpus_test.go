@@ -58,7 +58,7 @@ func TestCorpusShowPrintsStatisticsAndASample(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, strings.Join(tree.Path(n), "/"), item.Path)
 		if item.Kind == "binary" {
-			require.Equal(t, tree.Sums(n).MD5Hex(), item.MD5)
+			require.Equal(t, tree.Sums(n, corpus.MD5).MD5Hex(), item.MD5)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func (c *checker) content(it corpus.Item, e fakes3.Entry) string {
 		return "" // said already
 	}
 	if e.Parts == nil {
-		want := c.t.SumsOf(it.Ordinal, corpus.MD5).MD5Hex()
+		want := c.t.Sums(it.Ordinal, corpus.MD5).MD5Hex()
 		if e.MD5 != want {
 			return fmt.Sprintf("MD5 %s, not %s", e.MD5, want)
 		}

@@ -241,13 +241,5 @@ func (c *checker) reached(it corpus.Item) bool {
 
 // pathOf is the path of an item below the root.
 func pathOf(t *corpus.Tree, n int64) string {
-	var names []string
-	for ; n > 0; n = t.Parent(n) {
-		names = append(names, t.Name(n))
-	}
-	var b strings.Builder
-	for _, name := range slices.Backward(names) {
-		b.WriteString("/" + name)
-	}
-	return b.String()
+	return "/" + strings.Join(t.Path(n), "/")
 }
