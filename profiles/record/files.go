@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/replace"
 )
 
 // ErrSchema is returned, wrapped, for a file whose schema is not the one asked for.
@@ -75,38 +75,13 @@ func read[T any](path, schema string) (*T, error) {
 	return v, nil
 }
 
-// Write writes v as indented JSON to path by way of a temporary file in the same directory, so that a reader never
-// sees half a file and a kill leaves the old one.
+// Write writes v as indented JSON to path, whole or not at all.
 func Write(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	return Replace(path, append(b, '\n'))
-}
-
-// Replace writes b to path by way of a temporary file in the same directory, as Write does. It doesn't wait for the
-// disk: a power failure may leave the old file or none.
-func Replace(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return replace.File(path, append(b, '\n'), 0o644)
 }
 
 // ReadSamples calls yield for each line of samples.jsonl of a trial's directory until it returns false. A torn last

@@ -13,9 +13,9 @@ import (
 	"fmt"
 	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/memsoak/memsoak/internal/replace"
 )
 
 // validity is how long certificates hold, from an hour ago on (clocks differ).
@@ -93,21 +93,8 @@ func (ca *CA) Certificate(hosts ...string) (tls.Certificate, error) {
 
 // WriteFile writes the authority's certificate to a file, whole or not at all.
 func (ca *CA) WriteFile(name string) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".ca-*")
-	if err != nil {
-		return fmt.Errorf("write CA file: %w", err)
+	if err := replace.File(name, ca.pem, 0o644); err != nil {
+		return fmt.Errorf("CA file: %w", err)
 	}
-	defer os.Remove(f.Name()) // gone already if all went well
-	if _, err := f.Write(ca.pem); err != nil {
-		f.Close()
-		return fmt.Errorf("write CA file: %w", err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		f.Close()
-		return fmt.Errorf("write CA file: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write CA file: %w", err)
-	}
-	return os.Rename(f.Name(), name)
+	return nil
 }

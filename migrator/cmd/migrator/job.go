@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/replace"
 	"github.com/memsoak/memsoak/migrator"
 	"github.com/memsoak/memsoak/migrator/wire"
 )
@@ -144,11 +145,7 @@ func (j *job) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(dir, jobFile+".tmp")
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, filepath.Join(dir, jobFile))
+	return replace.File(filepath.Join(dir, jobFile), append(b, '\n'), 0o600)
 }
 
 // defaultStateDir is where jobs are kept when no flag names a directory.

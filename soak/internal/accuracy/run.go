@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memsoak/memsoak/internal/replace"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak"
@@ -270,7 +271,7 @@ func (b *Bench) trialConfig(t Trial) (soak.Config, error) {
 		return c, err
 	}
 	c.Corpus = filepath.Join(dir, t.Condition.Name+"-corpus.yaml")
-	return c, record.Replace(c.Corpus, []byte(t.Condition.Corpus))
+	return c, replace.File(c.Corpus, []byte(t.Condition.Corpus), 0o644)
 }
 
 func (b *Bench) runner(plan *soak.Plan, dir string) *soak.Runner {

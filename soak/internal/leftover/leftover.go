@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/replace"
 	"github.com/memsoak/memsoak/soak/internal/cgroup"
 )
 
@@ -99,11 +100,7 @@ func (l *Lease) save() error {
 	if err != nil {
 		return err
 	}
-	tmp := l.path + ".tmp"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, l.path)
+	return replace.File(l.path, b, 0o600)
 }
 
 // reap clears away after the leases in dir whose runner is dead, and says what it found.

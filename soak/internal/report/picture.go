@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/memsoak/memsoak/internal/replace"
 	"github.com/memsoak/memsoak/profiles/blame"
-	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // Names of the files that Pictures writes.
@@ -39,7 +39,7 @@ func Pictures(run *Run, dir string) ([]string, error) {
 		return nil, err
 	}
 	paths := []string{filepath.Join(dir, MemoryPicture), filepath.Join(dir, FlamePicture)}
-	return paths, errors.Join(record.Replace(paths[0], memory), record.Replace(paths[1], flame))
+	return paths, errors.Join(replace.File(paths[0], memory, 0o644), replace.File(paths[1], flame, 0o644))
 }
 
 // worstTrial is the main trial of the cell with the largest peak.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/memsoak/memsoak/profiles/record"
+	"github.com/memsoak/memsoak/internal/replace"
 )
 
 // Names of the files that Generate writes into a run's directory.
@@ -33,8 +33,8 @@ func Generate(ctx context.Context, runDir string, into ...string) error {
 	if err := Markdown(&md, run); err != nil {
 		return fmt.Errorf("report of %s: %w", runDir, err)
 	}
-	if err := record.Replace(filepath.Join(dir, HTMLFile), html.Bytes()); err != nil {
+	if err := replace.File(filepath.Join(dir, HTMLFile), html.Bytes(), 0o644); err != nil {
 		return err
 	}
-	return record.Replace(filepath.Join(dir, MarkdownFile), md.Bytes())
+	return replace.File(filepath.Join(dir, MarkdownFile), md.Bytes(), 0o644)
 }

@@ -9,7 +9,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/replace"
 	"github.com/memsoak/memsoak/soak/internal/fakes3"
 )
 
@@ -57,37 +57,28 @@ type header struct {
 }
 
 // Record writes what the sink with the admin address has, and what it should have, to the directory of a trial.
-func Record(ctx context.Context, dir, admin string, waves []Wave) (err error) {
-	name := filepath.Join(dir, File)
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("record the sink: %w", err)
+func Record(ctx context.Context, dir, admin string, waves []Wave) error {
+	err := replace.With(filepath.Join(dir, File), 0o600, func(f io.Writer) error {
+		zip, _ := gzip.NewWriterLevel(f, gzip.BestSpeed)
+		if err := json.NewEncoder(zip).Encode(header{Schema, waves}); err != nil {
+			return err
 		}
-	}()
-	f, err := os.CreateTemp(dir, ".sink-*")
+		buckets := map[string]bool{}
+		for _, w := range waves {
+			if buckets[w.Bucket] {
+				continue
+			}
+			buckets[w.Bucket] = true
+			if err := copyList(ctx, zip, admin, w.Bucket); err != nil {
+				return fmt.Errorf("list the sink: %w", err)
+			}
+		}
+		return zip.Close()
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("record the sink: %w", err)
 	}
-	defer os.Remove(f.Name()) // gone already if all went well
-	defer f.Close()           // closed already if all went well
-	zip, _ := gzip.NewWriterLevel(f, gzip.BestSpeed)
-	if err := json.NewEncoder(zip).Encode(header{Schema, waves}); err != nil {
-		return err
-	}
-	buckets := map[string]bool{}
-	for _, w := range waves {
-		if buckets[w.Bucket] {
-			continue
-		}
-		buckets[w.Bucket] = true
-		if err := copyList(ctx, zip, admin, w.Bucket); err != nil {
-			return fmt.Errorf("list the sink: %w", err)
-		}
-	}
-	if err := errors.Join(zip.Close(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return nil
 }
 
 // copyList copies the sink's list of a bucket as it comes: it has one Entry a line already.

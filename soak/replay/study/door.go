@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/internal/exitcode"
+	"github.com/memsoak/memsoak/internal/replace"
 	"github.com/memsoak/memsoak/profiles"
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -81,7 +82,7 @@ func (b *Bench) record(ctx context.Context, w work, dir string, o profiles.Optio
 		strconv.FormatInt(o.LargestFile, 10)); err != nil {
 		return false, err
 	}
-	return false, record.Replace(marker, want)
+	return false, replace.File(marker, want, 0o644)
 }
 
 // run runs the work into dir and returns how many trials were made. A recording with other settings, or one that can't

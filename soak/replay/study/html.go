@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/memsoak/memsoak/internal/replace"
 	"github.com/memsoak/memsoak/internal/units"
-	"github.com/memsoak/memsoak/profiles/record"
 )
 
 // flameID is the id, on the page of a run, of the flame graph at the peak of its first cell.
@@ -67,5 +67,5 @@ func (r *Result) WriteHTML(path string) error {
 	}{r, r.conclusion(), rows}); err != nil {
 		return err
 	}
-	return record.Replace(path, out.Bytes())
+	return replace.File(path, out.Bytes(), 0o644)
 }

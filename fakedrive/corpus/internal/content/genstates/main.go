@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/memsoak/memsoak/fakedrive/corpus/internal/content"
+	"github.com/memsoak/memsoak/internal/replace"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
@@ -60,14 +61,14 @@ func chain(file string, table []byte, variant uint32, progress io.Writer) error 
 		at = c.Offset
 		copy(record, s[:])
 		if at-saved >= 8<<30 {
-			if err := save(file, table); err != nil {
+			if err := replace.File(file, table, 0o644); err != nil {
 				return err
 			}
 			saved = at
 			fmt.Fprintf(progress, "variant %d: %d GiB\n", variant, (at+content.Lag)>>30)
 		}
 	}
-	return save(file, table)
+	return replace.File(file, table, 0o644)
 }
 
 // advance is content.Advance on two cores: MD5 takes as long as the other two.
@@ -80,13 +81,4 @@ func advance(variant uint32, s content.State, from, to int64) content.State {
 	wg.Wait()
 	copy(a[content.MD5Size:], b[content.MD5Size:])
 	return a
-}
-
-// save replaces the table by way of a temporary file.
-func save(file string, table []byte) error {
-	tmp := file + ".tmp"
-	if err := os.WriteFile(tmp, table, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, file)
 }
