@@ -129,16 +129,6 @@ func (l *Limiter) Pause(t time.Time) {
 	}
 }
 
-// Rate is the present limit in calls per second; 0 when there is none.
-func (l *Limiter) Rate() float64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.bucket.Limit() == rate.Inf {
-		return 0
-	}
-	return float64(l.bucket.Limit())
-}
-
 // Bytes is a limit of bytes per second; nil is none.
 type Bytes struct{ bucket *rate.Limiter }
 

@@ -162,7 +162,7 @@ func tally(all []judged, has func(recordings.Recording) bool) (f figures) {
 			f.wrong++
 		}
 		switch {
-		case !j.Kind.Leaks():
+		case j.Kind == recordings.Alike:
 			f.alikes++
 			if len(j.alarm()) > 0 {
 				f.alarms++

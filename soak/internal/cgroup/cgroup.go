@@ -62,9 +62,6 @@ func Open(id string, node int64, note func(dir string)) (*Parent, error) {
 // Kind is V1 or V2.
 func (p *Parent) Kind() string { return p.kind }
 
-// Dir is the parent's directory; Reap takes it.
-func (p *Parent) Dir() string { return p.dir }
-
 // Close removes the parent and whatever is left below it.
 func (p *Parent) Close() error { return Reap(p.dir) }
 

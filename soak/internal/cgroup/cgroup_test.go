@@ -68,10 +68,10 @@ func parent(t *testing.T, node int64) *Parent {
 	if err != nil {
 		t.Skipf("SKIPPED, this machine lets us make no cgroup: %v", err)
 	}
-	assert.Equal(t, p.Dir(), noted)
+	assert.Equal(t, p.dir, noted)
 	t.Cleanup(func() {
 		assert.NoError(t, p.Close())
-		assert.NoDirExists(t, p.Dir())
+		assert.NoDirExists(t, p.dir)
 	})
 	return p
 }

@@ -102,9 +102,6 @@ func (w Wave) MarshalYAML() (any, error) {
 var Builtin = append([]string{"addr", "drive_url", "s3_url", "bucket", "root", "prefix", "ca_file", "proxy_url", "dir",
 	"upstream", "seed", "reply"}, load.Placeholders...)
 
-// PerWave are the placeholders whose values are known only when a wave begins.
-var PerWave = []string{"root", "prefix"}
-
 // Parse reads a subject from YAML and checks it; errors have line and column where the YAML is at fault.
 func Parse(text []byte) (*Spec, error) {
 	s := new(Spec)

@@ -21,9 +21,6 @@ const (
 	Alike       Kind = "look-alike"  // bounded, whatever it looks like
 )
 
-// Leaks reports whether an alarm is right.
-func (k Kind) Leaks() bool { return k != Alike }
-
 // Recording is one scenario of the subject, of soak/recordings/subject, at one version of its library.
 type Recording struct {
 	Name     string // of the recording's files
