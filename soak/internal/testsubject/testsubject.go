@@ -1,10 +1,11 @@
-// Package testsubject is a small subject for tests of the harness: it copies Drive to S3 over plain HTTP, and it can
-// misbehave in every way that a subject may. A test's binary becomes the subject when it is started with Variable set,
-// so that nothing has to be built. It is not for measuring anything.
+// Package testsubject is a small subject for tests of the harness: it copies Drive to S3 with the specimens' engine,
+// and it can misbehave in every way that a subject may. A test's binary becomes the subject when it is started with
+// Variable set, so that nothing has to be built. It is not for measuring anything.
 package testsubject
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,10 +13,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/pprof"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/soak/internal/subject"
+	"github.com/memsoak/memsoak/soak/specimens/copier"
 )
 
 // Variable selects a misbehaviour; "ok" is none.
@@ -74,7 +76,7 @@ func Main() {
 func Spec(mode string) *subject.Spec {
 	s := &subject.Spec{
 		Name:    "test-" + mode,
-		Command: []string{os.Args[0], "{{.addr}}", "{{.drive_url}}", "{{.s3_url}}/{{.bucket}}", "{{.workers}}"},
+		Command: []string{os.Args[0], "{{.addr}}", "{{.drive_url}}", "{{.s3_url}}", "{{.bucket}}", "{{.workers}}"},
 		Env:     map[string]string{Variable: mode},
 		Pprof:   "http://{{.addr}}/debug/pprof",
 		Ready:   "http://{{.addr}}/ready",
@@ -93,9 +95,8 @@ func Spec(mode string) *subject.Spec {
 }
 
 type server struct {
-	mode, drive, s3 string
-	workers         int
-	client          *http.Client
+	mode   string
+	engine *copier.Engine
 
 	lies lies
 
@@ -125,13 +126,16 @@ func run(mode string, args []string) error {
 			return err
 		}
 	}
-	workers, err := strconv.Atoi(args[3])
+	workers, err := strconv.Atoi(args[4])
 	if err != nil {
 		return err
 	}
-	s := &server{mode: mode, drive: args[1], s3: args[2], workers: workers,
-		lies:   lies{pages: map[string]*httptest.ResponseRecorder{}},
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}}}
+	engine, err := copier.New(copier.Config{Drive: args[1], S3: args[2], Bucket: args[3], Workers: workers, Discovery: 1,
+		MaxIdlePerHost: workers, Attempts: 1}, hooks(mode))
+	if err != nil {
+		return err
+	}
+	s := &server{mode: mode, engine: engine, lies: lies{pages: map[string]*httptest.ResponseRecorder{}}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("POST /wave", s.wave)
@@ -140,7 +144,8 @@ func run(mode string, args []string) error {
 	if mode == Once {
 		go http.ListenAndServe(args[0], mux) //nolint:errcheck // a taken port shows as missing profiles
 		time.Sleep(50 * time.Millisecond)
-		return s.copyAll(args[4], args[5])
+		_, err := engine.Run(context.Background(), args[5], args[6])
+		return err
 	}
 	return http.ListenAndServe(args[0], mux)
 }
@@ -202,123 +207,37 @@ func (s *server) wave(w http.ResponseWriter, r *http.Request) {
 	case s.mode == Late:
 		time.Sleep(500 * time.Millisecond)
 	}
-	if err := s.copyAll(job.Root, job.Prefix); err != nil {
+	// The copy lasts as long as its files: a request that ends early doesn't end it.
+	if _, err := s.engine.Run(context.WithoutCancel(r.Context()), job.Root, job.Prefix); err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 	}
 }
 
-type file struct {
-	ID, Name, MimeType, Size string
-}
-
-// copyAll lists the tree and copies its files with the workers.
-func (s *server) copyAll(root, prefix string) error {
-	queue := make(chan file)
-	errs := make(chan error, s.workers+1)
-	var workers sync.WaitGroup
-	for range s.workers {
-		workers.Go(func() {
-			for f := range queue {
-				if err := s.copy(f, prefix); err != nil {
-					errs <- err
-					for range queue { // let the listing end
-					}
-					return
-				}
+// hooks are the misbehaviours of a mode while it copies.
+func hooks(mode string) func(*copier.Engine) copier.Hooks {
+	return func(e *copier.Engine) (h copier.Hooks) {
+		switch mode {
+		case Half:
+			h.Page = func(p *copier.Page) {
+				i := 0
+				p.Files = slices.DeleteFunc(p.Files, func(copier.File) bool { i++; return i%2 == 0 })
 			}
-		})
-	}
-	if err := s.list(root, queue); err != nil {
-		errs <- err
-	}
-	close(queue)
-	workers.Wait()
-	select {
-	case err := <-errs:
-		return err
-	default:
-		return nil
-	}
-}
-
-func (s *server) list(folder string, queue chan<- file) error {
-	for token := ""; ; {
-		q := url.Values{"q": {fmt.Sprintf("'%s' in parents and trashed = false", folder)}, "pageSize": {"100"},
-			"fields": {"nextPageToken,files(id,name,mimeType,size)"}, "pageToken": {token}}
-		if token == "" {
-			q.Del("pageToken")
-		}
-		var page struct {
-			NextPageToken string
-			Files         []file
-		}
-		if err := s.get(s.drive+"/drive/v3/files?"+q.Encode(), &page); err != nil {
-			return err
-		}
-		for i, f := range page.Files {
-			switch {
-			case f.MimeType == "application/vnd.google-apps.folder":
-				if err := s.list(f.ID, queue); err != nil {
+		case Buffer:
+			h.Upload = func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+				whole, err := io.ReadAll(body)
+				if err != nil {
 					return err
 				}
-			case strings.HasPrefix(f.MimeType, "application/vnd.google-apps."), s.mode == Half && i%2 == 1:
-			default:
-				queue <- f
+				return e.Client().Upload(ctx, key, bytes.NewReader(whole), f.Size)
+			}
+		case Lie:
+			h.Upload = func(ctx context.Context, _ *copier.Worker, f copier.File, key string, body io.Reader) error {
+				hide()
+				return e.Client().Upload(ctx, key, body, f.Size)
 			}
 		}
-		if token = page.NextPageToken; token == "" {
-			return nil
-		}
+		return h
 	}
-}
-
-func (s *server) get(url string, to any) error {
-	resp, err := s.client.Get(url)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", url, resp.Status)
-	}
-	return json.NewDecoder(resp.Body).Decode(to)
-}
-
-func (s *server) copy(f file, prefix string) error {
-	resp, err := s.client.Get(s.drive + "/drive/v3/files/" + f.ID + "?alt=media")
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("download %s: %s", f.ID, resp.Status)
-	}
-	if s.mode == Lie {
-		hide()
-	}
-	body := io.Reader(resp.Body)
-	if s.mode == Buffer {
-		whole, err := io.ReadAll(body)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(whole)
-	}
-	req, err := http.NewRequest(http.MethodPut, s.s3+"/"+prefix+"/"+f.ID, body)
-	if err != nil {
-		return err
-	}
-	req.ContentLength = resp.ContentLength
-	put, err := s.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer put.Body.Close()
-	_, _ = io.Copy(io.Discard, put.Body)
-	if put.StatusCode != http.StatusOK {
-		return fmt.Errorf("upload %s: %s", f.ID, put.Status)
-	}
-	return nil
 }
 
 // Build compiles the programs that tests need into dir and returns the paths of fakedrive and soak.

@@ -1,6 +1,7 @@
 package copier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type Config struct {
 	CAFile         string // PEM of the CA to trust besides the system's; empty: none
 	// TempDir is where spools go; empty: the system's.
 	TempDir string
+	// Attempts is how often a transfer is tried; 0 is 3: an idle connection that the server closes at the same moment is
+	// common.
+	Attempts int
 }
 
 // DefaultConfig returns the settings of a specimen that knows nothing but its addresses.
@@ -183,14 +187,11 @@ func (w *wave) work(ctx context.Context, worker *Worker) error {
 	}
 }
 
-// attempts is how often a transfer is tried: an idle connection that the server closes at the same moment is common.
-const attempts = 3
-
 func (w *wave) copyFile(ctx context.Context, worker *Worker, f File) error {
 	h := &w.engine.hooks
 	transfer := func() error { return w.transfer(ctx, worker, f) }
 	var err error
-	for range attempts {
+	for range cmp.Or(w.engine.cfg.Attempts, 3) {
 		if h.Around != nil {
 			err = h.Around(ctx, worker, f, transfer)
 		} else {
