@@ -14,8 +14,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive"
 	"github.com/memsoak/memsoak/fakedrive/corpus"
-	"github.com/memsoak/memsoak/fakedrive/fault"
-	"github.com/memsoak/memsoak/fakedrive/internal/listen"
+	"github.com/memsoak/memsoak/fakedrive/fault/listen"
 	"github.com/memsoak/memsoak/internal/bounded"
 	"github.com/memsoak/memsoak/internal/command"
 	"github.com/memsoak/memsoak/internal/exitcode"
@@ -30,14 +29,14 @@ const noCorpus = "none"
 
 type serveFlags struct {
 	fakedrive.Config
-	corpus, faults, addrFile, serviceAccount, state string
-	more, adminHosts                                []string
-	jsonOut                                         bool
-	listen                                          listen.Config
+	corpus, faults, serviceAccount, state string
+	more                                  []string
+	jsonOut                               bool
+	listen                                listen.Config
 }
 
 func newServeCmd() *cobra.Command {
-	f := serveFlags{Config: fakedrive.DefaultConfig()}
+	f := serveFlags{Config: fakedrive.DefaultConfig(), listen: listen.Config{Authority: "fakedrive"}}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a Drive until interrupted",
@@ -63,9 +62,9 @@ counters are reached as well, and /metrics.`,
 	fl.StringVar(&f.listen.TLS, "tls-listen", "", "address of https")
 	fl.StringVar(&f.listen.Proxy, "proxy-listen", "", "address of the CONNECT proxy")
 	fl.StringVar(&f.listen.CAFile, "ca-file", "", "where to write the certificate of the authority")
-	fl.StringVar(&f.addrFile, "addr-file", "",
+	fl.StringVar(&f.listen.AddrFile, "addr-file", "",
 		"where to write the addresses as JSON once listening, with a token that admin changes then need")
-	fl.StringArrayVar(&f.adminHosts, "admin-host", nil,
+	fl.StringArrayVar(&f.listen.AdminHosts, "admin-host", nil,
 		"a name, beside localhost, by which the admin protocol may be reached (may be repeated)")
 	fl.BoolVar(&f.listen.H2, "h2", false, "offer HTTP/2 on https and through the proxy")
 	fl.StringVar(&f.faults, "faults", "", "a file with a fault plan")
@@ -143,35 +142,17 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 			return exitcode.Usage(fmt.Errorf("%s: %w", f.faults, err))
 		}
 	}
-	guard := fault.Guard{Hosts: f.adminHosts}
-	if f.addrFile != "" {
-		guard.Token = fault.NewToken()
-	}
-	srv.Control().SetGuard(guard)
 	f.listen.Handler, f.listen.Control, f.listen.Hosts = srv, srv.Control(), fakedrive.Hosts()
 	l, err := listen.Start(f.listen)
 	if err != nil {
 		return err
 	}
-	err = f.announce(srv, l, stdout, guard.Token)
-	if err == nil {
-		failed := make(chan error, 1)
-		go func() { failed <- l.Wait() }()
-		select {
-		case <-ctx.Done():
-		case err = <-failed:
-		}
-	}
-	stop, cancel := context.WithTimeout(context.Background(), shutdownTime)
-	defer cancel()
-	_ = l.Shutdown(stop) // requests that take longer are cut, which is what an interrupt means
-	return errors.Join(err, l.Wait())
+	return l.Until(ctx, shutdownTime, func() error { return f.announce(srv, l, stdout) })
 }
 
 // announce says where the server listens, on stdout and in the files that were asked for.
-func (f *serveFlags) announce(srv *fakedrive.Server, l *listen.Listeners, stdout io.Writer, token string) error {
+func (f *serveFlags) announce(srv *fakedrive.Server, l *listen.Listeners, stdout io.Writer) error {
 	a := l.Addresses
-	a.PID = os.Getpid()
 	if f.serviceAccount != "" {
 		uri := a.HTTP + "/token"
 		if a.Proxy != "" {
@@ -185,10 +166,8 @@ func (f *serveFlags) announce(srv *fakedrive.Server, l *listen.Listeners, stdout
 			return fmt.Errorf("write the service account's key: %w", err)
 		}
 	}
-	if f.addrFile != "" {
-		if err := a.WithToken(token).WriteFile(f.addrFile); err != nil {
-			return err
-		}
+	if err := l.WriteFile(); err != nil {
+		return err
 	}
 	if f.jsonOut {
 		return json.NewEncoder(stdout).Encode(a)

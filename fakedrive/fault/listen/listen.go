@@ -1,5 +1,5 @@
-// Package listen puts one handler on the listeners of a fake Drive: plain http, TLS, and a CONNECT proxy that leads the
-// real Drive's host names to it. It knows nothing of Drive.
+// Package listen puts one handler on the listeners of a fake: plain http, TLS, and a CONNECT proxy that leads the host
+// names of the real service to it. It knows nothing of the service.
 package listen
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,11 +22,18 @@ import (
 // Config says where to listen. Empty addresses are not listened on, but for HTTP, which carries the admin protocol.
 type Config struct {
 	HTTP, TLS, Proxy string
-	CAFile           string   // where to write the authority's certificate; needed for TLS and Proxy
+	CAFile           string   // where to write the authority's certificate, for TLS and Proxy
+	Authority        string   // the authority's name
 	H2               bool     // offer HTTP/2 on TLS and through the proxy
 	Hosts            []string // what the proxy leads here; the certificate covers them
-	Handler          http.Handler
-	Control          *control.Control
+	// AddrFile is where WriteFile writes the addresses, with a token that changes then need; empty: nowhere.
+	AddrFile string
+	// AdminHosts are names, beside localhost, by which the admin protocol may be reached.
+	AdminHosts []string
+	Handler    http.Handler
+	// Server returns a server with the limits of its own; nil is a server with those of this package.
+	Server  func() *http.Server
+	Control *control.Control
 }
 
 // Limits that keep a client from holding a connection for nothing or from growing memory.
@@ -38,19 +46,27 @@ const (
 // Listeners serve until they are closed.
 type Listeners struct {
 	Addresses fault.Addresses
+	addrFile  string
+	token     string
 	servers   []*http.Server
-	group     errgroup.Group
+	group     *errgroup.Group
+	failed    context.Context // ends with the first listener that fails
 	tunnels   *handedOver
 }
 
-// Start listens and serves. The caller calls Shutdown, then Wait.
+// Start listens and serves. The caller calls Until.
 func Start(c Config) (*Listeners, error) {
-	l := &Listeners{}
+	l := &Listeners{addrFile: c.AddrFile}
+	l.group, l.failed = errgroup.WithContext(context.Background())
+	if c.AddrFile != "" {
+		l.token = fault.NewToken()
+	}
+	c.Control.SetGuard(fault.Guard{Hosts: c.AdminHosts, Token: l.token})
 	plain, err := net.Listen("tcp", c.HTTP)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	l.Addresses.HTTP = "http://" + plain.Addr().String()
+	l.Addresses.PID, l.Addresses.HTTP = os.Getpid(), "http://"+plain.Addr().String()
 	l.Addresses.Admin = l.Addresses.HTTP
 	opened := []net.Listener{plain}
 	fail := func(err error) (*Listeners, error) {
@@ -95,7 +111,7 @@ func Start(c Config) (*Listeners, error) {
 
 // authority makes the certificate of the TLS listeners.
 func (c *Config) authority(l *Listeners) (*tls.Config, error) {
-	ca, err := tlsca.New("fakedrive")
+	ca, err := tlsca.New(c.Authority)
 	if err != nil {
 		return nil, err
 	}
@@ -113,10 +129,11 @@ func (c *Config) authority(l *Listeners) (*tls.Config, error) {
 }
 
 func (l *Listeners) server(c Config, conf *tls.Config) *http.Server {
-	srv := &http.Server{
-		Handler: c.Handler, TLSConfig: conf,
-		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	srv := &http.Server{ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
+	if c.Server != nil {
+		srv = c.Server()
 	}
+	srv.Handler, srv.TLSConfig = c.Handler, conf
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(c.H2 && conf != nil)
@@ -141,19 +158,30 @@ func ended(err error) error {
 	return err
 }
 
-// Wait returns when serving has ended, with the error of the first listener that failed.
-func (l *Listeners) Wait() error { return l.group.Wait() }
+// WriteFile writes the addresses to Config.AddrFile, where that is set.
+func (l *Listeners) WriteFile() error {
+	if l.addrFile == "" {
+		return nil
+	}
+	return l.Addresses.WithToken(l.token).WriteFile(l.addrFile)
+}
 
-// Shutdown lets requests end until ctx does, then cuts them.
-func (l *Listeners) Shutdown(ctx context.Context) error {
-	var first error
-	for _, srv := range l.servers {
-		if err := srv.Shutdown(ctx); err != nil {
-			srv.Close()
-			if first == nil {
-				first = fmt.Errorf("shut down: %w", err)
-			}
+// Until calls announce and serves until ctx ends or something fails. Then it lets requests end for the grace, and cuts
+// those that take longer: an interrupt means that. It returns the first failure.
+func (l *Listeners) Until(ctx context.Context, grace time.Duration, announce func() error) error {
+	err := announce()
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case <-l.failed.Done():
 		}
 	}
-	return first
+	stop, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	for _, srv := range l.servers {
+		if srv.Shutdown(stop) != nil {
+			srv.Close()
+		}
+	}
+	return errors.Join(err, l.group.Wait())
 }

@@ -31,10 +31,9 @@ func start(t *testing.T, h2 bool) (*Listeners, *control.Control) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		require.NoError(t, l.Shutdown(ctx))
-		require.NoError(t, l.Wait())
+		ended, end := context.WithCancel(context.Background())
+		end()
+		require.NoError(t, l.Until(ended, 5*time.Second, func() error { return nil }))
 	})
 	return l, ctl
 }
