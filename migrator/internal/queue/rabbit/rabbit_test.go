@@ -281,14 +281,7 @@ func TestFull(t *testing.T) {
 	q := open(t, brokertest.Options(t))
 	brokertest.List(t, q, brokertest.Files(5)...)
 	// What the broker had of the listing that it was too full for comes as well, and counts nothing.
-	for {
-		l, err := q.Take(t.Context(), migrator.File)
-		if err == io.EOF {
-			break
-		}
-		require.NoError(t, err)
-		require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
-	}
+	brokertest.Drain(t, q)
 	st, err := q.Status(t.Context())
 	require.NoError(t, err)
 	assert.True(t, st.Done())

@@ -10,7 +10,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/memsoak/memsoak/migrator"
+	"github.com/memsoak/memsoak/migrator/internal/queue/broker"
 )
+
+// Drain copies all files, until the end.
+func Drain(t *testing.T, q broker.Queue) {
+	t.Helper()
+	for {
+		l, err := q.Take(t.Context(), migrator.File)
+		if err == io.EOF {
+			return
+		}
+		require.NoError(t, err)
+		require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
+	}
+}
 
 // networkCut: connections are cut over and over, in the middle of requests and replies; each item counts once.
 func networkCut(t *testing.T, r *Rig) {
@@ -26,14 +40,7 @@ func networkCut(t *testing.T, r *Rig) {
 	defer r.Die(q)
 	Begin(t, q, "m")
 	List(t, q, Files(100)...)
-	for {
-		l, err := q.Take(t.Context(), migrator.File)
-		if err == io.EOF {
-			break
-		}
-		require.NoError(t, err)
-		require.NoError(t, q.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
-	}
+	Drain(t, q)
 	totals, err := q.Totals(t.Context())
 	require.NoError(t, err)
 	assert.EqualValues(t, 100, totals.Copied)

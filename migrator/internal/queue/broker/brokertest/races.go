@@ -78,14 +78,7 @@ func statusRaced(t *testing.T, r *Rig) {
 	for range rounds {
 		Begin(t, works, "m")
 		List(t, works, Files(files)...)
-		for {
-			l, err := works.Take(t.Context(), migrator.File)
-			if err == io.EOF {
-				break
-			}
-			require.NoError(t, err)
-			require.NoError(t, works.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
-		}
+		Drain(t, works)
 		require.NoError(t, works.Forget(t.Context(), false))
 	}
 	cancel()
@@ -157,14 +150,7 @@ func closeRaced(t *testing.T, r *Rig) {
 	st, err := last.Status(t.Context())
 	require.NoError(t, err)
 	assert.EqualValues(t, 20, st.Files)
-	for {
-		l, err := last.Take(t.Context(), migrator.File)
-		if err == io.EOF {
-			break
-		}
-		require.NoError(t, err)
-		require.NoError(t, last.Settle(t.Context(), l, migrator.Result{Outcome: migrator.Copied}))
-	}
+	Drain(t, last)
 	totals, err := last.Totals(t.Context())
 	require.NoError(t, err)
 	assert.EqualValues(t, 20, totals.Copied)
