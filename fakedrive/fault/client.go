@@ -1,34 +1,29 @@
 package fault
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/memsoak/memsoak/internal/bounded"
+	"github.com/memsoak/memsoak/internal/ask"
 )
 
 // Client speaks the admin protocol to one fake. It is safe for concurrent use.
-type Client struct {
-	base string
-	http *http.Client
-}
+type Client struct{ ask ask.Client }
 
 // NewClient returns a client for the fake whose admin listener has the base URL admin ([Addresses].Admin).
 func NewClient(admin string) *Client {
-	return &Client{
-		base: strings.TrimRight(admin, "/") + AdminPrefix,
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second}},
-	}
+	return &Client{ask.Client{
+		Base: strings.TrimRight(admin, "/") + AdminPrefix,
+		HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second}},
+	}}
 }
 
 // Close drops the client's idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.ask.HTTP.CloseIdleConnections() }
 
 // Counters reads the fake's counters.
 func (c *Client) Counters(ctx context.Context) (Counters, error) {
@@ -90,49 +85,7 @@ func (c *Client) Root(ctx context.Context, r RootRequest) (Root, error) {
 	return v, err
 }
 
-// Do calls path below AdminPrefix with in as JSON (a json.RawMessage is sent as it is) and decodes the answer into
-// out. Either may be nil. A status outside 2xx is an error with the fake's own message.
+// Do calls path below AdminPrefix, as [ask.Client.Do] does.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	switch v := in.(type) {
-	case nil:
-	case json.RawMessage:
-		body = bytes.NewReader(v)
-	default:
-		b, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Errorf("encode %s: %w", path, err)
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json") // of which YAML is a superset
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		msg, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		var e struct {
-			Error string `json:"error"`
-		}
-		if json.Unmarshal(msg, &e) == nil && e.Error != "" {
-			msg = []byte(e.Error)
-		}
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(msg))
-	}
-	if out == nil {
-		_, err = io.Copy(io.Discard, resp.Body)
-		return err
-	}
-	if err := json.NewDecoder(bounded.Reader(resp.Body, bounded.Answer)).Decode(out); err != nil {
-		return fmt.Errorf("%s %s: decode answer: %w", method, path, err)
-	}
-	return nil
+	return c.ask.Do(ctx, method, path, in, out)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -211,7 +212,8 @@ func (b *bench) tenMillion() error {
 
 // http2 holds downloads over HTTP/2 by a slow sink, and looks at what further workers add.
 func (b *bench) http2() error {
-	if err := b.sink.Call(b.ctx, http.MethodPut, "faults", "bandwidth: {stream: 100KiB}\n", nil); err != nil {
+	plan := json.RawMessage("bandwidth: {stream: 100KiB}\n")
+	if err := b.sink.Call(b.ctx, http.MethodPut, "faults", plan, nil); err != nil {
 		return err
 	}
 	defer b.sink.Call(context.WithoutCancel(b.ctx), http.MethodDelete, "faults", nil, nil)

@@ -98,7 +98,7 @@ func (w *world) faults(drive, sink string) {
 		if p.plan == "" {
 			require.NoError(w.t, p.f.Call(w.t.Context(), http.MethodDelete, "faults", nil, nil))
 		} else {
-			require.NoError(w.t, p.f.Call(w.t.Context(), http.MethodPut, "faults", p.plan, nil))
+			require.NoError(w.t, p.f.Call(w.t.Context(), http.MethodPut, "faults", json.RawMessage(p.plan), nil))
 		}
 	}
 }
@@ -147,11 +147,11 @@ type stored struct {
 
 // objects returns what the sink holds below a prefix, by key.
 func (w *world) objects(prefix string) map[string]stored {
-	var b []byte
+	var b bytes.Buffer
 	require.NoError(w.t, w.sink.Call(w.t.Context(), http.MethodGet, "objects?bucket="+bucket+"&prefix="+prefix+"/", nil,
 		&b))
 	m := map[string]stored{}
-	s := bufio.NewScanner(bytes.NewReader(b))
+	s := bufio.NewScanner(&b)
 	s.Buffer(nil, 1<<20)
 	for s.Scan() {
 		var o stored

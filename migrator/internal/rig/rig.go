@@ -3,11 +3,8 @@
 package rig
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/memsoak/memsoak/internal/ask"
+	"github.com/memsoak/memsoak/internal/launch"
 )
 
 // Binaries are the paths of the programs.
@@ -47,103 +47,49 @@ func in(dir string) Binaries {
 
 // Fake is a running fake.
 type Fake struct {
+	*launch.Process `json:"-"`
+
 	HTTP   string `json:"http"`
 	HTTPS  string `json:"https"`
 	Proxy  string `json:"proxy"`
 	Admin  string `json:"admin"`
 	CAFile string `json:"ca_file"`
-
-	cmd *exec.Cmd
-	log *bytes.Buffer
 }
 
 // Drive starts a fakedrive with all its listeners. Files go to dir.
 func Drive(dir, bin string, args ...string) (*Fake, error) {
-	addr := filepath.Join(dir, "drive.json")
-	return start(addr, bin, append([]string{"serve", "--corpus", "none", "--listen", "127.0.0.1:0", "--tls-listen",
-		"127.0.0.1:0",
-		"--proxy-listen", "127.0.0.1:0", "--ca-file", filepath.Join(dir, "drive.pem"), "--addr-file", addr}, args...))
+	serve := []string{"serve", "--corpus", "none", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0",
+		"--proxy-listen", "127.0.0.1:0", "--ca-file", filepath.Join(dir, "drive.pem")}
+	return start("drive", dir, bin, append(serve, args...))
 }
 
 // Sink starts the S3 sink with a bucket of the name.
 func Sink(dir, bin, bucket string) (*Fake, error) {
-	addr := filepath.Join(dir, "sink.json")
-	return start(addr, bin, []string{"fakes3", "serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0",
-		"--ca-file", filepath.Join(dir, "sink.pem"), "--addr-file", addr, "--bucket", bucket})
+	return start("sink", dir, bin, []string{"fakes3", "serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0",
+		"--ca-file", filepath.Join(dir, "sink.pem"), "--bucket", bucket})
 }
 
-func start(addrFile, bin string, args []string) (*Fake, error) {
-	f := &Fake{cmd: exec.Command(bin, args...), log: &bytes.Buffer{}}
-	f.cmd.Stdout, f.cmd.Stderr = f.log, f.log
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := f.cmd.Start(); err != nil {
+func start(name, dir, bin string, args []string) (*Fake, error) {
+	cmd := exec.Command(bin, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p, err := launch.Start(name, dir, cmd, (*exec.Cmd).Start)
+	if err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		b, err := os.ReadFile(addrFile)
-		if err == nil {
-			if err := json.Unmarshal(b, f); err != nil {
-				f.Stop()
-				return nil, fmt.Errorf("%s: %w", addrFile, err)
-			}
-			return f, nil
-		}
-		if f.cmd.Process.Signal(syscall.Signal(0)) != nil {
-			break
-		}
+	f := &Fake{Process: p}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := p.Await(ctx, f); err != nil {
+		p.Stop()
+		return nil, err
 	}
-	f.Stop()
-	return nil, fmt.Errorf("%s didn't start: %s", filepath.Base(bin), f.log)
+	return f, nil
 }
 
-// Stop kills the fake and waits for its end.
-func (f *Fake) Stop() {
-	_ = f.cmd.Process.Kill()
-	_ = f.cmd.Wait() // killed on purpose
-}
-
-// PID is the fake's process id.
-func (f *Fake) PID() int { return f.cmd.Process.Pid }
-
-// Call calls the admin protocol: in and out are JSON and may be nil. A string is sent as it is.
+// Call calls the admin protocol, as [ask.Client.Do] does.
 func (f *Fake) Call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
-	switch v := in.(type) {
-	case nil:
-	case string:
-		body = strings.NewReader(v)
-	default:
-		b, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, f.Admin+"/_fake/v1/"+path, body)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/yaml")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, b)
-	}
-	if out == nil {
-		return nil
-	}
-	if raw, ok := out.(*[]byte); ok {
-		*raw = b
-		return nil
-	}
-	return json.Unmarshal(b, out)
+	c := ask.Client{Base: f.Admin + "/_fake/v1/", HTTP: http.DefaultClient}
+	return c.Do(ctx, method, path, in, out)
 }
 
 // Counters are those of the fake that benches and tests here read.

@@ -5,19 +5,17 @@ package fakes
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/launch"
 	"github.com/memsoak/memsoak/internal/version"
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
@@ -56,14 +54,7 @@ type Fakes struct {
 	// CAFile has the certificates of both CAs; "" without TLS.
 	CAFile    string
 	transport string
-	procs     []*fake
-}
-
-type fake struct {
-	name string
-	cmd  *exec.Cmd
-	log  string
-	done chan struct{}
+	procs     []*launch.Process
 }
 
 // Find fills in the paths of programs that are not set: next to this program, in ./bin, or on PATH. A program of
@@ -103,9 +94,6 @@ func find(set, name, self string) (string, error) {
 	return "", version.Read().Missing(name)
 }
 
-// saidBytes is how much of a log an error has.
-const saidBytes = 1 << 10
-
 // startTimeout is how long a fake may take to listen.
 const startTimeout = 20 * time.Second
 
@@ -143,19 +131,19 @@ func Start(ctx context.Context, o Options) (_ *Fakes, err error) {
 	if o.S3MinPart != "" {
 		s3Args = append(s3Args, "--min-part", o.S3MinPart)
 	}
-	drive, err := launch("fakedrive", o.Fakedrive, driveArgs, o)
+	drive, err := start("fakedrive", o.Fakedrive, driveArgs, o)
 	if err != nil {
 		return nil, err
 	}
 	f.procs = append(f.procs, drive)
-	s3, err := launch("fakes3", o.Soak, s3Args, o)
+	s3, err := start("fakes3", o.Soak, s3Args, o)
 	if err != nil {
 		return nil, err
 	}
 	f.procs = append(f.procs, s3)
 	var g errgroup.Group
-	g.Go(func() (err error) { f.DriveAddr, err = drive.await(ctx, o.Dir); return err })
-	g.Go(func() (err error) { f.S3Addr, err = s3.await(ctx, o.Dir); return err })
+	g.Go(func() error { return drive.Await(ctx, &f.DriveAddr) })
+	g.Go(func() error { return s3.Await(ctx, &f.S3Addr) })
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
@@ -163,74 +151,10 @@ func Start(ctx context.Context, o Options) (_ *Fakes, err error) {
 	return f, f.joinCAs(o.Dir)
 }
 
-func launch(name, path string, args []string, o Options) (*fake, error) {
-	addr := filepath.Join(o.Dir, name+".addr")
-	if err := os.Remove(addr); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	p := &fake{name: name, log: filepath.Join(o.Dir, name+".log"), done: make(chan struct{})}
-	log, err := os.Create(p.log)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	p.cmd = exec.Command(path, append(args, "--addr-file", addr)...)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = append(os.Environ(), o.Env...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := subject.StartOn(o.CPUs, p.cmd); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
-	}
-	go func() {
-		_ = p.cmd.Wait() // ended says how
-		close(p.done)
-	}()
-	return p, nil
-}
-
-// await reads the address file once it is there.
-func (p *fake) await(ctx context.Context, dir string) (fault.Addresses, error) {
-	var a fault.Addresses
-	for {
-		b, err := os.ReadFile(filepath.Join(dir, p.name+".addr"))
-		if err == nil {
-			if err := json.Unmarshal(b, &a); err != nil {
-				return a, fmt.Errorf("addresses of %s: %w", p.name, err)
-			}
-			return a, nil
-		}
-		select {
-		case <-p.done:
-			return a, p.ended(0)
-		case <-ctx.Done():
-			return a, fmt.Errorf("%s does not listen: %w", p.name, ctx.Err())
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
-}
-
-// ended is the error of a process that ends within some time, before it is stopped: how, and the end of what it said.
-func (p *fake) ended(within time.Duration) error {
-	select {
-	case <-p.done: // first of all: of two that are ready, the select below takes either
-	default:
-		select {
-		case <-p.done:
-		case <-time.After(within):
-			return nil
-		}
-	}
-	said, _ := os.ReadFile(p.log)
-	said = said[max(0, len(said)-saidBytes):]
-	return fmt.Errorf("%s ended with %s: %s", p.name, p.cmd.ProcessState, strings.Join(strings.Fields(string(said)), " "))
-}
-
-// stop kills the process and waits for it. One that has ended is left alone: its number may be another's by now.
-func (p *fake) stop() {
-	if p.ended(0) == nil {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	}
-	<-p.done
+func start(name, path string, args []string, o Options) (*launch.Process, error) {
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), o.Env...)
+	return launch.Start(name, o.Dir, cmd, func(cmd *exec.Cmd) error { return subject.StartOn(o.CPUs, cmd) })
 }
 
 // Ended is the error of a fake that ended by itself; measurements from then on say nothing about the subject.
@@ -238,7 +162,7 @@ func (p *fake) stop() {
 func (f *Fakes) Ended(within time.Duration) error {
 	var errs []error
 	for _, p := range f.procs {
-		errs = append(errs, p.ended(within))
+		errs = append(errs, p.Ended(within))
 	}
 	return errors.Join(errs...)
 }
@@ -283,7 +207,7 @@ func (f *Fakes) Stop() {
 		return
 	}
 	for _, p := range f.procs {
-		p.stop()
+		p.Stop()
 	}
 	f.procs = nil
 	for _, c := range []*fault.Client{f.Drive, f.S3} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/launch"
 	"github.com/memsoak/memsoak/soak/internal/gateway"
 )
 
@@ -15,7 +16,7 @@ import (
 type Gates struct {
 	*gateway.Client
 	Addr fault.Addresses
-	proc *fake
+	proc *launch.Process
 }
 
 // StartGates starts the process of the gates and waits until they listen. ctx bounds the start only.
@@ -31,12 +32,12 @@ func StartGates(ctx context.Context, o Options, c gateway.Config) (*Gates, error
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		return nil, err
 	}
-	p, err := launch("gateway", o.Soak, []string{"gateway", "serve", "--config", file}, o)
+	p, err := start("gateway", o.Soak, []string{"gateway", "serve", "--config", file}, o)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gates{proc: p}
-	if g.Addr, err = p.await(ctx, o.Dir); err != nil {
+	if err := p.Await(ctx, &g.Addr); err != nil {
 		g.Stop()
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func (g *Gates) Ended(within time.Duration) error {
 	if g.proc == nil {
 		return nil
 	}
-	return g.proc.ended(within)
+	return g.proc.Ended(within)
 }
 
 // Stop kills the gates, which have nothing to save, and waits for them. It may be called twice.
@@ -57,7 +58,7 @@ func (g *Gates) Stop() {
 	if g.proc == nil {
 		return
 	}
-	g.proc.stop()
+	g.proc.Stop()
 	g.proc = nil
 	if g.Client != nil {
 		g.Close()
