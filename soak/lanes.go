@@ -13,7 +13,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/attach"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
 	"github.com/memsoak/memsoak/soak/internal/leftover"
 	"github.com/memsoak/memsoak/soak/internal/subject"
 )
@@ -166,7 +166,7 @@ func thisMachine() machine {
 		runtime.GOMAXPROCS(m.procs)
 	}
 	m.memory = memoryAvailable()
-	if limit := attach.MemoryLimit(os.Getpid()); limit > 0 {
+	if limit := cgroup.Limit(os.Getpid()); limit > 0 {
 		m.memory = min(m.memory, limit)
 	}
 	return m

@@ -54,14 +54,11 @@ func memory(ctx context.Context, o options) ([]figure, error) {
 	if items != tree.Len()-1 {
 		return nil, fmt.Errorf("listed %d items of %d", items, tree.Len()-1)
 	}
-	rss, err := p.status("VmRSS")
+	status, err := p.status()
 	if err != nil {
 		return nil, err
 	}
-	peak, err := p.status("VmHWM")
-	if err != nil {
-		return nil, err
-	}
+	rss, peak := int64(status.VmRSS), int64(status.VmHWM)
 	return []figure{{
 		Name: "RSS after ten-million was listed in full", Asked: "<= 64 MiB", Value: float64(rss), OK: rss <= limit,
 		Measured: fmt.Sprintf("%.1f MiB, peak %.1f MiB (%.0f items/s)", mib(rss), mib(peak), float64(items)/took.Seconds()),

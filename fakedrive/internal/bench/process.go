@@ -11,10 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/memsoak/memsoak/fakedrive/fault"
 )
@@ -105,17 +106,11 @@ func (p *process) stop() error {
 	return os.RemoveAll(p.dir)
 }
 
-// status reads a line in kB of /proc/PID/status, in bytes.
-func (p *process) status(key string) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+// status is the kernel's account of the process.
+func (p *process) status() (procfs.ProcStatus, error) {
+	proc, err := procfs.NewProc(p.cmd.Process.Pid)
 	if err != nil {
-		return 0, err
+		return procfs.ProcStatus{}, err
 	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, key+":"); ok {
-			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no %s in the status of process %d", key, p.cmd.Process.Pid)
+	return proc.NewStatus()
 }

@@ -7,10 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/internal/needs"
@@ -189,15 +188,13 @@ func listed(it *migrator.Item, folders int) migrator.Result {
 
 // highWater is the most resident memory that a process ever had, in bytes.
 func highWater(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	proc, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(text)) {
-		if v, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")), 10, 64)
-			return kib << 10, err
-		}
+	status, err := proc.NewStatus()
+	if err == nil && status.VmHWM == 0 {
+		err = errors.New("no VmHWM")
 	}
-	return 0, errors.New("no VmHWM")
+	return int64(status.VmHWM), err
 }

@@ -9,8 +9,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/memsoak/memsoak/profiles/record"
 )
@@ -131,4 +134,38 @@ func procs(dir string) []int {
 		}
 	}
 	return out
+}
+
+// of is the memory group of a process where groups are usually mounted: its directory, and the files there with its
+// kills and its limit. All are empty where there is none.
+func of(pid int) (dir, kills, limit string) {
+	proc, err := procfs.NewProc(pid)
+	if err != nil {
+		return "", "", ""
+	}
+	groups, _ := proc.Cgroups() // none where they can't be read
+	for _, g := range groups {
+		switch {
+		case slices.Contains(g.Controllers, "memory"):
+			return filepath.Join("/sys/fs/cgroup/memory", g.Path), "memory.oom_control", "memory.limit_in_bytes"
+		case g.HierarchyID == 0:
+			dir, kills, limit = filepath.Join("/sys/fs/cgroup", g.Path), "memory.events", "memory.max"
+		}
+	}
+	return dir, kills, limit
+}
+
+// Kills is how many processes of a process's memory group have been killed for memory; ok says that it can be read.
+func Kills(pid int) (n int64, ok bool) {
+	dir, kills, _ := of(pid)
+	events, err := readKeys(dir, kills)
+	n, ok = events["oom_kill"]
+	return n, ok && err == nil
+}
+
+// Limit is the limit of a process's memory group in bytes; 0 without one, or where it can't be read.
+func Limit(pid int) int64 {
+	dir, _, limit := of(pid)
+	n, _ := readInt(dir, limit)
+	return n
 }

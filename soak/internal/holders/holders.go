@@ -16,7 +16,7 @@ import (
 
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/attach"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
 )
 
 // Options say what to look at.
@@ -246,7 +246,7 @@ func DefaultMemory() int64 {
 			have = int64(*m.MemAvailableBytes)
 		}
 	}
-	if limit := attach.MemoryLimit(os.Getpid()); limit > 0 && (have == 0 || limit < have) {
+	if limit := cgroup.Limit(os.Getpid()); limit > 0 && (have == 0 || limit < have) {
 		have = limit
 	}
 	return cmp.Or(have/2, unknownMemory)

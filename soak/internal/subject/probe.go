@@ -4,16 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/prometheus/procfs"
+	"github.com/memsoak/memsoak/soak/internal/attach"
 )
 
 // Probed holds the findings about a command from starting it.
@@ -107,43 +106,17 @@ func probe(ctx context.Context, pid int, exited <-chan struct{}, ask Ask) (Probe
 
 // listeners are the addresses at which a process listens, as a client on this machine reaches them.
 func listeners(pid int) ([]string, error) {
-	proc, err := procfs.NewProc(pid)
+	own, err := attach.Listeners(pid)
 	if err != nil {
 		return nil, err
 	}
-	targets, err := proc.FileDescriptorTargets()
-	if err != nil {
-		return nil, err
-	}
-	own := map[string]bool{}
-	for _, t := range targets {
-		own[t] = true
-	}
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return nil, err
-	}
-	//lint:ignore SA1019 netlink would be one more dependency; this table is read once, of a machine with few sockets
-	v4, _ := fs.NetTCP()
-	//lint:ignore SA1019 see above; absent without IPv6
-	v6, _ := fs.NetTCP6()
-	const listening = 10
 	var out []string
-	for _, line := range slices.Concat(v4, v6) {
-		if line.St != listening || !own[fmt.Sprintf("socket:[%d]", line.Inode)] {
-			continue
+	for _, at := range own {
+		if at.Addr().IsUnspecified() {
+			at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
 		}
-		host := line.LocalAddr.String()
-		if line.LocalAddr.IsUnspecified() {
-			host = "127.0.0.1"
-		}
-		if strings.Contains(host, ":") {
-			host = "[" + host + "]"
-		}
-		if at := fmt.Sprintf("%s:%d", host, line.LocalPort); !slices.Contains(out, at) {
-			out = append(out, at)
-		}
+		out = append(out, at.String())
 	}
 	slices.Sort(out)
-	return out, nil
+	return slices.Compact(out), nil
 }

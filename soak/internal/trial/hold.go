@@ -9,7 +9,7 @@ import (
 	"github.com/memsoak/memsoak/fakedrive/fault"
 	"github.com/memsoak/memsoak/internal/waiting"
 	"github.com/memsoak/memsoak/profiles/record"
-	"github.com/memsoak/memsoak/soak/internal/attach"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 )
 
@@ -100,7 +100,7 @@ func (t *trial) affordable(ph *protocol.Phase) bool {
 func (t *trial) memoryLimit() int64 {
 	switch {
 	case t.Subject.Attach != nil:
-		return attach.MemoryLimit(t.Subject.Attach.PID)
+		return cgroup.Limit(t.Subject.Attach.PID)
 	case t.group == nil:
 		return 0
 	case t.Limit == 0 || t.NodeSize > 0 && t.NodeSize < t.Limit:

@@ -9,6 +9,7 @@ import (
 	"github.com/memsoak/memsoak/internal/units"
 	"github.com/memsoak/memsoak/profiles/record"
 	"github.com/memsoak/memsoak/soak/internal/attach"
+	"github.com/memsoak/memsoak/soak/internal/cgroup"
 	"github.com/memsoak/memsoak/soak/internal/protocol"
 	"github.com/memsoak/memsoak/soak/internal/sampler"
 )
@@ -245,7 +246,7 @@ func (r *recording) look(ctx context.Context) (record.State, bool) {
 	if err != nil {
 		return "", false
 	}
-	if limit := attach.MemoryLimit(r.Target.PID); limit > 0 && float64(rss) > nearLimit*float64(limit) &&
+	if limit := cgroup.Limit(r.Target.PID); limit > 0 && float64(rss) > nearLimit*float64(limit) &&
 		time.Since(r.press) > r.Every/4 {
 		r.press = time.Now()
 		return record.StatePress, true

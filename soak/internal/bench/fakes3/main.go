@@ -17,11 +17,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/memsoak/memsoak/internal/stat"
@@ -108,19 +108,13 @@ func (s *server) stop() error {
 	return nil
 }
 
-// status reads a field of /proc/<pid>/status that is given in kB.
-func (s *server) status(field string) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+// status is the kernel's account of the process.
+func (s *server) status() (procfs.ProcStatus, error) {
+	proc, err := procfs.NewProc(s.cmd.Process.Pid)
 	if err != nil {
-		return 0, err
+		return procfs.ProcStatus{}, err
 	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, field+":"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no %s in /proc/%d/status", field, s.cmd.Process.Pid)
+	return proc.NewStatus()
 }
 
 func measure(out io.Writer, soak string, uploads int, size int64, small, rounds int) error {
@@ -144,11 +138,11 @@ func measure(out io.Writer, soak string, uploads int, size int64, small, rounds 
 	defer bare.stop()
 	servers := [2]*server{sink, bare}
 
-	idle, err := sink.status("VmRSS")
+	idle, err := sink.status()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "sink, idle: RSS %s\n", units.FormatBytes(int64(idle)))
+	fmt.Fprintf(out, "sink, idle: RSS %s\n", units.FormatBytes(int64(idle.VmRSS)))
 	err = compare(out, servers, rounds, fmt.Sprintf("throughput, %d uploads of %s at once", uploads,
 		units.FormatBytes(int64(size/8))),
 		func(s *server) (float64, string, error) {
@@ -200,17 +194,14 @@ func memory(out io.Writer, soak string, uploads int, size int64) error {
 	if _, err := put(sink, uploads, uploads, size); err != nil {
 		return err
 	}
-	peak, err := sink.status("VmHWM")
+	status, err := sink.status()
 	if err != nil {
 		return err
 	}
-	file, err := sink.status("RssFile")
-	if err != nil {
-		return err
-	}
+	peak := int64(status.VmHWM)
 	fmt.Fprintf(out, "memory, %d uploads of %s at once: peak RSS %s, of it %s the program's file pages (asked: at "+
 		"most %s)\n", uploads,
-		units.FormatBytes(int64(size)), units.FormatBytes(int64(peak)), units.FormatBytes(int64(file)),
+		units.FormatBytes(int64(size)), units.FormatBytes(peak), units.FormatBytes(int64(status.RssFile)),
 		units.FormatBytes(maxRSS))
 	if peak > maxRSS {
 		return fmt.Errorf("peak RSS %d is above %d", peak, maxRSS)
