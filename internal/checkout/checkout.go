@@ -30,6 +30,15 @@ func Root(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
+// Git is the trimmed output of git in a directory of a checkout.
+func Git(ctx context.Context, dir string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w", strings.Join(args, " "), err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 // Files are the files of a checkout by their paths below root, sorted: tracked files and those that git would
 // add, without the deleted ones.
 func Files(ctx context.Context, root string) ([]string, error) {

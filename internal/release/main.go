@@ -68,11 +68,11 @@ func open(ctx context.Context, out string) (*release, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, err := output(ctx, root, "git", "describe", "--tags", "--always", "--dirty")
+	version, err := checkout.Git(ctx, root, "describe", "--tags", "--always", "--dirty")
 	if err != nil {
 		return nil, err
 	}
-	stamp, err := output(ctx, root, "git", "log", "-1", "--format=%cI")
+	stamp, err := checkout.Git(ctx, root, "log", "-1", "--format=%cI")
 	if err != nil {
 		return nil, err
 	}
@@ -84,16 +84,6 @@ func open(ctx context.Context, out string) (*release, error) {
 		return nil, err
 	}
 	return &release{root: root, out: out, version: version, at: at.UTC()}, os.MkdirAll(out, 0o755)
-}
-
-func output(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
-	}
-	return strings.TrimSpace(string(out)), nil
 }
 
 // all builds and checks every target.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/memsoak/memsoak/fakedrive/corpus"
 	"github.com/memsoak/memsoak/fakedrive/fault"
+	"github.com/memsoak/memsoak/internal/checkout"
 )
 
 // rcloneVersion is the judge.
@@ -31,12 +32,6 @@ func wanted(t *testing.T) {
 	}
 }
 
-// moduleRoot is the folder of go.mod.
-var moduleRoot = sync.OnceValues(func() (string, error) {
-	out, err := exec.Command("go", "env", "GOMOD").Output()
-	return filepath.Dir(strings.TrimSpace(string(out))), err
-})
-
 // binDir is where the programs under test are built.
 var binDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "conformance-bin-") })
 
@@ -47,7 +42,7 @@ var builders = map[string]func() (string, error){
 }
 
 func build(name, pkg string) (string, error) {
-	root, err := moduleRoot()
+	root, err := checkout.Root(context.Background())
 	if err != nil {
 		return "", err
 	}
@@ -66,7 +61,7 @@ func build(name, pkg string) (string, error) {
 
 // rclonePath installs rclone, unmodified, from the module proxy, once.
 var rclonePath = sync.OnceValues(func() (string, error) {
-	root, err := moduleRoot()
+	root, err := checkout.Root(context.Background())
 	if err != nil {
 		return "", err
 	}

@@ -6,8 +6,8 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 
+	"github.com/memsoak/memsoak/internal/checkout"
 	"github.com/memsoak/memsoak/internal/figure"
 )
 
@@ -256,10 +256,8 @@ func (b *bench) changes(path string, record bool) error {
 	if !record {
 		return nil
 	}
-	out, err := exec.CommandContext(b.ctx, "git", "rev-parse", "--short", "HEAD").Output()
-	if err != nil {
+	if e.Revision, err = checkout.Git(b.ctx, ".", "rev-parse", "--short", "HEAD"); err != nil {
 		return fmt.Errorf("revision for %s: %w", path, err)
 	}
-	e.Revision = strings.TrimSpace(string(out))
 	return h.Add(path, e)
 }

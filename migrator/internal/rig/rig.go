@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/memsoak/memsoak/internal/ask"
+	"github.com/memsoak/memsoak/internal/checkout"
 	"github.com/memsoak/memsoak/internal/launch"
 )
 
@@ -28,13 +28,13 @@ func Build(ctx context.Context, dir string) (Binaries, error) {
 	if have := os.Getenv(BinEnv); have != "" {
 		return in(have), nil
 	}
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	root, err := checkout.Root(ctx)
 	if err != nil {
-		return Binaries{}, fmt.Errorf("go list: %w", err)
+		return Binaries{}, err
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator),
 		"./migrator/cmd/migrator", "./fakedrive/cmd/fakedrive", "./soak/cmd/soak")
-	cmd.Dir = strings.TrimSpace(string(root))
+	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Binaries{}, fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -4,12 +4,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/memsoak/memsoak/internal/checkout"
 	"github.com/memsoak/memsoak/profiles/record"
 )
 
@@ -37,7 +37,7 @@ func TestTheSameMatrixOverMigratorAndOverRclone(t *testing.T) {
 	}
 	rclone, err := filepath.Abs(filepath.Join("..", "..", "..", ".tools", "rclone"))
 	require.NoError(t, err)
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	root, err := checkout.Root(t.Context())
 	require.NoError(t, err)
 	programs(t)
 	t.Setenv("MEMSOAK_STATE_DIR", filepath.Join(t.TempDir(), "state"))
@@ -47,7 +47,7 @@ func TestTheSameMatrixOverMigratorAndOverRclone(t *testing.T) {
 	require.NoError(t, os.MkdirAll(".tools", 0o755))
 	require.NoError(t, os.Symlink(rclone, filepath.Join(".tools", "rclone")))
 	build := exec.Command("go", "build", "-o", filepath.Join(must(os.Getwd()), "bin")+"/", "./migrator/cmd/migrator")
-	build.Dir = strings.TrimSpace(string(out))
+	build.Dir = root
 	said, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", said)
 

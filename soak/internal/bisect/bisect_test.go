@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -18,13 +17,10 @@ func history(t *testing.T, n int) (repo string, revs []string) {
 	t.Helper()
 	repo = t.TempDir()
 	run := func(args ...string) string {
-		cmd := exec.Command("git", args...)
-		cmd.Dir = repo
-		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a",
-			"GIT_COMMITTER_EMAIL=a@example.com")
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "git %v: %s", args, out)
-		return string(out[:max(0, len(out)-1)])
+		as := []string{"-c", "user.name=a", "-c", "user.email=a@example.com"}
+		out, err := git(t.Context(), repo, append(as, args...)...)
+		require.NoError(t, err)
+		return out
 	}
 	run("init", "-q")
 	for i := range n {
