@@ -2,6 +2,7 @@ package memtest
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -62,5 +63,24 @@ func TestWhatIsKeptNeverFlattens(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestCachesOfTypeAssertionsAreTheRuntimes has stacks of Go versions with a frame for what builds the cache and without.
+func TestCachesOfTypeAssertionsAreTheRuntimes(t *testing.T) {
+	o := known().with("example.org/app.work")
+	user := runtime.Frame{Function: "example.org/app.work", File: "/src/app/work.go"}
+	for _, names := range [][]string{{"runtime.typeAssert"}, {"runtime.buildTypeAssertCache", "runtime.typeAssert"},
+		{"runtime.interfaceSwitch"}, {"runtime.buildInterfaceSwitchCache", "runtime.interfaceSwitch"}} {
+		var frames stack
+		for _, name := range names {
+			frames = append(frames, runtime.Frame{Function: name})
+		}
+		if !o.read(append(frames, user), func(string) bool { return false }).mine {
+			t.Errorf("%v is a cache that the runtime keeps", names)
+		}
+	}
+	if o.read(stack{user}, func(string) bool { return false }).mine {
+		t.Error("the user's own allocation is not the runtime's")
 	}
 }

@@ -278,7 +278,7 @@ func TestPeak(t *testing.T) {
 	if rep.PeakHeap < 32<<20 {
 		t.Errorf("a peak of 32 MiB, got %d", rep.PeakHeap)
 	}
-	r, rep := check(t, func() { sink = make([]byte, 1<<10); sink = nil }, memtest.Waves(4, 50), memtest.Peak(24<<20))
+	r, rep := check(t, func() { sink = make([]byte, 256<<10); sink = nil }, memtest.Waves(4, 50), memtest.Peak(24<<20))
 	clean(t, r)
 	if rep.PeakHeap <= 0 || rep.PeakHeap >= 24<<20 {
 		t.Errorf("a small peak, got %d", rep.PeakHeap)
