@@ -66,7 +66,7 @@ func TestWhatIsKeptNeverFlattens(t *testing.T) {
 	}
 }
 
-// TestCachesOfTypeAssertionsAreTheRuntimes has stacks of Go versions with a frame for what builds the cache and without.
+// TestCachesOfTypeAssertionsAreTheRuntimes has stacks of Go versions that inline what builds the cache and of others.
 func TestCachesOfTypeAssertionsAreTheRuntimes(t *testing.T) {
 	o := known().with("example.org/app.work")
 	user := runtime.Frame{Function: "example.org/app.work", File: "/src/app/work.go"}

@@ -146,7 +146,7 @@ func packageOf(function string) string {
 
 // runtimeKeeps are allocations that the runtime never gives back but uses again: descriptors of goroutines and the
 // table of them, of waits and threads, each processor's table of timers, and the caches of type assertions, which fill
-// by chance: one assertion in a thousand. A stack names who asks for these, where what builds them is inlined without a
+// by chance: one assertion in a thousand. A stack has who asks for these, where what builds them is inlined without a
 // frame. A timer that is never stopped is seen by itself.
 var runtimeKeeps = map[string]bool{
 	"runtime.newproc1": true, "runtime.acquireSudog": true, "runtime.allocm": true, "runtime.(*timers).addHeap": true,
