@@ -91,9 +91,10 @@ func listening(process string) map[string]netip.AddrPort {
 // oomKills notes how many processes of a process's cgroup have been killed for memory and returns whether there are
 // more by now. Where the count can't be read there are none.
 func oomKills(pid int) func() bool {
-	before, ok := cgroup.Kills(pid)
+	kills := cgroup.Kills(pid)
+	before, ok := kills()
 	return func() bool {
-		now, okNow := cgroup.Kills(pid)
+		now, okNow := kills()
 		return ok && okNow && now > before
 	}
 }

@@ -155,12 +155,15 @@ func of(pid int) (dir, kills, limit string) {
 	return dir, kills, limit
 }
 
-// Kills is how many processes of a process's memory group have been killed for memory; ok says that it can be read.
-func Kills(pid int) (n int64, ok bool) {
+// Kills returns how to read the number of processes of a process's memory group that have been killed for memory; ok
+// says that it can be read. The group is looked up here, for the kernel forgets it with the process.
+func Kills(pid int) func() (n int64, ok bool) {
 	dir, kills, _ := of(pid)
-	events, err := readKeys(dir, kills)
-	n, ok = events["oom_kill"]
-	return n, ok && err == nil
+	return func() (int64, bool) {
+		events, err := readKeys(dir, kills)
+		n, ok := events["oom_kill"]
+		return n, ok && err == nil
+	}
 }
 
 // Limit is the limit of a process's memory group in bytes; 0 without one, or where it can't be read.
