@@ -12,7 +12,7 @@ import (
 // ratchet is how large and untidy the repository is at most. A change that makes a figure smaller lowers it here; one
 // that raises it says why.
 var ratchet = struct{ product, beside, packages, files, functions, wide, direct, rooms, dialect int }{
-	product: 92_150, beside: 22_083, packages: 16, files: 0, functions: 0, wide: 0, direct: 40, rooms: 30, dialect: 0,
+	product: 92_154, beside: 22_083, packages: 16, files: 0, functions: 0, wide: 0, direct: 40, rooms: 30, dialect: 0,
 }
 
 func TestTheHouseGrowsNoLargerUnseen(t *testing.T) {
